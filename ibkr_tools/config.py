@@ -1,0 +1,272 @@
+"""The configuration: one JSON file, decoded strictly, every problem named at once; and where secrets come from."""
+
+import difflib
+import os
+import re
+import stat
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ibkr_tools.errors import ConfigError
+
+CREDENTIAL = "ibkr-password"
+"""Name of the systemd credential that carries the password."""
+
+ACCOUNT_ID = r"^[A-Z]{1,2}[0-9]{4,12}$"
+
+Described = msgspec.Meta
+Port = Annotated[int, Described(ge=1, le=65535)]
+AccountId = Annotated[str, Described(pattern=ACCOUNT_ID, description="A letter or two and digits: U1234567.")]
+Resource = Literal["accounts", "summary", "ledger", "allocation", "positions"]
+RESOURCES: tuple[Resource, ...] = typing.get_args(Resource)
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class GatewayConfig(_Section, frozen=True):
+    """IBKR's Client Portal gateway: a Java program on this machine."""
+
+    directory: Annotated[
+        str | None,
+        Described(description="Where IBKR's distribution is unpacked; null: in the state directory."),
+    ] = None
+    port: Annotated[Port, Described(description="The port on 127.0.0.1.")] = 5000
+    upstream: Annotated[
+        str,
+        Described(
+            pattern=r"^https?://[A-Za-z0-9.\-]+(:[0-9]+)?$",
+            description="IBKR's host: scheme, name, port if it is not the scheme's.",
+        ),
+    ] = "https://api.ibkr.com"
+    java: Annotated[str, Described(min_length=1, description="The Java program: a name on PATH or a path.")] = "java"
+    heap_mb: Annotated[int, Described(ge=32, le=4096, description="Largest Java heap, in MB.")] = 64
+
+
+class SessionConfig(_Section, frozen=True):
+    """What kind of session is kept alive."""
+
+    tier: Annotated[
+        Literal["portfolio", "brokerage"],
+        Described(description="portfolio: /portfolio and /pa, all a read-only user can have; brokerage: /iserver too."),
+    ] = "portfolio"
+    paper: Annotated[bool, Described(description="Log in to the paper trading account.")] = False
+
+
+class LoginConfig(_Section, frozen=True):
+    """The browser that logs in."""
+
+    browser: Annotated[str | None, Described(description="Chromium's program; null: found by itself.")] = None
+    driver: Annotated[str | None, Described(description="chromedriver; null: found by itself.")] = None
+    password_file: Annotated[
+        str | None, Described(description="A file with nothing but the password, readable by its owner only.")
+    ] = None
+    timeout_s: Annotated[int, Described(ge=10, le=600, description="The longest one login may take, in seconds.")] = 90
+
+
+class FetchConfig(_Section, frozen=True):
+    """What `ibkr-tools fetch` takes when nothing is named."""
+
+    resources: Annotated[tuple[Resource, ...], Described(min_length=1, description="Parts of the snapshot.")] = (
+        RESOURCES
+    )
+    accounts: Annotated[
+        tuple[AccountId, ...],
+        Described(description="Accounts of the snapshot; empty: every account that the user may view."),
+    ] = ()
+
+
+class Config(_Section, frozen=True):
+    """Everything in `config.json` but the password, which only the login reads."""
+
+    username: Annotated[
+        str, Described(min_length=1, max_length=64, description="The IBKR user: the second, read-only one.")
+    ]
+    account: Annotated[AccountId, Described(description="The account number, such as U1234567.")]
+    gateway: GatewayConfig = GatewayConfig()
+    session: SessionConfig = SessionConfig()
+    login: LoginConfig = LoginConfig()
+    fetch: FetchConfig = FetchConfig()
+
+
+class Secret:
+    """A value that does not show itself: not in a repr, a format, a log line or a traceback."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Returns the value; call it where it is typed into a field, and nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+    __str__ = __repr__
+
+
+def schema() -> dict[str, Any]:
+    """Returns the JSON Schema of `config.json`, for editors; the password is one more key of it."""
+    definition: dict[str, Any] = msgspec.json.schema(Config)
+    definition["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    definition["title"] = "config.json of ibkr-tools"
+    definition["$defs"]["Config"]["properties"]["password"] = {
+        "type": "string",
+        "description": "The password; bin/install moves it to a file that only root can read.",
+    }
+    definition["$defs"]["Config"]["properties"]["$schema"] = {"type": "string"}
+    return definition
+
+
+def _section_of(kind: Any) -> type[_Section] | None:
+    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
+
+
+def _choices(kind: Any) -> list[str]:
+    if typing.get_origin(kind) is Literal:
+        return list(typing.get_args(kind))
+    return [choice for part in typing.get_args(kind) for choice in _choices(part)]
+
+
+def _expectation(error: msgspec.ValidationError, value: object, kind: Any) -> str:
+    text = re.sub(r" - at `.*`$", "", str(error))
+    where = re.search(r"at `\$(.*)`$", str(error))
+    if "matching regex" in text and ACCOUNT_ID in text:
+        text = "Expected a letter or two and digits, such as U1234567"
+    elif "matching regex" in text:
+        text = "Expected scheme, host and port, such as https://api.ibkr.com"
+    if text.startswith("Invalid enum value"):
+        text = f"Expected one of {', '.join(_choices(kind))}"
+    shown = f", got {value!r}" if isinstance(value, str | int | float | bool | None) else ""
+    return f"{where.group(1) if where else ''}: {text}{'' if 'got' in text else shown}"
+
+
+def problems(value: object, kind: type[_Section] = Config, path: str = "") -> Iterator[str]:
+    """Yields one line per problem of a decoded `config.json`: where it is, what was expected, what was found."""
+    if not isinstance(value, Mapping):
+        yield f"{path.removesuffix('.') or 'the file'}: expected an object"
+        return
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    known = [*fields, *(("password", "$schema") if kind is Config else ())]
+    for key in value:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            yield f"{path}{key}: unknown key" + (f"; did you mean {close[0]!r}?" if close else "")
+    for name, field in fields.items():
+        if name not in value:
+            if field.required:
+                yield f"{path}{name}: missing"
+            continue
+        if section := _section_of(hints[name]):
+            yield from problems(value[name], section, f"{path}{name}.")
+            continue
+        try:
+            msgspec.convert(value[name], hints[name], strict=True)
+        except msgspec.ValidationError as error:
+            yield f"{path}{name}{_expectation(error, value[name], hints[name])}"
+    if kind is Config and not isinstance(value.get("password", ""), str):
+        yield "password: expected a text"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as handle:
+            others_can_read = bool(os.fstat(handle.fileno()).st_mode & stat.S_IROTH)
+            data = handle.read()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{file}: not there", hint="Copy config.example.json there and fill in username and account."
+        ) from error
+    except PermissionError as error:
+        raise ConfigError(
+            f"{file}: not readable by this user",
+            hint="Run as root, or join the group that owns the file: usermod -aG ibkr NAME.",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    try:
+        raw = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not JSON: {_position(data, str(error))}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{file}: expected an object, such as config.example.json")
+    if others_can_read and raw.get("password"):
+        raise ConfigError(
+            f"{file}: holds the password and every user of this machine can read it",
+            hint=f"chmod o= {file}",
+        )
+    return raw
+
+
+def _position(data: bytes, message: str) -> str:
+    """Turns msgspec's byte offset into line and column, as editors count them."""
+    match = re.search(r"\(byte (\d+)\)", message)
+    if not match:
+        return message
+    before = data[: int(match.group(1))]
+    line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+    return message.replace(match.group(0), f"(line {line}, column {column})")
+
+
+def load_config(file: Path) -> Config:
+    """Reads and checks the configuration.
+
+    Raises:
+        ConfigError: not there, not readable, not JSON, world-readable with a password in it, or with wrong keys
+            or values; then the message names every one of them.
+    """
+    raw = _read(file)
+    if found := list(problems(raw)):
+        noun = "problem" if len(found) == 1 else "problems"
+        raise ConfigError(
+            f"{file}: {len(found)} {noun}:\n" + "\n".join(f"  {line}" for line in found),
+            hint="`ibkr-tools config schema` prints what is allowed.",
+        )
+    raw.pop("password", None)
+    raw.pop("$schema", None)
+    return msgspec.convert(raw, Config, strict=True)
+
+
+def _only_newline_stripped(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def read_password(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
+    """Returns the password: from the systemd credential, else the file named in the configuration, else its key.
+
+    The password is taken as it stands; only one line end after it is dropped.
+
+    Raises:
+        ConfigError: none of the three has one, or the file is readable by others.
+    """
+    env = os.environ if environ is None else environ
+    sources = []
+    if directory := env.get("CREDENTIALS_DIRECTORY"):
+        sources.append(Path(directory) / CREDENTIAL)
+    if config.login.password_file:
+        own = Path(config.login.password_file).expanduser()
+        sources.append(own)
+        if own.exists() and own.stat().st_mode & (stat.S_IRWXO | stat.S_IRWXG):
+            raise ConfigError(f"{own}: others can read the password", hint=f"chmod 600 {own}")
+    for source in sources:
+        try:
+            text = source.read_bytes().decode()
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{source}: the password cannot be read ({type(error).__name__})") from None
+        if password := _only_newline_stripped(text):
+            return Secret(password)
+    in_config = _read(file).get("password")
+    if isinstance(in_config, str) and in_config:
+        return Secret(in_config)
+    raise ConfigError(
+        'no password: no credential, no login.password_file, no "password" in the configuration',
+        hint=f'Put "password" in {file}; `sudo ./bin/install` moves it to a file only root can read.',
+    )

@@ -1,0 +1,106 @@
+"""Where things are: the directories systemd gives a unit, or their equivalents for a person at a terminal."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SYSTEM_CONFIGURATION = Path("/etc/ibkr-tools")
+SYSTEM_RUNTIME = Path("/run/ibkr-tools")
+SYSTEM_STATE = Path("/var/lib/ibkr-tools")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directories:
+    """The three directories one IBKR user lives in; a second user on the machine is three others."""
+
+    configuration: Path
+    runtime: Path
+    state: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration, written by the user."""
+        return self.configuration / "config.json"
+
+    @property
+    def status_file(self) -> Path:
+        """The status file; see `ibkr_tools.status`."""
+        return self.runtime / "status.json"
+
+    @property
+    def login_request(self) -> Path:
+        """Exists while somebody asks for a login; made by the watchdog, removed by the login."""
+        return self.runtime / "login.request"
+
+    @property
+    def restart_request(self) -> Path:
+        """Exists while somebody asks the gateway's parent to end Java and exit."""
+        return self.runtime / "gateway.restart"
+
+    @property
+    def pacing_file(self) -> Path:
+        """The request budget that all processes share."""
+        return self.runtime / "pacing.json"
+
+    @property
+    def gateway(self) -> Path:
+        """IBKR's distribution, its rendered configuration and the TLS material."""
+        return self.state / "gateway"
+
+    @property
+    def certificate(self) -> Path:
+        """The gateway's certificate (PEM): the only one that clients trust."""
+        return self.gateway / "tls" / "gateway.pem"
+
+    @property
+    def login(self) -> Path:
+        """The login ledger and the diagnostics of failed logins."""
+        return self.state / "login"
+
+    @property
+    def browser(self) -> Path:
+        """Chromium's kept profile."""
+        return self.state / "browser"
+
+    @property
+    def snapshots(self) -> Path:
+        """What `fetch --save` writes."""
+        return self.state / "snapshots"
+
+
+def find_directories(
+    environ: Mapping[str, str] | None = None,
+    *,
+    configuration: Path | None = None,
+    runtime: Path | None = None,
+    state: Path | None = None,
+) -> Directories:
+    """Takes each directory from the argument, else from systemd, else from the installation, else from home.
+
+    systemd sets CONFIGURATION_DIRECTORY, RUNTIME_DIRECTORY and STATE_DIRECTORY (colon separated if several:
+    the first one counts). Outside a unit, a machine with `/etc/ibkr-tools` uses the system's directories, any
+    other the person's own (`~/.config`, `~/.local/state`, and XDG_RUNTIME_DIR, which logind sets).
+    """
+    env = os.environ if environ is None else environ
+
+    def given(name: str) -> Path | None:
+        value = env.get(name, "").split(":")[0]
+        return Path(value) if value else None
+
+    home = Path(env.get("HOME") or Path.home())
+    if SYSTEM_CONFIGURATION.is_dir():
+        defaults = (SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE)
+    else:
+        own_state = home / ".local/state/ibkr-tools"
+        user_runtime = given("XDG_RUNTIME_DIR")
+        defaults = (
+            home / ".config/ibkr-tools",
+            user_runtime / "ibkr-tools" if user_runtime else own_state / "run",
+            own_state,
+        )
+    return Directories(
+        configuration=configuration or given("CONFIGURATION_DIRECTORY") or defaults[0],
+        runtime=runtime or given("RUNTIME_DIRECTORY") or defaults[1],
+        state=state or given("STATE_DIRECTORY") or defaults[2],
+    )

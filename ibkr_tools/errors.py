@@ -1,0 +1,111 @@
+"""The one exception tree; every class owns its exit code, and only `ibkr_tools.cli` turns it into one.
+
+    IbkrError                      70  our bug, if it ever reaches a person unspecialised
+    ├── UsageError                  2  the command line, a jq program or a resource name is wrong
+    ├── DataError                  65  the gateway answered something we do not understand
+    ├── GatewayUnavailable         69  no answer on the gateway's port
+    │   └── PortTaken              69  another program listens there
+    ├── OutputError                73  a result could not be written
+    ├── SessionUnavailable         75  no session yet, or lost on the way: try again later
+    │   ├── UpstreamUnavailable    75  the gateway runs, IBKR does not answer
+    │   ├── RateLimited            75  IBKR answered 429; everyone waits
+    │   └── LoginFailed            75  the page did not lead to a session, no refusal seen
+    ├── ActionRequired             77  a person must act; never retried by a machine
+    │   ├── LoginRefused           77  IBKR refused user name and password
+    │   └── LockedOut              77  the login budget is spent
+    └── ConfigError                78  the operator must edit or install something
+        ├── DistributionError      78  IBKR's gateway is missing or not what it should be
+        └── BrowserUnavailable     78  Chromium or its driver is missing or does not fit
+
+Codes are those of sysexits.h; systemd prints their names. 2 is what Typer uses for a bad command line.
+"""
+
+from typing import ClassVar
+
+
+class IbkrError(Exception):
+    """Base of every error that a person is told about in one line.
+
+    `hint` says what the operator can do; it is printed on its own line.
+    """
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(IbkrError):
+    """The command line asks for something that does not exist or does not parse."""
+
+    exit_code = 2
+
+
+class DataError(IbkrError):
+    """The gateway answered something that is not what its documentation or any recording shows."""
+
+    exit_code = 65
+
+
+class GatewayUnavailable(IbkrError):
+    """Nothing answers on the gateway's port."""
+
+    exit_code = 69
+
+
+class PortTaken(GatewayUnavailable):
+    """Another program already listens on the gateway's port."""
+
+
+class OutputError(IbkrError):
+    """A result could not be written; what was there before is intact."""
+
+    exit_code = 73
+
+
+class SessionUnavailable(IbkrError):
+    """There is no session, or it was lost on the way; a later try may succeed by itself."""
+
+    exit_code = 75
+
+
+class UpstreamUnavailable(SessionUnavailable):
+    """The gateway runs, but IBKR does not answer, or answers that it cannot."""
+
+
+class RateLimited(SessionUnavailable):
+    """IBKR answered 429; no process of ours may send anything until the penalty is over."""
+
+
+class LoginFailed(SessionUnavailable):
+    """A login ended without a session, and without IBKR refusing the password."""
+
+
+class ActionRequired(IbkrError):
+    """Only a person can go on from here; no machine may retry."""
+
+    exit_code = 77
+
+
+class LoginRefused(ActionRequired):
+    """IBKR refused user name and password."""
+
+
+class LockedOut(ActionRequired):
+    """The login budget is spent; nothing logs in until a person says `ibkr-tools unlock`."""
+
+
+class ConfigError(IbkrError):
+    """The operator must edit or install something."""
+
+    exit_code = 78
+
+
+class DistributionError(ConfigError):
+    """IBKR's gateway is missing, broken or not what it claims to be."""
+
+
+class BrowserUnavailable(ConfigError):
+    """Chromium or its driver is missing, or the two do not fit together."""

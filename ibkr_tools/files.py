@@ -1,0 +1,70 @@
+"""Writing small files so that a reader sees the old one or the new one, never half of one."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def _follow_owner(fd: int, directory: Path) -> None:
+    """Gives a file made by root to the owner of its directory, so that the service can replace it later."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(fd, owner.st_uid, owner.st_gid)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
+    """Replaces `path` by `data` in one step; on failure the old file is intact and no scrap is left.
+
+    The data is on disk before the name changes, so a power cut leaves the old file or the new one.
+
+    Args:
+        path: the file; its directory must exist.
+        data: all of its new content.
+        mode: permission bits, set whatever the umask says (units run with 0077).
+
+    Raises:
+        OSError: no space, no permission; the caller knows what that means for its user.
+    """
+    fd, scrap = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            _follow_owner(file.fileno(), path.parent)
+            os.fsync(file.fileno())
+        Path(scrap).replace(path)
+    finally:
+        Path(scrap).unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, mode: int = 0o660) -> Iterator[None]:
+    """Holds the lock file `path` exclusively; waits for whoever has it. The kernel frees it when we die."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    try:
+        if os.fstat(fd).st_uid == os.geteuid():
+            os.fchmod(fd, mode)
+            _follow_owner(fd, path.parent)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def make_directory(path: Path, *, mode: int) -> None:
+    """Makes `path` and what is missing above it; a directory made by root belongs to its parent's owner."""
+    if path.is_dir():
+        return
+    make_directory(path.parent, mode=mode)
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        return
+    path.chmod(mode)
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)

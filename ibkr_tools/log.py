@@ -1,0 +1,106 @@
+"""Log lines with real priorities: `<N>` prefixes under journald, a coloured human line on a terminal.
+
+stdout is for data; everything here goes to stderr. Importing this module is cheap: loguru (8 MB resident) is
+only loaded by `setup`, so that the gateway's thin parent can do without it and use `Journal`.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+# Levels of syslog(3), which journald shows as priorities.
+_PRIORITIES = (
+    (50, 2),  # CRITICAL
+    (40, 3),  # ERROR
+    (30, 4),  # WARNING
+    (25, 5),  # SUCCESS: notice
+    (20, 6),  # INFO
+    (0, 7),  # DEBUG, TRACE
+)
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Says whether `stream` is the very one that systemd connected to the journal.
+
+    systemd puts device and inode of that stream in JOURNAL_STREAM; a redirected stream differs. Source:
+    systemd.exec(5).
+    """
+    try:
+        device, inode = os.environ["JOURNAL_STREAM"].split(":")
+        stat = os.fstat(stream.fileno())
+    except (KeyError, ValueError, OSError):
+        return False
+    return (stat.st_dev, stat.st_ino) == (int(device), int(inode))
+
+
+def with_priority(level: int, text: str) -> str:
+    """Puts `<N>` before every line: journald takes the priority per line, not per record.
+
+    Args:
+        level: a level number of Python's logging and of loguru (20 is INFO).
+        text: one or more lines.
+    """
+    priority = next(priority for floor, priority in _PRIORITIES if level >= floor)
+    return "".join(f"<{priority}>{line}\n" for line in text.splitlines() or [""])
+
+
+class Journal:
+    """The smallest logger: for a process that has to stay tiny."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._prefixed = is_journal(self._stream)
+
+    def _write(self, level: int, text: str) -> None:
+        self._stream.write(with_priority(level, text) if self._prefixed else f"{text}\n")
+        self._stream.flush()
+
+    def info(self, text: str) -> None:
+        """Writes what happened."""
+        self._write(20, text)
+
+    def warning(self, text: str) -> None:
+        """Writes what went wrong and will be tried again."""
+        self._write(30, text)
+
+    def error(self, text: str) -> None:
+        """Writes what the operator has to look at."""
+        self._write(40, text)
+
+
+def setup(*, verbose: bool = False) -> None:
+    """Sends loguru's records, and the standard library's from WARNING up, to stderr; call once per process.
+
+    Never shows the values of local variables: with loguru's defaults a password stands next to the failing line.
+    """
+    # Typed text can stand in the debug records of selenium and urllib3: never below WARNING.
+    import logging
+
+    from loguru import logger
+
+    logger.remove()
+    level = "DEBUG" if verbose else "INFO"
+    if is_journal(sys.stderr):
+
+        def sink(message: "Message") -> None:
+            sys.stderr.write(with_priority(message.record["level"].no, str(message)))
+            sys.stderr.flush()
+
+        logger.add(sink, level=level, format="{message}", diagnose=False, backtrace=False)
+    else:
+        logger.add(
+            sys.stderr,
+            level=level,
+            format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}",
+            diagnose=False,
+            backtrace=False,
+        )
+
+    class _ToLoguru(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logger.log(record.levelname, f"{record.name}: {record.getMessage()}")
+
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)

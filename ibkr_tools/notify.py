@@ -1,0 +1,48 @@
+"""What a unit tells systemd: ready, one line of status, still useful, stopping."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+
+import sdnotify
+
+
+class Notifier:
+    """Speaks the sd_notify protocol on the socket systemd gave us; silent when there is none.
+
+    sdnotify swallows every error, so a broken socket looks like silence: systemd then ends the unit, which is
+    right. Source: sd_notify(3).
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        env = os.environ if environ is None else environ
+        self._socket = sdnotify.SystemdNotifier() if env.get("NOTIFY_SOCKET") else None
+        ours = env.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self.watchdog_interval = (
+            timedelta(microseconds=int(env["WATCHDOG_USEC"])) if ours and env.get("WATCHDOG_USEC") else None
+        )
+        """How long systemd waits for `watchdog()` before it ends us; None: it does not."""
+
+    def _send(self, message: str) -> None:
+        if self._socket is not None:
+            self._socket.notify(message)
+
+    def ready(self) -> None:
+        """The unit is started: what depends on it may start."""
+        self._send("READY=1")
+
+    def status(self, text: str) -> None:
+        """Shows `text` in `systemctl status`; one line."""
+        self._send("STATUS=" + " ".join(text.split()))
+
+    def watchdog(self) -> None:
+        """Says that the useful thing was just done, not merely that the process exists."""
+        self._send("WATCHDOG=1")
+
+    def extend_timeout(self, span: timedelta) -> None:
+        """Moves the start or stop timeout: at least `span` more from now."""
+        self._send(f"EXTEND_TIMEOUT_USEC={span // timedelta(microseconds=1)}")
+
+    def stopping(self) -> None:
+        """The unit is on its way out."""
+        self._send("STOPPING=1")

@@ -1,0 +1,195 @@
+"""The status file: what each process last said about itself, in one small JSON document.
+
+It is written by replacement under a lock: a reader never sees half of it, and no writer loses another's section.
+Reading it touches no network. What a process says ages: `fresh_for_s` after `updated_at` it is no longer believed.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from ibkr_tools import files
+from ibkr_tools.errors import DataError
+
+SCHEMA = 1
+
+
+class SessionState(StrEnum):
+    """What the watchdog knows about the session."""
+
+    STARTING = "starting"
+    GATEWAY_DOWN = "gateway-down"
+    UNREACHABLE = "unreachable"
+    MAINTENANCE = "maintenance"
+    LOGGING_IN = "logging-in"
+    UP = "up"
+    DEGRADED = "degraded"
+    LOST = "lost"
+    BACKING_OFF = "backing-off"
+    COMPETING = "competing"
+    LOCKED_OUT = "locked-out"
+    PAUSED = "paused"
+
+
+class Section(msgspec.Struct, kw_only=True, frozen=True):
+    """What every section has.
+
+    `updated_at` is when its process wrote it (UTC); `fresh_for_s` is for how many seconds that may be believed,
+    null for facts that do not age.
+    """
+
+    updated_at: datetime
+    fresh_for_s: float | None = None
+    pid: int | None = None
+
+    def is_stale(self, now: datetime) -> bool:
+        """Says whether the process that wrote this has been silent for longer than it promised."""
+        return self.fresh_for_s is not None and (now - self.updated_at).total_seconds() > self.fresh_for_s
+
+    def age_s(self, now: datetime) -> float:
+        """Returns the seconds since the section was written, never negative."""
+        return max(0.0, (now - self.updated_at).total_seconds())
+
+
+class GatewaySection(Section, kw_only=True, frozen=True):
+    """The gateway's parent process: is Java there, and does it answer locally."""
+
+    state: Literal["starting", "up", "unresponsive", "stopped"]
+    since: datetime
+    port: int
+    upstream: str
+    java_pid: int | None = None
+    build: str | None = None
+
+
+class SessionSection(Section, kw_only=True, frozen=True):
+    """The watchdog: what it knows about the session, why, and what comes next.
+
+    `todo` is what a person should do, null if nothing. `up_since` is when the present session was first proven,
+    null without one; `accounts` are those the user may view in it. `losses` counts since the watchdog started.
+    """
+
+    state: SessionState
+    since: datetime
+    why: str
+    next: str | None = None
+    next_at: datetime | None = None
+    todo: str | None = None
+    tier: str = "portfolio"
+    up_since: datetime | None = None
+    accounts: tuple[str, ...] = ()
+    last_tickle_at: datetime | None = None
+    losses: int = 0
+
+
+class LoginSection(Section, kw_only=True, frozen=True):
+    """The last login, by whomever: running, or how it ended."""
+
+    state: Literal["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken"]
+    why: str
+    todo: str | None = None
+    duration_s: float | None = None
+    failures_24h: int = 0
+    logins_24h: int = 0
+
+
+class FetchSection(Section, kw_only=True, frozen=True):
+    """The last fetch. `session_lost` is a hint for the watchdog: look now, not at the next beat."""
+
+    state: Literal["succeeded", "failed"]
+    why: str
+    session_lost: bool = False
+    saved: str | None = None
+    saved_at: datetime | None = None
+
+
+class Status(msgspec.Struct, kw_only=True, frozen=True):
+    """The whole document; a section is null until its process has written it."""
+
+    schema: int = SCHEMA
+    gateway: GatewaySection | None = None
+    session: SessionSection | None = None
+    login: LoginSection | None = None
+    fetch: FetchSection | None = None
+
+
+_S = TypeVar("_S", GatewaySection, SessionSection, LoginSection, FetchSection)
+_NAMES: Mapping[type[Section], str] = {
+    GatewaySection: "gateway",
+    SessionSection: "session",
+    LoginSection: "login",
+    FetchSection: "fetch",
+}
+
+
+def utc_now() -> datetime:
+    """Returns the time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def schema() -> dict[str, Any]:
+    """Returns the JSON Schema of `status.json`."""
+    definition: dict[str, Any] = msgspec.json.schema(Status)
+    definition["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    definition["title"] = "status.json of ibkr-tools"
+    return definition
+
+
+class StatusFile:
+    """The status file of one IBKR user."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> Status:
+        """Returns what the processes said; an absent file is a status without sections.
+
+        Raises:
+            DataError: the file is not ours, or of a schema this version does not know.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return Status()
+        except OSError as error:
+            raise DataError(f"{self.path}: {error.strerror}") from error
+        try:
+            raw = msgspec.json.decode(data)
+            if isinstance(raw, dict) and raw.get("schema") != SCHEMA:
+                raise DataError(
+                    f"{self.path}: is of schema {raw.get('schema')!r}, this version knows {SCHEMA}",
+                    hint="Another version of ibkr-tools wrote it: restart the units.",
+                )
+            return msgspec.convert(raw, Status)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{self.path}: not a status file of ibkr-tools ({error})",
+                hint="The units write a new one by themselves.",
+            ) from error
+
+    def read_section(self, kind: type[_S]) -> _S | None:
+        """Returns one section, None if it was never written or the file is not to be believed."""
+        try:
+            section: _S | None = getattr(self.read(), _NAMES[kind])
+        except DataError:
+            return None
+        return section
+
+    def write(self, section: Section) -> None:
+        """Replaces one section and leaves the others as they are; a damaged file is replaced whole.
+
+        Raises:
+            OSError: the runtime directory is missing, full or not writable.
+        """
+        files.make_directory(self.path.parent, mode=0o775)
+        with files.locked(self.path.with_suffix(".lock"), mode=0o664):
+            try:
+                status = self.read()
+            except DataError:
+                status = Status()
+            status = msgspec.structs.replace(status, **{_NAMES[type(section)]: section})
+            files.write_atomically(self.path, msgspec.json.encode(status) + b"\n", mode=0o664)
