@@ -7,6 +7,8 @@
     │   └── PortTaken              69  another program listens there
     ├── OutputError                73  a result could not be written
     ├── SessionUnavailable         75  no session yet, or lost on the way: try again later
+    │   ├── BrokerageUnavailable   75  the portfolio tier is up, the brokerage tier is not
+    │   ├── PreflightMissing       75  an endpoint wants its list of accounts asked for first
     │   ├── UpstreamUnavailable    75  the gateway runs, IBKR does not answer
     │   ├── RateLimited            75  IBKR answered 429; everyone waits
     │   └── LoginFailed            75  the page did not lead to a session, no refusal seen
@@ -69,6 +71,14 @@ class SessionUnavailable(IbkrError):
     """There is no session, or it was lost on the way; a later try may succeed by itself."""
 
     exit_code = 75
+
+
+class BrokerageUnavailable(SessionUnavailable):
+    """The brokerage tier is missing; a read-only user never has it."""
+
+
+class PreflightMissing(SessionUnavailable):
+    """IBKR wants `/portfolio/accounts` or `/iserver/accounts` called before this endpoint."""
 
 
 class UpstreamUnavailable(SessionUnavailable):

@@ -15,15 +15,14 @@ def _follow_owner(fd: int, directory: Path) -> None:
         os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True) -> None:
     """Replaces `path` by `data` in one step; on failure the old file is intact and no scrap is left.
-
-    The data is on disk before the name changes, so a power cut leaves the old file or the new one.
 
     Args:
         path: the file; its directory must exist.
         data: all of its new content.
         mode: permission bits, set whatever the umask says (units run with 0077).
+        durable: have the data on disk before the name changes, so that a power cut leaves the old or the new file.
 
     Raises:
         OSError: no space, no permission; the caller knows what that means for its user.
@@ -35,7 +34,8 @@ def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             _follow_owner(file.fileno(), path.parent)
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         Path(scrap).replace(path)
     finally:
         Path(scrap).unlink(missing_ok=True)

@@ -87,9 +87,14 @@ class SessionSection(Section, kw_only=True, frozen=True):
 
 
 class LoginSection(Section, kw_only=True, frozen=True):
-    """The last login, by whomever: running, or how it ended."""
+    """The last login, by whomever: running, or how it ended.
 
-    state: Literal["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken"]
+    `broken` is a machine that cannot log in (no browser, wrong configuration); `unlocked` means that a person
+    cleared the budget. `retry_at` is when the budget allows the next unattended try, null if no machine may.
+    """
+
+    state: Literal["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken", "unlocked"]
+    retry_at: datetime | None = None
     why: str
     todo: str | None = None
     duration_s: float | None = None

@@ -1,0 +1,200 @@
+"""What an HTTP answer of the gateway means: a decoded payload, or the error that says what happened. No I/O.
+
+IBKR reports failure in six shapes, often with HTTP 200, and a missing session in at least five. The tables are
+from recordings of public projects and from the gateway's own program (build of 2023-04-24).
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from ibkr_tools.errors import (
+    BrokerageUnavailable,
+    ConfigError,
+    DataError,
+    IbkrError,
+    PreflightMissing,
+    RateLimited,
+    SessionUnavailable,
+    UpstreamUnavailable,
+)
+
+_SHOWN = 200
+"""How much of a foreign text an error may carry, in characters."""
+
+
+class Tickle(msgspec.Struct, frozen=True, kw_only=True):
+    """What `/tickle` says about both tiers.
+
+    `session` is IBKR's id of the session (it is a secret: never logged); `sso_expires` is the time until the
+    portfolio tier would end without further traffic. The other fields are the brokerage tier's.
+    """
+
+    has_session: bool
+    session: str | None = None
+    sso_expires: timedelta | None = None
+    authenticated: bool = False
+    connected: bool = False
+    competing: bool = False
+    collision: bool = False
+
+
+def _detail(payload: object) -> str:
+    """Returns the reason a JSON body states, in whichever of IBKR's shapes; empty if it states none."""
+    if isinstance(payload, Mapping):
+        for key in ("error", "detail", "title", "status"):
+            value = payload.get(key)
+            if isinstance(value, str) and value:
+                return value[:_SHOWN]
+    return ""
+
+
+def _error_of(detail: str, where: str) -> IbkrError | None:
+    """Returns the error that a stated reason stands for, None if the reason is unknown."""
+    text = detail.lower()
+    if "no session" in text or "not logged in" in text:
+        return SessionUnavailable(f"{where}: {detail}")
+    if "no bridge" in text or "init session first" in text:
+        return BrokerageUnavailable(f"{where}: the brokerage session is not up ({detail})")
+    if "query /accounts first" in text:
+        return PreflightMissing(f"{where}: {detail}")
+    if "failed to process request" in text:
+        return UpstreamUnavailable(f"{where}: {detail}")
+    return None
+
+
+def _decode(body: bytes, where: str) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{where}: the answer is not JSON ({error})") from None
+
+
+def _try_decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
+    return "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<"
+
+
+def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, where: str) -> None:
+    detail = _detail(_try_decode(body)) or ("" if _is_html(headers, body) else body[:_SHOWN].decode("utf-8", "replace"))
+    stated = f" ({detail})" if detail else ""
+    if status in {301, 302, 303, 307, 308}:
+        target = headers.get("Location", "")
+        if "/sso/" in target:
+            raise SessionUnavailable(f"{where}: the gateway asks for a login")
+        raise DataError(f"{where}: unknown to the gateway, which points elsewhere")
+    if status in {401, 410, 601}:
+        raise SessionUnavailable(f"{where}: no session (HTTP {status})")
+    if status == 429:
+        raise RateLimited(f"{where}: too many requests (HTTP 429)", hint="Everything waits 15 minutes.")
+    if status == 403 and "AirTunes" in headers.get("Server", ""):
+        raise ConfigError(
+            f"{where}: AirPlay answers on this port, not the gateway", hint="Choose another gateway.port."
+        )
+    if status == 404 and body.strip() == b"Access Denied":
+        raise ConfigError(
+            f"{where}: the gateway does not admit this address",
+            hint="Its conf.yaml must allow 127.0.0.1; restart ibkr-gateway to have it written again.",
+        )
+    if error := _error_of(detail, where):
+        raise error
+    if status >= 500 or status == 403:
+        raise UpstreamUnavailable(f"{where}: IBKR answers HTTP {status}{stated}")
+    raise DataError(f"{where}: HTTP {status}{stated}")
+
+
+def parse(status: int, headers: Mapping[str, str], body: bytes, where: str) -> Any:
+    """Returns the decoded JSON of a good answer.
+
+    Args:
+        status: the HTTP status.
+        headers: the answer's headers, case-blind.
+        body: all of the answer's body.
+        where: method and path, for messages.
+
+    Raises:
+        SessionUnavailable: no session (401, 410, 601, redirect to the login, `{"error":"no session"}`).
+        BrokerageUnavailable: "no bridge" or "Init session first".
+        PreflightMissing: "Please query /accounts first".
+        UpstreamUnavailable: 5xx, HTML with 200, 403 of the edge, `failed to process request`.
+        RateLimited: 429.
+        ConfigError: another program on the port, or the gateway's address filter.
+        DataError: anything else that is not JSON, or a stated error we do not know.
+    """
+    if status not in {200, 204}:
+        _raise_for_status(status, headers, body, where)
+    if status == 204 or not body:
+        return None
+    if _is_html(headers, body):
+        raise UpstreamUnavailable(f"{where}: a web page instead of data")
+    payload = _decode(body, where)
+    if isinstance(payload, Mapping) and isinstance(payload.get("error"), str):
+        detail = _detail(payload)
+        raise _error_of(detail, where) or DataError(f"{where}: {detail}")
+    return payload
+
+
+def parse_tickle(payload: Any, where: str = "POST /tickle") -> Tickle:
+    """Reads a tickle in all the shapes seen: with and without `iserver`, `hmds`, `ssoExpires`.
+
+    Raises:
+        DataError: not an object.
+        SessionUnavailable: `ssoExpires` is 0, which IBKR's own page takes for expired.
+    """
+    if not isinstance(payload, Mapping):
+        raise DataError(f"{where}: expected an object, got {type(payload).__name__}")
+    expires = payload.get("ssoExpires")
+    if expires == 0:
+        raise SessionUnavailable(f"{where}: the session has expired")
+    iserver = payload.get("iserver")
+    status = iserver.get("authStatus") if isinstance(iserver, Mapping) else None
+    status = status if isinstance(status, Mapping) else {}
+    session = payload.get("session")
+    return Tickle(
+        has_session=bool(session) or isinstance(expires, int | float),
+        session=session if isinstance(session, str) else None,
+        sso_expires=timedelta(milliseconds=expires) if isinstance(expires, int | float) else None,
+        authenticated=status.get("authenticated") is True,
+        connected=status.get("connected") is True,
+        competing=status.get("competing") is True,
+        collision=payload.get("collission") is True,
+    )
+
+
+def parse_validation(payload: Any, where: str = "GET /sso/validate") -> bool:
+    """Reads `/sso/validate`: True while the portfolio tier is alive. CAMPUS: a dead session may answer 0."""
+    if payload in (0, None, False):
+        return False
+    if isinstance(payload, Mapping) and isinstance(payload.get("RESULT"), bool):
+        return bool(payload["RESULT"])
+    raise DataError(f"{where}: no RESULT in the answer")
+
+
+def parse_rows(payload: Any, where: str) -> list[dict[str, Any]]:
+    """Returns a list of objects as it came.
+
+    Raises:
+        DataError: not a list, or a row that is not an object.
+    """
+    if not isinstance(payload, list) or not all(isinstance(row, dict) for row in payload):
+        raise DataError(f"{where}: expected a list of objects")
+    return payload
+
+
+def parse_object(payload: Any, where: str) -> dict[str, Any]:
+    """Returns an object as it came.
+
+    Raises:
+        DataError: anything else.
+    """
+    if not isinstance(payload, dict):
+        raise DataError(f"{where}: expected an object, got {type(payload).__name__}")
+    return payload

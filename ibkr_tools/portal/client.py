@@ -1,0 +1,188 @@
+"""The only way a request leaves for IBKR: through the gateway on this machine, listed, paced, with a deadline."""
+
+import threading
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from requests import exceptions
+
+from ibkr_tools.errors import ConfigError, DataError, GatewayUnavailable, RateLimited, UpstreamUnavailable
+from ibkr_tools.portal import answers, endpoints
+from ibkr_tools.portal.answers import Tickle
+from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint
+from ibkr_tools.portal.pacing import Pacing, Unpaced
+
+CONNECT_TIMEOUT_S = 3.05
+"""The gateway is on this machine: whoever accepts slower than this is stuck."""
+
+READ_TIMEOUT_S = 25.0
+"""The gateway never answers while IBKR cannot be reached; IBKR itself gives up after 10 s with a 503."""
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""In bytes; a page of 100 positions is about 150 kB."""
+
+
+class PortalClient:
+    """A client of the gateway on 127.0.0.1 that trusts exactly one certificate and never follows a redirect.
+
+    Everything raises the errors of `answers.parse`, and GatewayUnavailable when nothing listens. A client belongs
+    to one thread. The gateway keeps the session's cookies itself; none are sent or kept here.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        certificate: Path,
+        pacing: Pacing | None = None,
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        max_wait_s: float = 30.0,
+    ) -> None:
+        """Prepares the connection; nothing is sent yet.
+
+        Args:
+            port: the gateway's.
+            certificate: the gateway's certificate (PEM).
+            pacing: the shared budget; None sends at will.
+            read_timeout_s: how long an answer may take.
+            max_wait_s: how long a request may wait for its turn before RateLimited is raised instead.
+        """
+        self._base = f"https://127.0.0.1:{port}"
+        self._certificate = certificate
+        self._pacing = pacing or Unpaced()
+        self._timeouts = (CONNECT_TIMEOUT_S, read_timeout_s)
+        self._max_wait_s = max_wait_s
+        self._never = threading.Event()
+        self._http = requests.Session()
+        # Proxies and .netrc of the environment have no business between two programs of one machine.
+        self._http.trust_env = False
+        self._http.headers.update({"User-Agent": "ibkr-tools", "Accept": "*/*"})
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._http.close()
+
+    def request(
+        self,
+        endpoint: Endpoint,
+        *,
+        query: dict[str, str] | None = None,
+        body: object = None,
+        **names: str,
+    ) -> Any:
+        """Sends one listed request and returns the decoded answer; the API's own types, numbers as they came.
+
+        Args:
+            endpoint: a row of `endpoints.ENDPOINTS`.
+            query: the query string.
+            body: sent as JSON; a POST without one still says its length, on which IBKR's edge insists.
+            names: what the path's `{names}` stand for.
+
+        Raises:
+            ValueError: the endpoint is not in the table.
+            IbkrError: see `answers.parse`; GatewayUnavailable when nothing listens.
+        """
+        if endpoint not in ENDPOINTS:
+            raise ValueError(f"{endpoint.method} {endpoint.path} is not in the table of endpoints")
+        path = endpoint.fill(**names)
+        where = f"{endpoint.method} {path}"
+        if wait_s := self._pacing.claim(endpoint, self._max_wait_s):
+            self._never.wait(wait_s)
+        try:
+            return answers.parse(*self._exchange(endpoint, path, where, query, body), where)
+        except RateLimited:
+            self._pacing.penalise()
+            raise
+
+    def _exchange(
+        self, endpoint: Endpoint, path: str, where: str, query: dict[str, str] | None, body: object
+    ) -> tuple[int, Any, bytes]:
+        # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one.
+        for last in (False, True):
+            try:
+                return self._send(endpoint.method, path, where, query, body)
+            except exceptions.SSLError as error:
+                raise ConfigError(
+                    f"{where}: the program on this port does not have the gateway's certificate",
+                    hint="Another gateway may run there; `ss -ltnp` names it.",
+                ) from error
+            except exceptions.ReadTimeout as error:
+                raise UpstreamUnavailable(f"{where}: no answer within {self._timeouts[1]:.0f} s") from error
+            except (exceptions.ConnectTimeout, exceptions.ConnectionError, exceptions.ChunkedEncodingError) as error:
+                if _is_refused(error):
+                    raise GatewayUnavailable(
+                        f"{where}: nothing listens on {self._base}", hint="systemctl start ibkr-gateway"
+                    ) from error
+                if _is_timeout(error):
+                    raise UpstreamUnavailable(f"{where}: no answer within {self._timeouts[1]:.0f} s") from error
+                if last:
+                    raise UpstreamUnavailable(f"{where}: the connection was closed without an answer") from error
+            except exceptions.RequestException as error:
+                raise DataError(f"{where}: {type(error).__name__}") from error
+        raise AssertionError("unreachable")
+
+    def _send(
+        self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
+    ) -> tuple[int, Any, bytes]:
+        response = self._http.request(
+            method,
+            f"{self._base}/v1/api{path}",
+            params=query,
+            json=body,
+            data=b"" if method == "POST" and body is None else None,
+            timeout=self._timeouts,
+            verify=str(self._certificate),
+            allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            data = bytearray()
+            for chunk in response.iter_content(64 * 1024):
+                data += chunk
+                if len(data) > LARGEST_ANSWER:
+                    raise DataError(f"{where}: the answer is larger than {LARGEST_ANSWER // 2**20} MB")
+            return response.status_code, response.headers, bytes(data)
+
+    def tickle(self) -> Tickle:
+        """Keeps the session alive and says how both tiers are; at most once a second."""
+        return answers.parse_tickle(self.request(endpoints.TICKLE))
+
+    def validate(self) -> bool:
+        """Says whether the portfolio tier is alive; at most once a minute."""
+        return answers.parse_validation(self.request(endpoints.VALIDATE))
+
+    def accounts(self) -> list[dict[str, Any]]:
+        """Returns the accounts the user may view; IBKR wants this asked before any other /portfolio call."""
+        return answers.parse_rows(self.request(endpoints.ACCOUNTS), "GET /portfolio/accounts")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Lists an error and what stands behind it, where requests and urllib3 hide it."""
+    found: list[BaseException] = []
+    queue: list[object] = [error]
+    while queue:
+        item = queue.pop()
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            queue += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return found
+
+
+def _is_refused(error: BaseException) -> bool:
+    return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in _causes(error))

@@ -1,0 +1,115 @@
+"""The request budget that all processes share: IBKR counts per user, and shuts an address out for 15 minutes.
+
+Times are seconds of the machine's monotonic clock, which all processes see alike and no clock jump moves.
+"""
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from ibkr_tools import files
+from ibkr_tools.errors import RateLimited
+from ibkr_tools.portal.endpoints import Endpoint, Kind
+
+REQUESTS_PER_S = 10
+"""IBKR's overall limit."""
+
+HEADROOM_PER_S = 2
+"""What reads leave for the watchdog."""
+
+PENALTY_S = 15 * 60.0
+"""How long IBKR shuts an address out after a 429."""
+
+
+class Reservations(msgspec.Struct):
+    """What has been sent or promised: slots of the last second and later, next time per endpoint, penalty's end."""
+
+    boot_id: str = ""
+    slots: list[float] = []
+    next_at: dict[str, float] = {}
+    penalty_until: float = 0.0
+
+
+def reserve(past: Reservations, endpoint: Endpoint, now_s: float) -> tuple[Reservations, float]:
+    """Returns the reservations with one more request, and when that one may be sent (`now_s` or later)."""
+    limit = REQUESTS_PER_S if endpoint.kind is Kind.KEEPALIVE else REQUESTS_PER_S - HEADROOM_PER_S
+    slots = sorted(slot for slot in past.slots if slot > now_s - 1.0)
+    at = max(now_s, past.penalty_until, past.next_at.get(endpoint.name, 0.0))
+    if len(slots) >= limit:
+        at = max(at, slots[-limit] + 1.0)
+    next_at = {name: when for name, when in past.next_at.items() if when > now_s}
+    if endpoint.interval_s:
+        next_at[endpoint.name] = at + endpoint.interval_s
+    return Reservations(past.boot_id, sorted([*slots, at]), next_at, past.penalty_until), at
+
+
+class Pacing(Protocol):
+    """Says when a request may be sent."""
+
+    def claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
+        """Reserves one request and returns how many seconds to wait before sending it.
+
+        Raises:
+            RateLimited: the wait would be longer than `max_wait_s`; nothing is reserved.
+        """
+
+    def penalise(self) -> None:
+        """Notes a 429: nobody sends anything for `PENALTY_S`."""
+
+
+class Unpaced:
+    """No budget: for one process alone, against something that is not IBKR."""
+
+    def claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
+        """Never waits."""
+        del endpoint, max_wait_s
+        return 0.0
+
+    def penalise(self) -> None:
+        """Forgets it."""
+
+
+class SharedPacing:
+    """The budget in a file that every process locks for a moment before each request."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+    def _load(self) -> Reservations:
+        """Reads what was reserved; damage, or another boot's clock, means nothing was."""
+        try:
+            past = msgspec.json.decode(self._path.read_bytes(), type=Reservations)
+        except (FileNotFoundError, msgspec.DecodeError):
+            past = Reservations()
+        return past if past.boot_id == self._boot_id else Reservations(self._boot_id)
+
+    def _store(self, reservations: Reservations) -> None:
+        files.write_atomically(self._path, msgspec.json.encode(reservations), mode=0o664, durable=False)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        files.make_directory(self._path.parent, mode=0o775)
+        return files.locked(self._path.with_suffix(".lock"), mode=0o664)
+
+    def claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
+        """Reserves under the lock; see `Pacing.claim`."""
+        with self._locked():
+            past = self._load()
+            now_s = time.monotonic()
+            reservations, at = reserve(past, endpoint, now_s)
+            wait_s = at - now_s
+            if wait_s > max_wait_s:
+                reason = "IBKR said too many requests" if past.penalty_until > now_s else "asked too often"
+                raise RateLimited(f"{endpoint.method} {endpoint.path}: {reason}; possible in {wait_s:.0f} s")
+            self._store(reservations)
+        return wait_s
+
+    def penalise(self) -> None:
+        """Stores the end of the penalty for every process, now and after restarts."""
+        with self._locked():
+            past = self._load()
+            past.penalty_until = time.monotonic() + PENALTY_S
+            self._store(past)
