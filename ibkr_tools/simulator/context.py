@@ -1,0 +1,84 @@
+"""What every request handler shares, and how answers are written. The only place that builds responses."""
+
+import asyncio
+import json
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from ibkr_tools.simulator.faults import FaultBook
+from ibkr_tools.simulator.limits import Limiter
+from ibkr_tools.simulator.logins import LoginDesk
+from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.state import Session, World
+
+__all__ = ["CONTEXT", "Context", "RequestNote", "context_of", "empty", "reply", "session_of", "short_path"]
+
+REMEMBERED_REQUESTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RequestNote:
+    """One request as it was answered; `at` is wall-clock time, `status` 0 means no answer was given."""
+
+    at: float
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(slots=True)
+class Context:
+    """The servers' common memory."""
+
+    world: World
+    desk: LoginDesk
+    accounts: list[Account]
+    faults: FaultBook = field(default_factory=FaultBook)
+    limiter: Limiter = field(default_factory=Limiter)
+    requests: Counter[str] = field(default_factory=Counter)
+    recent: deque[RequestNote] = field(default_factory=lambda: deque(maxlen=REMEMBERED_REQUESTS))
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    faults_changed: asyncio.Event = field(default_factory=asyncio.Event)
+    sockets: int = 0
+
+    def account(self, account_id: str) -> Account | None:
+        """Return the account with this number, if there is one."""
+        return next((account for account in self.accounts if account.account_id == account_id), None)
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+def context_of(request: web.Request) -> Context:
+    """Return the memory of the server that got `request`."""
+    return request.config_dict[CONTEXT]
+
+
+def session_of(request: web.Request) -> Session:
+    """Return the session of a call that passed the access check; 401 if it ended in the meantime."""
+    session = context_of(request).world.find(request.cookies.get("XYZAB"))
+    if session is None:
+        raise web.HTTPUnauthorized(text="")
+    return session
+
+
+def short_path(path: str) -> str:
+    """Return the path below `/v1/api` or `/v1/portal`; other paths unchanged."""
+    for prefix in ("/v1/api", "/v1/portal"):
+        if path.startswith(prefix + "/"):
+            return path[len(prefix) :]
+    return path
+
+
+def reply(data: Any, status: int = 200) -> web.Response:
+    """Return compact JSON. Header and body leave in one write, so small answers are one TCP segment."""
+    body = json.dumps(data, separators=(",", ":")).encode()
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
+
+
+def empty(status: int) -> web.Response:
+    """Return an answer without body, as 401 and 503 come."""
+    return web.Response(status=status)

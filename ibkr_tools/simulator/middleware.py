@@ -1,0 +1,149 @@
+"""What happens to every request before and after its handler: notes, faults, pacing, the session check."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from ibkr_tools.simulator.context import Context, RequestNote, context_of, empty, reply, short_path
+from ibkr_tools.simulator.faults import Fault
+
+__all__ = ["check_access", "inject_faults", "note_requests", "pace"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HTML = "<!DOCTYPE html><html><head><title>Interactive Brokers</title></head><body><h1>Error</h1></body></html>"
+UNCHECKED = ("/iserver/reauthenticate",)
+
+
+@web.middleware
+async def note_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Remember each request with its outcome."""
+    context = context_of(request)
+    context.requests[f"{request.method} {request.path}"] += 1
+    at, status = time.time(), 0
+    try:
+        response = await handler(request)
+        status = response.status
+    except web.HTTPException as answer:
+        status = answer.status
+        raise
+    finally:
+        context.recent.append(RequestNote(at, request.method, request.path, status))
+    return response
+
+
+@web.middleware
+async def inject_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Play the fault ordered for this path, if any; else split the answer if that is switched on."""
+    context = context_of(request)
+    fault = context.faults.take(request.method, request.path, short_path(request.path))
+    if fault is None:
+        response = await handler(request)
+        behaviour = context.world.behaviour
+        if behaviour.split and response.content_type == "application/json" and isinstance(response, web.Response):
+            return await _in_pieces(request, response, pause_s=behaviour.split_pause_ms / 1000)
+        return response
+    if fault.kind in ("status", "json", "html"):
+        return _instead(fault)
+    if fault.kind in ("close", "hang"):
+        if fault.kind == "hang":
+            await _hang(context, fault)
+        return _abort(request)
+    if fault.kind == "slow":
+        await asyncio.sleep(fault.delay_s)
+    response = await handler(request)
+    if fault.kind == "slow" or not isinstance(response, web.Response):
+        return response
+    if fault.kind == "truncate":
+        return await _truncated(request, response)
+    return await _in_pieces(request, response, pause_s=context.world.behaviour.split_pause_ms / 1000)
+
+
+@web.middleware
+async def pace(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 429 to whoever calls too often; the jar's own validate calls are not counted per endpoint."""
+    context = context_of(request)
+    path = short_path(request.path)
+    if path == request.path or request.query.get("gw") == "1":
+        return await handler(request)
+    if not context.limiter.allows(context.world.limits, path, context.world.now()):
+        return reply({"error": "Too Many Requests"}, 429)
+    return await handler(request)
+
+
+@web.middleware
+async def check_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Find the session of an API call; without one it gets a 401 (or what `no_session` says)."""
+    context = context_of(request)
+    world = context.world
+    if world.options.is_gateway and world.behaviour.access_denied:
+        return web.Response(status=404, text="Access Denied")
+    path = short_path(request.path)
+    if path == request.path or path in UNCHECKED or path == "/ws":
+        return await handler(request)
+    session = world.find(request.cookies.get("XYZAB"))
+    if session is None:
+        if world.behaviour.no_session == "error":
+            return reply({"error": "no session"})
+        if world.behaviour.no_session == "302":
+            return web.Response(status=302, headers={"Location": "/sso/Login?forwardTo=22&RL=1&ip2loc=US"})
+        return empty(401)
+    world.touch(session)
+    return await handler(request)
+
+
+def _instead(fault: Fault) -> web.Response:
+    """Return the answer that the fault prescribes."""
+    if fault.kind == "json":
+        return reply(fault.body, fault.status)
+    if fault.kind == "html":
+        return web.Response(status=fault.status, text=HTML, content_type="text/html")
+    text = fault.body if isinstance(fault.body, str) else ""
+    return web.Response(status=fault.status, text=text) if text else empty(fault.status)
+
+
+def _abort(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return empty(500)
+
+
+async def _hang(context: Context, fault: Fault) -> None:
+    """Keep the connection open without a byte until the fault is cleared, the caller leaves or all ends."""
+    permanent = fault.count is None
+    while not context.stopping.is_set():
+        changed = context.faults_changed
+        await changed.wait()
+        if (permanent and fault not in context.faults.faults) or not context.faults.faults:
+            return
+
+
+async def _truncated(request: web.Request, response: web.Response) -> web.StreamResponse:
+    body = response.body if isinstance(response.body, bytes) else b""
+    stream = _stream_like(response, len(body))
+    await stream.prepare(request)
+    await stream.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return stream
+
+
+async def _in_pieces(request: web.Request, response: web.Response, *, pause_s: float) -> web.StreamResponse:
+    body = response.body if isinstance(response.body, bytes) else b""
+    if len(body) < 2:
+        return response
+    stream = _stream_like(response, len(body))
+    await stream.prepare(request)
+    await stream.write(body[: len(body) // 2])
+    await asyncio.sleep(pause_s)
+    await stream.write(body[len(body) // 2 :])
+    await stream.write_eof()
+    return stream
+
+
+def _stream_like(response: web.Response, length: int) -> web.StreamResponse:
+    stream = web.StreamResponse(status=response.status, headers={"Content-Type": response.headers["Content-Type"]})
+    stream.content_length = length
+    return stream

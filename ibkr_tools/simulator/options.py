@@ -1,0 +1,90 @@
+"""What a simulator is told before it starts. Nothing here can be changed while it runs; see `settings` for that."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+
+__all__ = ["DEFAULT_USERS", "SimulatorOptions", "User", "UserKind", "account_numbers"]
+
+
+class UserKind(StrEnum):
+    """What IBKR lets a user do: a read-only user can never open the brokerage tier."""
+
+    READ_ONLY = "read-only"
+    TRADING = "trading"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user known to the simulator; names are compared in lower case, as IBKR does."""
+
+    username: str
+    password: str = field(repr=False)
+    kind: UserKind = UserKind.READ_ONLY
+    paper: bool = False
+
+    @property
+    def user_id(self) -> int:
+        """Stable made-up number, the `userId` of `/tickle`."""
+        return 90_000_000 + sum(self.username.encode()) % 10_000
+
+
+DEFAULT_USERS = (
+    User("demo-reader", "demo-password", UserKind.READ_ONLY),
+    User("demo-trader", "demo-password", UserKind.TRADING),
+    User("demo-paper", "demo-password", UserKind.TRADING, paper=True),
+)
+
+
+def account_numbers(first: str, count: int) -> tuple[str, ...]:
+    """Return `count` account numbers that count upwards from `first`, for instance U1234567, U1234568."""
+    letters = first.rstrip("0123456789")
+    digits = first[len(letters) :]
+    return tuple(f"{letters}{int(digits) + index:0{len(digits)}d}" for index in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """Options of one simulator.
+
+    With `certificate` and `key` (PEM files) it speaks TLS and behaves *as* the gateway; without them it
+    speaks plain HTTP and behaves as IBKR's servers *behind* a gateway. Port 0 means any free port.
+    Durations are simulated time: with `speed` 60 a session that is idle for six minutes dies after six seconds.
+    `positions` is the number of rows in every account.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 5080
+    control_port: int = 5081
+    certificate: Path | None = None
+    key: Path | None = None
+    seed: int = 1
+    accounts: tuple[str, ...] = ("U1234567",)
+    positions: int = 237
+    users: tuple[User, ...] = DEFAULT_USERS
+    speed: float = 1.0
+    sso_idle: timedelta = timedelta(minutes=10)
+    brokerage_idle: timedelta = timedelta(minutes=6)
+    session_lifetime: timedelta = timedelta(hours=24)
+    brokerage_delay: timedelta = timedelta(seconds=3)
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether the simulator plays the gateway itself instead of the servers behind it."""
+        return self.certificate is not None
+
+    def __post_init__(self) -> None:
+        """Refuse combinations that cannot work. Raises ValueError."""
+        if (self.certificate is None) != (self.key is None):
+            msg = "certificate and key are needed together"
+            raise ValueError(msg)
+        if not self.accounts:
+            msg = "at least one account is needed"
+            raise ValueError(msg)
+        if self.speed <= 0:
+            msg = "speed must be above zero"
+            raise ValueError(msg)
+        if self.positions < 0:
+            msg = "positions cannot be negative"
+            raise ValueError(msg)

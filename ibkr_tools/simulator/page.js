@@ -1,0 +1,150 @@
+// The login script. The password never leaves the page: the servers get a hash over their challenge.
+"use strict";
+(() => {
+  const settings = /*SETTINGS*/{};
+  const $ = (selector) => document.querySelector(selector);
+  const show = window.xyzShow;
+  const post = window.xyzPost;
+  let initialised = 0;
+  let exchange = null;
+
+  const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hash = async (text) => hex(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  const nonce = () => hex(crypto.getRandomValues(new Uint8Array(16)));
+  const isPaper = () => Boolean($("#toggle1") && $("#toggle1").checked);
+  const loginType = () => (isPaper() ? "2" : "1");
+
+  async function init() {
+    initialised = 0;
+    await post({ACTION: "INIT", LOGIN_TYPE: loginType()});
+    initialised = Number(loginType());
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    window.xyzError("");
+    if (initialised !== Number(loginType())) return window.xyzEarly(event);
+    const user = $("#xyz-field-username").value.trim().toLowerCase();
+    const field = $("#xyz-field-password");
+    show("loading", true);
+    const A = nonce();
+    const first = await post({ACTION: "INIT", USER: user, A, LOGIN_TYPE: loginType()});
+    const verifier = await hash(first.s + await hash(user + ":" + field.value));
+    const M1 = await hash(first.B + verifier);
+    const answer = await post({ACTION: "COMPLETEAUTH", USER: user, A, M1, LOGIN_TYPE: loginType()});
+    show("loading", false);
+    if (!answer.auth_res) {
+      field.value = "";
+      window.xyzError(answer.message);
+      return undefined;
+    }
+    exchange = {user, A, M1, length: field.value.length};
+    if (answer.sftypes) return secondFactor(answer.sftypes);
+    return proceed();
+  }
+
+  function secondFactor(kind) {
+    show("username", false);
+    for (const other of ["multiplesf", "otpselector", "silver", "gold", "bronze", "temp", "notification"]) {
+      show(other, other === kind);
+    }
+    if (kind === "notification") poll();
+  }
+
+  async function poll() {
+    const answer = await post({ACTION: "COMPLETETWOFACT", A: exchange.A, PUSH: "true"});
+    if (answer.auth_res) return proceed();
+    return setTimeout(poll, 500);
+  }
+
+  async function respond(event) {
+    event.preventDefault();
+    const input = event.target.querySelector("input");
+    const answer = await post({ACTION: "COMPLETETWOFACT", A: exchange.A, RESPONSE: input.value});
+    if (answer.auth_res) return proceed();
+    input.value = "";
+    return window.xyzError(answer.message);
+  }
+
+  function proceed() {
+    for (const name of ["username", "multiplesf", "silver", "gold", "bronze", "temp", "notification", "error"]) {
+      show(name, false);
+    }
+    if (settings.restricted) return location.assign("/sso/restricted/verification");
+    if (settings.promo) {
+      show("promo", true);
+      $(".ibkey-promo-skip").onclick = (event) => { event.preventDefault(); dispatch(); };
+      return setTimeout(dispatch, 120000);
+    }
+    return dispatch();
+  }
+
+  function dispatch() {
+    show("promo", false);
+    show("finished", true);
+    const form = $(".xyzform-submit");
+    form.elements.user_name.value = exchange.user;
+    form.elements.password.value = "*".repeat(exchange.length);
+    form.elements.loginType.value = loginType();
+    form.elements.A.value = exchange.A;
+    form.elements.M1.value = exchange.M1;
+    form.submit();
+  }
+
+  function switchMode() {
+    document.body.classList.toggle("paper-trading", isPaper());
+    $(".xyz-logintype").value = loginType();
+    const button = $(".xyzform-username .xyz-button-login");
+    button.textContent = isPaper() ? "Simulated Login" : "Login";
+    button.classList.toggle("btn-primary", !isPaper());
+    button.classList.toggle("btn-secondary", isPaper());
+    if (settings.paper_clears_fields) {
+      $("#xyz-field-username").value = "";
+      $("#xyz-field-password").value = "";
+    }
+    init();
+  }
+
+  function consent() {
+    const backdrop = document.createElement("div");
+    backdrop.className = "modal-backdrop";
+    const modal = document.createElement("div");
+    modal.id = "cookie-modal";
+    modal.innerHTML = "<p>We use cookies.</p><button id='btn_accept_cookies'>Accept</button>" +
+      "<button id='gdpr-reject-all'>Reject all</button>";
+    modal.onclick = (event) => {
+      if (event.target.tagName !== "BUTTON") return;
+      backdrop.remove();
+      modal.remove();
+      if (settings.consent_returns) setTimeout(consent, 700);
+    };
+    document.body.append(backdrop, modal);
+  }
+
+  async function bulletins() {
+    const answer = await fetch("/portal.proxy/v1/gstat/bulletins", {method: "POST", body: "{}"});
+    const list = (await answer.json()).bulletins || [];
+    $(".gstat").textContent = list.map((entry) => entry.message).join(" ");
+    $(".gstat").style.display = list.length ? "block" : "none";
+  }
+
+  async function ready() {
+    $(".xyzform-username").onsubmit = submit;
+    for (const kind of ["silver", "gold", "bronze", "temp"]) $(".xyzform-" + kind).onsubmit = respond;
+    if ($("#toggle1")) $("#toggle1").onchange = switchMode;
+    $(".xyz-multipleselect").onchange = (event) => {
+      if (event.target.value) secondFactor(event.target.value === "4" ? "silver" : "notification");
+    };
+    $(".xyz-showchallenge").onclick = (event) => { event.preventDefault(); secondFactor("gold"); };
+    await init();
+  }
+
+  function start() {
+    setTimeout(ready, settings.script_delay_ms);
+    if (settings.consent && !document.cookie.includes("IB_PRIV_PREFS=")) consent();
+    bulletins().catch(() => undefined);
+    fetch("/sso/report", {method: "POST", body: "event=boot"}).catch(() => undefined);
+  }
+
+  if ($(".xyzform-username")) start(); else document.addEventListener("xyz-form", start, {once: true});
+})();

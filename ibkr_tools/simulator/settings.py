@@ -1,0 +1,93 @@
+"""What can be switched while the simulator runs: the page, the behaviour of the servers, the pacing limits."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+__all__ = ["BehaviourSettings", "Drop", "LimitSettings", "PageSettings", "Push", "Tier", "changed"]
+
+S = TypeVar("S", bound=msgspec.Struct)
+Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
+Tier = Literal["all", "brokerage"]
+Push = Literal["sts", "close", "silent"]
+SecondFactor = Literal["silver", "gold", "bronze", "temp", "notification", "multiplesf", "otpselector"]
+
+
+class Drop(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A loss of sessions: which tier, and what the WebSocket tells about it."""
+
+    tier: Tier = "all"
+    push: Push = "sts"
+    user: str | None = None
+
+
+class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How the login page looks and behaves; the situations of login-facts section 10.
+
+    `script_delay_ms` is the time between the button being there and its handler being ready (login-facts 1.8).
+    `rename` replaces texts in page and script, `hide` lists CSS selectors that are made invisible.
+    `error_text` replaces the text shown after a refusal. `maintenance` is a bulletin in the `.gstat` block.
+    """
+
+    script_delay_ms: Milliseconds = 150
+    form_delay_ms: Milliseconds = 0
+    init_delay_ms: Milliseconds = 20
+    auth_delay_ms: Milliseconds = 50
+    hide: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+    consent: bool = False
+    consent_returns: bool = False
+    promo: bool = False
+    error_text: str = ""
+    maintenance: str = ""
+    restricted: bool = False
+    blank: bool = False
+    duplicate_submit: bool = False
+    paper_clears_fields: bool = False
+    paper_switch: bool = True
+    dispatcher: Literal["302", "302-body", "200-form"] = "302"
+    second_factor: SecondFactor | None = None
+    second_factor_code: str = "123456"
+    push_approved: bool = False
+    dispatcher_delay_ms: Milliseconds = 0
+
+
+class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How the servers behave where the facts leave several possibilities.
+
+    `no_session`: what a call without a session gets. `split`: every answer leaves in two TCP segments (the jar's
+    decoder breaks on that). `cold_positions`: the first positions call of a session answers `[]`.
+    `require_preflight`: `/portfolio/{account}/*` before `/portfolio/accounts` answers 401.
+    `read_only_sts`: a read-only user's socket gets `sts` with `authenticated:false`.
+    `access_denied`: as the gateway, refuse everybody as the jar's address filter does.
+    """
+
+    no_session: Literal["401", "error", "302"] = "401"
+    split: bool = False
+    split_pause_ms: Milliseconds = 40
+    cold_positions: bool = False
+    require_preflight: bool = True
+    always_short_form: bool = False
+    read_only_sts: bool = True
+    connected: bool = True
+    access_denied: bool = False
+    refuse_brokerage: bool = False
+
+
+class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Pacing.
+
+    Excess over `per_second` puts everybody into the penalty box; excess over one endpoint's own limit
+    (cpapi-facts section 2) only refuses that call, unless `endpoint_penalty_s` is set.
+    """
+
+    enabled: bool = False
+    per_second: Annotated[int, msgspec.Meta(ge=1)] = 10
+    penalty_s: Annotated[float, msgspec.Meta(ge=0)] = 900.0
+    endpoints: bool = True
+    endpoint_penalty_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+def changed(settings: S, changes: dict[str, Any]) -> S:
+    """Return `settings` with `changes` (a JSON object) applied. Raises msgspec.ValidationError."""
+    return msgspec.convert({**msgspec.to_builtins(settings), **changes}, type(settings))

@@ -1,0 +1,173 @@
+"""The login page and its endpoints (login-facts section 1): Login, Authenticator, Dispatcher, ping."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+
+import msgspec
+from aiohttp import web
+
+from ibkr_tools.simulator.context import Context, context_of, empty, reply
+from ibkr_tools.simulator.logins import Outcome
+from ibkr_tools.simulator.state import Session
+
+__all__ = ["INVALID", "ROUTES", "WRONG_MODE_LIVE", "WRONG_MODE_PAPER"]
+
+INVALID = "Invalid username password combination"
+WRONG_MODE_LIVE = (
+    "You have selected the Live Account Mode, but the specified user is a Paper Trading user. "
+    "Please select the correct Login Mode"
+)
+WRONG_MODE_PAPER = (
+    "You have selected the Paper Account Mode, but the specified user is a Live Account user. "
+    "Please select the correct Login Mode"
+)
+BAD_CODE = "Invalid security code"
+SUCCESS = "Client login succeeds"
+DUPLICATE = (
+    '<form class="xyzform-old" style="display:none"><button type="submit" '
+    'class="btn btn-lg btn-primary xyz-button-login">Login</button></form>'
+)
+RESTRICTED = (
+    "<!DOCTYPE html><title>Verification Needed</title><h1>Verification Needed</h1>"
+    '<form class="form-email"><input name="email-code"><button>Continue login</button></form>'
+    '<a href="#">Skip Verification</a>'
+)
+_PAGE = files("ibkr_tools.simulator").joinpath("page.html").read_text("utf-8")
+_SCRIPT = files("ibkr_tools.simulator").joinpath("page.js").read_text("utf-8")
+
+
+async def login_page(request: web.Request) -> web.Response:
+    """Serve the page as it is set to look now."""
+    response = web.Response(text=_render_page(context_of(request)), content_type="text/html", charset="utf-8")
+    response.set_cookie("URL_PARAM", "forwardTo=22", path="/sso")
+    return response
+
+
+async def script(request: web.Request) -> web.Response:
+    """Serve the login script."""
+    page = context_of(request).world.page
+    known = {"script_delay_ms", "restricted", "promo", "consent", "consent_returns", "paper_clears_fields"}
+    shown = {key: value for key, value in msgspec.to_builtins(page).items() if key in known}
+    text = _SCRIPT.replace("/*SETTINGS*/{}", json.dumps(shown))
+    return web.Response(text=_renamed(text, page.rename), content_type="application/javascript", charset="utf-8")
+
+
+async def authenticator(request: web.Request) -> web.Response:
+    """Take one step of the login: INIT, COMPLETEAUTH or COMPLETETWOFACT."""
+    context, form = context_of(request), await request.post()
+    page, desk = context.world.page, context.desk
+    fields = {name: str(value) for name, value in form.items()}
+    action, nonce, user = fields.get("ACTION"), fields.get("A", ""), fields.get("USER", "")
+    if action == "INIT":
+        await asyncio.sleep(page.init_delay_ms / 1000)
+        if not user:
+            return reply({"proto": "6", "paper": fields.get("LOGIN_TYPE") == "2"})
+        salt, challenge = desk.begin(nonce, user, paper=fields.get("LOGIN_TYPE") == "2")
+        return reply({"s": salt, "B": challenge, "hash": "SHA-256", "proto": "6", "lp": True})
+    if action == "COMPLETEAUTH":
+        await asyncio.sleep(page.auth_delay_ms / 1000)
+        outcome = desk.complete(nonce, user, fields.get("M1", ""))
+        accepted = outcome == "accepted"
+        return reply({"auth_res": accepted, "reached_max_login": outcome == "locked",
+                      "sftypes": (page.second_factor or "") if accepted else "",
+                      "message": "" if accepted else page.error_text or _refusal(outcome, fields)})  # fmt: skip
+    if action == "COMPLETETWOFACT" and desk.is_proven(nonce):
+        is_push = fields.get("PUSH") == "true"
+        passed = page.push_approved if is_push else fields.get("RESPONSE") == page.second_factor_code
+        if passed:
+            desk.pass_second_factor(nonce)
+        return reply({"auth_res": passed, "message": "" if passed else BAD_CODE})
+    return reply({"auth_res": False, "message": INVALID})
+
+
+async def dispatcher(request: web.Request) -> web.Response:
+    """Finish the login: IBKR answers 302 and cookies, which the gateway turns into 200 and its own text."""
+    context, form = context_of(request), await request.post()
+    page, world = context.world.page, context.world
+    await asyncio.sleep(page.dispatcher_delay_ms / 1000)
+    user = context.desk.redeem(str(form.get("A", "")), second_factor=page.second_factor is not None)
+    if user is None or page.dispatcher == "200-form":
+        return await login_page(request)
+    session = world.open_session(user)
+    location = "/portal/?loginType=" + ("2" if user.paper else "1") + "&forwardTo=22"
+    if world.options.is_gateway:
+        # With a body in IBKR's answer the browser gets the 302 itself, though the jar counts it as a login.
+        status, text = (302, SUCCESS) if page.dispatcher == "302-body" else (200, SUCCESS)
+        response = web.Response(status=status, text=text, headers={"Location": location})
+    else:
+        body = "<html>Found</html>" if page.dispatcher == "302-body" else None
+        response = web.Response(status=302, text=body, headers={"Location": location})
+    _set_cookies(response, session)
+    return response
+
+
+async def ping(request: web.Request) -> web.Response:
+    """Keep the SSO tier alive."""
+    world = context_of(request).world
+    session = world.find(request.cookies.get("XYZAB"))
+    if session is None:
+        return empty(401)
+    world.touch(session)
+    return reply({"result": "true"})
+
+
+async def bulletins(request: web.Request) -> web.Response:
+    """Tell about maintenance."""
+    text = context_of(request).world.page.maintenance
+    return reply({"bulletins": [{"id": "1", "message": text}] if text else []})
+
+
+async def report(_request: web.Request) -> web.Response:
+    """Swallow the page's telemetry."""
+    return reply({})
+
+
+async def restricted(_request: web.Request) -> web.Response:
+    """Show the page that wants a person with a mailbox."""
+    return web.Response(text=RESTRICTED, content_type="text/html")
+
+
+def _render_page(context: Context) -> str:
+    page = context.world.page
+    if page.blank:
+        return "<!DOCTYPE html><html><head><title></title></head><body></body></html>"
+    text = _PAGE.replace("/*FORM_DELAY*/0", str(page.form_delay_ms))
+    if page.hide:
+        text = text.replace("/*HIDDEN*/", f"{', '.join(page.hide)} {{ display: none !important }}")
+    if page.duplicate_submit:
+        text = text.replace("<!--DUPLICATE-->", DUPLICATE)
+    if not page.paper_switch:
+        text = text[: text.index("<!--PAPER-->")] + text[text.index("<!--/PAPER-->") :]
+    return _renamed(text, page.rename)
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _refusal(outcome: Outcome, fields: dict[str, str]) -> str:
+    if outcome != "wrong-mode":
+        return INVALID
+    return WRONG_MODE_PAPER if fields.get("LOGIN_TYPE") == "2" else WRONG_MODE_LIVE
+
+
+def _set_cookies(response: web.Response, session: Session) -> None:
+    response.set_cookie("XYZAB", session.token, path="/")
+    response.set_cookie("XYZAB_AM.LOGIN", session.token, path="/")
+    response.set_cookie("USERID", str(session.user.user_id), path="/")
+
+
+ROUTES: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
+    ("GET", "/sso/Login", login_page),
+    ("GET", "/sso/lib/xyz.bundle.min.js", script),
+    ("POST", "/sso/Authenticator", authenticator),
+    ("POST", "/sso/Dispatcher", dispatcher),
+    ("GET", "/sso/ping", ping),
+    ("POST", "/sso/report", report),
+    ("*", "/portal.proxy/v1/gstat/bulletins", bulletins),
+    ("GET", "/sso/restricted/verification", restricted),
+]

@@ -1,0 +1,162 @@
+"""The WebSocket `/v1/api/ws` (cpapi-facts section 4): greeting, heartbeats, status pushes, `tic`."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from ibkr_tools.simulator import answers
+from ibkr_tools.simulator.context import Context, context_of
+from ibkr_tools.simulator.options import UserKind
+from ibkr_tools.simulator.state import Session, SessionEvent
+
+__all__ = ["Hub", "serve_socket"]
+
+HEARTBEAT_S = 10.0
+QUIET_TOPICS = {"ech", "smd", "umd", "smh", "umh", "sbd", "ubd", "sor", "uor", "str", "utr", "spl", "upl", "ssd",
+                "usd", "sld", "uld"}  # fmt: skip
+"""Topics that exist but are not simulated: accepted without an answer."""
+
+
+@dataclass(slots=True, eq=False)
+class _Socket:
+    stream: web.WebSocketResponse
+    session: Session | None
+    beat_at: float
+    silent: bool = False
+
+
+class Hub:
+    """All open sockets. Frames are binary as the gateway, text behind one."""
+
+    def __init__(self, context: Context) -> None:
+        """Listen to the sessions of `context`."""
+        self._context = context
+        self._sockets: set[_Socket] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        context.world.listeners.append(self._on_event)
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """Keep one socket until either side closes it. As the gateway it is accepted at once, session or not."""
+        world = self._context.world
+        stream = web.WebSocketResponse()
+        await stream.prepare(request)
+        session = world.find(request.cookies.get("XYZAB"))
+        socket = _Socket(stream, session, world.now() + HEARTBEAT_S)
+        self._sockets.add(socket)
+        self._context.sockets = len(self._sockets)
+        try:
+            await self._greet(socket)
+            async for message in stream:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    text = message.data if isinstance(message.data, str) else message.data.decode()
+                    await self._answer(socket, text)
+        finally:
+            self._sockets.discard(socket)
+            self._context.sockets = len(self._sockets)
+        return stream
+
+    async def beat(self) -> None:
+        """Send the heartbeats that are due."""
+        now = self._context.world.now()
+        for socket in list(self._sockets):
+            if socket.session is None or socket.silent or now < socket.beat_at:
+                continue
+            socket.beat_at = max(socket.beat_at + HEARTBEAT_S, now)
+            await self._send(socket, {"topic": "system", "hb": int(now * 1000)})
+
+    async def close_all(self) -> None:
+        """Close every socket."""
+        for socket in list(self._sockets):
+            await socket.stream.close()
+
+    async def _greet(self, socket: _Socket) -> None:
+        session = socket.session
+        if session is None:
+            await self._send(socket, {"message": "waiting for session"})
+            return
+        await self._send(socket, answers.system_frame(session))
+        await self._send_status(socket, session)
+
+    async def _send_status(self, socket: _Socket, session: Session) -> None:
+        if session.is_authenticated:
+            accounts = answers.brokerage_accounts(session, self._context.accounts)
+            await self._send(socket, {"topic": "act", "args": accounts})
+        elif session.user.kind is UserKind.READ_ONLY and not self._context.world.behaviour.read_only_sts:
+            return
+        await self._send(socket, {"topic": "sts", "args": answers.sts_args(session)})
+
+    async def _answer(self, socket: _Socket, text: str) -> None:
+        if socket.silent:
+            return
+        session = socket.session
+        if session is None:
+            await self._send(socket, {"message": "waiting for session"})
+            return
+        topic = text.split("+", 1)[0].strip()
+        if topic == "tic":
+            self._context.world.touch(session)
+            await self._send(socket, {"topic": "tic", "alive": True, "id": session.session_id,
+                                      "lastAccessed": int(session.seen_at * 1000)})  # fmt: skip
+        elif topic not in QUIET_TOPICS:
+            await self._send(socket, {"topic": "error", "error": f"Topic unknown '{text[:3]}'"})
+
+    def _on_event(self, event: SessionEvent) -> None:
+        task = asyncio.get_running_loop().create_task(self._react(event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _react(self, event: SessionEvent) -> None:
+        if event.kind == "opened":
+            await self._adopt(event.session)
+            return
+        for socket in [one for one in self._sockets if one.session is event.session]:
+            if event.kind == "closed":
+                await self._end(socket, event)
+            elif event.push == "close":
+                await socket.stream.close()
+            elif event.push == "sts":
+                if event.session.is_authenticated:
+                    await self._send_status(socket, event.session)
+                else:
+                    await self._send(socket, {"topic": "sts", "args": {"authenticated": False}})
+
+    async def _adopt(self, session: Session) -> None:
+        """Give a new session to the sockets that wait for one; only the gateway can do that."""
+        if not self._context.world.options.is_gateway:
+            return
+        for socket in [one for one in self._sockets if one.session is None and not one.silent]:
+            socket.session = session
+            await self._greet(socket)
+
+    async def _end(self, socket: _Socket, event: SessionEvent) -> None:
+        if event.push == "silent":
+            socket.silent = True
+            return
+        if event.push == "sts":
+            await self._send(socket, {"topic": "sts", "args": {"authenticated": False}})
+        await socket.stream.close()
+
+    async def _send(self, socket: _Socket, frame: dict[str, Any]) -> None:
+        if socket.stream.closed:
+            return
+        text = json.dumps(frame, separators=(",", ":"))
+        try:
+            if self._context.world.options.is_gateway:
+                await socket.stream.send_bytes(text.encode())
+            else:
+                await socket.stream.send_str(text)
+        except ConnectionError:
+            # The other side is gone; the reading loop ends by itself.
+            return
+
+
+HUB = web.AppKey("hub", Hub)
+
+
+async def serve_socket(request: web.Request) -> web.StreamResponse:
+    """Hand the request to the hub."""
+    context_of(request).world.age_all()
+    return await request.config_dict[HUB].serve(request)
