@@ -91,10 +91,12 @@ class LoginSection(Section, kw_only=True, frozen=True):
 
     `broken` is a machine that cannot log in (no browser, wrong configuration); `unlocked` means that a person
     cleared the budget. `retry_at` is when the budget allows the next unattended try, null if no machine may.
+    `accounts` are those that proved the session of a login that succeeded.
     """
 
     state: Literal["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken", "unlocked"]
     retry_at: datetime | None = None
+    accounts: tuple[str, ...] = ()
     why: str
     todo: str | None = None
     duration_s: float | None = None
@@ -197,4 +199,4 @@ class StatusFile:
             except DataError:
                 status = Status()
             status = msgspec.structs.replace(status, **{_NAMES[type(section)]: section})
-            files.write_atomically(self.path, msgspec.json.encode(status) + b"\n", mode=0o664)
+            files.write_atomically(self.path, msgspec.json.encode(status) + b"\n", mode=0o664, durable=False)

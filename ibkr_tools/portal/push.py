@@ -117,7 +117,7 @@ class PushListener:
             why = str(error) or type(error).__name__
         finally:
             if self._socket is not None:
-                self._socket.shutdown()
+                self._socket.shutdown()  # type: ignore[no-untyped-call]  # theirs lacks a return type
         self._deliver(PushClosed("stopped" if self._stopped.is_set() else why))
 
     def _listen(self, socket: websocket.WebSocket) -> None:

@@ -1,0 +1,38 @@
+"""The frame around every program: an error becomes one line, its hint another, and its class the exit code."""
+
+import sys
+import traceback
+from collections.abc import Callable
+
+from ibkr_tools.errors import IbkrError
+from ibkr_tools.log import Journal
+
+SOFTWARE = 70
+"""EX_SOFTWARE of sysexits.h: our own bug."""
+
+
+def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
+    """Runs `program` and returns its exit code.
+
+    An IbkrError is told in one line and one hint; anything else is our bug, told with its traceback. `verbose`
+    adds the traceback to the former. Ctrl-C is 130, as a shell has it.
+    """
+    journal = Journal()
+    try:
+        return program() or 0
+    except IbkrError as error:
+        journal.error(error.message)
+        if error.hint:
+            journal.error(error.hint)
+        if verbose:
+            journal.error(traceback.format_exc())
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output is gone (`| head`): not a fault, and nothing may be flushed any more.
+        sys.stderr.close()
+        return 0
+    except Exception:  # noqa: BLE001  # the one place: a bug must end with its traceback and 70
+        journal.error("This is a bug in ibkr-tools:\n" + traceback.format_exc())
+        return SOFTWARE

@@ -1,0 +1,62 @@
+"""The watchdog's own program, without a command line library: it stays resident for months."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from ibkr_tools import guard, log
+from ibkr_tools.config import load_config
+from ibkr_tools.directories import find_directories
+from ibkr_tools.notify import Notifier
+from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.portal.pacing import SharedPacing
+from ibkr_tools.portal.push import PushListener
+from ibkr_tools.status import StatusFile
+from ibkr_tools.watchdog.loop import Watchdog
+
+READ_TIMEOUT_S = 8.0
+"""A tickle takes milliseconds; the loop must stay awake for systemd and for pushes."""
+
+MAX_WAIT_S = 1.2
+"""How long a call may wait for its turn: a tickle's one second, not a validate's minute."""
+
+
+def main() -> None:
+    """Runs the watchdog until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the configuration is missing or wrong.
+    """
+    parser = argparse.ArgumentParser(prog="ibkr-tools watchdog")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--runtime-dir", type=Path)
+    parser.add_argument("--state-dir", type=Path)
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    log.setup(verbose=options.verbose)
+    directories = find_directories(runtime=options.runtime_dir, state=options.state_dir)
+    config = load_config(options.config or directories.config_file)
+    port, certificate = config.gateway.port, directories.certificate
+    client = PortalClient(
+        port,
+        certificate,
+        SharedPacing(directories.pacing_file),
+        read_timeout_s=READ_TIMEOUT_S,
+        max_wait_s=MAX_WAIT_S,
+    )
+    watchdog = Watchdog(
+        client,
+        StatusFile(directories.status_file),
+        directories,
+        Notifier(),
+        tier=config.session.tier,
+        listener=lambda deliver: PushListener(port, certificate, deliver),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: watchdog.stop())
+    watchdog.run()
+
+
+if __name__ == "__main__":
+    sys.exit(guard.run(main))

@@ -1,0 +1,333 @@
+"""The session's state machine: (state, observation, now) gives (state, actions). No I/O and no clock of its own.
+
+The ladder, cheapest step first: look again, validate, (brokerage tier only) the jar's own handshake and
+`ssodh/init`, a browser login, a restart of Java, a person. Unknown is not lost: only IBKR's own word that there is
+no session leads to a login. Times are seconds of a clock that never jumps.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from ibkr_tools.portal.push import Heartbeat, PushClosed, PushEvent, SessionFrame, WaitingForSession
+from ibkr_tools.status import LoginSection, SessionState
+from ibkr_tools.watchdog import brokerage
+from ibkr_tools.watchdog.observations import (
+    Action,
+    FetchHinted,
+    GatewayChanged,
+    Listed,
+    LoginReported,
+    Observation,
+    Tickled,
+    Validated,
+    Verdict,
+)
+
+TICKLE_EVERY_S = 30.0
+"""The floor beneath the push; IBKR ends a session that is silent for about five minutes."""
+
+LOOK_AGAIN_S = 1.0
+"""IBKR takes one tickle a second."""
+
+ANSWER_S = 30.0
+"""Every call has its own deadline well below this; past it the machine asks again by itself."""
+
+GATEWAY_RETRY_S = 2.0
+UNKNOWN_WAITS_S = (2.0, 5.0, 10.0, 20.0, 30.0)
+LOGIN_PATIENCE_S = 180.0
+"""A login that has reported nothing for this long is taken for dead; its own limit is shorter."""
+
+LOGIN_RETRY_S = (10.0, 60.0, 300.0, 900.0, 1800.0)
+SHORT_LIFE_S = 20.0
+SHORT_LIVES_S = (0.0, 0.0, 10.0, 60.0, 300.0, 900.0)
+"""Pauses before the login after a session that lived shorter than SHORT_LIFE_S, by how many did in a row."""
+
+PERSON_LOOKS_S = 60.0
+"""How often to look whether a person has logged in meanwhile."""
+
+RELISTEN_S = (0.0, 1.0, 5.0, 15.0, 30.0)
+STUCK_S = 600.0
+"""After this long without any answer at all, the jar's five upstream connections may be the ones that are stuck."""
+
+RESTART_EVERY_S = 3600.0
+
+HAS_SESSION = frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING})
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the machine remembers.
+
+    `phase`, `why`, `next` and `todo` are for people; at `due_s` the machine tickles by itself. `*_s` are points in
+    time on the machine's clock; counters count since the last good moment, `losses` since the start.
+    """
+
+    wants_brokerage: bool = False
+    phase: SessionState = SessionState.STARTING
+    since_s: float = 0.0
+    why: str = "just started"
+    next: str = "looking whether there is a session"
+    todo: str | None = None
+    due_s: float = 0.0
+    accounts: tuple[str, ...] = ()
+    up_since_s: float | None = None
+    last_tickle_s: float | None = None
+    losses: int = 0
+    unknowns: int = 0
+    unknown_since_s: float | None = None
+    deads: int = 0
+    logins: int = 0
+    login_not_before_s: float = 0.0
+    short_lives: int = 0
+    listening: bool = False
+    relistens: int = 0
+    relisten_s: float | None = None
+    restarted_s: float = -RESTART_EVERY_S
+    handshake: brokerage.Handshake = field(default_factory=brokerage.Handshake)
+
+
+Step = tuple[State, tuple[Action, ...]]
+
+
+def deadline(state: State) -> float:
+    """Returns when the machine wants its next Tick, on its own clock."""
+    if state.relisten_s is not None and state.phase in HAS_SESSION:
+        return min(state.due_s, state.relisten_s)
+    return state.due_s
+
+
+def step(state: State, observation: Observation, now_s: float) -> Step:
+    """Returns what the machine makes of one observation; total: any observation is possible in any state."""
+    match observation:
+        case Tickled():
+            return _tickled(state, observation, now_s)
+        case Validated():
+            return _validated(state, observation, now_s)
+        case Listed():
+            return _listed(state, observation, now_s)
+        case GatewayChanged(up=up):
+            return _tickle_now(state, now_s) if up else _gateway_gone(state, now_s)
+        case LoginReported():
+            return _login_reported(state, observation, now_s)
+        case FetchHinted():
+            return _look(state)
+        case SessionFrame() | Heartbeat() | WaitingForSession() | PushClosed():
+            return _pushed(state, observation, now_s)
+        case _:
+            return _tick(state, now_s)
+
+
+def _pick(waits: tuple[float, ...], count: int) -> float:
+    return waits[min(count, len(waits) - 1)]
+
+
+def _enter(state: State, phase: SessionState, now_s: float, why: str, todo: str | None = None) -> State:
+    """Returns the state in a phase; `since_s` moves only if the phase does."""
+    since_s = state.since_s if phase is state.phase else now_s
+    return replace(state, phase=phase, since_s=since_s, why=why, todo=todo)
+
+
+def _wait(state: State, until_s: float, text: str) -> State:
+    return replace(state, due_s=until_s, next=text)
+
+
+def _tickle_now(state: State, now_s: float) -> Step:
+    return replace(state, due_s=now_s + ANSWER_S), (Action.TICKLE,)
+
+
+def _look(state: State) -> Step:
+    """Somebody says the session may be gone: one tickle tells."""
+    return state, ((Action.TICKLE,) if state.phase in HAS_SESSION else ())
+
+
+def _tick(state: State, now_s: float) -> Step:
+    actions: tuple[Action, ...] = ()
+    if state.relisten_s is not None and now_s >= state.relisten_s and state.phase in HAS_SESSION:
+        state = replace(state, relisten_s=None, listening=True)
+        actions = (Action.LISTEN,)
+    if now_s < state.due_s:
+        return state, actions
+    if state.phase is SessionState.LOGGING_IN:
+        state = _back_off(state, now_s, "the login has not reported", _pick(LOGIN_RETRY_S, state.logins - 1))
+    state, more = _tickle_now(state, now_s)
+    return state, (*actions, *more)
+
+
+def _tickled(state: State, seen: Tickled, now_s: float) -> Step:
+    match seen.verdict:
+        case Verdict.ALIVE:
+            return _alive(state, seen, now_s)
+        case Verdict.DEAD:
+            return _dead(state, seen.why, now_s)
+        case Verdict.LIMITED:
+            return _limited(state, seen.why, now_s)
+        case Verdict.GATEWAY_GONE:
+            return _gateway_gone(state, now_s)
+        case Verdict.UNKNOWN:
+            return _unknown(state, seen.why, now_s)
+
+
+def _alive(state: State, seen: Tickled, now_s: float) -> Step:
+    state = replace(state, last_tickle_s=now_s, deads=0)
+    if state.phase not in HAS_SESSION:
+        # Not proven yet: a read-only user's health is what /portfolio/accounts says.
+        return replace(state, due_s=now_s + ANSWER_S), (Action.LIST_ACCOUNTS,)
+    state = replace(state, unknowns=0, unknown_since_s=None)
+    if not state.wants_brokerage or seen.tickle is None:
+        return _wait(state, now_s + TICKLE_EVERY_S, "the next tickle"), ()
+    view = brokerage.look(state.handshake, seen.tickle, now_s)
+    state = _enter(replace(state, handshake=view.handshake), view.phase, now_s, view.why)
+    return _wait(state, now_s + (view.again_s or TICKLE_EVERY_S), view.next), view.actions
+
+
+def _dead(state: State, why: str, now_s: float) -> Step:
+    """IBKR says there is no session: the one place that leads to a login."""
+    state = replace(state, unknowns=0, unknown_since_s=None, deads=state.deads + 1)
+    match state.phase:
+        case SessionState.UP | SessionState.DEGRADED | SessionState.COMPETING if state.deads == 1:
+            return replace(state, due_s=now_s + ANSWER_S), (Action.VALIDATE,)
+        case SessionState.LOGGING_IN:
+            return state, ()
+        case SessionState.LOCKED_OUT | SessionState.PAUSED:
+            return _wait(state, now_s + PERSON_LOOKS_S, "looking whether a person has logged in"), ()
+    if state.up_since_s is not None:
+        state = _lost(state, why, now_s)
+    if now_s < state.login_not_before_s:
+        reason = state.why if state.phase is SessionState.BACKING_OFF else why
+        state = _enter(state, SessionState.BACKING_OFF, now_s, reason, state.todo)
+        return _wait(state, state.login_not_before_s, "another login"), (Action.STOP_LISTENING,)
+    state = replace(_enter(state, SessionState.LOGGING_IN, now_s, why), logins=state.logins + 1)
+    return _wait(state, now_s + LOGIN_PATIENCE_S, "the login reports"), (Action.STOP_LISTENING, Action.REQUEST_LOGIN)
+
+
+def _lost(state: State, why: str, now_s: float) -> State:
+    """Forgets the session and counts it; one that died young makes the next login wait."""
+    short = state.up_since_s is not None and now_s - state.up_since_s < SHORT_LIFE_S
+    short_lives = state.short_lives + 1 if short else 0
+    pause_s = _pick(SHORT_LIVES_S, short_lives - 1) if short else 0.0
+    state = _enter(_forget_session(state), SessionState.LOST, now_s, why)
+    return replace(
+        state, losses=state.losses + 1, logins=0, short_lives=short_lives, login_not_before_s=now_s + pause_s
+    )
+
+
+def _forget_session(state: State) -> State:
+    return replace(state, up_since_s=None, accounts=(), listening=False, relisten_s=None)
+
+
+def _limited(state: State, why: str, now_s: float) -> Step:
+    if state.phase not in HAS_SESSION and state.phase is not SessionState.LOGGING_IN:
+        state = replace(state, why=why)
+    return _wait(state, now_s + LOOK_AGAIN_S, "looking again when the pacing allows"), ()
+
+
+def _unknown(state: State, why: str, now_s: float) -> Step:
+    first_s = now_s if state.unknown_since_s is None else state.unknown_since_s
+    wait_s = _pick(UNKNOWN_WAITS_S, state.unknowns)
+    state = replace(state, unknowns=state.unknowns + 1, unknown_since_s=first_s)
+    if state.phase is SessionState.LOGGING_IN:
+        return state, ()
+    actions: tuple[Action, ...] = ()
+    if state.unknowns > 1 and state.phase is not SessionState.LOCKED_OUT:
+        state = _enter(state, SessionState.UNREACHABLE, now_s, why)
+        if now_s - first_s > STUCK_S and now_s - state.restarted_s > RESTART_EVERY_S:
+            state = replace(state, restarted_s=now_s)
+            actions = (Action.RESTART_GATEWAY,)
+    return _wait(state, now_s + wait_s, "looking again"), actions
+
+
+def _validated(state: State, seen: Validated, now_s: float) -> Step:
+    match seen.verdict:
+        case Verdict.DEAD:
+            return _dead(replace(state, deads=max(1, state.deads)), seen.why, now_s)
+        case Verdict.GATEWAY_GONE:
+            return _gateway_gone(state, now_s)
+        case Verdict.UNKNOWN:
+            return _unknown(state, seen.why, now_s)
+        case Verdict.ALIVE | Verdict.LIMITED:
+            # Alive contradicts the tickle, and validate may be asked once a minute: a second tickle decides.
+            return _wait(state, now_s + LOOK_AGAIN_S, "looking again"), ()
+
+
+def _listed(state: State, seen: Listed, now_s: float) -> Step:
+    match seen.verdict:
+        case Verdict.ALIVE:
+            return _proven(state, seen.accounts, now_s)
+        case Verdict.LIMITED:
+            return _limited(state, seen.why, now_s)
+        case Verdict.DEAD:
+            return _dead(replace(state, deads=max(1, state.deads)), seen.why, now_s)
+        case Verdict.GATEWAY_GONE:
+            return _gateway_gone(state, now_s)
+        case Verdict.UNKNOWN:
+            return _unknown(state, seen.why, now_s)
+
+
+def _proven(state: State, accounts: tuple[str, ...], now_s: float) -> Step:
+    state = replace(state, accounts=accounts, unknowns=0, unknown_since_s=None, deads=0, logins=0)
+    if state.phase in HAS_SESSION:
+        return state, ()
+    phase = SessionState.DEGRADED if state.wants_brokerage else SessionState.UP
+    state = replace(
+        _enter(state, phase, now_s, "the portfolio tier answers"),
+        up_since_s=now_s if state.up_since_s is None else state.up_since_s,
+        handshake=brokerage.Handshake(started_s=now_s),
+        listening=True,
+        relistens=0,
+        relisten_s=None,
+    )
+    # The first look comes soon: a session that IBKR takes back at once is a known ailment.
+    return _wait(state, now_s + 2 * LOOK_AGAIN_S, "the next tickle"), (Action.LISTEN,)
+
+
+def _gateway_gone(state: State, now_s: float) -> Step:
+    if state.phase is SessionState.LOCKED_OUT:
+        return _wait(state, now_s + PERSON_LOOKS_S, "looking whether a person has logged in"), ()
+    losses = state.losses + (state.up_since_s is not None)
+    state = _enter(_forget_session(state), SessionState.GATEWAY_DOWN, now_s, "the gateway does not answer")
+    state = replace(state, losses=losses, unknowns=0, unknown_since_s=None, deads=0)
+    return _wait(state, now_s + GATEWAY_RETRY_S, "looking again"), (Action.STOP_LISTENING,)
+
+
+def _back_off(state: State, now_s: float, why: str, wait_s: float, todo: str | None = None) -> State:
+    state = _enter(state, SessionState.BACKING_OFF, now_s, why, todo)
+    return replace(_wait(state, now_s + wait_s, "another login"), login_not_before_s=now_s + wait_s)
+
+
+def _login_reported(state: State, seen: LoginReported, now_s: float) -> Step:
+    section: LoginSection = seen.section
+    if state.phase in HAS_SESSION or state.phase is SessionState.GATEWAY_DOWN:
+        return state, ()
+    match section.state:
+        case "running":
+            state = _enter(state, SessionState.LOGGING_IN, now_s, state.why)
+            return _wait(state, now_s + LOGIN_PATIENCE_S, "the login reports"), ()
+        case "succeeded":
+            # The login has proven it by /portfolio/accounts a moment ago; asking again has to wait 5 s.
+            return _proven(state, section.accounts, now_s)
+        case "not-needed":
+            wait_s = LOOK_AGAIN_S if state.logins <= 1 else _pick(LOGIN_RETRY_S, state.logins - 2)
+            return _back_off(state, now_s, section.why, wait_s), ()
+        case "unlocked":
+            return _tickle_now(_back_off(replace(state, logins=0), now_s, section.why, 0.0), now_s)
+        case "refused" | "locked-out":
+            todo = section.todo or "Check user name and password, then: ibkr-tools unlock"
+            state = _enter(state, SessionState.LOCKED_OUT, now_s, section.why, todo)
+            return _wait(state, now_s + PERSON_LOOKS_S, "looking whether a person has logged in"), ()
+        case "failed" | "broken":
+            wait_s = max(_pick(LOGIN_RETRY_S, max(0, state.logins - 1)), seen.retry_in_s or 0.0)
+            return _back_off(state, now_s, section.why, wait_s, section.todo), ()
+
+
+def _pushed(state: State, event: PushEvent, now_s: float) -> Step:
+    match event:
+        case Heartbeat():
+            return replace(state, relistens=0), ()
+        case SessionFrame(authenticated=False) | WaitingForSession():
+            return _look(state)
+        case SessionFrame():
+            return _look(state) if state.wants_brokerage else (state, ())
+        case PushClosed():
+            if not state.listening:
+                return state, ()
+            wait_s = _pick(RELISTEN_S, state.relistens)
+            return _look(replace(state, relistens=state.relistens + 1, listening=False, relisten_s=now_s + wait_s))

@@ -1,0 +1,90 @@
+"""What the machine is told, and what it may want done: the vocabulary between the machine and its loop."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ibkr_tools.portal.answers import Tickle
+from ibkr_tools.portal.push import PushEvent
+from ibkr_tools.status import LoginSection
+
+
+class Verdict(StrEnum):
+    """What one call to the gateway says about the portfolio tier.
+
+    ALIVE and DEAD are IBKR's own words. UNKNOWN is anything else that came back, or nothing: never a reason to
+    log in. GATEWAY_GONE: nothing listens. LIMITED: our own pacing or IBKR's penalty kept the call from being made.
+    """
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+    GATEWAY_GONE = "gateway-gone"
+    LIMITED = "limited"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time went by."""
+
+
+@dataclass(frozen=True)
+class Tickled:
+    """The answer to `/tickle`; `tickle` is there when the verdict is ALIVE."""
+
+    verdict: Verdict
+    why: str = ""
+    tickle: Tickle | None = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The answer to `/sso/validate`."""
+
+    verdict: Verdict
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The answer to `/portfolio/accounts`: the proof that the portfolio tier serves what it is for."""
+
+    verdict: Verdict
+    why: str = ""
+    accounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GatewayChanged:
+    """The gateway's parent said something new: Java answers locally, or it does not."""
+
+    up: bool
+
+
+@dataclass(frozen=True)
+class LoginReported:
+    """The login wrote its section; `retry_in_s` is its `retry_at` on the machine's clock, in seconds from now."""
+
+    section: LoginSection
+    retry_in_s: float | None = None
+
+
+@dataclass(frozen=True)
+class FetchHinted:
+    """A fetch met a lost session."""
+
+
+Observation = Tick | Tickled | Validated | Listed | GatewayChanged | LoginReported | FetchHinted | PushEvent
+
+
+class Action(StrEnum):
+    """What the loop does for the machine; each but the last three comes back as an observation."""
+
+    TICKLE = "tickle"
+    VALIDATE = "validate"
+    LIST_ACCOUNTS = "list-accounts"
+    REAUTHENTICATE = "reauthenticate"
+    INIT_BROKERAGE = "init-brokerage"
+    REQUEST_LOGIN = "request-login"
+    LISTEN = "listen"
+    STOP_LISTENING = "stop-listening"
+    RESTART_GATEWAY = "restart-gateway"
