@@ -1,0 +1,234 @@
+"""The unit files: systemd reads them without a complaint, and their sandboxes keep the scores they were built for."""
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools.config import CREDENTIAL, LoginConfig
+from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE
+from ibkr_tools.errors import DataError, IbkrError, OutputError
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+UNITS = sorted(path for kind in ("service", "path", "timer") for path in SYSTEMD.glob(f"*.{kind}"))
+SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
+VENV_PROGRAM = re.compile(r"/opt/ibkr-tools/venv/bin/[a-z-]+")
+
+# Highest exposure (ten times what `systemd-analyze security` prints): architecture section 1, measured on 252 and 257.
+EXPOSURE = {
+    "ibkr-fetch.service": 9,
+    "ibkr-firewall.service": 14,
+    "ibkr-gateway.service": 11,
+    "ibkr-login.service": 17,
+    "ibkr-simulator.service": 9,
+    "ibkr-watchdog.service": 9,
+}
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (systemd)")
+
+
+class Unit:
+    """One unit file: every value of every directive, in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self.values: dict[str, list[str]] = {}
+        for line in path.read_text().splitlines():
+            if line and not line.startswith(("#", "[")):
+                key, _, value = line.partition("=")
+                self.values.setdefault(key, []).append(value)
+
+    def all(self, key: str) -> list[str]:
+        return [word for value in self.values.get(key, []) for word in value.split()]
+
+    def one(self, key: str) -> str:
+        (value,) = self.values[key]
+        return value
+
+
+def unit(name: str) -> Unit:
+    return Unit(SYSTEMD / name)
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The units with their programs replaced by one that exists here; nothing else is changed."""
+    directory = tmp_path_factory.mktemp("units")
+    for path in UNITS:
+        (directory / path.name).write_text(VENV_PROGRAM.sub("/usr/bin/true", path.read_text()))
+    return directory
+
+
+def test_units_are_the_ones_of_the_design() -> None:
+    """No unit is forgotten here, and none is left over."""
+    assert {path.name for path in UNITS} == {
+        "ibkr-fetch.service",
+        "ibkr-firewall.service",
+        "ibkr-gateway.service",
+        "ibkr-login.service",
+        "ibkr-simulator.service",
+        "ibkr-watchdog.service",
+        "ibkr-login.path",
+        "ibkr-fetch.timer",
+    }
+    assert sorted(EXPOSURE) == sorted(path.name for path in SERVICES)
+
+
+@needs_systemd
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_systemd_understands_every_line(path: Path, copies: Path) -> None:
+    """A misspelt key is only a warning when a unit starts; here it is an error."""
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(copies / path.name)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr.strip()) == (0, "")
+
+
+@needs_systemd
+def test_a_misspelt_key_would_be_noticed(tmp_path: Path) -> None:
+    """The check above can fail."""
+    broken = tmp_path / "broken.service"
+    broken.write_text("[Service]\nExecStart=/usr/bin/true\nProtectHomes=yes\n")
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(broken)],
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 1
+
+
+@needs_systemd
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
+def test_sandbox_keeps_its_score(path: Path, copies: Path) -> None:
+    """Whoever loosens a sandbox has to say so here."""
+    result = subprocess.run(
+        [
+            "systemd-analyze",
+            "security",
+            "--offline=yes",
+            "--no-pager",
+            f"--threshold={EXPOSURE[path.name]}",
+            str(copies / path.name),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout.splitlines()[-1]
+
+
+@needs_systemd
+def test_timer_expression_means_something(copies: Path) -> None:
+    """systemd can say when the timer elapses next."""
+    calendar = unit("ibkr-fetch.timer").one("OnCalendar")
+    assert subprocess.run(["systemd-analyze", "calendar", calendar], capture_output=True, check=False).returncode == 0
+
+
+def test_stopping_the_gateway_stops_everything() -> None:
+    """Each unit goes down with the gateway: by PartOf=, or because nobody needs it any more."""
+    for path in UNITS:
+        candidate = Unit(path)
+        if candidate.name == "ibkr-gateway.service":
+            continue
+        goes = "ibkr-gateway.service" in candidate.all("PartOf") or candidate.values.get("StopWhenUnneeded") == ["yes"]
+        assert goes, candidate.name
+        ordered = candidate.all("After") + candidate.all("Before")
+        assert "ibkr-gateway.service" in ordered, (
+            f"{candidate.name} would not wait for the gateway, nor it for the unit"
+        )
+
+
+def test_starting_the_gateway_starts_everything() -> None:
+    """`systemctl start ibkr-gateway` is all a person has to know."""
+    gateway = unit("ibkr-gateway.service")
+    assert {"ibkr-watchdog.service", "ibkr-login.path"} <= set(gateway.all("Wants"))
+    assert gateway.all("Requires") == ["ibkr-firewall.service"]
+    assert gateway.all("WantedBy") == ["multi-user.target"]
+
+
+def test_only_the_login_gets_the_password() -> None:
+    """The credential of the unit is the one the configuration reads, and no other unit has any."""
+    for path in SERVICES:
+        credentials = Unit(path).values.get("LoadCredential", [])
+        expected = [f"{CREDENTIAL}:/etc/ibkr-tools/password"] if path.name == "ibkr-login.service" else []
+        assert credentials == expected, path.name
+
+
+def test_nothing_secret_stands_in_an_environment() -> None:
+    """Anybody may read a unit's Environment=: only what is no secret stands there."""
+    for path in SERVICES:
+        assert Unit(path).values.get("Environment", []) in ([], ["SE_OFFLINE=true"]), path.name
+        assert "EnvironmentFile" not in Unit(path).values, path.name
+
+
+def test_only_the_firewall_is_root() -> None:
+    """Every service has the user ibkr, but the one that loads the packet filter."""
+    assert [path.name for path in SERVICES if Unit(path).values.get("User") != ["ibkr"]] == ["ibkr-firewall.service"]
+    assert unit("ibkr-firewall.service").all("CapabilityBoundingSet") == ["CAP_NET_ADMIN"]
+
+
+def test_the_shared_sandbox_is_the_same_everywhere() -> None:
+    """The common block is copied into each unit, and the copies have not drifted apart."""
+
+    def block(path: Path) -> list[str]:
+        lines = path.read_text().partition("# The sandbox, the same in every unit")[2].splitlines()
+        end = lines.index("SystemCallFilter=~@privileged @resources")
+        return [re.sub(r" -/opt/google/chrome$", "", line) for line in lines[1:end]]
+
+    services = [path for path in SERVICES if path.name != "ibkr-firewall.service"]
+    first, *others = [block(path) for path in services]
+    assert len(first) > 30
+    for other in others:
+        assert other == first
+
+
+def test_directories_are_the_ones_the_program_expects() -> None:
+    """Units, tmpfiles.d and program mean the same places, with the same modes."""
+    lines = [line.split() for line in (SYSTEMD / "tmpfiles.d/ibkr-tools.conf").read_text().splitlines()]
+    modes = {line[1]: line[2] for line in lines if line and line[0] == "d"}
+    for path in SERVICES:
+        service = Unit(path)
+        if "RuntimeDirectory" not in service.values:
+            assert path.name in {"ibkr-simulator.service", "ibkr-firewall.service"}
+            continue
+        assert f"/etc/{service.one('ConfigurationDirectory')}" == str(SYSTEM_CONFIGURATION)
+        assert f"/run/{service.one('RuntimeDirectory')}" == str(SYSTEM_RUNTIME)
+        assert f"/var/lib/{service.one('StateDirectory')}" == str(SYSTEM_STATE)
+        assert service.one("ConfigurationDirectoryMode") == modes[str(SYSTEM_CONFIGURATION)]
+        assert service.one("RuntimeDirectoryMode") == modes[str(SYSTEM_RUNTIME)]
+        assert service.one("StateDirectoryMode") == modes[str(SYSTEM_STATE)]
+        # The first unit to stop would take the directory away from the others.
+        assert service.one("RuntimeDirectoryPreserve") == "yes"
+    request = unit("ibkr-login.path").one("PathExists")
+    assert request == str(SYSTEM_RUNTIME / "login.request")
+
+
+def test_login_has_time_for_its_own_deadline() -> None:
+    """systemd does not end a login that is still within the time the configuration gives it."""
+    assert int(unit("ibkr-login.service").one("TimeoutStartSec")) >= LoginConfig().timeout_s + 20
+
+
+def test_no_machine_retries_what_only_a_person_can_mend() -> None:
+    """Exit codes 2, 77 and 78 end the restarts; the login is never restarted by systemd at all."""
+    assert "Restart" not in unit("ibkr-login.service").values
+    assert set(unit("ibkr-gateway.service").all("RestartPreventExitStatus")) == {"2", "78"}
+    assert set(unit("ibkr-watchdog.service").all("RestartPreventExitStatus")) == {"2", "78"}
+    never = {2, DataError.exit_code, IbkrError.exit_code, OutputError.exit_code, 77, 78}
+    assert {int(code) for code in unit("ibkr-fetch.service").all("RestartPreventExitStatus")} == never
+
+
+def test_sections_are_well_formed() -> None:
+    """Every file has a header that says not to edit it, and no directive stands outside a section."""
+    for path in UNITS:
+        text = path.read_text()
+        assert f"systemctl edit {path.name}" in text
+        parser = configparser.RawConfigParser(strict=False, allow_no_value=False, interpolation=None)
+        parser.read_string(text)
+        assert parser.has_option("Unit", "Description")
+        assert parser.get("Unit", "Documentation").startswith("https://")
