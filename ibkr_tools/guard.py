@@ -21,9 +21,9 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
     try:
         return program() or 0
     except IbkrError as error:
-        journal.error(error.message)
+        journal.error(f"error: {error.message}")
         if error.hint:
-            journal.error(error.hint)
+            journal.error(f"hint: {error.hint}")
         if verbose:
             journal.error(traceback.format_exc())
         return error.exit_code

@@ -1,6 +1,7 @@
 """The only way a request leaves for IBKR: through the gateway on this machine, listed, paced, with a deadline."""
 
 import threading
+from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
@@ -77,18 +78,18 @@ class PortalClient:
     def request(
         self,
         endpoint: Endpoint,
+        names: Mapping[str, str] | None = None,
         *,
         query: dict[str, str] | None = None,
         body: object = None,
-        **names: str,
     ) -> Any:
         """Sends one listed request and returns the decoded answer; the API's own types, numbers as they came.
 
         Args:
             endpoint: a row of `endpoints.ENDPOINTS`.
+            names: what the path's `{names}` stand for.
             query: the query string.
             body: sent as JSON; a POST without one still says its length, on which IBKR's edge insists.
-            names: what the path's `{names}` stand for.
 
         Raises:
             ValueError: the endpoint is not in the table.
@@ -96,7 +97,7 @@ class PortalClient:
         """
         if endpoint not in ENDPOINTS:
             raise ValueError(f"{endpoint.method} {endpoint.path} is not in the table of endpoints")
-        path = endpoint.fill(**names)
+        path = endpoint.fill(**(names or {}))
         where = f"{endpoint.method} {path}"
         if wait_s := self._pacing.claim(endpoint, self._max_wait_s):
             self._never.wait(wait_s)

@@ -1,0 +1,167 @@
+"""The commands of `ibkr-tools`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ibkr_tools import __version__
+from ibkr_tools.cli import configuration, fetch, gateway
+from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of
+from ibkr_tools.directories import find_directories
+
+app = typer.Typer(
+    name="ibkr-tools",
+    help="Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(gateway.app, name="gateway")
+app.add_typer(configuration.app, name="config")
+app.command(name="fetch")(fetch.fetch)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ibkr-tools {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="The configuration.", metavar="FILE")] = None,
+    runtime_dir: Annotated[Path | None, typer.Option(help="Where the status file is.", metavar="DIR")] = None,
+    state_dir: Annotated[Path | None, typer.Option(help="Where snapshots and the gateway are.", metavar="DIR")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log more, and show where an error came from.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Resolves the global options."""
+    del version
+    directories = find_directories(runtime=runtime_dir, state=state_dir)
+    context.obj = Setting(directories=directories, config_file=config or directories.config_file, verbose=verbose)
+
+
+@app.command()
+def watchdog(context: typer.Context) -> None:
+    """Keep the session alive, notice its loss, have it renewed (what ibkr-watchdog.service runs)."""
+    setting_of(context).become("ibkr_tools.watchdog")
+
+
+@app.command()
+def login(
+    context: typer.Context,
+    unattended: Annotated[
+        bool, typer.Option("--unattended", help="Obey the login budget and its waits, as ibkr-login.service does.")
+    ] = False,
+) -> None:
+    """Log in once with the browser, unless the session is alive."""
+    from ibkr_tools.login.run import run
+    from ibkr_tools.notify import Notifier
+
+    setting = setting_of(context)
+    log_to_stderr(setting)
+    run(setting.load(), setting.directories, setting.config_file, unattended=unattended, notifier=Notifier())
+
+
+@app.command()
+def unlock(context: typer.Context) -> None:
+    """Clear the login budget after a lock-out, and let the watchdog try again."""
+    from ibkr_tools.login.ledger import Ledger
+    from ibkr_tools.status import LoginSection, utc_now
+
+    setting = setting_of(context)
+    now = utc_now()
+    before = Ledger(setting.directories.login).unlock(now)
+    setting.status_file.write(LoginSection(updated_at=now, state="unlocked", why="a person cleared the login budget"))
+    print(f"unlocked; before: {before.why}" if before.locked else "unlocked; nothing was locked")
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print the status file's content as JSON.")] = False,
+) -> None:
+    """Say how gateway, session, login and fetch are; the exit code tells health (0: the session is up)."""
+    from ibkr_tools.cli import status_view
+    from ibkr_tools.status import utc_now
+
+    document = setting_of(context).status_file.read()
+    now = utc_now()
+    print(status_view.as_json(document, now) if json else status_view.as_text(document, now))
+    raise typer.Exit(status_view.exit_code(document, now))
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Run the simulator in the gateway's place: no account, no Java.")
+    ] = False,
+    control_port: Annotated[int, typer.Option(help="The simulator's control port.", min=0, max=65535)] = 5081,
+) -> None:
+    """Run gateway, watchdog and logins under this terminal, without systemd; Ctrl-C ends them all."""
+    from ibkr_tools import supervisor
+
+    setting = setting_of(context)
+    log_to_stderr(setting)
+    config = setting.load()
+    programs = supervisor.programs(setting.options(), verbose=setting.verbose)
+    if simulate:
+        from ibkr_tools.gateway.tls import make_material
+
+        make_material(setting.directories.certificate.parent)
+        programs = supervisor.with_simulator(programs, setting.options(), config.gateway.port, control_port)
+    raise typer.Exit(supervisor.Supervisor(programs, setting.directories).run())
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Where to listen on 127.0.0.1; 0: any.", min=0, max=65535)] = 5080,
+    control_port: Annotated[int, typer.Option(help="Where to take orders; 0: any.", min=0, max=65535)] = 5081,
+    as_gateway: Annotated[
+        bool, typer.Option("--as-gateway", help="Speak TLS and play the gateway too; no Java is needed.")
+    ] = False,
+    account: Annotated[str, typer.Option(help="The first account's number.")] = "U1234567",
+    accounts: Annotated[int, typer.Option(help="How many accounts.", min=1, max=100)] = 1,
+    positions: Annotated[int, typer.Option(help="Positions in each account.", min=0, max=100_000)] = 237,
+    seed: Annotated[int, typer.Option(help="Another seed gives another portfolio.")] = 1,
+    speed: Annotated[float, typer.Option(help="How many simulated seconds a second has.", min=0.01)] = 1.0,
+) -> None:
+    """Stand in for IBKR's servers: a login page, a portfolio, and trouble on demand (docs/simulator.md)."""
+    try:
+        from ibkr_tools.simulator import SimulatorOptions, account_numbers, serve
+    except ModuleNotFoundError as error:
+        from ibkr_tools.errors import ConfigError
+
+        raise ConfigError(f"the simulator needs {error.name}", hint="pip install 'ibkr-tools[simulator]'") from error
+    from contextlib import ExitStack
+
+    from ibkr_tools.errors import PortTaken
+    from ibkr_tools.gateway.tls import make_material
+    from ibkr_tools.simulator.material import pem_pair
+
+    with ExitStack() as material:
+        certificate = key = None
+        if as_gateway:
+            directory = setting_of(context).directories.certificate.parent
+            make_material(directory)
+            certificate, key = material.enter_context(pem_pair(directory))
+        options = SimulatorOptions(
+            port=port,
+            control_port=control_port,
+            certificate=certificate,
+            key=key,
+            accounts=account_numbers(account, accounts),
+            positions=positions,
+            seed=seed,
+            speed=speed,
+        )
+        try:
+            serve(options)
+        except OSError as error:
+            raise PortTaken(f"127.0.0.1:{port} or :{control_port}: {error.strerror}") from error

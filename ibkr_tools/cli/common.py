@@ -1,0 +1,76 @@
+"""What every command has: where things are, and how its collaborators are built."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from ibkr_tools.config import Config, load_config
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import OutputError
+from ibkr_tools.status import StatusFile
+
+if TYPE_CHECKING:
+    from ibkr_tools.portal.client import PortalClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The global options, resolved."""
+
+    directories: Directories
+    config_file: Path
+    verbose: bool
+
+    def load(self) -> Config:
+        """Reads the configuration; see `config.load_config`."""
+        return load_config(self.config_file)
+
+    @property
+    def status_file(self) -> StatusFile:
+        """The status file."""
+        return StatusFile(self.directories.status_file)
+
+    def client(self, config: Config) -> "PortalClient":
+        """Builds a client of the gateway that draws on the shared request budget."""
+        from ibkr_tools.portal.client import PortalClient
+        from ibkr_tools.portal.pacing import SharedPacing
+
+        return PortalClient(
+            config.gateway.port, self.directories.certificate, SharedPacing(self.directories.pacing_file)
+        )
+
+    def options(self) -> list[str]:
+        """Returns the global options that name the same directories to another program of ours."""
+        return [
+            *("--config", os.fspath(self.config_file.absolute())),
+            *("--runtime-dir", os.fspath(self.directories.runtime.absolute())),
+            *("--state-dir", os.fspath(self.directories.state.absolute())),
+        ]
+
+    def become(self, module: str) -> NoReturn:
+        """Replaces this process by one of our thin programs: same PID, same notify socket, less memory."""
+        more = ["--verbose"] if self.verbose and module == "ibkr_tools.watchdog" else []
+        sys.stdout.flush()
+        try:
+            os.execv(sys.executable, [sys.executable, "-m", module, *self.options(), *more])  # noqa: S606
+        except OSError as error:
+            raise OutputError(f"{sys.executable}: {error.strerror}") from error
+
+
+def setting_of(context: typer.Context) -> Setting:
+    """Returns the global options of a command's context."""
+    setting = context.find_object(Setting)
+    if setting is None:
+        raise AssertionError("the root callback has not run")
+    return setting
+
+
+def log_to_stderr(setting: Setting) -> None:
+    """Sets logging up for a command that tells its story."""
+    from ibkr_tools import log
+
+    log.setup(verbose=setting.verbose)

@@ -1,0 +1,29 @@
+"""`ibkr-tools config …`: check the configuration, print its schema."""
+
+import typer
+
+from ibkr_tools.cli.common import setting_of
+
+app = typer.Typer(no_args_is_help=True, help="Check the configuration and print the published schemas.")
+
+
+@app.command()
+def check(context: typer.Context) -> None:
+    """Check the configuration; every problem is named at once (exit code 78)."""
+    setting = setting_of(context)
+    config = setting.load()
+    print(f"{setting.config_file}: fine; user {config.username}, account {config.account}")
+
+
+@app.command()
+def schema(
+    status: bool = typer.Option(False, "--status", help="The schema of status.json instead of config.json."),
+) -> None:
+    """Print the JSON Schema of config.json, for editors."""
+    import msgspec
+
+    from ibkr_tools import config
+    from ibkr_tools import status as status_module
+
+    document = status_module.schema() if status else config.schema()
+    print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

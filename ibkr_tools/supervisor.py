@@ -1,0 +1,166 @@
+"""`ibkr-tools up`: what systemd does with our units, under one terminal, for machines without systemd.
+
+It starts gateway and watchdog, starts a login whenever the watchdog asks for one, restarts what ends, and takes
+everything down with it. It decides nothing about the session.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from loguru import logger
+
+from ibkr_tools import files
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import ConfigError
+from ibkr_tools.gateway.child import Waiter
+
+RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+STEADY_S = 60.0
+"""A program that ran this long starts with a clean record."""
+
+PATIENCE_S = 12.0
+"""From SIGTERM to SIGKILL: the gateway gives Java 8 s."""
+
+FATAL = frozenset({2, ConfigError.exit_code})
+"""Codes that another start does not mend; systemd's units have the same list."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One of our processes; `on_request` runs once per login request instead of for ever."""
+
+    name: str
+    command: tuple[str, ...]
+    on_request: bool = False
+
+
+def programs(options: Sequence[str], *, verbose: bool) -> tuple[Program, ...]:
+    """Returns the processes of the units, told to use the directories in `options`."""
+    python = sys.executable
+    loud = ("--verbose",) if verbose else ()
+    return (
+        Program(name="gateway", command=(python, "-m", "ibkr_tools.gateway", *options)),
+        Program(name="watchdog", command=(python, "-m", "ibkr_tools.watchdog", *options, *loud)),
+        Program(
+            name="login",
+            command=(python, "-m", "ibkr_tools", *options, *loud, "login", "--unattended"),
+            on_request=True,
+        ),
+    )
+
+
+def with_simulator(
+    given: Sequence[Program], options: Sequence[str], port: int, control_port: int
+) -> tuple[Program, ...]:
+    """Returns the same processes with the simulator in the gateway's place."""
+    command = (sys.executable, "-m", "ibkr_tools", *options, "simulate", "--as-gateway")
+    ports = ("--port", str(port), "--control-port", str(control_port))
+    return tuple(replace(one, command=(*command, *ports)) if one.name == "gateway" else one for one in given)
+
+
+class _Running:
+    """One program and its present process, if any."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.process: subprocess.Popen[bytes] | None = None
+        self.pidfd = -1
+        self.started_s = 0.0
+        self.start_at_s: float | None = None if program.on_request else 0.0
+        self.failures = 0
+
+    def start(self, waiter: Waiter) -> None:
+        """Starts it in a process group of its own, so that Ctrl-C reaches only us, and its end wakes us."""
+        self.process = subprocess.Popen(self.program.command, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.pidfd = os.pidfd_open(self.process.pid)
+        self.started_s = waiter.now()
+        self.start_at_s = None
+        waiter.watch(self.pidfd)
+
+    def reap(self, waiter: Waiter) -> int | None:
+        """Returns the exit code if it has just ended; whatever it left behind in its group is ended too."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return None
+        self.signal(signal.SIGKILL)
+        waiter.unwatch(self.pidfd)
+        os.close(self.pidfd)
+        self.process = None
+        return code
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to its whole group."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+
+class Supervisor:
+    """Runs the programs until SIGTERM, Ctrl-C, or an end that no restart mends."""
+
+    def __init__(self, given: Sequence[Program], directories: Directories) -> None:
+        self._running = [_Running(program) for program in given]
+        self._directories = directories
+        self._code = 0
+
+    def run(self) -> int:
+        """Returns 0 after Ctrl-C or SIGTERM, else the exit code that ended it all. No process is left."""
+        files.make_directory(self._directories.runtime, mode=0o775)
+        files.make_directory(self._directories.state, mode=0o750)
+        with Waiter(str(self._directories.runtime)) as waiter:
+            try:
+                while not waiter.stop_asked and not self._code:
+                    self._start_due(waiter)
+                    waiter.wait(self._until_next_start(waiter))
+                    self._reap(waiter)
+            finally:
+                self._end_all(waiter)
+        return self._code
+
+    def _start_due(self, waiter: Waiter) -> None:
+        asked = self._directories.login_request.exists()
+        for one in self._running:
+            due = one.start_at_s is not None and waiter.now() >= one.start_at_s
+            if one.process is None and (due or (one.program.on_request and asked)):
+                one.start(waiter)
+
+    def _until_next_start(self, waiter: Waiter) -> float:
+        # Where the kernel cannot tell of a new file, a request waits for a second at the most.
+        starts = [one.start_at_s - waiter.now() for one in self._running if one.start_at_s is not None]
+        return max(0.0, min([1.0, *starts]))
+
+    def _reap(self, waiter: Waiter) -> None:
+        for one in self._running:
+            lived_s = waiter.now() - one.started_s
+            code = one.reap(waiter)
+            if code is None or one.program.on_request:
+                continue
+            if code in FATAL:
+                self._code = code
+                continue
+            one.failures = 0 if lived_s > STEADY_S else one.failures + 1
+            pause_s = RESTART_S[min(one.failures, len(RESTART_S)) - 1] if one.failures else RESTART_S[0]
+            one.start_at_s = waiter.now() + pause_s
+            logger.warning("{} ended ({}); it starts again in {:g} s", one.program.name, _words(code), pause_s)
+
+    def _end_all(self, waiter: Waiter) -> None:
+        """Ends the last started first: a watchdog that outlives the gateway would only complain."""
+        for one in reversed(self._running):
+            one.signal(signal.SIGTERM)
+        deadline_s = waiter.now() + PATIENCE_S
+        while any(one.process is not None for one in self._running):
+            if waiter.now() >= deadline_s:
+                for one in self._running:
+                    one.signal(signal.SIGKILL)
+                deadline_s = waiter.now() + PATIENCE_S
+            waiter.wait(max(0.0, deadline_s - waiter.now()))
+            for one in self._running:
+                one.reap(waiter)
+
+
+def _words(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
