@@ -5,10 +5,14 @@ import traceback
 from collections.abc import Callable
 
 from ibkr_tools.errors import IbkrError
-from ibkr_tools.log import Journal
+from ibkr_tools.log import is_journal, with_priority
 
 SOFTWARE = 70
 """EX_SOFTWARE of sysexits.h: our own bug."""
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(with_priority(40, text) if is_journal(sys.stderr) else f"{text}\n")
 
 
 def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
@@ -17,15 +21,14 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
     An IbkrError is told in one line and one hint; anything else is our bug, told with its traceback. `verbose`
     adds the traceback to the former. Ctrl-C is 130, as a shell has it.
     """
-    journal = Journal()
     try:
         return program() or 0
     except IbkrError as error:
-        journal.error(f"error: {error.message}")
+        _tell(f"error: {error.message}")
         if error.hint:
-            journal.error(f"hint: {error.hint}")
+            _tell(f"hint: {error.hint}")
         if verbose:
-            journal.error(traceback.format_exc())
+            _tell(traceback.format_exc())
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -34,5 +37,5 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
         sys.stderr.close()
         return 0
     except Exception:  # noqa: BLE001  # the one place: a bug must end with its traceback and 70
-        journal.error("This is a bug in ibkr-tools:\n" + traceback.format_exc())
+        _tell("This is a bug in ibkr-tools:\n" + traceback.format_exc())
         return SOFTWARE

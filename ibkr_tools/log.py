@@ -6,6 +6,7 @@ only loaded by `setup`, so that the gateway's thin parent can do without it and 
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -48,27 +49,37 @@ def with_priority(level: int, text: str) -> str:
 
 
 class Journal:
-    """The smallest logger: for a process that has to stay tiny."""
+    """The smallest logger, for the processes that stay resident for months; a terminal sees what loguru would show."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False) -> None:
         self._stream = stream or sys.stderr
         self._prefixed = is_journal(self._stream)
+        self._verbose = verbose
 
-    def _write(self, level: int, text: str) -> None:
-        self._stream.write(with_priority(level, text) if self._prefixed else f"{text}\n")
+    def _write(self, level: int, name: str, text: str) -> None:
+        if self._prefixed:
+            line = with_priority(level, text)
+        else:
+            line = f"{time.strftime('%H:%M:%S')} {name: <7} {text}\n"
+        self._stream.write(line)
         self._stream.flush()
+
+    def debug(self, text: str) -> None:
+        """Writes what is of interest only to somebody who looks for a fault."""
+        if self._verbose:
+            self._write(10, "DEBUG", text)
 
     def info(self, text: str) -> None:
         """Writes what happened."""
-        self._write(20, text)
+        self._write(20, "INFO", text)
 
     def warning(self, text: str) -> None:
         """Writes what went wrong and will be tried again."""
-        self._write(30, text)
+        self._write(30, "WARNING", text)
 
     def error(self, text: str) -> None:
         """Writes what the operator has to look at."""
-        self._write(40, text)
+        self._write(40, "ERROR", text)
 
 
 def setup(*, verbose: bool = False) -> None:

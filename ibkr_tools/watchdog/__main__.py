@@ -5,9 +5,10 @@ import signal
 import sys
 from pathlib import Path
 
-from ibkr_tools import guard, log
+from ibkr_tools import guard
 from ibkr_tools.config import load_config
 from ibkr_tools.directories import find_directories
+from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.pacing import SharedPacing
@@ -34,7 +35,6 @@ def main() -> None:
     parser.add_argument("--state-dir", type=Path)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    log.setup(verbose=options.verbose)
     directories = find_directories(runtime=options.runtime_dir, state=options.state_dir)
     config = load_config(options.config or directories.config_file)
     port, certificate = config.gateway.port, directories.certificate
@@ -50,6 +50,7 @@ def main() -> None:
         StatusFile(directories.status_file),
         directories,
         Notifier(),
+        Journal(verbose=options.verbose),
         tier=config.session.tier,
         listener=lambda deliver: PushListener(port, certificate, deliver),
     )

@@ -12,11 +12,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from inotify_simple import INotify, flags
-from loguru import logger
 
 from ibkr_tools import files
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import GatewayUnavailable, IbkrError, RateLimited, SessionUnavailable
+from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
@@ -89,6 +89,7 @@ class Watchdog:
         status_file: StatusFile,
         directories: Directories,
         notifier: Notifier,
+        journal: Journal,
         *,
         tier: str,
         listener: Callable[[Callable[[PushEvent], None]], PushListener],
@@ -98,6 +99,7 @@ class Watchdog:
         self._status_file = status_file
         self._directories = directories
         self._notifier = notifier
+        self._journal = journal
         self._tier = tier
         self._make_listener = listener
         self._clock = clock
@@ -147,7 +149,7 @@ class Watchdog:
                     self._feed(observation)
             case _Pushed(connection=connection, event=pushed) if connection == self._connection:
                 if isinstance(pushed, PushClosed):
-                    logger.debug("push closed: {}", pushed.why)
+                    self._journal.debug(f"push closed: {pushed.why}")
                     self._listener = None
                 self._feed(pushed)
             case Tick():
@@ -192,11 +194,11 @@ class Watchdog:
         try:
             tickle = self._client.tickle()
         except IbkrError as error:
-            logger.debug("tickle: {}", error.message)
+            self._journal.debug(f"tickle: {error.message}")
             return Tickled(verdict_of(error), error.message)
         if not tickle.has_session:
             return Tickled(Verdict.UNKNOWN, "the tickle names no session")
-        logger.debug("tickled; brokerage authenticated: {}", tickle.authenticated)
+        self._journal.debug(f"tickled; brokerage authenticated: {tickle.authenticated}")
         return Tickled(Verdict.ALIVE, tickle=tickle)
 
     def _validate(self) -> Validated:
@@ -230,16 +232,16 @@ class Watchdog:
     def _ask(self, endpoint: endpoints.Endpoint, body: object = None) -> None:
         try:
             self._client.request(endpoint, body=body)
-            logger.info("asked for the brokerage tier: {}", endpoint.name)
+            self._journal.info(f"asked for the brokerage tier: {endpoint.name}")
         except IbkrError as error:
-            logger.warning("asked for the brokerage tier: {}", error.message)
+            self._journal.warning(f"asked for the brokerage tier: {error.message}")
 
     def _leave(self, request: Path) -> None:
         """Leaves a request file; who it is for is watching for it."""
         try:
             files.write_atomically(request, b"", mode=0o664, durable=False)
         except OSError as error:
-            logger.error("{} cannot be written: {}", request, error.strerror)
+            self._journal.error(f"{request} cannot be written: {error.strerror}")
 
     def _watch_status(self) -> None:
         files.make_directory(self._status_file.path.parent, mode=0o775)
@@ -270,12 +272,18 @@ class Watchdog:
         return new
 
     def _log_change(self, before: machine.State, after: machine.State) -> None:
+        if after.losses > before.losses and before.up_since_s is not None:
+            self._journal.warning(f"session lost after {self._clock() - before.up_since_s:.0f} s: {after.why}")
         if after.phase is before.phase:
             return
-        level = "INFO" if after.phase in _QUIET else "ERROR" if after.todo else "WARNING"
-        logger.log(level, "session {}: {}; next: {}", after.phase.value, after.why, after.next)
+        text = f"session {after.phase.value}: {after.why}; next: {after.next}"
         if after.todo:
-            logger.error("to do: {}", after.todo)
+            self._journal.error(text)
+            self._journal.error(f"to do: {after.todo}")
+        elif after.phase in _QUIET:
+            self._journal.info(text)
+        else:
+            self._journal.warning(text)
 
     def _publish(self) -> None:
         now_s = self._clock()
@@ -311,4 +319,4 @@ class Watchdog:
         try:
             self._status_file.write(section)
         except OSError as error:
-            logger.error("{} cannot be written: {}", self._status_file.path, error.strerror)
+            self._journal.error(f"{self._status_file.path} cannot be written: {error.strerror}")

@@ -31,7 +31,9 @@ LOOK_AGAIN_S = 1.0
 ANSWER_S = 30.0
 """Every call has its own deadline well below this; past it the machine asks again by itself."""
 
-GATEWAY_RETRY_S = 2.0
+GATEWAY_RETRY_S = (0.2, 0.2, 0.3, 0.5, 1.0, 2.0)
+"""A refused connection costs nothing, and a gateway that starts is there within a second or two."""
+
 UNKNOWN_WAITS_S = (2.0, 5.0, 10.0, 20.0, 30.0)
 LOGIN_PATIENCE_S = 180.0
 """A login that has reported nothing for this long is taken for dead; its own limit is shorter."""
@@ -75,6 +77,7 @@ class State:
     unknowns: int = 0
     unknown_since_s: float | None = None
     deads: int = 0
+    gones: int = 0
     logins: int = 0
     login_not_before_s: float = 0.0
     short_lives: int = 0
@@ -153,6 +156,8 @@ def _tick(state: State, now_s: float) -> Step:
 
 
 def _tickled(state: State, seen: Tickled, now_s: float) -> Step:
+    if seen.verdict is not Verdict.GATEWAY_GONE:
+        state = replace(state, gones=0)
     match seen.verdict:
         case Verdict.ALIVE:
             return _alive(state, seen, now_s)
@@ -284,8 +289,9 @@ def _gateway_gone(state: State, now_s: float) -> Step:
         return _wait(state, now_s + PERSON_LOOKS_S, "looking whether a person has logged in"), ()
     losses = state.losses + (state.up_since_s is not None)
     state = _enter(_forget_session(state), SessionState.GATEWAY_DOWN, now_s, "the gateway does not answer")
-    state = replace(state, losses=losses, unknowns=0, unknown_since_s=None, deads=0)
-    return _wait(state, now_s + GATEWAY_RETRY_S, "looking again"), (Action.STOP_LISTENING,)
+    wait_s = _pick(GATEWAY_RETRY_S, state.gones)
+    state = replace(state, losses=losses, unknowns=0, unknown_since_s=None, deads=0, gones=state.gones + 1)
+    return _wait(state, now_s + wait_s, "looking again"), (Action.STOP_LISTENING,)
 
 
 def _back_off(state: State, now_s: float, why: str, wait_s: float, todo: str | None = None) -> State:
