@@ -9,6 +9,7 @@ Needs root, systemd-nspawn and dbus. Source: systemd-nspawn(1), observed on syst
 """
 
 import contextlib
+import ctypes
 import os
 import shlex
 import shutil
@@ -17,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -43,6 +45,10 @@ _ENVIRONMENT = {
 
 
 _T = TypeVar("_T")
+
+# Python has no setns() before 3.12. Source: setns(2).
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
 
 
 class ContainerError(AssertionError):
@@ -306,6 +312,28 @@ class Container:
     def show(self, unit: str, name: str) -> str:
         """Returns one property of a unit, as `systemctl show` prints it."""
         return self.output(f"systemctl show --value --property={name} {shlex.quote(unit)}")
+
+    def inside(self, path: str) -> Path:
+        """Returns where the absolute `path` is for a reader outside, as PID 1 sees it: /run and /tmp too."""
+        return Path(f"/proc/{self.leader}/root") / path.lstrip("/")
+
+    def in_network(self, action: Callable[[], _T]) -> _T:
+        """Calls `action` in a thread whose new sockets belong to the container, and returns its answer."""
+
+        def enter_and_act() -> _T:
+            with Path(f"/proc/{self.leader}/ns/net").open("rb") as namespace:
+                if _libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+            return action()
+
+        # A thread of its own: the kernel keeps the network per thread, and this one is not used again.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(enter_and_act).result()
+
+    @property
+    def written(self) -> Path:
+        """The folder with every file that was written inside, apart from /run and /tmp."""
+        return self._base / "upper"
 
     def copy_in(self, source: Path, target: str) -> None:
         """Copies a file or a folder to the absolute path `target` inside."""

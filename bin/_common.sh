@@ -1,0 +1,101 @@
+# shellcheck shell=bash
+# Shared by the scripts in bin/; sourced, never run. Needs bash, and `set -euo pipefail` in whoever sources it.
+
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+readonly CHECKOUT
+
+if [[ -t 1 ]]; then
+    _bold=$'\e[1m' _yellow=$'\e[33m' _red=$'\e[31m' _plain=$'\e[0m'
+else
+    _bold='' _yellow='' _red='' _plain=''
+fi
+
+# One line per step, so that a person sees where it is.
+say() { printf '%s\n' "${_bold}==>${_plain} $*"; }
+note() { printf '    %s\n' "$*"; }
+warn() { printf '%s\n' "${_yellow}warning:${_plain} $*" >&2; }
+
+# die CODE MESSAGE [HINT]: codes as everywhere in ibkr-tools (docs: exit codes).
+die() {
+    local code=$1 message=$2 hint=${3:-}
+    printf '%s\n' "${_red}error:${_plain} $message" >&2
+    if [[ -n $hint ]]; then printf '       %s\n' "$hint" >&2; fi
+    exit "$code"
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# python_is_new_enough PROGRAM: Python 3.11 or newer.
+python_is_new_enough() {
+    "$1" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# find_python [system]: prints a Python 3.11 or newer; with `system` only one that a service may execute, which one in
+# somebody's home (pyenv, uv) is not.
+find_python() {
+    local name program real
+    for name in python3 python3.14 python3.13 python3.12 python3.11; do
+        while IFS= read -r program; do
+            python_is_new_enough "$program" || continue
+            if [[ ${1:-} == system ]]; then
+                # A launcher like pyenv's is a script: ask Python itself where it lives.
+                real=$("$program" -c 'import os, sys; print(os.path.realpath(sys.executable))')
+                [[ $program == /usr/* && $real == /usr/* ]] || continue
+            fi
+            printf '%s\n' "$program"
+            return 0
+        done < <(type -ap "$name" 2>/dev/null)
+    done
+    return 1
+}
+
+# make_venv PYTHON DIRECTORY: makes a virtual environment, or keeps the one that is there and works.
+make_venv() {
+    local python=$1 directory=$2
+    if [[ -x $directory/bin/python ]] && python_is_new_enough "$directory/bin/python" &&
+        "$directory/bin/python" -m pip --version >/dev/null 2>&1; then
+        return 0
+    fi
+    "$python" -m venv --clear "$directory"
+}
+
+# pip_in DIRECTORY ARGUMENTS...: pip of a virtual environment, quiet, without questions.
+pip_in() {
+    local directory=$1
+    shift
+    "$directory/bin/python" -m pip --quiet --no-input --disable-pip-version-check "$@"
+}
+
+# content_id PATH...: one number for everything in these files and folders, to know whether anything changed.
+content_id() {
+    (
+        cd "$CHECKOUT"
+        find "$@" -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-64
+    )
+}
+
+# use_checkout_venv LOCK: .venv of the checkout with exactly what the lock file says, and the checkout itself on top.
+use_checkout_venv() {
+    local lock=$1 python stamp
+    if ! python=$(find_python); then
+        die 78 "Python 3.11 or newer is needed" "On Debian 12: apt-get install python3 python3-venv"
+    fi
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        if [[ $EUID -eq 0 ]] && has apt-get; then
+            say "installing python3-venv"
+            apt-get -qq update
+            apt-get -qq install --no-install-recommends -y python3-venv >/dev/null
+        else
+            die 78 "Python's venv module is missing" "sudo apt-get install python3-venv"
+        fi
+    fi
+    stamp="$(content_id pyproject.toml "$lock") $("$python" -V)"
+    if [[ -x $CHECKOUT/.venv/bin/ibkr-tools && $(cat "$CHECKOUT/.venv/stamp" 2>/dev/null) == "$stamp" ]]; then
+        return 0
+    fi
+    say "setting up .venv"
+    make_venv "$python" "$CHECKOUT/.venv"
+    pip_in "$CHECKOUT/.venv" install --require-hashes --requirement "$CHECKOUT/$lock"
+    pip_in "$CHECKOUT/.venv" install --no-deps --editable "$CHECKOUT"
+    printf '%s\n' "$stamp" >"$CHECKOUT/.venv/stamp"
+}

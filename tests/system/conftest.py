@@ -1,0 +1,86 @@
+"""One booted machine for all system tests; each test begins with a session that is up."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.container import Container, missing_needs
+from tests.support.distribution import distribution
+from tests.support.wheels import wheelhouse
+from tests.system.machine import CHECKOUT, DISTRIBUTION, INSTALL, WHEELS, Machine
+
+ROOT = Path(__file__).parents[2]
+MACHINE = pytest.StashKey[Machine]()
+PROGRAMS = ("java", "chromium", "chromedriver", "nft", "ip", "curl")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.system)
+
+
+def _copy_checkout(container: Container) -> None:
+    """Puts the sources where the installation inside finds them, without what git would ignore."""
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "clientportal.gw", "*.zip")
+    shutil.copytree(ROOT, container.root / CHECKOUT.lstrip("/"), ignore=ignored, symlinks=True)
+
+
+@pytest.fixture(scope="session")
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A booted machine with `bin/install --simulator` done, once for all tests."""
+    lacking = missing_needs() + [name for name in PROGRAMS if shutil.which(name) is None]
+    if lacking:
+        pytest.skip(f"needs {', '.join(lacking)}")
+    wheels = wheelhouse(ROOT / "requirements.lock", "/usr/bin/python3")
+    gateway = distribution()
+    with Container() as container:
+        it = Machine(container)
+        request.config.stash[MACHINE] = it
+        it.times.append(("boot of the container", container.boot_s))
+        _copy_checkout(container)
+        container.copy_in(wheels, WHEELS)
+        container.copy_in(gateway, DISTRIBUTION)
+        with it.timed("bin/install --simulator, no network"):
+            told = container.run(INSTALL, timeout_s=240)
+        print(told.stdout, told.stderr)
+        yield it
+        del request.config.stash[MACHINE]
+        request.config.stash[TIMES] = it.times
+
+
+TIMES = pytest.StashKey[list[tuple[str, float]]]()
+
+
+@pytest.fixture
+def up(machine: Machine) -> Machine:
+    """The machine with a session that is up, the simulator without trouble, and a login budget that is whole."""
+    machine.run("systemctl reset-failed 'ibkr-*' || true")
+    machine.start()
+    machine.control(lambda simulator: simulator.clear())
+    return machine
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Shows the end of the machine's journal with a failed test."""
+    report = yield
+    machine = item.config.stash.get(MACHINE, None)
+    if machine is not None and report is not None and getattr(report, "failed", False):
+        report.sections.append(("journal", machine.container.journal(lines=80)))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints how long the machine took for what."""
+    times = config.stash.get(TIMES, [])
+    if times:
+        terminalreporter.section("measured on the booted machine")
+        for what, seconds in times:
+            terminalreporter.write_line(f"{seconds:8.2f} s  {what}")
+        if summary := os.environ.get("IBKR_TOOLS_SYSTEM_TIMES"):
+            Path(summary).write_text("".join(f"{seconds:.2f}\t{what}\n" for what, seconds in times))

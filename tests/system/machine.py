@@ -1,0 +1,181 @@
+"""The installed toolkit on a booted throw-away machine, in the words of the tests."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ibkr_tools.simulator.control_client import ControlClient
+from tests.support.container import Container, ContainerError, Process, wait_until
+
+CHECKOUT = "/srv/ibkr-tools"
+WHEELS = "/srv/wheels"
+DISTRIBUTION = "/srv/clientportal.gw"
+INSTALL = f"{CHECKOUT}/bin/install --simulator --gateway {DISTRIBUTION} --wheels {WHEELS}"
+PASSWORD = "demo-password"
+PASSWORD_FILE = "/etc/ibkr-tools/password"
+CONTROL_PORT = 5081
+
+UNITS = (
+    "ibkr-gateway.service",
+    "ibkr-watchdog.service",
+    "ibkr-login.path",
+    "ibkr-login.service",
+    "ibkr-fetch.service",
+    "ibkr-fetch.timer",
+    "ibkr-simulator.service",
+    "ibkr-firewall.service",
+)
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class Machine:
+    """A container with ibkr-tools in it; `times` collects what is printed after the tests."""
+
+    container: Container
+    times: list[tuple[str, float]] = field(default_factory=list)
+
+    # Running things.
+
+    def run(self, command: str, *, timeout_s: float = 60) -> str:
+        """Runs a shell command as root, returns its stdout; a failure is the test's."""
+        return self.container.output(command, timeout_s=timeout_s)
+
+    def code(self, command: str, *, timeout_s: float = 60) -> int:
+        """Runs a shell command as root, returns its exit code."""
+        return self.container.run(command, check=False, timeout_s=timeout_s).returncode
+
+    def show(self, unit: str, name: str) -> str:
+        """Returns one property of a unit."""
+        return self.container.show(unit, name)
+
+    def is_active(self, unit: str) -> bool:
+        """Says whether a unit is active."""
+        return self.show(unit, "ActiveState") == "active"
+
+    def control(self, order: Callable[[ControlClient], _T]) -> _T:
+        """Gives the simulator an order."""
+        return self.container.in_network(lambda: order(ControlClient(CONTROL_PORT)))
+
+    def submitted(self) -> int:
+        """Returns how many passwords the simulator has been sent since it started."""
+        return self.control(lambda simulator: simulator.submitted())
+
+    # Looking.
+
+    def status(self) -> dict[str, Any]:
+        """Returns the status file, empty if there is none."""
+        try:
+            document: dict[str, Any] = json.loads(self.container.inside("/run/ibkr-tools/status.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return document
+
+    def state(self) -> str:
+        """Returns the session's state, as the watchdog says."""
+        section = self.status().get("session")
+        return section["state"] if section else "none"
+
+    def is_up_since(self, moment: datetime) -> bool:
+        """Says whether a session is up that was proven after `moment`."""
+        section = self.status().get("session")
+        if not section or section["state"] != "up" or not section["up_since"]:
+            return False
+        return datetime.fromisoformat(section["up_since"]) > moment
+
+    def logins(self) -> int:
+        """Returns how many logins have succeeded since the simulator started."""
+        return self.control(lambda simulator: int(simulator.state()["users"]["demo-reader"]["logins"]))
+
+    def uid(self) -> int:
+        """Returns the number of the user ibkr."""
+        return int(self.run("id -u ibkr"))
+
+    def ours(self) -> list[Process]:
+        """Returns the processes of the user ibkr."""
+        uid = self.uid()
+        return [process for process in self.container.processes() if process.uid == uid]
+
+    def java(self) -> Process | None:
+        """Returns IBKR's Java program, None if it is not running."""
+        return self._process(b"clientportal.gw")
+
+    def browser(self) -> Process | None:
+        """Returns Chromium's main process, None if no login is running."""
+        return self._process(b"--user-data-dir=", without=b"--type=")
+
+    def _process(self, argument: bytes, without: bytes = bytes(2)) -> Process | None:
+        for process in self.container.processes():
+            words = process.argv.split(bytes(1))
+            program = words[0].rsplit(b"/", 1)[-1]
+            if program in {b"java", b"chromium"} and argument in process.argv and without not in process.argv:
+                return process
+        return None
+
+    def main_process(self, unit: str) -> int:
+        """Returns the main process of a unit as numbered inside, 0 if none."""
+        return int(self.show(unit, "MainPID"))
+
+    def kill(self, unit: str, sign: signal.Signals, whom: str = "main") -> None:
+        """Sends a signal to the main process of a unit."""
+        self.run(f"systemctl kill --kill-whom={whom} --signal={sign.name} {unit}")
+
+    # Waiting.
+
+    def wait(self, what: str, condition: Callable[[], _T], *, within_s: float) -> _T:
+        """Waits for a condition; the test fails with the end of the journal if it does not come."""
+        try:
+            return wait_until(what, condition, within_s=within_s, every_s=0.05)
+        except ContainerError as error:
+            told = self.container.journal("--unit=ibkr-*", lines=60)
+            states = self.run("systemctl list-units --all --no-legend --plain 'ibkr-*'")
+            raise ContainerError(f"{error}\n{json.dumps(self.status(), indent=1)}\n{states}\n{told}") from None
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Measures the block for the table after the tests."""
+        started = time.monotonic()
+        yield
+        self.times.append((what, time.monotonic() - started))
+
+    def start(self) -> None:
+        """Starts everything and waits until the session is up."""
+        moment = now()
+        self.run("systemctl start ibkr-gateway", timeout_s=90)
+        self.wait("the session to be up", lambda: self.state() == "up" or self.is_up_since(moment), within_s=60)
+
+    def stop(self) -> None:
+        """Stops everything."""
+        self.run("systemctl stop ibkr-gateway", timeout_s=60)
+
+    def drop_session(self) -> None:
+        """Lets IBKR lose the session, without notice in advance."""
+        assert self.control(lambda simulator: simulator.drop()) == 1
+
+    def wait_back(self, since: datetime, *, within_s: float = 60) -> None:
+        """Waits for a session that was proven after `since`."""
+        self.wait("the session to be back", lambda: self.is_up_since(since), within_s=within_s)
+
+
+def now() -> datetime:
+    """Returns the time now; the container's clock is ours."""
+    return datetime.now(UTC)
+
+
+def find_text(needle: str, *places: Path, but_not: tuple[Path, ...] = ()) -> list[str]:
+    """Returns the files below `places` that contain `needle` in their bytes."""
+    found = []
+    for place in places:
+        for path in [place] if place.is_file() else sorted(place.rglob("*")):
+            if path.is_symlink() or not path.is_file() or any(path.is_relative_to(other) for other in but_not):
+                continue
+            if needle.encode() in path.read_bytes():
+                found.append(str(path))
+    return found

@@ -1,0 +1,31 @@
+"""What bin/uninstall leaves, and what it does not. Runs last: there is nothing to test with afterwards."""
+
+from tests.system.machine import CHECKOUT, Machine
+
+
+def test_uninstall_keeps_data(up: Machine) -> None:
+    """Everything is stopped and gone but configuration, password, data, user."""
+    up.run("systemctl enable --now ibkr-fetch.timer")
+    uid = up.uid()
+    up.run(f"{CHECKOUT}/bin/uninstall")
+    assert [process for process in up.container.processes() if process.uid == uid] == []
+    assert up.run("systemctl list-unit-files --no-legend 'ibkr-*' || true") == ""
+    for gone in ("/opt/ibkr-tools", "/usr/local/bin/ibkr-tools", "/run/ibkr-tools"):
+        assert up.code(f"test -e {gone}") != 0, gone
+    for kept in (
+        "/etc/ibkr-tools/config.json",
+        "/etc/ibkr-tools/password",
+        "/var/lib/ibkr-tools/snapshots/latest.json",
+    ):
+        assert up.code(f"test -s {kept}") == 0, kept
+    assert up.code("systemctl is-system-running --quiet") == 0
+
+
+def test_purge_leaves_nothing(machine: Machine) -> None:
+    """Also where it was uninstalled before: no file, no user, no group."""
+    machine.run(f"{CHECKOUT}/bin/uninstall --purge")
+    places = "/etc /opt /run /usr/local /var/lib"
+    assert machine.run(f"find {places} -xdev -iname '*ibkr*' ! -path '/run/host/*' 2>/dev/null || true") == ""
+    assert machine.code("getent passwd ibkr") == 2
+    assert machine.code("getent group ibkr") == 2
+    assert machine.code(f"{CHECKOUT}/bin/uninstall --purge") == 0
