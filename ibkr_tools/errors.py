@@ -17,6 +17,7 @@
     │   └── LockedOut              77  the login budget is spent
     └── ConfigError                78  the operator must edit or install something
         ├── DistributionError      78  IBKR's gateway is missing or not what it should be
+        ├── JavaUnavailable        78  Java is missing or too old
         └── BrowserUnavailable     78  Chromium or its driver is missing or does not fit
 
 Codes are those of sysexits.h; systemd prints their names. 2 is what Typer uses for a bad command line.
@@ -115,6 +116,10 @@ class ConfigError(IbkrError):
 
 class DistributionError(ConfigError):
     """IBKR's gateway is missing, broken or not what it claims to be."""
+
+
+class JavaUnavailable(ConfigError):
+    """Java is missing, does not answer or is too old for IBKR's gateway."""
 
 
 class BrowserUnavailable(ConfigError):

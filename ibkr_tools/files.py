@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,9 @@ def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True
     Raises:
         OSError: no space, no permission; the caller knows what that means for its user.
     """
-    fd, scrap = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # tempfile would cost the gateway's parent 1 MB for the same three lines.
+    scrap = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    fd = os.open(scrap, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
@@ -36,9 +37,9 @@ def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True
             _follow_owner(file.fileno(), path.parent)
             if durable:
                 os.fsync(file.fileno())
-        Path(scrap).replace(path)
+        scrap.replace(path)
     finally:
-        Path(scrap).unlink(missing_ok=True)
+        scrap.unlink(missing_ok=True)
 
 
 @contextmanager

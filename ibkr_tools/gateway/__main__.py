@@ -1,0 +1,79 @@
+"""`python -m ibkr_tools.gateway`: the gateway, without the libraries of the command line."""
+
+import getopt
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ibkr_tools import files
+from ibkr_tools.config import GatewayConfig, load_config
+from ibkr_tools.directories import Directories, find_directories
+from ibkr_tools.errors import IbkrError, OutputError, UsageError
+from ibkr_tools.gateway import start
+from ibkr_tools.gateway.section import utc_now, write_section
+from ibkr_tools.log import Journal
+from ibkr_tools.notify import Notifier
+
+USAGE = "usage: python -m ibkr_tools.gateway [--config FILE] [--runtime-dir DIR] [--state-dir DIR]"
+
+
+def _say(state: str, config: GatewayConfig, directories: Directories) -> None:
+    section: dict[str, object] = {"state": state, "since": utc_now(), "port": config.port, "upstream": config.upstream}
+    if state == "starting":
+        section |= {"pid": os.getpid(), "fresh_for_s": 60}
+    try:
+        files.make_directory(directories.runtime, mode=0o775)
+        # A request from before this start is fulfilled by it.
+        directories.restart_request.unlink(missing_ok=True)
+        write_section(directories.status_file, section)
+    except OSError as error:
+        raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error
+
+
+def run(config: GatewayConfig, directories: Directories, journal: Journal) -> None:
+    """Prepares everything and becomes the parent of Java; returns never.
+
+    Raises:
+        IbkrError: as `start.prepare`.
+    """
+    _say("starting", config, directories)
+    try:
+        plan = start.prepare(config, directories, journal)
+    except IbkrError as error:
+        Notifier().status(error.message)
+        _say("stopped", config, directories)
+        raise
+    start.become_parent(plan)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the gateway until it ends or is asked to end, and returns the exit status."""
+    journal = Journal()
+    try:
+        try:
+            options, rest = getopt.getopt(list(arguments), "", ["config=", "runtime-dir=", "state-dir=", "help"])
+        except getopt.GetoptError as error:
+            raise UsageError(str(error), hint=USAGE) from error
+        given = dict(options)
+        if "--help" in given:
+            print(USAGE)
+            return 0
+        if rest:
+            raise UsageError(f"unexpected argument {rest[0]!r}", hint=USAGE)
+
+        def path(option: str) -> Path | None:
+            return Path(given[option]).absolute() if option in given else None
+
+        directories = find_directories(runtime=path("--runtime-dir"), state=path("--state-dir"))
+        run(load_config(path("--config") or directories.config_file).gateway, directories, journal)
+    except IbkrError as error:
+        journal.error(error.message)
+        if error.hint:
+            journal.error(error.hint)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,375 @@
+"""IBKR's distribution of the gateway: found, or installed from a zip or a folder that is distrusted until checked.
+
+The parent process needs `find` only; what installing takes is imported where it is used.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+from ibkr_tools import files
+from ibkr_tools.errors import DistributionError
+
+if TYPE_CHECKING:
+    import zipfile
+
+PUBLIC_ZIP = "https://download2.interactivebrokers.com/portal/clientportal.gw.zip"
+"""Where IBKR offers it; the file is replaced there without notice and carries no version in its name."""
+
+MAIN_CLASS = "ibgroup/web/core/clientportal/gw/GatewayStart.class"
+
+# What we keep of a distribution; the rest of a folder (our templates, somebody's notes) is not copied.
+_PARTS = ("bin", "build", "dist", "doc", "root")
+
+# IBKR's zip has 40 files and 12 MB; these are refusals of attacks, not estimates.
+MAX_BYTES = 200_000_000
+MAX_ENTRIES = 5_000
+MAX_ZIP_BYTES = 100_000_000
+_MAX_DIRECTORY_BYTES = 4_000_000
+_CHUNK = 1 << 16
+
+_KNOWN_BUILDS = {"95b0a0b20a6b1c2013d5f7f737d4ecf03afac6f71a28ace41fcfdb608ce0e97f": "2023-04-24"}
+
+_HINT = f"Get IBKR's gateway from {PUBLIC_ZIP} and install it: ibkr-tools gateway install FILE.zip"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """One unpacked distribution.
+
+    `jar` is IBKR's own program, `build` the day it was built (YYYY-MM-DD, "unknown" if it does not say), `sha256`
+    the jar's digest in hexadecimal.
+    """
+
+    root: Path
+    jar: Path
+    build: str
+    sha256: str
+
+
+def _previous(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.old")
+
+
+def _main_jar(root: Path) -> Path | None:
+    jars = sorted((root / "dist").glob("*clientportal.gw*.jar"))
+    return jars[0] if len(jars) == 1 and jars[0].is_file() else None
+
+
+def _missing(root: Path) -> list[str]:
+    missing = []
+    if _main_jar(root) is None:
+        missing.append("dist/…clientportal.gw.jar")
+    if not any((root / "build/lib/runtime").glob("*.jar")):
+        missing.append("build/lib/runtime/*.jar")
+    if not (root / "root").is_dir():
+        missing.append("root/")
+    return missing
+
+
+def _build_of(jar: Path, sha256: str) -> str:
+    """Returns the day of the build: from the table, the manifest (`When-Built`), or the jar's newest entry."""
+    if known := _KNOWN_BUILDS.get(sha256):
+        return known
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            manifest = archive.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
+            newest = max((info.date_time for info in archive.infolist()), default=(1980, 1, 1))
+    except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError):
+        return "unknown"
+    if match := re.search(r"^When-Built: (\d{4}-\d\d-\d\d)", manifest, re.MULTILINE):
+        return match.group(1)
+    return "{:04}-{:02}-{:02}".format(*newest)
+
+
+def find(directory: Path) -> Distribution:
+    """Returns the distribution in `directory`; if an installation was cut off half way, the one before it.
+
+    Raises:
+        DistributionError: nothing there, or a part of it is missing; the message names each.
+    """
+    root = directory
+    if not directory.is_dir() and _previous(directory).is_dir():
+        root = _previous(directory)
+    if not root.is_dir():
+        raise DistributionError(f"{directory}: no gateway of IBKR there", hint=_HINT)
+    missing = _missing(root)
+    jar = _main_jar(root)
+    if missing or jar is None:
+        raise DistributionError(f"{root}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_HINT)
+    try:
+        sha256 = hashlib.sha256(jar.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DistributionError(f"{jar}: {error.strerror}") from error
+    return Distribution(root=root, jar=jar, build=_build_of(jar, sha256), sha256=sha256)
+
+
+class _Budget:
+    """Counts what is really written: what an archive says of itself is not believed."""
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._bytes = 0
+        self._entries = 0
+
+    def entry(self) -> None:
+        self._entries += 1
+        if self._entries > MAX_ENTRIES:
+            raise DistributionError(f"{self._source}: more than {MAX_ENTRIES} entries, that is not IBKR's gateway")
+
+    def copy(self, source: IO[bytes], target: Path) -> None:
+        with target.open("xb") as out:
+            while chunk := source.read(_CHUNK):
+                self._bytes += len(chunk)
+                if self._bytes > MAX_BYTES:
+                    raise DistributionError(
+                        f"{self._source}: more than {MAX_BYTES // 1_000_000} MB unpacked, that is not IBKR's gateway"
+                    )
+                out.write(chunk)
+            out.flush()
+            os.fchmod(out.fileno(), 0o644)
+            os.fsync(out.fileno())
+
+
+def _safe_name(info: "zipfile.ZipInfo", source: Path) -> PurePosixPath:
+    # zipfile cuts a name at NUL and keeps what the archive really says in orig_filename.
+    name = info.orig_filename
+    path = PurePosixPath(name)
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if "\0" in name or "\\" in name or path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
+        raise DistributionError(f"{source}: an entry leads outside of it: {name!r}")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise DistributionError(f"{source}: an entry is a link or a device: {name!r}")
+    if info.flag_bits & 1:
+        raise DistributionError(f"{source}: an entry is encrypted: {name!r}")
+    return path
+
+
+def _require_small_directory(source: Path) -> None:
+    """Refuses an archive whose table of contents alone would fill the memory, before anything reads it."""
+    size = source.stat().st_size
+    if size > MAX_ZIP_BYTES:
+        raise DistributionError(f"{source}: {size // 1_000_000} MB, that is not IBKR's gateway")
+    with source.open("rb") as handle:
+        handle.seek(max(0, size - (1 << 16) - 22))
+        tail = handle.read()
+    # End of central directory: signature, 8 bytes, then the size of the directory. Source: APPNOTE.TXT 4.3.16.
+    end = tail.rfind(b"PK\x05\x06")
+    if end >= 0 and int.from_bytes(tail[end + 12 : end + 16], "little") > _MAX_DIRECTORY_BYTES:
+        raise DistributionError(f"{source}: its table of contents is absurdly large")
+
+
+def _unzip(source: Path, target: Path) -> None:
+    import zipfile
+    import zlib
+
+    try:
+        _require_small_directory(source)
+        budget = _Budget(source)
+        with zipfile.ZipFile(source) as archive:
+            for info in archive.infolist():
+                budget.entry()
+                path = target / _safe_name(info, source)
+                if info.is_dir():
+                    path.mkdir(parents=True, exist_ok=True)
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(info) as member:
+                    budget.copy(member, path)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DistributionError(f"{source}: not a whole zip file ({error})", hint=_HINT) from error
+    except (FileExistsError, NotADirectoryError) as error:
+        name = Path(error.filename).name
+        raise DistributionError(f"{source}: holds the same name twice, or as file and folder: {name!r}") from error
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    budget = _Budget(source)
+
+    def copy(entries: Iterable[Path], into: Path) -> None:
+        for entry in sorted(entries):
+            budget.entry()
+            mode = entry.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                (into / entry.name).mkdir()
+                copy(entry.iterdir(), into / entry.name)
+            elif stat.S_ISREG(mode):
+                with entry.open("rb") as handle:
+                    budget.copy(handle, into / entry.name)
+            else:
+                raise DistributionError(f"{entry}: a link or a device, IBKR's gateway has none")
+
+    copy((source / part for part in _PARTS if (source / part).exists()), target)
+
+
+def _locate(directory: Path) -> Path | None:
+    """Returns the folder that holds the parts: `directory` itself or the one folder in it that does."""
+    inside = [path for path in directory.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+    found = [path for path in (directory, *inside) if (path / "dist").is_dir()]
+    return found[0] if found else None
+
+
+def _require_sound(root: Path, source: Path) -> None:
+    """Raises unless every part is there and every jar reads to its end."""
+    import zipfile
+    import zlib
+
+    if missing := _missing(root):
+        raise DistributionError(f"{source}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_HINT)
+    for jar in (*(root / "dist").glob("*.jar"), *(root / "build/lib/runtime").glob("*.jar")):
+        try:
+            with zipfile.ZipFile(jar) as archive:
+                damaged = archive.testzip()
+                names = archive.namelist()
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise DistributionError(f"{source}: {jar.name} is damaged ({error})", hint=_HINT) from error
+        if damaged:
+            raise DistributionError(f"{source}: {jar.name} is damaged at {damaged}", hint=_HINT)
+        if jar == _main_jar(root) and MAIN_CLASS not in names:
+            raise DistributionError(f"{source}: {jar.name} is not IBKR's gateway: no {MAIN_CLASS}", hint=_HINT)
+
+
+def _settle(root: Path, owner: os.stat_result) -> None:
+    """Brings the tree to disk, readable by everybody, owned like the directory it will live in."""
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder), *(Path(folder, name) for name in names)):
+            if os.geteuid() == 0:
+                os.chown(path, owner.st_uid, owner.st_gid)
+        Path(folder).chmod(0o755)
+        _sync_directory(Path(folder))
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _staging(into: Path) -> Iterator[Path]:
+    import shutil
+    import tempfile
+
+    files.make_directory(into.parent, mode=0o755)
+    with files.locked(into.with_name(f".{into.name}.lock")):
+        for scrap in into.parent.glob(f".{into.name}.new-*"):
+            shutil.rmtree(scrap, ignore_errors=True)
+        path = Path(tempfile.mkdtemp(prefix=f".{into.name}.new-", dir=into.parent))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _swap(new: Path, into: Path) -> None:
+    """Puts `new` in the place of `into`. Between the two renames `find` takes the previous one."""
+    import shutil
+
+    old = _previous(into)
+    if into.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+        into.rename(old)
+    elif into.exists() or into.is_symlink():
+        raise DistributionError(f"{into}: in the way, and not a folder")
+    try:
+        new.rename(into)
+    except OSError:
+        if old.is_dir() and not into.exists():
+            old.rename(into)
+        raise
+    _sync_directory(into.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def install(source: Path, into: Path) -> Distribution:
+    """Installs IBKR's gateway as the folder `into`; whatever goes wrong, the one that was there stays.
+
+    Args:
+        source: IBKR's zip, a folder with its content (`dist/`, `build/`, `root/`), or a folder with one of these in
+            it, such as `clientportal/`.
+        into: the folder to make or to replace. A gateway that is running keeps its open files; restart it.
+
+    Raises:
+        DistributionError: not there, not a zip, truncated, with names that lead outside, links, absurd sizes, or
+            not IBKR's gateway. No space or no permission are of this class too: the reason is in the message.
+    """
+    if source.is_dir():
+        located = _locate(source)
+        zips = sorted(source.glob("*.zip"))
+        if located is None and len(zips) == 1:
+            source = zips[0]
+        elif located is None:
+            raise DistributionError(f"{source}: neither IBKR's gateway nor its zip is in there", hint=_HINT)
+        else:
+            source = located
+    elif not source.exists():
+        raise DistributionError(f"{source}: not there", hint=_HINT)
+    if source.resolve() == into.resolve():
+        _require_sound(source, source)
+        return find(into)
+    try:
+        with _staging(into) as staging:
+            if source.is_dir():
+                _copy_tree(source, staging)
+            else:
+                _unzip(source, staging)
+            root = _locate(staging) or staging
+            _require_sound(root, source)
+            _settle(root, into.parent.stat())
+            _swap(root, into)
+    except OSError as error:
+        raise DistributionError(f"{error.filename or into}: {error.strerror or error}") from error
+    return find(into)
+
+
+def download(url: str, to: Path, *, deadline_s: float = 600, max_bytes: int = MAX_ZIP_BYTES) -> None:
+    """Fetches IBKR's zip to the file `to`, whole or not at all.
+
+    Raises:
+        DistributionError: not reachable, refused, too slow, too large, cut off, or not writable here.
+    """
+    import tempfile
+    import time
+
+    import requests
+
+    by_hand = f"Fetch {url} with a browser and give the file: ibkr-tools gateway install FILE.zip"
+    give_up_at = time.monotonic() + deadline_s
+    received = 0
+    try:
+        with (
+            requests.get(url, stream=True, timeout=(10, 30), headers={"Accept-Encoding": "identity"}) as response,
+            tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.") as scrap,
+        ):
+            response.raise_for_status()
+            if url.startswith("https:") and not response.url.startswith("https:"):
+                raise DistributionError(f"{url}: leads to an address without TLS", hint=by_hand)
+            for chunk in response.iter_content(_CHUNK):
+                received += len(chunk)
+                if received > max_bytes:
+                    raise DistributionError(f"{url}: more than {max_bytes // 1_000_000} MB", hint=by_hand)
+                if time.monotonic() > give_up_at:
+                    raise DistributionError(f"{url}: not complete after {deadline_s:.0f} s", hint=by_hand)
+                scrap.write(chunk)
+            announced = response.headers.get("Content-Length", "")
+            if announced.isdigit() and int(announced) != received:
+                raise DistributionError(f"{url}: cut off after {received} of {announced} bytes", hint=by_hand)
+            scrap.flush()
+            scrap.seek(0)
+            files.write_atomically(to, scrap.read(), mode=0o644)
+    except requests.HTTPError as error:
+        raise DistributionError(f"{url}: HTTP {error.response.status_code}", hint=by_hand) from error
+    except requests.RequestException as error:
+        raise DistributionError(f"{url}: not reachable ({type(error).__name__})", hint=by_hand) from error
+    except OSError as error:
+        raise DistributionError(f"{to}: {error.strerror}") from error

@@ -1,0 +1,194 @@
+"""The thin parent of the Java program: starts it, says whether it answers locally, ends it, ends with it.
+
+It never looks at the session or at IBKR: a restart of Java throws a session away, so only local silence justifies one.
+Resident below 20 MB: this module, and what it imports, stay with the standard library, and of that with little.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ibkr_tools.errors import GatewayUnavailable, IbkrError
+from ibkr_tools.gateway.child import Child, Waiter
+from ibkr_tools.gateway.probe import answers_locally
+from ibkr_tools.gateway.section import utc_now, write_section
+from ibkr_tools.log import Journal
+from ibkr_tools.notify import Notifier
+
+State = Literal["starting", "up", "unresponsive", "stopped"]
+
+
+class Pace(NamedTuple):
+    """How long the parent waits for what; seconds.
+
+    `beat_s` from one probe to the next; `probe_s` for one answer; `start_s` from Java's start to its first answer
+    (less than the unit's TimeoutStartSec=, so that the reason is ours);
+    `silence_s` without an answer until the parent gives up by itself, where no systemd watchdog does;
+    `stop_s` from SIGTERM to SIGKILL, `hung_stop_s` the same for a Java that does not answer.
+    """
+
+    beat_s: float = 2.0
+    probe_s: float = 1.5
+    start_s: float = 50.0
+    silence_s: float = 60.0
+    stop_s: float = 8.0
+    hung_stop_s: float = 1.0
+
+
+# While Java starts: a refused connection costs microseconds, and every wait here is a wait of the first login.
+_START_BEAT_S = 0.05
+
+
+class Parent:
+    """One run of the gateway, from Java's start to its end.
+
+    Args:
+        plan: the fields of `ibkr_tools.gateway.start.Plan`.
+        notifier: systemd's socket, or silence.
+        journal: where lines go.
+        pace: for tests.
+    """
+
+    def __init__(self, plan: dict[str, Any], notifier: Notifier, journal: Journal, pace: Pace | None = None) -> None:
+        self._plan = plan
+        self._notifier = notifier
+        self._journal = journal
+        self._pace = pace or Pace()
+        interval = notifier.watchdog_interval
+        self._beat_s = min(self._pace.beat_s, interval.total_seconds() / 3) if interval else self._pace.beat_s
+        self._address = f"127.0.0.1:{plan['port']}"
+        self._state: State = "starting"
+        self._since = utc_now()
+        self._java_pid: int | None = None
+        self._status_broken = False
+
+    def _say(self, state: State, text: str | None = None) -> None:
+        """Writes our section of the status file, and `text` to systemd."""
+        if state != self._state:
+            self._since = utc_now()
+        self._state = state
+        if text is not None:
+            self._notifier.status(text)
+        fresh_for_s = self._pace.start_s if state == "starting" else 3 * self._beat_s + self._pace.probe_s
+        section: dict[str, object] = {
+            "fresh_for_s": None if state == "stopped" else fresh_for_s,
+            "pid": os.getpid(),
+            "state": state,
+            "since": self._since,
+            "port": self._plan["port"],
+            "upstream": self._plan["upstream"],
+            "java_pid": self._java_pid,
+            "build": self._plan["build"],
+        }
+        try:
+            write_section(Path(self._plan["status_file"]), section)
+        except OSError as error:
+            # A status that nobody can read is no reason to end a gateway that works.
+            if not self._status_broken:
+                self._journal.warning(f"Status file not written: {error.strerror}")
+            self._status_broken = True
+        else:
+            self._status_broken = False
+
+    def run(self) -> int:
+        """Runs Java until it ends, and returns the exit status: 0 if we ended it on request, 1 if it ended by itself.
+
+        Raises:
+            GatewayUnavailable: Java did not answer in time after its start, or stopped answering; it is ended then.
+        """
+        with Waiter(self._plan["runtime"]) as waiter:
+            child = Child(self._plan["command"], self._plan["home"], self._plan["environ"], waiter)
+            self._java_pid = child.pid
+            self._say("starting", "Java is starting")
+            try:
+                return self._watch(child, waiter)
+            finally:
+                child.end(self._pace.hung_stop_s if self._state == "unresponsive" else self._pace.stop_s)
+                self._java_pid = None
+                self._say("stopped", "Stopped")
+
+    def _watch(self, child: Child, waiter: Waiter) -> int:
+        started = last_answer = next_beat = waiter.now()
+        while True:
+            waiter.wait(next_beat - waiter.now())
+            if child.exit_status is not None:
+                return self._after_end(child, waiter)
+            if reason := self._asked_to_end(waiter):
+                self._notifier.stopping()
+                self._journal.info(f"Ending Java: {reason}")
+                return 0
+            if waiter.now() < next_beat:
+                # Some other file in the runtime directory, often our own status.
+                continue
+            if answers_locally(self._plan["port"], Path(self._plan["certificate"]), self._pace.probe_s):
+                self._answered(waiter.now() - started)
+                last_answer = waiter.now()
+            elif self._state == "starting":
+                if waiter.now() - started > self._pace.start_s:
+                    raise GatewayUnavailable(
+                        f"Java did not answer on {self._address} within {self._pace.start_s:.0f} s; ended it",
+                        hint="Its own lines in the journal, before this one, say why.",
+                    )
+            else:
+                self._silent(waiter.now() - last_answer)
+            next_beat = waiter.now() + (_START_BEAT_S if self._state == "starting" else self._beat_s)
+
+    def _answered(self, after_s: float) -> None:
+        text = f"Answers on {self._address}, IBKR's build {self._plan['build']}"
+        if self._state == "up":
+            self._say("up")
+        elif self._state == "starting":
+            self._journal.info(f"{text}; {after_s:.1f} s after Java's start")
+            self._say("up", text)
+            self._notifier.ready()
+        else:
+            self._journal.info("Answers again")
+            self._say("up", text)
+        self._notifier.watchdog()
+
+    def _silent(self, for_s: float) -> None:
+        """Says so, and pings nobody; without systemd's watchdog, gives up after a while."""
+        if self._state == "up":
+            self._journal.warning(f"No answer on {self._address}; if it stays so, Java is restarted")
+            self._say("unresponsive", "Java does not answer locally")
+        else:
+            self._say("unresponsive")
+        if self._notifier.watchdog_interval is None and for_s > self._pace.silence_s:
+            raise GatewayUnavailable(f"Java has not answered for {for_s:.0f} s; ended it")
+
+    def _asked_to_end(self, waiter: Waiter) -> str | None:
+        if waiter.stop_asked:
+            return "asked to stop"
+        try:
+            Path(self._plan["restart_request"]).unlink()
+        except FileNotFoundError:
+            return None
+        return "a restart was asked for"
+
+    def _after_end(self, child: Child, waiter: Waiter) -> int:
+        """Tells how Java ended. systemd ends all of a unit's processes at once: our own signal can be a moment late."""
+        if child.exit_status in (-signal.SIGTERM, 128 + signal.SIGTERM):
+            waiter.wait(1.0)
+        if waiter.stop_asked:
+            return 0
+        self._journal.error(f"Java ended: {child.describe_end()}")
+        return 1
+
+
+def main() -> int:
+    """Runs the plan given as the only argument, and returns the exit status."""
+    journal = Journal()
+    try:
+        return Parent(json.loads(sys.argv[1]), Notifier(), journal).run()
+    except IbkrError as error:
+        journal.error(error.message)
+        if error.hint:
+            journal.error(error.hint)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

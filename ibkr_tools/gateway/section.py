@@ -1,0 +1,40 @@
+"""The gateway's section of the status file, written with the standard library only.
+
+`ibkr_tools.status` is where its shape is defined; the parent cannot afford the 3 MB that msgspec costs. A test reads
+with the one what the other wrote.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ibkr_tools import files
+
+SCHEMA = 1
+
+
+def utc_now() -> str:
+    """Returns the time now as the status file has it."""
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def write_section(path: Path, section: dict[str, object]) -> None:
+    """Replaces the gateway's section and leaves the others as they are; a damaged file is replaced whole.
+
+    Args:
+        path: the status file.
+        section: the fields of `ibkr_tools.status.GatewaySection`; `updated_at` is set here.
+
+    Raises:
+        OSError: the runtime directory is missing, full or not writable.
+    """
+    files.make_directory(path.parent, mode=0o775)
+    with files.locked(path.with_suffix(".lock"), mode=0o664):
+        try:
+            document = json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            document = {}
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            document = {"schema": SCHEMA}
+        document["gateway"] = {**section, "updated_at": utc_now()}
+        files.write_atomically(path, json.dumps(document, separators=(",", ":")).encode() + b"\n", mode=0o664)

@@ -1,0 +1,104 @@
+"""Everything before Java starts: the checks, the certificate, the rendered configuration; its result is a `Plan`.
+
+The process that does this replaces itself by the parent, so that what it needed is not kept in memory.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ibkr_tools import files
+from ibkr_tools.config import GatewayConfig
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import OutputError
+from ibkr_tools.gateway import conf, distribution, java, ports, tls
+from ibkr_tools.log import Journal, is_journal
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent has to know; it reads it as JSON, without this class."""
+
+    command: list[str]
+    environ: dict[str, str]
+    home: str
+    runtime: str
+    status_file: str
+    restart_request: str
+    certificate: str
+    port: int
+    upstream: str
+    build: str
+
+
+def distribution_directory(config: GatewayConfig, directories: Directories) -> Path:
+    """Returns where IBKR's distribution is, or should be."""
+    own = config.directory
+    return (Path(own).expanduser() if own else directories.gateway / "clientportal.gw").absolute()
+
+
+def _python(*arguments: str) -> list[str]:
+    """Returns the command line of another Python like this one, isolated if we are."""
+    return [sys.executable, *(["-I"] if sys.flags.isolated else []), *arguments]
+
+
+def _require_material(directory: Path) -> None:
+    if not tls.is_current(directory):
+        made = subprocess.run(_python("-m", tls.__name__, str(directory)), check=False)
+        if made.returncode:
+            raise OutputError(f"{directory}: the gateway's certificate could not be made")
+
+
+def prepare(config: GatewayConfig, directories: Directories, journal: Journal) -> Plan:
+    """Checks all that Java needs, writes its configuration, and says how to run it.
+
+    Raises:
+        DistributionError: IBKR's gateway is not there, or not whole.
+        JavaUnavailable: no Java, or one that is too old.
+        PortTaken: another program listens on the port.
+        ConfigError: this user may not listen on the port, or the templates are missing.
+        OutputError: the state or runtime directory cannot be written.
+    """
+    found = distribution.find(distribution_directory(config, directories))
+    program = java.require_java(config.java)
+    ports.require_free(config.port)
+    secrets = directories.certificate.parent
+    settings, home = directories.gateway / "conf", directories.gateway / "work"
+    templates = conf.read_templates()
+    try:
+        _require_material(secrets)
+        rendered = conf.render(
+            templates,
+            port=config.port,
+            upstream=config.upstream,
+            keystore=(secrets / tls.KEYSTORE).absolute(),
+            keystore_password=(secrets / tls.PASSWORD).read_text(),
+            journal=is_journal(sys.stdout),
+        )
+        for directory in (settings, home):
+            files.make_directory(directory, mode=0o700)
+        files.write_atomically(settings / conf.CONF, rendered.conf.encode(), mode=0o600)
+        files.write_atomically(settings / conf.LOGBACK, rendered.logback.encode(), mode=0o600)
+    except OSError as error:
+        raise OutputError(f"{error.filename or directories.gateway}: {error.strerror}") from error
+    journal.info(f"Starting IBKR's build {found.build} (SHA-256 {found.sha256}) on Java {program.version}")
+    return Plan(
+        command=java.command(program, found, conf=settings.absolute(), home=home.absolute(), heap_mb=config.heap_mb),
+        environ=java.environment(os.environ, home.absolute()),
+        home=str(home.absolute()),
+        runtime=str(directories.runtime),
+        status_file=str(directories.status_file),
+        restart_request=str(directories.restart_request),
+        certificate=str(directories.certificate),
+        port=config.port,
+        upstream=config.upstream,
+        build=found.build,
+    )
+
+
+def become_parent(plan: Plan) -> None:
+    """Replaces this process by the thin parent; returns never. Same process id, so systemd notices nothing."""
+    text = msgspec.json.encode(plan).decode()
+    os.execv(sys.executable, _python("-m", "ibkr_tools.gateway.parent", text))  # noqa: S606

@@ -1,0 +1,151 @@
+"""The gateway's own key and certificate; the one shipped in its jar expired in 2019 and everybody has its key.
+
+Files in the directory: `gateway.p12` and `gateway.password` (0600, for Java only), `gateway.pem` (0644, what clients
+trust) and `gateway.spki` (0644, base64 of the SHA-256 of the public key, for Chromium). `gateway.pem` is written last
+and removed first: where it is, the other three belong to it.
+"""
+
+import base64
+import hashlib
+import re
+import ssl
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ibkr_tools import files
+from ibkr_tools.errors import OutputError
+
+KEYSTORE = "gateway.p12"
+PASSWORD = "gateway.password"  # noqa: S105  # a file's name
+CERTIFICATE = "gateway.pem"
+SPKI = "gateway.spki"
+
+LIFETIME = timedelta(days=3652)
+RENEW_BEFORE = timedelta(days=30)
+
+
+def expires_at(certificate: Path) -> datetime | None:
+    """Returns until when a certificate of ours is valid; None if that cannot be read from the file.
+
+    The validity is two ASN.1 times in a row, found by their tags: UTCTime to 2049, GeneralizedTime from 2050. Source:
+    RFC 5280, 4.1.2.5. So the gateway's parent can ask without loading a cryptography library.
+    """
+    try:
+        der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    except (OSError, ValueError):
+        return None
+    match = re.search(rb"(?:\x17\x0d\d{12}|\x18\x0f\d{14})Z(?:\x17\x0d(\d{12})|\x18\x0f(\d{14}))Z", der)
+    if match is None:
+        return None
+    text = (match.group(2) or b"20" + match.group(1)).decode()
+    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+
+def is_current(directory: Path, now: datetime | None = None) -> bool:
+    """Says whether the material is complete and valid for longer than the renewal margin."""
+    if not all((directory / name).is_file() for name in (KEYSTORE, PASSWORD, CERTIFICATE, SPKI)):
+        return False
+    end = expires_at(directory / CERTIFICATE)
+    return end is not None and end - RENEW_BEFORE > (now or datetime.now(UTC))
+
+
+def make_material(directory: Path, *, now: datetime | None = None) -> None:
+    """Makes key, certificate and key store unless they are there and good for another 30 days.
+
+    The key exists only in `gateway.p12`. After a renewal the gateway must be restarted, and clients must read
+    `gateway.pem` again.
+
+    Raises:
+        OutputError: the directory cannot be written.
+    """
+    moment = now or datetime.now(UTC)
+    try:
+        files.make_directory(directory, mode=0o755)
+        with files.locked(directory / ".lock", mode=0o600):
+            if not is_current(directory, moment):
+                _write(directory, moment)
+    except OSError as error:
+        raise OutputError(f"{error.filename or directory}: {error.strerror}") from error
+
+
+def _write(directory: Path, now: datetime) -> None:
+    import ipaddress
+    import secrets
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat, pkcs12
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key()
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, "ibkr-tools gateway"),
+            # Two installations on one machine must not look like one issuer with two keys.
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, secrets.token_hex(8)),
+        ]
+    )
+    # A leaf that signs itself: clients trust exactly this certificate, and it can issue no other. Key identifiers
+    # are there because Python 3.13 verifies with VERIFY_X509_STRICT.
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + LIFETIME)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")), x509.DNSName("localhost")]
+            ),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                key_cert_sign=False,
+                crl_sign=False,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    password = secrets.token_urlsafe(24)
+    # Java before 8u301 reads no newer PKCS#12 encryption than this. It does not have to be strong: the password
+    # stands in the next file, and the permissions protect both.
+    encryption = (
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(2048)
+        .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+        .hmac_hash(hashes.SHA1())  # noqa: S303
+        .build(password.encode())
+    )
+    store = pkcs12.serialize_key_and_certificates(b"gateway", key, certificate, None, encryption)
+    spki = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    (directory / CERTIFICATE).unlink(missing_ok=True)
+    files.write_atomically(directory / PASSWORD, password.encode(), mode=0o600)
+    files.write_atomically(directory / KEYSTORE, store, mode=0o600)
+    files.write_atomically(directory / SPKI, base64.b64encode(spki) + b"\n", mode=0o644)
+    files.write_atomically(directory / CERTIFICATE, certificate.public_bytes(Encoding.PEM), mode=0o644)
+
+
+if __name__ == "__main__":
+    # The gateway's parent runs this as a child, so that it does not keep a cryptography library in memory.
+    try:
+        make_material(Path(sys.argv[1]))
+    except OutputError as failure:
+        sys.exit(failure.message)

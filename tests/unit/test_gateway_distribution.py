@@ -1,0 +1,351 @@
+"""IBKR's distribution is found and installed; a zip that is not it is refused, and nothing is lost."""
+
+import http.server
+import io
+import os
+import shutil
+import stat
+import struct
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools.errors import DistributionError
+from ibkr_tools.gateway import distribution
+
+JAR = "dist/ibgroup.web.core.iblink.router.clientportal.gw.jar"
+Names = Mapping[str, bytes]
+
+
+def jar(manifest: str = "When-Built: 2031-05-06T01:02:03\n", name: str = distribution.MAIN_CLASS) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("META-INF/MANIFEST.MF", manifest)
+        archive.writestr(zipfile.ZipInfo(name, (2030, 1, 2, 0, 0, 0)), b"\xca\xfe")
+    return out.getvalue()
+
+
+def parts(mark: bytes = b"one") -> dict[str, bytes]:
+    return {JAR: jar(), "build/lib/runtime/vertx.jar": jar(name="v"), "root/conf.yaml": mark, "bin/run.sh": b"#!"}
+
+
+def zipped(path: Path, names: Names, prefix: str = "") -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in names.items():
+            archive.writestr(prefix + name, data)
+    return path
+
+
+def unpacked(folder: Path, names: Names) -> Path:
+    for name, data in names.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    """A place with an older distribution in it, which every refusal must leave alone."""
+    return distribution.install(
+        zipped(tmp_path / "old.zip", parts(b"old")), tmp_path / "state/gateway/clientportal.gw"
+    ).root
+
+
+def marker(root: Path) -> bytes:
+    return (distribution.find(root).root / "root/conf.yaml").read_bytes()
+
+
+def leftovers(into: Path) -> list[str]:
+    return [path.name for path in into.parent.iterdir() if path.name not in (into.name, f".{into.name}.lock")]
+
+
+@pytest.mark.parametrize("prefix", ["", "clientportal.gw/"])
+def test_installs_a_zip(tmp_path: Path, into: Path, prefix: str) -> None:
+    """Content at the top or inside one folder; the old one is replaced, nothing else stays."""
+    found = distribution.install(zipped(tmp_path / "new.zip", parts(b"new"), prefix), into)
+    assert found.root == into
+    assert found.jar == into / JAR
+    assert found.build == "2031-05-06"
+    assert len(found.sha256) == 64
+    assert marker(into) == b"new"
+    assert leftovers(into) == []
+    assert stat.S_IMODE((into / JAR).stat().st_mode) == 0o644
+
+
+def test_installs_folders(tmp_path: Path, into: Path) -> None:
+    """A folder with the content, a folder around one, a folder with the zip in it; only known parts are copied."""
+    one = unpacked(tmp_path / "a/clientportal.gw", {**parts(b"a"), "notes.txt": b"mine"})
+    distribution.install(one, into)
+    assert marker(into) == b"a"
+    assert not (into / "notes.txt").exists()
+    unpacked(tmp_path / "b/clientportal.gw", parts(b"b"))
+    (tmp_path / "b/README.md").write_text("x")
+    distribution.install(tmp_path / "b", into)
+    assert marker(into) == b"b"
+    (tmp_path / "c").mkdir()
+    zipped(tmp_path / "c/clientportal.gw.zip", parts(b"c"))
+    distribution.install(tmp_path / "c", into)
+    assert marker(into) == b"c"
+    assert distribution.install(into, into).root == into
+    assert marker(into) == b"c"
+
+
+def test_a_build_without_manifest_is_dated_by_its_newest_entry(tmp_path: Path) -> None:
+    names = parts() | {JAR: jar(manifest="")}
+    with zipfile.ZipFile(io.BytesIO(names[JAR])) as archive:
+        newest = max(info.date_time for info in archive.infolist())
+    found = distribution.find(unpacked(tmp_path / "d", names))
+    assert found.build == "{:04}-{:02}-{:02}".format(*newest)
+
+
+def symbolic_link(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts().items():
+            archive.writestr(name, data)
+        link = zipfile.ZipInfo("root/link")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    return path
+
+
+def named(name: str) -> Callable[[Path], Path]:
+    return lambda path: zipped(path, {**parts(), name: b"x"})
+
+
+def same_name_twice(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts().items():
+            archive.writestr(name, data)
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr(JAR, b"other")
+    return path
+
+
+def truncated(path: Path) -> Path:
+    data = zipped(path, parts()).read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+def damaged(path: Path) -> Path:
+    names = parts() | {"root/conf.yaml": os.urandom(4000)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in names.items():
+            archive.writestr(name, content)
+    data = bytearray(path.read_bytes())
+    data[data.index(names["root/conf.yaml"]) + 100] ^= 0xFF
+    path.write_bytes(data)
+    return path
+
+
+def plain_text(path: Path) -> Path:
+    path.write_text("<html>not found</html>")
+    return path
+
+
+def lying_directory(path: Path) -> Path:
+    data = bytearray(zipped(path, parts()).read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    struct.pack_into("<I", data, end + 12, 0xF0000000)
+    path.write_bytes(data)
+    return path
+
+
+def encrypted(path: Path) -> Path:
+    data = bytearray(zipped(path, parts()).read_bytes())
+    at = data.index(b"PK\x01\x02")
+    data[at + 8] |= 1
+    path.write_bytes(data)
+    return path
+
+
+def nul_in_name(path: Path) -> Path:
+    data = zipped(path, {**parts(), "root/aXb": b"x"}).read_bytes()
+    path.write_bytes(data.replace(b"root/aXb", b"root/a\0b"))
+    return path
+
+
+def broken_jar(path: Path) -> Path:
+    return zipped(path, parts() | {"build/lib/runtime/vertx.jar": b"not a jar"})
+
+
+def other_jar(path: Path) -> Path:
+    return zipped(path, parts() | {JAR: jar(name="com/example/Other.class")})
+
+
+def without(prefix: str) -> Callable[[Path], Path]:
+    return lambda path: zipped(path, {name: data for name, data in parts().items() if not name.startswith(prefix)})
+
+
+ATTACKS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "parent folder": (named("../evil"), "outside"),
+    "parent folder within": (named("root/../../evil"), "outside"),
+    "absolute": (named("/etc/evil"), "outside"),
+    "backslash": (named("..\\evil"), "outside"),
+    "drive": (named("C:/evil"), "outside"),
+    "nul": (nul_in_name, "outside"),
+    "link": (symbolic_link, "link"),
+    "twice": (same_name_twice, "twice"),
+    "file and folder": (named("root/conf.yaml/x"), "twice, or as file and folder"),
+    "truncated": (truncated, "not a whole zip"),
+    "damaged": (damaged, "not a whole zip"),
+    "text": (plain_text, "not a whole zip"),
+    "huge directory": (lying_directory, "absurdly large"),
+    "encrypted": (encrypted, "encrypted"),
+    "broken jar": (broken_jar, "damaged"),
+    "other program": (other_jar, "not IBKR's gateway"),
+    "no main jar": (without("dist/"), "dist/"),
+    "no libraries": (without("build/"), "build/lib/runtime"),
+    "no root": (without("root/"), "root/"),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_refuses(tmp_path: Path, into: Path, name: str) -> None:
+    """Each kind of bad zip is named in one line; what was installed stays, and nothing appears outside."""
+    make, message = ATTACKS[name]
+    before = sorted(path for path in tmp_path.rglob("*") if path.name != "bad.zip")
+    with pytest.raises(DistributionError, match=message):
+        distribution.install(make(tmp_path / "bad.zip"), into)
+    assert marker(into) == b"old"
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != "bad.zip") == before
+    assert not Path("/etc/evil").exists()
+
+
+def test_refuses_a_bomb_while_it_explodes(tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written counts, not what the header announces."""
+    bomb = zipped(tmp_path / "bomb.zip", {**parts(), "root/zeros": bytes(3_000_000)})
+    assert bomb.stat().st_size < 20_000
+    data = bomb.read_bytes()
+    bomb.write_bytes(data.replace(struct.pack("<I", 3_000_000), struct.pack("<I", 3_000)))
+    monkeypatch.setattr(distribution, "MAX_BYTES", 1_000_000)
+    with pytest.raises(DistributionError, match=r"MB unpacked|not a whole zip"):
+        distribution.install(bomb, into)
+    honest = zipped(tmp_path / "honest.zip", {**parts(), "root/zeros": bytes(3_000_000)})
+    with pytest.raises(DistributionError, match="1 MB unpacked"):
+        distribution.install(honest, into)
+    assert marker(into) == b"old"
+    assert leftovers(into) == []
+
+
+def test_refuses_too_many_entries(tmp_path: Path, into: Path) -> None:
+    many = {f"root/{number}": b"" for number in range(distribution.MAX_ENTRIES)}
+    with pytest.raises(DistributionError, match="more than 5000 entries"):
+        distribution.install(zipped(tmp_path / "many.zip", {**parts(), **many}), into)
+    assert marker(into) == b"old"
+
+
+def test_refuses_links_in_folders(tmp_path: Path, into: Path) -> None:
+    folder = unpacked(tmp_path / "f", parts(b"new"))
+    (folder / "root/link").symlink_to("/etc/passwd")
+    with pytest.raises(DistributionError, match="a link"):
+        distribution.install(folder, into)
+    assert marker(into) == b"old"
+
+
+def test_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DistributionError, match="no gateway of IBKR there"):
+        distribution.find(tmp_path / "none")
+    with pytest.raises(DistributionError, match=r"lacks dist/.*build/lib/runtime.*root/"):
+        distribution.find(tmp_path)
+    with pytest.raises(DistributionError, match="not there"):
+        distribution.install(tmp_path / "none.zip", tmp_path / "into")
+    with pytest.raises(DistributionError, match="neither"):
+        distribution.install(tmp_path, tmp_path / "into")
+
+
+def test_a_crash_between_the_renames_leaves_the_old_one(
+    tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`find` sees the previous distribution, and the next installation cleans up."""
+    real = Path.rename
+
+    class PowerCut(BaseException):
+        pass
+
+    def rename(self: Path, target: Path) -> Path:
+        if target == into:
+            raise PowerCut
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        patch.setattr(shutil, "rmtree", lambda *_args, **_kwargs: None)
+        with pytest.raises(PowerCut):
+            distribution.install(zipped(tmp_path / "new.zip", parts(b"new")), into)
+    assert not into.exists()
+    assert marker(into) == b"old"
+    distribution.install(zipped(tmp_path / "new.zip", parts(b"new")), into)
+    assert marker(into) == b"new"
+    assert leftovers(into) == []
+
+
+def test_an_installation_that_fails_to_swap_puts_the_old_one_back(
+    tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.rename
+    failures = iter([True])
+
+    def rename(self: Path, target: Path) -> Path:
+        if target == into and next(failures, False):
+            raise OSError(28, "No space left on device", str(target))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(DistributionError, match="No space left"):
+        distribution.install(zipped(tmp_path / "new.zip", parts(b"new")), into)
+    assert into.is_dir()
+    assert marker(into) == b"old"
+    assert leftovers(into) == []
+
+
+@contextmanager
+def serving(status: int, body: bytes, announced: int | None = None) -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body) if announced is None else announced))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/clientportal.gw.zip"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_downloads(tmp_path: Path) -> None:
+    """Whole or not at all, and one line says why not."""
+    target = tmp_path / "clientportal.gw.zip"
+    body = zipped(tmp_path / "x.zip", parts()).read_bytes()
+    with serving(200, body) as url:
+        distribution.download(url, target)
+        assert target.read_bytes() == body
+        assert distribution.install(target, tmp_path / "into").build == "2031-05-06"
+        target.unlink()
+        with pytest.raises(DistributionError, match="more than"):
+            distribution.download(url, target, max_bytes=len(body) - 1)
+        with pytest.raises(DistributionError, match="not complete"):
+            distribution.download(url, target, deadline_s=0)
+        with pytest.raises(DistributionError, match="No such file"):
+            distribution.download(url, tmp_path / "none/x.zip")
+    with serving(404, b"") as url, pytest.raises(DistributionError, match="HTTP 404"):
+        distribution.download(url, target)
+    with serving(200, body, announced=len(body) + 5) as url, pytest.raises(DistributionError) as caught:
+        distribution.download(url, target)
+    assert "cut off" in str(caught.value) or "not reachable" in str(caught.value)
+    with pytest.raises(DistributionError, match="not reachable"):
+        distribution.download(url, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".into.lock", "into", "x.zip"]

@@ -1,0 +1,94 @@
+"""Java is found, judged by its version, and started with nothing of ours in its environment."""
+
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools.errors import JavaUnavailable
+from ibkr_tools.gateway import java
+from ibkr_tools.gateway.distribution import Distribution
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ('java version "1.8.0_191"', (8, 191)),
+        ('openjdk version "1.8.0_392"', (8, 392)),
+        ('java version "1.7"', (7, 0)),
+        ('openjdk version "11.0.22" 2024-01-16', (11, 0)),
+        ('openjdk version "17.0.15" 2025-04-15\nOpenJDK Runtime', (17, 0)),
+        ('openjdk version "21-ea" 2023', (21, 0)),
+        ('openjdk version "25" 2025-09-16', (25, 0)),
+        ('warning: something\nopenjdk version "26.1.0-internal"', (26, 1)),
+    ],
+)
+def test_versions(text: str, version: tuple[int, int]) -> None:
+    """Old and new numbering, as Oracle and OpenJDK print them."""
+    found = java.parse_version(text)
+    assert found is not None
+    assert found[1] == version
+
+
+@pytest.mark.parametrize("text", ["", "bash: java: not found", 'version "x"'])
+def test_no_version(text: str) -> None:
+    assert java.parse_version(text) is None
+
+
+def program(folder: Path, script: str) -> str:
+    path = folder / "java"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'java version \"1.8.0_191\"' >&2", "is Java 1.8.0_191, the gateway needs 8u192"),
+        ("exit 7", r"says no Java version \(exit status 7\)"),
+        ("exec sleep 30", "no answer to -version in"),
+    ],
+)
+def test_unusable_java_is_one_line(tmp_path: Path, script: str, message: str) -> None:
+    with pytest.raises(JavaUnavailable, match=message) as caught:
+        java.require_java(program(tmp_path, script), timeout_s=1)
+    assert caught.value.exit_code == 78
+    assert caught.value.hint is not None
+
+
+def test_missing_java_says_how_to_get_it(tmp_path: Path) -> None:
+    for name in ("no-such-java", str(tmp_path / "none"), str(tmp_path)):
+        with pytest.raises(JavaUnavailable, match="no Java") as caught:
+            java.require_java(name)
+        assert "apt install default-jre-headless" in (caught.value.hint or "")
+
+
+def test_java_8u192_is_enough(tmp_path: Path) -> None:
+    found = java.require_java(program(tmp_path, "echo 'openjdk version \"1.8.0_192\"' >&2"))
+    assert found.version == "1.8.0_192"
+
+
+def test_environment_has_nothing_of_ours() -> None:
+    environ = {
+        "PATH": "/bin",
+        "TZ": "UTC",
+        "NOTIFY_SOCKET": "/run/n",
+        "CREDENTIALS_DIRECTORY": "/run/c",
+        "WATCHDOG_USEC": "1",
+        "JAVA_TOOL_OPTIONS": "-Xmx9g",
+        "CLASSPATH": "x",
+    }
+    found = java.environment(environ, Path("/home/x"))
+    assert found == {"PATH": "/bin", "TZ": "UTC", "HOME": "/home/x", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2"}
+
+
+def test_command_runs_the_jar_itself() -> None:
+    """No shell, no secret in the arguments, our configuration first on the class path."""
+    found = Distribution(root=Path("/d"), jar=Path("/d/dist/x.jar"), build="b", sha256="s")
+    command = java.command(
+        java.Java(program="java", version="17"), found, conf=Path("/s/conf"), home=Path("/s/work"), heap_mb=64
+    )
+    assert command[0] == "java"
+    assert "-Xmx64m" in command
+    assert command[command.index("-cp") + 1] == "/s/conf:/d/dist/x.jar:/d/build/lib/runtime/*"
+    assert command[-3:] == ["ibgroup.web.core.clientportal.gw.GatewayStart", "--conf", "conf.yaml"]

@@ -1,0 +1,325 @@
+"""The parent starts its child, tells systemd and the status file the truth, and leaves nothing behind.
+
+Java is played by a small TLS server, so that every rule is tried in a second; tests/gateway has the real one.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+
+from ibkr_tools.gateway import tls
+from ibkr_tools.gateway.section import write_section
+from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
+
+CHECKOUT = Path(__file__).parents[2]
+
+FAKE_JAVA = """
+import signal, socket, ssl, sys
+port, pem, stubborn = int(sys.argv[1]), sys.argv[2], len(sys.argv) > 3
+signal.signal(signal.SIGTERM, signal.SIG_IGN if stubborn else lambda *_: sys.exit(143))
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(pem)
+listener = socket.create_server(("127.0.0.1", port))
+while True:
+    plain, _ = listener.accept()
+    try:
+        with context.wrap_socket(plain, server_side=True) as peer:
+            peer.recv(4096)
+            peer.sendall(b"HTTP/1.1 302 Found\\r\\n\\r\\n")
+    except OSError:
+        pass
+"""
+
+PARENT = """
+import json, sys
+from ibkr_tools.errors import IbkrError
+from ibkr_tools.gateway.parent import Pace, Parent
+from ibkr_tools.log import Journal
+from ibkr_tools.notify import Notifier
+try:
+    plan = json.loads(sys.argv[1])
+    pace = Pace(beat_s=0.1, probe_s=1, start_s=3, silence_s=0.5, stop_s=1, hung_stop_s=0.2)
+    sys.exit(Parent(plan, Notifier(), Journal(), pace).run())
+except IbkrError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+class World:
+    """One parent with its directories, its fake Java and its notify socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runtime = folder / "run"
+        self.status_file = StatusFile(self.runtime / "status.json")
+        self.restart_request = self.runtime / "gateway.restart"
+        home = folder / "work"
+        home.mkdir()
+        self.runtime.mkdir()
+        material = folder / "tls"
+        tls.make_material(material)
+        key, certificate, _ = pkcs12.load_key_and_certificates(
+            (material / tls.KEYSTORE).read_bytes(), (material / tls.PASSWORD).read_bytes()
+        )
+        assert key is not None
+        assert certificate is not None
+        self.pem = folder / "server.pem"
+        self.pem.write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            + certificate.public_bytes(Encoding.PEM)
+        )
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(folder / "notify"))
+        self.socket.setblocking(False)
+        self.messages: list[str] = []
+        self.log = folder / "log"
+        self.plan: dict[str, Any] = {
+            "command": [sys.executable, "-c", FAKE_JAVA, str(self.port), str(self.pem)],
+            "environ": {"PATH": os.defpath},
+            "home": str(home),
+            "runtime": str(self.runtime),
+            "status_file": str(self.status_file.path),
+            "restart_request": str(self.restart_request),
+            "certificate": str(material / tls.CERTIFICATE),
+            "port": self.port,
+            "upstream": "http://127.0.0.1:1",
+            "build": "2023-04-24",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, watchdog: bool = False) -> "subprocess.Popen[bytes]":
+        environ = {**os.environ, "NOTIFY_SOCKET": self.socket.getsockname(), "PYTHONPATH": str(CHECKOUT)}
+        if watchdog:
+            environ["WATCHDOG_USEC"] = str(60_000_000)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", PARENT, json.dumps(self.plan)], env=environ, stdout=log, stderr=log
+            )
+        return self.process
+
+    def started(self, *, watchdog: bool = False) -> "subprocess.Popen[bytes]":
+        process = self.start(watchdog=watchdog)
+        wait_for(lambda: self.section().state == "up")
+        return process
+
+    def notified(self) -> list[str]:
+        while True:
+            try:
+                self.messages.append(self.socket.recv(4096).decode())
+            except BlockingIOError:
+                return self.messages
+
+    def section(self) -> GatewaySection:
+        section = self.status_file.read().gateway
+        return section or GatewaySection(
+            updated_at=utc_now(), since=utc_now(), state="stopped", port=self.port, upstream=""
+        )
+
+    def java(self) -> int:
+        pid = self.section().java_pid
+        assert pid is not None
+        return pid
+
+    def end(self) -> int:
+        assert self.process is not None
+        return self.process.wait(15)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    try:
+        yield made
+    finally:
+        if made.process and made.process.poll() is None:
+            made.process.kill()
+            made.process.wait()
+        made.socket.close()
+
+
+def test_ready_when_it_answers_and_a_ping_for_every_answer(world: World) -> None:
+    """READY comes once, after the first answer; then pings, and the status text only when it changes."""
+    world.started(watchdog=True)
+    wait_for(lambda: world.notified().count("WATCHDOG=1") > 3)
+    messages = world.notified()
+    assert messages.count("READY=1") == 1
+    assert messages.index("READY=1") < messages.index("WATCHDOG=1")
+    assert len([text for text in messages if text.startswith("STATUS=")]) == 2
+    section = world.section()
+    assert (section.state, section.port, section.build) == ("up", world.port, "2023-04-24")
+    assert section.pid == world.process.pid if world.process else False
+    assert not section.is_stale(utc_now())
+    assert section.is_stale(section.updated_at + timedelta(seconds=10))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_java_first(world: World, number: signal.Signals) -> None:
+    process = world.started()
+    java = world.java()
+    process.send_signal(number)
+    assert world.end() == 0
+    assert not is_alive(java)
+    assert world.section().state == "stopped"
+    assert world.section().java_pid is None
+    assert "STOPPING=1" in world.notified()
+
+
+def test_a_stop_of_the_whole_group_is_a_stop(world: World) -> None:
+    """systemd sends SIGTERM to Java and its parent at once; if Java is quicker, that is no crash."""
+    process = world.started()
+    os.kill(world.java(), signal.SIGTERM)
+    process.terminate()
+    assert world.end() == 0
+
+
+def test_a_java_that_ignores_sigterm_is_killed(world: World) -> None:
+    world.plan["command"].append("stubborn")
+    process = world.started()
+    java = world.java()
+    process.terminate()
+    assert world.end() == 0
+    assert not is_alive(java)
+
+
+def test_java_never_outlives_its_parent(world: World) -> None:
+    process = world.started()
+    java = world.java()
+    process.kill()
+    world.end()
+    wait_for(lambda: not is_alive(java))
+
+
+@pytest.mark.parametrize(("number", "words"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "exit status 143")])
+def test_java_dies(world: World, number: signal.Signals, words: str) -> None:
+    """The parent says how, and follows with an exit status of its own."""
+    world.started()
+    os.kill(world.java(), number)
+    assert world.end() == 1
+    assert "Java ended: " in world.log.read_text()
+    assert words in world.log.read_text()
+    assert world.section().state == "stopped"
+
+
+def test_a_silent_java_gets_no_ping(world: World) -> None:
+    """Unresponsive in the status file, no WATCHDOG=1; when it answers again, everything is as before."""
+    world.started(watchdog=True)
+    java = world.java()
+    os.kill(java, signal.SIGSTOP)
+    wait_for(lambda: world.section().state == "unresponsive")
+    world.notified()
+    world.messages.clear()
+    since = world.section().since
+    wait_for(lambda: world.section().updated_at > since)
+    assert "WATCHDOG=1" not in world.notified()
+    assert is_alive(java)
+    os.kill(java, signal.SIGCONT)
+    wait_for(lambda: world.section().state == "up")
+    wait_for(lambda: "WATCHDOG=1" in world.notified())
+    assert "READY=1" not in world.notified()
+    assert world.java() == java
+
+
+def test_without_a_watchdog_silence_ends_it(world: World) -> None:
+    world.started()
+    java = world.java()
+    os.kill(java, signal.SIGSTOP)
+    assert world.end() == 69
+    assert not is_alive(java)
+    assert "has not answered" in world.log.read_text()
+
+
+def test_a_restart_request_is_taken_and_fulfilled(world: World) -> None:
+    """The file is gone, Java too, and the exit status is that of a unit that is to be started again."""
+    world.started()
+    java = world.java()
+    world.restart_request.touch()
+    assert world.end() == 0
+    assert not world.restart_request.exists()
+    assert not is_alive(java)
+
+
+def test_a_java_that_never_listens_is_given_up(world: World) -> None:
+    """IBKR's program stays alive without a listener when its port is gone."""
+    world.plan["command"] = [sys.executable, "-c", "import signal; signal.pause()"]
+    world.start()
+    assert world.end() == 69
+    assert "did not answer" in world.log.read_text()
+    assert "READY=1" not in world.notified()
+
+
+def test_a_program_that_cannot_start(world: World) -> None:
+    world.plan["command"] = ["/no/such/java"]
+    world.start()
+    assert world.end() == 1
+    assert "/no/such/java: No such file" in world.log.read_text()
+
+
+def test_a_status_file_that_cannot_be_written_ends_nothing(world: World) -> None:
+    """It is said once, and the gateway goes on."""
+    world.status_file.path.mkdir()
+    world.start()
+    wait_for(lambda: world.notified().count("WATCHDOG=1") > 3)
+    assert world.log.read_text().count("Status file not written") == 1
+
+
+def test_child_has_no_descriptors_of_ours(world: World) -> None:
+    """Standard streams and its own sockets only, in a session of its own."""
+    world.started()
+    java = world.java()
+    targets = [str(entry.readlink()) for entry in Path(f"/proc/{java}/fd").iterdir()]
+    assert not [target for target in targets if "notify" in target or "pipe:" in target or "eventpoll" in target]
+    assert os.getsid(java) == java
+    environ = Path(f"/proc/{java}/environ").read_bytes()
+    assert b"NOTIFY_SOCKET" not in environ
+
+
+def test_both_writers_of_the_status_file_agree(tmp_path: Path) -> None:
+    """The small writer keeps the sections of others, and `ibkr_tools.status` reads what it wrote."""
+    status = StatusFile(tmp_path / "status.json")
+    status.write(FetchSection(updated_at=utc_now(), state="succeeded", why="done"))
+    fields = {"state": "up", "since": utc_now().isoformat(), "port": 5000, "upstream": "x", "pid": 1, "build": "b"}
+    write_section(status.path, fields)
+    read = status.read()
+    assert read.fetch is not None
+    assert read.gateway is not None
+    assert (read.gateway.state, read.gateway.port, read.gateway.java_pid) == ("up", 5000, None)
+    assert abs(read.gateway.age_s(utc_now())) < 5
+    for damaged in (b"{", b"[]", b'{"schema": 99}', b"\xff"):
+        status.path.write_bytes(damaged)
+        write_section(status.path, fields)
+        assert status.read().gateway is not None
+
+
+def test_the_parent_imports_little() -> None:
+    """Under 20 MB resident: nothing heavy may creep in."""
+    script = "import sys, ibkr_tools.gateway.parent; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    heavy = {"msgspec", "loguru", "requests", "typer", "cryptography", "selenium", "subprocess", "tempfile", "hashlib"}
+    assert heavy.isdisjoint(done.stdout.split())

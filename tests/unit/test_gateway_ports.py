@@ -1,0 +1,53 @@
+"""A port that is taken is said to be taken, and by whom."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools.errors import PortTaken
+from ibkr_tools.gateway import ports
+
+LINE = "   0: 00000000:{port:04X} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 {uid} 0 {inode} 1 0"
+
+
+def fake_proc(folder: Path, *, uid: int, state: str = "0A", holder: bool = False) -> Path:
+    (folder / "self/net").mkdir(parents=True)
+    (folder / "self/net/tcp").write_text("header\n" + LINE.format(port=5000, state=state, uid=uid, inode=777) + "\n")
+    if holder:
+        (folder / "4242/fd").mkdir(parents=True)
+        (folder / "4242/fd/3").symlink_to("socket:[777]")
+        (folder / "4242/comm").write_text("airplay\n")
+    return folder
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
+def test_names_the_program(address: str) -> None:
+    """Whatever address it listens on: Java would want all of them."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family, dualstack_ipv6=family == socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=rf"port {port} is taken by .+ \(pid {os.getpid()}\)") as caught:
+            ports.require_free(port)
+        assert caught.value.exit_code == 69
+    ports.require_free(port)
+
+
+def test_a_connection_that_lingers_is_no_owner() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", port))
+        accepted, _ = server.accept()
+        accepted.close()
+        client.close()
+    ports.require_free(port)
+
+
+def test_says_as_much_as_it_may_see(tmp_path: Path) -> None:
+    """Program and pid; else the user; else only that there is one."""
+    assert ports.describe_owner(5000, fake_proc(tmp_path / "a", uid=0, holder=True)) == "airplay (pid 4242)"
+    assert ports.describe_owner(5000, fake_proc(tmp_path / "b", uid=0)) == "a program of the user root"
+    assert ports.describe_owner(5000, fake_proc(tmp_path / "c", uid=987654)) == "a program of the user id 987654"
+    assert ports.describe_owner(5000, fake_proc(tmp_path / "d", uid=0, state="01")) == "another program"
+    assert ports.describe_owner(5001, fake_proc(tmp_path / "e", uid=0)) == "another program"

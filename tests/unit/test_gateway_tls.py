@@ -1,0 +1,224 @@
+"""The gateway's own certificate: made once, renewed in time, accepted by strict clients, the probe tied to it."""
+
+import base64
+import hashlib
+import shutil
+import socket
+import ssl
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    pkcs12,
+)
+
+from ibkr_tools.errors import OutputError
+from ibkr_tools.gateway import tls
+from ibkr_tools.gateway.probe import answers_locally
+
+NAMES = (tls.KEYSTORE, tls.PASSWORD, tls.CERTIFICATE, tls.SPKI)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("state") / "gateway/tls"
+    tls.make_material(directory)
+    return directory
+
+
+def read(directory: Path) -> dict[str, bytes]:
+    return {name: (directory / name).read_bytes() for name in NAMES}
+
+
+def server_context(directory: Path) -> ssl.SSLContext:
+    key, certificate, _ = pkcs12.load_key_and_certificates(
+        (directory / tls.KEYSTORE).read_bytes(), (directory / tls.PASSWORD).read_bytes()
+    )
+    assert key is not None
+    assert certificate is not None
+    chain = directory / "chain-for-a-test.pem"
+    chain.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    chain.unlink()
+    return context
+
+
+@contextmanager
+def serving(context: ssl.SSLContext | None, answer: bytes | None) -> Iterator[int]:
+    """A server that sends `answer` to whatever comes first; with None it says nothing at all, not even TLS."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        held = []
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                break
+            held.append(plain)
+            if answer is None:
+                continue
+            try:
+                peer = context.wrap_socket(plain, server_side=True) if context else plain
+                peer.settimeout(2)
+                peer.recv(4096)
+                peer.sendall(answer)
+                peer.close()
+            except OSError:
+                plain.close()
+        for each in held:
+            each.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def test_files_and_modes(material: Path) -> None:
+    """The key is readable by its owner only; what clients need is readable by all."""
+    modes = {name: stat.S_IMODE((material / name).stat().st_mode) for name in NAMES}
+    assert modes == {tls.KEYSTORE: 0o600, tls.PASSWORD: 0o600, tls.CERTIFICATE: 0o644, tls.SPKI: 0o644}
+    assert b"PRIVATE" not in b"".join(read(material).values())
+
+
+def test_certificate_and_key_belong_together(material: Path) -> None:
+    certificate = x509.load_pem_x509_certificate((material / tls.CERTIFICATE).read_bytes())
+    _, in_store, others = pkcs12.load_key_and_certificates(
+        (material / tls.KEYSTORE).read_bytes(), (material / tls.PASSWORD).read_bytes()
+    )
+    assert (in_store, others) == (certificate, [])
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert base64.b64decode((material / tls.SPKI).read_text()) == hashlib.sha256(spki).digest()
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost"]
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
+    end = tls.expires_at(material / tls.CERTIFICATE)
+    assert end == certificate.not_valid_after_utc
+    assert end > datetime.now(UTC) + timedelta(days=3600)
+
+
+def test_made_once(material: Path) -> None:
+    before = read(material)
+    tls.make_material(material)
+    assert read(material) == before
+
+
+def test_renewed_in_time(tmp_path: Path) -> None:
+    """Not 31 days before its end, but 29."""
+    now = datetime.now(UTC)
+    tls.make_material(tmp_path, now=now)
+    before = read(tmp_path)
+    end = now + tls.LIFETIME
+    tls.make_material(tmp_path, now=end - timedelta(days=31))
+    assert read(tmp_path) == before
+    tls.make_material(tmp_path, now=end - timedelta(days=29))
+    after = read(tmp_path)
+    assert all(after[name] != before[name] for name in NAMES)
+    assert tls.is_current(tmp_path, end)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_made_anew_when_a_part_is_lost(tmp_path: Path, name: str) -> None:
+    tls.make_material(tmp_path)
+    before = read(tmp_path)
+    (tmp_path / name).unlink()
+    assert not tls.is_current(tmp_path)
+    tls.make_material(tmp_path)
+    assert tls.is_current(tmp_path)
+    assert read(tmp_path)[tls.KEYSTORE] != before[tls.KEYSTORE]
+
+
+def test_made_anew_when_the_certificate_is_unreadable(tmp_path: Path) -> None:
+    for name in NAMES:
+        (tmp_path / name).write_text("nonsense")
+    tls.make_material(tmp_path)
+    assert tls.is_current(tmp_path)
+
+
+def test_validity_beyond_2049_is_understood(tmp_path: Path) -> None:
+    tls.make_material(tmp_path, now=datetime(2045, 1, 1, tzinfo=UTC))
+    end = tls.expires_at(tmp_path / tls.CERTIFICATE)
+    assert end is not None
+    assert end.year == 2055
+
+
+def test_no_directory_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        tls.make_material(tmp_path / "file/tls")
+
+
+def test_strict_clients_accept_it(material: Path) -> None:
+    """OpenSSL's strictest flag, which Python 3.13 sets by default; by address and by name."""
+    context = ssl.create_default_context(cafile=str(material / tls.CERTIFICATE))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    for name in ("127.0.0.1", "localhost"):
+        with (
+            serving(server_context(material), b"hello") as port,
+            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname=name) as secured,
+        ):
+            secured.sendall(b"x")
+            assert secured.recv(5) == b"hello"
+
+
+@pytest.mark.skipif(shutil.which("keytool") is None, reason="needs a Java runtime")
+def test_java_reads_the_store_as_the_jar_does(material: Path) -> None:
+    """The jar asks for type JKS; every Java since 8u60 then reads PKCS#12 too."""
+    password = (material / tls.PASSWORD).read_text()
+    command = [
+        "keytool",
+        "-list",
+        "-storetype",
+        "JKS",
+        "-keystore",
+        str(material / tls.KEYSTORE),
+        "-storepass:env",
+        "P",
+    ]
+    done = subprocess.run(
+        command, env={"P": password, "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "PrivateKeyEntry" in done.stdout, done.stdout + done.stderr
+
+
+def test_probe_wants_a_redirect_from_exactly_our_certificate(material: Path, tmp_path: Path) -> None:
+    """A redirect counts; other statuses, other keys, plain text, silence and nobody do not."""
+    ours = material / tls.CERTIFICATE
+    context = server_context(material)
+    with serving(context, b"HTTP/1.1 302 Found\r\nLocation: https://example.invalid/\r\n\r\n") as port:
+        assert answers_locally(port, ours, 5)
+        tls.make_material(tmp_path)
+        assert not answers_locally(port, tmp_path / tls.CERTIFICATE, 5)
+        assert not answers_locally(port, tmp_path / "none.pem", 5)
+        (tmp_path / "bad.pem").write_text("nonsense")
+        assert not answers_locally(port, tmp_path / "bad.pem", 5)
+    for answer in (b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 404 Not Found\r\n\r\n", b"302\r\n", b"x" * 9000, b""):
+        with serving(context, answer) as port:
+            assert not answers_locally(port, ours, 5)
+    with serving(None, b"HTTP/1.1 302 Found\r\n\r\n") as port:
+        assert not answers_locally(port, ours, 5)
+    with serving(None, None) as port:
+        began = datetime.now(UTC)
+        assert not answers_locally(port, ours, 0.3)
+        assert datetime.now(UTC) - began < timedelta(seconds=2)
+    assert not answers_locally(port, ours, 5)
