@@ -23,11 +23,18 @@ HEADROOM_PER_S = 2
 PENALTY_S = 15 * 60.0
 """How long IBKR shuts an address out after a 429."""
 
+SAME_BOOT_S = 30.0
+"""Corrections of the wall clock smaller than this do not make another boot. The kernel's boot id would say it exactly,
+but a unit with ProcSubset=pid cannot read it."""
+
 
 class Reservations(msgspec.Struct):
-    """What has been sent or promised: slots of the last second and later, next time per endpoint, penalty's end."""
+    """What has been sent or promised: slots of the last second and later, next time per endpoint, penalty's end.
 
-    boot_id: str = ""
+    `booted_at` (Unix time) says which boot's monotonic clock the others are of.
+    """
+
+    booted_at: float = 0.0
     slots: list[float] = []
     next_at: dict[str, float] = {}
     penalty_until: float = 0.0
@@ -43,7 +50,7 @@ def reserve(past: Reservations, endpoint: Endpoint, now_s: float) -> tuple[Reser
     next_at = {name: when for name, when in past.next_at.items() if when > now_s}
     if endpoint.interval_s:
         next_at[endpoint.name] = at + endpoint.interval_s
-    return Reservations(past.boot_id, sorted([*slots, at]), next_at, past.penalty_until), at
+    return Reservations(past.booted_at, sorted([*slots, at]), next_at, past.penalty_until), at
 
 
 class Pacing(Protocol):
@@ -77,7 +84,6 @@ class SharedPacing:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
     def _load(self) -> Reservations:
         """Reads what was reserved; damage, or another boot's clock, means nothing was."""
@@ -85,7 +91,8 @@ class SharedPacing:
             past = msgspec.json.decode(self._path.read_bytes(), type=Reservations)
         except (FileNotFoundError, msgspec.DecodeError):
             past = Reservations()
-        return past if past.boot_id == self._boot_id else Reservations(self._boot_id)
+        booted_at = time.time() - time.monotonic()
+        return past if abs(past.booted_at - booted_at) < SAME_BOOT_S else Reservations(booted_at)
 
     def _store(self, reservations: Reservations) -> None:
         files.write_atomically(self._path, msgspec.json.encode(reservations), mode=0o664, durable=False)
