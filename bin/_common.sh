@@ -63,7 +63,7 @@ make_venv() {
 pip_in() {
     local directory=$1
     shift
-    "$directory/bin/python" -m pip --quiet --no-input --disable-pip-version-check "$@"
+    "$directory/bin/python" -m pip -qq --no-input --disable-pip-version-check "$@"
 }
 
 # content_id PATH...: one number for everything in these files and folders, to know whether anything changed.

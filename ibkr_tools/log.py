@@ -57,11 +57,8 @@ class Journal:
         self._verbose = verbose
 
     def _write(self, level: int, name: str, text: str) -> None:
-        if self._prefixed:
-            line = with_priority(level, text)
-        else:
-            line = f"{time.strftime('%H:%M:%S')} {name: <7} {text}\n"
-        self._stream.write(line)
+        human = f"{time.strftime('%H:%M:%S')} {name: <7} {text}\n"
+        self._stream.write(with_priority(level, text) if self._prefixed else human)
         self._stream.flush()
 
     def debug(self, text: str) -> None:

@@ -54,13 +54,10 @@ def programs(options: Sequence[str], *, verbose: bool) -> tuple[Program, ...]:
     )
 
 
-def with_simulator(
-    given: Sequence[Program], options: Sequence[str], port: int, control_port: int
-) -> tuple[Program, ...]:
-    """Returns the same processes with the simulator in the gateway's place."""
-    command = (sys.executable, "-m", "ibkr_tools", *options, "simulate", "--as-gateway")
-    ports = ("--port", str(port), "--control-port", str(control_port))
-    return tuple(replace(one, command=(*command, *ports)) if one.name == "gateway" else one for one in given)
+def with_simulator(given: Sequence[Program], options: Sequence[str], arguments: Sequence[str]) -> tuple[Program, ...]:
+    """Returns the same processes with the simulator in the gateway's place, started with `arguments`."""
+    command = (sys.executable, "-m", "ibkr_tools", *options, "simulate", "--as-gateway", *arguments)
+    return tuple(replace(one, command=command) if one.name == "gateway" else one for one in given)
 
 
 class _Running:

@@ -102,6 +102,7 @@ def up(
         bool, typer.Option("--simulate", help="Run the simulator in the gateway's place: no account, no Java.")
     ] = False,
     control_port: Annotated[int, typer.Option(help="The simulator's control port.", min=0, max=65535)] = 5081,
+    positions: Annotated[int, typer.Option(help="The simulator's positions.", min=0, max=100_000)] = 237,
 ) -> None:
     """Run gateway, watchdog and logins under this terminal, without systemd; Ctrl-C ends them all."""
     from ibkr_tools import supervisor
@@ -111,10 +112,9 @@ def up(
     config = setting.load()
     programs = supervisor.programs(setting.options(), verbose=setting.verbose)
     if simulate:
-        from ibkr_tools.gateway.tls import make_material
-
-        make_material(setting.directories.certificate.parent)
-        programs = supervisor.with_simulator(programs, setting.options(), config.gateway.port, control_port)
+        ports = ("--port", str(config.gateway.port), "--control-port", str(control_port))
+        more = (*ports, "--account", config.account, "--positions", str(positions))
+        programs = supervisor.with_simulator(programs, setting.options(), more)
     raise typer.Exit(supervisor.Supervisor(programs, setting.directories).run())
 
 

@@ -97,6 +97,10 @@ class PortalClient:
         """
         if endpoint not in ENDPOINTS:
             raise ValueError(f"{endpoint.method} {endpoint.path} is not in the table of endpoints")
+        if not self._certificate.exists():
+            raise GatewayUnavailable(
+                f"{self._certificate}: not there; the gateway has never started", hint="systemctl start ibkr-gateway"
+            )
         path = endpoint.fill(**(names or {}))
         where = f"{endpoint.method} {path}"
         if wait_s := self._pacing.claim(endpoint, self._max_wait_s):

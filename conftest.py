@@ -1,0 +1,3 @@
+"""Loads what all tests share."""
+
+pytest_plugins = ["tests.support.layers"]

@@ -1,0 +1,51 @@
+"""Which layers of tests this machine can run: a missing need skips a layer loudly, and fails it where CI is set."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def _has(*programs: str) -> Callable[[], str | None]:
+    def missing() -> str | None:
+        absent = [program for program in programs if shutil.which(program) is None]
+        return f"missing: {', '.join(absent)}" if absent else None
+
+    return missing
+
+
+def _system() -> str | None:
+    if os.geteuid() != 0:
+        return "needs root"
+    if not Path("/usr/lib/systemd/systemd").exists():
+        return "missing: systemd"
+    return _has("systemd-nspawn", "nsenter", "nft")()
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "browser": _has("chromium", "chromedriver"),
+    "gateway": _has("java", "npm"),
+    "system": _system,
+}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Orders the layers from fast to slow, and marks those that cannot run."""
+    order = ("unit", "simulator", "browser", "gateway", "system")
+
+    def layer(item: pytest.Item) -> int:
+        parts = item.path.relative_to(config.rootpath).parts
+        return next((number for number, name in enumerate(order) if name in parts), len(order))
+
+    items.sort(key=layer)
+    for name, need in NEEDS.items():
+        if (reason := need()) is None:
+            continue
+        for item in items:
+            if item.get_closest_marker(name) is None:
+                continue
+            if os.environ.get("CI"):
+                raise pytest.UsageError(f"CI skips nothing, but the {name} tests cannot run: {reason}")
+            item.add_marker(pytest.mark.skip(reason=f"{name} tests: {reason}"))
