@@ -1,0 +1,259 @@
+"""One headless Chromium, driven; the only importer of selenium. It knows nothing about IBKR's page.
+
+Chromium's own sandbox is always on. It trusts exactly one certificate, resolves no name, is driven through a pipe (it
+opens no debugging port), and every process of it has ended when `open_browser` is left, however it is left.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selenium.common import exceptions as foreign
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chromium.remote_connection import ChromiumRemoteConnection
+from selenium.webdriver.chromium.service import ChromiumService
+from selenium.webdriver.common.proxy import Proxy, ProxyType
+from selenium.webdriver.remote.client_config import ClientConfig
+from selenium.webdriver.remote.webdriver import WebDriver
+from urllib3.exceptions import HTTPError
+
+from ibkr_tools.errors import BrowserUnavailable, LoginFailed
+from ibkr_tools.login import processes
+from ibkr_tools.login.processes import Programs
+
+ANSWER_S = 15
+"""The longest that one command to the driver may take, in seconds."""
+
+FLAGS = (
+    "--headless=new",
+    # No port on which other users of the machine could take the browser over; and it ends when the driver does.
+    "--remote-debugging-pipe",
+    # Containers have a /dev/shm of 64 MB, on which the page crashes.
+    "--disable-dev-shm-usage",
+    "--window-size=1280,1024",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--disable-extensions",
+    "--disable-default-apps",
+    "--disable-breakpad",
+    "--disable-crash-reporter",
+    "--disable-gpu",
+    "--disable-software-rasterizer",
+    "--disable-domain-reliability",
+    "--disable-client-side-phishing-detection",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--no-pings",
+    "--metrics-recording-only",
+    "--mute-audio",
+    "--password-store=basic",
+    "--disk-cache-size=20971520",
+    "--disable-features=Translate,MediaRouter,OptimizationHints,AutofillServerCommunication,PasswordLeakDetection",
+)
+PREFERENCES = {
+    "credentials_enable_service": False,
+    "profile.password_manager_enabled": False,
+    "profile.password_manager_leak_detection": False,
+    "autofill.profile_enabled": False,
+    "translate.enabled": False,
+    "search.suggest_enabled": False,
+}
+
+
+class BrowserLost(LoginFailed):
+    """The browser or its driver died or hangs."""
+
+
+class PageChanging(LoginFailed):
+    """The page was replaced while it was being asked: ask again."""
+
+
+_TRANSIENT = (
+    foreign.JavascriptException,
+    foreign.StaleElementReferenceException,
+    foreign.NoSuchFrameException,
+    foreign.NoSuchElementException,
+    foreign.DetachedShadowRootException,
+    foreign.UnexpectedAlertPresentException,
+    foreign.NoAlertPresentException,
+    foreign.ScreenshotException,
+)
+_MISFITS = (foreign.SessionNotCreatedException, foreign.NoSuchDriverException)
+_LOADING_TEXTS = ("navigat", "execution context", "document unloaded", "node with given id", "target frame detached")
+
+
+def translate(error: foreign.WebDriverException | HTTPError | OSError) -> LoginFailed | BrowserUnavailable:
+    """Returns ours for theirs. Texts of the driver are cut to their first line; they carry no typed text."""
+    line = (getattr(error, "msg", None) or str(error) or type(error).__name__).splitlines()[0][:200]
+    if isinstance(error, _MISFITS):
+        return BrowserUnavailable(f"Chromium did not start: {line}", hint=processes.INSTALL)
+    if isinstance(error, _TRANSIENT) or (
+        isinstance(error, foreign.WebDriverException) and any(text in line.lower() for text in _LOADING_TEXTS)
+    ):
+        return PageChanging(f"the page changed under our eyes: {line}")
+    if isinstance(error, HTTPError | OSError):
+        return BrowserLost(f"the browser's driver does not answer any more ({type(error).__name__})")
+    return BrowserLost(f"the browser is gone: {line}")
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (foreign.WebDriverException, HTTPError, OSError) as error:
+        raise translate(error) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrowserSettings:
+    """How to start. `profile` is kept between logins; `spki` is the Base64 SHA-256 of the gateway's public key."""
+
+    profile: Path
+    spki: str
+    program: str | None = None
+    driver: str | None = None
+
+
+class _Service(ChromiumService):
+    def send_remote_shutdown_command(self) -> None:
+        """Leaves the driver to SIGTERM: the request would poll with sleeps of a second."""
+
+
+class Browser:
+    """A running Chromium with one page. Every method raises BrowserLost or PageChanging and nothing else."""
+
+    def __init__(self, driver: WebDriver) -> None:
+        self._driver = driver
+
+    def open(self, url: str) -> None:
+        """Begins to load `url`; returns before the page is there."""
+        with _translated():
+            self._driver.get(url)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """Evaluates JavaScript in the page; `arguments` and the result are JSON."""
+        with _translated():
+            return self._driver.execute_script(script, *arguments)
+
+    def screenshot(self) -> bytes:
+        """Returns a PNG of what the page shows."""
+        with _translated():
+            return bytes(self._driver.get_screenshot_as_png())
+
+    def last_answer(self, suffix: str) -> str | None:
+        """Returns the body of the last answer from an address that ends in `suffix`, None if it is gone.
+
+        Read from Chromium's own network record: nothing in the page is touched.
+        """
+        with _translated():
+            request = None
+            for line in self._driver.execute("getLog", {"type": "performance"})["value"]:
+                event = json.loads(line["message"])["message"]
+                if event["method"] == "Network.responseReceived":
+                    address = event["params"]["response"]["url"].split("?")[0]
+                    request = event["params"]["requestId"] if address.endswith(suffix) else request
+            if request is None:
+                return None
+            try:
+                answer = self._command("Network.getResponseBody", {"requestId": request})
+            except foreign.WebDriverException:
+                return None
+            return str(answer.get("body", ""))
+
+    def _command(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = self._driver.execute("executeCdpCommand", {"cmd": name, "params": arguments})["value"]
+        return result
+
+
+def _options(programs: Programs, profile: Path, spki: str) -> Options:
+    options = Options()
+    options.binary_location = os.fspath(programs.browser)
+    options.page_load_strategy = "none"
+    options.unhandled_prompt_behavior = "dismiss"
+    for flag in (*FLAGS, f"--user-data-dir={profile}", f"--ignore-certificate-errors-spki-list={spki}"):
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", PREFERENCES)
+    options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "OFF", "driver": "OFF"})
+    return options
+
+
+def _connect(service: _Service, options: Options) -> WebDriver:
+    address = f"http://127.0.0.1:{service.port}"
+    direct = Proxy(raw={"proxyType": ProxyType.DIRECT})
+    settings = ClientConfig(remote_server_addr=address, keep_alive=True, timeout=ANSWER_S, proxy=direct)
+    connection = ChromiumRemoteConnection(
+        remote_server_addr=address, vendor_prefix="goog", browser_name="chrome", client_config=settings
+    )
+    return WebDriver(command_executor=connection, options=options)
+
+
+def _explained(error: BrowserUnavailable | BrowserLost, programs: Programs) -> BrowserUnavailable | BrowserLost:
+    """Adds both versions to why the browser did not start; two that differ are the reason."""
+    versions = [processes.read_version(program) for program in (programs.browser, programs.driver)]
+    majors = {match.group(1) for text in versions if (match := re.search(r"(\d+)\.\d+\.\d+", text))}
+    message = f"{error.message} ({'; '.join(versions)})"
+    if len(majors) > 1:
+        message = f"Chromium and its driver are of different versions: {message}"
+    if len(majors) > 1 or isinstance(error, BrowserUnavailable):
+        return BrowserUnavailable(message, hint=processes.INSTALL)
+    return BrowserLost(f"Chromium did not start: {message}")
+
+
+def _end(driver: WebDriver | None, service: _Service, spared: set[int]) -> None:
+    process = getattr(service, "process", None)
+    if driver is not None and process is not None and process.poll() is None:
+        # Lets Chromium write its profile; whatever goes wrong here, the processes end below.
+        with contextlib.suppress(foreign.WebDriverException, HTTPError, OSError):
+            driver.quit()
+    processes.end_all(spared, group=getattr(process, "pid", None))
+    if process is not None:
+        process.poll()
+        process.stdin.close()
+
+
+@contextlib.contextmanager
+def open_browser(settings: BrowserSettings) -> Iterator[Browser]:
+    """Starts Chromium; on leaving, every process of it has ended and been reaped.
+
+    Raises:
+        BrowserUnavailable: missing, of a version that its driver does not know, or it does not start.
+        BrowserLost: it died while starting.
+    """
+    # Typed text stands in selenium's debug records.
+    logging.getLogger("selenium").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    programs = processes.find_programs(settings.program, settings.driver)
+    runner = processes.choose_runner()
+    processes.adopt_orphans()
+    spared = processes.browser_processes()
+    with processes.prepared_profile(settings.profile, runner) as profile:
+        service = _Service(
+            executable_path=os.fspath(programs.driver),
+            log_output=subprocess.DEVNULL,
+            env=processes.environment(profile),
+            popen_kw=runner.popen,
+        )
+        driver: WebDriver | None = None
+        try:
+            try:
+                with _translated():
+                    service.start()
+                    driver = _connect(service, _options(programs, profile, settings.spki))
+            except (BrowserUnavailable, BrowserLost) as error:
+                raise _explained(error, programs) from error
+            yield Browser(driver)
+        finally:
+            with processes.undisturbed():
+                _end(driver, service, spared)

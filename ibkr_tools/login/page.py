@@ -1,0 +1,234 @@
+"""IBKR's login page: what to look for, and what a look at it means. Pure: the looking itself is `scripts.LOOK`.
+
+The page is one document with every block in it, all but one or two hidden, so that an element being there proves
+nothing; only visibility does. Selectors are data, tried in order; the names of blocks are IBKR's.
+Source: observed and collected by the projects named in docs/login.md, May 2026 and earlier.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+LOGIN_PATH = "/sso/Login?forwardTo=22&RL=1&ip2loc=US"
+"""Where the gateway sends a browser that opens `/`."""
+
+SUCCESS_TEXT = "Client login succeeds"
+"""Written by the gateway itself, when IBKR answered the last step with a redirect; no proof of a session."""
+
+USERNAME = (
+    "#xyz-field-username",
+    "input[name=username]",
+    ".xyz-username",
+    ".loginformWrapper input[type=text]",
+    "input[name=user_name]",
+)
+PASSWORD = ("#xyz-field-password", "input[name=password]", ".xyz-password", "input[type=password]")
+SUBMIT = (
+    ".xyz-button-login",
+    "form.xyzform-username button[type=submit]",
+    ".xyzblock-username-submit button[type=submit]",
+    "form.xyzform-submit button[type=submit]",
+    "#submitForm",
+    ".btn.btn-lg.btn-primary",
+    "text:^(login|log in|simulated login)$",
+)
+"""`text:` is a pattern on what a button says, in any case."""
+CONTINUE = (".xyzblock-username-submit button", "form.xyzform-username button[type=submit]", "text:^(continue|next)$")
+LOADING = (".xyzblock.xyzblock-loading.position-absolute", ".xyzblock-loading")
+FINISHED = (".xyzblock-finished", ".xyzblock-success")
+ERROR = (
+    ".xyzblock-error .xyz-errormessage",
+    ".xyz-errormessage",
+    ".xyz-error",
+    "[role=alert]",
+    ".is-invalid ~ .invalid-feedback",
+    ".page-validate .v-email-failed",
+    ".alert.alert-danger.margin-top-10",
+    "#ERRORMSG",
+)
+BULLETIN = (".gstat",)
+CONSENT = ("#cookie-modal", "#cookie-header-banner", ".modal-backdrop", "#onetrust-banner-sdk")
+PROMO = (".ibkey-promo-skip",)
+RESTRICTED = ("form.form-email input[name=email-code]",)
+TASKS = (
+    "#reg-content",
+    "#applicationForm",
+    "#amContents",
+    "#toggleSkipLoginTaskButton",
+    "#completeLoginTaskButton",
+    "#getContinueButtonActionButton",
+)
+PAPER_SWITCH = (".xyz-paperswitch", "label[for=toggle1]", ".toggle-wrapper")
+PAPER_CHECKBOX = ("#toggle1", "input[name=paperSwitch]", ".xyz-paper-switch[type=checkbox]")
+"""The checkbox itself is hidden behind the switch."""
+
+
+class SecondFactor(StrEnum):
+    """What the page asks for after the password."""
+
+    PICKER = "a choice between several methods"
+    OTP_SELECTOR = "a choice of how to send a code"
+    SILVER = "a six-digit code (authenticator app or SMS)"
+    NOTIFICATION = "approval on the phone (IB Key)"
+    GOLD = "a challenge and response (IB Key or device)"
+    BRONZE = "the security code card"
+    TEMP = "a temporary or e-mailed passcode"
+    FIDO = "a passkey"
+    QR = "a QR code"
+    OLD = "a second factor of the old page"
+
+
+SECOND_FACTORS: Mapping[SecondFactor, tuple[str, ...]] = MappingProxyType(
+    {
+        SecondFactor.PICKER: (".xyzblock-multiplesf", ".xyz-multipleselect"),
+        SecondFactor.OTP_SELECTOR: (".xyzblock-otpselector",),
+        SecondFactor.SILVER: (".xyzblock-silver", "#xyz-field-silver-response"),
+        SecondFactor.NOTIFICATION: (
+            ".xyzblock-notification",
+            ".login-step-notification",
+            ".xyzblock-ibkey",
+            ".xyzblock-enablepush",
+        ),
+        SecondFactor.GOLD: (".xyzblock-gold", ".xyzblock-manualibkey", "#xyz-field-gold-response"),
+        SecondFactor.BRONZE: (".xyzblock-bronze", "#xyz-field-bronze-response"),
+        SecondFactor.TEMP: (".xyzblock-temp", "#xyz-field-temp-response"),
+        SecondFactor.FIDO: (".xyzblock-fido",),
+        SecondFactor.QR: (".xyzblock-qrcode",),
+        SecondFactor.OLD: ("#twofactbase", "#chlginput", "input[autocomplete=one-time-code]"),
+    }
+)
+
+KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "username": USERNAME,
+        "password": PASSWORD,
+        "submit": SUBMIT,
+        "loading": LOADING,
+        "finished": FINISHED,
+        "error": ERROR,
+        "bulletin": BULLETIN,
+        "consent": CONSENT,
+        "promo": PROMO,
+        "restricted": RESTRICTED,
+        "tasks": TASKS,
+        "paper": PAPER_SWITCH,
+        **{f"second-factor {kind.name}": selectors for kind, selectors in SECOND_FACTORS.items()},
+    }
+)
+"""Everything one look asks for: a name, and selectors of which the first visible one counts."""
+
+
+class Sight(StrEnum):
+    """What the page shows, as far as the next step is concerned."""
+
+    LOADING = "loading"
+    CREDENTIALS = "the form"
+    USERNAME_STEP = "the form's first step"
+    ERROR = "an error"
+    SECOND_FACTOR = "a second factor"
+    PROMO = "an advert"
+    CONSENT = "a consent layer"
+    RESTRICTED = "a verification page"
+    TASKS = "tasks of a new user"
+    MAINTENANCE = "a maintenance note"
+    FINISHED = "a finished login"
+    DENIED = "access denied"
+    UNREACHABLE = "the browser's own error page"
+    BLANK = "nothing"
+    UNKNOWN = "an unknown page"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What one look found. `visible` has the text (at most 500 characters) of each known thing that can be seen.
+
+    `paper` is the state of the live/paper switch, None without one. `exchanges` counts the answered calls to
+    /sso/Authenticator of this document; `document` tells documents apart (milliseconds since the epoch).
+    `text` is the start of the page's text.
+    """
+
+    url: str
+    is_complete: bool = True
+    text: str = ""
+    visible: Mapping[str, str] = field(default_factory=dict)
+    inputs: int = 0
+    paper: bool | None = None
+    exchanges: int = 0
+    document: float = 0.0
+
+    @property
+    def path(self) -> str:
+        """The path of the address, for log lines: queries can carry session tokens."""
+        return urlsplit(self.url).path
+
+    @property
+    def left_the_form(self) -> bool:
+        """Whether the browser went on from the login page, to wherever."""
+        return not self.path.lower().startswith("/sso/login")
+
+    @property
+    def error(self) -> str:
+        """The visible error's text on one line, empty without one."""
+        return " ".join(self.visible.get("error", "").split())
+
+    @property
+    def bulletin(self) -> str:
+        """The visible maintenance note on one line, empty without one."""
+        return " ".join(self.visible.get("bulletin", "").split())
+
+    @property
+    def second_factor(self) -> SecondFactor | None:
+        """The second factor that is asked for; the picker before what it picks from."""
+        return next((kind for kind in SecondFactor if f"second-factor {kind.name}" in self.visible), None)
+
+
+def parse_facts(answer: Mapping[str, Any], *, ignored_error: str = "") -> Facts:
+    """Takes what `scripts.LOOK` returned; an error with the text `ignored_error` is taken for invisible."""
+    paper = answer["paper"]
+    visible = {str(name): str(text) for name, text in answer["visible"].items()}
+    if ignored_error and " ".join(visible.get("error", "").split()) == ignored_error:
+        del visible["error"]
+    return Facts(
+        url=str(answer["url"]),
+        is_complete=bool(answer["complete"]),
+        text=str(answer["text"]),
+        visible=visible,
+        inputs=int(answer["inputs"]),
+        paper=None if paper is None else bool(paper),
+        exchanges=int(answer["exchanges"]),
+        document=float(answer["document"]),
+    )
+
+
+def classify(facts: Facts) -> Sight:
+    """Says what the page shows; what lies on top of other things comes first.
+
+    A maintenance note above a usable form is information only: the form counts.
+    """
+    seen = facts.visible
+    if facts.url.startswith("chrome-error:"):
+        return Sight.UNREACHABLE
+    if facts.text == SUCCESS_TEXT:
+        return Sight.FINISHED
+    if facts.text == "Access Denied":
+        return Sight.DENIED
+    if "/restricted/" in facts.path or "restricted" in seen:
+        return Sight.RESTRICTED
+    rows = (
+        ("consent" in seen, Sight.CONSENT),
+        ("promo" in seen, Sight.PROMO),
+        (facts.second_factor is not None, Sight.SECOND_FACTOR),
+        ("loading" in seen, Sight.LOADING),
+        (bool(facts.error), Sight.ERROR),
+        ("finished" in seen, Sight.FINISHED),
+        ("tasks" in seen, Sight.TASKS),
+        ("username" in seen and "password" in seen, Sight.CREDENTIALS),
+        ("username" in seen, Sight.USERNAME_STEP),
+        (not facts.is_complete, Sight.LOADING),
+        (bool(facts.bulletin), Sight.MAINTENANCE),
+        (not facts.text and not facts.inputs, Sight.BLANK),
+    )
+    return next((sight for applies, sight in rows if applies), Sight.UNKNOWN)
