@@ -3,7 +3,11 @@
 import hashlib
 import json
 
+import pytest
+
 from tests.system.machine import INSTALL, PASSWORD, PASSWORD_FILE, Machine, now
+
+pytestmark = pytest.mark.system
 
 
 def modes(machine: Machine, *paths: str) -> dict[str, str]:

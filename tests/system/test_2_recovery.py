@@ -8,6 +8,8 @@ import pytest
 from tests.support.container import Process, wait_until
 from tests.system.machine import UNITS, Machine, now
 
+pytestmark = pytest.mark.system
+
 
 def a_browser(machine: Machine) -> Process:
     """Waits for a login's browser."""

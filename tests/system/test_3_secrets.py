@@ -9,6 +9,8 @@ import pytest
 
 from tests.system.machine import CHECKOUT, PASSWORD, PASSWORD_FILE, UNITS, WHEELS, Machine, find_text, now
 
+pytestmark = pytest.mark.system
+
 WRONG = "another-Wr0ng-pass.phrase"
 GATEWAY = "10.99.0.1"
 HANDSHAKE = (

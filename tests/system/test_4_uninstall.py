@@ -1,6 +1,10 @@
 """What bin/uninstall leaves, and what it does not. Runs last: there is nothing to test with afterwards."""
 
+import pytest
+
 from tests.system.machine import CHECKOUT, Machine
+
+pytestmark = pytest.mark.system
 
 
 def test_uninstall_keeps_data(up: Machine) -> None:
