@@ -65,7 +65,7 @@ def _yaml(value: str) -> str:
 def _appender(level: str, prefix: str) -> str:
     # %nopex: the exception is already inside the innermost %replace, and logback would add it once more.
     inner = f"%replace(%msg%n%ex{{10}}){{'{_SECRETS}', '…'}}"
-    pattern = f"{prefix}%replace({inner}){{'\\n(?=.)', '\\n{prefix}'}}%nopex"
+    pattern = f"{prefix}%replace({inner}){{'(\\n)(?=.)', '$1{prefix}'}}%nopex"
     return f"""\
   <appender name="{level}" class="ch.qos.logback.core.ConsoleAppender">
     <filter class="ch.qos.logback.classic.filter.LevelFilter">
@@ -93,6 +93,7 @@ def render(
         "upstream": _yaml(upstream),
         "upstream_tls": "true" if upstream.startswith("https:") else "false",
         "port": str(port),
+        "origin": _yaml(rf"https://(127\.0\.0\.1|localhost):{port}"),
         "keystore": _yaml(str(keystore)),
         "keystore_password": _yaml(keystore_password),
     }

@@ -37,4 +37,5 @@ def write_section(path: Path, section: dict[str, object]) -> None:
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             document = {"schema": SCHEMA}
         document["gateway"] = {**section, "updated_at": utc_now()}
-        files.write_atomically(path, json.dumps(document, separators=(",", ":")).encode() + b"\n", mode=0o664)
+        data = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+        files.write_atomically(path, data, mode=0o664, durable=False)

@@ -34,6 +34,10 @@ def test_values_are_filled_in() -> None:
     assert value(text, "sslCert") == "/s/gateway.p12"
     assert value(text, "authDelay") == 3000
     assert value(text, "webApps") == []
+    origin = value(text, "origin.allowed")
+    assert isinstance(origin, str)
+    assert re.fullmatch(origin, "https://127.0.0.1:5001")
+    assert not re.fullmatch(origin, "https://127a0b0c1:5001")
     assert "{{" not in re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
 
 
@@ -73,5 +77,5 @@ def test_every_level_has_its_priority_only_under_journald() -> None:
         document = ET.fromstring(rendered(journal=journal).logback)
         patterns = [pattern.text or "" for pattern in document.iter("pattern")]
         assert [pattern[: pattern.index("%")] for pattern in patterns] == expected
-        assert all(f"'\\n{prefix}'" in pattern for prefix, pattern in zip(expected, patterns, strict=True))
+        assert all(f"'$1{prefix}'" in pattern for prefix, pattern in zip(expected, patterns, strict=True))
         assert not any("%d" in pattern for pattern in patterns)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ibkr_tools.gateway import tls
 from ibkr_tools.gateway.section import write_section
 from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
+from tests.support.notify import NotifySocket
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -95,10 +96,7 @@ class World:
         )
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(folder / "notify"))
-        self.socket.setblocking(False)
-        self.messages: list[str] = []
+        self.notify = NotifySocket(folder / "notify")
         self.log = folder / "log"
         self.plan: dict[str, Any] = {
             "command": [sys.executable, "-c", FAKE_JAVA, str(self.port), str(self.pem)],
@@ -115,7 +113,7 @@ class World:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, watchdog: bool = False) -> "subprocess.Popen[bytes]":
-        environ = {**os.environ, "NOTIFY_SOCKET": self.socket.getsockname(), "PYTHONPATH": str(CHECKOUT)}
+        environ = {**os.environ, "NOTIFY_SOCKET": self.notify.address, "PYTHONPATH": str(CHECKOUT)}
         if watchdog:
             environ["WATCHDOG_USEC"] = str(60_000_000)
         with self.log.open("wb") as log:
@@ -130,11 +128,7 @@ class World:
         return process
 
     def notified(self) -> list[str]:
-        while True:
-            try:
-                self.messages.append(self.socket.recv(4096).decode())
-            except BlockingIOError:
-                return self.messages
+        return list(self.notify.messages)
 
     def section(self) -> GatewaySection:
         section = self.status_file.read().gateway
@@ -161,7 +155,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         if made.process and made.process.poll() is None:
             made.process.kill()
             made.process.wait()
-        made.socket.close()
+        made.notify.close()
 
 
 def test_ready_when_it_answers_and_a_ping_for_every_answer(world: World) -> None:
@@ -233,8 +227,7 @@ def test_a_silent_java_gets_no_ping(world: World) -> None:
     java = world.java()
     os.kill(java, signal.SIGSTOP)
     wait_for(lambda: world.section().state == "unresponsive")
-    world.notified()
-    world.messages.clear()
+    world.notify.messages.clear()
     since = world.section().since
     wait_for(lambda: world.section().updated_at > since)
     assert "WATCHDOG=1" not in world.notified()
