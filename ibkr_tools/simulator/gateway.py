@@ -26,6 +26,11 @@ async def clear(request: web.Request) -> web.Response:
     return web.Response(text="cleared")
 
 
+async def icon(_request: web.Request) -> web.Response:
+    """Spare the browser a look-up of the foreign host for the page's icon."""
+    return web.Response(status=404)
+
+
 async def elsewhere(request: web.Request) -> web.Response:
     """Redirect an unknown path to the real servers."""
     return web.Response(status=302, headers={"Location": FOREIGN + request.path_qs})
@@ -34,4 +39,5 @@ async def elsewhere(request: web.Request) -> web.Response:
 ROUTES: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
     ("*", "/", root),
     ("*", "/clear", clear),
+    ("GET", "/favicon.ico", icon),
 ]

@@ -82,12 +82,21 @@
   function dispatch() {
     show("promo", false);
     show("finished", true);
-    const form = $(".xyzform-submit");
-    form.elements.user_name.value = exchange.user;
-    form.elements.password.value = "*".repeat(exchange.length);
-    form.elements.loginType.value = loginType();
-    form.elements.A.value = exchange.A;
-    form.elements.M1.value = exchange.M1;
+    // Made only now: a field named user_name in the page would look like the page of before 2023.
+    const form = document.createElement("form");
+    form.method = "post";
+    form.action = "/sso/Dispatcher";
+    form.hidden = true;
+    const fields = {user_name: exchange.user, password: "*".repeat(exchange.length), loginType: loginType(),
+      forwardTo: "22", A: exchange.A, M1: exchange.M1};
+    for (const [name, value] of Object.entries(fields)) {
+      const input = document.createElement("input");
+      input.type = "hidden";
+      input.name = name;
+      input.value = value;
+      form.append(input);
+    }
+    document.body.append(form);
     form.submit();
   }
 

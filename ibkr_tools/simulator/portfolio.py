@@ -29,8 +29,14 @@ _AMOUNT_KEYS = tuple(
     regtequity regtmargin sma totalcashvalue totaldebitcardpendingcharges
     """.split()  # noqa: SIM905
 )
-_MARKET_VALUE_KEYS = {"STK": "stockmarketvalue", "OPT": "stockoptionmarketvalue", "FUT": "futuremarketvalue",
-                      "BOND": "corporatebondsmarketvalue", "FUND": "funds", "CRYPTO": "cryptocurrencyvalue"}
+_MARKET_VALUE_KEYS = {
+    "STK": "stockmarketvalue",
+    "OPT": "stockoptionmarketvalue",
+    "FUT": "futuremarketvalue",
+    "BOND": "corporatebondsmarketvalue",
+    "FUND": "funds",
+    "CRYPTO": "cryptocurrencyvalue",
+}
 
 
 class Account:

@@ -18,7 +18,7 @@ from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.context import CONTEXT, Context
 from ibkr_tools.simulator.control_client import ControlClient
 from ibkr_tools.simulator.logins import LoginDesk
-from ibkr_tools.simulator.middleware import check_access, inject_faults, note_requests, pace
+from ibkr_tools.simulator.middleware import check_access, finish_like_the_original, inject_faults, note_requests, pace
 from ibkr_tools.simulator.options import SimulatorOptions
 from ibkr_tools.simulator.portfolio import Account
 from ibkr_tools.simulator.state import World
@@ -45,6 +45,7 @@ def make_application(context: Context) -> web.Application:
     app = web.Application(middlewares=[note_requests, inject_faults, check_access, pace])
     app[CONTEXT] = context
     app[HUB] = Hub(context)
+    app.on_response_prepare.append(finish_like_the_original)
     _add(app, sso.ROUTES)
     for prefix in ("/v1/api", "/v1/portal"):
         _add(app, [(method, prefix + path, handler) for method, path, handler in

@@ -17,11 +17,11 @@ __all__ = ["INVALID", "ROUTES", "WRONG_MODE_LIVE", "WRONG_MODE_PAPER"]
 INVALID = "Invalid username password combination"
 WRONG_MODE_LIVE = (
     "You have selected the Live Account Mode, but the specified user is a Paper Trading user. "
-    "Please select the correct Login Mode"
+    "Please select the correct Login mode."
 )
 WRONG_MODE_PAPER = (
     "You have selected the Paper Account Mode, but the specified user is a Live Account user. "
-    "Please select the correct Login Mode"
+    "Please select the correct Login mode."
 )
 BAD_CODE = "Invalid security code"
 SUCCESS = "Client login succeeds"

@@ -64,11 +64,14 @@ class SessionEvent:
 
 
 def proof_matches(challenge: str, secret: str, answer: str) -> bool:
-    """Whether `answer` is the SHA-1 of challenge and secret, as bytes or (older clients) as text."""
-    text = challenge + secret
-    raw = bytes.fromhex(text if len(text) % 2 == 0 else "0" + text)
-    answers = {hashlib.sha1(part, usedforsecurity=False).hexdigest() for part in (raw, text.encode())}
-    return answer.lower() in answers
+    """Whether `answer` is the SHA-1 (hex) of the bytes of challenge and secret, both in hex.
+
+    The jar of 2023-04-24 writes both as numbers, without leading zeros, and pads the whole to full bytes
+    (observed 2026-11-22 over some 150 handshakes). The plain concatenation is accepted too.
+    """
+    texts = (challenge.lstrip("0") + secret.lstrip("0"), challenge + secret)
+    padded = ("0" * (len(text) % 2) + text for text in texts)
+    return answer.lower() in {hashlib.sha1(bytes.fromhex(text)).hexdigest() for text in padded}
 
 
 class World:
