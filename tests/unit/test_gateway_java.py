@@ -68,6 +68,19 @@ def test_java_8u192_is_enough(tmp_path: Path) -> None:
     assert found.version == "1.8.0_192"
 
 
+@pytest.mark.parametrize("inner", ["", "jre/"])
+def test_the_release_file_is_enough(tmp_path: Path, inner: str) -> None:
+    """Also through a link, as Debian has it; the program itself is not started then."""
+    (tmp_path / inner / "bin").mkdir(parents=True)
+    (tmp_path / "release").write_text('IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.15"\n')
+    real = program(tmp_path / inner / "bin", "exit 1")
+    (tmp_path / "java").symlink_to(real)
+    assert java.require_java(str(tmp_path / "java")).version == "17.0.15"
+    (tmp_path / "release").write_text('JAVA_VERSION="1.8.0_181"\n')
+    with pytest.raises(JavaUnavailable, match=r"is Java 1\.8\.0_181"):
+        java.require_java(str(tmp_path / "java"))
+
+
 def test_environment_has_nothing_of_ours() -> None:
     environ = {
         "PATH": "/bin",
