@@ -9,7 +9,7 @@ from aiohttp import HttpVersion11, web
 from ibkr_tools.simulator.context import Context, RequestNote, context_of, empty, reply, short_path
 from ibkr_tools.simulator.faults import Fault
 
-__all__ = ["check_access", "finish_like_the_original", "inject_faults", "note_requests", "pace"]
+__all__ = ["check_access", "chunk_answers", "close_when_answered", "inject_faults", "note_requests", "pace"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,26 +34,27 @@ async def note_requests(request: web.Request, handler: Handler) -> web.StreamRes
     return response
 
 
-def _has_body(response: web.StreamResponse) -> bool:
-    # aiohttp sends neither a length nor an empty chunk for an empty body: a client would wait for ever.
-    return not isinstance(response, web.Response) or bool(response.body)
+@web.middleware
+async def chunk_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """As the gateway: answer in chunks, as the jar passes everything on."""
+    response = await handler(request)
+    passed_on = context_of(request).world.options.is_gateway and request.path.startswith(("/v1/", "/sso/"))
+    # aiohttp frames an empty body neither by a length nor by chunks; a client would wait for its end.
+    if passed_on and isinstance(response, web.Response) and response.body and request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
+    return response
 
 
-async def finish_like_the_original(request: web.Request, response: web.StreamResponse) -> None:
-    """Give an answer the transport it has in life.
+async def close_when_answered(request: web.Request, response: web.StreamResponse) -> None:
+    """Behind the gateway: one connection per answer.
 
-    As the gateway: chunked, as the jar passes everything on. Behind it: one connection per answer. The jar reads
-    into a buffer of 1024 bytes on a fresh connection, shrinks it after small answers, and decodes whatever one read
-    brought; over IBKR's TLS it sees whole records, over plain HTTP a used connection would cut answers in two.
+    The jar reads into a buffer of 1024 bytes on a fresh connection, shrinks it after small answers, and decodes
+    whatever one read brought; over IBKR's TLS it sees whole records, over plain HTTP a used connection would cut
+    answers in two.
     """
-    if response.status == 101:
-        return
-    if not context_of(request).world.options.is_gateway:
+    if response.status != 101 and not context_of(request).world.options.is_gateway:
         response.force_close()
         response.headers["Connection"] = "close"
-    elif request.path.startswith(("/v1/", "/sso/")) and request.version >= HttpVersion11 and _has_body(response):
-        response.headers.pop("Content-Length", None)
-        response.enable_chunked_encoding()
 
 
 @web.middleware

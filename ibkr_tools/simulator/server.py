@@ -18,7 +18,14 @@ from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.context import CONTEXT, Context
 from ibkr_tools.simulator.control_client import ControlClient
 from ibkr_tools.simulator.logins import LoginDesk
-from ibkr_tools.simulator.middleware import check_access, finish_like_the_original, inject_faults, note_requests, pace
+from ibkr_tools.simulator.middleware import (
+    check_access,
+    chunk_answers,
+    close_when_answered,
+    inject_faults,
+    note_requests,
+    pace,
+)
 from ibkr_tools.simulator.options import SimulatorOptions
 from ibkr_tools.simulator.portfolio import Account
 from ibkr_tools.simulator.state import World
@@ -42,10 +49,10 @@ def make_context(options: SimulatorOptions) -> Context:
 
 def make_application(context: Context) -> web.Application:
     """Return the servers (or, with TLS, the gateway) as an application."""
-    app = web.Application(middlewares=[note_requests, inject_faults, check_access, pace])
+    app = web.Application(middlewares=[note_requests, chunk_answers, inject_faults, check_access, pace])
     app[CONTEXT] = context
     app[HUB] = Hub(context)
-    app.on_response_prepare.append(finish_like_the_original)
+    app.on_response_prepare.append(close_when_answered)
     _add(app, sso.ROUTES)
     for prefix in ("/v1/api", "/v1/portal"):
         _add(app, [(method, prefix + path, handler) for method, path, handler in
