@@ -179,10 +179,12 @@ class Parent:
 
 
 def main() -> int:
-    """Runs the plan given as the only argument, and returns the exit status."""
+    """Runs the plan read from the descriptor that the only argument names, and returns the exit status."""
     journal = Journal()
+    with open(int(sys.argv[1]), "rb") as handle:  # noqa: PTH123  # a descriptor has no path
+        plan = json.load(handle)
     try:
-        return Parent(json.loads(sys.argv[1]), Notifier(), journal).run()
+        return Parent(plan, Notifier(), journal).run()
     except IbkrError as error:
         journal.error(error.message)
         if error.hint:

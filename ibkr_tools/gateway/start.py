@@ -99,6 +99,12 @@ def prepare(config: GatewayConfig, directories: Directories, journal: Journal) -
 
 
 def become_parent(plan: Plan) -> None:
-    """Replaces this process by the thin parent; returns never. Same process id, so systemd notices nothing."""
-    text = msgspec.json.encode(plan).decode()
-    os.execv(sys.executable, _python("-m", "ibkr_tools.gateway.parent", text))  # noqa: S606
+    """Replaces this process by the thin parent; returns never. Same process id, so systemd notices nothing.
+
+    The plan goes through a pipe, which holds far more than it: in the arguments it would fill `systemctl status`.
+    """
+    read, write = os.pipe()
+    os.write(write, msgspec.json.encode(plan))
+    os.close(write)
+    os.set_inheritable(read, True)
+    os.execv(sys.executable, _python("-m", "ibkr_tools.gateway.parent", str(read)))  # noqa: S606
