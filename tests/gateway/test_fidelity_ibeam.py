@@ -15,7 +15,12 @@ from tests.support.jar import free_port, running_jar
 from tests.support.peers import IBEAM, peer_python
 from tests.support.simulation import simulator_options, wait_until
 
-pytestmark = pytest.mark.gateway
+pytestmark = [
+    pytest.mark.gateway,
+    pytest.mark.browser,
+    # IBeam starts a display of its own even for a headless browser.
+    pytest.mark.skipif(shutil.which("Xvfb") is None and not os.environ.get("CI"), reason="missing: Xvfb"),
+]
 
 SIGNED_IN = "Gateway running and authenticated"
 

@@ -13,7 +13,7 @@ from tests.support.jar import running_jar
 from tests.support.peers import IBIND, peer_python
 from tests.support.simulation import simulator_options, wait_until
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.browser]
 
 READ_EVERYTHING = """
 import json, sys

@@ -13,7 +13,7 @@ from tests.support.chromium import chromium, page_text, sign_in
 from tests.support.jar import Jar, running_jar
 from tests.support.simulation import simulator_options, wait_until
 
-pytestmark = pytest.mark.gateway
+pytestmark = [pytest.mark.gateway, pytest.mark.browser]
 
 SUCCESS = "Client login succeeds"
 
