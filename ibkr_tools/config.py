@@ -16,7 +16,8 @@ from ibkr_tools.errors import ConfigError
 CREDENTIAL = "ibkr-password"
 """Name of the systemd credential that carries the password."""
 
-ACCOUNT_ID = r"^[A-Z]{1,2}[0-9]{4,12}$"
+ACCOUNT_ID = r"^[A-Z]{1,2}[0-9]{4,12}$(?!\n)"
+"""Python's `$` also matches before a last line end, editors' does not: the look-ahead makes both strict."""
 
 Described = msgspec.Meta
 Port = Annotated[int, Described(ge=1, le=65535)]
@@ -40,7 +41,7 @@ class GatewayConfig(_Section, frozen=True):
     upstream: Annotated[
         str,
         Described(
-            pattern=r"^https?://[A-Za-z0-9.\-]+(:[0-9]+)?$",
+            pattern=r"^https?://[A-Za-z0-9.\-]+(:[0-9]+)?$(?!\n)",
             description="IBKR's host: scheme, name, port if it is not the scheme's.",
         ),
     ] = "https://api.ibkr.com"
@@ -136,7 +137,7 @@ def _choices(kind: Any) -> list[str]:
 def _expectation(error: msgspec.ValidationError, value: object, kind: Any) -> str:
     text = re.sub(r" - at `.*`$", "", str(error))
     where = re.search(r"at `\$(.*)`$", str(error))
-    if "matching regex" in text and ACCOUNT_ID in text:
+    if "matching regex" in text and "[A-Z]{1,2}" in text:
         text = "Expected a letter or two and digits, such as U1234567"
     elif "matching regex" in text:
         text = "Expected scheme, host and port, such as https://api.ibkr.com"
@@ -153,7 +154,8 @@ def problems(value: object, kind: type[_Section] = Config, path: str = "") -> It
         return
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    known = [*fields, *(("password", "$schema") if kind is Config else ())]
+    texts = ("password", "$schema") if kind is Config else ()
+    known = [*fields, *texts]
     for key in value:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
@@ -170,8 +172,7 @@ def problems(value: object, kind: type[_Section] = Config, path: str = "") -> It
             msgspec.convert(value[name], hints[name], strict=True)
         except msgspec.ValidationError as error:
             yield f"{path}{name}{_expectation(error, value[name], hints[name])}"
-    if kind is Config and not isinstance(value.get("password", ""), str):
-        yield "password: expected a text"
+    yield from (f"{key}: expected a text" for key in texts if not isinstance(value.get(key, ""), str))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -192,7 +193,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: {error.strerror}") from error
     try:
         raw = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{file}: not JSON: {_position(data, str(error))}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{file}: expected an object, such as config.example.json")
@@ -234,7 +235,18 @@ def load_config(file: Path) -> Config:
 
 
 def _only_newline_stripped(text: str) -> str:
-    return text.removesuffix("\n").removesuffix("\r")
+    return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
+
+
+def _require_private(file: Path) -> None:
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"{file}: the password cannot be read ({error.strerror})") from None
+    if mode & (stat.S_IRWXO | stat.S_IRWXG):
+        raise ConfigError(f"{file}: others can read the password", hint=f"chmod 600 {file}")
 
 
 def read_password(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
@@ -252,8 +264,7 @@ def read_password(file: Path, config: Config, environ: Mapping[str, str] | None 
     if config.login.password_file:
         own = Path(config.login.password_file).expanduser()
         sources.append(own)
-        if own.exists() and own.stat().st_mode & (stat.S_IRWXO | stat.S_IRWXG):
-            raise ConfigError(f"{own}: others can read the password", hint=f"chmod 600 {own}")
+        _require_private(own)
     for source in sources:
         try:
             text = source.read_bytes().decode()

@@ -9,7 +9,8 @@
     ├── SessionUnavailable         75  no session yet, or lost on the way: try again later
     │   ├── BrokerageUnavailable   75  the portfolio tier is up, the brokerage tier is not
     │   ├── PreflightMissing       75  an endpoint wants its list of accounts asked for first
-    │   ├── UpstreamUnavailable    75  the gateway runs, IBKR does not answer
+    │   ├── UpstreamUnavailable    75  the gateway runs, IBKR answers that it cannot
+    │   │   └── UpstreamSilent     75  the gateway runs, nothing comes back from IBKR
     │   ├── RateLimited            75  IBKR answered 429; everyone waits
     │   └── LoginFailed            75  the page did not lead to a session, no refusal seen
     ├── ActionRequired             77  a person must act; never retried by a machine
@@ -84,6 +85,10 @@ class PreflightMissing(SessionUnavailable):
 
 class UpstreamUnavailable(SessionUnavailable):
     """The gateway runs, but IBKR does not answer, or answers that it cannot."""
+
+
+class UpstreamSilent(UpstreamUnavailable):
+    """The gateway took the request, and nothing came back in time: IBKR is out of reach, or the gateway is stuck."""
 
 
 class RateLimited(SessionUnavailable):

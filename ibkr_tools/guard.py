@@ -1,5 +1,6 @@
 """The frame around every program: an error becomes one line, its hint another, and its class the exit code."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,13 @@ SOFTWARE = 70
 
 def _tell(text: str) -> None:
     sys.stderr.write(with_priority(40, text) if is_journal(sys.stderr) else f"{text}\n")
+
+
+def give_up_stdout() -> None:
+    """Lets what is still to be written vanish: the reader of our output is gone (`| head`), which is no fault."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
@@ -33,8 +41,7 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output is gone (`| head`): not a fault, and nothing may be flushed any more.
-        sys.stderr.close()
+        give_up_stdout()
         return 0
     except Exception:  # noqa: BLE001  # the one place: a bug must end with its traceback and 70
         _tell("This is a bug in ibkr-tools:\n" + traceback.format_exc())

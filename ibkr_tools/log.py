@@ -23,6 +23,9 @@ _PRIORITIES = (
 )
 
 
+_NAMED = frozenset({10, 20, 30, 40, 50})
+
+
 def is_journal(stream: TextIO) -> bool:
     """Says whether `stream` is the very one that systemd connected to the journal.
 
@@ -30,11 +33,11 @@ def is_journal(stream: TextIO) -> bool:
     systemd.exec(5).
     """
     try:
-        device, inode = os.environ["JOURNAL_STREAM"].split(":")
+        device, inode = (int(number) for number in os.environ["JOURNAL_STREAM"].split(":"))
         stat = os.fstat(stream.fileno())
     except (KeyError, ValueError, OSError):
         return False
-    return (stat.st_dev, stat.st_ino) == (int(device), int(inode))
+    return (stat.st_dev, stat.st_ino) == (device, inode)
 
 
 def with_priority(level: int, text: str) -> str:
@@ -109,6 +112,8 @@ def setup(*, verbose: bool = False) -> None:
 
     class _ToLoguru(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            logger.log(record.levelname, f"{record.name}: {record.getMessage()}")
+            # A level of a library's own has a number, but no name that loguru knows.
+            level = record.levelname if record.levelno in _NAMED else record.levelno
+            logger.log(level, f"{record.name}: {record.getMessage()}")
 
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)

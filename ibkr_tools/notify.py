@@ -25,7 +25,8 @@ class Notifier:
 
     def _send(self, message: str) -> None:
         if self._socket is not None:
-            self._socket.notify(message)
+            # sdnotify sends Latin-1 and swallows what does not fit; systemd takes nothing but UTF-8.
+            self._socket.notify(message.encode().decode("latin-1"))
 
     def ready(self) -> None:
         """The unit is started: what depends on it may start."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -16,6 +16,9 @@ from ibkr_tools import files
 from ibkr_tools.errors import DataError
 
 SCHEMA = 1
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A point in time that says which zone it is in: without one it could not be compared with now."""
 
 
 class SessionState(StrEnum):
@@ -42,7 +45,7 @@ class Section(msgspec.Struct, kw_only=True, frozen=True):
     null for facts that do not age.
     """
 
-    updated_at: datetime
+    updated_at: Moment
     fresh_for_s: float | None = None
     pid: int | None = None
 
@@ -59,7 +62,7 @@ class GatewaySection(Section, kw_only=True, frozen=True):
     """The gateway's parent process: is Java there, and does it answer locally."""
 
     state: Literal["starting", "up", "unresponsive", "stopped"]
-    since: datetime
+    since: Moment
     port: int
     upstream: str
     java_pid: int | None = None
@@ -74,15 +77,15 @@ class SessionSection(Section, kw_only=True, frozen=True):
     """
 
     state: SessionState
-    since: datetime
+    since: Moment
     why: str
     next: str | None = None
-    next_at: datetime | None = None
+    next_at: Moment | None = None
     todo: str | None = None
     tier: str = "portfolio"
-    up_since: datetime | None = None
+    up_since: Moment | None = None
     accounts: tuple[str, ...] = ()
-    last_tickle_at: datetime | None = None
+    last_tickle_at: Moment | None = None
     losses: int = 0
 
 
@@ -95,7 +98,7 @@ class LoginSection(Section, kw_only=True, frozen=True):
     """
 
     state: Literal["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken", "unlocked"]
-    retry_at: datetime | None = None
+    retry_at: Moment | None = None
     accounts: tuple[str, ...] = ()
     why: str
     todo: str | None = None
@@ -111,7 +114,7 @@ class FetchSection(Section, kw_only=True, frozen=True):
     why: str
     session_lost: bool = False
     saved: str | None = None
-    saved_at: datetime | None = None
+    saved_at: Moment | None = None
 
 
 class Status(msgspec.Struct, kw_only=True, frozen=True):
@@ -172,7 +175,7 @@ class StatusFile:
                     hint="Another version of ibkr-tools wrote it: restart the units.",
                 )
             return msgspec.convert(raw, Status)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DataError(
                 f"{self.path}: not a status file of ibkr-tools ({error})",
                 hint="The units write a new one by themselves.",

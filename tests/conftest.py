@@ -1,0 +1,72 @@
+"""What holds for every test: nothing leaves this machine, and nothing of the machine's own set-up gets in."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FOREIGN = (
+    *("CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"),
+    *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "INVOCATION_ID"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("XDG_RUNTIME_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+"""Variables that systemd, a login or a proxy's administrator may have set where the tests run."""
+
+_BIG = frozenset({"gateway", "system", "browser"})
+"""Layers that bring an environment of their own: npm's configuration, a container, a browser."""
+
+_guarded: list[bool] = []
+
+
+def is_local(address: object) -> bool:
+    """Says whether a socket address stays on this machine."""
+    if not isinstance(address, tuple):
+        # AF_UNIX, AF_ALG: never on a wire.
+        return True
+    return str(address[0]).startswith("127.") or address[0] in {"localhost", "::1"}
+
+
+def _forbid_foreign_connections(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "socket.connect" and _guarded and not is_local(arguments[1]):
+        raise PermissionError(f"a test may not connect to {arguments[1]!r}")
+
+
+# Audit hooks cannot be taken back; this one acts only while a test runs.
+sys.addaudithook(_forbid_foreign_connections)
+
+
+def _is_big(request: pytest.FixtureRequest) -> bool:
+    return bool(_BIG & {mark.name for mark in request.node.iter_markers()})
+
+
+@pytest.fixture(autouse=True)
+def _stay_on_this_machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a unit or simulator test that would talk to another machine."""
+    if not _is_big(request):
+        _guarded.append(True)
+    yield
+    _guarded.clear()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Takes the machine's variables away and gives the test a home of its own."""
+    if _is_big(request):
+        return
+    for name in FOREIGN:
+        monkeypatch.delenv(name, raising=False)
+    # Downloads that tests share stay where they are.
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
+    monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp() / "home"))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The environment for a program of ours: this checkout, a home of its own, nothing of ours set."""
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return kept | {"PYTHONPATH": str(Path(__file__).parents[1]), "HOME": str(tmp_path)}

@@ -1,0 +1,130 @@
+"""The plan of the house: who may import whom, and which library lives in which one place."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "ibkr_tools"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+FLOOR = {"errors", "log", "files", "directories", "config", "status", "notify", "guard"}
+STORIES = {
+    "portal": {"files", "config", "errors"},
+    "gateway": {"files", "config", "directories", "errors", "log", "notify", "guard", "status"},
+    "watchdog": FLOOR | {"portal"},
+    "login": FLOOR | {"portal"},
+    "fetch": FLOOR | {"portal"},
+    "supervisor": FLOOR | {"gateway"},
+    "simulator": {"errors", "guard", "status"},
+}
+"""Which rooms a room may import, besides itself."""
+
+GROUND = {
+    "errors": set[str](),
+    "log": set[str](),
+    "files": set[str](),
+    "directories": set[str](),
+    "notify": set[str](),
+    "config": {"errors"},
+    "status": {"errors", "files"},
+    "guard": {"errors", "log"},
+}
+
+ONE_PLACE = {
+    "requests": {"portal/client.py", "gateway/distribution.py"},
+    # requests and selenium both let some of its errors through.
+    "urllib3": {"portal/client.py", "login/browser.py"},
+    "websocket": {"portal/push.py"},
+    "selenium": {"login/browser.py"},
+    "jq": {"fetch/query.py"},
+    "sdnotify": {"notify.py"},
+    "typer": {"cli/"},
+    "aiohttp": {"simulator/"},
+    "cryptography": {"gateway/tls.py", "simulator/", "login/browser.py"},
+    "inotify_simple": {"watchdog/loop.py", "fetch/run.py", "simulator/demo.py"},
+}
+"""Third-party packages and the only files (or rooms, with a slash) that may import them."""
+
+EVERYWHERE = {"msgspec", "loguru"}
+
+
+def imports_of(file: Path) -> list[str]:
+    """Lists every module a file imports, in functions too; relative imports are resolved."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute here"
+            module = node.module or ""
+            # `from ibkr_tools import files` names a module, `from ibkr_tools.files import x` does not.
+            found += [f"{module}.{name.name}" for name in node.names] if module == "ibkr_tools" else [module]
+    return found
+
+
+def room_of(file: Path) -> str:
+    """Names the room, or the base module, a file belongs to."""
+    first = file.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def own_imports(file: Path) -> set[str]:
+    """Names the other rooms a file imports."""
+    rooms = {name.split(".")[1] for name in imports_of(file) if name.startswith("ibkr_tools.")}
+    return rooms - {room_of(file), "__version__"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_down(file: Path) -> None:
+    """A room imports what is below it: never up, never sideways between stories, and nobody imports cli."""
+    room = room_of(file)
+    if room in {"cli", "__main__"}:
+        return
+    allowed = {**GROUND, **STORIES, "__init__": set[str]()}
+    assert room in allowed, f"{room} is a new room: say in this test whom it may import"
+    assert own_imports(file) <= allowed[room]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_library_is_imported_in_one_place(file: Path) -> None:
+    """Each third-party package has one home, so that its errors are translated in one place."""
+    path = file.relative_to(PACKAGE).as_posix()
+    for name in {module.split(".")[0] for module in imports_of(file)} - {"ibkr_tools"} - sys.stdlib_module_names:
+        if name in EVERYWHERE:
+            continue
+        assert name in ONE_PLACE, f"{path} imports {name}, which this test does not know"
+        assert any(path == home or (home.endswith("/") and path.startswith(home)) for home in ONE_PLACE[name]), name
+
+
+def test_only_the_command_line_starts_the_simulator() -> None:
+    """The product never needs the stand-in: only `ibkr-tools simulate` imports it."""
+    users = {room_of(file) for file in FILES if "simulator" in own_imports(file)}
+    assert users <= {"cli"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_no_fixed_sleeps_and_one_broad_except(file: Path) -> None:
+    """Nothing in the product sleeps a fixed time, and only the guard catches everything."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "sleep" and room_of(file) != "simulator":
+            assert not (isinstance(node.value, ast.Name) and node.value.id == "time")
+        if isinstance(node, ast.ExceptHandler) and room_of(file) != "guard":
+            assert node.type is not None
+            is_broad = isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
+            # Who only takes note and raises it again hides nothing.
+            raises = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
+            assert raises or not is_broad
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_stories_do_not_read_the_environment(file: Path) -> None:
+    """Stories take their collaborators as arguments; the environment is read where a program starts."""
+    if room_of(file) not in {"watchdog", "fetch", "portal"}:
+        return
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"})
+        assert not (isinstance(node, ast.Attribute) and node.attr == "exit" and file.name != "__main__.py")

@@ -1,0 +1,347 @@
+"""The configuration: every problem at once, and the schema agrees with the loader."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ibkr_tools import config as module
+from ibkr_tools.config import Secret, load_config, problems, read_password, schema
+from ibkr_tools.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+MINIMAL: dict[str, Any] = {"username": "demo-reader", "account": "U1234567"}
+SECTIONS = {"gateway", "session", "login", "fetch"}
+EXAMPLE: dict[str, Any] = json.loads((ROOT / "config.example.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+
+
+def written(tmp_path: Path, document: object, *, mode: int = 0o640) -> Path:
+    """Writes a configuration: JSON of an object, or a text as it is."""
+    path = tmp_path / "config.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def refusal(tmp_path: Path, document: object, *, mode: int = 0o640) -> ConfigError:
+    """Returns the error that a configuration is refused with."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, document, mode=mode))
+    return caught.value
+
+
+def test_the_example_loads_and_is_complete(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, EXAMPLE))
+    assert (config.username, config.account, config.gateway.port) == ("readonlyuser", "U1234567", 5000)
+    defined = schema()["$defs"]
+    for name, definition in (("Config", EXAMPLE), *((name, EXAMPLE[name]) for name in sorted(SECTIONS))):
+        title = "Config" if name == "Config" else f"{name.title()}Config"
+        assert set(defined[title]["properties"]) - {"$schema"} == set(definition), name
+
+
+def test_user_and_account_are_enough(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, MINIMAL))
+    assert config.session.tier == "portfolio"
+    assert config.gateway.upstream == "https://api.ibkr.com"
+
+
+def test_an_editor_may_name_the_schema(tmp_path: Path) -> None:
+    load_config(written(tmp_path, {**MINIMAL, "$schema": "./config.schema.json"}))
+
+
+def test_every_problem_is_named_at_once_with_suggestions(tmp_path: Path) -> None:
+    message = str(
+        refusal(
+            tmp_path,
+            {
+                "usrname": "x",
+                "account": "1234567",
+                "gateway": {"port": "5000", "prot": 1, "upstream": "api.ibkr.com", "heap_mb": 1},
+                "session": {"tier": "portfolios"},
+                "login": [],
+                "fetch": {"resources": ["positions", "orders"], "accounts": ["nope"]},
+                "password": 5,
+            },
+        )
+    )
+    for expected in (
+        "12 problems:",
+        "usrname: unknown key; did you mean 'username'?",
+        "username: missing",
+        "account: Expected a letter or two and digits, such as U1234567, got '1234567'",
+        "gateway.port: Expected `int`, got `str`",
+        "gateway.prot: unknown key; did you mean 'port'?",
+        "gateway.upstream: Expected scheme, host and port, such as https://api.ibkr.com, got 'api.ibkr.com'",
+        "gateway.heap_mb: Expected `int` >= 32, got 1",
+        "session.tier: Expected one of portfolio, brokerage, got 'portfolios'",
+        "login: expected an object",
+        "fetch.resources[1]: Expected one of accounts, summary, ledger, allocation, positions",
+        "fetch.accounts[0]: Expected a letter or two and digits, such as U1234567",
+        "password: expected a text",
+    ):
+        assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{\n  "username": "a",\n  "account" "U1234567"\n}', "line 3, column 13"),
+        ('{"username": "a",}', "line 1, column 18"),
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("\ufeff{}", "line 1, column 1"),
+        ("[" * 100_000, "not JSON"),
+        ('{"username": "\\ud800"}', "not JSON"),
+    ],
+)
+def test_malformed_json_is_told_with_its_place(tmp_path: Path, text: str, where: str) -> None:
+    assert where in str(refusal(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["[]", "5", '"text"', "null"])
+def test_json_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
+    assert "expected an object" in str(refusal(tmp_path, text))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    path.write_bytes(b'{"username": "\xff\xfe"}')
+    with pytest.raises(ConfigError, match="not JSON"):
+        load_config(path)
+
+
+def test_a_missing_file_and_a_directory_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not there") as caught:
+        load_config(tmp_path / "config.json")
+    assert "config.example.json" in str(caught.value.hint)
+    with pytest.raises(ConfigError, match="directory"):
+        load_config(tmp_path)
+
+
+@AS_ROOT
+@pytest.mark.parametrize("what", ["config.json", "folder"])
+def test_an_unreadable_file_is_told(tmp_path: Path, environment: dict[str, str], what: str) -> None:
+    """As another user than root, whom no mode keeps out."""
+    written(tmp_path, {**MINIMAL, "password": "hunter2"}, mode=0o600)
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o700)
+    (folder / "password").write_text("hunter2")
+    # pytest's own folders are for root only.
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+    program = (
+        "import os, sys; from pathlib import Path; from ibkr_tools import config; from ibkr_tools.errors import *\n"
+        "folder = Path(sys.argv[1]); os.seteuid(65534)\n"
+        "named = config.Config(username='a', account='U1234567',"
+        " login=config.LoginConfig(password_file=str(folder / 'folder/password')))\n"
+        "try:\n"
+        "    if sys.argv[2] == 'config.json': config.load_config(folder / 'config.json')\n"
+        "    else: config.read_password(folder / 'config.json', named, {})\n"
+        "except ConfigError as error: print(error.message)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), what],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert ("not readable by this user" if what == "config.json" else "cannot be read") in done.stdout
+
+
+def test_a_password_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
+    error = refusal(tmp_path, {**MINIMAL, "password": "hunter2"}, mode=0o644)
+    assert "every user of this machine can read it" in error.message
+    assert error.hint
+    assert error.hint.startswith("chmod o=")
+    load_config(written(tmp_path, {**MINIMAL, "password": "hunter2"}, mode=0o640))
+    load_config(written(tmp_path, MINIMAL, mode=0o644))
+    load_config(written(tmp_path, {**MINIMAL, "password": ""}, mode=0o644))
+
+
+def test_no_error_shows_the_password(tmp_path: Path) -> None:
+    """Not even where it stands under a wrong key or next to a mistake."""
+    for document in (
+        {**MINIMAL, "pasword": "hunter2"},
+        {**MINIMAL, "password": ["hunter2"]},
+        {"password": "hunter2"},
+        '{"password": "hunter2" "username"',
+    ):
+        assert "hunter2" not in str(refusal(tmp_path, document))
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("U1234567", True),
+        ("DU123456", True),
+        ("F1234567", True),
+        ("U1234567\n", False),
+        ("u1234567", False),
+        ("U123", False),
+        ("U1234567/..", False),
+        ("ABC1234", False),
+        (" U1234567", False),
+        ("U123456\u0667", False),
+    ],
+)
+def test_an_account_number_is_a_letter_or_two_and_digits(value: str, fits: bool) -> None:
+    document = {**MINIMAL, "account": value}
+    assert (not list(problems(document))) is fits
+    assert VALIDATOR.is_valid(document) is fits
+
+
+def test_the_schema_is_a_schema_and_takes_the_example() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    VALIDATOR.validate(EXAMPLE)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 10_000_000),
+    st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer()),
+    st.sampled_from(["", "U1234567", "DU12345", "portfolio", "brokerage", "positions", "java", "x" * 65]),
+    st.sampled_from(["https://api.ibkr.com", "http://127.0.0.1:5080", "ftp://x", "https://a\n", "U1234567\n"]),
+    st.text(max_size=5),
+)
+VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.text(max_size=3), SCALARS, max_size=2))
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Any:
+    """A configuration in which some keys were changed, added or left out; now and then something else altogether."""
+    if draw(st.integers(0, 30)) == 0:
+        return draw(VALUES)
+    document = json.loads(json.dumps(EXAMPLE))
+    for _ in range(draw(st.integers(0, 3))):
+        section = draw(st.sampled_from([document, *(document[name] for name in sorted(SECTIONS))]))
+        if not isinstance(section, dict):
+            continue
+        key = draw(st.sampled_from([*sorted(section), "$schema", "prot", "password"]))
+        if draw(st.booleans()):
+            section.pop(key, None)
+            for name in SECTIONS:
+                document.setdefault(name, {})
+        else:
+            section[key] = draw(VALUES if key not in SECTIONS else st.one_of(st.just({}), VALUES))
+            for name in SECTIONS:
+                if not isinstance(document.get(name), dict):
+                    return document
+    return document
+
+
+@given(documents())
+def test_loader_and_schema_agree(document: Any) -> None:
+    """What an editor marks as wrong is refused, and what it takes is loaded."""
+    found = list(problems(document))
+    errors = [error.message for error in VALIDATOR.iter_errors(document)]
+    assert bool(found) == bool(errors), (found, errors)
+    if not found:
+        plain = {key: value for key, value in document.items() if key not in {"password", "$schema"}}
+        assert isinstance(msgspec.convert(plain, module.Config, strict=True), module.Config)
+
+
+# The password.
+
+STRANGE = [
+    "simple",
+    "$HOME `id` !! <b>&amp;",
+    "\"double\" 'single' \\back",
+    "Grüße 密码 🔑",
+    "  spaces  ",
+    "a\tb",
+    "a\rb",
+    "#x",
+]
+
+
+def with_file(tmp_path: Path, content: bytes, *, mode: int = 0o600) -> tuple[Path, module.Config]:
+    """Writes a password file and a configuration that names it."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(content)
+    secret.chmod(mode)
+    path = written(tmp_path, {**MINIMAL, "login": {"password_file": str(secret)}})
+    return path, load_config(path)
+
+
+@pytest.mark.parametrize("password", STRANGE)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_password_is_taken_as_it_stands(tmp_path: Path, password: str, end: str) -> None:
+    path, config = with_file(tmp_path, (password + end).encode())
+    assert read_password(path, config, {}).reveal() == password
+
+
+@pytest.mark.parametrize(
+    ("content", "password"), [(b"secret\n\n", "secret\n"), (b"secret\r", "secret\r"), (b"secret\r\r\n", "secret\r")]
+)
+def test_only_one_line_end_is_dropped(tmp_path: Path, content: bytes, password: str) -> None:
+    path, config = with_file(tmp_path, content)
+    assert read_password(path, config, {}).reveal() == password
+
+
+@pytest.mark.parametrize("password", STRANGE)
+def test_the_key_in_the_configuration_is_taken_as_it_stands(tmp_path: Path, password: str) -> None:
+    path = written(tmp_path, {**MINIMAL, "password": password})
+    assert read_password(path, load_config(path), {}).reveal() == password
+
+
+def test_credential_then_file_then_key(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "ibkr-password").write_text("from credential\n")
+    (tmp_path / "secret").write_text("from file\n")
+    (tmp_path / "secret").chmod(0o600)
+    document = {**MINIMAL, "password": "from key", "login": {"password_file": str(tmp_path / "secret")}}
+    path = written(tmp_path, document)
+    config = load_config(path)
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    assert read_password(path, config, environ).reveal() == "from credential"
+    (credentials / "ibkr-password").unlink()
+    assert read_password(path, config, environ).reveal() == "from file"
+    (tmp_path / "secret").unlink()
+    assert read_password(path, config, environ).reveal() == "from key"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610])
+def test_a_password_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path, config = with_file(tmp_path, b"hunter2", mode=mode)
+    with pytest.raises(ConfigError, match="others can read the password") as caught:
+        read_password(path, config, {})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path, config = with_file(tmp_path, b"\xff\xfe hunter2")
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        read_password(path, config, {})
+    assert "hunter2" not in repr(caught.value.__context__) or caught.value.__suppress_context__
+
+
+def test_without_any_password_the_three_places_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path, MINIMAL)
+    with pytest.raises(ConfigError, match=r"no credential, no login\.password_file"):
+        read_password(path, load_config(path), {})
+
+
+@pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r:>20}".format, lambda secret: f"{secret}"])
+def test_a_secret_does_not_show_itself(show: Any) -> None:
+    assert "hunter2" not in show(Secret("hunter2"))
+    assert "hunter2" not in show([Secret("hunter2")])
+    assert "hunter2" not in repr(show)
+
+
+def test_a_secret_is_not_pickled_or_encoded_by_accident() -> None:
+    with pytest.raises(TypeError):
+        json.dumps(Secret("hunter2"))

@@ -1,0 +1,101 @@
+"""Small files are replaced whole or not at all."""
+
+import multiprocessing
+import os
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools import files
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files of another owner")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_mode_is_what_was_asked_for_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        files.write_atomically(tmp_path / "file", b"data", mode=0o664)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o664
+    assert (tmp_path / "file").read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_no_scrap_is_left(tmp_path: Path, durable: bool) -> None:
+    files.write_atomically(tmp_path / "file", b"1", mode=0o600, durable=durable)
+    files.write_atomically(tmp_path / "file", b"2", mode=0o600, durable=durable)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scrap(tmp_path: Path) -> None:
+    """The kernel refuses to let files grow past RLIMIT_FSIZE, as it does on a full disk."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            files.write_atomically(path, b"x" * 100_000, mode=0o600)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_in_the_way_is_an_error_without_scrap(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        files.write_atomically(tmp_path / "file", b"data", mode=0o600)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@AS_ROOT
+def test_what_root_writes_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
+    """Root's `ibkr-tools fetch --save` must not lock the service out of its own file."""
+    os.chown(tmp_path, 65534, 65534)
+    files.write_atomically(tmp_path / "file", b"data", mode=0o600)
+    files.make_directory(tmp_path / "a" / "b", mode=0o750)
+    with files.locked(tmp_path / "lock"):
+        pass
+    for name in ("file", "a", "a/b", "lock"):
+        assert (tmp_path / name).stat().st_uid == 65534, name
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o750
+
+
+def _count(folder: Path, times: int) -> None:
+    for _ in range(times):
+        with files.locked(folder / "lock"):
+            number = int((folder / "number").read_text())
+            (folder / "number").write_text(str(number + 1))
+
+
+def test_the_lock_excludes_other_processes(tmp_path: Path) -> None:
+    (tmp_path / "number").write_text("0")
+    workers = [multiprocessing.get_context("spawn").Process(target=_count, args=(tmp_path, 50)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (tmp_path / "number").read_text() == "150"
+
+
+def test_the_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path, environment: dict[str, str]) -> None:
+    program = (
+        "import os, signal; from pathlib import Path; from ibkr_tools import files\n"
+        f"with files.locked(Path({str(tmp_path / 'lock')!r})): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -9
+    with files.locked(tmp_path / "lock"):
+        pass
+
+
+def test_an_existing_directory_is_left_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    files.make_directory(tmp_path, mode=0o775)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
