@@ -7,7 +7,7 @@ import typer
 
 from ibkr_tools import __version__
 from ibkr_tools.cli import configuration, fetch, gateway
-from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of
+from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
 from ibkr_tools.directories import find_directories
 
 app = typer.Typer(
@@ -91,7 +91,7 @@ def status(
 
     document = setting_of(context).status_file.read()
     now = utc_now()
-    print(status_view.as_json(document, now) if json else status_view.as_text(document, now))
+    write_out((status_view.as_json(document, now) if json else status_view.as_text(document, now)) + "\n")
     raise typer.Exit(status_view.exit_code(document, now))
 
 

@@ -11,6 +11,7 @@ import typer
 from ibkr_tools.config import Config, load_config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import OutputError
+from ibkr_tools.guard import give_up_stdout
 from ibkr_tools.status import StatusFile
 
 if TYPE_CHECKING:
@@ -67,6 +68,22 @@ def setting_of(context: typer.Context) -> Setting:
     if setting is None:
         raise AssertionError("the root callback has not run")
     return setting
+
+
+def write_out(text: str) -> None:
+    """Writes all of `text` to standard output, now; a reader that has left early (`| head`) is content with it.
+
+    Raises:
+        OutputError: it cannot be written, such as into a file on a full disk.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        give_up_stdout()
+    except OSError as error:
+        give_up_stdout()
+        raise OutputError(f"standard output: {error.strerror}") from error
 
 
 def log_to_stderr(setting: Setting) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from ibkr_tools.cli.common import setting_of
+from ibkr_tools.cli.common import setting_of, write_out
 
 app = typer.Typer(no_args_is_help=True, help="Check the configuration and print the published schemas.")
 
@@ -26,4 +26,4 @@ def schema(
     from ibkr_tools import status as status_module
 
     document = status_module.schema() if status else config.schema()
-    print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    write_out(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")

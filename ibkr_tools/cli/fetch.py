@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ibkr_tools.cli.common import setting_of
+from ibkr_tools.cli.common import setting_of, write_out
 
 
 def _progress() -> Callable[[str], None]:
@@ -81,5 +81,4 @@ def fetch(
     elif save and query is None and not table:
         print(f"saved {setting.directories.snapshots / outputs.LATEST}", file=sys.stderr)
     else:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        write_out(text)

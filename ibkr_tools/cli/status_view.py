@@ -74,10 +74,15 @@ def _login(section: LoginSection, now: datetime) -> list[str]:
     return lines
 
 
+def _plain(line: str) -> str:
+    """Returns a line without what could move the cursor: parts of it are texts that others sent us."""
+    return "".join(letter if letter.isprintable() else " " for letter in line)
+
+
 def as_text(status: Status, now: datetime) -> str:
     """Returns the status as a table of two columns; what was never written says so."""
     rows: list[tuple[str, list[str]]] = [
-        ("gateway", _gateway(status.gateway, now) if status.gateway else ["has never run here"]),
+        ("gateway", _gateway(status.gateway, now) if status.gateway else ["no gateway of ours has run here"]),
         ("session", _session(status.session, now) if status.session else ["no watchdog has run here"]),
         ("login", _login(status.login, now) if status.login else ["none yet"]),
     ]
@@ -89,7 +94,7 @@ def as_text(status: Status, now: datetime) -> str:
     else:
         rows.append(("fetch", ["none yet"]))
     return "\n".join(
-        f"{name if number == 0 else '':<9}{line}" for name, lines in rows for number, line in enumerate(lines)
+        f"{name if number == 0 else '':<9}{_plain(line)}" for name, lines in rows for number, line in enumerate(lines)
     )
 
 

@@ -56,8 +56,8 @@ def _cell(value: object, name: str) -> str:
     if value is None:
         return ""
     if isinstance(value, int | float):
-        return f"{value:,.2f}" if name != "position" else f"{value:,g}"
-    return str(value)
+        return f"{value:,.2f}" if name != "position" else f"{value:,.8f}".rstrip("0").rstrip(".")
+    return " ".join(str(value).split())
 
 
 def positions_table(rows: Sequence[dict[str, Any]], *, most: int | None = None) -> str:

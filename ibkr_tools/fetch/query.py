@@ -1,5 +1,6 @@
 """jq programs: compiled before the first request, printed as jq prints. The only importer of jq."""
 
+import json
 from typing import Any
 
 import jq
@@ -32,10 +33,11 @@ class Query:
             UsageError: the program does not fit the data, such as an index into a number.
         """
         try:
-            text: str = self._compiled.input_text(document.decode()).text()
+            results = self._compiled.input_text(document.decode()).all()
         except ValueError as error:
             raise UsageError(f"--jq: {str(error).strip()}") from None
-        return text.split("\n") if text else []
+        # The binding's own text() writes every letter beyond ASCII as an escape; jq does not.
+        return [json.dumps(result, ensure_ascii=False, separators=(",", ":")) for result in results]
 
 
 def as_jq_prints(line: str, *, raw: bool, compact: bool) -> str:

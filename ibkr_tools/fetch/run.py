@@ -10,7 +10,7 @@ from inotify_simple import INotify, flags
 
 from ibkr_tools import files
 from ibkr_tools.config import Config, Resource
-from ibkr_tools.errors import GatewayUnavailable, IbkrError, SessionUnavailable
+from ibkr_tools.errors import GatewayUnavailable, IbkrError, OutputError, SessionUnavailable
 from ibkr_tools.fetch import output
 from ibkr_tools.fetch.snapshot import Fetcher, Progress, encode
 from ibkr_tools.portal.client import PortalClient
@@ -30,11 +30,16 @@ def wait_for_session(status: StatusFile, seconds: float) -> None:
 
     Raises:
         SessionUnavailable: it does not within `seconds`; the message says what the watchdog knows.
+        OutputError: there is no runtime directory and none can be made.
     """
-    deadline = time.monotonic() + seconds
-    files.make_directory(status.path.parent, mode=0o775)
-    with INotify() as inotify:
+    try:
+        files.make_directory(status.path.parent, mode=0o775)
+        inotify = INotify()
         inotify.add_watch(status.path.parent, flags.MOVED_TO)
+    except OSError as error:
+        raise OutputError(f"{status.path.parent}: cannot be watched ({error.strerror})") from error
+    deadline = time.monotonic() + seconds
+    with inotify:
         while not session_serves(status, utc_now()):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
@@ -43,7 +48,8 @@ def wait_for_session(status: StatusFile, seconds: float) -> None:
                 raise SessionUnavailable(
                     f"no session within {seconds:g} s ({known})", hint="`ibkr-tools status` says more."
                 )
-            inotify.read(timeout=int(left_s * 1000) + 1)
+            # Once a minute at least: poll(2) counts milliseconds in 31 bits.
+            inotify.read(timeout=int(min(left_s, 60.0) * 1000) + 1)
 
 
 class Fetch:

@@ -1,6 +1,7 @@
 """One snapshot of the account: every part asked for, every page, every account; or an error and nothing."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -64,10 +65,16 @@ class Fetcher:
         for number in range(MOST_PAGES):
             where = f"positions of {account}, page {number}"
             self._progress(where)
-            page = parse_rows(self._ask(endpoints.POSITIONS, account=account, page=str(number)) or [], where)
+            page = parse_rows(self._ask(endpoints.POSITIONS, account=account, page=str(number)), where)
+            if not page and number == 0:
+                # A cold back end may answer none at first; asked twice, it is believed.
+                page = parse_rows(self._ask(endpoints.POSITIONS, account=account, page="0"), where)
             for row in page:
-                # The list is live: a row that slid to the next page meanwhile comes twice.
-                rows[(row.get("acctId"), row.get("conid"), row.get("model"))] = {"acctId": account} | row
+                # The list is live: a row that slid to the next page meanwhile comes twice. What IBKR does not
+                # number is not compared.
+                conid = row.get("conid")
+                key = (row.get("acctId"), row.get("model"), (number, len(rows)) if conid is None else conid)
+                rows[key] = {"acctId": account} | row
             if not is_full(page):
                 return list(rows.values())
         raise DataError(f"positions of {account}: more than {MOST_PAGES} pages")
@@ -96,8 +103,8 @@ class Fetcher:
         """
         viewable = tuple(known_accounts)
         if "accounts" in resources or not viewable:
-            viewable = tuple(str(row.get("id")) for row in self._preflight())
-        chosen = tuple(accounts) or viewable
+            viewable = tuple(account_ids(self._preflight()))
+        chosen = tuple(dict.fromkeys(accounts)) or viewable
         for name in (account, *chosen):
             if name not in viewable:
                 raise ConfigError(
@@ -125,6 +132,19 @@ class Fetcher:
             "covers": {"accounts": list(chosen), "resources": [name for name in RESOURCES if name in resources]},
             **parts,
         }
+
+
+def account_ids(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yields the account numbers of `/portfolio/accounts`.
+
+    Raises:
+        DataError: a row has none, or one that could not be asked for.
+    """
+    for row in rows:
+        name = row.get("id")
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_\-]+", name):
+            raise DataError("GET /portfolio/accounts: a row without an account number")
+        yield name
 
 
 def is_full(page: list[dict[str, Any]]) -> bool:

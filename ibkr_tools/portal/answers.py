@@ -24,6 +24,9 @@ from ibkr_tools.errors import (
 _SHOWN = 200
 """How much of a foreign text an error may carry, in characters."""
 
+_LONGEST_MS = 7 * 86_400_000
+"""No session of IBKR lasts longer, whatever a number says."""
+
 
 class Tickle(msgspec.Struct, frozen=True, kw_only=True):
     """What `/tickle` says about both tiers.
@@ -68,14 +71,14 @@ def _error_of(detail: str, where: str) -> IbkrError | None:
 def _decode(body: bytes, where: str) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{where}: the answer is not JSON ({error})") from None
 
 
 def _try_decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -136,7 +139,7 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, where: str) -> A
     if _is_html(headers, body):
         raise UpstreamUnavailable(f"{where}: a web page instead of data")
     payload = _decode(body, where)
-    if isinstance(payload, Mapping) and isinstance(payload.get("error"), str):
+    if isinstance(payload, Mapping) and isinstance(payload.get("error"), str) and payload["error"]:
         detail = _detail(payload)
         raise _error_of(detail, where) or DataError(f"{where}: {detail}")
     return payload
@@ -147,21 +150,23 @@ def parse_tickle(payload: Any, where: str = "POST /tickle") -> Tickle:
 
     Raises:
         DataError: not an object.
-        SessionUnavailable: `ssoExpires` is 0, which IBKR's own page takes for expired.
+        SessionUnavailable: `ssoExpires` is 0 or less, which IBKR's own page takes for expired.
     """
     if not isinstance(payload, Mapping):
         raise DataError(f"{where}: expected an object, got {type(payload).__name__}")
     expires = payload.get("ssoExpires")
-    if expires == 0:
+    if isinstance(expires, bool) or not isinstance(expires, int | float):
+        expires = None
+    elif expires <= 0:
         raise SessionUnavailable(f"{where}: the session has expired")
     iserver = payload.get("iserver")
     status = iserver.get("authStatus") if isinstance(iserver, Mapping) else None
     status = status if isinstance(status, Mapping) else {}
     session = payload.get("session")
     return Tickle(
-        has_session=bool(session) or isinstance(expires, int | float),
+        has_session=bool(session) or expires is not None,
         session=session if isinstance(session, str) else None,
-        sso_expires=timedelta(milliseconds=expires) if isinstance(expires, int | float) else None,
+        sso_expires=None if expires is None else timedelta(milliseconds=min(expires, _LONGEST_MS)),
         authenticated=status.get("authenticated") is True,
         connected=status.get("connected") is True,
         competing=status.get("competing") is True,
@@ -171,7 +176,7 @@ def parse_tickle(payload: Any, where: str = "POST /tickle") -> Tickle:
 
 def parse_validation(payload: Any, where: str = "GET /sso/validate") -> bool:
     """Reads `/sso/validate`: True while the portfolio tier is alive. CAMPUS: a dead session may answer 0."""
-    if payload in (0, None, False):
+    if isinstance(payload, int | float) and payload == 0:
         return False
     if isinstance(payload, Mapping) and isinstance(payload.get("RESULT"), bool):
         return bool(payload["RESULT"])

@@ -1,6 +1,8 @@
 """The only way a request leaves for IBKR: through the gateway on this machine, listed, paced, with a deadline."""
 
+import ssl
 import threading
+import time
 from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -9,11 +11,19 @@ from typing import Any, Self
 
 import requests
 from requests import exceptions
+from urllib3 import exceptions as urllib3_exceptions
 
-from ibkr_tools.errors import ConfigError, DataError, GatewayUnavailable, RateLimited, UpstreamUnavailable
+from ibkr_tools.errors import (
+    ConfigError,
+    DataError,
+    GatewayUnavailable,
+    RateLimited,
+    UpstreamSilent,
+    UpstreamUnavailable,
+)
 from ibkr_tools.portal import answers, endpoints
 from ibkr_tools.portal.answers import Tickle
-from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint
+from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, Kind
 from ibkr_tools.portal.pacing import Pacing, Unpaced
 
 CONNECT_TIMEOUT_S = 3.05
@@ -24,6 +34,14 @@ READ_TIMEOUT_S = 25.0
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """In bytes; a page of 100 positions is about 150 kB."""
+
+
+class _Direct(requests.Session):
+    """A session that does not even look at where a redirect points."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Says of every answer that it is the last one."""
+        del resp
 
 
 class PortalClient:
@@ -57,7 +75,7 @@ class PortalClient:
         self._timeouts = (CONNECT_TIMEOUT_S, read_timeout_s)
         self._max_wait_s = max_wait_s
         self._never = threading.Event()
-        self._http = requests.Session()
+        self._http = _Direct()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
         self._http.trust_env = False
         self._http.headers.update({"User-Agent": "ibkr-tools", "Accept": "*/*"})
@@ -114,33 +132,63 @@ class PortalClient:
     def _exchange(
         self, endpoint: Endpoint, path: str, where: str, query: dict[str, str] | None, body: object
     ) -> tuple[int, Any, bytes]:
-        # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one.
-        for last in (False, True):
+        self._require_certificate(where)
+        # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one, of what
+        # may be sent twice.
+        tries = 1 if endpoint.kind is Kind.SESSION else 2
+        while True:
+            tries -= 1
             try:
                 return self._send(endpoint.method, path, where, query, body)
-            except exceptions.SSLError as error:
-                raise ConfigError(
-                    f"{where}: the program on this port does not have the gateway's certificate",
-                    hint="Another gateway may run there; `ss -ltnp` names it.",
-                ) from error
             except exceptions.ReadTimeout as error:
-                raise UpstreamUnavailable(f"{where}: no answer within {self._timeouts[1]:.0f} s") from error
-            except (exceptions.ConnectTimeout, exceptions.ConnectionError, exceptions.ChunkedEncodingError) as error:
+                raise self._silent(where) from error
+            except (exceptions.ConnectionError, exceptions.ChunkedEncodingError) as error:
                 if _is_refused(error):
                     raise GatewayUnavailable(
                         f"{where}: nothing listens on {self._base}", hint="systemctl start ibkr-gateway"
                     ) from error
                 if _is_timeout(error):
-                    raise UpstreamUnavailable(f"{where}: no answer within {self._timeouts[1]:.0f} s") from error
-                if last:
-                    raise UpstreamUnavailable(f"{where}: the connection was closed without an answer") from error
-            except exceptions.RequestException as error:
+                    raise self._silent(where) from error
+                if _is_stranger(error):
+                    raise ConfigError(
+                        f"{where}: the program on this port does not have the gateway's certificate",
+                        hint="Another gateway may run there; `ss -ltnp` names it.",
+                    ) from error
+                closed = UpstreamUnavailable(f"{where}: the connection was closed without an answer")
+                if not tries or not self._may_repeat(endpoint):
+                    raise closed from error
+            except (exceptions.RequestException, urllib3_exceptions.HTTPError) as error:
                 raise DataError(f"{where}: {type(error).__name__}") from error
-        raise AssertionError("unreachable")
+
+    def _require_certificate(self, where: str) -> None:
+        try:
+            with self._certificate.open("rb"):
+                return
+        except FileNotFoundError as error:
+            raise GatewayUnavailable(
+                f"{where}: the gateway has never run, its certificate {self._certificate} is not there",
+                hint="systemctl start ibkr-gateway",
+            ) from error
+        except OSError as error:
+            raise ConfigError(
+                f"{self._certificate}: {error.strerror}", hint="Run as root, or join the group: usermod -aG ibkr NAME."
+            ) from error
+
+    def _silent(self, where: str) -> UpstreamSilent:
+        return UpstreamSilent(f"{where}: no answer within {self._timeouts[1]:g} s")
+
+    def _may_repeat(self, endpoint: Endpoint) -> bool:
+        """Waits for the turn of a second try; the first may have reached IBKR and counts there."""
+        try:
+            self._never.wait(self._pacing.claim(endpoint, self._max_wait_s))
+        except RateLimited:
+            return False
+        return True
 
     def _send(
         self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
     ) -> tuple[int, Any, bytes]:
+        deadline = time.monotonic() + sum(self._timeouts)
         response = self._http.request(
             method,
             f"{self._base}/v1/api{path}",
@@ -154,8 +202,10 @@ class PortalClient:
         )
         with response:
             data = bytearray()
-            for chunk in response.iter_content(64 * 1024):
+            for chunk in response.iter_content(16 * 1024):
                 data += chunk
+                if time.monotonic() > deadline:
+                    raise self._silent(where)
                 if len(data) > LARGEST_ANSWER:
                     raise DataError(f"{where}: the answer is larger than {LARGEST_ANSWER // 2**20} MB")
             return response.status_code, response.headers, bytes(data)
@@ -183,6 +233,12 @@ def _causes(error: BaseException) -> list[BaseException]:
             found.append(item)
             queue += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
     return found
+
+
+def _is_stranger(error: BaseException) -> bool:
+    """Says whether TLS itself failed; a connection that merely ended during it is not the other program's fault."""
+    ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    return any(isinstance(cause, ssl.SSLError) and not isinstance(cause, ended) for cause in _causes(error))
 
 
 def _is_refused(error: BaseException) -> bool:

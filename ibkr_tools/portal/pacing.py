@@ -4,7 +4,8 @@ Times are seconds of the machine's monotonic clock, which all processes see alik
 """
 
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -79,27 +80,63 @@ class Unpaced:
         """Forgets it."""
 
 
+def _believable(past: Reservations, now_s: float) -> Reservations:
+    """Returns the reservations without those that no process of ours can have made: nothing waits longer."""
+    end_s = now_s + PENALTY_S
+    return Reservations(
+        past.booted_at,
+        [slot for slot in past.slots if slot <= end_s],
+        {name: when for name, when in past.next_at.items() if when <= end_s},
+        min(past.penalty_until, end_s),
+    )
+
+
+def _together(one: Reservations, other: Reservations) -> Reservations:
+    """Returns what both say, where one process could not tell the others of its own."""
+    next_at = dict(one.next_at)
+    for name, when in other.next_at.items():
+        next_at[name] = max(when, next_at.get(name, 0.0))
+    slots = sorted({*one.slots, *other.slots})
+    return Reservations(one.booted_at, slots, next_at, max(one.penalty_until, other.penalty_until))
+
+
 class SharedPacing:
-    """The budget in a file that every process locks for a moment before each request."""
+    """The budget in a file that every process locks for a moment before each request.
+
+    Where the file cannot be written (a full disk, a person without rights) the process still obeys what the others
+    reserved, and remembers its own requests by itself: keeping a session alive must not depend on a free kilobyte.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._own = Reservations()
 
     def _load(self) -> Reservations:
         """Reads what was reserved; damage, or another boot's clock, means nothing was."""
         try:
             past = msgspec.json.decode(self._path.read_bytes(), type=Reservations)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             past = Reservations()
-        booted_at = time.time() - time.monotonic()
-        return past if abs(past.booted_at - booted_at) < SAME_BOOT_S else Reservations(booted_at)
+        now_s = time.monotonic()
+        booted_at = time.time() - now_s
+        past = past if abs(past.booted_at - booted_at) < SAME_BOOT_S else Reservations(booted_at)
+        return _together(_believable(past, now_s), self._own)
 
     def _store(self, reservations: Reservations) -> None:
-        files.write_atomically(self._path, msgspec.json.encode(reservations), mode=0o664, durable=False)
+        self._own = reservations
+        try:
+            files.write_atomically(self._path, msgspec.json.encode(reservations), mode=0o664, durable=False)
+        except OSError:
+            return
+        self._own = Reservations()
 
-    def _locked(self) -> AbstractContextManager[None]:
-        files.make_directory(self._path.parent, mode=0o775)
-        return files.locked(self._path.with_suffix(".lock"), mode=0o664)
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            with suppress(OSError):
+                files.make_directory(self._path.parent, mode=0o775)
+                stack.enter_context(files.locked(self._path.with_suffix(".lock"), mode=0o664))
+            yield
 
     def claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
         """Reserves under the lock; see `Pacing.claim`."""

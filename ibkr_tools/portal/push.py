@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,10 @@ SILENCE_S = 25.0
 
 TIC_EVERY_S = 50.0
 """IBKR wants a `tic` at least once a minute on an open socket."""
+
+
+_SHOWN = 200
+"""How much of a library's message is told, in characters: it may quote a whole web page."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def parse_frame(data: bytes | str) -> PushEvent | None:
     """
     try:
         frame = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not isinstance(frame, dict):
         return None
@@ -75,14 +78,26 @@ def parse_frame(data: bytes | str) -> PushEvent | None:
 class PushListener:
     """One connection; it ends with exactly one PushClosed, and a new one needs a new listener."""
 
-    def __init__(self, port: int, certificate: Path, deliver: Callable[[PushEvent], None]) -> None:
+    def __init__(
+        self,
+        port: int,
+        certificate: Path,
+        deliver: Callable[[PushEvent], None],
+        *,
+        silence_s: float = SILENCE_S,
+        tic_every_s: float = TIC_EVERY_S,
+    ) -> None:
         """Prepares it.
 
         Args:
             port: the gateway's.
             certificate: the only certificate to trust (PEM).
             deliver: called from the listener's thread with every event.
+            silence_s: after how many seconds without a frame the connection counts as dead.
+            tic_every_s: how often IBKR is told that somebody listens, in seconds.
         """
+        self._silence_s = silence_s
+        self._tic_every_s = tic_every_s
         self._url = f"wss://127.0.0.1:{port}/v1/api/ws"
         self._certificate = certificate
         self._deliver = deliver
@@ -98,30 +113,33 @@ class PushListener:
         """Closes the connection; what it still delivers is PushClosed."""
         self._stopped.set()
         if self._socket is not None:
-            with suppress(OSError, websocket.WebSocketException):
-                self._socket.close(timeout=0)
+            # Wakes the listener's thread, which alone reads from the connection and closes it.
+            self._socket.abort()  # type: ignore[no-untyped-call]  # theirs lacks a return type
 
     def _run(self) -> None:
         why = "stopped"
         try:
             self._socket = websocket.create_connection(
                 self._url,
-                timeout=SILENCE_S,
+                timeout=self._silence_s,
                 sslopt={"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": str(self._certificate)},
                 enable_multithread=True,
+                # A proxy of the environment has no business between two programs of one machine.
+                http_no_proxy=["127.0.0.1"],
+                redirect_limit=0,
             )
             self._listen(self._socket)
         except websocket.WebSocketTimeoutException:
-            why = f"silent for {SILENCE_S:.0f} s"
+            why = f"silent for {self._silence_s:g} s"
         except (OSError, websocket.WebSocketException) as error:
-            why = str(error) or type(error).__name__
+            why = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
         finally:
             if self._socket is not None:
                 self._socket.shutdown()  # type: ignore[no-untyped-call]  # theirs lacks a return type
         self._deliver(PushClosed("stopped" if self._stopped.is_set() else why))
 
     def _listen(self, socket: websocket.WebSocket) -> None:
-        tic_at = time.monotonic() + TIC_EVERY_S
+        tic_at = time.monotonic() + self._tic_every_s
         while not self._stopped.is_set():
             opcode, data = socket.recv_data()
             if opcode == websocket.ABNF.OPCODE_CLOSE:
@@ -130,4 +148,4 @@ class PushListener:
                 self._deliver(event)
             if time.monotonic() > tic_at:
                 socket.send("tic")
-                tic_at = time.monotonic() + TIC_EVERY_S
+                tic_at = time.monotonic() + self._tic_every_s
