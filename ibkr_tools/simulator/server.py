@@ -110,11 +110,13 @@ async def _listen(
 
 
 async def _tick(context: Context, hub: Hub) -> None:
-    """Let sessions age and hearts beat, a few times per simulated ten seconds."""
+    """Let sessions age, a few times per simulated ten seconds, and hearts beat when they are due."""
+    clock = context.world.clock
     while True:
         context.world.age_all()
         await hub.beat()
-        await asyncio.sleep(min(0.5, max(0.02, context.world.clock.real(2.0))))
+        pause_s = min(2.0, hub.next_beat_at() - clock.now())
+        await asyncio.sleep(min(0.5, max(0.01, clock.real(pause_s))))
 
 
 class Simulator:

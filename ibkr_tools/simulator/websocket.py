@@ -67,6 +67,11 @@ class Hub:
             socket.beat_at = max(socket.beat_at + HEARTBEAT_S, now)
             await self._send(socket, {"topic": "system", "hb": int(now * 1000)})
 
+    def next_beat_at(self) -> float:
+        """Return when the next heartbeat is due, in simulated seconds since the epoch."""
+        due = [socket.beat_at for socket in self._sockets if socket.session is not None and not socket.silent]
+        return min(due, default=self._context.world.now() + HEARTBEAT_S)
+
     async def close_all(self) -> None:
         """Close every socket."""
         for socket in list(self._sockets):
