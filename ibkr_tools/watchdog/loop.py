@@ -167,6 +167,8 @@ class Watchdog:
             for action in actions:
                 if (answer := self._do(action)) is not None:
                     pending.append(answer)
+                # One call may hang for its full 10 s; several in a row must not look like a hung process.
+                self._notifier.watchdog()
 
     def _do(self, action: Action) -> Observation | None:
         match action:
