@@ -28,8 +28,8 @@ def test_uninstall_keeps_data(up: Machine) -> None:
 def test_purge_leaves_nothing(machine: Machine) -> None:
     """Also where it was uninstalled before: no file, no user, no group."""
     machine.run(f"{CHECKOUT}/bin/uninstall --purge")
-    places = "/etc /opt /run /usr/local /var/lib"
-    assert machine.run(f"find {places} -xdev -iname '*ibkr*' ! -path '/run/host/*' 2>/dev/null || true") == ""
+    names = r"\( -name 'ibkr*' -o -name '*-ibkr*' \)"
+    assert machine.run(f"find /etc /opt /run /usr/local /var/lib -xdev {names} ! -path '/run/host/*' || true") == ""
     assert machine.code("getent passwd ibkr") == 2
     assert machine.code("getent group ibkr") == 2
     assert machine.code(f"{CHECKOUT}/bin/uninstall --purge") == 0

@@ -152,6 +152,15 @@ def test_starting_the_gateway_starts_everything() -> None:
     assert gateway.all("WantedBy") == ["multi-user.target"]
 
 
+def test_nothing_waits_for_the_gateway_before_it_may_start() -> None:
+    """A path or timer is part of basic.target by default, and the gateway comes after that: a cycle at boot."""
+    for path in UNITS:
+        candidate = Unit(path)
+        if path.suffix in {".path", ".timer"} and "ibkr-gateway.service" in candidate.all("After"):
+            assert candidate.one("DefaultDependencies") == "no", path.name
+            assert "shutdown.target" in candidate.all("Conflicts"), path.name
+
+
 def test_only_the_login_gets_the_password() -> None:
     """The credential of the unit is the one the configuration reads, and no other unit has any."""
     for path in SERVICES:
