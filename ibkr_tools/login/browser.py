@@ -31,6 +31,9 @@ from ibkr_tools.login.processes import Programs
 ANSWER_S = 15
 """The longest that one command to the driver may take, in seconds."""
 
+SCRIPT_MS = 3000
+"""The longest that one script may take, in milliseconds: Chromium holds scripts back while a form is on its way."""
+
 FLAGS = (
     "--headless=new",
     # No port on which other users of the machine could take the browser over; and it ends when the driver does.
@@ -76,7 +79,7 @@ class BrowserLost(LoginFailed):
 
 
 class PageChanging(LoginFailed):
-    """The page was replaced while it was being asked: ask again."""
+    """The page was replaced, or is being left, while it was being asked: ask again."""
 
 
 _TRANSIENT = (
@@ -88,6 +91,7 @@ _TRANSIENT = (
     foreign.UnexpectedAlertPresentException,
     foreign.NoAlertPresentException,
     foreign.ScreenshotException,
+    foreign.TimeoutException,
 )
 _MISFITS = (foreign.SessionNotCreatedException, foreign.NoSuchDriverException)
 _LOADING_TEXTS = ("navigat", "execution context", "document unloaded", "node with given id", "target frame detached")
@@ -135,6 +139,8 @@ class Browser:
 
     def __init__(self, driver: WebDriver) -> None:
         self._driver = driver
+        self._requests: dict[str, str] = {}
+        self._finished: set[str] = set()
 
     def open(self, url: str) -> None:
         """Begins to load `url`; returns before the page is there."""
@@ -146,40 +152,57 @@ class Browser:
         with _translated():
             return self._driver.execute_script(script, *arguments)
 
+    def stop(self) -> None:
+        """Stays on the page that is there: what was being loaded is not."""
+        with _translated():
+            self._driver.execute("executeCdpCommand", {"cmd": "Page.stopLoading", "params": {}})
+
     def screenshot(self) -> bytes:
         """Returns a PNG of what the page shows."""
         with _translated():
             return bytes(self._driver.get_screenshot_as_png())
 
-    def last_answer(self, suffix: str) -> str | None:
-        """Returns the body of the last answer from an address that ends in `suffix`, None if it is gone.
+    def is_waiting_for(self, suffix: str) -> bool:
+        """Says whether the page has asked an address that ends in `suffix` and has no answer yet.
 
-        Read from Chromium's own network record: nothing in the page is touched.
+        Read from Chromium's own network record, like `last_answer`: nothing in the page is touched.
         """
-        with _translated():
-            request = None
-            for line in self._driver.execute("getLog", {"type": "performance"})["value"]:
-                event = json.loads(line["message"])["message"]
-                if event["method"] == "Network.responseReceived":
-                    address = event["params"]["response"]["url"].split("?")[0]
-                    request = event["params"]["requestId"] if address.endswith(suffix) else request
-            if request is None:
-                return None
-            try:
-                answer = self._command("Network.getResponseBody", {"requestId": request})
-            except foreign.WebDriverException:
-                return None
-            return str(answer.get("body", ""))
+        return any(not done for _, done in self._exchanges(suffix))
 
-    def _command(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        result: dict[str, Any] = self._driver.execute("executeCdpCommand", {"cmd": name, "params": arguments})["value"]
-        return result
+    def last_answer(self, suffix: str) -> str | None:
+        """Returns the body of the last answer from an address that ends in `suffix`, None if it is gone."""
+        answered = [request for request, done in self._exchanges(suffix) if done]
+        if not answered:
+            return None
+        try:
+            answer = self._driver.execute(
+                "executeCdpCommand", {"cmd": "Network.getResponseBody", "params": {"requestId": answered[-1]}}
+            )
+        except foreign.WebDriverException:
+            return None
+        except (HTTPError, OSError) as error:
+            raise translate(error) from error
+        return str(answer["value"].get("body", ""))
+
+    def _exchanges(self, suffix: str) -> list[tuple[str, bool]]:
+        """Returns the requests to such addresses, in order, each with whether it is over."""
+        with _translated():
+            lines = self._driver.execute("getLog", {"type": "performance"})["value"]
+        for line in lines:
+            event = json.loads(line["message"])["message"]
+            request = event["params"].get("requestId", "")
+            if event["method"] == "Network.requestWillBeSent":
+                self._requests[request] = event["params"]["request"]["url"].split("?")[0]
+            elif event["method"] in ("Network.loadingFinished", "Network.loadingFailed"):
+                self._finished.add(request)
+        return [(one, one in self._finished) for one, url in self._requests.items() if url.endswith(suffix)]
 
 
 def _options(programs: Programs, profile: Path, spki: str) -> Options:
     options = Options()
     options.binary_location = os.fspath(programs.browser)
     options.page_load_strategy = "none"
+    options.timeouts = {"script": SCRIPT_MS, "pageLoad": ANSWER_S * 1000}
     options.unhandled_prompt_behavior = "dismiss"
     for flag in (*FLAGS, f"--user-data-dir={profile}", f"--ignore-certificate-errors-spki-list={spki}"):
         options.add_argument(flag)

@@ -45,6 +45,7 @@ def save_diagnostics(
     """
     secrets = [username, password.reveal() if password else ""]
     try:
+        browser.stop()
         document = cover(str(browser.run(scripts.BLANK, secrets)), username, password)
         picture = browser.screenshot()
     except LoginFailed:

@@ -65,7 +65,7 @@ class Patience:
 
     whole: timedelta = timedelta(seconds=90)
     form: timedelta = timedelta(seconds=30)
-    silent_form: timedelta = timedelta(seconds=5)
+    silent_form: timedelta = timedelta(seconds=10)
     switch: timedelta = timedelta(seconds=6)
     again: timedelta = timedelta(seconds=20)
     strange: timedelta = timedelta(seconds=15)
@@ -250,7 +250,7 @@ class Flow:
                     return facts
                 answered = key
                 quiet = quiet or _Timer(self.patience.silent_form)
-                if quiet.is_over:
+                if quiet.is_over and not self._is_asking():
                     self.on_step("The form is there but has not talked to IBKR; going on")
                     return facts
             elif sight is Sight.ERROR and "username" in facts.visible:
@@ -262,6 +262,12 @@ class Flow:
             if timer.is_over:
                 raise self._no_form(facts, sight)
             self._pause()
+
+    def _is_asking(self) -> bool:
+        try:
+            return self.browser.is_waiting_for("/sso/Authenticator")
+        except PageChanging:
+            return True
 
     def _no_form(self, facts: Facts, sight: Sight) -> _Ended:
         span = f"{self.patience.form.total_seconds():.0f} s"

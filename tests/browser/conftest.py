@@ -1,0 +1,129 @@
+"""A simulator that is the gateway, the directories of one user, and a login with real Chromium."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ibkr_tools.config import load_config
+from ibkr_tools.directories import Directories
+from ibkr_tools.login.flow import Patience
+from ibkr_tools.login.outcome import LoginResult
+from ibkr_tools.login.run import run
+from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.simulator import ControlClient, Simulator
+from ibkr_tools.status import LoginSection, StatusFile
+from tests.support.simulation import gateway_options
+
+PASSWORD = "demo-password"
+
+HURRIED = Patience(
+    whole=timedelta(seconds=30),
+    form=timedelta(seconds=6),
+    silent_form=timedelta(seconds=2),
+    again=timedelta(seconds=2),
+    strange=timedelta(seconds=1),
+    proof=timedelta(seconds=3),
+)
+
+
+def spki_of(certificate: Path) -> str:
+    """Return what Chromium wants to know of a certificate."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+
+@dataclass
+class Home:
+    """One user's directories, beside a simulator that plays the gateway."""
+
+    root: Path
+    port: int
+    control: ControlClient
+    certificate: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def directories(self) -> Directories:
+        return Directories(configuration=self.root / "conf", runtime=self.root / "run", state=self.root / "state")
+
+    def configure(self, username: str = "demo-reader", password: str = PASSWORD, *, paper: bool = False) -> Path:
+        file = self.root / "conf" / "config.json"
+        file.parent.mkdir(exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(
+            json.dumps(
+                {
+                    "username": username,
+                    "account": "U1234567",
+                    "password": password,
+                    "gateway": {"port": self.port},
+                    "session": {"paper": paper},
+                }
+            )
+        )
+        return file
+
+    def login(
+        self,
+        username: str = "demo-reader",
+        password: str = PASSWORD,
+        *,
+        paper: bool = False,
+        unattended: bool = False,
+        patience: Patience = HURRIED,
+    ) -> LoginResult:
+        file = self.configure(username, password, paper=paper)
+        with PortalClient(self.port, self.certificate, read_timeout_s=5) as client:
+            return run(
+                load_config(file), self.directories, file, unattended=unattended, client=client, patience=patience
+            )
+
+    @property
+    def section(self) -> LoginSection:
+        found = StatusFile(self.directories.status_file).read_section(LoginSection)
+        assert found is not None
+        return found
+
+    @property
+    def marks(self) -> list[str]:
+        file = self.directories.login / "ledger.json"
+        return [entry["mark"] for entry in json.loads(file.read_bytes())["entries"]] if file.exists() else []
+
+    @property
+    def diagnostics(self) -> list[Path]:
+        return sorted((self.directories.login / "diagnostics").glob("*"))
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """A home that an unprivileged user may enter, as /var/lib/ibkr-tools is."""
+    if shutil.which("chromedriver") is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium and its driver are needed")
+        pytest.skip("needs Chromium and chromedriver: apt-get install chromium chromium-driver")
+    root = Path(tempfile.mkdtemp(prefix="ibkr-tools-test-"))
+    root.chmod(0o755)
+    try:
+        options = gateway_options(root)
+        tls = root / "state" / "gateway" / "tls"
+        tls.mkdir(parents=True)
+        assert options.certificate is not None
+        shutil.copy(options.certificate, tls / "gateway.pem")
+        (tls / "gateway.spki").write_text(spki_of(options.certificate) + "\n")
+        with Simulator(options) as simulator:
+            yield Home(root, simulator.port, simulator.control, options.certificate)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)

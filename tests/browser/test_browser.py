@@ -1,0 +1,191 @@
+"""The browser itself: sandboxed, unprivileged, cut off, and gone afterwards."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools.errors import BrowserUnavailable
+from ibkr_tools.login import processes
+from ibkr_tools.login.browser import BrowserLost, BrowserSettings, open_browser
+from tests.browser.conftest import Home
+from tests.support.simulation import wait_until
+
+pytestmark = pytest.mark.browser
+
+
+def settings_of(home: Home, **changes: str) -> BrowserSettings:
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    return BrowserSettings(profile=home.directories.browser, spki=spki, **changes)
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def test_sandbox_is_on_and_nobody_is_root(home: Home) -> None:
+    """Renderers are confined by seccomp, no process runs as root, and Chromium itself says that it is sandboxed."""
+    with open_browser(settings_of(home)) as browser:
+        browser.open("chrome://sandbox")
+        said = ""
+
+        def says() -> bool:
+            nonlocal said
+            said = str(browser.run("return document.body ? document.body.innerText : ''"))
+            return "sandboxed" in said
+
+        wait_until(says)
+        assert "You are adequately sandboxed" in said
+        pids = processes.browser_processes()
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+        assert not any(b"--no-sandbox" in command for command in commands.values())
+        assert not any(b"--remote-debugging-port" in command for command in commands.values())
+        renderers = [pid for pid, command in commands.items() if b"--type=renderer" in command]
+        assert renderers
+        assert all(status_of(pid)["Seccomp"] == "2" for pid in renderers)
+        if os.geteuid() == 0:
+            assert all("0" not in status_of(pid)["Uid"].split() for pid in pids)
+            assert all(status_of(pid).get("Groups", "") in ("", status_of(pid)["Gid"].split()[0]) for pid in pids)
+    assert not processes.browser_processes()
+
+
+def test_browser_reaches_nothing_but_the_gateway_address(home: Home) -> None:
+    """No other address, not even on this machine, is ever connected to."""
+    with socket.create_server(("127.0.0.2", 0)) as server, open_browser(settings_of(home)) as browser:
+        server.settimeout(1.5)
+        browser.open(f"http://127.0.0.2:{server.getsockname()[1]}/")
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_profile_is_kept_and_stale_locks_are_cleaned(home: Home) -> None:
+    """A killed browser's locks do not keep the next one out, and the profile stays between logins."""
+    with open_browser(settings_of(home)):
+        pass
+    profile = home.directories.browser
+    assert (profile / "Default").is_dir()
+    (profile / "SingletonLock").symlink_to("elsewhere-4194304")
+    with open_browser(settings_of(home)) as browser:
+        assert browser.run("return 1 + 1") == 2
+
+
+def test_killed_browser_is_reported_as_lost(home: Home) -> None:
+    """After SIGKILL every call says BrowserLost, and leaving is clean."""
+    with open_browser(settings_of(home)) as browser:
+        for pid in processes.browser_processes():
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(BrowserLost):
+            browser.run("return 1")
+    assert not processes.browser_processes()
+
+
+def test_driver_of_another_version(home: Home) -> None:
+    """A driver that does not know this browser: the error names both versions."""
+    fake = home.root / "chromium"
+    # Answers the first question on the pipe, which is for its version.
+    fake.write_text(
+        "#!/usr/bin/python3\n"
+        "import json, os, sys\n"
+        "if '--version' in sys.argv: sys.exit(print('Chromium 1.2.3.4 of the test'))\n"
+        "text = b''\n"
+        "while not text.endswith(b'\\0'): text += os.read(3, 1)\n"
+        "answer = {'id': json.loads(text[:-1])['id'], 'result': {'product': 'HeadlessChrome/1.2.3.4',\n"
+        "  'protocolVersion': '1.3', 'revision': '@1', 'userAgent': 'x', 'jsVersion': '1'}}\n"
+        "os.write(4, json.dumps(answer).encode() + b'\\0')\n"
+        "os.read(3, 1)\n"
+    )
+    fake.chmod(0o755)
+    wanted = r"Chromium 1\.2\.3\.4 of the test; ChromeDriver"
+    with pytest.raises(BrowserUnavailable, match=wanted), open_browser(settings_of(home, program=str(fake))):
+        pass
+    assert not processes.browser_processes()
+
+
+def test_profile_that_the_unprivileged_user_cannot_reach(home: Home) -> None:
+    """Below a private directory of root the browser gets a profile for this time."""
+    if os.geteuid() != 0:
+        pytest.skip("only root has such directories")
+    (home.root / "state").chmod(0o700)
+    with open_browser(settings_of(home)) as browser:
+        assert browser.run("return 2 + 2") == 4
+    assert not home.directories.browser.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_login_process_that_is_ended_takes_the_browser_along(home: Home, how: signal.Signals) -> None:
+    """Whatever ends the login, no browser stays behind, and the submitted password stays counted."""
+    home.control.page(dispatcher_delay_ms=20_000)
+    config = home.configure()
+    script = textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        from ibkr_tools.config import load_config
+        from ibkr_tools.directories import Directories
+        from ibkr_tools.login.run import run
+        root, config = Path(sys.argv[1]), Path(sys.argv[2])
+        run(load_config(config), Directories(configuration=root / "conf", runtime=root / "run", state=root / "state"),
+            config, unattended=True)
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(home.root), str(config)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        # A process that outlives the login comes to us, where it is seen.
+        processes.adopt_orphans()
+        wait_until(lambda: home.control.submitted() == 1, 20)
+        before = processes.browser_processes(process.pid)
+        assert before
+        process.send_signal(how)
+        process.wait(10)
+        wait_until(lambda: not [pid for pid in processes.browser_processes() if not is_zombie(pid)], 5)
+    finally:
+        process.kill()
+        _, errors = process.communicate()
+        processes.end_all(set())
+    if how is signal.SIGTERM:
+        assert "interrupted by SIGTERM" in errors
+        assert home.section.state == "failed"
+    assert home.marks == ["submitted"]
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return status_of(pid)["State"].startswith("Z")
+    except OSError:
+        return True
+
+
+def test_two_logins_at_once_are_one(home: Home) -> None:
+    """The second one waits, and finds the session of the first."""
+    results: list[str] = []
+
+    def second() -> None:
+        wait_until(lambda: bool(processes.browser_processes()), 10)
+        results.append(home.login().outcome.value)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    results.append(home.login().outcome.value)
+    thread.join(30)
+    assert results == ["succeeded", "not-needed"]
+    assert home.control.submitted() == 1
+
+
+def test_missing_browser_names_the_command(tmp_path: Path) -> None:
+    """Without Chromium the error carries the command that installs it."""
+    with pytest.raises(BrowserUnavailable) as caught:
+        processes.find_programs(browser=str(tmp_path / "chromium"))
+    assert "apt-get install" in str(caught.value.hint)
+    assert shutil.which("sh")
+    with pytest.raises(BrowserUnavailable, match="chromedriver"):
+        processes.find_programs(browser="sh", driver=str(tmp_path / "chromedriver"))
