@@ -103,10 +103,19 @@ async def _listen(
         app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=0.3
     )
     await runner.setup()
-    stack.push_async_callback(runner.cleanup)
+    stack.push_async_callback(_end, runner)
     await web.TCPSite(runner, host, port, ssl_context=tls).start()
     bound: int = runner.addresses[0][1]
     return bound
+
+
+async def _end(runner: web.AppRunner) -> None:
+    """Close everything at once. A browser's idle TLS connection would otherwise outlive the loop."""
+    connections = [] if runner.server is None else runner.server.connections
+    for connection in connections:
+        if connection.transport is not None:
+            connection.transport.abort()
+    await runner.cleanup()
 
 
 async def _tick(context: Context, hub: Hub) -> None:
