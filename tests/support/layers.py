@@ -26,7 +26,7 @@ def _system() -> str | None:
 
 NEEDS: dict[str, Callable[[], str | None]] = {
     "browser": _has("chromium", "chromedriver"),
-    "gateway": _has("java", "npm"),
+    "gateway": _has("java", "npm", "chromium", "chromedriver", "Xvfb"),
     "system": _system,
 }
 
