@@ -115,10 +115,7 @@ class PortalClient:
         """
         if endpoint not in ENDPOINTS:
             raise ValueError(f"{endpoint.method} {endpoint.path} is not in the table of endpoints")
-        if not self._certificate.exists():
-            raise GatewayUnavailable(
-                f"{self._certificate}: not there; the gateway has never started", hint="systemctl start ibkr-gateway"
-            )
+        self._require_certificate()
         path = endpoint.fill(**(names or {}))
         where = f"{endpoint.method} {path}"
         if wait_s := self._pacing.claim(endpoint, self._max_wait_s):
@@ -132,7 +129,6 @@ class PortalClient:
     def _exchange(
         self, endpoint: Endpoint, path: str, where: str, query: dict[str, str] | None, body: object
     ) -> tuple[int, Any, bytes]:
-        self._require_certificate(where)
         # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one, of what
         # may be sent twice.
         tries = 1 if endpoint.kind is Kind.SESSION else 2
@@ -160,14 +156,13 @@ class PortalClient:
             except (exceptions.RequestException, urllib3_exceptions.HTTPError) as error:
                 raise DataError(f"{where}: {type(error).__name__}") from error
 
-    def _require_certificate(self, where: str) -> None:
+    def _require_certificate(self) -> None:
         try:
             with self._certificate.open("rb"):
                 return
         except FileNotFoundError as error:
             raise GatewayUnavailable(
-                f"{where}: the gateway has never run, its certificate {self._certificate} is not there",
-                hint="systemctl start ibkr-gateway",
+                f"{self._certificate}: not there; the gateway has never started", hint="systemctl start ibkr-gateway"
             ) from error
         except OSError as error:
             raise ConfigError(

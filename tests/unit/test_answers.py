@@ -1,0 +1,238 @@
+"""What an answer means: one row per row of the decision tables; and no bytes whatsoever break the parser."""
+
+import contextlib
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
+
+from ibkr_tools.errors import (
+    BrokerageUnavailable,
+    ConfigError,
+    DataError,
+    IbkrError,
+    PreflightMissing,
+    RateLimited,
+    SessionUnavailable,
+    UpstreamUnavailable,
+)
+from ibkr_tools.portal import answers
+
+JSON = {"Content-Type": "application/json"}
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+
+
+def body(document: object) -> bytes:
+    """Returns the document as it comes over the wire."""
+    return json.dumps(document).encode()
+
+
+LOST = [
+    (302, {"Location": "/sso/Login?forwardTo=22&RL=1"}, b"", SessionUnavailable),
+    (302, {"location": "https://api.ibkr.com/sso/Login"}, b"", SessionUnavailable),
+    (301, {"Location": "https://api.ibkr.com/v1/api/nothing"}, b"", DataError),
+    (302, {}, b"", DataError),
+    (401, {}, b"", SessionUnavailable),
+    (401, JSON, body({"title": "Unauthorized", "status": 401, "detail": "Access token expired"}), SessionUnavailable),
+    (401, HTML, b"<html>Unauthorized</html>", SessionUnavailable),
+    (403, {"Server": "AirTunes/845.5.1"}, b"", ConfigError),
+    (403, {"Server": "AkamaiGHost"}, b"<HTML>Access Denied", UpstreamUnavailable),
+    (404, {"Content-Type": "text/plain"}, b"Access Denied", ConfigError),
+    (404, JSON, body({"error": "Resource not found", "statusCode": 404}), DataError),
+    (404, HTML, b"<html>not found</html>", DataError),
+    (410, {}, b"", SessionUnavailable),
+    (411, {}, b"", DataError),
+    (423, JSON, body({"status": "locked"}), DataError),
+    (429, JSON, body({"error": "Too Many Requests"}), RateLimited),
+    (429, {}, b"", RateLimited),
+    (400, JSON, body({"error": "Bad Request: no bridge", "statusCode": 400}), BrokerageUnavailable),
+    (400, JSON, body({"error": "Init session first", "statusCode": 400}), BrokerageUnavailable),
+    (400, JSON, body({"error": "Bad Request: accountId is not valid"}), DataError),
+    (400, JSON, body({"error": "Please query /accounts first"}), PreflightMissing),
+    (500, JSON, body({"error": "Please query /accounts first"}), PreflightMissing),
+    (500, {}, b"Internal Server Error", UpstreamUnavailable),
+    (500, JSON, body({"error": "failed to generate sso dh token"}), UpstreamUnavailable),
+    (502, HTML, b"<html>", UpstreamUnavailable),
+    (503, {}, b"", UpstreamUnavailable),
+    (601, {}, b"", SessionUnavailable),
+    (200, JSON, body({"error": "no session"}), SessionUnavailable),
+    (200, JSON, body({"error": "not logged in"}), SessionUnavailable),
+    (200, JSON, body({"error": "failed to process request"}), UpstreamUnavailable),
+    (200, JSON, body({"error": "something new"}), DataError),
+    (200, HTML, b"<!DOCTYPE html><html>login</html>", UpstreamUnavailable),
+    (200, JSON, b"  <html>mislabelled</html>", UpstreamUnavailable),
+    (200, JSON, b'{"half":', DataError),
+    (200, JSON, b"\xff\xfe", DataError),
+    (200, JSON, b"[" * 100_000, DataError),
+    (201, JSON, b"{}", DataError),
+    (304, {}, b"", DataError),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "data", "kind"), LOST, ids=[f"{row[0]}-{row[3].__name__}-{row[2][:24]!r}" for row in LOST]
+)
+def test_every_failure_has_its_error(status: int, headers: Any, data: bytes, kind: type[IbkrError]) -> None:
+    """The tables of lost sessions and of error shapes; exactly this class, since a subclass means something else."""
+    with pytest.raises(IbkrError) as caught:
+        answers.parse(status, CaseInsensitiveDict(headers), data, "GET /x")
+    assert type(caught.value) is kind
+    assert caught.value.message.startswith("GET /x: ")
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "value"),
+    [
+        (200, b"[]", []),
+        (200, b'{"a": 1.50}', {"a": 1.5}),
+        (200, b'"Success"', "Success"),
+        (200, b"", None),
+        (204, b"", None),
+        (200, b'{"hmds":{"error":"no bridge"}}', {"hmds": {"error": "no bridge"}}),
+        (200, b'{"error":null,"error2":1}', {"error": None, "error2": 1}),
+        (200, b'{"error":""}', {"error": ""}),
+    ],
+)
+def test_good_answers_come_through_as_they_are(status: int, data: bytes, value: object) -> None:
+    assert answers.parse(status, CaseInsensitiveDict(JSON), data, "GET /x") == value
+
+
+def test_a_long_foreign_text_is_cut() -> None:
+    with pytest.raises(UpstreamUnavailable) as caught:
+        answers.parse(500, CaseInsensitiveDict(JSON), body({"error": "x" * 10_000}), "GET /x")
+    assert len(caught.value.message) < 300
+
+
+@given(
+    st.one_of(st.sampled_from([200, 204, 302, 400, 401, 403, 404, 429, 500, 503, 601]), st.integers(100, 999)),
+    st.dictionaries(
+        st.sampled_from(["Content-Type", "Location", "Server"]),
+        st.one_of(st.text(max_size=20), st.sampled_from(["text/html", "application/json", "AirTunes"])),
+    ),
+    st.one_of(
+        st.binary(max_size=60),
+        st.recursive(
+            st.one_of(st.none(), st.booleans(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5)),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.sampled_from(["error", "detail", "title", "status", "x"]), inner, max_size=3)
+            ),
+        ).map(body),
+    ),
+)
+def test_any_bytes_are_a_payload_or_our_error(status: int, headers: dict[str, str], data: bytes) -> None:
+    """Whatever comes, the caller sees JSON or an IbkrError."""
+    with contextlib.suppress(SessionUnavailable, DataError, ConfigError):
+        answers.parse(status, CaseInsensitiveDict(headers), data, "GET /x")
+
+
+# Ticks and validations.
+
+NORMAL = {
+    "session": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "ssoExpires": 585695,
+    "collission": False,
+    "userId": 90000001,
+    "hmds": {"error": "no bridge"},
+    "iserver": {"authStatus": {"authenticated": True, "competing": False, "connected": True, "message": ""}},
+}
+
+
+def test_the_normal_tickle() -> None:
+    tickle = answers.parse_tickle(NORMAL)
+    assert (tickle.has_session, tickle.authenticated, tickle.connected) == (True, True, True)
+    assert (tickle.competing, tickle.collision) == (False, False)
+    assert tickle.sso_expires == timedelta(milliseconds=585695)
+
+
+VARIANTS: list[tuple[str, dict[str, Any], bool, bool]] = [
+    ("oauth", {"session": "a" * 32, "iserver": NORMAL["iserver"]}, True, True),
+    (
+        "read-only user, older build",
+        {
+            "session": "a" * 32,
+            "ssoExpires": 1,
+            "iserver": {"tickle": True, "authStatus": {"authenticated": False, "connected": True}},
+        },
+        True,
+        False,
+    ),
+    ("iserver without status", {**NORMAL, "iserver": {}}, True, False),
+    ("iserver broken", {**NORMAL, "iserver": {"error": "no bridge"}}, True, False),
+    ("iserver is null", {**NORMAL, "iserver": None}, True, False),
+    ("no session named", {"hmds": {}}, False, False),
+    ("session is null", {"session": None, "ssoExpires": 4000}, True, False),
+    ("numbers as floats", {**NORMAL, "ssoExpires": 585695.5}, True, True),
+    ("no number", {**NORMAL, "ssoExpires": "soon"}, True, True),
+    ("truth as number", {"ssoExpires": False}, False, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "has_session", "authenticated"), VARIANTS, ids=[row[0] for row in VARIANTS]
+)
+def test_tickles_vary(name: str, payload: dict[str, Any], has_session: bool, authenticated: bool) -> None:
+    tickle = answers.parse_tickle(payload)
+    assert (tickle.has_session, tickle.authenticated) == (has_session, authenticated)
+
+
+@pytest.mark.parametrize("expires", [0, -1, 0.0])
+def test_an_expired_session_is_lost(expires: float) -> None:
+    with pytest.raises(SessionUnavailable):
+        answers.parse_tickle({**NORMAL, "ssoExpires": expires})
+
+
+JSON_VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5)),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["session", "ssoExpires", "iserver", "authStatus", "RESULT", "authenticated", "competing"]),
+            inner,
+            max_size=4,
+        )
+    ),
+)
+
+
+@given(JSON_VALUES)
+@example({"ssoExpires": 1e300})
+@example({"ssoExpires": float("inf")})
+@example({"ssoExpires": 10**40})
+def test_any_payload_is_understood_or_refused(payload: Any) -> None:
+    for parse in (
+        answers.parse_tickle,
+        answers.parse_validation,
+        lambda value: answers.parse_rows(value, "x"),
+        lambda value: answers.parse_object(value, "x"),
+    ):
+        with contextlib.suppress(SessionUnavailable, DataError):
+            parse(payload)
+
+
+@pytest.mark.parametrize(
+    ("payload", "alive"), [({"RESULT": True}, True), ({"RESULT": False}, False), (0, False), (False, False)]
+)
+def test_validations(payload: object, alive: bool) -> None:
+    assert answers.parse_validation(payload) is alive
+
+
+@pytest.mark.parametrize("payload", [None, {}, [], "true", {"RESULT": "true"}, {"RESULT": None}, True, 1])
+def test_what_does_not_say_it_is_not_a_dead_session(payload: object) -> None:
+    """An empty answer is not IBKR's word that the session is over: it must not lead to a login."""
+    with pytest.raises(DataError):
+        answers.parse_validation(payload)
+
+
+def test_rows_are_lists_of_objects() -> None:
+    assert answers.parse_rows([{"a": 1}], "x") == [{"a": 1}]
+    wrong: list[Any] = [None, {}, [1], [[{}]], "x"]
+    for payload in wrong:
+        with pytest.raises(DataError):
+            answers.parse_rows(payload, "x")
+    with pytest.raises(DataError):
+        answers.parse_object([], "x")
