@@ -52,9 +52,12 @@ TIMES = pytest.StashKey[list[tuple[str, float]]]()
 @pytest.fixture
 def up(machine: Machine) -> Machine:
     """The machine with a session that is up, the simulator without trouble, and a login budget that is whole."""
-    machine.run("systemctl reset-failed 'ibkr-*' || true")
-    machine.start()
+    machine.run("systemctl reset-failed 'ibkr-*' || true; systemctl start ibkr-gateway", timeout_s=90)
+    machine.wait("the simulator", machine.simulator_answers, within_s=10)
     machine.control(lambda simulator: simulator.clear())
+    if machine.state() != "up":
+        machine.run("ibkr-tools unlock")
+    machine.start()
     return machine
 
 

@@ -64,6 +64,14 @@ class Machine:
         """Gives the simulator an order."""
         return self.container.in_network(lambda: order(ControlClient(CONTROL_PORT)))
 
+    def simulator_answers(self) -> bool:
+        """Says whether the simulator takes orders."""
+        try:
+            self.submitted()
+        except OSError:
+            return False
+        return True
+
     def submitted(self) -> int:
         """Returns how many passwords the simulator has been sent since it started."""
         return self.control(lambda simulator: simulator.submitted())

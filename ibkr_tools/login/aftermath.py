@@ -1,0 +1,58 @@
+"""What is left to say after a login that could not say it itself: killed, out of memory, out of time.
+
+systemd runs it when ibkr-login.service has ended, however it ended. Without it the watchdog would wait for the report
+of a dead process until its patience is over.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from ibkr_tools import guard
+from ibkr_tools.directories import find_directories
+from ibkr_tools.log import Journal
+from ibkr_tools.status import LoginSection, StatusFile, utc_now
+
+# $SERVICE_RESULT of systemd.exec(5), in words.
+_RESULTS = {
+    "core-dump": "the login crashed",
+    "exit-code": "the login ended without a word",
+    "oom-kill": "the machine ran out of memory during the login",
+    "signal": "the login was killed",
+    "success": "the login was stopped",
+    "timeout": "the login took longer than its unit allows",
+}
+
+
+def settle(status_file: StatusFile, environ: Mapping[str, str]) -> str | None:
+    """Turns a login that is still called running into one that failed; returns why, None if all was said before.
+
+    Raises:
+        OSError: the status file cannot be written.
+    """
+    section = status_file.read_section(LoginSection)
+    if section is None or section.state != "running":
+        return None
+    result = environ.get("SERVICE_RESULT", "")
+    why = _RESULTS.get(result, f"the login ended ({result or 'nobody knows how'})")
+    status_file.write(
+        LoginSection(
+            updated_at=utc_now(),
+            state="failed",
+            why=why,
+            failures_24h=section.failures_24h,
+            logins_24h=section.logins_24h,
+        )
+    )
+    return why
+
+
+def main() -> int:
+    """Settles the login of this unit; returns the exit code."""
+    if why := settle(StatusFile(find_directories().status_file), os.environ):
+        Journal().warning(why)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guard.run(main))
