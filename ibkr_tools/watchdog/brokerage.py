@@ -53,7 +53,8 @@ def look(handshake: Handshake, tickle: Tickle, now_s: float) -> View:
         SessionState.DEGRADED,
         "the portfolio tier is up, the brokerage tier is not",
         "the gateway opens the brokerage tier",
-        LOOK_S,
+        # While the next try is minutes away, the usual tickle is enough.
+        LOOK_S if now_s >= started_s else None,
     )
     if now_s - started_s < HANDSHAKE_S:
         return degraded

@@ -15,7 +15,7 @@ from inotify_simple import INotify, flags
 
 from ibkr_tools import files
 from ibkr_tools.directories import Directories
-from ibkr_tools.errors import GatewayUnavailable, IbkrError, RateLimited, SessionUnavailable
+from ibkr_tools.errors import GatewayUnavailable, IbkrError, RateLimited, SessionUnavailable, UpstreamSilent
 from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal import endpoints
@@ -74,6 +74,8 @@ def verdict_of(error: IbkrError) -> Verdict:
         return Verdict.GATEWAY_GONE
     if isinstance(error, RateLimited):
         return Verdict.LIMITED
+    if isinstance(error, UpstreamSilent):
+        return Verdict.SILENT
     return Verdict.DEAD if type(error) is SessionUnavailable else Verdict.UNKNOWN
 
 

@@ -51,6 +51,8 @@ STUCK_S = 600.0
 """After this long without any answer at all, the jar's five upstream connections may be the ones that are stuck."""
 
 RESTART_EVERY_S = 3600.0
+BLIND_S = 90.0
+"""A session that could not be asked for this long may not be called up any more."""
 
 HAS_SESSION = frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING})
 
@@ -75,13 +77,14 @@ class State:
     last_tickle_s: float | None = None
     losses: int = 0
     unknowns: int = 0
-    unknown_since_s: float | None = None
+    silent_since_s: float | None = None
     deads: int = 0
     gones: int = 0
     logins: int = 0
     login_not_before_s: float = 0.0
     short_lives: int = 0
     listening: bool = False
+    listened_s: float | None = None
     relistens: int = 0
     relisten_s: float | None = None
     restarted_s: float = -RESTART_EVERY_S
@@ -108,7 +111,7 @@ def step(state: State, observation: Observation, now_s: float) -> Step:
         case Listed():
             return _listed(state, observation, now_s)
         case GatewayChanged(up=up):
-            return _tickle_now(state, now_s) if up else _gateway_gone(state, now_s)
+            return _gateway_back(state, now_s) if up else _gateway_gone(state, now_s)
         case LoginReported():
             return _login_reported(state, observation, now_s)
         case FetchHinted():
@@ -137,6 +140,11 @@ def _tickle_now(state: State, now_s: float) -> Step:
     return replace(state, due_s=now_s + ANSWER_S), (Action.TICKLE,)
 
 
+def _gateway_back(state: State, now_s: float) -> Step:
+    # A login that runs keeps its own time.
+    return (state, (Action.TICKLE,)) if state.phase is SessionState.LOGGING_IN else _tickle_now(state, now_s)
+
+
 def _look(state: State) -> Step:
     """Somebody says the session may be gone: one tickle tells."""
     return state, ((Action.TICKLE,) if state.phase in HAS_SESSION else ())
@@ -145,7 +153,7 @@ def _look(state: State) -> Step:
 def _tick(state: State, now_s: float) -> Step:
     actions: tuple[Action, ...] = ()
     if state.relisten_s is not None and now_s >= state.relisten_s and state.phase in HAS_SESSION:
-        state = replace(state, relisten_s=None, listening=True)
+        state = replace(state, relisten_s=None, listening=True, listened_s=now_s)
         actions = (Action.LISTEN,)
     if now_s < state.due_s:
         return state, actions
@@ -167,16 +175,18 @@ def _tickled(state: State, seen: Tickled, now_s: float) -> Step:
             return _limited(state, seen.why, now_s)
         case Verdict.GATEWAY_GONE:
             return _gateway_gone(state, now_s)
-        case Verdict.UNKNOWN:
-            return _unknown(state, seen.why, now_s)
+        case Verdict.UNKNOWN | Verdict.SILENT:
+            return _unknown(state, seen.why, now_s, silent=seen.verdict is Verdict.SILENT)
 
 
 def _alive(state: State, seen: Tickled, now_s: float) -> Step:
     state = replace(state, last_tickle_s=now_s, deads=0)
     if state.phase not in HAS_SESSION:
-        # Not proven yet: a read-only user's health is what /portfolio/accounts says.
-        return replace(state, due_s=now_s + ANSWER_S), (Action.LIST_ACCOUNTS,)
-    state = replace(state, unknowns=0, unknown_since_s=None)
+        # Not proven yet: a read-only user's health is what /portfolio/accounts says. IBKR has spoken, though: what
+        # hangs from here on is not the gateway.
+        due_s = state.due_s if state.phase is SessionState.LOGGING_IN else now_s + ANSWER_S
+        return replace(state, due_s=due_s, silent_since_s=None), (Action.LIST_ACCOUNTS,)
+    state = replace(state, unknowns=0, silent_since_s=None)
     if not state.wants_brokerage or seen.tickle is None:
         return _wait(state, now_s + TICKLE_EVERY_S, "the next tickle"), ()
     view = brokerage.look(state.handshake, seen.tickle, now_s)
@@ -186,7 +196,7 @@ def _alive(state: State, seen: Tickled, now_s: float) -> Step:
 
 def _dead(state: State, why: str, now_s: float) -> Step:
     """IBKR says there is no session: the one place that leads to a login."""
-    state = replace(state, unknowns=0, unknown_since_s=None, deads=state.deads + 1)
+    state = replace(state, unknowns=0, silent_since_s=None, deads=state.deads + 1)
     match state.phase:
         case SessionState.UP | SessionState.DEGRADED | SessionState.COMPETING if state.deads == 1:
             return replace(state, due_s=now_s + ANSWER_S), (Action.VALIDATE,)
@@ -199,8 +209,13 @@ def _dead(state: State, why: str, now_s: float) -> Step:
     if now_s < state.login_not_before_s:
         reason = state.why if state.phase is SessionState.BACKING_OFF else why
         state = _enter(state, SessionState.BACKING_OFF, now_s, reason, state.todo)
-        return _wait(state, state.login_not_before_s, "another login"), (Action.STOP_LISTENING,)
-    state = replace(_enter(state, SessionState.LOGGING_IN, now_s, why), logins=state.logins + 1)
+        return _until_login(state, now_s), (Action.STOP_LISTENING,)
+    state = replace(
+        _enter(state, SessionState.LOGGING_IN, now_s, why),
+        logins=state.logins + 1,
+        # However often the gateway comes and goes meanwhile: no second request before this one had its time.
+        login_not_before_s=now_s + _pick(LOGIN_RETRY_S, state.logins),
+    )
     return _wait(state, now_s + LOGIN_PATIENCE_S, "the login reports"), (Action.STOP_LISTENING, Action.REQUEST_LOGIN)
 
 
@@ -210,9 +225,9 @@ def _lost(state: State, why: str, now_s: float) -> State:
     short_lives = state.short_lives + 1 if short else 0
     pause_s = _pick(SHORT_LIVES_S, short_lives - 1) if short else 0.0
     state = _enter(_forget_session(state), SessionState.LOST, now_s, why)
-    return replace(
-        state, losses=state.losses + 1, logins=0, short_lives=short_lives, login_not_before_s=now_s + pause_s
-    )
+    # A login that came to nothing meanwhile may have a longer wait of its own.
+    not_before_s = max(state.login_not_before_s, now_s + pause_s)
+    return replace(state, losses=state.losses + 1, logins=0, short_lives=short_lives, login_not_before_s=not_before_s)
 
 
 def _forget_session(state: State) -> State:
@@ -220,21 +235,26 @@ def _forget_session(state: State) -> State:
 
 
 def _limited(state: State, why: str, now_s: float) -> Step:
-    if state.phase not in HAS_SESSION and state.phase is not SessionState.LOGGING_IN:
+    if state.phase is SessionState.LOGGING_IN:
+        return state, ()
+    last_s = now_s if state.last_tickle_s is None else state.last_tickle_s
+    if state.phase in HAS_SESSION and now_s - last_s > BLIND_S:
+        state = _enter(state, SessionState.UNREACHABLE, now_s, why)
+    elif state.phase not in {*HAS_SESSION, SessionState.LOCKED_OUT}:
         state = replace(state, why=why)
     return _wait(state, now_s + LOOK_AGAIN_S, "looking again when the pacing allows"), ()
 
 
-def _unknown(state: State, why: str, now_s: float) -> Step:
-    first_s = now_s if state.unknown_since_s is None else state.unknown_since_s
+def _unknown(state: State, why: str, now_s: float, *, silent: bool) -> Step:
     wait_s = _pick(UNKNOWN_WAITS_S, state.unknowns)
-    state = replace(state, unknowns=state.unknowns + 1, unknown_since_s=first_s)
+    first_s = now_s if state.silent_since_s is None else state.silent_since_s
+    state = replace(state, unknowns=state.unknowns + 1, silent_since_s=first_s if silent else None)
     if state.phase is SessionState.LOGGING_IN:
         return state, ()
     actions: tuple[Action, ...] = ()
     if state.unknowns > 1 and state.phase is not SessionState.LOCKED_OUT:
         state = _enter(state, SessionState.UNREACHABLE, now_s, why)
-        if now_s - first_s > STUCK_S and now_s - state.restarted_s > RESTART_EVERY_S:
+        if silent and now_s - first_s > STUCK_S and now_s - state.restarted_s > RESTART_EVERY_S:
             state = replace(state, restarted_s=now_s)
             actions = (Action.RESTART_GATEWAY,)
     return _wait(state, now_s + wait_s, "looking again"), actions
@@ -246,10 +266,12 @@ def _validated(state: State, seen: Validated, now_s: float) -> Step:
             return _dead(replace(state, deads=max(1, state.deads)), seen.why, now_s)
         case Verdict.GATEWAY_GONE:
             return _gateway_gone(state, now_s)
-        case Verdict.UNKNOWN:
-            return _unknown(state, seen.why, now_s)
+        case Verdict.UNKNOWN | Verdict.SILENT:
+            return _unknown(state, seen.why, now_s, silent=seen.verdict is Verdict.SILENT)
         case Verdict.ALIVE | Verdict.LIMITED:
             # Alive contradicts the tickle, and validate may be asked once a minute: a second tickle decides.
+            if seen.verdict is Verdict.ALIVE:
+                state = replace(state, silent_since_s=None)
             return _wait(state, now_s + LOOK_AGAIN_S, "looking again"), ()
 
 
@@ -263,12 +285,12 @@ def _listed(state: State, seen: Listed, now_s: float) -> Step:
             return _dead(replace(state, deads=max(1, state.deads)), seen.why, now_s)
         case Verdict.GATEWAY_GONE:
             return _gateway_gone(state, now_s)
-        case Verdict.UNKNOWN:
-            return _unknown(state, seen.why, now_s)
+        case Verdict.UNKNOWN | Verdict.SILENT:
+            return _unknown(state, seen.why, now_s, silent=seen.verdict is Verdict.SILENT)
 
 
 def _proven(state: State, accounts: tuple[str, ...], now_s: float) -> Step:
-    state = replace(state, accounts=accounts, unknowns=0, unknown_since_s=None, deads=0, logins=0)
+    state = replace(state, accounts=accounts, unknowns=0, silent_since_s=None, deads=0, logins=0)
     if state.phase in HAS_SESSION:
         return state, ()
     phase = SessionState.DEGRADED if state.wants_brokerage else SessionState.UP
@@ -276,7 +298,9 @@ def _proven(state: State, accounts: tuple[str, ...], now_s: float) -> Step:
         _enter(state, phase, now_s, "the portfolio tier answers"),
         up_since_s=now_s if state.up_since_s is None else state.up_since_s,
         handshake=brokerage.Handshake(started_s=now_s),
+        login_not_before_s=now_s,
         listening=True,
+        listened_s=now_s,
         relistens=0,
         relisten_s=None,
     )
@@ -290,18 +314,26 @@ def _gateway_gone(state: State, now_s: float) -> Step:
     losses = state.losses + (state.up_since_s is not None)
     state = _enter(_forget_session(state), SessionState.GATEWAY_DOWN, now_s, "the gateway does not answer")
     wait_s = _pick(GATEWAY_RETRY_S, state.gones)
-    state = replace(state, losses=losses, unknowns=0, unknown_since_s=None, deads=0, gones=state.gones + 1)
+    state = replace(state, losses=losses, unknowns=0, silent_since_s=None, deads=0, gones=state.gones + 1)
     return _wait(state, now_s + wait_s, "looking again"), (Action.STOP_LISTENING,)
 
 
 def _back_off(state: State, now_s: float, why: str, wait_s: float, todo: str | None = None) -> State:
     state = _enter(state, SessionState.BACKING_OFF, now_s, why, todo)
-    return replace(_wait(state, now_s + wait_s, "another login"), login_not_before_s=now_s + wait_s)
+    return _until_login(replace(state, login_not_before_s=now_s + wait_s), now_s)
+
+
+def _until_login(state: State, now_s: float) -> State:
+    """Waits for the next login, and looks now and then whether a person was faster."""
+    if state.login_not_before_s <= now_s + PERSON_LOOKS_S:
+        return _wait(state, state.login_not_before_s, "another login")
+    return _wait(state, now_s + PERSON_LOOKS_S, "looking whether a person has logged in")
 
 
 def _login_reported(state: State, seen: LoginReported, now_s: float) -> Step:
     section: LoginSection = seen.section
-    if state.phase in HAS_SESSION or state.phase is SessionState.GATEWAY_DOWN:
+    refused = section.state in {"refused", "locked-out"}
+    if state.phase in HAS_SESSION or (state.phase is SessionState.GATEWAY_DOWN and not refused):
         return state, ()
     match section.state:
         case "running":
@@ -309,7 +341,8 @@ def _login_reported(state: State, seen: LoginReported, now_s: float) -> Step:
             return _wait(state, now_s + LOGIN_PATIENCE_S, "the login reports"), ()
         case "succeeded":
             # The login has proven it by /portfolio/accounts a moment ago; asking again has to wait 5 s.
-            return _proven(state, section.accounts, now_s)
+            losses = state.losses + (state.up_since_s is not None)
+            return _proven(replace(state, losses=losses, up_since_s=None), section.accounts, now_s)
         case "not-needed":
             wait_s = LOOK_AGAIN_S if state.logins <= 1 else _pick(LOGIN_RETRY_S, state.logins - 2)
             return _back_off(state, now_s, section.why, wait_s), ()
@@ -327,7 +360,9 @@ def _login_reported(state: State, seen: LoginReported, now_s: float) -> Step:
 def _pushed(state: State, event: PushEvent, now_s: float) -> Step:
     match event:
         case Heartbeat():
-            return replace(state, relistens=0), ()
+            # IBKR greets with one: only a connection that lasts ends the series of failed ones.
+            lasts = state.listened_s is not None and now_s - state.listened_s > SHORT_LIFE_S
+            return (replace(state, relistens=0) if lasts else state), ()
         case SessionFrame(authenticated=False) | WaitingForSession():
             return _look(state)
         case SessionFrame():

@@ -11,13 +11,15 @@ from ibkr_tools.status import LoginSection
 class Verdict(StrEnum):
     """What one call to the gateway says about the portfolio tier.
 
-    ALIVE and DEAD are IBKR's own words. UNKNOWN is anything else that came back, or nothing: never a reason to
-    log in. GATEWAY_GONE: nothing listens. LIMITED: our own pacing or IBKR's penalty kept the call from being made.
+    ALIVE and DEAD are IBKR's own words. UNKNOWN is anything else that came back, SILENT is nothing within the
+    deadline: neither is ever a reason to log in. GATEWAY_GONE: nothing listens. LIMITED: our own pacing or IBKR's
+    penalty kept the call from being made.
     """
 
     ALIVE = "alive"
     DEAD = "dead"
     UNKNOWN = "unknown"
+    SILENT = "silent"
     GATEWAY_GONE = "gateway-gone"
     LIMITED = "limited"
 

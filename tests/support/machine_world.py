@@ -1,0 +1,129 @@
+"""A simulated hour for the watchdog's machine: answers its actions, lets its clock run, counts what it does."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from ibkr_tools.portal.answers import Tickle
+from ibkr_tools.portal.push import Heartbeat, PushClosed
+from ibkr_tools.status import LoginSection, SessionState
+from ibkr_tools.watchdog import machine
+from ibkr_tools.watchdog.machine import State
+from ibkr_tools.watchdog.observations import (
+    Action,
+    Listed,
+    LoginReported,
+    Observation,
+    Tick,
+    Tickled,
+    Validated,
+    Verdict,
+)
+
+__all__ = ["ALIVE", "World", "login", "tickle"]
+
+LoginState = Literal["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken", "unlocked"]
+
+ALIVE = Tickle(has_session=True, session="a" * 32)
+
+
+def tickle(verdict: Verdict = Verdict.ALIVE) -> Tickled:
+    """Returns the answer to a tickle, of a user without the brokerage tier."""
+    return Tickled(verdict, verdict.value, tickle=ALIVE if verdict is Verdict.ALIVE else None)
+
+
+def login(state: LoginState, *, retry_in_s: float | None = None, todo: str | None = None) -> LoginReported:
+    """Returns what a login reports."""
+    section = LoginSection(
+        updated_at=datetime.now(UTC), state=state, why=f"login {state}", todo=todo, accounts=("U1234567",)
+    )
+    return LoginReported(section, retry_in_s)
+
+
+@dataclass
+class World:
+    """What the machine's actions meet; attributes may be changed while it runs.
+
+    `session` is what tickle, validate and the list of accounts say. A login takes `login_takes_s` and ends as
+    `login_ends`; one that succeeds revives the session if `login_helps`. `on_listen` are the frames that a new
+    connection delivers at once.
+    """
+
+    session: Verdict = Verdict.ALIVE
+    brokerage: Tickle = ALIVE
+    login_ends: LoginState | None = "succeeded"
+    login_helps: bool = True
+    login_takes_s: float = 3.0
+    on_listen: tuple[Heartbeat | PushClosed, ...] = ()
+    call_takes_s: float = 0.02
+    now_s: float = 1000.0
+    state: State = field(default_factory=lambda: State(since_s=1000.0, due_s=1000.0))
+    done: list[tuple[float, Action]] = field(default_factory=list)
+    login_ends_at_s: float | None = None
+
+    def is_in(self, phase: SessionState) -> bool:
+        """Says whether that is the machine's state now."""
+        return self.state.phase is phase
+
+    def feed(self, observation: Observation) -> None:
+        """Gives one observation, and then those that the actions bring about, as the loop does."""
+        pending = [observation]
+        while pending:
+            self.state, actions = machine.step(self.state, pending.pop(0), self.now_s)
+            for action in actions:
+                self.done.append((self.now_s, action))
+                pending += self._answers(action)
+
+    def _answers(self, action: Action) -> Iterable[Observation]:
+        match action:
+            case Action.TICKLE:
+                self.now_s += self.call_takes_s
+                alive = self.session is Verdict.ALIVE
+                yield Tickled(self.session, self.session.value, tickle=self.brokerage if alive else None)
+            case Action.VALIDATE:
+                self.now_s += self.call_takes_s
+                yield Validated(self.session, self.session.value)
+            case Action.LIST_ACCOUNTS:
+                self.now_s += self.call_takes_s
+                yield Listed(self.session, self.session.value, ("U1234567",))
+            case Action.REQUEST_LOGIN:
+                if self.login_ends is not None:
+                    self.login_ends_at_s = self.now_s + self.login_takes_s
+            case Action.LISTEN:
+                yield from self.on_listen
+
+    def run(self, seconds: float, *, until: SessionState | None = None) -> bool:
+        """Lets time pass; True as soon as the machine is in the state waited for."""
+        end_s = self.now_s + seconds
+        while self.state.phase is not until:
+            due_s = machine.deadline(self.state)
+            report_s = due_s + 1.0 if self.login_ends_at_s is None else self.login_ends_at_s
+            if min(due_s, report_s) > end_s:
+                self.now_s = max(self.now_s, end_s)
+                return False
+            if report_s <= due_s:
+                self.now_s = max(self.now_s, report_s)
+                self._end_login()
+            else:
+                # The loop is never faster than its clock.
+                self.now_s = max(self.now_s + 0.001, due_s)
+                self.feed(Tick())
+        return True
+
+    def _end_login(self) -> None:
+        self.login_ends_at_s = None
+        if self.login_ends is None:
+            return
+        if self.login_ends == "succeeded" and self.login_helps:
+            self.session = Verdict.ALIVE
+        self.feed(login(self.login_ends))
+
+    def count(self, action: Action, since_s: float = 0.0) -> int:
+        """Says how often an action was done."""
+        return sum(1 for at, one in self.done if one is action and at >= since_s)
+
+    def most_in(self, seconds: float, *actions: Action) -> int:
+        """Says how many of these actions fell into one such span at the most."""
+        times = [at for at, one in self.done if not actions or one in actions]
+        return max((sum(1 for other in times if at <= other < at + seconds) for at in times[::5] or times), default=0)
