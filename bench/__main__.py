@@ -1,0 +1,189 @@
+"""`python -m bench`: takes every measurement in one run, prints one table, writes the same as JSON."""
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import commands, facts, ibeam, loss, start
+from bench.figures import Figure, Ratio, Report, Unit
+from bench.processes import BenchError, Memory, adopt_orphans, end_orphans, memory
+from bench.stage import Servers, Stage, simulated_servers
+
+IDLE_S = 60.0
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def say(text: str) -> None:
+    """Shows progress, apart from the table."""
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def _add(
+    report: Report, name: str, unit: Unit, samples: tuple[float, ...] | list[float], target: float | None = None
+) -> Figure:
+    figure = Figure(name=name, unit=unit, samples=tuple(samples), target=target)
+    report.figures.append(figure)
+    return figure
+
+
+def _add_waited(report: Report, name: str, waited: list[ibeam.Waited]) -> Figure:
+    figure = Figure(
+        name=name,
+        unit="s",
+        samples=tuple(one.seconds for one in waited),
+        capped=sum(one.capped for one in waited),
+    )
+    report.figures.append(figure)
+    return figure
+
+
+def measure_cold_starts(report: Report, stage: Stage, rounds: int) -> None:
+    """Starts everything from nothing, `rounds` times for the positions and as often for the whole snapshot."""
+    say("first start ever: no browser profile yet")
+    first = start.cold_start(stage, "positions")
+    positions, whole = [], []
+    for number in range(rounds):
+        say(f"cold starts {number + 1}/{rounds}")
+        positions.append(start.cold_start(stage, "positions"))
+        whole.append(start.cold_start(stage))
+    _add(report, "cold start: session", "s", [one.session_s for one in (*positions, *whole)])
+    _add(report, "cold start: first positions", "s", [one.snapshot_s for one in positions], 4)
+    _add(report, "cold start: first whole snapshot", "s", [one.snapshot_s for one in whole], 4)
+    _add(report, "first start ever: first positions", "s", [first.snapshot_s])
+    after = f"after {start.REQUESTS} requests"
+    _add_memory(report, "JVM", after, [one.memory["Java"] for one in (*positions, *whole)], 120)
+    report.timeline = sorted(positions, key=lambda one: one.snapshot_s)[len(positions) // 2].timeline
+
+
+def _add_memory(report: Report, name: str, when: str, read: list[Memory], target: float | None) -> None:
+    _add(report, f"{name}, {when}: resident", "MB", [one.rss for one in read], target)
+    _add(report, f"{name}, {when}: PSS", "MB", [one.pss for one in read])
+
+
+def measure_commands(report: Report, stage: Stage, rounds: int) -> None:
+    """Runs the commands of every day, each by turns with what it is compared to."""
+    say("commands")
+    ours_ms, bare_ms = commands.status_and_python(stage, 4 * rounds)
+    _add(report, "ibkr-tools status", "ms", ours_ms, 100)
+    _add(report, "python -c pass", "ms", bare_ms)
+    say("fetch and ibind, by turns")
+    ours_s, theirs_s = commands.fetch_and_ibind(stage, 3 * rounds)
+    ours = _add(report, "fetch positions --jq '.positions|length'", "s", ours_s)
+    theirs = _add(report, "the same with ibind 0.2.2", "s", theirs_s)
+    report.ratios.append(Ratio(name="fetch / ibind", numerator=ours, denominator=theirs, at_most=1.0))
+
+
+def measure_idle(report: Report, stage: Stage) -> None:
+    """Lets everything rest for a minute, then reads the memory."""
+    say(f"memory after {IDLE_S:.0f} s of rest")
+    threading.Event().wait(IDLE_S)
+    rested = {name: memory(pid) for name, pid in stage.pids().items()}
+    for name, target in (("watchdog", 40), ("gateway parent", 20), ("Java", None)):
+        _add_memory(report, name, "idle", [rested[name]], target)
+    _add(report, "all that stays, idle: PSS", "MB", [sum(one.pss for one in rested.values())])
+
+
+def measure_losses(report: Report, stage: Stage, rounds: int) -> None:
+    """Drops the session, with and without a word on the WebSocket."""
+    told = []
+    for number in range(rounds):
+        say(f"lost sessions {number + 1}/{rounds}")
+        told.append(loss.lose(stage, "sts"))
+    say("a lost session that nobody tells of")
+    untold = loss.lose(stage, "silent", after_tickle_s=loss.TICKLE_EVERY_S / 2)
+    _add(report, "session dropped, pushed: noticed", "s", [one.noticed_s for one in told], 1)
+    _add(report, "session dropped, pushed: status says up", "s", [one.status_s for one in told], 4)
+    _add(report, "session dropped, pushed: served again", "s", [one.served_s for one in told], 4)
+    _add(report, "session dropped, silently: noticed", "s", [untold.noticed_s])
+    _add(report, "session dropped, silently: served again", "s", [untold.served_s])
+
+
+def measure_ibeam(report: Report, base: Path, servers: Servers, drops: int) -> None:
+    """Measures IBeam, and compares what both were measured for."""
+    say(f"IBeam 0.5.12: cold start (at most {ibeam.CAP_S:.0f} s)")
+    with ibeam.running_ibeam(base, servers) as peer:
+        cold = ibeam.cold_start(peer)
+        session = _add_waited(report, "IBeam, cold start: session", [cold.session])
+        authenticated = _add_waited(report, "IBeam, cold start: says authenticated", [cold.authenticated])
+        if not cold.session.capped:
+            for name, read in peer.memory().items():
+                _add_memory(report, f"IBeam's {name}", f"after {start.REQUESTS} requests", [read], None)
+        lost = []
+        for number, after_look_s in enumerate(ibeam.phases(drops), 1):
+            say(f"IBeam: lost sessions {number}/{drops}, {after_look_s:.0f} s after a look")
+            lost.append(ibeam.lose(peer, servers, after_look_s))
+        _add_waited(report, "IBeam, session dropped: noticed", [noticed for noticed, _ in lost])
+        back = _add_waited(report, "IBeam, session dropped: served again", [served for _, served in lost])
+    for name, theirs, ours, at_least in (
+        ("IBeam / ours, cold start: session", session, "cold start: session", 5.0),
+        ("IBeam says authenticated / our first positions", authenticated, "cold start: first positions", None),
+        ("IBeam / ours, session dropped: served again", back, "session dropped, pushed: served again", 10.0),
+    ):
+        report.ratios.append(Ratio(name=name, numerator=theirs, denominator=report.figure(ours), at_least=at_least))
+
+
+def run(report: Report, *, rounds: int, peers: bool, drops: int) -> None:
+    """Takes all measurements into `report`. Raises BenchError if one cannot be taken; those before it stand."""
+    with tempfile.TemporaryDirectory(prefix="ibkr-bench-") as scratch, simulated_servers() as servers:
+        base = Path(scratch)
+        base.chmod(0o711)
+        stage = Stage(base / "ours", servers)
+        measure_cold_starts(report, stage, rounds)
+        with stage.up():
+            stage.wait_until_up()
+            measure_commands(report, stage, rounds)
+            measure_idle(report, stage)
+            measure_losses(report, stage, rounds)
+        if peers:
+            measure_ibeam(report, base / "ibeam", servers, drops)
+
+
+@contextlib.contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """Ends everything that was started, also on Ctrl-C and SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    adopt_orphans()
+    try:
+        yield
+    finally:
+        end_orphans()
+
+
+def main() -> int:
+    """Runs the benchmarks; returns 1 if a target was missed, 70 if something could not be measured."""
+    parser = argparse.ArgumentParser(prog="bin/bench", description="Measures ibkr-tools against the simulator.")
+    parser.add_argument("--peers", action="store_true", help="measure IBeam too, in the same run (5 minutes more)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of starts and losses (default: 5)")
+    parser.add_argument("--peer-drops", type=int, default=2, metavar="N", help="losses for IBeam (default: 2)")
+    parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="default: bench/results.json")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.peer_drops < 1:
+        parser.error("less than one round measures nothing")
+    if facts.is_busy():
+        say("the machine is busy with something else: these figures will be of both")
+    report = Report(facts=facts.read_facts())
+    error: BenchError | None = None
+    try:
+        with _cleaning_up():
+            run(report, rounds=options.rounds, peers=options.peers, drops=options.peer_drops)
+    except BenchError as caught:
+        error = caught
+    options.json.write_text(json.dumps(report.as_json(), indent=2) + "\n")
+    print(report.as_text())
+    print(f"written to {options.json}")
+    for name in report.missed:
+        print(f"target missed: {name}", file=sys.stderr)
+    if error:
+        print(f"error: {error}", file=sys.stderr)
+        return 70
+    return 1 if report.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

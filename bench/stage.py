@@ -1,0 +1,142 @@
+"""The stage: a simulator in a process of its own, our directories in a temporary one, IBKR's jar installed."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.processes import BenchError, Program, environment, running
+from ibkr_tools.simulator.control_client import ControlClient
+from tests.support.distribution import distribution
+from tests.support.jar import free_port
+
+ACCOUNT = "U1234567"
+POSITIONS = 237
+STEP_S = 0.005
+"""How often the status file is looked at: the resolution of what is measured with it."""
+
+_READY = re.compile(r"http://127\.0\.0\.1:(\d+), control http://127\.0\.0\.1:(\d+)")
+
+
+def ibkr_tools() -> list[str]:
+    """Returns how `ibkr-tools` is called: the installed command beside this Python, else the checkout's package."""
+    installed = Path(sys.executable).with_name("ibkr-tools")
+    return [os.fspath(installed)] if installed.exists() else [sys.executable, "-m", "ibkr_tools"]
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, what: str, step_s: float = STEP_S) -> float:
+    """Returns the wall-clock time at which `condition` held. Raises BenchError if it does not within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchError(f"{what}: not within {timeout_s:g} s")
+        pause.wait(step_s)
+    return time.time()
+
+
+class Servers:
+    """IBKR's servers, simulated. `url` is where they are, `control` gives orders, `requests` is what they saw."""
+
+    def __init__(self, ready_line: str) -> None:
+        match = _READY.search(ready_line)
+        if match is None:
+            raise BenchError(f"the simulator says no ports: {ready_line}")
+        self.url = f"http://127.0.0.1:{match.group(1)}"
+        self.control = ControlClient(int(match.group(2)))
+
+    def requests(self, since: float) -> list[dict[str, Any]]:
+        """Returns the requests answered since a wall-clock time: `at`, `method`, `path`, `status`, oldest first."""
+        return [note for note in self.control.state()["last_requests"] if note["at"] >= since]
+
+    def first(self, since: float, path: str, status: int) -> float | None:
+        """Returns when a path that ends in `path` was first answered with `status`, None if it was not."""
+        return next(
+            (one["at"] for one in self.requests(since) if one["path"].endswith(path) and one["status"] == status),
+            None,
+        )
+
+
+@contextlib.contextmanager
+def simulated_servers() -> Iterator[Servers]:
+    """Runs a simulator on free ports for the length of the block."""
+    command = [*ibkr_tools(), "simulate", "--port", "0", "--control-port", "0", "--positions", str(POSITIONS)]
+    with running(command, environment()) as program:
+        yield Servers(program.wait_for_line("simulator ready", 20))
+
+
+class Stage:
+    """Our directories for one user: IBKR's jar installed and the certificate made, as `bin/install` leaves them."""
+
+    def __init__(self, base: Path, servers: Servers) -> None:
+        self.servers = servers
+        self.port = free_port()
+        self.runtime, self.state = base / "run", base / "state"
+        for folder in (base, self.runtime, self.state):
+            # Started as root the browser runs as nobody, and can keep its profile only where that user may pass.
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o711)
+        self.config = base / "config.json"
+        self.config.touch(0o600)
+        self.config.write_text(
+            json.dumps(
+                {
+                    "username": "demo-reader",
+                    "password": "demo-password",
+                    "account": ACCOUNT,
+                    "gateway": {"port": self.port, "upstream": servers.url},
+                }
+            )
+        )
+        for command in (["gateway", "install", os.fspath(distribution())], ["gateway", "prepare"]):
+            subprocess.run(self.command(*command), env=environment(), check=True, stdout=subprocess.DEVNULL)
+
+    @property
+    def certificate(self) -> Path:
+        """The gateway's own."""
+        return self.state / "gateway" / "tls" / "gateway.pem"
+
+    def command(self, *arguments: str) -> list[str]:
+        """Returns an `ibkr-tools` command line for this user."""
+        directories = ["--runtime-dir", os.fspath(self.runtime), "--state-dir", os.fspath(self.state)]
+        return [*ibkr_tools(), "--config", os.fspath(self.config), *directories, *arguments]
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[Program]:
+        """Runs `ibkr-tools up` for the length of the block; nothing of a former run is in the runtime directory."""
+        for left in self.runtime.iterdir():
+            left.unlink()
+        with running(self.command("up"), environment()) as program:
+            yield program
+
+    def status(self) -> dict[str, Any]:
+        """Returns the status file's content; sections that nobody wrote are missing or None."""
+        try:
+            content: dict[str, Any] = json.loads((self.runtime / "status.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return content
+
+    def session(self) -> dict[str, Any]:
+        """Returns the watchdog's section, empty before it has written one."""
+        return self.status().get("session") or {}
+
+    def wait_until_up(self, timeout_s: float = 90) -> float:
+        """Waits for a session; returns the wall-clock time it was seen."""
+        return wait_until(lambda: self.session().get("state") == "up", timeout_s, "a session")
+
+    def pids(self) -> dict[str, int]:
+        """Returns the process ids of what stays resident."""
+        status = self.status()
+        return {
+            "watchdog": status["session"]["pid"],
+            "gateway parent": status["gateway"]["pid"],
+            "Java": status["gateway"]["java_pid"],
+        }

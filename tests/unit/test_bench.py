@@ -1,0 +1,152 @@
+"""The benchmarks' arithmetic and table: what is read off them is what was measured."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.figures import Figure, Ratio, Report, number
+from bench.loss import spread
+from bench.processes import BenchError, parse_kib
+
+
+def figure(*samples: float, **more: object) -> Figure:
+    return Figure(**{"name": "a wait", "unit": "s", "samples": samples, **more})  # type: ignore[arg-type]
+
+
+def test_median_is_the_middle_and_the_mean_of_two_middles() -> None:
+    """One outlier does not move it."""
+    assert figure(5.0, 1.0, 100.0).median == 5.0
+    assert figure(4.0, 1.0, 2.0, 100.0).median == 3.0
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=30))
+def test_median_lies_between_the_extremes(samples: list[float]) -> None:
+    """Whatever was measured."""
+    assert min(samples) <= figure(*samples).median <= max(samples)
+
+
+def test_nothing_measured_is_no_figure() -> None:
+    """A round that failed cannot turn into a good value."""
+    with pytest.raises(ValueError, match="nothing was measured"):
+        figure()
+
+
+@pytest.mark.parametrize(
+    ("samples", "target", "capped", "met"),
+    [
+        ((3.9,), 4, 0, True),
+        ((4.0,), 4, 0, False),
+        ((1.0, 1.0, 9.0), 4, 0, True),
+        ((3.0,), 4, 1, False),
+        ((3.0,), None, 0, None),
+    ],
+)
+def test_a_target_is_met_by_a_median_below_it(
+    samples: tuple[float, ...], target: float | None, capped: int, met: bool | None
+) -> None:
+    """A round that was given up meets nothing, however short the patience was."""
+    assert figure(*samples, target=target, capped=capped).is_met is met
+
+
+def test_ratio_is_of_medians() -> None:
+    """Numerator over denominator, with either kind of target."""
+    theirs, ours = figure(30.0, 50.0, 40.0), figure(4.0, 4.0, 90.0)
+    assert Ratio(name="r", numerator=theirs, denominator=ours).value == 10.0
+    assert Ratio(name="r", numerator=theirs, denominator=ours).is_met is None
+    assert Ratio(name="r", numerator=theirs, denominator=ours, at_least=10).is_met is True
+    assert Ratio(name="r", numerator=theirs, denominator=ours, at_least=10.1).is_met is False
+    assert Ratio(name="r", numerator=ours, denominator=theirs, at_most=0.1).is_met is True
+    assert Ratio(name="r", numerator=ours, denominator=theirs, at_most=0.09).is_met is False
+
+
+def test_a_wait_that_was_given_up_only_helps_the_side_that_waited_shorter() -> None:
+    """The true value of a capped figure is larger: a lower bound proves `at least`, and disproves nothing else."""
+    capped, exact = figure(240.0, capped=1), figure(4.0)
+    assert Ratio(name="r", numerator=capped, denominator=exact, at_least=10).is_met is True
+    assert Ratio(name="r", numerator=exact, denominator=capped, at_least=0.001).is_met is False
+    assert Ratio(name="r", numerator=capped, denominator=exact, at_most=1000).is_met is False
+
+
+def test_different_units_have_no_ratio() -> None:
+    """Milliseconds over seconds would be a thousand times too good."""
+    with pytest.raises(ValueError, match="cannot be divided"):
+        Ratio(name="r", numerator=figure(1.0, unit="ms"), denominator=figure(1.0))
+
+
+def test_table_shows_every_figure_its_target_and_whether_it_was_met() -> None:
+    """Columns are as wide as their widest cell, and a missed target is marked."""
+    fast, slow = figure(1.0, 2.0, 3.0, name="fast", target=4), figure(240.0, name="given up", capped=1, target=4)
+    report = Report(
+        facts={"machine": "two cores"},
+        figures=[fast, slow, figure(12.34, name="memory", unit="MB")],
+        ratios=[Ratio(name="given up / fast", numerator=slow, denominator=fast, at_least=5)],
+        timeline=[(0.5, "the browser is there")],
+    )
+    assert report.as_text().splitlines() == [
+        "machine: two cores",
+        "",
+        "measured     median        min        max  n  target",
+        "fast         2.00 s     1.00 s     3.00 s  3   < 4 s  ok",
+        "given up  >240.00 s  >240.00 s  >240.00 s  1   < 4 s  MISSED",
+        "memory      12.3 MB    12.3 MB    12.3 MB  1",
+        "",
+        "ratio of the medians     value  target",
+        "given up / fast       >120.00x   >= 5x  ok",
+        "",
+        "one cold start, seconds since `ibkr-tools up`:",
+        "   0.50  the browser is there",
+    ]
+    assert report.missed == ["given up"]
+
+
+def test_json_has_every_sample_in_the_order_taken() -> None:
+    """So that anybody can compute another statistic from a kept file."""
+    report = Report(facts={"taken": "today"}, figures=[figure(3.0, 1.0, 2.0, target=4)], timeline=[(0.12345, "x")])
+    document = json.loads(json.dumps(report.as_json()))
+    assert document == {
+        "schema": 1,
+        "facts": {"taken": "today"},
+        "figures": [
+            {
+                "name": "a wait",
+                "unit": "s",
+                "median": 2.0,
+                "min": 1.0,
+                "max": 3.0,
+                "n": 3,
+                "samples": [3.0, 1.0, 2.0],
+                "capped": 0,
+                "target": 4,
+                "met": True,
+            }
+        ],
+        "ratios": [],
+        "timeline": [{"at_s": 0.123, "what": "x"}],
+    }
+
+
+def test_a_figure_that_was_not_taken_is_missed_loudly() -> None:
+    """A ratio with a misspelt name must not become a ratio with nothing."""
+    with pytest.raises(KeyError, match="cold start"):
+        Report(facts={}).figure("cold start")
+
+
+def test_numbers_have_the_digits_their_unit_deserves() -> None:
+    """Nobody measures a millisecond to its thousandth."""
+    assert [number(12.3456, unit) for unit in ("s", "ms", "MB", "x")] == ["12.35 s", "12 ms", "12.3 MB", "12.35x"]
+
+
+def test_memory_is_read_from_the_kernels_lines() -> None:
+    """Kibibytes in, mebibytes out; `Pss_Anon` is not `Pss`."""
+    text = "Rss:  4096 kB\nPss_Anon:   1 kB\nPss:                2048 kB\n"
+    assert parse_kib(text, "Pss") == 2.0
+    with pytest.raises(BenchError, match="VmRSS"):
+        parse_kib(text, "VmRSS")
+
+
+def test_drops_are_spread_evenly_over_the_peers_period() -> None:
+    """The mean of the waits is that of a loss at any time."""
+    assert spread(2, 60) == [15.0, 45.0]
+    assert sum(spread(7, 30)) / 7 == pytest.approx(15.0)
