@@ -270,13 +270,14 @@ class Ledger:
             raise OutputError(f"{self.path}: {error.strerror}") from error
 
     def unlock(self, now: datetime) -> Budget:
-        """Lets logins happen again, as a person decided; a damaged ledger is begun anew. Returns the new budget."""
+        """Lets logins happen again, as a person decided; a damaged ledger is begun anew. Returns the budget before."""
         try:
             with self._locked():
+                before = self.budget(now)
                 book = self._read() or _new_book()
                 noted = tuple(msgspec.structs.replace(entry, noted=True) for entry in book.entries)
                 book = _pruned(msgspec.structs.replace(book, entries=noted), now)
                 self._change(book)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
-        return budget(book, now)
+        return before

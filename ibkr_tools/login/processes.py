@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import resource
 import shutil
 import signal
 import subprocess
@@ -75,7 +76,7 @@ class Runner:
 
     @property
     def popen(self) -> dict[str, object]:
-        """Arguments for subprocess.Popen: user, own process group, and death together with this process."""
+        """Arguments for subprocess.Popen: user, own session, no core files, death together with ours."""
         arguments: dict[str, object] = {"start_new_session": True, "preexec_fn": _die_with_parent}
         if self.user is not None:
             arguments |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
@@ -95,6 +96,8 @@ class Runner:
 
 
 def _die_with_parent() -> None:
+    # Core files would have the password in them.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

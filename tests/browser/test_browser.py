@@ -31,6 +31,10 @@ def status_of(pid: int) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
+def limits_of(pid: int) -> str:
+    return " ".join(Path(f"/proc/{pid}/limits").read_text().split())
+
+
 def test_sandbox_is_on_and_nobody_is_root(home: Home) -> None:
     """Renderers are confined by seccomp, no process runs as root, and Chromium itself says that it is sandboxed."""
     with open_browser(settings_of(home)) as browser:
@@ -47,6 +51,7 @@ def test_sandbox_is_on_and_nobody_is_root(home: Home) -> None:
         pids = processes.browser_processes()
         commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
         assert not any(b"--no-sandbox" in command for command in commands.values())
+        assert all("Max core file size 0" in limits_of(pid) for pid in pids)
         assert not any(b"--remote-debugging-port" in command for command in commands.values())
         renderers = [pid for pid, command in commands.items() if b"--type=renderer" in command]
         assert renderers

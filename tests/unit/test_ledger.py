@@ -141,7 +141,8 @@ def test_damaged_ledger_is_locked_until_a_person_unlocks(tmp_path: Path, damage:
     with pytest.raises(LockedOut, match="cannot be read"):
         ledger.enter(NOW, "reader", PASSWORD)
     assert ledger.path.read_bytes() == damage
-    assert ledger.unlock(NOW).allowed
+    assert ledger.unlock(NOW).locked
+    assert ledger.budget(NOW).allowed
     ledger.enter(NOW, "reader", PASSWORD)
 
 
