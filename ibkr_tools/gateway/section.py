@@ -32,7 +32,7 @@ def write_section(path: Path, section: dict[str, object]) -> None:
     with files.locked(path.with_suffix(".lock"), mode=0o664):
         try:
             document = json.loads(path.read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             document = {}
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             document = {"schema": SCHEMA}

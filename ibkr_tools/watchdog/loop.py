@@ -155,6 +155,9 @@ class Watchdog:
                     self._listener = None
                 self._feed(pushed)
             case Tick():
+                # The kernel may have no watch left to give, or the file may have changed just before it gave ours.
+                for observation in self._read_status():
+                    self._feed(observation)
                 self._feed(event)
 
     def _feed(self, observation: Observation) -> None:
@@ -248,9 +251,14 @@ class Watchdog:
             self._journal.error(f"{request} cannot be written: {error.strerror}")
 
     def _watch_status(self) -> None:
-        files.make_directory(self._status_file.path.parent, mode=0o775)
-        with INotify() as inotify:
+        try:
+            files.make_directory(self._status_file.path.parent, mode=0o775)
+            inotify = INotify()
             inotify.add_watch(self._status_file.path.parent, flags.MOVED_TO)
+        except OSError as error:
+            self._journal.warning(f"changes of the status are seen every {BEAT_S:.0f} s only: {error.strerror}")
+            return
+        with inotify:
             while True:
                 if any(event.name == self._status_file.path.name for event in inotify.read()):
                     self._events.put(_StatusChanged())
