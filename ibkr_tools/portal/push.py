@@ -3,6 +3,7 @@
 A closed socket or an `sts` frame is known within milliseconds of the loss; a tickle would take up to 30 s.
 """
 
+import socket
 import ssl
 import threading
 import time
@@ -98,6 +99,7 @@ class PushListener:
         """
         self._silence_s = silence_s
         self._tic_every_s = tic_every_s
+        self._port = port
         self._url = f"wss://127.0.0.1:{port}/v1/api/ws"
         self._certificate = certificate
         self._deliver = deliver
@@ -122,10 +124,9 @@ class PushListener:
             self._socket = websocket.create_connection(
                 self._url,
                 timeout=self._silence_s,
-                sslopt={"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": str(self._certificate)},
+                # By itself the library would ask a proxy of the environment for the way to this machine.
+                socket=self._connect(),
                 enable_multithread=True,
-                # A proxy of the environment has no business between two programs of one machine.
-                http_no_proxy=["127.0.0.1"],
                 redirect_limit=0,
             )
             self._listen(self._socket)
@@ -138,14 +139,23 @@ class PushListener:
                 self._socket.shutdown()  # type: ignore[no-untyped-call]  # theirs lacks a return type
         self._deliver(PushClosed("stopped" if self._stopped.is_set() else why))
 
-    def _listen(self, socket: websocket.WebSocket) -> None:
+    def _connect(self) -> ssl.SSLSocket:
+        context = ssl.create_default_context(cafile=self._certificate)
+        plain = socket.create_connection(("127.0.0.1", self._port), timeout=self._silence_s)
+        try:
+            return context.wrap_socket(plain, server_hostname="127.0.0.1")
+        except OSError:
+            plain.close()
+            raise
+
+    def _listen(self, connection: websocket.WebSocket) -> None:
         tic_at = time.monotonic() + self._tic_every_s
         while not self._stopped.is_set():
-            opcode, data = socket.recv_data()
+            opcode, data = connection.recv_data()
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 raise websocket.WebSocketConnectionClosedException("closed by IBKR")
             if event := parse_frame(data):
                 self._deliver(event)
             if time.monotonic() > tic_at:
-                socket.send("tic")
+                connection.send("tic")
                 tic_at = time.monotonic() + self._tic_every_s

@@ -1,0 +1,33 @@
+"""A simulator that is the gateway, with a session, and a client that trusts it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.simulator import Simulator
+from tests.support.simulation import gateway_options
+
+__all__ = ["asked", "client_of", "signed_in"]
+
+
+@contextmanager
+def signed_in(folder: Path, *, user: str | None = "demo-reader", **options: object) -> Iterator[Simulator]:
+    """Runs a simulator as the gateway; `user` is logged in, None: nobody. Its certificate is in `folder`."""
+    with Simulator(gateway_options(folder, **options)) as simulator:
+        if user is not None:
+            simulator.control.login(user)
+        yield simulator
+
+
+def client_of(simulator: Simulator, *, read_timeout_s: float = 5.0) -> PortalClient:
+    """Returns a client of the simulator, without a budget."""
+    certificate = simulator.options.certificate
+    assert certificate is not None
+    return PortalClient(simulator.port, certificate, read_timeout_s=read_timeout_s)
+
+
+def asked(simulator: Simulator, path: str) -> int:
+    """Says how many requests came whose path contains `path`."""
+    requests: dict[str, int] = simulator.control.state()["requests"]
+    return sum(count for name, count in requests.items() if path in name)
