@@ -96,8 +96,9 @@ class Runner:
 
 
 def _die_with_parent() -> None:
-    # Core files would have the password in them.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Core files would have the password in them. A unit may forbid the call; it has LimitCORE=0 itself.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
