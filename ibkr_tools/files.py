@@ -64,7 +64,10 @@ def make_directory(path: Path, *, mode: int) -> None:
     try:
         path.mkdir(mode=mode)
     except FileExistsError:
-        return
+        if path.is_dir():
+            # Somebody was faster.
+            return
+        raise
     path.chmod(mode)
     if os.geteuid() == 0:
         owner = path.parent.stat()

@@ -16,7 +16,7 @@ from loguru import logger
 
 from ibkr_tools import files
 from ibkr_tools.directories import Directories
-from ibkr_tools.errors import ConfigError
+from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.gateway.child import Waiter
 
 RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -69,6 +69,7 @@ class _Running:
         self.pidfd = -1
         self.started_s = 0.0
         self.start_at_s: float | None = None if program.on_request else 0.0
+        self.not_before_s = 0.0
         self.failures = 0
 
     def start(self, waiter: Waiter) -> None:
@@ -105,9 +106,19 @@ class Supervisor:
         self._code = 0
 
     def run(self) -> int:
-        """Returns 0 after Ctrl-C or SIGTERM, else the exit code that ended it all. No process is left."""
-        files.make_directory(self._directories.runtime, mode=0o775)
-        files.make_directory(self._directories.state, mode=0o750)
+        """Returns 0 after Ctrl-C or SIGTERM, else the exit code that ended it all. No process is left.
+
+        Raises:
+            OutputError: a directory cannot be made.
+        """
+        try:
+            files.make_directory(self._directories.runtime, mode=0o775)
+            files.make_directory(self._directories.state, mode=0o750)
+        except OSError as error:
+            raise OutputError(f"{error.filename}: {error.strerror}") from error
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            # The terminal was closed: without a word from us the programs, in groups of their own, would live on.
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         with Waiter(str(self._directories.runtime)) as waiter:
             try:
                 while not waiter.stop_asked and not self._code:
@@ -122,7 +133,8 @@ class Supervisor:
         asked = self._directories.login_request.exists()
         for one in self._running:
             due = one.start_at_s is not None and waiter.now() >= one.start_at_s
-            if one.process is None and (due or (one.program.on_request and asked)):
+            wanted = one.program.on_request and asked and waiter.now() >= one.not_before_s
+            if one.process is None and (due or wanted):
                 one.start(waiter)
 
     def _until_next_start(self, waiter: Waiter) -> float:
@@ -134,13 +146,18 @@ class Supervisor:
         for one in self._running:
             lived_s = waiter.now() - one.started_s
             code = one.reap(waiter)
-            if code is None or one.program.on_request:
+            if code is None:
+                continue
+            if one.program.on_request:
+                # One that ends and leaves its request behind would be started again at once, for ever.
+                one.failures = one.failures + 1 if self._directories.login_request.exists() else 0
+                one.not_before_s = waiter.now() + (_pause_s(one.failures) if one.failures else 0.0)
                 continue
             if code in FATAL:
                 self._code = code
                 continue
             one.failures = 0 if lived_s > STEADY_S else one.failures + 1
-            pause_s = RESTART_S[min(one.failures, len(RESTART_S)) - 1] if one.failures else RESTART_S[0]
+            pause_s = _pause_s(one.failures)
             one.start_at_s = waiter.now() + pause_s
             logger.warning("{} ended ({}); it starts again in {:g} s", one.program.name, _words(code), pause_s)
 
@@ -157,6 +174,10 @@ class Supervisor:
             waiter.wait(max(0.0, deadline_s - waiter.now()))
             for one in self._running:
                 one.reap(waiter)
+
+
+def _pause_s(failures: int) -> float:
+    return RESTART_S[min(max(failures, 1), len(RESTART_S)) - 1]
 
 
 def _words(code: int) -> str:

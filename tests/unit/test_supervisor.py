@@ -1,0 +1,179 @@
+"""`ibkr-tools up` with small programs in the place of ours: restarts, requests, and no process left behind."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools import supervisor
+from ibkr_tools.supervisor import programs, with_simulator
+from tests.support.simulation import wait_until
+
+RUNNER = """
+import sys
+from pathlib import Path
+from ibkr_tools import guard, supervisor
+from ibkr_tools.directories import Directories
+from ibkr_tools.supervisor import Program, Supervisor
+root = Path(sys.argv[1])
+supervisor.RESTART_S = (0.1, 0.2, 0.4)
+supervisor.PATIENCE_S = 1.0
+directories = Directories(configuration=root, runtime=root / "run", state=root / "state")
+given = [Program(name=name.lstrip("?"), command=("/bin/sh", "-c", script), on_request=name.startswith("?"))
+         for name, script in (pair.split("=", 1) for pair in sys.argv[2:])]
+sys.exit(guard.run(Supervisor(given, directories).run))
+"""
+
+
+class Up:
+    """A supervisor as a real process."""
+
+    def __init__(self, root: Path, environment: dict[str, str], **given: str) -> None:
+        self.root = root
+        pairs = [f"{name.replace('asked_', '?')}={script}" for name, script in given.items()]
+        self.process = subprocess.Popen([sys.executable, "-c", RUNNER, str(root), *pairs], env=environment)
+
+    def lines(self, name: str) -> list[str]:
+        """Returns what the programs have written into a file so far."""
+        path = self.root / name
+        return path.read_text().split() if path.exists() else []
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Sends the signal and returns the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., Up]]:
+    """Starts supervisors; none outlives its test."""
+    started: list[Up] = []
+
+    def _start(**given: str) -> Up:
+        started.append(Up(tmp_path, environment, **given))
+        return started[-1]
+
+    yield _start
+    for up in started:
+        if up.process.poll() is None:
+            up.end(signal.SIGTERM)
+
+
+def is_alive(pid: str) -> bool:
+    """Says whether a process exists and is not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+LOYAL = "echo $$ >> {root}/{name}; exec sleep 60"
+STUBBORN = "trap '' TERM INT; echo $$ >> {root}/{name}; while true; do sleep 60; done"
+PARENT = "sleep 60 & echo $! >> {root}/{name}; echo $$ >> {root}/{name}; wait"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_end_ends_everything(start: Callable[..., Up], tmp_path: Path, number: signal.Signals) -> None:
+    """Grandchildren too, and who does not listen; also when the terminal is closed."""
+    up = start(
+        gateway=PARENT.format(root=tmp_path, name="a"),
+        watchdog=STUBBORN.format(root=tmp_path, name="b"),
+        other=LOYAL.format(root=tmp_path, name="c"),
+    )
+    wait_until(lambda: all(len(up.lines(name)) >= want for name, want in (("a", 2), ("b", 1), ("c", 1))))
+    pids = [*up.lines("a"), *up.lines("b"), *up.lines("c")]
+    assert all(is_alive(pid) for pid in pids)
+    assert up.end(number) == 0
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), 2.0)
+
+
+def test_what_ends_is_started_again_with_growing_pauses(start: Callable[..., Up], tmp_path: Path) -> None:
+    up = start(gateway=f"date +%s.%N >> {tmp_path}/a; exit 1")
+    wait_until(lambda: len(up.lines("a")) >= 4)
+    times = [float(line) for line in up.lines("a")]
+    assert up.end() == 0
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert gaps[0] >= 0.1
+    assert gaps[1] >= 0.2
+    assert gaps[2] >= 0.4
+
+
+def test_a_killed_program_leaves_nothing_and_comes_back(start: Callable[..., Up], tmp_path: Path) -> None:
+    up = start(gateway=PARENT.format(root=tmp_path, name="a"))
+    wait_until(lambda: len(up.lines("a")) == 2)
+    child, parent = up.lines("a")
+    os.kill(int(parent), signal.SIGKILL)
+    wait_until(lambda: not is_alive(child), 2.0)
+    wait_until(lambda: len(up.lines("a")) == 4)
+    assert up.end() == 0
+
+
+@pytest.mark.parametrize("code", [2, 78])
+def test_an_end_that_no_restart_mends_ends_all(start: Callable[..., Up], tmp_path: Path, code: int) -> None:
+    up = start(
+        watchdog=LOYAL.format(root=tmp_path, name="a"),
+        gateway=f"while [ ! -s {tmp_path}/a ]; do sleep 0.05; done; exit {code}",
+    )
+    assert up.process.wait(10) == code
+    (pid,) = up.lines("a")
+    assert not is_alive(pid)
+
+
+def test_a_login_runs_once_per_request(start: Callable[..., Up], tmp_path: Path) -> None:
+    request = tmp_path / "run" / "login.request"
+    up = start(
+        gateway="exec sleep 60",
+        asked_login=f"rm {request}; echo $$ >> {tmp_path}/login",
+    )
+    wait_until(request.parent.exists)
+    for number in (1, 2):
+        begun = time.monotonic()
+        request.touch()
+        wait_until(lambda want=number: len(up.lines("login")) == want)  # type: ignore[misc]
+        assert time.monotonic() - begun < 2.5
+    assert not request.exists()
+    assert up.end() == 0
+    assert len(up.lines("login")) == 2
+
+
+def test_a_login_that_leaves_its_request_does_not_spin(start: Callable[..., Up], tmp_path: Path) -> None:
+    """A broken configuration ends it before it takes the request."""
+    up = start(asked_login=f"echo $$ >> {tmp_path}/login; exit 78")
+    wait_until((tmp_path / "run").exists)
+    (tmp_path / "run" / "login.request").touch()
+    wait_until(lambda: len(up.lines("login")) >= 2)
+    begun, before = time.monotonic(), len(up.lines("login"))
+    wait_until(lambda: time.monotonic() - begun > 1.5)
+    assert len(up.lines("login")) - before <= 5
+    assert up.end() == 0
+
+
+def test_directories_that_cannot_be_made_are_told(start: Callable[..., Up], tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file in the way")
+    up = start(gateway="exec sleep 60")
+    assert up.process.wait(10) == 73
+
+
+def test_the_programs_are_told_their_directories() -> None:
+    options = ["--config", "/a/config.json", "--runtime-dir", "/b", "--state-dir", "/c"]
+    given = programs(options, verbose=False)
+    assert [one.name for one in given] == ["gateway", "watchdog", "login"]
+    assert all(set(options) < set(one.command) for one in given)
+    assert [one.on_request for one in given] == [False, False, True]
+    assert "--unattended" in given[2].command
+    simulated = with_simulator(given, options, ["--port", "5000"])
+    assert "simulate" in simulated[0].command
+    assert simulated[1:] == given[1:]
+
+
+def test_fatal_codes_are_those_of_the_units() -> None:
+    """What systemd does not restart, `up` does not either."""
+    unit = (Path(__file__).parents[2] / "systemd" / "ibkr-gateway.service").read_text()
+    line = next(line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus="))
+    assert {int(code) for code in line.partition("=")[2].split() if code.isdigit()} >= supervisor.FATAL - {77}
