@@ -26,7 +26,6 @@ REFUSALS_IN_A_ROW = 2
 FAILURES_A_DAY = 4
 DAY = timedelta(hours=24)
 KEPT = timedelta(hours=48)
-AFTER_REFUSAL = timedelta(minutes=10)
 BACK_OFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 """How long unattended logins wait after the first, second, third failure in a row that is not a refusal."""
 MOST_ENTRIES = 200
@@ -107,16 +106,16 @@ def _wait_until(entries: Sequence[Entry], now: datetime) -> datetime | None:
         return None
     last = row[-1]
     if last.mark is Mark.REFUSED:
-        pause = AFTER_REFUSAL
-    else:
-        in_row = 0
-        for entry in reversed(row):
-            if entry.mark is Mark.REFUSED:
-                break
-            in_row += 1
-        # The page that never got the password costs nothing at IBKR: the first time, no wait.
-        steps = in_row - 1 if last.mark is not Mark.UNSUBMITTED else in_row - 2
-        pause = BACK_OFF[min(steps, len(BACK_OFF) - 1)] if steps >= 0 else timedelta()
+        # Not a matter of time: see `Ledger.was_refused`.
+        return None
+    in_row = 0
+    for entry in reversed(row):
+        if entry.mark is Mark.REFUSED:
+            break
+        in_row += 1
+    # The page that never got the password costs nothing at IBKR: the first time, no wait.
+    steps = in_row - 1 if last.mark is not Mark.UNSUBMITTED else in_row - 2
+    pause = BACK_OFF[min(steps, len(BACK_OFF) - 1)] if steps >= 0 else timedelta()
     # A clock that was set back must not turn minutes into months.
     until = min(last.settled_at or last.at, now) + pause
     return until if until > now else None
@@ -219,6 +218,20 @@ class Ledger:
         if book is None:
             return Budget(allowed=False, wait_until=None, failures_24h=0, logins_24h=0, locked=True, why=self._damage())
         return budget(book, now)
+
+    def was_refused(self, password: Secret) -> bool:
+        """Says whether IBKR's last word on this password was no: a machine does not submit it again.
+
+        Another password is a person's correction; an unlock, or a success in between, makes it forgotten.
+        """
+        book = self._read()
+        if book is None:
+            return True
+        row: list[Entry] = []
+        for entry in _since_unlock(book):
+            row = [] if entry.mark is Mark.SUCCEEDED else [*row, entry]
+        tag = _tag(book, password)
+        return any(entry.mark is Mark.REFUSED and entry.tag == tag for entry in row)
 
     def enter(self, now: datetime, user: str, password: Secret) -> str:
         """Enters that `password` is about to be submitted; returns the entry's id.

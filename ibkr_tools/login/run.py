@@ -20,7 +20,7 @@ from loguru import logger
 from ibkr_tools import files
 from ibkr_tools.config import Config, Secret, read_password
 from ibkr_tools.directories import Directories
-from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, OutputError
+from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
 from ibkr_tools.errors import SessionUnavailable as NoSession
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
@@ -217,6 +217,11 @@ class _Login:
             raise LockedOut(budget.why, hint="Find out why first; then `ibkr-tools unlock`.")
         if unattended and not budget.allowed:
             raise LoginFailed(budget.why)
+        if unattended and self._ledger.was_refused(read_password(self._config_file, self._config)):
+            raise LoginRefused(
+                "IBKR refused this password before; no machine submits it again",
+                hint="Correct the password; or, if it is right, `ibkr-tools unlock`.",
+            )
         return self._conclude(self._in_browser(portal))
 
     def _spki(self) -> str:

@@ -65,9 +65,8 @@ def test_lock(book: Book, locked: bool) -> None:
     ("book", "minutes"),
     [
         (book_of((0, Mark.SUCCEEDED)), None),
-        (book_of((0, Mark.REFUSED)), 10),
-        (book_of((9, Mark.REFUSED)), 1),
-        (book_of((11, Mark.REFUSED)), None),
+        (book_of((0, Mark.REFUSED)), None),
+        (book_of((9, Mark.REFUSED), (0, Mark.FAILED)), 1),
         (book_of((0, Mark.FAILED)), 1),
         (book_of((0, Mark.SUBMITTED)), 1),
         (book_of((3, Mark.FAILED), (0, Mark.FAILED)), 5),
@@ -76,14 +75,31 @@ def test_lock(book: Book, locked: bool) -> None:
         (book_of((0, Mark.UNSUBMITTED)), None),
         (book_of((3, Mark.UNSUBMITTED), (0, Mark.UNSUBMITTED)), 1),
         (book_of(*[(60 - n, Mark.UNSUBMITTED) for n in range(20)], (0, Mark.UNSUBMITTED)), 15),
-        (book_of((-5000, Mark.REFUSED)), 10),
+        (book_of((-5000, Mark.FAILED)), 1),
     ],
 )
 def test_pause(book: Book, minutes: float | None) -> None:
-    """Unattended logins wait ten minutes after a refusal, ever longer after other failures, whatever the clock did."""
+    """Unattended logins wait ever longer after failures, whatever the clock did; a refusal is no matter of time."""
     found = budget(book, NOW)
     assert found.wait_until == (None if minutes is None else NOW + minutes * MINUTE)
     assert found.allowed is (minutes is None)
+
+
+def test_refused_password_is_remembered_until_a_person_acts(tmp_path: Path) -> None:
+    """IBKR's no holds for that password, past other failures, until a success or an unlock; not for a corrected one."""
+    ledger = Ledger(tmp_path)
+    assert not ledger.was_refused(PASSWORD)
+    ledger.settle(ledger.enter(NOW, "reader", PASSWORD), Mark.REFUSED, NOW)
+    ledger.note_unsubmitted(NOW, "reader")
+    assert ledger.was_refused(PASSWORD)
+    assert not ledger.was_refused(Secret("corrected"))
+    ledger.unlock(NOW)
+    assert not ledger.was_refused(PASSWORD)
+    ledger.settle(ledger.enter(NOW, "reader", PASSWORD), Mark.REFUSED, NOW)
+    ledger.settle(ledger.enter(NOW, "reader", Secret("corrected")), Mark.SUCCEEDED, NOW)
+    assert not ledger.was_refused(PASSWORD)
+    ledger.path.write_text("{}")
+    assert ledger.was_refused(PASSWORD)
 
 
 def test_counts_are_of_the_last_day() -> None:
