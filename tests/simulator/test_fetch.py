@@ -1,0 +1,428 @@
+"""A snapshot is complete or failed: against the simulator as the gateway."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ibkr_tools.config import RESOURCES, Config, FetchConfig, Resource
+from ibkr_tools.errors import (
+    ConfigError,
+    DataError,
+    IbkrError,
+    OutputError,
+    SessionUnavailable,
+    UpstreamSilent,
+    UpstreamUnavailable,
+)
+from ibkr_tools.fetch.run import Fetch, wait_for_session
+from ibkr_tools.fetch.snapshot import Fetcher, is_full
+from ibkr_tools.simulator import Simulator, account_numbers
+from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
+from tests.support.installation import Installation
+from tests.support.portal import asked, client_of, signed_in
+
+ACCOUNTS = account_numbers("U1234567", 3)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """Three accounts with 237 positions each; a session for every test."""
+    with signed_in(tmp_path_factory.mktemp("world"), user=None, accounts=ACCOUNTS) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(world: Simulator) -> Iterator[Simulator]:
+    world.control.login("demo-reader")
+    yield world
+    world.control.clear()
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str], simulator: Simulator) -> Installation:
+    """A configured user of the simulator."""
+    installation = Installation(tmp_path, environment)
+    installation.configure(simulator.port, simulator.options.certificate)
+    return installation
+
+
+def config(**fetch: Any) -> Config:
+    """Returns a configuration."""
+    return Config(username="demo-reader", account="U1234567", fetch=FetchConfig(**fetch))
+
+
+def snapshot(simulator: Simulator, **options: Any) -> dict[str, Any]:
+    """Takes one snapshot."""
+    with client_of(simulator) as client:
+        return Fetcher(client).snapshot("U1234567", now=utc_now, **options)
+
+
+def test_everything_of_all_accounts(simulator: Simulator) -> None:
+    found = snapshot(simulator)
+    assert list(found) == ["schema", "as_of", "account", "covers", *RESOURCES]
+    assert found["schema"] == 1
+    assert datetime.fromisoformat(found["as_of"]).tzinfo == UTC
+    assert found["covers"] == {"accounts": list(ACCOUNTS), "resources": list(RESOURCES)}
+    assert [row["id"] for row in found["accounts"]] == list(ACCOUNTS)
+    for name in ("summary", "ledger", "allocation"):
+        assert list(found[name]) == list(ACCOUNTS)
+    assert len(found["positions"]) == 3 * 237
+    assert {row["acctId"] for row in found["positions"]} == set(ACCOUNTS)
+    assert len({(row["acctId"], row["conid"]) for row in found["positions"]}) == 3 * 237
+
+
+@pytest.mark.parametrize("count", [0, 1, 30, 99, 100, 101, 200, 237, 5000])
+@pytest.mark.parametrize("short", [True, False])
+def test_all_pages_are_there(tmp_path: Path, count: int, short: bool) -> None:
+    """Short rows do not state the size of a page, long ones do."""
+    with signed_in(tmp_path, positions=count) as simulator:
+        simulator.control.behaviour(always_short_form=short)
+        found = snapshot(simulator, resources=("positions",))
+        assert len({row["conid"] for row in found["positions"]}) == len(found["positions"]) == count
+        assert asked(simulator, "/positions/") <= count // 100 + 2
+
+
+def test_a_cold_back_end_is_asked_twice(simulator: Simulator) -> None:
+    """Its first answer is an empty list; an empty snapshot would be half of one."""
+    simulator.control.behaviour(cold_positions=True)
+    assert len(snapshot(simulator, resources=("positions",))["positions"]) == 3 * 237
+
+
+@pytest.mark.parametrize("answer", [{}, None, 0, "", {"error": ""}, [1], [None]])
+def test_what_is_no_list_of_positions_is_not_an_empty_account(simulator: Simulator, answer: object) -> None:
+    simulator.control.fault("/portfolio/*/positions/*", "json", body=answer)
+    with pytest.raises(DataError):
+        snapshot(simulator, resources=("positions",))
+
+
+def test_rows_without_a_number_are_all_kept(simulator: Simulator) -> None:
+    rows = [{"contractDesc": "a"}, {"contractDesc": "b"}, {"conid": 1}, {"conid": 1}, {"conid": 1, "model": "m"}]
+    simulator.control.fault("/portfolio/*/positions/0", "json", body=rows)
+    found = snapshot(simulator, resources=("positions",), accounts=("U1234567",))["positions"]
+    assert [row.get("contractDesc", row.get("conid")) for row in found] == ["a", "b", 1, 1]
+    assert all(row["acctId"] == "U1234567" for row in found)
+
+
+def test_payloads_are_kept_as_they_come(simulator: Simulator) -> None:
+    body = {"netliquidation": {"amount": 1.25, "neu": [None, "Ü"]}, "unknown": 5}
+    simulator.control.fault("/portfolio/*/summary", "json", body=body)
+    assert snapshot(simulator, resources=("summary",))["summary"]["U1234567"] == body
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_one_part_alone(simulator: Simulator, resource: Resource) -> None:
+    found = snapshot(simulator, resources=(resource,), accounts=("U1234568",), known_accounts=ACCOUNTS)
+    assert set(found) == {"schema", "as_of", "account", "covers", resource}
+    assert found["covers"]["accounts"] == ["U1234568"]
+
+
+def test_a_missing_preflight_is_made_up_for(simulator: Simulator) -> None:
+    """The watchdog knows the accounts, but IBKR has forgotten that it was asked."""
+    before = asked(simulator, "/portfolio/accounts")
+    found = snapshot(simulator, resources=("ledger",), known_accounts=ACCOUNTS)
+    assert list(found["ledger"]) == list(ACCOUNTS)
+    assert asked(simulator, "/portfolio/accounts") == before + 1
+
+
+def test_a_known_account_saves_the_preflight(simulator: Simulator) -> None:
+    with client_of(simulator) as client:
+        client.accounts()
+    before = asked(simulator, "/portfolio/accounts")
+    snapshot(simulator, resources=("ledger",), known_accounts=ACCOUNTS)
+    assert asked(simulator, "/portfolio/accounts") == before
+
+
+def test_an_account_named_twice_is_fetched_once(simulator: Simulator) -> None:
+    found = snapshot(simulator, resources=("positions",), accounts=("U1234567", "U1234567"))
+    assert len(found["positions"]) == 237
+
+
+def test_an_account_of_somebody_else_is_a_matter_of_configuration(simulator: Simulator) -> None:
+    before = asked(simulator, "U9999999")
+    with pytest.raises(ConfigError, match="U9999999: not among those this user may view"):
+        snapshot(simulator, accounts=("U9999999",))
+    assert asked(simulator, "U9999999") == before
+
+
+@pytest.mark.parametrize("rows", [[{}], [{"id": None}], [{"id": "../x"}], [{"id": 5}]])
+def test_accounts_without_a_usable_number_are_refused(simulator: Simulator, rows: list[object]) -> None:
+    simulator.control.fault("/portfolio/accounts", "json", body=rows)
+    with pytest.raises(DataError, match="account number"):
+        snapshot(simulator)
+
+
+def test_no_accounts_at_all(simulator: Simulator) -> None:
+    simulator.control.fault("/portfolio/accounts", "json", body=[], count=2)
+    with pytest.raises(ConfigError, match="none"):
+        snapshot(simulator)
+
+
+def test_an_endless_account_is_an_error(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ibkr_tools.fetch import snapshot as module
+
+    monkeypatch.setattr(module, "MOST_PAGES", 5)
+    rows = [{"conid": number, "pageSize": 100} for number in range(100)]
+    simulator.control.fault("/portfolio/*/positions/*", "json", body=rows)
+    with pytest.raises(DataError, match="more than 5 pages"):
+        snapshot(simulator, resources=("positions",))
+
+
+@pytest.mark.parametrize(
+    ("size", "stated", "full"),
+    [(0, None, False), (29, None, False), (30, None, True), (100, None, True), (30, 100, False), (100, 100, True)],
+)
+def test_when_another_page_may_follow(size: int, stated: int | None, full: bool) -> None:
+    assert is_full([{"conid": number, "pageSize": stated} for number in range(size)]) is full
+
+
+HALF = [
+    ({"path": "/portfolio/*/positions/1", "kind": "truncate"}, UpstreamUnavailable),
+    ({"path": "/portfolio/*/positions/2", "kind": "status", "status": 500}, UpstreamUnavailable),
+    ({"path": "/portfolio/*/positions/1", "kind": "hang"}, UpstreamSilent),
+    ({"path": "/portfolio/*/positions/1", "kind": "html"}, UpstreamUnavailable),
+    ({"path": "/portfolio/U1234569/ledger", "kind": "status", "status": 401}, SessionUnavailable),
+    ({"path": "/portfolio/U1234568/summary", "kind": "json", "body": []}, DataError),
+    ({"path": "/portfolio/*/allocation", "kind": "close"}, UpstreamUnavailable),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind"), HALF, ids=[str(fault) for fault, _ in HALF])
+def test_half_a_snapshot_is_none(
+    simulator: Simulator, tmp_path: Path, fault: dict[str, Any], kind: type[IbkrError]
+) -> None:
+    """The old one stays, and the status says what kept the new one from being complete."""
+    status = StatusFile(tmp_path / "run" / "status.json")
+    with client_of(simulator, read_timeout_s=1.0) as client:
+        Fetch(config(), client, status).run(save_in=tmp_path)
+    before = (tmp_path / "latest.json").read_bytes()
+    saved = status.read_section(FetchSection)
+    simulator.control.fault(**fault)
+    with client_of(simulator, read_timeout_s=0.4) as client, pytest.raises(kind) as caught:
+        Fetch(config(), client, status).run(save_in=tmp_path)
+    assert type(caught.value) is kind
+    assert (tmp_path / "latest.json").read_bytes() == before
+    section = status.read_section(FetchSection)
+    assert section
+    assert saved
+    assert (section.state, section.why) == ("failed", caught.value.message)
+    assert section.session_lost is (kind is SessionUnavailable)
+    assert (section.saved, section.saved_at) == (saved.saved, saved.saved_at), "what was saved is still told"
+
+
+def test_a_session_lost_in_the_middle_is_told_to_the_watchdog(place: Installation, simulator: Simulator) -> None:
+    simulator.control.fault("/portfolio/*/positions/1", "status", status=401)
+    done = place.run("fetch", "--save")
+    assert (done.returncode, done.stdout) == (75, "")
+    section = place.status.read_section(FetchSection)
+    assert section
+    assert section.session_lost
+    assert not (place.directories.snapshots / "latest.json").exists()
+
+
+# The command.
+
+
+def test_the_command_prints_json(place: Installation) -> None:
+    done = place.run("fetch", "positions", "--account", "U1234567")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(json.loads(done.stdout)["positions"]) == 237
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["--jq", ".positions | length"], "237\n"),
+        (["--jq", ".positions[0].acctId"], '"U1234567"\n'),
+        (["-r", "--jq", ".positions[0].acctId"], "U1234567\n"),
+        (["-c", "--jq", "[.account, .schema]"], '["U1234567",1]\n'),
+        (["--jq", "[.account, .schema]"], '[\n  "U1234567",\n  1\n]\n'),
+        (["--jq", "empty"], ""),
+        (["-r", "--jq", ".covers.accounts[], .covers.resources[]"], "U1234567\npositions\n"),
+    ],
+)
+def test_the_command_filters(place: Installation, arguments: list[str], output: str) -> None:
+    done = place.run("fetch", "positions", "--account", "U1234567", *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--jq", ".positions["], "--jq"),
+        (["postions"], "did you mean 'positions'?"),
+        (["--table", "--jq", "."], "--table"),
+        (["--table", "ledger"], "--table"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_a_bad_command_line_sends_nothing(
+    place: Installation, simulator: Simulator, arguments: list[str], text: str
+) -> None:
+    before = sum(simulator.control.state()["requests"].values())
+    done = place.run("fetch", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert text in done.stderr
+    assert sum(simulator.control.state()["requests"].values()) == before
+
+
+def test_a_program_that_does_not_fit_is_told(place: Installation) -> None:
+    done = place.run("fetch", "ledger", "--jq", ".positions[0].x.y | error")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_saving_and_printing(place: Installation) -> None:
+    latest = place.directories.snapshots / "latest.json"
+    done = place.run("fetch", "--save")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"saved {latest}" in done.stderr
+    assert len(json.loads(latest.read_bytes())["positions"]) == 3 * 237
+    section = place.status.read_section(FetchSection)
+    assert section
+    assert (section.state, section.saved) == ("succeeded", str(latest))
+    place.rest()
+    done = place.run("fetch", "ledger", "--save", "--jq", ".covers.resources[0]")
+    assert (done.returncode, done.stdout) == (0, '"ledger"\n')
+
+
+def test_a_file_gets_what_would_be_printed(place: Installation, tmp_path: Path) -> None:
+    done = place.run("fetch", "positions", "-r", "--jq", ".account", "-o", str(tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "out").read_text() == "U1234567\n"
+    place.rest()
+    done = place.run("fetch", "-o", str(tmp_path / "missing" / "out"))
+    assert done.returncode == 73
+
+
+def test_the_table(place: Installation) -> None:
+    done = place.run("fetch", "--table")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("711 positions; market value ")
+
+
+def test_an_account_of_somebody_else(place: Installation) -> None:
+    assert place.run("fetch", "--account", "U9999999").returncode == 78
+
+
+def test_no_gateway(place: Installation) -> None:
+    place.configure(1)
+    done = place.run("fetch")
+    assert done.returncode == 69
+    assert "hint: systemctl start ibkr-gateway" in done.stderr
+
+
+def test_no_session(place: Installation, simulator: Simulator) -> None:
+    simulator.control.drop()
+    done = place.run("fetch")
+    assert done.returncode == 75
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_standard_output_is_told(place: Installation) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "positions"],
+            env=place.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 73
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_content(place: Installation) -> None:
+    command = [sys.executable, "-m", "ibkr_tools", *place.options, "fetch"]
+    with subprocess.Popen(
+        command, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(20) == 0
+
+
+def test_a_disk_that_is_full_while_saving(place: Installation) -> None:
+    assert place.run("fetch", "--save").returncode == 0
+    latest = place.directories.snapshots / "latest.json"
+    place.rest()
+    before = latest.read_bytes()
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, resource.RLIM_INFINITY))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "--save"],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,  # the child is Python, and no thread of ours forks
+    )
+    assert done.returncode == 73, done.stderr
+    assert latest.read_bytes() == before
+    assert os.listdir(latest.parent) == ["latest.json"]  # noqa: PTH208
+
+
+# Waiting for the session.
+
+
+def up(**changes: Any) -> SessionSection:
+    """Returns what a watchdog says of a living session."""
+    now = utc_now()
+    return msgspec.structs.replace(
+        SessionSection(updated_at=now, fresh_for_s=30.0, state=SessionState.UP, since=now, why="x"), **changes
+    )
+
+
+def test_waiting_ends_when_the_watchdog_says_up(place: Installation) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "accounts", "--wait", "30", "--jq", ".account"],
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        place.status.write(up(state=SessionState.LOGGING_IN))
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        place.status.write(up())
+        assert process.wait(10) == 0
+        assert process.stdout
+        assert process.stdout.read() == '"U1234567"\n'
+
+
+def test_waiting_in_vain_says_what_is_known(tmp_path: Path) -> None:
+    status = StatusFile(tmp_path / "run" / "status.json")
+    with pytest.raises(SessionUnavailable, match="the watchdog has said nothing"):
+        wait_for_session(status, 0.05)
+    status.write(up(state=SessionState.BACKING_OFF, why="refused"))
+    with pytest.raises(SessionUnavailable, match="backing-off: refused"):
+        wait_for_session(status, 0.05)
+    status.write(up(fresh_for_s=0.0))
+    with pytest.raises(SessionUnavailable):
+        wait_for_session(status, 0.05)
+
+
+def test_waiting_for_ever_is_possible(tmp_path: Path) -> None:
+    status = StatusFile(tmp_path / "status.json")
+    status.write(up())
+    wait_for_session(status, 1e12)
+
+
+def test_waiting_where_nothing_can_be_watched_is_told(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file in the way")
+    with pytest.raises(OutputError):
+        wait_for_session(StatusFile(tmp_path / "run" / "status.json"), 0.05)

@@ -1,0 +1,65 @@
+"""One user's directories and configuration, and our programs started in them."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ibkr_tools.directories import Directories
+from ibkr_tools.status import StatusFile
+
+__all__ = ["Installation"]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Directories under `root`; the certificate of whoever plays the gateway is in its place."""
+
+    root: Path
+    environment: dict[str, str]
+
+    @property
+    def directories(self) -> Directories:
+        """Where its files are."""
+        return Directories(configuration=self.root / "config", runtime=self.root / "run", state=self.root / "state")
+
+    @property
+    def status(self) -> StatusFile:
+        """Its status file."""
+        return StatusFile(self.directories.status_file)
+
+    @property
+    def options(self) -> list[str]:
+        """The global options that name its directories."""
+        return [
+            *("--config", str(self.directories.config_file)),
+            *("--runtime-dir", str(self.directories.runtime)),
+            *("--state-dir", str(self.directories.state)),
+        ]
+
+    def configure(self, port: int, certificate: Path | None = None, **changes: Any) -> None:
+        """Writes the configuration, and puts the certificate to trust where it belongs."""
+        document = {"username": "demo-reader", "account": "U1234567", "gateway": {"port": port}, **changes}
+        self.directories.configuration.mkdir(parents=True, exist_ok=True)
+        self.directories.config_file.write_text(json.dumps(document))
+        self.directories.config_file.chmod(0o640)
+        if certificate is not None:
+            self.directories.certificate.parent.mkdir(parents=True, exist_ok=True)
+            self.directories.certificate.write_bytes(certificate.read_bytes())
+
+    def rest(self) -> None:
+        """Forgets what was sent so far, as time would."""
+        self.directories.pacing_file.unlink(missing_ok=True)
+
+    def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        """Runs `ibkr-tools` with these arguments; `more` is added to its environment."""
+        return subprocess.run(
+            [sys.executable, "-m", "ibkr_tools", *self.options, *arguments],
+            env=self.environment | more,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
