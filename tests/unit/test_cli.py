@@ -1,0 +1,231 @@
+"""The command line: help for everything, one exit code for each kind of trouble."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from ibkr_tools import __version__
+from ibkr_tools.cli.app import app
+from ibkr_tools.status import GatewaySection, SessionSection, SessionState, utc_now
+from tests.support.installation import Installation
+
+
+def commands(group: TyperGroup, *above: str) -> Iterator[tuple[str, ...]]:
+    """Yields the path of every command and group."""
+    for name, command in group.commands.items():
+        yield (*above, name)
+        if isinstance(command, TyperGroup):
+            yield from commands(command, *above, name)
+
+
+ROOT = typer.main.get_command(app)
+assert isinstance(ROOT, TyperGroup)
+EVERY = list(commands(ROOT))
+
+
+def found(path: tuple[str, ...]) -> Any:
+    """Returns a command by its path."""
+    command: Any = ROOT
+    for name in path:
+        assert isinstance(command, TyperGroup)
+        command = command.commands[name]
+    return command
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
+    """A configured user; no gateway runs."""
+    installation = Installation(tmp_path, environment)
+    installation.configure(1)
+    return installation
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
+    command = found(path)
+    assert command.help
+    assert len(command.help.splitlines()[0]) < 140
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{' '.join(path)} {parameter.name}"
+
+
+@pytest.mark.parametrize("path", [(), *EVERY], ids=lambda path: " ".join(path) or "root")
+def test_help_can_be_asked_for(path: tuple[str, ...]) -> None:
+    from typer.testing import CliRunner
+
+    result = CliRunner().invoke(app, [*path, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+def test_the_commands_there_are() -> None:
+    """Units, the documentation and people's scripts name these."""
+    assert {" ".join(path) for path in EVERY} >= {
+        *("fetch", "status", "login", "unlock", "watchdog", "up", "simulate"),
+        *("gateway", "gateway run", "gateway install", "gateway info", "gateway prepare"),
+        *("config", "config check", "config schema"),
+    }
+
+
+def test_the_version(place: Installation) -> None:
+    done = place.run("--version")
+    assert (done.returncode, done.stdout) == (0, f"ibkr-tools {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["fetch", "--nonsense"], ["gateway", "nonsense"], ["--wait"]])
+def test_a_bad_command_line_is_2(place: Installation, arguments: list[str]) -> None:
+    done = place.run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_checked_configuration(place: Installation) -> None:
+    done = place.run("config", "check")
+    assert done.returncode == 0
+    assert "user demo-reader, account U1234567" in done.stdout
+
+
+def test_a_wrong_configuration_is_78_with_every_problem(place: Installation) -> None:
+    place.configure(1, account="x", fetcj={})
+    done = place.run("config", "check")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "2 problems" in done.stderr
+    assert "did you mean 'fetch'?" in done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["config", "check"], ["fetch"], ["watchdog"], ["login"], ["up"], ["gateway", "run"]]
+)
+def test_without_a_configuration_it_is_78(tmp_path: Path, environment: dict[str, str], command: list[str]) -> None:
+    done = Installation(tmp_path, environment).run(*command)
+    assert done.returncode == 78, done.stderr
+    assert "not there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_verbose_shows_where_it_came_from(place: Installation) -> None:
+    place.configure(1, account="x")
+    done = place.run("--verbose", "config", "check")
+    assert done.returncode == 78
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("flag", [[], ["--status"]])
+def test_schemas_are_schemas(place: Installation, flag: list[str]) -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(place.run("config", "schema", *flag).stdout))
+
+
+def test_nothing_to_lock_open(place: Installation) -> None:
+    done = place.run("unlock")
+    assert done.returncode == 0, done.stderr
+
+
+def session(state: SessionState, *, age_s: float = 0.0) -> SessionSection:
+    """Returns what a watchdog said `age_s` ago."""
+    now = utc_now()
+    at = now - timedelta(seconds=age_s)
+    return SessionSection(updated_at=at, fresh_for_s=30.0, state=state, since=now, why="because")
+
+
+@pytest.mark.parametrize(
+    ("section", "code"),
+    [
+        (None, 69),
+        (session(SessionState.UP), 0),
+        (session(SessionState.UP, age_s=1000), 69),
+        (session(SessionState.LOCKED_OUT), 77),
+        (session(SessionState.LOGGING_IN), 75),
+        (session(SessionState.GATEWAY_DOWN), 69),
+    ],
+)
+@pytest.mark.parametrize("flag", [[], ["--json"]])
+def test_the_status_and_its_code(
+    place: Installation, section: SessionSection | None, code: int, flag: list[str]
+) -> None:
+    if section is not None:
+        place.status.write(section)
+    done = place.run("status", *flag)
+    assert (done.returncode, done.stderr) == (code, "")
+    if flag:
+        assert json.loads(done.stdout)["healthy"] is (code == 0)
+    else:
+        assert ("because" in done.stdout) is (section is not None)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"schema": 99}', b"\xff", b"[" * 100_000, b'{"schema":1,"session":{}}']
+)
+def test_a_foreign_status_file_is_65(place: Installation, content: bytes) -> None:
+    place.directories.runtime.mkdir()
+    place.directories.status_file.write_bytes(content)
+    done = place.run("status")
+    assert (done.returncode, done.stdout) == (65, "")
+    assert "status.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_status_needs_no_configuration(tmp_path: Path, environment: dict[str, str]) -> None:
+    installation = Installation(tmp_path, environment)
+    installation.status.write(
+        GatewaySection(updated_at=utc_now(), state="up", since=utc_now(), port=5000, upstream="https://x")
+    )
+    done = installation.run("status")
+    assert (done.returncode, done.stderr) == (75, "")
+
+
+def test_a_reader_that_leaves_early_is_content(place: Installation) -> None:
+    """`ibkr-tools status | true`."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "ibkr_tools", *place.options, "status"],
+        env=place.environment,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (69, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+@pytest.mark.parametrize("command", [["status"], ["unlock"], ["up"], ["fetch"], ["config", "check"]])
+def test_a_person_without_rights_gets_one_line(place: Installation, command: list[str]) -> None:
+    """Not a traceback that calls it our bug."""
+    place.status.write(session(SessionState.UP))
+    for path in (place.directories.config_file, place.directories.status_file):
+        path.chmod(0o600)
+    for above in (place.root, *place.root.parents[:2]):
+        above.chmod(0o755)
+    # What it imports, it imports as root: the interpreter itself may be out of the other user's reach.
+    program = (
+        "import os, sys, traceback, difflib\n"
+        "import ibkr_tools.cli.app, ibkr_tools.supervisor, ibkr_tools.login.ledger, ibkr_tools.fetch.query\n"
+        "import ibkr_tools.fetch.run, ibkr_tools.cli.status_view, ibkr_tools.log, loguru, logging\n"
+        "os.seteuid(65534); sys.argv[0] = 'ibkr-tools'\n"
+        "ibkr_tools.cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *place.options, *command],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {65, 73, 78}, done.stderr
+    assert "Traceback" not in done.stderr
+    assert re.search(r"error: ", done.stderr)
