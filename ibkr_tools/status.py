@@ -4,7 +4,8 @@ It is written by replacement under a lock: a reader never sees half of it, and n
 Reading it touches no network. What a process says ages: `fresh_for_s` after `updated_at` it is no longer believed.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -188,6 +189,26 @@ class StatusFile:
         except DataError:
             return None
         return section
+
+    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Returns True as soon as `condition` holds, False after `seconds`; looks whenever the file was written.
+
+        Raises:
+            OSError: there is no runtime directory and none can be made, or it cannot be watched.
+        """
+        from inotify_simple import INotify, flags
+
+        files.make_directory(self.path.parent, mode=0o775)
+        deadline = time.monotonic() + seconds
+        with INotify() as inotify:
+            inotify.add_watch(self.path.parent, flags.MOVED_TO)
+            while not condition():
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    return False
+                # Sections age without being written, and poll(2) counts milliseconds in 31 bits.
+                inotify.read(timeout=int(min(left_s, 1.0) * 1000) + 1)
+        return True
 
     def write(self, section: Section) -> None:
         """Replaces one section and leaves the others as they are; a damaged file is replaced whole.

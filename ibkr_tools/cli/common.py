@@ -39,9 +39,13 @@ class Setting:
         """Builds a client of the gateway that draws on the shared request budget."""
         from ibkr_tools.portal.client import PortalClient
         from ibkr_tools.portal.pacing import SharedPacing
+        from ibkr_tools.portal.recall import Recall
 
         return PortalClient(
-            config.gateway.port, self.directories.certificate, SharedPacing(self.directories.pacing_file)
+            config.gateway.port,
+            self.directories.certificate,
+            SharedPacing(self.directories.pacing_file),
+            Recall(self.directories.runtime),
         )
 
     def options(self) -> list[str]:

@@ -1,14 +1,10 @@
 """One fetch from beginning to end: waits for the session if told to, fetches, says in the status how it went."""
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from inotify_simple import INotify, flags
-
-from ibkr_tools import files
 from ibkr_tools.config import Config, Resource
 from ibkr_tools.errors import GatewayUnavailable, IbkrError, OutputError, SessionUnavailable
 from ibkr_tools.fetch import output
@@ -33,23 +29,13 @@ def wait_for_session(status: StatusFile, seconds: float) -> None:
         OutputError: there is no runtime directory and none can be made.
     """
     try:
-        files.make_directory(status.path.parent, mode=0o775)
-        inotify = INotify()
-        inotify.add_watch(status.path.parent, flags.MOVED_TO)
+        serves = status.wait(lambda: session_serves(status, utc_now()) is not None, seconds)
     except OSError as error:
         raise OutputError(f"{status.path.parent}: cannot be watched ({error.strerror})") from error
-    deadline = time.monotonic() + seconds
-    with inotify:
-        while not session_serves(status, utc_now()):
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                session = status.read_section(SessionSection)
-                known = f"{session.state.value}: {session.why}" if session else "the watchdog has said nothing"
-                raise SessionUnavailable(
-                    f"no session within {seconds:g} s ({known})", hint="`ibkr-tools status` says more."
-                )
-            # Once a minute at least: poll(2) counts milliseconds in 31 bits.
-            inotify.read(timeout=int(min(left_s, 60.0) * 1000) + 1)
+    if not serves:
+        session = status.read_section(SessionSection)
+        known = f"{session.state.value}: {session.why}" if session else "the watchdog has said nothing"
+        raise SessionUnavailable(f"no session within {seconds:g} s ({known})", hint="`ibkr-tools status` says more.")
 
 
 class Fetch:

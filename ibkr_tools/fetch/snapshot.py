@@ -42,12 +42,12 @@ class Fetcher:
         self._progress = progress
         self._accounts: list[dict[str, Any]] | None = None
 
-    def _preflight(self) -> list[dict[str, Any]]:
+    def _preflight(self, *, fresh: bool = False) -> list[dict[str, Any]]:
         """Asks for the accounts once; IBKR wants that before any other /portfolio call of a session."""
         if self._accounts is None:
             self._progress("accounts")
             # A fresh session may list none at first (seen in recordings); asked twice, it is believed.
-            self._accounts = self._client.accounts() or self._client.accounts()
+            self._accounts = self._client.accounts(recall=not fresh) or self._client.accounts()
         return self._accounts
 
     def _ask(self, endpoint: Endpoint, **names: str) -> Any:
@@ -57,7 +57,7 @@ class Fetcher:
         except SessionUnavailable as error:
             if not _is_bare(error) or self._accounts is not None:
                 raise
-            self._preflight()
+            self._preflight(fresh=True)
             return self._client.request(endpoint, names)
 
     def _positions(self, account: str) -> list[dict[str, Any]]:

@@ -25,13 +25,16 @@ from ibkr_tools.errors import SessionUnavailable as NoSession
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
 from ibkr_tools.notify import Notifier
-from ibkr_tools.status import LoginSection, StatusFile, utc_now
+from ibkr_tools.status import GatewaySection, LoginSection, StatusFile, utc_now
 
 if TYPE_CHECKING:
     from ibkr_tools.login.browser import Browser
     from ibkr_tools.login.flow import Patience, Portal
 
 Clock = Callable[[], datetime]
+
+GATEWAY_START_S = 60.0
+"""The gateway's parent gives Java 50 s to answer."""
 
 READ_TIMEOUT_S = 8.0
 """How long an answer of the API may take here: a login that waits longer is better tried again."""
@@ -173,9 +176,10 @@ def run(
 def _client(config: Config, directories: Directories) -> "Portal":
     from ibkr_tools.portal.client import PortalClient
     from ibkr_tools.portal.pacing import SharedPacing
+    from ibkr_tools.portal.recall import Recall
 
-    pacing = SharedPacing(directories.pacing_file)
-    return PortalClient(config.gateway.port, directories.certificate, pacing, read_timeout_s=READ_TIMEOUT_S)
+    pacing, recall = SharedPacing(directories.pacing_file), Recall(directories.runtime)
+    return PortalClient(config.gateway.port, directories.certificate, pacing, recall, read_timeout_s=READ_TIMEOUT_S)
 
 
 def _state_of(error: IbkrError) -> StatusState:
@@ -184,6 +188,9 @@ def _state_of(error: IbkrError) -> StatusState:
     if isinstance(error, ActionRequired):
         return "refused"
     return "broken" if isinstance(error, ConfigError | OutputError) else "failed"
+
+
+_NOT_NEEDED = Ending(outcome=Outcome.NOT_NEEDED, why="there is a session already")
 
 
 class _Login:
@@ -209,20 +216,37 @@ class _Login:
         self._entry: str | None = None
 
     def run(self, portal: "Portal", *, unattended: bool) -> LoginResult:
-        if _has_session(portal):
-            ending = Ending(outcome=Outcome.NOT_NEEDED, why="there is a session already")
-            return self._conclude(ending)
+        objection = self._objection(unattended=unattended)
+        # The watchdog asks for a login when it knows that there is no session: then the browser may start meanwhile.
+        if (objection or not unattended) and _has_session(portal):
+            return self._conclude(_NOT_NEEDED)
+        if objection:
+            raise objection
+        return self._conclude(self._in_browser(portal, look_first=unattended))
+
+    def _objection(self, *, unattended: bool) -> IbkrError | None:
+        """Returns what speaks against submitting a password now."""
         budget = self._ledger.budget(self._clock())
         if budget.locked:
-            raise LockedOut(budget.why, hint="Find out why first; then `ibkr-tools unlock`.")
+            return LockedOut(budget.why, hint="Find out why first; then `ibkr-tools unlock`.")
         if unattended and not budget.allowed:
-            raise LoginFailed(budget.why)
+            return LoginFailed(budget.why)
         if unattended and self._ledger.was_refused(read_password(self._config_file, self._config)):
-            raise LoginRefused(
+            return LoginRefused(
                 "IBKR refused this password before; no machine submits it again",
                 hint="Correct the password; or, if it is right, `ibkr-tools unlock`.",
             )
-        return self._conclude(self._in_browser(portal))
+        return None
+
+    def _await_gateway(self) -> None:
+        """Waits while the gateway starts: the watchdog has a login begin as soon as a new Java does."""
+        status = StatusFile(self._directories.status_file)
+
+        def settled() -> bool:
+            gateway = status.read_section(GatewaySection)
+            return gateway is None or gateway.state != "starting" or gateway.is_stale(self._clock())
+
+        status.wait(settled, GATEWAY_START_S)
 
     def _spki(self) -> str:
         path = self._directories.gateway / "tls" / "gateway.spki"
@@ -233,7 +257,7 @@ class _Login:
                 f"{path}: {error.strerror}", hint="The gateway makes its certificate when it starts for the first time."
             ) from error
 
-    def _in_browser(self, portal: "Portal") -> Ending:
+    def _in_browser(self, portal: "Portal", *, look_first: bool) -> Ending:
         # 170 ms and 20 MB that a login which is not needed can do without.
         from ibkr_tools.login.browser import BrowserSettings, open_browser
 
@@ -245,6 +269,10 @@ class _Login:
         )
         with open_browser(settings) as browser:
             self._reporter.step("The browser is there")
+            if look_first:
+                self._await_gateway()
+                if _has_session(portal):
+                    return _NOT_NEEDED
             ending = self._through_the_page(portal, browser)
             self._settle(ending)
             if ending.outcome is Outcome.SUCCEEDED:

@@ -25,6 +25,7 @@ from ibkr_tools.portal import answers, endpoints
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, Kind
 from ibkr_tools.portal.pacing import Pacing, Unpaced
+from ibkr_tools.portal.recall import Recall
 
 CONNECT_TIMEOUT_S = 3.05
 """The gateway is on this machine: whoever accepts slower than this is stuck."""
@@ -56,6 +57,7 @@ class PortalClient:
         port: int,
         certificate: Path,
         pacing: Pacing | None = None,
+        recall: Recall | None = None,
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
         max_wait_s: float = 30.0,
@@ -66,12 +68,14 @@ class PortalClient:
             port: the gateway's.
             certificate: the gateway's certificate (PEM).
             pacing: the shared budget; None sends at will.
+            recall: where answers are remembered that may not be asked for again at once; None: nowhere.
             read_timeout_s: how long an answer may take.
             max_wait_s: how long a request may wait for its turn before RateLimited is raised instead.
         """
         self._base = f"https://127.0.0.1:{port}"
         self._certificate = certificate
         self._pacing = pacing or Unpaced()
+        self._recall = recall
         self._timeouts = (CONNECT_TIMEOUT_S, read_timeout_s)
         self._max_wait_s = max_wait_s
         self._never = threading.Event()
@@ -124,6 +128,10 @@ class PortalClient:
             return answers.parse(*self._exchange(endpoint, path, where, query, body), where)
         except RateLimited:
             self._pacing.penalise()
+            raise
+        except GatewayUnavailable:
+            # It has not left this machine: IBKR has not counted it.
+            self._pacing.forgo(endpoint)
             raise
 
     def _exchange(
@@ -213,9 +221,18 @@ class PortalClient:
         """Says whether the portfolio tier is alive; at most once a minute."""
         return answers.parse_validation(self.request(endpoints.VALIDATE))
 
-    def accounts(self) -> list[dict[str, Any]]:
-        """Returns the accounts the user may view; IBKR wants this asked before any other /portfolio call."""
-        return answers.parse_rows(self.request(endpoints.ACCOUNTS), "GET /portfolio/accounts")
+    def accounts(self, *, recall: bool = False) -> list[dict[str, Any]]:
+        """Returns the accounts the user may view; IBKR wants this asked before any other /portfolio call.
+
+        It may be asked every 5 s; `recall` is content with what any of our processes was told within that time, which
+        proves nothing about the session of now.
+        """
+        if recall and self._recall and (rows := self._recall.load(endpoints.ACCOUNTS)):
+            return answers.parse_rows(rows, "GET /portfolio/accounts")
+        rows = answers.parse_rows(self.request(endpoints.ACCOUNTS), "GET /portfolio/accounts")
+        if self._recall:
+            self._recall.store(endpoints.ACCOUNTS, rows)
+        return rows
 
 
 def _causes(error: BaseException) -> list[BaseException]:

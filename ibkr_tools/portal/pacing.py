@@ -64,6 +64,9 @@ class Pacing(Protocol):
             RateLimited: the wait would be longer than `max_wait_s`; nothing is reserved.
         """
 
+    def forgo(self, endpoint: Endpoint) -> None:
+        """Gives the last claim of that endpoint back: it was never sent."""
+
     def penalise(self) -> None:
         """Notes a 429: nobody sends anything for `PENALTY_S`."""
 
@@ -75,6 +78,9 @@ class Unpaced:
         """Never waits."""
         del endpoint, max_wait_s
         return 0.0
+
+    def forgo(self, endpoint: Endpoint) -> None:
+        """Has nothing to give back."""
 
     def penalise(self) -> None:
         """Forgets it."""
@@ -150,6 +156,15 @@ class SharedPacing:
                 raise RateLimited(f"{endpoint.method} {endpoint.path}: {reason}; possible in {wait_s:.0f} s")
             self._store(reservations)
         return wait_s
+
+    def forgo(self, endpoint: Endpoint) -> None:
+        """Frees the endpoint and the latest slot, whoever's they are by now; see `Pacing.forgo`."""
+        with self._locked():
+            past = self._load()
+            past.next_at.pop(endpoint.name, None)
+            del past.slots[-1:]
+            self._own = Reservations()
+            self._store(past)
 
     def penalise(self) -> None:
         """Stores the end of the penalty for every process, now and after restarts."""

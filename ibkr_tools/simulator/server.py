@@ -82,6 +82,7 @@ async def running(options: SimulatorOptions) -> AsyncIterator[tuple[int, int]]:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(options.certificate, options.key)
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(_abort_all, context)
         port = await _listen(stack, app, options.host, options.port, tls)
         control_port = await _listen(stack, control_app, LOOPBACK, options.control_port, None)
         ticker = asyncio.create_task(_tick(context, app[HUB]))
@@ -94,6 +95,16 @@ async def running(options: SimulatorOptions) -> AsyncIterator[tuple[int, int]]:
             context.stopping.set()
             context.faults_changed.set()
             await app[HUB].close_all()
+
+
+async def _abort_all(context: Context) -> None:
+    """End what is still open: a peer that does not answer the end of TLS would outlive the event loop."""
+    for transport in context.transports:
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+    # The loop closes the sockets in its next two rounds.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 async def _listen(

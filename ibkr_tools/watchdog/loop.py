@@ -35,6 +35,7 @@ from ibkr_tools.watchdog.observations import (
     Action,
     FetchHinted,
     GatewayChanged,
+    GatewayStarting,
     Listed,
     LoginReported,
     Observation,
@@ -105,6 +106,7 @@ class Watchdog:
         self._tier = tier
         self._make_listener = listener
         self._clock = clock
+        self._stopping = False
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._state = machine.State(wants_brokerage=tier == "brokerage", since_s=clock(), due_s=clock())
         self._listener: PushListener | None = None
@@ -115,6 +117,7 @@ class Watchdog:
 
     def stop(self) -> None:
         """Ends the loop soon; safe in a signal handler."""
+        self._stopping = True
         self._events.put(_Stop())
 
     def run(self) -> None:
@@ -122,10 +125,10 @@ class Watchdog:
         with suppress(FileNotFoundError):
             # A request of a former life: this one decides anew.
             self._directories.login_request.unlink()
-        # What was said before this life is not news.
-        self._read_status()
+        # What was said before this life is not news, but for a gateway that is starting just now.
+        said = self._read_status()
         threading.Thread(target=self._watch_status, name="status", daemon=True).start()
-        self._feed(Tick())
+        self._feed(next((one for one in said if isinstance(one, GatewayStarting)), Tick()))
         self._notifier.ready()
         try:
             while not isinstance(event := self._next_event(), _Stop):
@@ -137,6 +140,9 @@ class Watchdog:
             self._write_section(fresh_for_s=0.0)
 
     def _next_event(self) -> _Event:
+        if self._stopping:
+            # What came before it may hang for many seconds more.
+            return _Stop()
         now_s = self._clock()
         wait_s = min(machine.deadline(self._state) - now_s, self._published_s + BEAT_S - now_s)
         try:
@@ -163,7 +169,7 @@ class Watchdog:
     def _feed(self, observation: Observation) -> None:
         """Gives the machine one observation, and then those that its actions bring about."""
         pending = deque([observation])
-        while pending:
+        while pending and not self._stopping:
             before = self._state
             self._state, actions = machine.step(before, pending.popleft(), self._clock())
             self._log_change(before, self._state)
@@ -268,7 +274,10 @@ class Watchdog:
         found: list[Observation] = []
         gateway = self._status_file.read_section(GatewaySection)
         if gateway is not None and self._is_new(GatewaySection, (gateway.state, gateway.java_pid)):
-            found.append(GatewayChanged(up=gateway.state == "up"))
+            if gateway.state == "starting" and not gateway.is_stale(utc_now()):
+                found.append(GatewayStarting())
+            else:
+                found.append(GatewayChanged(up=gateway.state == "up"))
         login = self._status_file.read_section(LoginSection)
         if login is not None and self._is_new(LoginSection, login.updated_at):
             retry_in = None if login.retry_at is None else (login.retry_at - utc_now()).total_seconds()

@@ -14,6 +14,7 @@ from ibkr_tools.watchdog.observations import (
     Action,
     FetchHinted,
     GatewayChanged,
+    GatewayStarting,
     Listed,
     LoginReported,
     Observation,
@@ -112,6 +113,8 @@ def step(state: State, observation: Observation, now_s: float) -> Step:
             return _listed(state, observation, now_s)
         case GatewayChanged(up=up):
             return _gateway_back(state, now_s) if up else _gateway_gone(state, now_s)
+        case GatewayStarting():
+            return _gateway_starting(state, now_s)
         case LoginReported():
             return _login_reported(state, observation, now_s)
         case FetchHinted():
@@ -141,8 +144,18 @@ def _tickle_now(state: State, now_s: float) -> Step:
 
 
 def _gateway_back(state: State, now_s: float) -> Step:
-    # A login that runs keeps its own time.
-    return (state, (Action.TICKLE,)) if state.phase is SessionState.LOGGING_IN else _tickle_now(state, now_s)
+    # A login that runs has been waiting for this, and asks by itself.
+    return (state, ()) if state.phase is SessionState.LOGGING_IN else _tickle_now(state, now_s)
+
+
+def _gateway_starting(state: State, now_s: float) -> Step:
+    """A session lives in Java's memory: a new one has none, so that the browser may start beside it."""
+    if state.phase in {SessionState.LOGGING_IN, SessionState.LOCKED_OUT, SessionState.PAUSED}:
+        return state, ()
+    state, actions = _gateway_gone(state, now_s)
+    if now_s < state.login_not_before_s:
+        return state, actions
+    return _request_login(state, "the gateway starts, and a new one has no session", now_s)
 
 
 def _look(state: State) -> Step:
@@ -195,7 +208,7 @@ def _alive(state: State, seen: Tickled, now_s: float) -> Step:
 
 
 def _dead(state: State, why: str, now_s: float) -> Step:
-    """IBKR says there is no session: the one place that leads to a login."""
+    """IBKR says there is no session; besides a gateway that starts, the one thing that leads to a login."""
     state = replace(state, unknowns=0, silent_since_s=None, deads=state.deads + 1)
     match state.phase:
         case SessionState.UP | SessionState.DEGRADED | SessionState.COMPETING if state.deads == 1:
@@ -210,6 +223,10 @@ def _dead(state: State, why: str, now_s: float) -> Step:
         reason = state.why if state.phase is SessionState.BACKING_OFF else why
         state = _enter(state, SessionState.BACKING_OFF, now_s, reason, state.todo)
         return _until_login(state, now_s), (Action.STOP_LISTENING,)
+    return _request_login(state, why, now_s)
+
+
+def _request_login(state: State, why: str, now_s: float) -> Step:
     state = replace(
         _enter(state, SessionState.LOGGING_IN, now_s, why),
         logins=state.logins + 1,

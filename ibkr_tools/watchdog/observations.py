@@ -63,6 +63,11 @@ class GatewayChanged:
 
 
 @dataclass(frozen=True)
+class GatewayStarting:
+    """The gateway's parent has started a new Java, which does not answer yet."""
+
+
+@dataclass(frozen=True)
 class LoginReported:
     """The login wrote its section; `retry_in_s` is its `retry_at` on the machine's clock, in seconds from now."""
 
@@ -75,7 +80,9 @@ class FetchHinted:
     """A fetch met a lost session."""
 
 
-Observation = Tick | Tickled | Validated | Listed | GatewayChanged | LoginReported | FetchHinted | PushEvent
+Observation = (
+    Tick | Tickled | Validated | Listed | GatewayChanged | GatewayStarting | LoginReported | FetchHinted | PushEvent
+)
 
 
 class Action(StrEnum):

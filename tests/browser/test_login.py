@@ -66,7 +66,7 @@ def test_login_succeeds(home: Home, username: str, paper: bool) -> None:
 
 
 def test_living_session_is_left_alone(home: Home) -> None:
-    """With a session there is no browser, no password and no entry; a request is consumed all the same."""
+    """With a session there is no password and no entry; a request is consumed all the same."""
     home.control.login()
     home.directories.runtime.mkdir()
     home.directories.login_request.touch()

@@ -15,6 +15,7 @@ from ibkr_tools.watchdog.observations import (
     Action,
     FetchHinted,
     GatewayChanged,
+    GatewayStarting,
     Listed,
     Observation,
     Tick,
@@ -276,6 +277,32 @@ def test_a_login_that_never_reports_is_given_up() -> None:
     assert world.count(Action.REQUEST_LOGIN) == 2
 
 
+def test_a_login_starts_beside_a_gateway_that_starts() -> None:
+    """A new Java has no session, so the browser need not wait until it answers; one request is enough."""
+    world = World(session=Verdict.GATEWAY_GONE, login_ends=None)
+    world.feed(GatewayStarting())
+    assert world.is_in(SessionState.LOGGING_IN)
+    world.feed(GatewayStarting())
+    world.feed(GatewayChanged(up=True))
+    assert [action for _, action in world.done] == [Action.STOP_LISTENING, Action.REQUEST_LOGIN]
+
+
+def test_a_new_java_is_the_loss_of_the_old_ones_session() -> None:
+    """Killed and started again before anybody looked: the loss is counted, and the login begins at once."""
+    world = World(login_ends=None)
+    assert world.run(5, until=SessionState.UP)
+    world.feed(GatewayStarting())
+    assert world.is_in(SessionState.LOGGING_IN)
+    assert world.state.losses == 1
+    assert world.count(Action.REQUEST_LOGIN) == 1
+
+
+@pytest.mark.parametrize("phase", [SessionState.LOCKED_OUT, SessionState.PAUSED])
+def test_a_starting_gateway_does_not_overrule_a_person(phase: SessionState) -> None:
+    state = State(phase=phase, since_s=1.0, due_s=50.0)
+    assert machine.step(state, GatewayStarting(), 2.0) == (state, ())
+
+
 @pytest.mark.parametrize("verdict", [Verdict.DEAD, Verdict.LIMITED, Verdict.ALIVE])
 def test_a_restarting_gateway_does_not_cut_the_logins_time_short(verdict: Verdict) -> None:
     """The parent says `up` while a login runs: the login still has its three minutes."""
@@ -283,7 +310,7 @@ def test_a_restarting_gateway_does_not_cut_the_logins_time_short(verdict: Verdic
     world.run(1)
     due_s = machine.deadline(world.state)
     state, actions = machine.step(world.state, GatewayChanged(up=True), world.now_s)
-    assert actions == (Action.TICKLE,)
+    assert actions == ()
     state, _ = machine.step(state, tickle(verdict), world.now_s)
     assert (state.phase, machine.deadline(state)) == (SessionState.LOGGING_IN, due_s)
 

@@ -17,6 +17,7 @@ from ibkr_tools.watchdog.observations import (
     Action,
     FetchHinted,
     GatewayChanged,
+    GatewayStarting,
     Listed,
     Observation,
     Tick,
@@ -53,6 +54,7 @@ OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
         retry_in_s=st.one_of(st.none(), st.floats(-100, 90_000)),
     ),
     st.just(FetchHinted()),
+    st.just(GatewayStarting()),
     st.builds(SessionFrame, st.sampled_from([None, True, False]), st.sampled_from([None, True, False])),
     st.sampled_from([Heartbeat(), WaitingForSession(), PushClosed("gone")]),
 )
@@ -84,7 +86,8 @@ class AnySequence(RuleBasedStateMachine):
         if verdict is Verdict.ALIVE:
             self.alive_s = self.now_s
         if Action.REQUEST_LOGIN in actions:
-            assert verdict is Verdict.DEAD, "only IBKR's own word leads to a login"
+            known_gone = verdict is Verdict.DEAD or observation == GatewayStarting()
+            assert known_gone, "only IBKR's own word, or a Java that knows of no session, leads to a login"
             assert before.phase not in {SessionState.LOCKED_OUT, SessionState.PAUSED}
             assert self.state.phase is SessionState.LOGGING_IN
             assert self.now_s >= before.login_not_before_s
@@ -195,7 +198,7 @@ def test_flapping_does_not_make_it_spin(beat_s: float, other: Verdict) -> None:
     for number in range(int(3600 / beat_s)):
         world.session = Verdict.DEAD if number % 2 else other
         if other is Verdict.GATEWAY_GONE:
-            world.feed(GatewayChanged(up=bool(number % 2)))
+            world.feed(GatewayChanged(up=True) if number % 2 else GatewayStarting())
         world.run(beat_s)
     assert world.most_in(60, Action.REQUEST_LOGIN) <= 6
     if other is not Verdict.ALIVE:

@@ -205,3 +205,13 @@ def test_unpaced_never_waits() -> None:
     unpaced = Unpaced()
     unpaced.penalise()
     assert unpaced.claim(VALIDATE, 0.0) == 0.0
+
+
+def test_what_never_left_is_given_back(tmp_path: Path) -> None:
+    """A call that nobody listened to does not make the next one wait."""
+    shared = SharedPacing(tmp_path / "pacing.json")
+    assert shared.claim(TICKLE, 0.0) == 0.0
+    with pytest.raises(RateLimited):
+        shared.claim(TICKLE, 0.0)
+    shared.forgo(TICKLE)
+    assert shared.claim(TICKLE, 0.0) == 0.0
