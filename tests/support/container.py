@@ -376,6 +376,8 @@ class Process:
         self.argv = (directory / "cmdline").read_bytes()
         self.environ = (directory / "environ").read_bytes()
         self.uid = directory.stat().st_uid
+        # The name of the program's file: Chromium writes over its argv, and threads over their names.
+        self.program = (directory / "exe").readlink().name
 
     def kill(self, sign: signal.Signals) -> None:
         """Sends a signal from outside."""

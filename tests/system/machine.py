@@ -87,9 +87,12 @@ class Machine:
         return document
 
     def state(self) -> str:
-        """Returns the session's state, as the watchdog says."""
+        """Returns the session's state, as the watchdog says; `stale` if it has said nothing for too long."""
         section = self.status().get("session")
-        return section["state"] if section else "none"
+        if not section:
+            return "none"
+        age_s = (now() - datetime.fromisoformat(section["updated_at"])).total_seconds()
+        return section["state"] if age_s <= section["fresh_for_s"] else "stale"
 
     def is_up_since(self, moment: datetime) -> bool:
         """Says whether a session is up that was proven after `moment`."""
@@ -113,19 +116,16 @@ class Machine:
 
     def java(self) -> Process | None:
         """Returns IBKR's Java program, None if it is not running."""
-        return self._process(b"clientportal.gw")
+        return next((process for process in self.ours() if process.program == "java"), None)
 
     def browser(self) -> Process | None:
         """Returns Chromium's main process, None if no login is running."""
-        return self._process(b"--user-data-dir=", without=b"--type=")
+        chromium = [process for process in self.ours() if process.program == "chromium"]
+        return next((process for process in chromium if b"--type=" not in process.argv), None)
 
-    def _process(self, argument: bytes, without: bytes = bytes(2)) -> Process | None:
-        for process in self.container.processes():
-            words = process.argv.split(bytes(1))
-            program = words[0].rsplit(b"/", 1)[-1]
-            if program in {b"java", b"chromium"} and argument in process.argv and without not in process.argv:
-                return process
-        return None
+    def pages(self) -> int:
+        """Returns how many login pages the simulator has served."""
+        return self.control(lambda simulator: int(simulator.state()["requests"].get("GET /sso/Login", 0)))
 
     def main_process(self, unit: str) -> int:
         """Returns the main process of a unit as numbered inside, 0 if none."""
@@ -155,9 +155,8 @@ class Machine:
 
     def start(self) -> None:
         """Starts everything and waits until the session is up."""
-        moment = now()
         self.run("systemctl start ibkr-gateway", timeout_s=90)
-        self.wait("the session to be up", lambda: self.state() == "up" or self.is_up_since(moment), within_s=60)
+        self.wait("the session to be up", lambda: self.state() == "up", within_s=60)
 
     def stop(self) -> None:
         """Stops everything."""

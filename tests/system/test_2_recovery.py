@@ -11,9 +11,14 @@ from tests.system.machine import UNITS, Machine, now
 pytestmark = pytest.mark.system
 
 
-def a_browser(machine: Machine) -> Process:
-    """Waits for a login's browser."""
-    browser = machine.wait("a browser", machine.browser, within_s=30)
+def browser_in_login(machine: Machine) -> Process:
+    """Drops the session, and returns the browser of the login that follows once it has loaded the page."""
+    # A form that takes its time leaves a window to shoot at.
+    machine.control(lambda simulator: simulator.page(form_delay_ms=3000))
+    before = machine.pages()
+    machine.drop_session()
+    machine.wait("a login to load the page", lambda: machine.pages() > before, within_s=60)
+    browser = machine.browser()
     assert browser is not None
     return browser
 
@@ -84,11 +89,8 @@ def test_watchdog_killed(up: Machine) -> None:
 def test_browser_killed_during_login(up: Machine) -> None:
     """The browser dies in the middle of a login: another login follows and succeeds."""
     moment = now()
-    # A page that takes its time leaves a window to shoot at.
-    up.control(lambda simulator: simulator.page(form_delay_ms=2000))
+    browser = browser_in_login(up)
     with up.timed("browser killed during login to session back"):
-        up.drop_session()
-        browser = a_browser(up)
         browser.kill(signal.SIGKILL)
         up.control(lambda simulator: simulator.clear())
         up.wait_back(moment, within_s=120)
@@ -97,10 +99,8 @@ def test_browser_killed_during_login(up: Machine) -> None:
 def test_login_killed(up: Machine) -> None:
     """The whole login dies in the middle: no browser is left over, and another login follows."""
     moment = now()
-    up.control(lambda simulator: simulator.page(form_delay_ms=2000))
+    browser = browser_in_login(up)
     with up.timed("login killed (all of it) to session back"):
-        up.drop_session()
-        browser = a_browser(up)
         up.kill("ibkr-login.service", signal.SIGKILL, whom="all")
         up.control(lambda simulator: simulator.clear())
         up.wait_back(moment, within_s=120)
@@ -112,9 +112,7 @@ def test_stop_means_stop(up: Machine, moment: str) -> None:
     """`systemctl stop ibkr-gateway` leaves no process, no active unit, no packet filter, and nothing comes back."""
     up.run("systemctl start ibkr-fetch.timer")
     if moment == "during a login":
-        up.control(lambda simulator: simulator.page(form_delay_ms=5000))
-        up.drop_session()
-        a_browser(up)
+        browser_in_login(up)
     with up.timed(f"systemctl stop, {moment}"):
         up.stop()
     # The simulator stands for IBKR, not for us: it goes a moment later, when systemd sees that nobody needs it.
