@@ -43,7 +43,6 @@ class Context:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     faults_changed: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: int = 0
-    transports: deque[asyncio.BaseTransport] = field(default_factory=lambda: deque(maxlen=REMEMBERED_REQUESTS))
 
     def account(self, account_id: str) -> Account | None:
         """Return the account with this number, if there is one."""

@@ -22,8 +22,6 @@ async def note_requests(request: web.Request, handler: Handler) -> web.StreamRes
     """Remember each request with its outcome."""
     context = context_of(request)
     context.requests[f"{request.method} {request.path}"] += 1
-    if request.transport is not None and request.transport not in context.transports:
-        context.transports.append(request.transport)
     at, status = time.time(), 0
     try:
         response = await handler(request)

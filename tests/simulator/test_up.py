@@ -1,0 +1,72 @@
+"""`ibkr-tools up` with the simulator in the gateway's place: the real processes under one terminal."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools.simulator.control_client import ControlClient
+from ibkr_tools.status import SessionSection, SessionState, utc_now
+from tests.support.installation import Installation
+from tests.support.simulation import wait_until
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def processes_of(root: Path) -> list[str]:
+    """Lists the command lines of living processes that name a directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(root) in text:
+            found.append(text)
+    return found
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Iterator[Installation]:
+    installation = Installation(tmp_path, environment)
+    installation.configure(free_port())
+    yield installation
+    assert not processes_of(tmp_path), "something was left running"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_terminal(place: Installation, number: signal.Signals) -> None:
+    """Gateway and watchdog come up, a session that is there is found, and Ctrl-C ends all of it."""
+    control_port = free_port()
+    command = [*place.options, "up", "--simulate", "--control-port", str(control_port)]
+    with (place.root / "log").open("w") as log:
+        up = subprocess.Popen(
+            [sys.executable, "-m", "ibkr_tools", *command], env=place.environment, stderr=log, stdout=log
+        )
+    try:
+        wait_until(lambda: _is_open(control_port), 15.0)
+        ControlClient(control_port).login("demo-reader")
+
+        def is_up() -> bool:
+            session = place.status.read_section(SessionSection)
+            return session is not None and session.state is SessionState.UP and not session.is_stale(utc_now())
+
+        wait_until(is_up, 20.0)
+    finally:
+        up.send_signal(number)
+        code = up.wait(20)
+    assert code == 0, (place.root / "log").read_text()
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
