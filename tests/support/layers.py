@@ -49,3 +49,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if os.environ.get("CI"):
                 raise pytest.UsageError(f"CI skips nothing, but the {name} tests cannot run: {reason}")
             item.add_marker(pytest.mark.skip(reason=f"{name} tests: {reason}"))
+
+
+class NothingSkipped:
+    """Fails the run if a test was skipped where CI is set."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remembers each test that was skipped."""
+        if report.skipped:
+            self.skipped.append(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Turns a run with skipped tests into a failed one."""
+        if self.skipped:
+            print(f"\nCI skips nothing, but these were skipped: {', '.join(self.skipped)}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watches for skipped tests where CI is set."""
+    if os.environ.get("CI"):
+        config.pluginmanager.register(NothingSkipped())
