@@ -157,6 +157,8 @@ class Machine:
         """Starts everything and waits until the session is up."""
         self.run("systemctl start ibkr-gateway", timeout_s=90)
         self.wait("the session to be up", lambda: self.state() == "up", within_s=60)
+        # The watchdog sees the session a moment before the login has proven it and gone.
+        self.wait("the login's end", lambda: self.show("ibkr-login.service", "SubState") != "start", within_s=30)
 
     def stop(self) -> None:
         """Stops everything."""
