@@ -69,7 +69,7 @@ pip_in() {
 # content_id PATH...: one number for everything in these files and folders, to know whether anything changed.
 content_id() {
     (
-        cd "$CHECKOUT"
+        cd "$CHECKOUT" || exit
         find "$@" -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-64
     )
 }
