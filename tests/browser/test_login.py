@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -263,7 +263,9 @@ def test_password_is_in_no_process_but_the_login(home: Home) -> None:
     def read() -> None:
         wait_until(lambda: home.control.submitted() == 1, 15)
         for pid in processes.browser_processes():
-            seen.extend(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+            # Chromium's helpers come and go.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                seen.extend(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
 
     with pytest.MonkeyPatch.context() as patch, meanwhile(read):
         patch.setenv("NOTIFY_SOCKET_TEST", "must-not-be-inherited")

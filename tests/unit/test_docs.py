@@ -1,0 +1,115 @@
+"""The documentation says what is there: commands, configuration keys, states, exit codes, units, links."""
+
+import os
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import typer.main
+
+from ibkr_tools import config, errors
+from ibkr_tools.cli.app import app
+from ibkr_tools.config import RESOURCES, Config
+from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.status import SessionState
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("clientportal/*.md")])
+EVERYTHING = "\n".join(page.read_text() for page in PAGES)
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> Iterator[str]:
+    """Yields every command as a person types it."""
+    for name, command in vars(typer.main.get_command(app))["commands"].items():
+        yield from (
+            (f"{name} {inner}" for inner in vars(command).get("commands", {}))
+            if vars(command).get("commands")
+            else (name,)
+        )
+
+
+def keys(kind: type[msgspec.Struct], path: str = "") -> Iterator[tuple[str, object]]:
+    """Yields every key of the configuration with its default."""
+    hints = typing.get_type_hints(kind)
+    for field in msgspec.structs.fields(kind):
+        if isinstance(hints[field.name], type) and issubclass(hints[field.name], msgspec.Struct):
+            yield from keys(hints[field.name], f"{path}{field.name}.")
+        else:
+            yield f"{path}{field.name}", field.default
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
+def test_every_command_is_documented(command: str) -> None:
+    assert f"ibkr-tools {command}" in EVERYTHING
+
+
+@pytest.mark.parametrize(("key", "default"), list(keys(Config)))
+def test_every_key_is_documented_with_its_default(key: str, default: object) -> None:
+    row = next((line for line in (ROOT / "docs/configuration.md").read_text().splitlines() if f"`{key}`" in line), None)
+    assert row is not None
+    shown = row.split("|")[2].strip()
+    if isinstance(default, bool | str | int):
+        assert shown == f"`{msgspec.json.encode(default).decode().strip(chr(34))}`"
+    if default is None:
+        assert shown == "`null`"
+
+
+def test_every_resource_is_documented() -> None:
+    page = (ROOT / "docs/fetch.md").read_text()
+    assert all(f"| `{name}` |" in page for name in RESOURCES)
+
+
+@pytest.mark.parametrize("state", list(SessionState))
+def test_every_session_state_is_documented(state: SessionState) -> None:
+    assert f"| `{state.value}` |" in (ROOT / "docs/status.md").read_text()
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_every_login_outcome_is_documented(outcome: Outcome) -> None:
+    assert outcome.value in (ROOT / "docs/login.md").read_text()
+
+
+def test_every_exit_code_is_documented() -> None:
+    found = {int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs/status.md").read_text(), re.MULTILINE)}
+    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.IbkrError)]
+    assert found == {0, *(one.exit_code for one in classes)}
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in (ROOT / "systemd").glob("ibkr-*")))
+def test_every_unit_is_documented(unit: str) -> None:
+    assert unit in (ROOT / "docs/systemd.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of every page is a file of this repository."""
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def test_the_first_screen_says_the_two_commands() -> None:
+    """A newcomer reads `bin/demo` and `bin/test` first, and both are there to be run."""
+    first = "\n".join(README.splitlines()[:15])
+    for name in ("demo", "test"):
+        assert f"./bin/{name} " in first
+        assert os.access(ROOT / "bin" / name, os.X_OK)
+
+
+def test_the_readme_shows_what_the_demo_prints() -> None:
+    """The block in the README is the demo's own output: the same commands, in the same order."""
+    block = README.split("<!-- demo -->")[1].split("<!-- /demo -->")[0]
+    shown = re.findall(r"^ *\$ ibkr-tools (\S+)", block, re.MULTILINE)
+    source = (ROOT / "ibkr_tools/simulator/demo.py").read_text()
+    assert shown == re.findall(r'self\.show\("(\w+)"', source)
+
+
+def test_the_schema_tells_editors_what_a_key_is_for() -> None:
+    """Every leaf of the published schema has a description."""
+    definitions = config.schema()["$defs"]
+    for name, section in definitions.items():
+        for key, leaf in section["properties"].items():
+            assert "description" in leaf or "$ref" in str(leaf) or key == "$schema", f"{name}.{key}"
