@@ -51,7 +51,8 @@ def read_facts() -> dict[str, str]:
             for text in (
                 f"Python {platform.python_version()}",
                 _first_line("java", "-version"),
-                _first_line("chromium", "--version"),
+                # Debian's wrapper of the browser itself warns on the way; the two have the same version.
+                _first_line("chromedriver", "--version").split(" (")[0],
             )
             if text
         ),

@@ -6,9 +6,10 @@ is a session, and raises what else there is.
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -54,6 +55,7 @@ class _Reporter:
         self._clock = clock
         self._limit_s = config.login.timeout_s + 60.0
         self._begin = monotonic()
+        self._told = False
 
     @property
     def duration(self) -> timedelta:
@@ -77,7 +79,14 @@ class _Reporter:
             )
         )
 
+    def last_word(self) -> None:
+        """Says that the login is over if nothing has said so: a bug, Ctrl-C. Whoever waits need not wait longer."""
+        if not self._told:
+            with suppress(OutputError):
+                self.result("broken", f"the login died of {type(sys.exception()).__name__}")
+
     def result(self, state: StatusState, why: str, *, todo: str | None = None, accounts: tuple[str, ...] = ()) -> None:
+        self._told = True
         now = self._clock()
         budget = self._ledger.budget(now)
         self._notifier.status(why)
@@ -168,9 +177,8 @@ def run(
         if not getattr(error, "reported", False):
             reporter.result(_state_of(error), error.message, todo=error.hint)
         raise
-    except BaseException as error:
-        reporter.result("broken", f"the login died of {type(error).__name__}")
-        raise
+    finally:
+        reporter.last_word()
 
 
 def _client(config: Config, directories: Directories) -> "Portal":

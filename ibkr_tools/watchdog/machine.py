@@ -37,7 +37,7 @@ GATEWAY_RETRY_S = (0.2, 0.2, 0.3, 0.5, 1.0, 2.0)
 
 UNKNOWN_WAITS_S = (2.0, 5.0, 10.0, 20.0, 30.0)
 LOGIN_PATIENCE_S = 180.0
-"""A login that has reported nothing for this long is taken for dead; its own limit is shorter."""
+"""A login that has reported nothing for this long is taken for dead, unless it announced a longer limit."""
 
 LOGIN_RETRY_S = (10.0, 60.0, 300.0, 900.0, 1800.0)
 SHORT_LIFE_S = 20.0
@@ -355,7 +355,8 @@ def _login_reported(state: State, seen: LoginReported, now_s: float) -> Step:
     match section.state:
         case "running":
             state = _enter(state, SessionState.LOGGING_IN, now_s, state.why)
-            return _wait(state, now_s + LOGIN_PATIENCE_S, "the login reports"), ()
+            limit_s = max(LOGIN_PATIENCE_S, section.fresh_for_s or 0.0)
+            return _wait(state, now_s + limit_s, "the login reports"), ()
         case "succeeded":
             # The login has proven it by /portfolio/accounts a moment ago; asking again has to wait 5 s.
             losses = state.losses + (state.up_since_s is not None)

@@ -2,12 +2,13 @@
 
 import itertools
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingForSession
-from ibkr_tools.status import SessionState
+from ibkr_tools.status import LoginSection, SessionState
 from ibkr_tools.watchdog import machine
 from ibkr_tools.watchdog.brokerage import Handshake
 from ibkr_tools.watchdog.machine import State
@@ -17,6 +18,7 @@ from ibkr_tools.watchdog.observations import (
     GatewayChanged,
     GatewayStarting,
     Listed,
+    LoginReported,
     Observation,
     Tick,
     Tickled,
@@ -313,6 +315,15 @@ def test_a_restarting_gateway_does_not_cut_the_logins_time_short(verdict: Verdic
     assert actions == ()
     state, _ = machine.step(state, tickle(verdict), world.now_s)
     assert (state.phase, machine.deadline(state)) == (SessionState.LOGGING_IN, due_s)
+
+
+def test_a_login_may_announce_a_longer_limit() -> None:
+    """With login.timeout_s at its largest, the watchdog does not take a login that is under way for dead."""
+    world = World(session=Verdict.DEAD, login_ends=None)
+    world.run(1)
+    section = LoginSection(updated_at=datetime.now(UTC), state="running", why="under way", fresh_for_s=660.0)
+    world.feed(LoginReported(section))
+    assert machine.deadline(world.state) == world.now_s + 660.0
 
 
 def test_a_failed_login_waits_longer_each_time() -> None:
