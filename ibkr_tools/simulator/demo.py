@@ -121,6 +121,8 @@ class Demo:
         self._say(f"session up: {session.why}, account {', '.join(session.accounts)}")
         self.wait(lambda now: now.last_tickle_at is not None, "the first tickle")
         self._say("the watchdog has tickled: the session is kept alive")
+        self.show("fetch", "--jq", ".positions | length")
+        print()
         took_s = self.drop()
         self._say(f"session up again, {took_s:.1f} s after the loss")
         self.show("fetch", "positions", "--table")
