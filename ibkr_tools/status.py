@@ -36,7 +36,6 @@ class SessionState(StrEnum):
     BACKING_OFF = "backing-off"
     COMPETING = "competing"
     LOCKED_OUT = "locked-out"
-    PAUSED = "paused"
 
 
 class Section(msgspec.Struct, kw_only=True, frozen=True):
@@ -93,12 +92,23 @@ class SessionSection(Section, kw_only=True, frozen=True):
 class LoginSection(Section, kw_only=True, frozen=True):
     """The last login, by whomever: running, or how it ended.
 
-    `broken` is a machine that cannot log in (no browser, wrong configuration); `unlocked` means that a person
-    cleared the budget. `retry_at` is when the budget allows the next unattended try, null if no machine may.
-    `accounts` are those that proved the session of a login that succeeded.
+    `maintenance` is IBKR's own word for why its page let nobody in; `broken` is a machine that cannot log in (no
+    browser, wrong configuration); `unlocked` means that a person cleared the budget. `retry_at` is when the budget
+    allows the next unattended try, null if no machine may. `accounts` are those that proved the session of a login
+    that succeeded.
     """
 
-    state: Literal["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken", "unlocked"]
+    state: Literal[
+        "running",
+        "succeeded",
+        "failed",
+        "maintenance",
+        "refused",
+        "locked-out",
+        "not-needed",
+        "broken",
+        "unlocked",
+    ]
     retry_at: Moment | None = None
     accounts: tuple[str, ...] = ()
     why: str

@@ -10,7 +10,7 @@ from typing import Literal
 
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused
 
-StatusState = Literal["succeeded", "failed", "refused", "locked-out", "not-needed", "broken"]
+StatusState = Literal["succeeded", "failed", "maintenance", "refused", "locked-out", "not-needed", "broken"]
 
 
 class Outcome(StrEnum):
@@ -100,7 +100,7 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
             state="refused",
             todo="Use a user without second factor, or log in by hand on the gateway's page.",
         ),
-        Outcome.MAINTENANCE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed"),
+        Outcome.MAINTENANCE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="maintenance"),
         Outcome.RESTRICTED: Meaning(
             error=ActionRequired,
             mark=Mark.FAILED,

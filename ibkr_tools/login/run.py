@@ -41,6 +41,9 @@ READ_TIMEOUT_S = 8.0
 """How long an answer of the API may take here: a login that waits longer is better tried again."""
 
 
+_TRIED_AGAIN = frozenset({"failed", "maintenance", "broken"})
+
+
 class Interrupted(LoginFailed):
     """SIGTERM came: the login ends here; a password that was submitted counts as a failure."""
 
@@ -98,7 +101,7 @@ class _Reporter:
                 why=why,
                 todo=todo,
                 accounts=accounts,
-                retry_at=(budget.wait_until or now) if state in ("failed", "broken") and not budget.locked else None,
+                retry_at=(budget.wait_until or now) if state in _TRIED_AGAIN and not budget.locked else None,
                 duration_s=round(self.duration.total_seconds(), 3),
                 failures_24h=budget.failures_24h,
                 logins_24h=budget.logins_24h,

@@ -40,6 +40,9 @@ LOGIN_PATIENCE_S = 180.0
 """A login that has reported nothing for this long is taken for dead, unless it announced a longer limit."""
 
 LOGIN_RETRY_S = (10.0, 60.0, 300.0, 900.0, 1800.0)
+MAINTENANCE_S = 900.0
+"""IBKR's maintenance takes minutes to hours, and a login during it may count as a failed one."""
+
 SHORT_LIFE_S = 20.0
 SHORT_LIVES_S = (0.0, 0.0, 10.0, 60.0, 300.0, 900.0)
 """Pauses before the login after a session that lived shorter than SHORT_LIFE_S, by how many did in a row."""
@@ -55,6 +58,7 @@ RESTART_EVERY_S = 3600.0
 BLIND_S = 90.0
 """A session that could not be asked for this long may not be called up any more."""
 
+_WAITS = frozenset({SessionState.BACKING_OFF, SessionState.MAINTENANCE})
 HAS_SESSION = frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING})
 
 
@@ -150,7 +154,7 @@ def _gateway_back(state: State, now_s: float) -> Step:
 
 def _gateway_starting(state: State, now_s: float) -> Step:
     """A session lives in Java's memory: a new one has none, so that the browser may start beside it."""
-    if state.phase in {SessionState.LOGGING_IN, SessionState.LOCKED_OUT, SessionState.PAUSED}:
+    if state.phase in {SessionState.LOGGING_IN, SessionState.LOCKED_OUT}:
         return state, ()
     state, actions = _gateway_gone(state, now_s)
     if now_s < state.login_not_before_s:
@@ -215,13 +219,13 @@ def _dead(state: State, why: str, now_s: float) -> Step:
             return replace(state, due_s=now_s + ANSWER_S), (Action.VALIDATE,)
         case SessionState.LOGGING_IN:
             return state, ()
-        case SessionState.LOCKED_OUT | SessionState.PAUSED:
+        case SessionState.LOCKED_OUT:
             return _wait(state, now_s + PERSON_LOOKS_S, "looking whether a person has logged in"), ()
     if state.up_since_s is not None:
         state = _lost(state, why, now_s)
     if now_s < state.login_not_before_s:
-        reason = state.why if state.phase is SessionState.BACKING_OFF else why
-        state = _enter(state, SessionState.BACKING_OFF, now_s, reason, state.todo)
+        if state.phase not in _WAITS:
+            state = _enter(state, SessionState.BACKING_OFF, now_s, why, state.todo)
         return _until_login(state, now_s), (Action.STOP_LISTENING,)
     return _request_login(state, why, now_s)
 
@@ -370,6 +374,10 @@ def _login_reported(state: State, seen: LoginReported, now_s: float) -> Step:
             todo = section.todo or "Check user name and password, then: ibkr-tools unlock"
             state = _enter(state, SessionState.LOCKED_OUT, now_s, section.why, todo)
             return _wait(state, now_s + PERSON_LOOKS_S, "looking whether a person has logged in"), ()
+        case "maintenance":
+            wait_s = max(MAINTENANCE_S, seen.retry_in_s or 0.0)
+            state = _enter(state, SessionState.MAINTENANCE, now_s, section.why)
+            return _until_login(replace(state, login_not_before_s=now_s + wait_s), now_s), ()
         case "failed" | "broken":
             wait_s = max(_pick(LOGIN_RETRY_S, max(0, state.logins - 1)), seen.retry_in_s or 0.0)
             return _back_off(state, now_s, section.why, wait_s, section.todo), ()

@@ -196,6 +196,7 @@ def test_page_that_leads_nowhere(
     assert home.control.submitted() == submitted
     assert home.marks == (["failed"] if submitted else ["unsubmitted"])
     assert home.section.why
+    assert (home.section.state == "maintenance") is (outcome is Outcome.MAINTENANCE)
     picture, document = sorted(home.diagnostics, key=lambda path: path.suffix, reverse=True)
     assert outcome.value in picture.name
     assert picture.stat().st_mode & 0o777 == 0o600

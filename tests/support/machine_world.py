@@ -21,9 +21,11 @@ from ibkr_tools.watchdog.observations import (
     Verdict,
 )
 
-__all__ = ["ALIVE", "World", "login", "tickle"]
+__all__ = ["ALIVE", "LoginState", "World", "login", "tickle"]
 
-LoginState = Literal["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken", "unlocked"]
+LoginState = Literal[
+    "running", "succeeded", "failed", "maintenance", "refused", "locked-out", "not-needed", "broken", "unlocked"
+]
 
 ALIVE = Tickle(has_session=True, session="a" * 32)
 

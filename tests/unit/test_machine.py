@@ -299,9 +299,21 @@ def test_a_new_java_is_the_loss_of_the_old_ones_session() -> None:
     assert world.count(Action.REQUEST_LOGIN) == 1
 
 
-@pytest.mark.parametrize("phase", [SessionState.LOCKED_OUT, SessionState.PAUSED])
-def test_a_starting_gateway_does_not_overrule_a_person(phase: SessionState) -> None:
-    state = State(phase=phase, since_s=1.0, due_s=50.0)
+def test_maintenance_is_waited_out() -> None:
+    """IBKR's page said so: no login for a quarter of an hour, and a session that comes by itself is taken."""
+    world = World(session=Verdict.DEAD, login_ends="maintenance")
+    world.run(10)
+    assert world.is_in(SessionState.MAINTENANCE)
+    world.run(800)
+    assert world.is_in(SessionState.MAINTENANCE)
+    assert world.count(Action.REQUEST_LOGIN) == 1
+    world.login_ends = "succeeded"
+    assert world.run(200, until=SessionState.UP)
+    assert world.count(Action.REQUEST_LOGIN) == 2
+
+
+def test_a_starting_gateway_does_not_overrule_a_person() -> None:
+    state = State(phase=SessionState.LOCKED_OUT, since_s=1.0, due_s=50.0)
     assert machine.step(state, GatewayStarting(), 2.0) == (state, ())
 
 
@@ -462,8 +474,8 @@ def test_any_observation_is_possible_in_any_state(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", EVERY_PHASE, ids=lambda state: state.phase.value)
-def test_a_paused_or_locked_session_is_never_logged_in(state: State) -> None:
-    if state.phase not in {SessionState.LOCKED_OUT, SessionState.PAUSED}:
+def test_a_locked_session_is_never_logged_in(state: State) -> None:
+    if state.phase is not SessionState.LOCKED_OUT:
         return
     for observation in OBSERVATIONS:
         _, actions = machine.step(state, observation, NOW)

@@ -49,7 +49,17 @@ OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
     st.builds(
         login,
         st.sampled_from(
-            ["running", "succeeded", "failed", "refused", "locked-out", "not-needed", "broken", "unlocked"]
+            [
+                "running",
+                "succeeded",
+                "failed",
+                "maintenance",
+                "refused",
+                "locked-out",
+                "not-needed",
+                "broken",
+                "unlocked",
+            ]
         ),
         retry_in_s=st.one_of(st.none(), st.floats(-100, 90_000)),
     ),
@@ -88,7 +98,7 @@ class AnySequence(RuleBasedStateMachine):
         if Action.REQUEST_LOGIN in actions:
             known_gone = verdict is Verdict.DEAD or observation == GatewayStarting()
             assert known_gone, "only IBKR's own word, or a Java that knows of no session, leads to a login"
-            assert before.phase not in {SessionState.LOCKED_OUT, SessionState.PAUSED}
+            assert before.phase is not SessionState.LOCKED_OUT
             assert self.state.phase is SessionState.LOGGING_IN
             assert self.now_s >= before.login_not_before_s
         if not before.wants_brokerage:
