@@ -157,7 +157,8 @@ def _gateway_starting(state: State, now_s: float) -> Step:
     if state.phase in {SessionState.LOGGING_IN, SessionState.LOCKED_OUT}:
         return state, ()
     state, actions = _gateway_gone(state, now_s)
-    if now_s < state.login_not_before_s:
+    if state.logins or now_s < state.login_not_before_s:
+        # A login has come to nothing already; should Java be what fails, the next one waits for its answer.
         return state, actions
     return _request_login(state, "the gateway starts, and a new one has no session", now_s)
 

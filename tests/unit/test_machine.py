@@ -289,6 +289,20 @@ def test_a_login_starts_beside_a_gateway_that_starts() -> None:
     assert [action for _, action in world.done] == [Action.STOP_LISTENING, Action.REQUEST_LOGIN]
 
 
+def test_a_java_that_keeps_dying_costs_one_login() -> None:
+    """What never answers is not logged in to again; once it does answer, the login has not long to wait."""
+    world = World(session=Verdict.GATEWAY_GONE, login_ends=None)
+    for _ in range(20):
+        world.feed(GatewayStarting())
+        world.run(3)
+        world.feed(GatewayChanged(up=False))
+        world.run(5)
+    assert world.count(Action.REQUEST_LOGIN) == 1
+    world.session, world.login_ends = Verdict.DEAD, "succeeded"
+    world.feed(GatewayChanged(up=True))
+    assert world.run(15, until=SessionState.UP)
+
+
 def test_a_new_java_is_the_loss_of_the_old_ones_session() -> None:
     """Killed and started again before anybody looked: the loss is counted, and the login begins at once."""
     world = World(login_ends=None)
