@@ -51,11 +51,15 @@ def fetch(
 
     wanted = require_resources(resources or ())
     query = Query(jq) if jq is not None else None
-    if table and (query is not None or (wanted and "positions" not in wanted)):
-        raise UsageError("--table shows positions; it goes with neither --jq nor other resources")
+    if table and query is not None:
+        raise UsageError("--table shows positions as they are; it does not go with --jq")
 
     setting = setting_of(context)
     config = setting.load()
+    # What is saved is the whole snapshot of the configuration, however it is shown.
+    chosen = wanted or (("positions",) if table and not save else config.fetch.resources)
+    if table and "positions" not in chosen:
+        raise UsageError(f"--table shows positions, and only {', '.join(chosen)} would be fetched")
     from ibkr_tools.fetch.run import Fetch, wait_for_session
 
     if wait:
@@ -64,7 +68,7 @@ def fetch(
     with setting.client(config) as client:
         try:
             snapshot, document = Fetch(config, client, setting.status_file, progress=progress).run(
-                wanted or (("positions",) if table else ()),
+                chosen,
                 account or (),
                 save_in=setting.directories.snapshots if save else None,
             )

@@ -303,6 +303,15 @@ def test_a_file_gets_what_would_be_printed(place: Installation, tmp_path: Path) 
     assert done.returncode == 73
 
 
+def test_a_table_does_not_shrink_what_is_saved(place: Installation) -> None:
+    """`--save` stores the whole snapshot, however it is shown."""
+    done = place.run("fetch", "--table", "--save")
+    assert done.returncode == 0, done.stderr
+    assert "Quantity" in done.stdout
+    latest = json.loads((place.directories.snapshots / "latest.json").read_bytes())
+    assert latest["covers"]["resources"] == ["accounts", "summary", "ledger", "allocation", "positions"]
+
+
 def test_the_table(place: Installation) -> None:
     done = place.run("fetch", "--table")
     assert done.returncode == 0
