@@ -37,16 +37,19 @@ class Seen:
     status: dict[str, str]
 
 
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
 def seen_processes() -> list[Seen]:
     """Looks at all browser processes; Chromium's helpers come and go meanwhile."""
     found = []
     for pid in processes.browser_processes():
         directory = Path(f"/proc/{pid}")
         with suppress(FileNotFoundError, ProcessLookupError):
-            lines = (directory / "status").read_text().splitlines()
-            status = {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
             limits = " ".join((directory / "limits").read_text().split())
-            found.append(Seen((directory / "cmdline").read_bytes(), limits, status))
+            found.append(Seen((directory / "cmdline").read_bytes(), limits, status_of(pid)))
     return found
 
 
