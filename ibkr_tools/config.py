@@ -22,6 +22,29 @@ ACCOUNT_ID = r"^[A-Z]{1,2}[0-9]{4,12}$(?!\n)"
 Described = msgspec.Meta
 Port = Annotated[int, Described(ge=1, le=65535)]
 AccountId = Annotated[str, Described(pattern=ACCOUNT_ID, description="A letter or two and digits: U1234567.")]
+Element = Literal[
+    "username",
+    "password",
+    "submit",
+    "continue",
+    "loading",
+    "finished",
+    "error",
+    "bulletin",
+    "consent",
+    "promo",
+    "restricted",
+    "tasks",
+    "paper-switch",
+    "paper-checkbox",
+    "method-picker",
+    "code",
+    "code-submit",
+    "push",
+    "push-resend",
+]
+"""The things on IBKR's login page whose selectors a user can override."""
+
 Resource = Literal["accounts", "summary", "ledger", "allocation", "positions"]
 RESOURCES: tuple[Resource, ...] = typing.get_args(Resource)
 
@@ -57,6 +80,40 @@ class SessionConfig(_Section, frozen=True):
         Described(description="portfolio: /portfolio and /pa, all a read-only user can have; brokerage: /iserver too."),
     ] = "portfolio"
     paper: Annotated[bool, Described(description="Log in to the paper trading account.")] = False
+    competing: Annotated[
+        Literal["yield", "take"],
+        Described(description="When another program takes the brokerage session: yield it, or take it back."),
+    ] = "yield"
+    competing_quiet_min: Annotated[
+        int, Described(ge=1, le=1440, description="How long to stay away after yielding, in minutes.")
+    ] = 30
+    region: Annotated[
+        Literal["america", "europe", "asia"],
+        Described(description="Whose daily reset and maintenance windows apply."),
+    ] = "america"
+
+
+class SecondFactorConfig(_Section, frozen=True):
+    """What answers when IBKR asks for a second factor."""
+
+    method: Annotated[
+        Literal["none", "totp", "push", "command"],
+        Described(description="none: a person; totp: an authenticator app's code; push: IB Key; command: a program."),
+    ] = "none"
+    totp_file: Annotated[
+        str | None,
+        Described(description="A file with nothing but the authenticator app's secret, readable by its owner only."),
+    ] = None
+    command: Annotated[
+        tuple[Annotated[str, Described(min_length=1)], ...],
+        Described(description="Program and arguments of one that prints the code; no shell."),
+    ] = ()
+    command_timeout_s: Annotated[
+        int, Described(ge=1, le=600, description="How long the command may take, in seconds.")
+    ] = 60
+    push_wait_s: Annotated[
+        int, Described(ge=30, le=600, description="How long to wait for the approval on the phone, in seconds.")
+    ] = 180
 
 
 class LoginConfig(_Section, frozen=True):
@@ -67,7 +124,19 @@ class LoginConfig(_Section, frozen=True):
     password_file: Annotated[
         str | None, Described(description="A file with nothing but the password, readable by its owner only.")
     ] = None
-    timeout_s: Annotated[int, Described(ge=10, le=600, description="The longest one login may take, in seconds.")] = 90
+    timeout_s: Annotated[
+        int,
+        Described(ge=10, le=600, description="The longest one login may take, in seconds; second factors come on top."),
+    ] = 90
+    logins_a_day: Annotated[
+        int,
+        Described(ge=1, le=100_000, description="After this many successful logins in 24 h: one an hour, no more."),
+    ] = 24
+    second_factor: SecondFactorConfig = SecondFactorConfig()
+    selectors: Annotated[
+        dict[Element, tuple[Annotated[str, Described(min_length=1)], ...]],
+        Described(description="CSS selectors to try before the built-in ones, should IBKR change its page."),
+    ] = {}
 
 
 class FetchConfig(_Section, frozen=True):
@@ -82,6 +151,19 @@ class FetchConfig(_Section, frozen=True):
     ] = ()
 
 
+class NotifyConfig(_Section, frozen=True):
+    """How a person is told that something needs them."""
+
+    command: Annotated[
+        tuple[Annotated[str, Described(min_length=1)], ...],
+        Described(description="Program and arguments; gets one message as JSON on its standard input; no shell."),
+    ] = ()
+    timeout_s: Annotated[int, Described(ge=1, le=300, description="How long the command may take, in seconds.")] = 30
+    outage_min: Annotated[
+        int, Described(ge=1, le=10_080, description="After how many minutes without a session to say so.")
+    ] = 60
+
+
 class Config(_Section, frozen=True):
     """Everything in `config.json` but the password, which only the login reads."""
 
@@ -93,6 +175,7 @@ class Config(_Section, frozen=True):
     session: SessionConfig = SessionConfig()
     login: LoginConfig = LoginConfig()
     fetch: FetchConfig = FetchConfig()
+    notify: NotifyConfig = NotifyConfig()
 
 
 class Secret:

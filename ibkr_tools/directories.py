@@ -34,6 +34,16 @@ class Directories:
         return self.runtime / "login.request"
 
     @property
+    def outbox(self) -> Path:
+        """Messages for a person that nobody has delivered yet; see `ibkr_tools.messages`."""
+        return self.runtime / "outbox"
+
+    @property
+    def pause_file(self) -> Path:
+        """Exists while a person wants that nothing logs in; see `ibkr_tools.pause`."""
+        return self.state / "pause.json"
+
+    @property
     def restart_request(self) -> Path:
         """Exists while somebody asks the gateway's parent to end Java and exit."""
         return self.runtime / "gateway.restart"

@@ -36,6 +36,7 @@ class SessionState(StrEnum):
     BACKING_OFF = "backing-off"
     COMPETING = "competing"
     LOCKED_OUT = "locked-out"
+    PAUSED = "paused"
 
 
 class Section(msgspec.Struct, kw_only=True, frozen=True):
@@ -74,6 +75,8 @@ class SessionSection(Section, kw_only=True, frozen=True):
 
     `todo` is what a person should do, null if nothing. `up_since` is when the present session was first proven,
     null without one; `accounts` are those the user may view in it. `losses` counts since the watchdog started.
+    `paused`: a person asked that nothing logs in, until `paused_until` or, if that is null, until `resume`; a session
+    that is there is kept alive all the same. `window` names IBKR's reset or maintenance window that is open now.
     """
 
     state: SessionState
@@ -87,6 +90,9 @@ class SessionSection(Section, kw_only=True, frozen=True):
     accounts: tuple[str, ...] = ()
     last_tickle_at: Moment | None = None
     losses: int = 0
+    paused: bool = False
+    paused_until: Moment | None = None
+    window: str | None = None
 
 
 class LoginSection(Section, kw_only=True, frozen=True):

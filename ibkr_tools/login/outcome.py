@@ -23,6 +23,11 @@ class Outcome(StrEnum):
     LOCKED = "locked"
     UNKNOWN_ERROR = "unknown-error"
     SECOND_FACTOR = "second-factor-wanted"
+    CODE_REFUSED = "code-refused"
+    NO_CODE = "no-code"
+    PUSH_MISSED = "push-missed"
+    TOLD_TO_WAIT = "told-to-wait"
+    PAUSED = "paused"
     MAINTENANCE = "maintenance"
     RESTRICTED = "restricted"
     TASKS = "tasks"
@@ -100,6 +105,26 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
             state="refused",
             todo="Use a user without second factor, or log in by hand on the gateway's page.",
         ),
+        Outcome.CODE_REFUSED: Meaning(
+            error=ActionRequired,
+            mark=Mark.FAILED,
+            state="refused",
+            todo="Check the second factor's secret and this machine's clock, then `ibkr-tools login`.",
+        ),
+        Outcome.NO_CODE: Meaning(
+            error=ActionRequired,
+            mark=Mark.FAILED,
+            state="refused",
+            todo="See why login.second_factor gave no code, then `ibkr-tools login`.",
+        ),
+        Outcome.PUSH_MISSED: Meaning(
+            error=ActionRequired,
+            mark=Mark.FAILED,
+            state="refused",
+            todo="With the phone in hand: `ibkr-tools login`, and approve what IB Key asks.",
+        ),
+        Outcome.TOLD_TO_WAIT: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed"),
+        Outcome.PAUSED: Meaning(error=LoginFailed, mark=Mark.UNSUBMITTED, state="failed"),
         Outcome.MAINTENANCE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="maintenance"),
         Outcome.RESTRICTED: Meaning(
             error=ActionRequired,
@@ -142,12 +167,16 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How one login ended: the outcome, one sentence why, and whether a password was submitted on the way."""
+    """How one login ended: the outcome, one sentence why, and whether a password was submitted on the way.
+
+    `wait`: how long IBKR told us to stay away, None if it said nothing of the kind.
+    """
 
     outcome: Outcome
     why: str
     submitted: bool = False
     accounts: tuple[str, ...] = ()
+    wait: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

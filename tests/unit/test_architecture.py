@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ibkr_tools"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-FLOOR = {"errors", "log", "files", "directories", "config", "status", "notify", "guard"}
+FLOOR = {"errors", "log", "files", "directories", "config", "status", "notify", "guard", "pause", "messages"}
 STORIES = {
     "portal": {"files", "config", "errors"},
     "gateway": {"files", "config", "directories", "errors", "log", "notify", "guard", "status"},
@@ -30,6 +30,8 @@ GROUND = {
     "notify": set[str](),
     "config": {"errors"},
     "status": {"errors", "files"},
+    "pause": {"files"},
+    "messages": {"files"},
     "guard": {"errors", "log"},
 }
 

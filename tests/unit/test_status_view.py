@@ -45,6 +45,7 @@ BY_STATE = {
     SessionState.BACKING_OFF: 75,
     SessionState.COMPETING: 75,
     SessionState.LOCKED_OUT: 77,
+    SessionState.PAUSED: 75,
 }
 
 

@@ -1,0 +1,62 @@
+"""A person's wish that nothing logs in for a while: one small file, so that it survives restarts and reboots.
+
+Whoever logs in reads it right before; a session that is there is kept alive all the same.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from ibkr_tools import files
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when, and until when; `until` null: until somebody says `resume`."""
+
+    since: Moment
+    until: Moment | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Says whether its time has come to an end."""
+        return self.until is not None and now >= self.until
+
+
+def read(path: Path, now: datetime) -> Pause | None:
+    """Returns the pause that holds at `now`, None without one.
+
+    A file that cannot be read is a pause without end: somebody wanted one, and logging in cannot be undone.
+    """
+    try:
+        pause = msgspec.json.decode(path.read_bytes(), type=Pause)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Pause(since=now)
+    return None if pause.is_over(now) else pause
+
+
+def begin(path: Path, pause: Pause) -> None:
+    """Makes `pause` the one that holds.
+
+    Raises:
+        OSError: the state directory cannot be written.
+    """
+    files.make_directory(path.parent, mode=0o750)
+    files.write_atomically(path, msgspec.json.encode(pause) + b"\n", mode=0o644)
+
+
+def end(path: Path) -> bool:
+    """Ends the pause; says whether there was one.
+
+    Raises:
+        OSError: the state directory cannot be written.
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
