@@ -19,7 +19,7 @@ from ibkr_tools.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 MINIMAL: dict[str, Any] = {"username": "demo-reader", "account": "U1234567"}
-SECTIONS = {"gateway", "session", "login", "fetch"}
+SECTIONS = {"gateway", "session", "login", "fetch", "notify"}
 EXAMPLE: dict[str, Any] = json.loads((ROOT / "config.example.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
