@@ -51,7 +51,9 @@ def main() -> None:
         directories,
         Notifier(),
         Journal(verbose=options.verbose),
-        tier=config.session.tier,
+        session=config.session,
+        notify=config.notify,
+        user=config.username,
         listener=lambda deliver: PushListener(port, certificate, deliver),
     )
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
 from inotify_simple import INotify, flags
 
 from ibkr_tools import files
+from ibkr_tools.config import NotifyConfig, SessionConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import GatewayUnavailable, IbkrError, RateLimited, SessionUnavailable, UpstreamSilent
 from ibkr_tools.log import Journal
@@ -83,8 +85,26 @@ def verdict_of(error: IbkrError) -> Verdict:
 _Event = Tick | _StatusChanged | _Pushed | _Stop
 
 
+class Events(Protocol):
+    """Where events wait: `queue.SimpleQueue`, or what a test lets time pass in."""
+
+    def put(self, item: Any) -> None:
+        """Adds one event; called from any thread."""
+
+    def get(self, *, timeout: float) -> Any:
+        """Returns the next event.
+
+        Raises:
+            queue.Empty: none came within `timeout` seconds.
+        """
+
+
 class Watchdog:
-    """One watchdog for one session; `run` returns when `stop` was called."""
+    """One watchdog for one session; `run` returns when `stop` was called.
+
+    All of its time comes from `clock` (seconds that never jump), `now` (UTC) and `events`, whose `get` is its only
+    wait. Without `watch` it has no thread that watches the files of others, and reads them at each Tick alone.
+    """
 
     def __init__(
         self,
@@ -94,21 +114,31 @@ class Watchdog:
         notifier: Notifier,
         journal: Journal,
         *,
-        tier: str,
+        session: SessionConfig,
+        notify: NotifyConfig,
+        user: str,
         listener: Callable[[Callable[[PushEvent], None]], PushListener],
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
+        events: Events | None = None,
+        watch: bool = True,
     ) -> None:
         self._client = client
         self._status_file = status_file
         self._directories = directories
         self._notifier = notifier
         self._journal = journal
-        self._tier = tier
+        self._session = session
+        self._notify = notify
+        self._user = user
         self._make_listener = listener
         self._clock = clock
+        self._now = now
+        self._watch = watch
         self._stopping = False
-        self._events: SimpleQueue[_Event] = SimpleQueue()
-        self._state = machine.State(wants_brokerage=tier == "brokerage", since_s=clock(), due_s=clock())
+        self._events: Events = SimpleQueue[_Event]() if events is None else events
+        wants_brokerage = session.tier == "brokerage"
+        self._state = machine.State(wants_brokerage=wants_brokerage, since_s=clock(), due_s=clock())
         self._listener: PushListener | None = None
         self._connection = 0
         self._seen: dict[type, object] = {}
@@ -127,7 +157,8 @@ class Watchdog:
             self._directories.login_request.unlink()
         # What was said before this life is not news, but for a gateway that is starting just now.
         said = self._read_status()
-        threading.Thread(target=self._watch_status, name="status", daemon=True).start()
+        if self._watch:
+            threading.Thread(target=self._watch_status, name="status", daemon=True).start()
         self._feed(next((one for one in said if isinstance(one, GatewayStarting)), Tick()))
         self._notifier.ready()
         try:
@@ -146,9 +177,10 @@ class Watchdog:
         now_s = self._clock()
         wait_s = min(machine.deadline(self._state) - now_s, self._published_s + BEAT_S - now_s)
         try:
-            return self._events.get(timeout=max(0.0, wait_s))
+            event: _Event = self._events.get(timeout=max(0.0, wait_s))
         except Empty:
             return Tick()
+        return event
 
     def _take(self, event: Tick | _StatusChanged | _Pushed | _Stop) -> None:
         match event:
@@ -274,13 +306,13 @@ class Watchdog:
         found: list[Observation] = []
         gateway = self._status_file.read_section(GatewaySection)
         if gateway is not None and self._is_new(GatewaySection, (gateway.state, gateway.java_pid)):
-            if gateway.state == "starting" and not gateway.is_stale(utc_now()):
+            if gateway.state == "starting" and not gateway.is_stale(self._now()):
                 found.append(GatewayStarting())
             else:
                 found.append(GatewayChanged(up=gateway.state == "up"))
         login = self._status_file.read_section(LoginSection)
         if login is not None and self._is_new(LoginSection, login.updated_at):
-            retry_in = None if login.retry_at is None else (login.retry_at - utc_now()).total_seconds()
+            retry_in = None if login.retry_at is None else (login.retry_at - self._now()).total_seconds()
             found.append(LoginReported(login, retry_in))
         fetch = self._status_file.read_section(FetchSection)
         if fetch is not None and self._is_new(FetchSection, fetch.updated_at) and fetch.session_lost:
@@ -316,7 +348,7 @@ class Watchdog:
         self._write_section(fresh_for_s=2.5 * BEAT_S)
 
     def _write_section(self, fresh_for_s: float) -> None:
-        state, now_s, now = self._state, self._clock(), utc_now()
+        state, now_s, now = self._state, self._clock(), self._now()
 
         def wall(at_s: float | None) -> datetime | None:
             return None if at_s is None else now + timedelta(seconds=at_s - now_s)
@@ -331,7 +363,7 @@ class Watchdog:
             next=state.next,
             next_at=wall(machine.deadline(state)),
             todo=state.todo,
-            tier=self._tier,
+            tier=self._session.tier,
             up_since=wall(state.up_since_s),
             accounts=state.accounts,
             last_tickle_at=wall(state.last_tickle_s),
