@@ -3,7 +3,7 @@
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +61,7 @@ class PortalClient:
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
         max_wait_s: float = 30.0,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         """Prepares the connection; nothing is sent yet.
 
@@ -71,6 +72,7 @@ class PortalClient:
             recall: where answers are remembered that may not be asked for again at once; None: nowhere.
             read_timeout_s: how long an answer may take.
             max_wait_s: how long a request may wait for its turn before RateLimited is raised instead.
+            pause: waits so many seconds for a turn; default: real ones.
         """
         self._base = f"https://127.0.0.1:{port}"
         self._certificate = certificate
@@ -78,7 +80,7 @@ class PortalClient:
         self._recall = recall
         self._timeouts = (CONNECT_TIMEOUT_S, read_timeout_s)
         self._max_wait_s = max_wait_s
-        self._never = threading.Event()
+        self._pause = pause or threading.Event().wait
         self._http = _Direct()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
         self._http.trust_env = False
@@ -123,7 +125,7 @@ class PortalClient:
         path = endpoint.fill(**(names or {}))
         where = f"{endpoint.method} {path}"
         if wait_s := self._pacing.claim(endpoint, self._max_wait_s):
-            self._never.wait(wait_s)
+            self._pause(wait_s)
         try:
             return answers.parse(*self._exchange(endpoint, path, where, query, body), where)
         except RateLimited:
@@ -183,7 +185,7 @@ class PortalClient:
     def _may_repeat(self, endpoint: Endpoint) -> bool:
         """Waits for the turn of a second try; the first may have reached IBKR and counts there."""
         try:
-            self._never.wait(self._pacing.claim(endpoint, self._max_wait_s))
+            self._pause(self._pacing.claim(endpoint, self._max_wait_s))
         except RateLimited:
             return False
         return True

@@ -4,7 +4,7 @@ Times are seconds of the machine's monotonic clock, which all processes see alik
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -113,8 +113,19 @@ class SharedPacing:
     reserved, and remembers its own requests by itself: keeping a session alive must not depend on a free kilobyte.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:
+        """Prepares it; nothing is read yet.
+
+        Args:
+            path: the file that all processes share.
+            clock: seconds that never jump, the same for all processes of one boot.
+            wall: Unix time.
+        """
         self._path = path
+        self._clock = clock
+        self._wall = wall
         self._own = Reservations()
 
     def _load(self) -> Reservations:
@@ -123,8 +134,8 @@ class SharedPacing:
             past = msgspec.json.decode(self._path.read_bytes(), type=Reservations)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             past = Reservations()
-        now_s = time.monotonic()
-        booted_at = time.time() - now_s
+        now_s = self._clock()
+        booted_at = self._wall() - now_s
         past = past if abs(past.booted_at - booted_at) < SAME_BOOT_S else Reservations(booted_at)
         return _together(_believable(past, now_s), self._own)
 
@@ -148,7 +159,7 @@ class SharedPacing:
         """Reserves under the lock; see `Pacing.claim`."""
         with self._locked():
             past = self._load()
-            now_s = time.monotonic()
+            now_s = self._clock()
             reservations, at = reserve(past, endpoint, now_s)
             wait_s = at - now_s
             if wait_s > max_wait_s:
@@ -170,5 +181,5 @@ class SharedPacing:
         """Stores the end of the penalty for every process, now and after restarts."""
         with self._locked():
             past = self._load()
-            past.penalty_until = time.monotonic() + PENALTY_S
+            past.penalty_until = self._clock() + PENALTY_S
             self._store(past)

@@ -31,6 +31,7 @@ from ibkr_tools.portal import client as module
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, Kind, Tier
+from ibkr_tools.portal.pacing import SharedPacing
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
 
@@ -104,6 +105,19 @@ def test_a_body_is_json(material: Path) -> None:
     with Scripted(material, http("200 OK", b"{}")) as server, client_of(server, material) as client:
         client.request(endpoints.SSODH_INIT, body={"publish": True, "compete": False})
         assert server.requests[0].endswith(b'{"publish": true, "compete": false}')
+
+
+def test_the_wait_for_a_turn_is_the_callers(material: Path, tmp_path: Path) -> None:
+    """Whoever has another time than the machine's can let it pass."""
+    paused: list[float] = []
+    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: sum(paused), wall=lambda: sum(paused))
+    with (
+        Scripted(material, OK, OK) as server,
+        client_of(server, material, pacing=pacing, pause=paused.append) as client,
+    ):
+        client.accounts()
+        client.accounts()
+    assert paused == [5.0]
 
 
 def test_what_is_not_listed_is_not_sent(material: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal import pacing
 from ibkr_tools.portal.endpoints import ACCOUNTS, ENDPOINTS, POSITIONS, SUMMARY, TICKLE, VALIDATE, Endpoint, Kind
-from ibkr_tools.portal.pacing import Reservations, SharedPacing, Unpaced, reserve
+from ibkr_tools.portal.pacing import PENALTY_S, Reservations, SharedPacing, Unpaced, reserve
 
 TINY = 1e-6
 """Seconds; adding and taking away floats may differ in the last digit."""
@@ -108,6 +108,21 @@ def test_a_429_is_obeyed_by_everyone_and_after_a_restart(tmp_path: Path) -> None
     SharedPacing(tmp_path / "pacing.json").penalise()
     with pytest.raises(RateLimited, match="IBKR said too many requests; possible in 900 s"):
         SharedPacing(tmp_path / "pacing.json").claim(TICKLE, 60.0)
+
+
+def test_time_comes_from_the_clocks_it_is_given(tmp_path: Path) -> None:
+    """A minute and a penalty pass when the clocks say so, and another boot's file counts for nothing."""
+    uptime_s, booted_at = 1000.0, 1_800_000_000.0
+    shared = SharedPacing(tmp_path / "pacing.json", clock=lambda: uptime_s, wall=lambda: booted_at + uptime_s)
+    assert shared.claim(VALIDATE, 0.0) == 0.0
+    assert shared.claim(VALIDATE, 60.0) == 60.0
+    uptime_s += 120.0
+    assert shared.claim(VALIDATE, 0.0) == 0.0
+    shared.penalise()
+    uptime_s += PENALTY_S - 1.0
+    assert shared.claim(TICKLE, 5.0) == 1.0
+    uptime_s, booted_at = 5.0, booted_at + 3600.0
+    assert shared.claim(TICKLE, 0.0) == 0.0
 
 
 @pytest.mark.parametrize(
