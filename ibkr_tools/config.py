@@ -16,6 +16,9 @@ from ibkr_tools.errors import ConfigError
 CREDENTIAL = "ibkr-password"
 """Name of the systemd credential that carries the password."""
 
+TOTP_CREDENTIAL = "ibkr-totp"
+"""Name of the systemd credential that carries the authenticator app's secret."""
+
 ACCOUNT_ID = r"^[A-Z]{1,2}[0-9]{4,12}$(?!\n)"
 """Python's `$` also matches before a last line end, editors' does not: the look-ahead makes both strict."""
 
@@ -41,7 +44,6 @@ Element = Literal[
     "code",
     "code-submit",
     "push",
-    "push-resend",
 ]
 """The things on IBKR's login page whose selectors a user can override."""
 
@@ -321,15 +323,37 @@ def _only_newline_stripped(text: str) -> str:
     return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
 
 
-def _require_private(file: Path) -> None:
+def _require_private(file: Path, what: str) -> None:
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
         return
     except OSError as error:
-        raise ConfigError(f"{file}: the password cannot be read ({error.strerror})") from None
+        raise ConfigError(f"{file}: {what} cannot be read ({error.strerror})") from None
     if mode & (stat.S_IRWXO | stat.S_IRWXG):
-        raise ConfigError(f"{file}: others can read the password", hint=f"chmod 600 {file}")
+        raise ConfigError(f"{file}: others can read {what}", hint=f"chmod 600 {file}")
+
+
+def _read_secret(what: str, credential: str, own: str | None, environ: Mapping[str, str] | None) -> Secret | None:
+    """Returns what the systemd credential holds, else the file `own`; None if neither has anything in it."""
+    env = os.environ if environ is None else environ
+    sources = []
+    if directory := env.get("CREDENTIALS_DIRECTORY"):
+        sources.append(Path(directory) / credential)
+    if own:
+        file = Path(own).expanduser()
+        sources.append(file)
+        _require_private(file, what)
+    for source in sources:
+        try:
+            text = source.read_bytes().decode()
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{source}: {what} cannot be read ({type(error).__name__})") from None
+        if found := _only_newline_stripped(text):
+            return Secret(found)
+    return None
 
 
 def read_password(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
@@ -340,27 +364,27 @@ def read_password(file: Path, config: Config, environ: Mapping[str, str] | None 
     Raises:
         ConfigError: none of the three has one, or the file is readable by others.
     """
-    env = os.environ if environ is None else environ
-    sources = []
-    if directory := env.get("CREDENTIALS_DIRECTORY"):
-        sources.append(Path(directory) / CREDENTIAL)
-    if config.login.password_file:
-        own = Path(config.login.password_file).expanduser()
-        sources.append(own)
-        _require_private(own)
-    for source in sources:
-        try:
-            text = source.read_bytes().decode()
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{source}: the password cannot be read ({type(error).__name__})") from None
-        if password := _only_newline_stripped(text):
-            return Secret(password)
+    if found := _read_secret("the password", CREDENTIAL, config.login.password_file, environ):
+        return found
     in_config = _read(file).get("password")
     if isinstance(in_config, str) and in_config:
         return Secret(in_config)
     raise ConfigError(
         'no password: no credential, no login.password_file, no "password" in the configuration',
         hint=f'Put "password" in {file}; `sudo ./bin/install` moves it to a file only root can read.',
+    )
+
+
+def read_totp_secret(config: Config, environ: Mapping[str, str] | None = None) -> Secret:
+    """Returns the authenticator app's secret: from the systemd credential, else the file named in the configuration.
+
+    Raises:
+        ConfigError: neither has one, or the file is readable by others.
+    """
+    own = config.login.second_factor.totp_file
+    if found := _read_secret("the authenticator's secret", TOTP_CREDENTIAL, own, environ):
+        return found
+    raise ConfigError(
+        "no authenticator's secret: no credential, no login.second_factor.totp_file",
+        hint="Put it into /etc/ibkr-tools/totp; see docs/second-factor.md.",
     )

@@ -42,6 +42,15 @@ def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True
         scrap.unlink(missing_ok=True)
 
 
+def sync_directory(directory: Path) -> None:
+    """Has the names in `directory` on disk: a power cut could otherwise undo a rename that is over."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 @contextmanager
 def locked(path: Path, *, mode: int = 0o660) -> Iterator[None]:
     """Holds the lock file `path` exclusively; waits for whoever has it. The kernel frees it when we die."""

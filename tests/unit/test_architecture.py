@@ -42,6 +42,7 @@ ONE_PLACE = {
     "websocket": {"portal/push.py"},
     "selenium": {"login/browser.py"},
     "jq": {"fetch/query.py"},
+    "pyotp": {"login/factor.py"},
     "sdnotify": {"notify.py"},
     "typer": {"cli/"},
     "aiohttp": {"simulator/"},

@@ -1,0 +1,286 @@
+"""Where the codes of a second factor come from: an authenticator app's secret, or a command of the user's own.
+
+Nothing here knows the page. Codes are secrets as passwords are: they are typed, and otherwise never shown.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from pyotp import parse_uri
+from pyotp.totp import TOTP
+
+from ibkr_tools import files
+from ibkr_tools.config import Secret
+from ibkr_tools.errors import ActionRequired, ConfigError, OutputError
+
+MARGIN_S = 10.0
+"""A code that is valid for less than this is not sent: typing it and IBKR's answer take their time."""
+
+LEAD_S = 1.0
+"""IBKR's clock is known to the second only, so a new code waits this long."""
+
+NEAR = 4
+"""A used step so many steps ahead comes from a clock that was since corrected; one further ahead from a wrong one."""
+
+KEPT = 20
+"""How many used steps are remembered."""
+
+OWN_CLOCK_S = 10.0
+TRUSTED_CLOCK_S = 300.0
+"""From where on the difference between our clock and IBKR's is worth a word, and from where on neither is believed."""
+
+SHORTEST = 10
+"""Bytes of the shortest secret that any site hands out; what is shorter is a code, or half a secret."""
+
+_HINT = "Copy the secret that IBKR shows once, when the authenticator app is set up; see docs/second-factor.md."
+
+
+class NoCode(ActionRequired):
+    """There is no code to send; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What IBKR asks for.
+
+    `factor` is IBKR's name of the block (silver, gold, bronze, temp), `challenge` the text that the answer depends
+    on, `asked_at` when it was asked (seconds since the epoch), `attempt` counts from 1.
+    """
+
+    factor: str
+    asked_at: float
+    challenge: str = ""
+    attempt: int = 1
+
+
+class CodeSource(Protocol):
+    """Gives codes."""
+
+    def wait_s(self, now: float) -> float:
+        """How many seconds to wait at `now` (of IBKR's clock, since the epoch) before a code may be taken."""
+
+    def take(self, now: float, question: Question) -> Secret:
+        """Gives a code that was never given before. Raises NoCode, and OutputError when the disk is full."""
+
+
+def parse_totp(secret: Secret) -> TOTP:
+    """Understands what IBKR shows at enrolment: base32 (spaces and lower case do not matter) or an otpauth address.
+
+    Raises:
+        ConfigError: it is neither; the message shows nothing of it.
+    """
+    text = secret.reveal().strip()
+    found: TOTP | None = None
+    try:
+        if text.lower().startswith("otpauth:"):
+            otp = parse_uri(text)
+            # Counters, and Steam's own codes, are other things.
+            if type(otp) is not TOTP:
+                raise ConfigError("the authenticator's secret is an otpauth address, but not of type totp", hint=_HINT)
+            found = otp
+        else:
+            found = TOTP(re.sub(r"[\s-]", "", text).rstrip("=").upper())
+        length = len(found.byte_secret())
+    except ValueError:
+        length = 0
+    if length < SHORTEST or found is None:
+        raise ConfigError("the authenticator's secret is not base32 of 16 letters or more", hint=_HINT)
+    if found.interval < 2 * MARGIN_S:
+        raise ConfigError(f"codes of the authenticator's secret change every {found.interval} s: too fast")
+    return found
+
+
+class _Used(msgspec.Struct, frozen=True, kw_only=True):
+    """The file: time steps whose codes were sent, or were about to be."""
+
+    steps: tuple[int, ...] = ()
+    schema: int = 1
+
+
+class TotpCodes:
+    """Codes of an authenticator app (RFC 6238). No code is given twice, whatever clocks, crashes and reboots do.
+
+    `directory` keeps which time steps were used; each is on disk before its code is given.
+    """
+
+    def __init__(self, secret: Secret, directory: Path) -> None:
+        self._totp = parse_totp(secret)
+        self._path = directory / "totp.json"
+
+    def _used(self, now: float) -> tuple[int, ...]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Used).steps
+        except FileNotFoundError:
+            return ()
+        except msgspec.DecodeError:
+            # Nobody knows what was used: at worst the present step.
+            used = (int(now // self._totp.interval),)
+            self._note(used)
+            return used
+
+    def _note(self, steps: tuple[int, ...]) -> None:
+        files.write_atomically(self._path, msgspec.json.encode(_Used(steps=steps)) + b"\n", mode=0o600)
+        files.sync_directory(self._path.parent)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            with files.locked(self._path.with_suffix(".lock"), mode=0o600):
+                yield
+        except OSError as error:
+            raise OutputError(f"{self._path}: {error.strerror}: no code is sent without a note") from error
+
+    def _next_step(self, now: float, used: Sequence[int]) -> int:
+        """Returns the first step that is valid for long enough, not before `now`, and unused."""
+        interval = self._totp.interval
+        step = int(now // interval)
+        if (step + 1) * interval - now < MARGIN_S:
+            step += 1
+        # IBKR accepts no step before the last one it has seen.
+        while near := [one for one in used if step <= one <= step + NEAR]:
+            step = max(near) + 1
+        return step
+
+    def wait_s(self, now: float) -> float:
+        """How long to wait at `now`: less than `MARGIN_S` is left, or the present code was used."""
+        with self._alone():
+            step = self._next_step(now, self._used(now))
+        return max(0.0, step * self._totp.interval + LEAD_S - now)
+
+    def take(self, now: float, question: Question) -> Secret:  # noqa: ARG002
+        """Gives the code of `now`, noted as used before; only when there is nothing to wait for."""
+        with self._alone():
+            used = self._used(now)
+            step = self._next_step(now, used)
+            if step * self._totp.interval > now:
+                raise NoCode("the authenticator's present code was used before")
+            self._note((*used, step)[-KEPT:])
+        return Secret(self._totp.generate_otp(step))
+
+
+def ibkr_time(offset_s: float | None) -> float:
+    """Returns the time on IBKR's clock, which is `offset_s` ahead of ours; None: not known, so ours.
+
+    Raises:
+        NoCode: the two are so far apart that one of them means nothing.
+    """
+    offset = offset_s or 0.0
+    if abs(offset) >= TRUSTED_CLOCK_S:
+        raise NoCode(f"{describe_clock(offset)}; no code is sent", hint="Set this machine's clock: timedatectl")
+    return time.time() + offset
+
+
+def describe_clock(offset_s: float | None) -> str:
+    """Says in words what is wrong with this machine's clock; empty if nothing is, or nobody knows."""
+    if offset_s is None or abs(offset_s) <= OWN_CLOCK_S:
+        return ""
+    side = "behind" if offset_s > 0 else "ahead of"
+    return f"this machine's clock is {abs(offset_s):.0f} s {side} IBKR's"
+
+
+_DIGITS = re.compile(r"\d{4,10}")
+_MIXED = re.compile(r"[A-Z0-9]{4,16}")
+"""Codes of the security code card and temporary passcodes have letters, upper case only."""
+
+
+def find_code(text: str, factor: str) -> str | None:
+    """Returns the first line that is nothing but a code; blanks within it are dropped."""
+    pattern = _DIGITS if factor in ("silver", "gold") else _MIXED
+    lines = ("".join(line.split()) for line in text.splitlines())
+    return next((line for line in lines if pattern.fullmatch(line)), None)
+
+
+class CommandCodes:
+    """Codes that a program of the user's own prints; it gets no shell, little environment and no secrets.
+
+    It is told what is asked: `IBKR_TOOLS_FACTOR`, `IBKR_TOOLS_CHALLENGE`, `IBKR_TOOLS_ATTEMPT`, and with
+    `IBKR_TOOLS_ASKED_AT` from when on a message with a code is the right one.
+    """
+
+    def __init__(self, command: Sequence[str], timeout_s: float, environ: Mapping[str, str] | None = None) -> None:
+        self._command = list(command)
+        self._timeout_s = timeout_s
+        self._environ = os.environ if environ is None else environ
+        self._given: set[str] = set()
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one code may take."""
+        return self._timeout_s
+
+    def wait_s(self, now: float) -> float:  # noqa: ARG002
+        """Nothing to wait for: the command itself waits for what it needs."""
+        return 0.0
+
+    def take(self, now: float, question: Question) -> Secret:  # noqa: ARG002
+        """Runs the command; whatever it has started has ended when this returns."""
+        printed = self._run(question)
+        code = find_code(printed, question.factor)
+        if code is None:
+            raise NoCode(f"{self._command[0]} printed no code")
+        if code in self._given:
+            raise NoCode(f"{self._command[0]} printed the same code again")
+        self._given.add(code)
+        return Secret(code)
+
+    def _run(self, question: Question) -> str:
+        name = self._command[0]
+        environment = {
+            **{key: self._environ[key] for key in ("HOME", "LANG", "PATH", "TZ") if key in self._environ},
+            "IBKR_TOOLS_FACTOR": question.factor,
+            "IBKR_TOOLS_CHALLENGE": question.challenge,
+            "IBKR_TOOLS_ATTEMPT": str(question.attempt),
+            "IBKR_TOOLS_ASKED_AT": str(int(question.asked_at)),
+        }
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise NoCode(f"{name}: {error.strerror}") from None
+        try:
+            printed, complaint = process.communicate(timeout=self._timeout_s)
+        except subprocess.TimeoutExpired:
+            raise NoCode(f"{name} gave no code within {self._timeout_s:.0f} s") from None
+        finally:
+            _end_group(process)
+        text = printed.decode(errors="replace")
+        if process.returncode:
+            last = _last_line(complaint.decode(errors="replace"), find_code(text, question.factor))
+            raise NoCode(f"{name} ended with {_exit(process.returncode)}{f': {last}' if last else ''}")
+        return text
+
+
+def _exit(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _last_line(text: str, code: str | None) -> str:
+    """Returns the last line that says something, without anything that may be a code."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    last = lines[-1][:200] if lines else ""
+    return re.sub(r"\d{4,}", "…", last.replace(code, "…") if code else last)
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()

@@ -1,0 +1,292 @@
+"""Codes of a second factor: valid long enough, never the same twice, and never shown."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyotp.totp import TOTP
+
+from ibkr_tools import files
+from ibkr_tools.config import Config, LoginConfig, SecondFactorConfig, Secret, read_totp_secret
+from ibkr_tools.errors import ConfigError, OutputError
+from ibkr_tools.login import factor
+from ibkr_tools.login.factor import CommandCodes, NoCode, Question, TotpCodes, find_code, ibkr_time, parse_totp
+from tests.support.simulation import wait_until
+
+SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+QUESTION = Question(factor="silver", asked_at=1_000_000.0)
+
+
+def codes(directory: Path, secret: str = SECRET) -> TotpCodes:
+    return TotpCodes(Secret(secret), directory)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (SECRET, "287082"),
+        ("gezd gnbv gy3t qojq gezd gnbv gy3t qojq\n", "287082"),
+        ("GEZDGNBVGY3TQOJQ-GEZDGNBVGY3TQOJQ", "287082"),
+        (f"otpauth://totp/IBKR:demo?secret={SECRET}&issuer=IBKR", "287082"),
+        (f"otpauth://totp/IBKR?secret={SECRET}&digits=8", "94287082"),
+        # 80 bits, as older sites hand out.
+        ("GEZDGNBVGY3TQOJQ", "263420"),
+        ("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGE======", None),
+    ],
+)
+def test_secret_is_understood_as_ibkr_shows_it(text: str, code: str | None) -> None:
+    """The code at second 59 is the one of RFC 6238, appendix B."""
+    found = parse_totp(Secret(text)).generate_otp(59 // 30)
+    assert code is None or found == code
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("287082", "not base32"),
+        ("", "not base32"),
+        ("ABCDEFGH", "not base32"),
+        ("not a secret at all!", "not base32"),
+        ("GEZDGNBVGY3TQOJQ1", "not base32"),
+        ("otpauth://totp/IBKR?issuer=IBKR", "not base32"),
+        (f"otpauth://hotp/IBKR?secret={SECRET}&counter=1", "not of type totp"),
+        (f"otpauth://totp/IBKR?secret={SECRET}&period=15", "too fast"),
+        ("otpauth://totp/IBKR?secret=!!!!", "not base32"),
+    ],
+)
+def test_what_is_no_secret_is_said_without_showing_it(text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as caught:
+        parse_totp(Secret(text))
+    shown = f"{caught.value!r} {caught.value.hint} {caught.value.__cause__!r}"
+    assert SECRET not in shown
+    assert text == "" or text not in shown
+
+
+def test_code_comes_only_when_it_is_valid_for_long_enough(tmp_path: Path) -> None:
+    """Fewer than ten seconds are waited out; so is the first second of a window."""
+    source = codes(tmp_path)
+    begin = 30 * 40_000_000
+    assert source.wait_s(begin + 5) == 0
+    assert source.wait_s(begin + 20) == 0
+    assert source.wait_s(begin + 20.5) == pytest.approx(10.5)
+    assert source.wait_s(begin + 29) == pytest.approx(2)
+    assert source.wait_s(begin) == pytest.approx(1)
+    assert source.take(begin + 5, QUESTION).reveal() == TOTP(SECRET).generate_otp(40_000_000)
+
+
+def test_code_is_never_given_twice_even_after_a_restart(tmp_path: Path) -> None:
+    begin = 30 * 40_000_000
+    first = codes(tmp_path).take(begin + 5, QUESTION).reveal()
+    again = codes(tmp_path)
+    assert again.wait_s(begin + 6) == pytest.approx(25)
+    with pytest.raises(NoCode, match="used before"):
+        again.take(begin + 6, QUESTION)
+    assert again.take(begin + 31, QUESTION).reveal() != first
+    assert (tmp_path / "totp.json").stat().st_mode & 0o777 == 0o600
+    assert SECRET not in (tmp_path / "totp.json").read_text()
+
+
+def test_crash_between_note_and_use_counts_as_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on disk before the code is given stays there, whatever happens next."""
+
+    class Died(BaseException):
+        pass
+
+    def die(_self: TOTP, _step: int) -> str:
+        raise Died
+
+    begin = 30 * 40_000_000
+    source = codes(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(TOTP, "generate_otp", die)
+        with pytest.raises(Died):
+            source.take(begin + 5, QUESTION)
+    assert codes(tmp_path).wait_s(begin + 6) > 20
+
+
+def test_crash_before_the_note_gives_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object, **_more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "write_atomically", full)
+    with pytest.raises(OutputError, match="No space left"):
+        codes(tmp_path).take(30 * 40_000_000 + 5, QUESTION)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"steps": "x"}', '{"steps": [1.5]}'])
+def test_damaged_note_costs_one_window(tmp_path: Path, content: str) -> None:
+    """Nobody knows what was used: the present code counts as used, and a new note begins."""
+    (tmp_path / "totp.json").write_text(content)
+    begin = 30 * 40_000_000
+    source = codes(tmp_path)
+    assert source.wait_s(begin + 5) == pytest.approx(26)
+    source.take(begin + 32, QUESTION)
+    assert json.loads((tmp_path / "totp.json").read_text())["steps"] == [40_000_000, 40_000_001]
+
+
+@given(
+    jumps=st.lists(
+        st.floats(min_value=-400, max_value=400) | st.floats(min_value=-1e7, max_value=1e7), min_size=2, max_size=15
+    ),
+    period=st.sampled_from([30, 60]),
+)
+def test_whatever_the_clock_does_codes_are_fresh(jumps: list[float], period: int) -> None:
+    """The clock jumps anywhere between two logins: each code is of the present step, unused, and valid for long."""
+    with tempfile.TemporaryDirectory() as directory:
+        secret = f"otpauth://totp/IBKR?secret={SECRET}&period={period}"
+        now, given_steps = 1_700_000_000.0, list[int]()
+        for jump in jumps:
+            now += jump
+            source = codes(Path(directory), secret)
+            wait = source.wait_s(now)
+            assert 0 <= wait <= (factor.NEAR + 2) * period * (len(given_steps) + 1)
+            now += wait
+            source = codes(Path(directory), secret)
+            assert source.wait_s(now) == pytest.approx(0, abs=1e-3)
+            now += source.wait_s(now)
+            code = source.take(now, QUESTION).reveal()
+            step = int(now // period)
+            assert code == TOTP(SECRET, interval=period).generate_otp(step)
+            assert step not in given_steps
+            assert (step + 1) * period - now >= factor.MARGIN_S - 1e-3
+            given_steps.append(step)
+
+
+def test_ibkrs_clock_decides_unless_the_two_are_worlds_apart() -> None:
+    assert ibkr_time(None) == pytest.approx(time.time(), abs=1)
+    assert ibkr_time(-40.0) == pytest.approx(time.time() - 40, abs=1)
+    assert factor.describe_clock(None) == factor.describe_clock(9.0) == ""
+    assert factor.describe_clock(40.0) == "this machine's clock is 40 s behind IBKR's"
+    assert factor.describe_clock(-40.0) == "this machine's clock is 40 s ahead of IBKR's"
+    for offset in (300.0, -86_400.0):
+        with pytest.raises(NoCode, match="no code is sent"):
+            ibkr_time(offset)
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "code"),
+    [
+        ("123456\n", "silver", "123456"),
+        ("Waiting for the message ...\n123 456\n999999\n", "silver", "123456"),
+        ("Your code is 123456\n", "silver", None),
+        ("12345678", "gold", "12345678"),
+        ("AB12CD", "silver", None),
+        ("AB12CD", "temp", "AB12CD"),
+        ("ready\nAB1 2CD\n", "bronze", "AB12CD"),
+        ("", "silver", None),
+        ("\u0661\u0662\u0663\u0664\u0665\u0666", "temp", None),
+    ],
+)
+def test_code_is_the_first_line_that_looks_like_one(text: str, asked: str, code: str | None) -> None:
+    assert find_code(text, asked) == code
+
+
+def python(tmp_path: Path, body: str, *, timeout_s: float = 10, name: str = "code") -> CommandCodes:
+    """A command of the user's own, written in Python."""
+    script = tmp_path / name
+    script.write_text(f"#!{sys.executable}\nimport os, sys, time, subprocess\n{body}\n")
+    script.chmod(0o755)
+    return CommandCodes([str(script), "an argument"], timeout_s)
+
+
+def test_command_is_told_what_is_asked_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/socket")
+    out = tmp_path / "seen"
+    body = f"open({str(out)!r}, 'w').write(repr((dict(os.environ), sys.argv[1:], os.getcwd(), sys.stdin.read())))"
+    source = python(tmp_path, body + "\nprint('hello')\nprint('123456')")
+    question = Question(factor="gold", challenge="271 828", asked_at=1_000_000.9, attempt=2)
+    assert source.wait_s(0) == 0
+    assert source.take(0, question).reveal() == "123456"
+    seen = out.read_text()
+    for wanted in ("'gold'", "'271 828'", "'1000000'", "'IBKR_TOOLS_ATTEMPT': '2'", "an argument", "'/'"):
+        assert wanted in seen
+    assert "CREDENTIALS" not in seen
+    assert "NOTIFY" not in seen
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("print('nothing yet')", "printed no code"),
+        ("sys.exit(3)", "ended with exit code 3$"),
+        (
+            "print('123456'); print('line one', file=sys.stderr);sys.exit('mailbox of 123456 and 98765432 is full')",
+            "exit code 1: mailbox of … and … is full$",
+        ),
+        ("os.kill(os.getpid(), 9)", "ended with signal 9$"),
+        ("import nothing_of_this_name", "ended with exit code 1: ModuleNotFoundError"),
+    ],
+)
+def test_command_without_a_code_says_why(tmp_path: Path, body: str, why: str) -> None:
+    with pytest.raises(NoCode, match=why) as caught:
+        python(tmp_path, body).take(0, QUESTION)
+    assert "123456" not in str(caught.value)
+    assert "line one" not in str(caught.value)
+
+
+def test_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    body = f"child = subprocess.Popen(['sleep', '60']); open({str(note)!r}, 'w').write(str(child.pid)); time.sleep(60)"
+    begin = time.monotonic()
+    with pytest.raises(NoCode, match="gave no code within 1 s"):
+        python(tmp_path, body, timeout_s=1).take(0, QUESTION)
+    assert time.monotonic() - begin < 8
+    # What is left of it is at most a zombie that waits for whoever adopted it.
+    stat = Path(f"/proc/{note.read_text()}/stat")
+    wait_until(lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_command_that_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(NoCode, match="No such file"):
+        CommandCodes([str(tmp_path / "missing")], 5).take(0, QUESTION)
+    with pytest.raises(NoCode, match="Permission denied"):
+        CommandCodes([os.fspath(tmp_path)], 5).take(0, QUESTION)
+
+
+def test_command_that_repeats_itself_gives_no_second_code(tmp_path: Path) -> None:
+    """A code that IBKR refused is not sent once more."""
+    source = python(tmp_path, "print('123456')")
+    source.take(0, QUESTION)
+    with pytest.raises(NoCode, match="same code again"):
+        source.take(0, QUESTION)
+
+
+def config(totp_file: Path | None = None) -> Config:
+    second = SecondFactorConfig(method="totp", totp_file=str(totp_file) if totp_file else None)
+    return Config(username="demo-reader", account="U1234567", login=LoginConfig(second_factor=second))
+
+
+def test_secret_comes_from_the_credential_first(tmp_path: Path) -> None:
+    own = tmp_path / "totp"
+    own.touch(mode=0o600)
+    own.write_text(SECRET + "\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert read_totp_secret(config(own), environ).reveal() == SECRET
+    (tmp_path / "credentials").mkdir()
+    # What the unit's SetCredential= leaves when there is no file.
+    (tmp_path / "credentials/ibkr-totp").write_text("\n")
+    assert read_totp_secret(config(own), environ).reveal() == SECRET
+    (tmp_path / "credentials/ibkr-totp").write_text("FROMTHECREDENTIAL\n")
+    found = read_totp_secret(config(own), environ)
+    assert found.reveal() == "FROMTHECREDENTIAL"
+    assert "FROM" not in f"{found} {found!r}"
+
+
+def test_secret_that_is_missing_or_open_to_others(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no authenticator's secret") as caught:
+        read_totp_secret(config(), {})
+    assert "/etc/ibkr-tools/totp" in str(caught.value.hint)
+    own = tmp_path / "totp"
+    own.write_text(SECRET)
+    own.chmod(0o640)
+    with pytest.raises(ConfigError, match="others can read the authenticator's secret") as caught:
+        read_totp_secret(config(own), {})
+    assert caught.value.hint == f"chmod 600 {own}"
+    assert SECRET not in str(caught.value)
