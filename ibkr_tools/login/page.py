@@ -5,7 +5,7 @@ nothing; only visibility does. Selectors are data, tried in order; the names of 
 Source: observed and collected by the projects named in docs/login.md, May 2026 and earlier.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -64,6 +64,23 @@ TASKS = (
 PAPER_SWITCH = (".xyz-paperswitch", "label[for=toggle1]", ".toggle-wrapper")
 PAPER_CHECKBOX = ("#toggle1", "input[name=paperSwitch]", ".xyz-paper-switch[type=checkbox]")
 """The checkbox itself is hidden behind the switch."""
+CODE = (
+    "#xyz-field-silver-response",
+    "input[name=silver-response]",
+    ".xyz-silver-response",
+    "#xyz-field-temp-response",
+    "#xyz-field-gold-response",
+    "#xyz-field-bronze-response",
+    "#chlginput",
+    "input[autocomplete=one-time-code]",
+    "input[inputmode=numeric]",
+)
+CODE_SUBMIT = (
+    ".xyzform-silver button[type=submit]",
+    ".xyzform-temp button[type=submit]",
+    ".xyzform-gold button[type=submit]",
+    ".xyzform-bronze button[type=submit]",
+)
 
 
 class SecondFactor(StrEnum):
@@ -101,11 +118,12 @@ SECOND_FACTORS: Mapping[SecondFactor, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "username": USERNAME,
         "password": PASSWORD,
         "submit": SUBMIT,
+        "continue": CONTINUE,
         "loading": LOADING,
         "finished": FINISHED,
         "error": ERROR,
@@ -114,11 +132,44 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "promo": PROMO,
         "restricted": RESTRICTED,
         "tasks": TASKS,
-        "paper": PAPER_SWITCH,
-        **{f"second-factor {kind.name}": selectors for kind, selectors in SECOND_FACTORS.items()},
+        "paper-switch": PAPER_SWITCH,
+        "paper-checkbox": PAPER_CHECKBOX,
+        "method-picker": SECOND_FACTORS[SecondFactor.PICKER],
+        "code": CODE,
+        "code-submit": CODE_SUBMIT,
+        "push": SECOND_FACTORS[SecondFactor.NOTIFICATION],
     }
 )
-"""Everything one look asks for: a name, and selectors of which the first visible one counts."""
+"""Everything on the page that is looked for or acted on, by the names of `login.selectors` in the configuration."""
+
+_OWN_FACTORS = {
+    "method-picker": SecondFactor.PICKER,
+    "code": SecondFactor.SILVER,
+    "push": SecondFactor.NOTIFICATION,
+}
+"""Which second factor it is that a user's own selector shows."""
+
+Selectors = Mapping[str, Sequence[str]]
+
+
+def selectors(own: Selectors | None = None) -> dict[str, list[str]]:
+    """Returns the selectors of every element, the user's own before the built-in ones."""
+    return {name: [*(own or {}).get(name, ()), *built_in] for name, built_in in ELEMENTS.items()}
+
+
+def looked_for(own: Selectors | None = None) -> dict[str, list[str]]:
+    """Returns everything one look asks for: a name, and selectors of which the first visible one counts."""
+    names = ELEMENTS.keys() - {"continue", "paper-checkbox", "code-submit", *_OWN_FACTORS}
+    table = selectors(own)
+    factors = {factor_name(kind): list(built_in) for kind, built_in in SECOND_FACTORS.items()}
+    for name, kind in _OWN_FACTORS.items():
+        factors[factor_name(kind)][:0] = (own or {}).get(name, ())
+    return {**{name: table[name] for name in table if name in names}, **factors}
+
+
+def factor_name(kind: SecondFactor) -> str:
+    """Names the block of a second factor among what one look finds."""
+    return f"second-factor {kind.name}"
 
 
 class Sight(StrEnum):
@@ -182,7 +233,7 @@ class Facts:
     @property
     def second_factor(self) -> SecondFactor | None:
         """The second factor that is asked for; the picker before what it picks from."""
-        return next((kind for kind in SecondFactor if f"second-factor {kind.name}" in self.visible), None)
+        return next((kind for kind in SecondFactor if factor_name(kind) in self.visible), None)
 
 
 def parse_facts(answer: Mapping[str, Any], *, ignored_error: str = "") -> Facts:

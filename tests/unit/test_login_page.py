@@ -78,7 +78,7 @@ def test_answer_of_the_page_is_taken_apart() -> None:
 
 def test_selectors_are_selectors() -> None:
     """No selector is empty or holds a quote that would break it; text patterns compile."""
-    for name, selectors in page.KNOWN.items():
+    for name, selectors in {**page.ELEMENTS, **page.looked_for()}.items():
         assert selectors, name
         for selector in selectors:
             if selector.startswith("text:"):

@@ -1,0 +1,172 @@
+"""The way through the form, up to the moment the password is out: wait until it is ready, fill it, submit it once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loguru import logger
+
+from ibkr_tools.login import page, scripts
+from ibkr_tools.login.browser import PageChanging
+from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.login.page import Facts, Sight
+from ibkr_tools.login.sights import clear_the_way, judged, stop_for_a_person
+from ibkr_tools.login.view import Credentials, Ended, Timer, View
+
+
+@dataclass
+class Form:
+    """The form with user name and password.
+
+    `before_submit` is called right before the password goes out; what it raises keeps it from going out.
+    `on_withdrawn` is called when the page turned out not to take it after all.
+    """
+
+    view: View
+    credentials: Credentials
+    before_submit: Callable[[], None]
+    on_withdrawn: Callable[[], None]
+
+    def submit(self) -> Facts:
+        """Brings the form to the point where the password went out; returns the last look before that.
+
+        Raises:
+            Ended: there is no form, or it is of no use.
+            BrowserLost: the browser died.
+        """
+        timer = Timer(self.view.patience.form)
+        while True:
+            facts = self._switch_mode(self._ready(timer))
+            if self._fill(facts) and (pressed := self._press()):
+                return pressed
+            if timer.is_over:
+                raise Ended(Outcome.TIMED_OUT, "the form did not keep what was filled in")
+            self.view.pause()
+
+    def _ready(self, timer: Timer) -> Facts:
+        """Waits until the form is there and its script is ready: not before it has talked to IBKR, twice seen.
+
+        A form that is submitted before that sends no proof, and IBKR calls the password wrong.
+        """
+        view = self.view
+        quiet: Timer | None = None
+        answered = ""
+        while True:
+            facts = view.look()
+            sight = page.classify(facts)
+            stop_for_a_person(view, facts, sight)
+            if sight in (Sight.CREDENTIALS, Sight.USERNAME_STEP) and facts.is_complete:
+                key = f"{facts.document} {facts.exchanges}"
+                if facts.exchanges and key == answered:
+                    view.on_step("The form is ready")
+                    return facts
+                answered = key
+                quiet = quiet or Timer(view.patience.silent_form)
+                if quiet.is_over and not self._is_asking():
+                    view.on_step("The form is there but has not talked to IBKR; going on")
+                    return facts
+            elif sight is Sight.ERROR and "username" in facts.visible:
+                # A notice above a usable form; after the password it would not be news.
+                view.old_error = facts.error
+                view.on_step(f"Above the form stands {facts.error[:120]!r}")
+            elif not clear_the_way(view, sight):
+                quiet, answered = None, ""
+            if timer.is_over:
+                raise self._no_form(facts, sight)
+            view.pause()
+
+    def _is_asking(self) -> bool:
+        try:
+            return self.view.browser.is_waiting_for("/sso/Authenticator")
+        except PageChanging:
+            return True
+
+    def _no_form(self, facts: Facts, sight: Sight) -> Ended:
+        span = f"{self.view.patience.form.total_seconds():.0f} s"
+        if facts.bulletin:
+            return Ended(Outcome.MAINTENANCE, f"IBKR says {facts.bulletin[:200]!r}")
+        if sight is Sight.ERROR:
+            return judged(self.view, facts)
+        if sight is Sight.BLANK:
+            return Ended(Outcome.BLANK_PAGE, f"the login page stayed blank for {span}")
+        if sight is Sight.UNREACHABLE:
+            return Ended(Outcome.UNREACHABLE, "the browser could not open the gateway's login page")
+        if sight is Sight.LOADING:
+            return Ended(Outcome.TIMED_OUT, f"the login page was still loading after {span}")
+        return Ended(Outcome.UNKNOWN_PAGE, f"after {span} there was {sight} instead of the login form")
+
+    def _switch_mode(self, facts: Facts) -> Facts:
+        """Sets the live/paper switch, if there is one, and waits until the page has told IBKR."""
+        view, wanted = self.view, self.credentials.paper
+        if facts.paper is None or facts.paper == wanted:
+            return facts
+        before = view.act(scripts.SWITCH, view.selectors["paper-checkbox"], wanted)
+        timer = Timer(view.patience.switch)
+        seen = False
+        while not timer.is_over:
+            facts = view.look()
+            told = isinstance(before, int) and facts.exchanges > before
+            if facts.paper == wanted and told and page.classify(facts) is Sight.CREDENTIALS:
+                if seen:
+                    view.on_step(f"The switch is set to {'paper' if wanted else 'live'}")
+                    return facts
+                seen = True
+            view.pause()
+        if facts.paper == wanted:
+            return facts
+        raise Ended(Outcome.UNKNOWN_PAGE, "the live/paper switch cannot be set")
+
+    def _fields(self) -> list[tuple[list[str], str]]:
+        table = self.view.selectors
+        return [
+            (table["username"], self.credentials.username),
+            (table["password"], self.credentials.password.reveal()),
+        ]
+
+    def _fill(self, facts: Facts) -> bool:
+        view = self.view
+        if page.classify(facts) is Sight.USERNAME_STEP:
+            if view.fill("username", self.credentials.username):
+                view.click("continue")
+                timer = Timer(view.patience.switch)
+                while page.classify(view.look()) is not Sight.CREDENTIALS and not timer.is_over:
+                    view.pause()
+            if page.classify(view.look()) is not Sight.CREDENTIALS:
+                return False
+        return bool(view.act(scripts.FILL, self._fields()))
+
+    def _press(self) -> Facts | None:
+        """Enters the submission in the ledger, then submits what still is as it was filled in."""
+        view = self.view
+        last = view.look()
+        if page.classify(last) is not Sight.CREDENTIALS:
+            return None
+        if self._press_button(last, really=False):
+            return None
+        self.before_submit()
+        view.submitted = True
+        # If the page goes away now, nobody knows whether the button was pressed: it counts.
+        refusal = self._press_button(last, really=True)
+        if refusal:
+            view.submitted = False
+            self.on_withdrawn()
+            logger.warning("The form changed before it was submitted: {}", refusal)
+            return None
+        view.on_step("User name and password were submitted")
+        return last
+
+    def _press_button(self, last: Facts, *, really: bool) -> str | None:
+        view, table = self.view, self.view.selectors
+        refusal = view.act(
+            scripts.PRESS,
+            self._fields(),
+            table["submit"],
+            table["loading"],
+            table["consent"],
+            table["paper-checkbox"],
+            None if last.paper is None else self.credentials.paper,
+            table["password"],
+            really,
+        )
+        if refusal is None and not really:
+            return "the page went away"
+        return refusal if refusal is None else str(refusal)
