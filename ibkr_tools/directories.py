@@ -44,6 +44,11 @@ class Directories:
         return self.state / "pause.json"
 
     @property
+    def told_file(self) -> Path:
+        """What a person has been told; see `ibkr_tools.delivery`."""
+        return self.state / "told.json"
+
+    @property
     def restart_request(self) -> Path:
         """Exists while somebody asks the gateway's parent to end Java and exit."""
         return self.runtime / "gateway.restart"

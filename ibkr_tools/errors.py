@@ -6,6 +6,7 @@
     ├── GatewayUnavailable         69  no answer on the gateway's port
     │   └── PortTaken              69  another program listens there
     ├── OutputError                73  a result could not be written
+    ├── DeliveryFailed             75  a message could not be told; it is kept
     ├── SessionUnavailable         75  no session yet, or lost on the way: try again later
     │   ├── BrokerageUnavailable   75  the portfolio tier is up, the brokerage tier is not
     │   ├── PreflightMissing       75  an endpoint wants its list of accounts asked for first
@@ -67,6 +68,12 @@ class OutputError(IbkrError):
     """A result could not be written; what was there before is intact."""
 
     exit_code = 73
+
+
+class DeliveryFailed(IbkrError):
+    """The command that tells a person did not do so; the message is kept, and a later try may succeed by itself."""
+
+    exit_code = 75
 
 
 class SessionUnavailable(IbkrError):

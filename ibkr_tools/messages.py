@@ -5,7 +5,8 @@ the password or hold the session need no network and no way to start programs fo
 """
 
 import os
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,11 @@ from ibkr_tools import files
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 SCHEMA = 1
+
+OUTBOX_HOLDS = 100
+"""If nobody takes messages out, the oldest give way: the outbox is in memory."""
+
+_NANOSECOND = 1e-9
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +41,26 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
 
 
+def unit_topic(unit: str) -> str:
+    """Returns the topic of a failed unit, such as `unit:ibkr-fetch.service`."""
+    return f"unit:{unit}"
+
+
+def test_message(now: datetime) -> Message:
+    """Returns the message of somebody who tries the command."""
+    return Message(
+        topic="test",
+        at=now,
+        what="this is a test",
+        next="nothing; a real message says here what the tool does about it",
+    )
+
+
+def _since_boot_ns() -> int:
+    # Counts on through suspend, and whoever sets the machine's clock does not move it.
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 def put(outbox: Path, message: Message) -> Path:
     """Leaves a message for whoever delivers; returns its file, which is gone when the message is dealt with.
 
@@ -42,6 +68,45 @@ def put(outbox: Path, message: Message) -> Path:
         OSError: the runtime directory cannot be written.
     """
     files.make_directory(outbox, mode=0o770)
-    path = outbox / f"{message.at:%Y%m%dT%H%M%S%f}-{os.urandom(3).hex()}.json"
+    # The boot clock orders messages, and tells their age, when a machine without a battery learns the time late.
+    path = outbox / f"{_since_boot_ns():020d}-{os.urandom(3).hex()}.json"
+    for oldest in waiting(outbox)[: -OUTBOX_HOLDS + 1]:
+        oldest.unlink(missing_ok=True)
     files.write_atomically(path, msgspec.json.encode(message) + b"\n", mode=0o640, durable=False)
     return path
+
+
+def waiting(outbox: Path) -> list[Path]:
+    """Returns the files of the messages that nobody has dealt with yet, oldest first; no outbox holds none."""
+    try:
+        # The scrap of a writer that is at it begins with a dot.
+        return sorted(path for path in outbox.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def read(path: Path) -> Message | None:
+    """Returns one message, None if its file has gone.
+
+    Raises:
+        ValueError: not a message, or one of another schema.
+        OSError: it cannot be read.
+    """
+    try:
+        message = msgspec.json.decode(path.read_bytes(), type=Message)
+    except FileNotFoundError:
+        return None
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+    if message.schema != SCHEMA:
+        raise ValueError(f"schema {message.schema}, this version knows {SCHEMA}")
+    return message
+
+
+def age(path: Path, message: Message, now: datetime) -> timedelta:
+    """Returns how long a message has been waiting."""
+    stamp = path.name.partition("-")[0]
+    if stamp.isdigit() and (waited_ns := _since_boot_ns() - int(stamp)) >= 0:
+        return timedelta(seconds=waited_ns * _NANOSECOND)
+    # Put by hand, or before the last boot.
+    return now - message.at

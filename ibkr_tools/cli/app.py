@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ibkr_tools import __version__
-from ibkr_tools.cli import configuration, fetch, gateway
+from ibkr_tools.cli import configuration, fetch, gateway, notify
 from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
 from ibkr_tools.directories import find_directories
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(configuration.app, name="config")
 app.command(name="fetch")(fetch.fetch)
+app.command(name="notify")(notify.notify)
 
 
 def _print_version(wanted: bool) -> None:

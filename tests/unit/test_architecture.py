@@ -17,6 +17,8 @@ STORIES = {
     "watchdog": FLOOR | {"portal"},
     "login": FLOOR | {"portal"},
     "fetch": FLOOR | {"portal"},
+    # The one place where a process waits for a child, a file and a signal at once.
+    "delivery": FLOOR | {"gateway"},
     "supervisor": FLOOR | {"gateway"},
     "simulator": {"errors", "guard", "status"},
 }

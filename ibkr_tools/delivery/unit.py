@@ -1,0 +1,120 @@
+"""`python -m ibkr_tools.delivery.unit NAME`: puts into the outbox that a unit has failed.
+
+systemd starts it by OnFailure=, with what it knows in MONITOR_* (systemd.exec(5), since 251). It delivers nothing and
+needs no network.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from ibkr_tools import guard, messages
+from ibkr_tools.directories import find_directories
+from ibkr_tools.errors import OutputError, UsageError
+from ibkr_tools.log import Journal
+from ibkr_tools.messages import Message
+from ibkr_tools.status import utc_now
+
+TEST = "test"
+"""`systemctl start ibkr-notify@test` tries the whole way that a message takes."""
+
+_RESULTS = {
+    "core-dump": "crashed",
+    "oom-kill": "ran out of memory",
+    "protocol": "ended before it was ready",
+    "resources": "could not be started by systemd",
+    "start-limit-hit": "failed too often in a row",
+    "timeout": "took too long to start or to stop",
+    "watchdog": "hung",
+}
+
+_CODES = {
+    "1": "it crashed",
+    "2": "its command line is wrong",
+    "65": "IBKR's answer was not understood",
+    "69": "the gateway did not answer",
+    "70": "a bug in ibkr-tools",
+    "73": "a file could not be written",
+    "75": "there was no session",
+    "77": "a person must act",
+    "78": "something must be configured or installed",
+}
+
+_NEXT = {
+    "ibkr-fetch.service": "the next snapshot is tried when its timer elapses",
+    "ibkr-firewall.service": "nothing; the gateway does not start without its packet filter",
+}
+
+
+def words(environ: Mapping[str, str]) -> str:
+    """Says how a unit ended, from what systemd tells its OnFailure= unit."""
+    result, code, status = (
+        environ.get(f"MONITOR_{name}", "") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")
+    )
+    how = _RESULTS.get(result, "failed")
+    if code == "exited" and status:
+        meaning = _CODES.get(status)
+        return f"{how} (exit code {status}{f': {meaning}' if meaning else ''})"
+    if result == "signal" and status:
+        return f"was killed by SIG{status}"
+    return how
+
+
+def message_for(unit: str, environ: Mapping[str, str]) -> Message:
+    """Returns what a person is told about a unit that has failed."""
+    return Message(
+        topic=messages.unit_topic(unit),
+        at=utc_now(),
+        what=f"{unit} {words(environ)}",
+        next=_NEXT.get(unit, "nothing; systemd has given it up"),
+        todo=f"journalctl -u {unit} -n 20 says why; then systemctl start ibkr-gateway",
+    )
+
+
+def is_given_up(unit: str) -> bool:
+    """Says whether systemd has given a unit up; True where it does not say.
+
+    From 254 on OnFailure= is also started for a failure that Restart= mends two seconds later, and for a unit that
+    was not even tried because one that it needs has failed, and said so itself. Observed on 252: only the latter.
+    """
+    try:
+        state = subprocess.run(
+            ["systemctl", "show", "--value", "--property=ActiveState", unit],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return True
+    return state in {"failed", ""}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Puts the message for one unit.
+
+    Raises:
+        UsageError: not one name.
+        OutputError: the outbox cannot be written.
+    """
+    if len(arguments) != 1:
+        raise UsageError("one unit is to be named")
+    (unit,) = arguments
+    if unit == TEST:
+        message = messages.test_message(utc_now())
+    elif is_given_up(unit):
+        message = message_for(unit, os.environ)
+    else:
+        Journal().info(f"{unit} comes back by itself, or was not tried; nobody is told")
+        return 0
+    outbox = find_directories().outbox
+    try:
+        messages.put(outbox, message)
+    except OSError as error:
+        raise OutputError(f"{outbox}: {error.strerror}") from error
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guard.run(lambda: main(sys.argv[1:])))
