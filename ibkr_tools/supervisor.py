@@ -1,7 +1,7 @@
 """`ibkr-tools up`: what systemd does with our units, under one terminal, for machines without systemd.
 
-It starts gateway and watchdog, starts a login whenever the watchdog asks for one, restarts what ends, and takes
-everything down with it. It decides nothing about the session.
+It starts gateway and watchdog, a login whenever the watchdog asks for one, the delivery whenever there are messages,
+restarts what ends, and takes everything down with it. It decides nothing about the session.
 """
 
 import os
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from loguru import logger
 
@@ -32,15 +33,23 @@ FATAL = frozenset({2, ConfigError.exit_code})
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One of our processes; `on_request` runs once per login request instead of for ever."""
+    """One of our processes: it runs for ever, or once whenever there is a file that asks for it.
+
+    `on_request` is the path of that file; its last part may be a pattern, as in a path unit's PathExistsGlob=.
+    """
 
     name: str
     command: tuple[str, ...]
-    on_request: bool = False
+    on_request: Path | None = None
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Says whether a file asks for it now."""
+        return self.on_request is not None and any(self.on_request.parent.glob(self.on_request.name))
 
 
-def programs(options: Sequence[str], *, verbose: bool) -> tuple[Program, ...]:
-    """Returns the processes of the units, told to use the directories in `options`."""
+def programs(options: Sequence[str], directories: Directories, *, verbose: bool) -> tuple[Program, ...]:
+    """Returns the processes of the units, told to use `directories` by `options`."""
     python = sys.executable
     loud = ("--verbose",) if verbose else ()
     return (
@@ -49,7 +58,13 @@ def programs(options: Sequence[str], *, verbose: bool) -> tuple[Program, ...]:
         Program(
             name="login",
             command=(python, "-m", "ibkr_tools", *options, *loud, "login", "--unattended"),
-            on_request=True,
+            on_request=directories.login_request,
+        ),
+        Program(
+            name="notify",
+            command=(python, "-m", "ibkr_tools", *options, *loud, "notify", "--unattended"),
+            # Not the scrap of a writer, which begins with a dot.
+            on_request=directories.outbox / "[!.]*.json",
         ),
     )
 
@@ -68,7 +83,7 @@ class _Running:
         self.process: subprocess.Popen[bytes] | None = None
         self.pidfd = -1
         self.started_s = 0.0
-        self.start_at_s: float | None = None if program.on_request else 0.0
+        self.start_at_s: float | None = 0.0 if program.on_request is None else None
         self.not_before_s = 0.0
         self.failures = 0
 
@@ -130,11 +145,11 @@ class Supervisor:
         return self._code
 
     def _start_due(self, waiter: Waiter) -> None:
-        asked = self._directories.login_request.exists()
         for one in self._running:
+            if one.process is not None:
+                continue
             due = one.start_at_s is not None and waiter.now() >= one.start_at_s
-            wanted = one.program.on_request and asked and waiter.now() >= one.not_before_s
-            if one.process is None and (due or wanted):
+            if due or (waiter.now() >= one.not_before_s and one.program.is_asked_for):
                 one.start(waiter)
 
     def _until_next_start(self, waiter: Waiter) -> float:
@@ -148,9 +163,9 @@ class Supervisor:
             code = one.reap(waiter)
             if code is None:
                 continue
-            if one.program.on_request:
+            if one.program.on_request is not None:
                 # One that ends and leaves its request behind would be started again at once, for ever.
-                one.failures = one.failures + 1 if self._directories.login_request.exists() else 0
+                one.failures = one.failures + 1 if one.program.is_asked_for else 0
                 one.not_before_s = waiter.now() + (_pause_s(one.failures) if one.failures else 0.0)
                 continue
             if code in FATAL:

@@ -111,7 +111,7 @@ def up(
     setting = setting_of(context)
     log_to_stderr(setting)
     config = setting.load()
-    programs = supervisor.programs(setting.options(), verbose=setting.verbose)
+    programs = supervisor.programs(setting.options(), setting.directories, verbose=setting.verbose)
     if simulate:
         ports = ("--port", str(config.gateway.port), "--control-port", str(control_port))
         more = (*ports, "--account", config.account, "--positions", str(positions))

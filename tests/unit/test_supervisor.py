@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools import supervisor
+from ibkr_tools.directories import Directories
 from ibkr_tools.supervisor import programs, with_simulator
 from tests.support.simulation import wait_until
 
@@ -25,7 +26,8 @@ root = Path(sys.argv[1])
 supervisor.RESTART_S = (0.1, 0.2, 0.4)
 supervisor.PATIENCE_S = 1.0
 directories = Directories(configuration=root, runtime=root / "run", state=root / "state")
-given = [Program(name=name.lstrip("?"), command=("/bin/sh", "-c", script), on_request=name.startswith("?"))
+asking = {"login": directories.login_request, "notify": directories.outbox / "[!.]*.json"}
+given = [Program(name=name, command=("/bin/sh", "-c", script), on_request=asking.get(name))
          for name, script in (pair.split("=", 1) for pair in sys.argv[2:])]
 sys.exit(guard.run(Supervisor(given, directories).run))
 """
@@ -36,7 +38,7 @@ class Up:
 
     def __init__(self, root: Path, environment: dict[str, str], **given: str) -> None:
         self.root = root
-        pairs = [f"{name.replace('asked_', '?')}={script}" for name, script in given.items()]
+        pairs = [f"{name}={script}" for name, script in given.items()]
         self.process = subprocess.Popen([sys.executable, "-c", RUNNER, str(root), *pairs], env=environment)
 
     def lines(self, name: str) -> list[str]:
@@ -129,7 +131,7 @@ def test_a_login_runs_once_per_request(start: Callable[..., Up], tmp_path: Path)
     request = tmp_path / "run" / "login.request"
     up = start(
         gateway="exec sleep 60",
-        asked_login=f"rm {request}; echo $$ >> {tmp_path}/login",
+        login=f"rm {request}; echo $$ >> {tmp_path}/login",
     )
     wait_until(request.parent.exists)
     for number in (1, 2):
@@ -144,7 +146,7 @@ def test_a_login_runs_once_per_request(start: Callable[..., Up], tmp_path: Path)
 
 def test_a_login_that_leaves_its_request_does_not_spin(start: Callable[..., Up], tmp_path: Path) -> None:
     """A broken configuration ends it before it takes the request."""
-    up = start(asked_login=f"echo $$ >> {tmp_path}/login; exit 78")
+    up = start(login=f"echo $$ >> {tmp_path}/login; exit 78")
     wait_until((tmp_path / "run").exists)
     (tmp_path / "run" / "login.request").touch()
     wait_until(lambda: len(up.lines("login")) >= 2)
@@ -152,6 +154,25 @@ def test_a_login_that_leaves_its_request_does_not_spin(start: Callable[..., Up],
     wait_until(lambda: time.monotonic() - begun > 1.5)
     assert len(up.lines("login")) - before <= 5
     assert up.end() == 0
+
+
+def test_each_request_has_its_own_program(start: Callable[..., Up], tmp_path: Path) -> None:
+    """A message starts the delivery and nothing else; what a writer has not finished starts nothing."""
+    outbox = tmp_path / "run" / "outbox"
+    outbox.mkdir(parents=True)
+    up = start(
+        login=f"rm {tmp_path}/run/login.request; echo $$ >> {tmp_path}/login",
+        notify=f"rm {outbox}/*.json; echo $$ >> {tmp_path}/notify",
+    )
+    (outbox / ".1.json").touch()
+    for number in (1, 2):
+        (outbox / "1.json").touch()
+        (outbox / "2.json").touch()
+        wait_until(lambda want=number: len(up.lines("notify")) == want)  # type: ignore[misc]
+    (tmp_path / "run" / "login.request").touch()
+    wait_until(lambda: len(up.lines("login")) == 1)
+    assert up.end() == 0
+    assert len(up.lines("notify")) == 2
 
 
 def test_directories_that_cannot_be_made_are_told(start: Callable[..., Up], tmp_path: Path) -> None:
@@ -162,10 +183,11 @@ def test_directories_that_cannot_be_made_are_told(start: Callable[..., Up], tmp_
 
 def test_the_programs_are_told_their_directories() -> None:
     options = ["--config", "/a/config.json", "--runtime-dir", "/b", "--state-dir", "/c"]
-    given = programs(options, verbose=False)
-    assert [one.name for one in given] == ["gateway", "watchdog", "login"]
+    directories = Directories(configuration=Path("/a"), runtime=Path("/b"), state=Path("/c"))
+    given = programs(options, directories, verbose=False)
+    assert [one.name for one in given] == ["gateway", "watchdog", "login", "notify"]
     assert all(set(options) < set(one.command) for one in given)
-    assert [one.on_request for one in given] == [False, False, True]
+    assert [one.on_request and one.on_request.parent for one in given] == [None, None, Path("/b"), Path("/b/outbox")]
     assert "--unattended" in given[2].command
     simulated = with_simulator(given, options, ["--port", "5000"])
     assert "simulate" in simulated[0].command
