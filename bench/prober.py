@@ -1,4 +1,4 @@
-"""An independent witness: asks the gateway for the accounts again and again, ours and a peer's in the same way."""
+"""An independent witness: asks the gateway again and again, ours and a peer's in the same way."""
 
 import http.client
 import ssl
@@ -9,12 +9,16 @@ from typing import Self
 EVERY_S = 0.1
 TIMEOUT_S = 3.0
 
+PORTFOLIO, BROKERAGE = "/portfolio/accounts", "/iserver/accounts"
+"""What is served only while the tier of that name is up."""
+
 
 class Prober:
-    """Asks `/portfolio/accounts` ten times a second, from `start` to `stop`, over one connection where it can."""
+    """Asks for `path` ten times a second for the length of a block, over one connection where it can."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str = PORTFOLIO) -> None:
         self._port = port
+        self._path = path
         # A peer's gateway has IBKR's own certificate, which expired in 2019.
         self._context = ssl.create_default_context()
         self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
@@ -39,18 +43,18 @@ class Prober:
         self._served.clear()
 
     def wait(self, timeout_s: float) -> float | None:
-        """Returns the wall-clock time of the first answer with accounts; None if there was none in time."""
+        """Returns the wall-clock time of the first good answer; None if there was none in time."""
         return self._served_at if self._served.wait(timeout_s) else None
 
     def _run(self) -> None:
         while not self._stopped.wait(EVERY_S):
             asked_at = time.time()
-            if self.ask() == http.client.OK and asked_at > self._since and not self._served.is_set():
+            if self.ask("GET", self._path) == http.client.OK and asked_at > self._since and not self._served.is_set():
                 self._served_at = time.time()
                 self._served.set()
         self.close()
 
-    def ask(self, method: str = "GET", path: str = "/portfolio/accounts") -> int:
+    def ask(self, method: str, path: str) -> int:
         """Sends one request; returns the status, 0 for no answer."""
         if self._connection is None:
             self._connection = http.client.HTTPSConnection(

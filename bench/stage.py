@@ -9,13 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.processes import BenchError, Program, environment, running
 from ibkr_tools.simulator.control_client import ControlClient
 from tests.support.distribution import distribution
 from tests.support.jar import free_port
+
+READER, TRADER = "demo-reader", "demo-trader"
+"""The simulator's users: one who can never have the brokerage tier, and one whom the jar opens it for."""
 
 ACCOUNT = "U1234567"
 POSITIONS = 237
@@ -42,15 +46,20 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str, step_
     return time.time()
 
 
+@dataclass(frozen=True)
 class Servers:
     """IBKR's servers, simulated. `url` is where they are, `control` gives orders, `requests` is what they saw."""
 
-    def __init__(self, ready_line: str) -> None:
+    url: str
+    control: ControlClient
+
+    @classmethod
+    def announced(cls, ready_line: str) -> Self:
+        """Returns the servers that a simulator's first line tells of."""
         match = _READY.search(ready_line)
         if match is None:
             raise BenchError(f"the simulator says no ports: {ready_line}")
-        self.url = f"http://127.0.0.1:{match.group(1)}"
-        self.control = ControlClient(int(match.group(2)))
+        return cls(f"http://127.0.0.1:{match.group(1)}", ControlClient(int(match.group(2))))
 
     def requests(self, since: float) -> list[dict[str, Any]]:
         """Returns the requests answered since a wall-clock time: `at`, `method`, `path`, `status`, oldest first."""
@@ -69,15 +78,16 @@ def simulated_servers() -> Iterator[Servers]:
     """Runs a simulator on free ports for the length of the block."""
     command = [*ibkr_tools(), "simulate", "--port", "0", "--control-port", "0", "--positions", str(POSITIONS)]
     with running(command, environment()) as program:
-        yield Servers(program.wait_for_line("simulator ready", 20))
+        yield Servers.announced(program.wait_for_line("simulator ready", 20))
 
 
 class Stage:
     """Our directories for one user: IBKR's jar installed and the certificate made, as `bin/install` leaves them."""
 
-    def __init__(self, base: Path, servers: Servers) -> None:
+    def __init__(self, base: Path, servers: Servers, username: str = READER, **session: object) -> None:
+        """Makes them; `session` is the section of that name in the configuration."""
         self.servers = servers
-        self.port = free_port()
+        self.username, self.port = username, free_port()
         self.runtime, self.state = base / "run", base / "state"
         for folder in (base, self.runtime, self.state):
             # Started as root the browser runs as nobody, and can keep its profile only where that user may pass.
@@ -88,10 +98,13 @@ class Stage:
         self.config.write_text(
             json.dumps(
                 {
-                    "username": "demo-reader",
+                    "username": username,
                     "password": "demo-password",
                     "account": ACCOUNT,
                     "gateway": {"port": self.port, "upstream": servers.url},
+                    "session": session,
+                    # Losing more sessions in an hour than IBKR in a month is what this is for.
+                    "login": {"logins_a_day": 10_000},
                 }
             )
         )
@@ -128,9 +141,14 @@ class Stage:
         """Returns the watchdog's section, empty before it has written one."""
         return self.status().get("session") or {}
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the status says that there is a session, with both tiers if both are wanted."""
+        return self.session().get("state") == "up"
+
     def wait_until_up(self, timeout_s: float = 90) -> float:
         """Waits for a session; returns the wall-clock time it was seen."""
-        return wait_until(lambda: self.session().get("state") == "up", timeout_s, "a session")
+        return wait_until(lambda: self.is_up, timeout_s, "a session")
 
     def pids(self) -> dict[str, int]:
         """Returns the process ids of what stays resident."""

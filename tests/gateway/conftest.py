@@ -1,0 +1,28 @@
+"""Starts whole set-ups with IBKR's real gateway for tests of what happens to a session."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.stages import Scene, scene
+
+Begin = Callable[..., Scene]
+
+
+@pytest.fixture
+def begin(request: pytest.FixtureRequest) -> Iterator[Begin]:
+    """Calls `scene` and ends it with the test; what our processes said is shown if the test has failed."""
+    failed_before = request.session.testsfailed
+    with ExitStack() as stack:
+        begun: list[Scene] = []
+
+        def make(username: str, **session: object) -> Scene:
+            begun.append(stack.enter_context(scene(username, **session)))
+            return begun[-1]
+
+        yield make
+        if request.session.testsfailed > failed_before:
+            for one in begun:
+                print("\n".join(line for _, line in one.program.lines))
+                print(one.stage.status())

@@ -1,0 +1,95 @@
+"""Lost sessions of the portfolio tier come back: IBKR's real gateway, real logins, both kinds of user."""
+
+import time
+
+import pytest
+
+from bench.loss import Blow, Kind, lose_at_once
+from tests.gateway.conftest import Begin
+from tests.support.simulation import wait_until
+from tests.support.stages import READER, TRADER, Scene
+
+pytestmark = [pytest.mark.gateway, pytest.mark.browser]
+
+KINDS: dict[Kind, tuple[float, float]] = {
+    "sts": (3.0, 30.0),
+    "close": (3.0, 30.0),
+    "silent": (33.0, 60.0),
+    "expired": (3.0, 30.0),
+    "fetch": (5.0, 30.0),
+    "java-killed": (5.0, 45.0),
+}
+"""Until when a loss must have been noticed and served again, on a machine that does much else; seconds."""
+
+
+@pytest.fixture(params=[READER, TRADER])
+def ours(request: pytest.FixtureRequest, begin: Begin) -> Scene:
+    """A session in the portfolio tier, of a user who cannot have another one and of a user who can."""
+    return begin(request.param)
+
+
+def settle(ours: Scene) -> None:
+    """Waits until nothing looks at a new session any more, and everybody may ask for the accounts again."""
+    began_s = time.monotonic()
+    wait_until(lambda: ours.stage.session()["last_tickle_at"] is not None and time.monotonic() - began_s > 6)
+
+
+def keeps_out_of_the_brokerage_tier(ours: Scene) -> None:
+    """Says that whatever was done for that tier, the jar did by itself: once after each login."""
+    assert ours.session_control() == {}
+    assert ours.handshakes() <= ours.logins
+    assert not ours.logged("asked for the brokerage tier")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lost(ours: Scene, kind: Kind) -> None:
+    """However it is lost: one login, the same account is served again, and nobody is thrown out of TWS."""
+    noticed_s, served_s = KINDS[kind]
+    settle(ours)
+    loss = lose_at_once(ours.stage, kind)
+    ours.print(kind, loss)
+    assert loss.noticed_s < noticed_s
+    assert max(loss.served_s, loss.status_s) < served_s
+    assert ours.logins == 2
+    assert ours.control.state()["counters"]["failures"] == 0
+    keeps_out_of_the_brokerage_tier(ours)
+
+
+def test_servers_that_hang(ours: Scene) -> None:
+    """No answer is not a lost session: it is the same one afterwards, and nobody has logged in."""
+    before = ours.session_ids
+    loss = lose_at_once(ours.stage, "servers-hang")
+    ours.print("servers-hang", loss)
+    assert max(loss.served_s, loss.status_s) < 45
+    assert ours.session_ids == before
+    assert ours.logins == 1
+    keeps_out_of_the_brokerage_tier(ours)
+
+
+def test_the_jar_has_given_up(begin: Begin) -> None:
+    """A login that takes longer than the jar's patience, and a jar that makes no more of it: the session is served."""
+    ours = begin(TRADER)
+    wait_until(lambda: ours.brokerage == ["up"])
+    ours.control.page(dispatcher_delay_ms=15_000)
+    loss = Blow(ours.stage).strike(ours.lose_the_jar)
+    ours.print("the jar has given up meanwhile", loss)
+    assert ours.logged("giving up")
+    assert ours.logins == 2
+    keeps_out_of_the_brokerage_tier(ours)
+
+
+def test_another_program_takes_the_brokerage_tier(begin: Begin) -> None:
+    """Who wants the portfolio tier only does not care, until the jar logs out by itself; then one login heals it."""
+    ours = begin(TRADER)
+    wait_until(lambda: ours.brokerage == ["up"])
+
+    def steal() -> None:
+        ours.control.drop("brokerage")
+        wait_until(lambda: ours.asked("GET /v1/portal/logout") == 1, 35)
+
+    loss = Blow(ours.stage).strike(steal)
+    ours.print("brokerage tier stolen, then the jar's own logout", loss)
+    assert loss.noticed_s < 35
+    assert loss.served_s < loss.noticed_s + 30
+    assert ours.logins == 2
+    keeps_out_of_the_brokerage_tier(ours)
