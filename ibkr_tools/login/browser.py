@@ -10,8 +10,10 @@ import logging
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,7 @@ class Browser:
         self._driver = driver
         self._requests: dict[str, str] = {}
         self._finished: set[str] = set()
+        self._offsets: dict[str, float] = {}
 
     def open(self, url: str) -> None:
         """Begins to load `url`; returns before the page is there."""
@@ -184,6 +187,14 @@ class Browser:
             raise translate(error) from error
         return str(answer["value"].get("body", ""))
 
+    def clock_offset(self, suffix: str) -> float | None:
+        """Returns how many seconds the clock of whoever answered last at such an address is ahead of ours.
+
+        Good to a second, and read from the answers that the page got anyway; None if none said what time it is.
+        """
+        known = [self._offsets[request] for request, _ in self._exchanges(suffix) if request in self._offsets]
+        return known[-1] if known else None
+
     def _exchanges(self, suffix: str) -> list[tuple[str, bool]]:
         """Returns the requests to such addresses, in order, each with whether it is over."""
         with _translated():
@@ -193,9 +204,18 @@ class Browser:
             request = event["params"].get("requestId", "")
             if event["method"] == "Network.requestWillBeSent":
                 self._requests[request] = event["params"]["request"]["url"].split("?")[0]
+            elif event["method"] == "Network.responseReceived":
+                self._note_date(request, event["params"]["response"])
             elif event["method"] in ("Network.loadingFinished", "Network.loadingFailed"):
                 self._finished.add(request)
         return [(one, one in self._finished) for one, url in self._requests.items() if url.endswith(suffix)]
+
+    def _note_date(self, request: str, response: dict[str, Any]) -> None:
+        dates = [text for name, text in response.get("headers", {}).items() if name.lower() == "date"]
+        with contextlib.suppress(ValueError, IndexError):
+            # A Date has whole seconds, cut off; responseTime is ours, in milliseconds.
+            said = parsedate_to_datetime(dates[0]).timestamp() + 0.5
+            self._offsets[request] = said - float(response.get("responseTime") or time.time() * 1000) / 1000
 
 
 def _options(programs: Programs, profile: Path, spki: str) -> Options:
