@@ -4,7 +4,7 @@ from typing import Any
 
 from ibkr_tools.simulator.options import UserKind
 from ibkr_tools.simulator.portfolio import Account
-from ibkr_tools.simulator.state import Brokerage, Session, World
+from ibkr_tools.simulator.state import Session, World
 
 __all__ = ["auth_status", "brokerage_accounts", "one_user", "sts_args", "system_frame", "tickle", "validate"]
 
@@ -13,20 +13,33 @@ SERVER = {"serverName": "JifN10001", "serverVersion": "Build 10.44.1d, Mar 3, 20
 
 
 def auth_status(world: World, session: Session) -> dict[str, Any]:
-    """Return the auth status object; every form of it has `competing` (the jar stumbles without)."""
-    competing = session.brokerage is Brokerage.COMPETING
+    """Return the auth status object; without `competing` (a setting) the jar stumbles."""
+    competing = {"competing": session.is_competing} if world.behaviour.competing else {}
     if not session.is_authenticated:
-        return {"authenticated": False, "competing": competing, "connected": world.behaviour.connected,
+        return {"authenticated": False, **competing, "connected": world.behaviour.connected,
                 "message": "", "MAC": MAC}  # fmt: skip
-    return {"authenticated": True, "established": True, "competing": competing, "connected": True, "message": "",
+    return {"authenticated": True, "established": True, **competing, "connected": True, "message": "",
             "MAC": MAC, "serverInfo": dict(SERVER), "hardware_info": f"1c4558e8|{MAC}"}  # fmt: skip
 
 
 def tickle(world: World, session: Session) -> dict[str, Any]:
-    """Return the answer of `/tickle`."""
-    return {"session": session.session_id, "ssoExpires": world.expires_in_ms(session),
-            "collission": session.brokerage is Brokerage.COMPETING, "userId": session.user.user_id,
-            "hmds": {"error": "no bridge"}, "iserver": {"authStatus": auth_status(world, session)}}  # fmt: skip
+    """Return the answer of `/tickle`, in the shape that is set."""
+    answer = {"session": session.session_id, "ssoExpires": world.expires_in_ms(session),
+              "collission": session.is_competing, "userId": session.user.user_id,
+              "hmds": {"error": "no bridge"}, "iserver": {"authStatus": auth_status(world, session)}}  # fmt: skip
+    match world.behaviour.tickle:
+        case "no-iserver":
+            del answer["iserver"]
+        case "iserver-error":
+            answer["iserver"] = {"error": "not authenticated"}
+        case "no-auth-status":
+            answer["iserver"] = {"tickle": True}
+        case "older":
+            del answer["hmds"]
+            status = {key: value for key, value in auth_status(world, session).items()
+                      if key in ("authenticated", "competing", "connected", "message", "MAC")}  # fmt: skip
+            answer["iserver"] = {"tickle": True, "authStatus": status}
+    return answer
 
 
 def validate(world: World, session: Session) -> dict[str, Any]:
@@ -83,6 +96,6 @@ def system_frame(session: Session) -> dict[str, Any]:
 
 def sts_args(session: Session) -> dict[str, Any]:
     """Return the `args` of an `sts` frame."""
-    return {"authenticated": session.is_authenticated, "competing": session.brokerage is Brokerage.COMPETING,
+    return {"authenticated": session.is_authenticated, "competing": session.is_competing,
             "connected": True, "established": session.is_authenticated, "message": "", "fail": "", **SERVER,
             "username": session.user.username}  # fmt: skip

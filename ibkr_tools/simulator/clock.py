@@ -9,12 +9,14 @@ __all__ = ["Clock"]
 class Clock:
     """Simulated time in seconds since the epoch; runs `speed` times as fast as the machine's clock."""
 
-    def __init__(self, speed: float = 1.0, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Start at the present wall-clock time."""
+    def __init__(
+        self, speed: float = 1.0, monotonic: Callable[[], float] = time.monotonic, start: float | None = None
+    ) -> None:
+        """Start at `start` (seconds since the epoch), by default at the present wall-clock time."""
         self._monotonic = monotonic
         self._speed = speed
         self._anchor = monotonic()
-        self._base = time.time()
+        self._base = time.time() if start is None else start
 
     @property
     def speed(self) -> float:

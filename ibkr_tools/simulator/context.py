@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -29,6 +29,13 @@ class RequestNote:
     status: int
 
 
+class SetListening(Protocol):
+    """Opens or closes the servers' port."""
+
+    async def __call__(self, *, listening: bool) -> None:
+        """Listen, or refuse connections."""
+
+
 @dataclass(slots=True)
 class Context:
     """The servers' common memory."""
@@ -43,6 +50,19 @@ class Context:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     faults_changed: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: int = 0
+    set_listening: SetListening | None = None
+
+    def age(self) -> None:
+        """Let time pass: for sessions, windows and faults."""
+        before = self.world.window
+        self.world.age_all()
+        if self.faults.expire(self.world.now()) or self.world.window is not before:
+            self.wake_hanging()
+
+    def wake_hanging(self) -> None:
+        """Have the calls that hang look whether their fault is still there."""
+        changed, self.faults_changed = self.faults_changed, asyncio.Event()
+        changed.set()
 
     def account(self, account_id: str) -> Account | None:
         """Return the account with this number, if there is one."""

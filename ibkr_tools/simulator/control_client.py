@@ -38,7 +38,7 @@ class ControlClient:
         return count
 
     def fault(self, path: str, kind: str, **details: Any) -> None:
-        """Order trouble; `details` are `count`, `status`, `body`, `delay_s`, `method` (see `faults.Fault`)."""
+        """Order trouble; `details` are `count`, `for_s`, `status`, `body`, `delay_s`, `method` (see `faults.Fault`)."""
         self._call("POST", "/fault", {"path": path, "kind": kind, **details})
 
     def clear_faults(self, path: str | None = None) -> None:
@@ -74,9 +74,28 @@ class ControlClient:
         token: str = self._call("POST", "/login", {"username": username})["token"]
         return token
 
-    def compete(self, *, competing: bool = True) -> None:
-        """Let another program of the same user take the brokerage tier, or give it back."""
-        self._call("POST", "/compete", {"competing": competing})
+    def compete(self, *, competing: bool = True, authenticated: bool = True) -> None:
+        """Let another program of the same user take the brokerage tier, or give it back.
+
+        With `authenticated` the session stays authenticated and competes; without, it is thrown out.
+        """
+        self._call("POST", "/compete", {"competing": competing, "authenticated": authenticated})
+
+    def situation(self, name: str, for_s: float | None = None) -> None:
+        """Have one of `situations.SITUATIONS`, for `for_s` simulated seconds if it may end by itself."""
+        self._call("POST", "/situation", {"name": name, "for_s": for_s})
+
+    def maintenance(self, kind: Literal["500", "503", "hang"] = "503", **details: Any) -> None:
+        """Close IBKR's servers; `details` are `in_s`, `for_s`, `bulletin`, `delay_s`, `ends_sessions`."""
+        self._call("POST", "/maintenance", {"kind": kind, **details})
+
+    def penalty(self, for_s: float | None = None) -> None:
+        """Put everybody into the penalty box, for `for_s` simulated seconds or as long as IBKR does."""
+        self._call("POST", "/penalty", {"for_s": for_s})
+
+    def gateway(self, *, up: bool) -> None:
+        """End the program that listens, or start it again."""
+        self._call("POST", "/gateway", {"up": up})
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)

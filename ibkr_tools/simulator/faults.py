@@ -13,8 +13,9 @@ FaultKind = Literal["status", "hang", "html", "truncate", "split", "close", "slo
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """One fault. `path` is a shell pattern on the path below `/v1/api` (or the whole path, as `/sso/Login`).
 
-    `count` calls are hit, None means until cleared. `status` is used by kinds `status`, `json` and `html`,
-    `body` by `json` (any JSON) and `status` (text), `delay_s` (real seconds) by `slow`.
+    `count` calls are hit, None means until cleared; in either case no longer than `until` (simulated seconds since
+    the epoch), which the control port also takes as `for_s`, simulated seconds from now. `status` is used by kinds
+    `status`, `json` and `html`, `body` by `json` (any JSON) and `status` (text), `delay_s` (real seconds) by `slow`.
     """
 
     path: str
@@ -24,6 +25,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     body: Any = None
     delay_s: Annotated[float, msgspec.Meta(ge=0)] = 2.0
     method: str | None = None
+    until: float | None = None
     hits: int = 0
 
 
@@ -45,14 +47,26 @@ class FaultBook:
         self.faults = kept
         return removed
 
-    def take(self, method: str, path: str, short_path: str) -> Fault | None:
-        """Return the fault that hits this call, and count it."""
+    def expire(self, now: float) -> bool:
+        """Switch off the faults whose time is over; say whether there were any."""
+        kept = [fault for fault in self.faults if fault.until is None or now < fault.until]
+        over = len(kept) < len(self.faults)
+        self.faults = kept
+        return over
+
+    def find(self, method: str, path: str, short_path: str) -> Fault | None:
+        """Return the fault that would hit this call."""
         for fault in self.faults:
             fits = fnmatchcase(path, fault.path) or fnmatchcase(short_path, fault.path)
-            if not fits or (fault.method is not None and fault.method.upper() != method):
-                continue
+            if fits and (fault.method is None or fault.method.upper() == method):
+                return fault
+        return None
+
+    def take(self, method: str, path: str, short_path: str) -> Fault | None:
+        """Return the fault that hits this call, and count it."""
+        fault = self.find(method, path, short_path)
+        if fault is not None:
             fault.hits += 1
             if fault.count is not None and fault.hits >= fault.count:
                 self.faults.remove(fault)
-            return fault
-        return None
+        return fault

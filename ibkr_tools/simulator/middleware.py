@@ -1,15 +1,17 @@
 """What happens to every request before and after its handler: notes, faults, pacing, the session check."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 from aiohttp import HttpVersion11, web
 
 from ibkr_tools.simulator.context import Context, RequestNote, context_of, empty, reply, short_path
 from ibkr_tools.simulator.faults import Fault
 
-__all__ = ["check_access", "chunk_answers", "close_when_answered", "inject_faults", "note_requests", "pace"]
+__all__ = ["check_access", "chunk_answers", "date_answers", "inject_faults", "keep_hours", "note_requests", "pace"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,14 +47,16 @@ async def chunk_answers(request: web.Request, handler: Handler) -> web.StreamRes
     return response
 
 
-async def close_when_answered(request: web.Request, response: web.StreamResponse) -> None:
-    """Behind the gateway: one connection per answer.
+async def date_answers(request: web.Request, response: web.StreamResponse) -> None:
+    """Say the servers' time; and behind the gateway, end the connection with the answer.
 
     The jar reads into a buffer of 1024 bytes on a fresh connection, shrinks it after small answers, and decodes
     whatever one read brought; over IBKR's TLS it sees whole records, over plain HTTP a used connection would cut
     answers in two.
     """
-    if response.status != 101 and not context_of(request).world.options.is_gateway:
+    world = context_of(request).world
+    response.headers["Date"] = formatdate(world.now() + world.behaviour.clock_skew_s, usegmt=True)
+    if response.status != 101 and not world.options.is_gateway:
         response.force_close()
         response.headers["Connection"] = "close"
 
@@ -85,11 +89,36 @@ async def inject_faults(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 @web.middleware
+async def keep_hours(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse everything that is IBKR's while a window of the schedule is open, but for a page with a bulletin."""
+    context = context_of(request)
+    window = context.world.schedule.at(context.world.now())
+    is_page = not request.path.startswith("/v1/")
+    if window is None or _is_local(context, request) or (is_page and window.bulletin):
+        return await handler(request)
+    if window.kind == "500":
+        return web.Response(status=500, text="Internal Server Error")
+    if window.kind == "503":
+        await _until(context, lambda: context.world.schedule.at(context.world.now()) is not window, window.delay_s)
+        return empty(503)
+    await _until(context, lambda: context.world.schedule.at(context.world.now()) is not window)
+    return _abort(request)
+
+
+def _is_local(context: Context, request: web.Request) -> bool:
+    """Whether the jar answers this by itself; it accepts WebSockets before it asks IBKR."""
+    if not context.world.options.is_gateway:
+        return False
+    path = short_path(request.path)
+    return path in (*UNCHECKED, "/ws") or not request.path.startswith(("/v1/", "/sso/", "/portal.proxy/"))
+
+
+@web.middleware
 async def pace(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer 429 to whoever calls too often; the jar's own validate calls are not counted per endpoint."""
     context = context_of(request)
     path = short_path(request.path)
-    if path == request.path or request.query.get("gw") == "1":
+    if path in (request.path, "/ws") or request.query.get("gw") == "1" or _is_local(context, request):
         return await handler(request)
     if not context.limiter.allows(context.world.limits, path, context.world.now()):
         return reply({"error": "Too Many Requests"}, 429)
@@ -110,6 +139,8 @@ async def check_access(request: web.Request, handler: Handler) -> web.StreamResp
     if session is None:
         if world.behaviour.no_session == "error":
             return reply({"error": "no session"})
+        if world.logged_out and path == "/iserver/auth/ssodh/init":
+            return empty(410)
         if world.behaviour.no_session == "302":
             return web.Response(status=302, headers={"Location": "/sso/Login?forwardTo=22&RL=1&ip2loc=US"})
         return empty(401)
@@ -134,13 +165,17 @@ def _abort(request: web.Request) -> web.Response:
 
 
 async def _hang(context: Context, fault: Fault) -> None:
-    """Keep the connection open without a byte until the fault is cleared, the caller leaves or all ends."""
-    permanent = fault.count is None
-    while not context.stopping.is_set():
-        changed = context.faults_changed
-        await changed.wait()
-        if (permanent and fault not in context.faults.faults) or not context.faults.faults:
-            return
+    """Keep the connection open without a byte until the fault is over, the caller leaves or all ends."""
+    permanent, faults = fault.count is None, context.faults
+    await _until(context, lambda: not faults.faults or (permanent and fault not in faults.faults))
+
+
+async def _until(context: Context, over: Callable[[], bool], timeout_s: float | None = None) -> None:
+    """Wait until something is over, for at most `timeout_s` real seconds, or until all ends."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while not context.stopping.is_set() and not over():
+                await context.faults_changed.wait()
 
 
 async def _truncated(request: web.Request, response: web.Response) -> web.StreamResponse:

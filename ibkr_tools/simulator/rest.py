@@ -16,6 +16,7 @@ from ibkr_tools.simulator.state import Brokerage, proof_matches
 __all__ = ["NO_BRIDGE", "ROUTES"]
 
 NO_BRIDGE: dict[str, Any] = {"error": "Bad Request: no bridge", "statusCode": 400}
+NO_TOKEN: dict[str, Any] = {"error": "failed to generate sso dh token"}
 NO_RIGHTS: dict[str, Any] = {"error": "user is not entitled to a brokerage session"}
 
 
@@ -62,6 +63,13 @@ async def brokerage_init(request: web.Request) -> web.Response:
     """
     world, session = context_of(request).world, session_of(request)
     wishes = await _wishes(request)
+    match world.behaviour.init:
+        case "wait":
+            return reply({"wait": True})
+        case "no-token":
+            return reply(NO_TOKEN, 500)
+        case "status":
+            return reply(answers.auth_status(world, session))
     if session.user.kind is not UserKind.TRADING or world.behaviour.refuse_brokerage:
         return reply(NO_RIGHTS)
     if wishes.get("machineId"):
@@ -70,7 +78,7 @@ async def brokerage_init(request: web.Request) -> web.Response:
     if wishes and str(wishes.get("publish", "")).lower() != "true":
         return reply({"error": "publish must be true"}, 500)
     compete = str(wishes.get("compete", "")).lower() == "true"
-    if wishes and (session.brokerage is not Brokerage.COMPETING or compete):
+    if wishes and (not session.is_competing or compete):
         world.open_brokerage(session)
     return reply(answers.auth_status(world, session))
 
@@ -81,7 +89,8 @@ async def brokerage_response(request: web.Request) -> web.Response:
     challenge, session.challenge = session.challenge, ""
     answer = str((await _wishes(request)).get("response", ""))
     if not challenge or not proof_matches(challenge, session.secret, answer):
-        return reply({"error": "failed to generate sso dh token"}, 500)
+        return reply(NO_TOKEN, 500)
+    # Whoever got a challenge gets the tier, whatever was switched meanwhile: see `brokerage_init`.
     world.open_brokerage(session)
     return reply(answers.auth_status(world, session))
 
@@ -118,8 +127,10 @@ async def other_brokerage(request: web.Request) -> web.Response:
 
 
 async def logout(request: web.Request) -> web.Response:
-    """End both tiers."""
-    context_of(request).world.close_session(session_of(request), "sts")
+    """End both tiers; until the next login `ssodh/init` answers 410."""
+    world = context_of(request).world
+    world.close_session(session_of(request), "sts")
+    world.logged_out = True
     return reply({"status": True})
 
 

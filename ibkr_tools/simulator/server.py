@@ -1,4 +1,4 @@
-"""Assembly: the application, the in-process simulator for tests, and the blocking one for the command line."""
+"""Ports and life: the in-process simulator for tests, and the blocking one for the command line."""
 
 import asyncio
 import contextlib
@@ -6,30 +6,17 @@ import signal
 import ssl
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-from ibkr_tools.simulator import control, gateway, portfolio_routes, rest, sso
-from ibkr_tools.simulator.clock import Clock
-from ibkr_tools.simulator.context import CONTEXT, Context
+from ibkr_tools.simulator.application import make_application, make_context, make_control, pass_time
 from ibkr_tools.simulator.control_client import ControlClient
-from ibkr_tools.simulator.logins import LoginDesk
-from ibkr_tools.simulator.middleware import (
-    check_access,
-    chunk_answers,
-    close_when_answered,
-    inject_faults,
-    note_requests,
-    pace,
-)
 from ibkr_tools.simulator.options import SimulatorOptions
-from ibkr_tools.simulator.portfolio import Account
-from ibkr_tools.simulator.state import World
-from ibkr_tools.simulator.websocket import HUB, Hub, serve_socket
+from ibkr_tools.simulator.websocket import HUB
 
 __all__ = ["Simulator", "serve"]
 
@@ -38,54 +25,22 @@ KEEP_ALIVE_S = 3600.0
 """Longer than any test: a pooled connection that the server closes makes the jar hang once (cpapi-facts 5.6)."""
 
 
-def make_context(options: SimulatorOptions) -> Context:
-    """Return the memory of a fresh simulator."""
-    clock = Clock(options.speed)
-    world = World(options, clock)
-    accounts = [Account(number, seed=options.seed, count=options.positions, index=index)
-                for index, number in enumerate(options.accounts)]  # fmt: skip
-    return Context(world, LoginDesk(world.users, clock), accounts)
-
-
-def make_application(context: Context) -> web.Application:
-    """Return the servers (or, with TLS, the gateway) as an application."""
-    app = web.Application(middlewares=[note_requests, chunk_answers, inject_faults, check_access, pace])
-    app[CONTEXT] = context
-    app[HUB] = Hub(context)
-    app.on_response_prepare.append(close_when_answered)
-    _add(app, sso.ROUTES)
-    for prefix in ("/v1/api", "/v1/portal"):
-        _add(app, [(method, prefix + path, handler) for method, path, handler in
-                   (*rest.ROUTES, *portfolio_routes.ROUTES, ("GET", "/ws", serve_socket))])  # fmt: skip
-        app.router.add_route("*", prefix + "/{rest:.*}", rest.not_found)
-    if context.world.options.is_gateway:
-        _add(app, gateway.ROUTES)
-        app.router.add_route("*", "/{rest:.*}", gateway.elsewhere)
-    return app
-
-
-def _add(app: web.Application, routes: Iterable[tuple[str, str, control.Handler]]) -> None:
-    for method, path, handler in routes:
-        app.router.add_route(method, path, handler)
-
-
 @asynccontextmanager
 async def running(options: SimulatorOptions) -> AsyncIterator[tuple[int, int]]:
     """Run both ports for the length of the block; gives the port and the control port. Raises OSError if taken."""
     context = make_context(options)
     app = make_application(context)
-    control_app = web.Application(middlewares=[control.answer_errors])
-    control_app[CONTEXT] = context
-    _add(control_app, control.ROUTES)
     tls = None
     if options.certificate is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(options.certificate, options.key)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(_abort_all)
-        port = await _listen(stack, app, options.host, options.port, tls)
-        control_port = await _listen(stack, control_app, LOOPBACK, options.control_port, None)
-        ticker = asyncio.create_task(_tick(context, app[HUB]))
+        public = _Port(app, options.host, options.port, tls)
+        context.set_listening = public.set_listening
+        port = await public.open(stack)
+        control_port = await _Port(make_control(context), LOOPBACK, options.control_port, None).open(stack)
+        ticker = asyncio.create_task(pass_time(context, app[HUB]))
         try:
             yield port, control_port
         finally:
@@ -106,36 +61,45 @@ async def _abort_all() -> None:
     await asyncio.sleep(0.01)
 
 
-async def _listen(
-    stack: contextlib.AsyncExitStack, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None
-) -> int:
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=0.3
-    )
-    await runner.setup()
-    stack.push_async_callback(_end, runner)
-    await web.TCPSite(runner, host, port, ssl_context=tls).start()
-    bound: int = runner.addresses[0][1]
-    return bound
+class _Port:
+    """Where one application listens; it can be closed and opened again."""
+
+    def __init__(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=0.3
+        )
+        self._host, self.port, self._tls = host, port, tls
+        self._site: web.TCPSite | None = None
+
+    async def open(self, stack: contextlib.AsyncExitStack) -> int:
+        """Listen from now on, until the stack unwinds; return the port."""
+        await self._runner.setup()
+        stack.push_async_callback(_end, self._runner)
+        await self.set_listening(listening=True)
+        self.port = self._runner.addresses[0][1]
+        return self.port
+
+    async def set_listening(self, *, listening: bool) -> None:
+        """Listen or refuse; whoever is connected then is cut off."""
+        if listening and self._site is None:
+            self._site = web.TCPSite(self._runner, self._host, self.port, ssl_context=self._tls)
+            await self._site.start()
+        elif not listening and self._site is not None:
+            site, self._site = self._site, None
+            await site.stop()
+            _cut_off(self._runner)
 
 
 async def _end(runner: web.AppRunner) -> None:
     """Close everything at once. A browser's idle TLS connection would otherwise outlive the loop."""
-    connections = [] if runner.server is None else runner.server.connections
-    for connection in connections:
-        if connection.transport is not None:
-            connection.transport.abort()
+    _cut_off(runner)
     await runner.cleanup()
 
 
-async def _tick(context: Context, hub: Hub) -> None:
-    """Let sessions age, a few times per simulated ten seconds, and hearts beat when they are due."""
-    clock = context.world.clock
-    while True:
-        context.world.age_all()
-        await hub.beat()
-        pause_s = min(2.0, hub.next_beat_at() - clock.now())
-        await asyncio.sleep(min(0.5, max(0.01, clock.real(pause_s))))
+def _cut_off(runner: web.AppRunner) -> None:
+    for connection in [] if runner.server is None else runner.server.connections:
+        if connection.transport is not None:
+            connection.transport.abort()
 
 
 class Simulator:

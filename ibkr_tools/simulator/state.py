@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.options import SimulatorOptions, User, UserKind
-from ibkr_tools.simulator.settings import BehaviourSettings, LimitSettings, PageSettings, Push
+from ibkr_tools.simulator.schedule import Schedule, Window
+from ibkr_tools.simulator.settings import BehaviourSettings, LimitSettings, PageSettings, Push, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,10 @@ class Brokerage(StrEnum):
     UP = "up"
     TIMED_OUT = "timed-out"
     COMPETING = "competing"
+    TAKEN = "taken"
+
+
+DAY_S = 86_400.0
 
 
 @dataclass(slots=True)
@@ -52,6 +57,11 @@ class Session:
     def is_authenticated(self) -> bool:
         """Whether the brokerage tier is open, competing or not."""
         return self.brokerage in (Brokerage.UP, Brokerage.COMPETING)
+
+    @property
+    def is_competing(self) -> bool:
+        """Whether another program of the same user has the brokerage tier."""
+        return self.brokerage in (Brokerage.COMPETING, Brokerage.TAKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +95,27 @@ class World:
         self.sessions: dict[str, Session] = {}
         self.current: Session | None = None
         self.logged_in_once = False
-        self.page = PageSettings()
+        self.logged_out = False
+        self.schedule = Schedule()
+        self.own_page = PageSettings()
         self.behaviour = BehaviourSettings()
         self.limits = LimitSettings()
         self.listeners: list[Callable[[SessionEvent], None]] = []
+        # Whether something keeps the jar's handshake from ending well: only the servers know.
+        self.handshake_fails: Callable[[], bool] = lambda: False
+        self.window: Window | None = None
+
+    @property
+    def page(self) -> PageSettings:
+        """The page's settings, with the bulletin of the window that is open now."""
+        window = self.schedule.at(self.now())
+        if window is None or not window.bulletin:
+            return self.own_page
+        return changed(self.own_page, {"maintenance": window.bulletin, "blank": False})
+
+    @page.setter
+    def page(self, settings: PageSettings) -> None:
+        self.own_page = settings
 
     def now(self) -> float:
         """Return simulated seconds since the epoch."""
@@ -100,6 +127,7 @@ class World:
         trading = user.kind is UserKind.TRADING
         session = Session(user, now, now, Brokerage.STARTING if trading else Brokerage.NONE, now)
         self.sessions[session.token] = session
+        self.logged_out = False
         if self.options.is_gateway:
             if self.current is not None:
                 self.close_session(self.current, "close")
@@ -113,10 +141,8 @@ class World:
         if session.user.kind is UserKind.TRADING and not self.behaviour.refuse_brokerage:
             session.brokerage_ready_at = self.now() + self.options.brokerage_delay.total_seconds()
 
-    def open_brokerage(self, session: Session) -> bool:
-        """Open the brokerage tier; False when this user may not."""
-        if session.user.kind is not UserKind.TRADING or self.behaviour.refuse_brokerage:
-            return False
+    def open_brokerage(self, session: Session) -> None:
+        """Open the brokerage tier of a trading user; whoever else had it loses it."""
         before = session.brokerage
         session.brokerage, session.brokerage_seen_at = Brokerage.UP, self.now()
         session.brokerage_ready_at = None
@@ -124,7 +150,6 @@ class World:
         session.gateway_tickle_at = self.now()
         if before is not Brokerage.UP:
             self._tell(SessionEvent("brokerage", session))
-        return True
 
     def find(self, token: str | None) -> Session | None:
         """Return the living session behind the cookie `token`; as the gateway, the one session there is."""
@@ -144,7 +169,9 @@ class World:
         """Let time pass for one session: brokerage starts and times out, SSO expires."""
         now, options = self.now(), self.options
         if session.brokerage_ready_at is not None and now >= session.brokerage_ready_at:
-            self.open_brokerage(session)
+            session.brokerage_ready_at = None
+            if not self.handshake_fails():
+                self.open_brokerage(session)
         if options.is_gateway and session.was_authenticated:
             self._gateway_tickle(session, now)
             if session.token not in self.sessions:
@@ -152,22 +179,41 @@ class World:
         if session.is_authenticated and now - session.brokerage_seen_at > options.brokerage_idle.total_seconds():
             self.lose_brokerage(session, "sts")
         idle, age = now - session.seen_at, now - session.created_at
-        if idle > options.sso_idle.total_seconds() or age > options.session_lifetime.total_seconds():
+        if (
+            idle > options.sso_idle.total_seconds()
+            or age > options.session_lifetime.total_seconds()
+            or session.created_at < self._last_reset(now)
+        ):
             self.close_session(session, "sts")
 
+    def _last_reset(self, now: float) -> float:
+        """Return when the last nightly reset was, in simulated seconds since the epoch; 0.0 without one."""
+        if self.behaviour.nightly_reset is None:
+            return 0.0
+        hours, minutes = self.behaviour.nightly_reset.split(":")
+        at = int(hours) * 3600 + int(minutes) * 60
+        return (now - at) // DAY_S * DAY_S + at
+
     def age_all(self) -> None:
-        """Let time pass for every session."""
+        """Let time pass: for every session, and for the windows of the schedule."""
         for session in list(self.sessions.values()):
             self.age(session)
+        window = self.schedule.at(self.now())
+        if window is not None and window is not self.window and window.ends_sessions:
+            for session in list(self.sessions.values()):
+                self.close_session(session, "silent")
+        self.window = window
 
     def _gateway_tickle(self, session: Session, now: float) -> None:
         """Do what the jar does every 30 s: keep the session, or log it out when brokerage was taken away."""
         if now - session.gateway_tickle_at < GATEWAY_TICKLE_S:
             return
         session.gateway_tickle_at = now
+        if self.schedule.at(now) is not None:
+            return
         if session.is_authenticated:
             self.touch(session)
-        elif session.brokerage_ready_at is None:
+        elif session.brokerage_ready_at is None and self.behaviour.connected:
             self.close_session(session, "close")
 
     def lose_brokerage(self, session: Session, push: Push) -> None:
@@ -177,11 +223,22 @@ class World:
         session.brokerage, session.brokerage_ready_at = Brokerage.TIMED_OUT, None
         self._tell(SessionEvent("brokerage", session, push))
 
-    def compete(self, session: Session, *, competing: bool) -> None:
-        """Let another program of the same user take the brokerage tier, or give it back."""
-        if session.is_authenticated:
-            session.brokerage = Brokerage.COMPETING if competing else Brokerage.UP
-            self._tell(SessionEvent("brokerage", session))
+    def compete(self, session: Session, *, competing: bool, authenticated: bool = True) -> None:
+        """Let another program of the same user take the brokerage tier, or give it back.
+
+        Both are seen: the session stays authenticated and competes, or it is authenticated no more. The jar logs the
+        latter out with its next tickle, and what was taken that way does not come back by itself.
+        """
+        if competing and session.user.kind is UserKind.TRADING:
+            session.brokerage = Brokerage.COMPETING if authenticated else Brokerage.TAKEN
+        elif session.brokerage is Brokerage.COMPETING:
+            session.brokerage = Brokerage.UP
+        elif session.brokerage is Brokerage.TAKEN:
+            session.brokerage = Brokerage.TIMED_OUT
+        else:
+            return
+        session.brokerage_ready_at = None
+        self._tell(SessionEvent("brokerage", session))
 
     def close_session(self, session: Session, push: Push) -> None:
         """End both tiers."""
@@ -191,6 +248,12 @@ class World:
             self.current = None
         session.brokerage = Brokerage.NONE
         self._tell(SessionEvent("closed", session, push))
+
+    def forget_gateway(self) -> None:
+        """As the gateway: end as its process does; the session lived in its memory, sockets fall with it."""
+        if self.current is not None:
+            self.close_session(self.current, "silent")
+        self.logged_in_once = False
 
     def expires_in_ms(self, session: Session) -> int:
         """Return the milliseconds until the SSO tier expires if nobody calls."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
@@ -20,9 +20,26 @@ QUIET_TOPICS = {"ech", "smd", "umd", "smh", "umh", "sbd", "ubd", "sor", "uor", "
 """Topics that exist but are not simulated: accepted without an answer."""
 
 
+class Stream(Protocol):
+    """What a socket is written to."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be written any more."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary frame."""
+
+    async def send_str(self, data: str) -> None:
+        """Send a text frame."""
+
+    async def close(self) -> object:
+        """End it."""
+
+
 @dataclass(slots=True, eq=False)
 class _Socket:
-    stream: web.WebSocketResponse
+    stream: Stream
     session: Session | None
     beat_at: float
     silent: bool = False
@@ -40,28 +57,44 @@ class Hub:
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Keep one socket until either side closes it. As the gateway it is accepted at once, session or not."""
-        world = self._context.world
         stream = web.WebSocketResponse()
         await stream.prepare(request)
-        session = world.find(request.cookies.get("XYZAB"))
-        socket = _Socket(stream, session, world.now() + HEARTBEAT_S)
-        self._sockets.add(socket)
-        self._context.sockets = len(self._sockets)
+        socket = await self.join(stream, request.cookies.get("XYZAB"))
         try:
-            await self._greet(socket)
             async for message in stream:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     text = message.data if isinstance(message.data, str) else message.data.decode()
-                    await self._answer(socket, text)
+                    await self.answer(socket, text)
         finally:
-            self._sockets.discard(socket)
-            self._context.sockets = len(self._sockets)
+            self.leave(socket)
         return stream
 
+    async def join(self, stream: Stream, token: str | None = None) -> _Socket:
+        """Greet a new socket, and keep it until `leave`."""
+        world = self._context.world
+        socket = _Socket(stream, world.find(token), world.now() + HEARTBEAT_S)
+        self._sockets.add(socket)
+        self._context.sockets = len(self._sockets)
+        if world.schedule.at(world.now()) is not None:
+            # The gateway has accepted it before it knew that IBKR would not.
+            socket.silent = True
+        await self._greet(socket)
+        return socket
+
+    def leave(self, socket: _Socket) -> None:
+        """Forget a socket."""
+        self._sockets.discard(socket)
+        self._context.sockets = len(self._sockets)
+
     async def beat(self) -> None:
-        """Send the heartbeats that are due."""
+        """Send the heartbeats that are due; when IBKR closes its doors, end or silence the sockets."""
         now = self._context.world.now()
+        window = self._context.world.schedule.at(now)
         for socket in list(self._sockets):
+            if window is not None and not socket.silent:
+                socket.silent = True
+                if window.kind != "hang":
+                    await socket.stream.close()
             if socket.session is None or socket.silent or now < socket.beat_at:
                 continue
             socket.beat_at = max(socket.beat_at + HEARTBEAT_S, now)
@@ -78,7 +111,12 @@ class Hub:
             await socket.stream.close()
 
     async def _greet(self, socket: _Socket) -> None:
-        session = socket.session
+        session, hears = socket.session, self._context.world.behaviour.read_only_socket
+        if session is not None and session.user.kind is UserKind.READ_ONLY and hears in ("silent", "waiting"):
+            socket.session = session = None
+            socket.silent = hears == "silent"
+        if socket.silent:
+            return
         if session is None:
             await self._send(socket, {"message": "waiting for session"})
             return
@@ -89,11 +127,12 @@ class Hub:
         if session.is_authenticated:
             accounts = answers.brokerage_accounts(session, self._context.accounts)
             await self._send(socket, {"topic": "act", "args": accounts})
-        elif session.user.kind is UserKind.READ_ONLY and not self._context.world.behaviour.read_only_sts:
+        elif session.user.kind is UserKind.READ_ONLY and self._context.world.behaviour.read_only_socket == "system":
             return
         await self._send(socket, {"topic": "sts", "args": answers.sts_args(session)})
 
-    async def _answer(self, socket: _Socket, text: str) -> None:
+    async def answer(self, socket: _Socket, text: str) -> None:
+        """React to a frame that came."""
         if socket.silent:
             return
         session = socket.session
@@ -117,7 +156,7 @@ class Hub:
         if event.kind == "opened":
             await self._adopt(event.session)
             return
-        for socket in [one for one in self._sockets if one.session is event.session]:
+        for socket in [one for one in self._sockets if one.session is event.session and not one.silent]:
             if event.kind == "closed":
                 await self._end(socket, event)
             elif event.push == "close":
@@ -126,7 +165,8 @@ class Hub:
                 if event.session.is_authenticated:
                     await self._send_status(socket, event.session)
                 else:
-                    await self._send(socket, {"topic": "sts", "args": {"authenticated": False}})
+                    competing = {"competing": True} if event.session.is_competing else {}
+                    await self._send(socket, {"topic": "sts", "args": {"authenticated": False, **competing}})
 
     async def _adopt(self, session: Session) -> None:
         """Give a new session to the sockets that wait for one; only the gateway can do that."""

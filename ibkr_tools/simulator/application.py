@@ -1,0 +1,88 @@
+"""Assembly: what the servers know, and the application that serves it. Who listens where is `server`'s business."""
+
+import asyncio
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from ibkr_tools.simulator import control, gateway, portfolio_routes, rest, sso
+from ibkr_tools.simulator.clock import Clock
+from ibkr_tools.simulator.context import CONTEXT, Context
+from ibkr_tools.simulator.logins import LoginDesk
+from ibkr_tools.simulator.middleware import (
+    check_access,
+    chunk_answers,
+    date_answers,
+    inject_faults,
+    keep_hours,
+    note_requests,
+    pace,
+)
+from ibkr_tools.simulator.options import SimulatorOptions
+from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.state import World
+from ibkr_tools.simulator.websocket import HUB, Hub, serve_socket
+
+__all__ = ["make_application", "make_context", "make_control", "pass_time"]
+
+INIT = "/iserver/auth/ssodh/init"
+
+
+def make_context(options: SimulatorOptions, clock: Clock | None = None) -> Context:
+    """Return the memory of a fresh simulator; its time is the machine's, as fast as `options` say, or `clock`'s."""
+    clock = clock or Clock(options.speed)
+    world = World(options, clock)
+    accounts = [Account(number, seed=options.seed, count=options.positions, index=index)
+                for index, number in enumerate(options.accounts)]  # fmt: skip
+    context = Context(world, LoginDesk(world.users, clock), accounts)
+
+    def fails() -> bool:
+        closed = world.schedule.at(world.now()) is not None
+        fault = context.faults.find("POST", f"/v1/api{INIT}", INIT)
+        return closed or world.behaviour.init != "works" or (fault is not None and fault.kind != "slow")
+
+    world.handshake_fails = fails
+    return context
+
+
+def make_application(context: Context) -> web.Application:
+    """Return the servers (or, with TLS, the gateway) as an application."""
+    app = web.Application(middlewares=[note_requests, chunk_answers, inject_faults, keep_hours, pace, check_access])
+    app[CONTEXT] = context
+    app[HUB] = Hub(context)
+    app.on_response_prepare.append(date_answers)
+    _add(app, sso.ROUTES)
+    for prefix in ("/v1/api", "/v1/portal"):
+        _add(app, [(method, prefix + path, handler) for method, path, handler in
+                   (*rest.ROUTES, *portfolio_routes.ROUTES, ("GET", "/ws", serve_socket))])  # fmt: skip
+        app.router.add_route("*", prefix + "/{rest:.*}", rest.not_found)
+    if context.world.options.is_gateway:
+        _add(app, gateway.ROUTES)
+        app.router.add_route("*", "/{rest:.*}", gateway.elsewhere)
+    return app
+
+
+def make_control(context: Context) -> web.Application:
+    """Return the control port as an application."""
+    app = web.Application(middlewares=[control.answer_errors])
+    app[CONTEXT] = context
+    _add(app, control.ROUTES)
+    return app
+
+
+def _add(app: web.Application, routes: Iterable[tuple[str, str, control.Handler]]) -> None:
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
+
+
+async def pass_time(context: Context, hub: Hub, longest_s: float = 0.5) -> None:
+    """Let sessions age, a few times per simulated ten seconds, and hearts beat when they are due; for ever.
+
+    Looks at least every `longest_s` real seconds.
+    """
+    clock = context.world.clock
+    while True:
+        context.age()
+        await hub.beat()
+        pause_s = min(4 * longest_s, hub.next_beat_at() - clock.now())
+        await asyncio.sleep(min(longest_s, max(0.01, clock.real(pause_s))))
