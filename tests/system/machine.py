@@ -26,6 +26,8 @@ UNITS = (
     "ibkr-watchdog.service",
     "ibkr-login.path",
     "ibkr-login.service",
+    "ibkr-notify.path",
+    "ibkr-notify.service",
     "ibkr-fetch.service",
     "ibkr-fetch.timer",
     "ibkr-simulator.service",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.config import CREDENTIAL, LoginConfig
-from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE
+from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -23,6 +23,8 @@ EXPOSURE = {
     "ibkr-firewall.service": 14,
     "ibkr-gateway.service": 11,
     "ibkr-login.service": 17,
+    "ibkr-notify.service": 11,
+    "ibkr-notify@.service": 4,
     "ibkr-simulator.service": 9,
     "ibkr-watchdog.service": 9,
 }
@@ -72,6 +74,9 @@ def test_units_are_the_ones_of_the_design() -> None:
         "ibkr-simulator.service",
         "ibkr-watchdog.service",
         "ibkr-login.path",
+        "ibkr-notify.path",
+        "ibkr-notify.service",
+        "ibkr-notify@.service",
         "ibkr-fetch.timer",
     }
     assert sorted(EXPOSURE) == sorted(path.name for path in SERVICES)
@@ -131,25 +136,24 @@ def test_timer_expression_means_something(copies: Path) -> None:
 
 
 def test_stopping_the_gateway_stops_everything() -> None:
-    """Each unit goes down with the gateway: by PartOf=, or because nobody needs it any more."""
-    for path in UNITS:
-        candidate = Unit(path)
-        if candidate.name == "ibkr-gateway.service":
-            continue
+    """Each unit goes down with the gateway: by PartOf=, or because nobody needs it any more, or by itself."""
+    # A message that is being delivered is delivered to its end, and then that unit is gone too.
+    others = {"ibkr-gateway.service", "ibkr-notify.service", "ibkr-notify@.service"}
+    for candidate in (Unit(path) for path in UNITS if path.name not in others):
         goes = "ibkr-gateway.service" in candidate.all("PartOf") or candidate.values.get("StopWhenUnneeded") == ["yes"]
         assert goes, candidate.name
 
 
 def test_the_first_login_does_not_wait_for_java() -> None:
     """Watchdog, request and login start beside the gateway; what needs its answer waits for that by itself."""
-    for name in ("ibkr-watchdog.service", "ibkr-login.path", "ibkr-login.service"):
+    for name in ("ibkr-watchdog.service", "ibkr-login.path", "ibkr-login.service", "ibkr-notify.path"):
         assert "ibkr-gateway.service" not in unit(name).all("After"), name
 
 
 def test_starting_the_gateway_starts_everything() -> None:
     """`systemctl start ibkr-gateway` is all a person has to know."""
     gateway = unit("ibkr-gateway.service")
-    assert {"ibkr-watchdog.service", "ibkr-login.path"} <= set(gateway.all("Wants"))
+    assert {"ibkr-watchdog.service", "ibkr-login.path", "ibkr-notify.path"} <= set(gateway.all("Wants"))
     assert gateway.all("Requires") == ["ibkr-firewall.service"]
     assert gateway.all("WantedBy") == ["multi-user.target"]
 
@@ -218,6 +222,10 @@ def test_directories_are_the_ones_the_program_expects() -> None:
         assert service.one("RuntimeDirectoryPreserve") == "yes"
     request = unit("ibkr-login.path").one("PathExists")
     assert request == str(SYSTEM_RUNTIME / "login.request")
+    outbox = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE).outbox
+    assert unit("ibkr-notify.path").one("PathExistsGlob") == str(outbox / "*.json")
+    # Set-group-ID as above it, and closed to others: messages name the account's troubles.
+    assert modes[str(outbox)] == "2770"
 
 
 def test_login_has_time_for_its_own_deadline() -> None:
@@ -232,6 +240,23 @@ def test_no_machine_retries_what_only_a_person_can_mend() -> None:
     assert set(unit("ibkr-watchdog.service").all("RestartPreventExitStatus")) == {"2", "78"}
     never = {2, DataError.exit_code, IbkrError.exit_code, OutputError.exit_code, 77, 78}
     assert {int(code) for code in unit("ibkr-fetch.service").all("RestartPreventExitStatus")} == never
+
+
+def test_failed_units_are_told() -> None:
+    """By a unit that itself has none to tell of it; a login's failures are told by the watchdog."""
+    told = {path.name for path in UNITS if Unit(path).values.get("OnFailure") == ["ibkr-notify@%n.service"]}
+    assert told == {f"ibkr-{name}.service" for name in ("gateway", "watchdog", "fetch", "firewall")}
+    assert all("OnFailure" not in Unit(path).values for path in UNITS if path.name not in told)
+    template = unit("ibkr-notify@.service")
+    assert "Restart" not in template.values
+    # What it puts is delivered after it, whether or not a path unit watches.
+    assert template.all("Wants") == template.all("Before") == ["ibkr-notify.service"]
+
+
+def test_who_reaches_the_network() -> None:
+    """The gateway, and the command that tells a person; everybody else talks to this machine only."""
+    free = {path.name for path in SERVICES if Unit(path).values.get("IPAddressDeny") != ["any"]}
+    assert free == {"ibkr-gateway.service", "ibkr-notify.service"}
 
 
 def test_sections_are_well_formed() -> None:
