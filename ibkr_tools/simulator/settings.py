@@ -58,7 +58,12 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     `no_session`: what a call without a session gets. `split`: every answer leaves in two TCP segments (the jar's
     decoder breaks on that). `cold_positions`: the first positions call of a session answers `[]`.
     `require_preflight`: `/portfolio/{account}/*` before `/portfolio/accounts` answers 401.
-    `read_only_sts`: a read-only user's socket gets `sts` with `authenticated:false`.
+    `read_only_socket`: what a read-only user's socket hears (doubt D11): `sts` with `authenticated:false` after the
+    greeting, `system` frames alone, nothing, or `waiting for session` for ever.
+    `tickle`: which of the shapes of cpapi-facts 1.3 `/tickle` has. `competing`: whether statuses have that field.
+    `connected`: what statuses without brokerage say of the link. `init`: how `ssodh/init` and the jar's handshake end.
+    `refuse_brokerage`: a trading user has no right to it. `nightly_reset` (`HH:MM`, UTC) ends every session at that
+    time of each simulated day, whatever the traffic. `clock_skew_s`: how far the servers' `Date` is ahead.
     `access_denied`: as the gateway, refuse everybody as the jar's address filter does.
     """
 
@@ -68,8 +73,13 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     cold_positions: bool = False
     require_preflight: bool = True
     always_short_form: bool = False
-    read_only_sts: bool = True
+    read_only_socket: Literal["sts", "system", "silent", "waiting"] = "sts"
+    tickle: Literal["new", "older", "no-iserver", "iserver-error", "no-auth-status"] = "new"
+    competing: bool = True
     connected: bool = True
+    init: Literal["works", "wait", "no-token", "status"] = "works"
+    nightly_reset: Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
+    clock_skew_s: float = 0.0
     access_denied: bool = False
     refuse_brokerage: bool = False
 
