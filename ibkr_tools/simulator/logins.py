@@ -7,6 +7,7 @@ from typing import Literal
 
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.options import User
+from ibkr_tools.simulator.second_factor import FactorDesk
 
 __all__ = ["LoginDesk", "LoginRecord", "Outcome", "password_proof"]
 
@@ -54,6 +55,7 @@ class LoginDesk:
         self._clock = clock
         self._exchanges: dict[str, _Exchange] = {}
         self.records: dict[str, LoginRecord] = {name: LoginRecord() for name in users}
+        self.factors = FactorDesk()
 
     def is_locked(self, username: str) -> bool:
         """Whether ten failures in a row fell within the last 24 hours; every further try prolongs it."""

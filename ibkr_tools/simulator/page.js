@@ -43,17 +43,52 @@
     return proceed();
   }
 
+  const factors = ["multiplesf", "otpselector", "silver", "gold", "bronze", "temp", "notification", "fido", "qrcode"];
+
   function secondFactor(kind) {
     show("username", false);
-    for (const other of ["multiplesf", "otpselector", "silver", "gold", "bronze", "temp", "notification"]) {
-      show(other, other === kind);
+    for (const other of factors) show(other, other === kind);
+    window.xyzError("");
+    if (kind === "notification") choose("5.2a").then(poll);
+  }
+
+  // Tells the servers which method it is; that is what sends the message or the push.
+  async function choose(method) {
+    const answer = await post({ACTION: "COMPLETEAUTH_1", A: exchange.A, SF: method});
+    $(".xyz-goldchallenge").textContent = answer.challenge;
+  }
+
+  function chosen(method) {
+    if (!method) return;
+    if (method.startsWith("5.2")) return void secondFactor("notification");
+    secondFactor("silver");
+    choose(method);
+  }
+
+  function picker() {
+    const select = $(".xyz-multipleselect");
+    for (const [method, label] of Object.entries(settings.picker_options)) select.add(new Option(label, method));
+    select.onchange = () => chosen(select.value);
+    if (settings.picker !== "list") return;
+    const list = document.createElement("div");
+    list.innerHTML = "<button type='button' class='btn' role='combobox' aria-expanded='false'>Select Type</button>" +
+      "<ul role='listbox' style='display: none'></ul>";
+    for (const [method, label] of Object.entries(settings.picker_options)) {
+      const option = document.createElement("li");
+      option.setAttribute("role", "option");
+      option.dataset.value = method;
+      option.textContent = label;
+      option.onclick = () => chosen(method);
+      list.lastChild.append(option);
     }
-    if (kind === "notification") poll();
+    list.firstChild.onclick = () => { list.lastChild.style.display = "block"; };
+    select.replaceWith(list);
   }
 
   async function poll() {
     const answer = await post({ACTION: "COMPLETETWOFACT", A: exchange.A, PUSH: "true"});
     if (answer.auth_res) return proceed();
+    if (answer.push === "over") return secondFactor("gold");
     return setTimeout(poll, 500);
   }
 
@@ -67,9 +102,7 @@
   }
 
   function proceed() {
-    for (const name of ["username", "multiplesf", "silver", "gold", "bronze", "temp", "notification", "error"]) {
-      show(name, false);
-    }
+    for (const name of ["username", "error", ...factors]) show(name, false);
     if (settings.restricted) return location.assign("/sso/restricted/verification");
     if (settings.promo) {
       show("promo", true);
@@ -141,9 +174,11 @@
     $(".xyzform-username").onsubmit = submit;
     for (const kind of ["silver", "gold", "bronze", "temp"]) $(".xyzform-" + kind).onsubmit = respond;
     if ($("#toggle1")) $("#toggle1").onchange = switchMode;
-    $(".xyz-multipleselect").onchange = (event) => {
-      if (event.target.value) secondFactor(event.target.value === "4" ? "silver" : "notification");
-    };
+    picker();
+    for (const channel of ["text", "voice", "email"]) {
+      $(".xyz-otp-select-" + channel).onclick = () => chosen("4.2");
+    }
+    $(".xyz-resendnotification").onclick = (event) => { event.preventDefault(); choose("5.2a"); };
     $(".xyz-showchallenge").onclick = (event) => { event.preventDefault(); secondFactor("gold"); };
     await init();
   }

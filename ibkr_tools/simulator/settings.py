@@ -10,7 +10,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 Tier = Literal["all", "brokerage"]
 Push = Literal["sts", "close", "silent"]
-SecondFactor = Literal["silver", "gold", "bronze", "temp", "notification", "multiplesf", "otpselector"]
+SecondFactor = Literal[
+    "silver", "gold", "bronze", "temp", "notification", "multiplesf", "otpselector", "fido", "qrcode"
+]
 
 
 class Drop(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -27,6 +29,12 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `script_delay_ms` is the time between the button being there and its handler being ready (login-facts 1.8).
     `rename` replaces texts in page and script, `hide` lists CSS selectors that are made invisible.
     `error_text` replaces the text shown after a refusal. `maintenance` is a bulletin in the `.gstat` block.
+
+    `second_factor` is the block shown after the password; the code is `second_factor_code`, or the one of an
+    authenticator app with `second_factor_secret` (base32), and the first `second_factor_refusals` codes are refused
+    with `second_factor_error` whatever they are. `picker` is how the choice of methods looks, `picker_options` what
+    it offers (IBKR's number and label). A push is approved at once, after a time, or never; the page may
+    show a challenge instead after a time.
     """
 
     script_delay_ms: Milliseconds = 150
@@ -48,7 +56,16 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     dispatcher: Literal["302", "302-body", "200-form"] = "302"
     second_factor: SecondFactor | None = None
     second_factor_code: str = "123456"
+    second_factor_secret: Annotated[str, msgspec.Meta(pattern="^[A-Z2-7]*$")] = ""
+    second_factor_refusals: Annotated[int, msgspec.Meta(ge=0)] = 0
+    second_factor_error: str = "Invalid security code"
+    picker: Literal["select", "list"] = "select"
+    picker_options: dict[str, str] = msgspec.field(
+        default_factory=lambda: {"5.2a": "IB Key", "4": "Mobile Authenticator App"}
+    )
     push_approved: bool = False
+    push_approved_after_ms: Milliseconds | None = None
+    push_flips_after_ms: Milliseconds | None = None
     dispatcher_delay_ms: Milliseconds = 0
 
 

@@ -23,7 +23,6 @@ WRONG_MODE_PAPER = (
     "You have selected the Paper Account Mode, but the specified user is a Live Account user. "
     "Please select the correct Login mode."
 )
-BAD_CODE = "Invalid security code"
 SUCCESS = "Client login succeeds"
 DUPLICATE = (
     '<form class="xyzform-old" style="display:none"><button type="submit" '
@@ -49,6 +48,7 @@ async def script(request: web.Request) -> web.Response:
     """Serve the login script."""
     page = context_of(request).world.page
     known = {"script_delay_ms", "restricted", "promo", "consent", "consent_returns", "paper_clears_fields"}
+    known |= {"picker", "picker_options"}
     shown = {key: value for key, value in msgspec.to_builtins(page).items() if key in known}
     text = _SCRIPT.replace("/*SETTINGS*/{}", json.dumps(shown))
     return web.Response(text=_renamed(text, page.rename), content_type="application/javascript", charset="utf-8")
@@ -73,13 +73,26 @@ async def authenticator(request: web.Request) -> web.Response:
         return reply({"auth_res": accepted, "reached_max_login": outcome == "locked",
                       "sftypes": (page.second_factor or "") if accepted else "",
                       "message": "" if accepted else page.error_text or _refusal(outcome, fields)})  # fmt: skip
+    if action == "COMPLETEAUTH_1" and desk.is_proven(nonce):
+        desk.factors.choose(nonce, fields.get("SF", ""))
+        return reply({"challenge": "271 828"})
     if action == "COMPLETETWOFACT" and desk.is_proven(nonce):
-        is_push = fields.get("PUSH") == "true"
-        passed = page.push_approved if is_push else fields.get("RESPONSE") == page.second_factor_code
-        if passed:
-            desk.pass_second_factor(nonce)
-        return reply({"auth_res": passed, "message": "" if passed else BAD_CODE})
+        return _second_factor(context, nonce, fields)
     return reply({"auth_res": False, "message": INVALID})
+
+
+def _second_factor(context: Context, nonce: str, fields: dict[str, str]) -> web.Response:
+    page, desk = context.world.page, context.desk
+    now = context.world.now() + context.world.behaviour.clock_skew_s
+    if fields.get("PUSH") == "true":
+        push = desk.factors.push_state(page, nonce)
+        passed, answer = push == "approved", {"push": push}
+    else:
+        passed = desk.factors.accepts(page, nonce, fields.get("RESPONSE", ""), now=now)
+        answer = {"message": "" if passed else page.second_factor_error}
+    if passed:
+        desk.pass_second_factor(nonce)
+    return reply({"auth_res": passed, **answer})
 
 
 async def dispatcher(request: web.Request) -> web.Response:
