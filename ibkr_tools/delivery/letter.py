@@ -46,8 +46,8 @@ def _lasted(since: datetime, at: datetime) -> str:
 def compose(message: Message, since: datetime, host: str | None = None) -> Letter:
     """Returns the letter for a message whose topic was opened at `since`."""
     host = host or socket.gethostname()
-    what = _one_line(message.what)
-    lines = [f"{what[:1].upper()}{what[1:]}.".replace("..", "."), ""]
+    what = _one_line(message.what).rstrip(".")
+    lines = [f"{what[:1].upper()}{what[1:]}.", ""]
     if message.over:
         lines.append(f"It began {_clock(since)} and lasted {_lasted(since, message.at)}.")
     if message.next:
