@@ -24,6 +24,12 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         """Says whether its time has come to an end."""
         return self.until is not None and now >= self.until
 
+    @property
+    def why(self) -> str:
+        """Says in one line why nothing logs in."""
+        until = f"until {self.until:%Y-%m-%d %H:%M:%S} UTC" if self.until else "by a person"
+        return f"paused {until}; `ibkr-tools resume` lets logins happen again"
+
 
 def read(path: Path, now: datetime) -> Pause | None:
     """Returns the pause that holds at `now`, None without one.

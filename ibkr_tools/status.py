@@ -101,7 +101,8 @@ class LoginSection(Section, kw_only=True, frozen=True):
     `maintenance` is IBKR's own word for why its page let nobody in; `broken` is a machine that cannot log in (no
     browser, wrong configuration); `unlocked` means that a person cleared the budget. `retry_at` is when the budget
     allows the next unattended try, null if no machine may. `accounts` are those that proved the session of a login
-    that succeeded.
+    that succeeded; such a login may leave a `todo` all the same. `logins_limited_until`: so many logins have succeeded
+    within 24 h that unattended ones are an hour apart until then, null if they are not.
     """
 
     state: Literal[
@@ -122,6 +123,7 @@ class LoginSection(Section, kw_only=True, frozen=True):
     duration_s: float | None = None
     failures_24h: int = 0
     logins_24h: int = 0
+    logins_limited_until: Moment | None = None
 
 
 class FetchSection(Section, kw_only=True, frozen=True):

@@ -76,7 +76,9 @@ def unlock(context: typer.Context) -> None:
 
     setting = setting_of(context)
     now = utc_now()
-    before = Ledger(setting.directories.login).unlock(now)
+    ledger = Ledger(setting.directories.login)
+    before = ledger.budget(now)
+    ledger.unlock(now)
     setting.status_file.write(LoginSection(updated_at=now, state="unlocked", why="a person cleared the login budget"))
     print(f"unlocked; before: {before.why}" if before.locked else "unlocked; nothing was locked")
 

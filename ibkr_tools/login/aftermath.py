@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+import msgspec
+
 from ibkr_tools import guard
 from ibkr_tools.directories import find_directories
 from ibkr_tools.log import Journal
@@ -36,13 +38,7 @@ def settle(status_file: StatusFile, environ: Mapping[str, str]) -> str | None:
     result = environ.get("SERVICE_RESULT", "")
     why = _RESULTS.get(result, f"the login ended ({result or 'nobody knows how'})")
     status_file.write(
-        LoginSection(
-            updated_at=utc_now(),
-            state="failed",
-            why=why,
-            failures_24h=section.failures_24h,
-            logins_24h=section.logins_24h,
-        )
+        msgspec.structs.replace(section, updated_at=utc_now(), fresh_for_s=None, pid=None, state="failed", why=why)
     )
     return why
 

@@ -1,165 +1,41 @@
-"""The login ledger: every password that is submitted, written to disk before it is submitted; and the budget.
+"""The login ledger: every password that is submitted, written to disk before it is submitted.
 
 IBKR locks a user after ten refusals in a row within 24 hours, and only a telephone call shortens that. So no process
 of ours submits a password without an entry here, an entry without an outcome counts as a failure, and what cannot be
-read counts as locked. Restarts, reboots and several processes share the one file.
+read counts as locked. Restarts, reboots and several processes share the one file. What the entries allow is the
+business of `budget`.
 """
 
 import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from ibkr_tools import files
-from ibkr_tools.config import Secret
-from ibkr_tools.errors import LockedOut, OutputError
+from ibkr_tools.config import LoginConfig, Secret
+from ibkr_tools.errors import DataError, LockedOut, LoginFailed, OutputError
+from ibkr_tools.login.budget import (
+    DAY,
+    FAILURES_A_DAY,
+    UNLOCK,
+    Book,
+    Budget,
+    Entry,
+    Instant,
+    at_time,
+    budget,
+    pruned,
+    since_success,
+    since_unlock,
+)
 from ibkr_tools.login.outcome import Mark
-
-REFUSALS_IN_A_ROW = 2
-FAILURES_A_DAY = 4
-DAY = timedelta(hours=24)
-KEPT = timedelta(hours=48)
-BACK_OFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
-"""How long unattended logins wait after the first, second, third failure in a row that is not a refusal."""
-MOST_ENTRIES = 200
-
-_FAILURES = (Mark.SUBMITTED, Mark.REFUSED, Mark.FAILED, Mark.STOP)
-_UNLOCK = "`ibkr-tools unlock` allows logins again"
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One login. `tag` recognises the same password again, and nothing else: 16 bits of a salted HMAC.
-
-    `noted`: a person took note of it when unlocking; it is counted, but holds nobody back any more.
-    """
-
-    id: str
-    at: datetime
-    user: str
-    tag: str
-    mark: Mark
-    settled_at: datetime | None = None
-    noted: bool = False
-
-
-class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """The file: entries, oldest first."""
-
-    salt: str
-    entries: tuple[Entry, ...] = ()
-    schema: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """What the ledger allows now.
-
-    `allowed`: a login may start unattended. `locked`: nobody may until a person unlocks. `wait_until`: when the next
-    unattended one may start, None when now or only after an unlock. The counts are of the last 24 hours.
-    """
-
-    allowed: bool
-    wait_until: datetime | None
-    failures_24h: int
-    logins_24h: int
-    locked: bool
-    why: str
-
-
-def _since_unlock(book: Book) -> list[Entry]:
-    return [entry for entry in book.entries if not entry.noted]
-
-
-def _reason_to_lock(entries: Sequence[Entry]) -> str:
-    """Replays the entries: a lock, once reached, stays, however much time passes or outcomes arrive later."""
-    refused: dict[str, int] = {}
-    failed: list[datetime] = []
-    for entry in entries:
-        if entry.mark is Mark.SUCCEEDED:
-            refused.clear()
-        elif entry.mark is Mark.STOP:
-            return "IBKR showed something that only a person can answer"
-        elif entry.mark is Mark.REFUSED:
-            # Another password in between is a person's doing, and begins a new row.
-            refused = {entry.tag: refused.get(entry.tag, 0) + 1}
-            if refused[entry.tag] >= REFUSALS_IN_A_ROW:
-                return f"IBKR refused the same password {REFUSALS_IN_A_ROW} times in a row"
-        if entry.mark in _FAILURES:
-            failed = [at for at in failed if entry.at - at < DAY] + [entry.at]
-            if len(failed) >= FAILURES_A_DAY:
-                return f"{FAILURES_A_DAY} logins failed within 24 hours"
-    return ""
-
-
-def _wait_until(entries: Sequence[Entry], now: datetime) -> datetime | None:
-    row: list[Entry] = []
-    for entry in entries:
-        row = [] if entry.mark is Mark.SUCCEEDED else [*row, entry]
-    if not row:
-        return None
-    last = row[-1]
-    if last.mark is Mark.REFUSED:
-        # Not a matter of time: see `Ledger.was_refused`.
-        return None
-    in_row = 0
-    for entry in reversed(row):
-        if entry.mark is Mark.REFUSED:
-            break
-        in_row += 1
-    # The page that never got the password costs nothing at IBKR: the first time, no wait.
-    steps = in_row - 1 if last.mark is not Mark.UNSUBMITTED else in_row - 2
-    pause = BACK_OFF[min(steps, len(BACK_OFF) - 1)] if steps >= 0 else timedelta()
-    # A clock that was set back must not turn minutes into months.
-    until = min(last.settled_at or last.at, now) + pause
-    return until if until > now else None
-
-
-def budget(book: Book, now: datetime) -> Budget:
-    """Says what is allowed at `now` (aware); pure."""
-    recent = [entry for entry in book.entries if now - entry.at < DAY]
-    failures = sum(1 for entry in recent if entry.mark in _FAILURES)
-    logins = sum(1 for entry in recent if entry.mark is Mark.SUCCEEDED)
-    entries = _since_unlock(book)
-    reason = _reason_to_lock(entries)
-    until = None if reason else _wait_until(entries, now)
-    why = f"{reason}; {_UNLOCK}" if reason else ""
-    if until:
-        why = f"the last login failed; the next unattended one not before {until:%H:%M:%S} UTC"
-    return Budget(
-        allowed=not reason and until is None,
-        wait_until=until,
-        failures_24h=failures,
-        logins_24h=logins,
-        locked=bool(reason),
-        why=why or f"{failures} of {FAILURES_A_DAY} failures within 24 hours",
-    )
-
-
-def _pruned(book: Book, now: datetime) -> Book:
-    """Forgets what can no longer matter: old entries before the last success, or before an unlock."""
-    if _reason_to_lock(_since_unlock(book)):
-        return book
-    entries = book.entries
-    successes = [index for index, entry in enumerate(entries) if entry.mark is Mark.SUCCEEDED]
-    row_begins = successes[-1] if successes else -1
-    kept = tuple(
-        entry
-        for index, entry in enumerate(entries)
-        if now - entry.at < KEPT or (index > row_begins and entry.mark is Mark.REFUSED and not entry.noted)
-    )
-    if len(kept) > MOST_ENTRIES:
-        # Only harmless ones can be that many: four failures lock.
-        surplus = len(kept) - MOST_ENTRIES
-        harmless = [entry.id for entry in kept if entry.mark in (Mark.UNSUBMITTED, Mark.SUCCEEDED)][:surplus]
-        kept = tuple(entry for entry in kept if entry.id not in set(harmless))
-    return msgspec.structs.replace(book, entries=kept)
 
 
 def _tag(book: Book, password: Secret) -> str:
@@ -167,25 +43,61 @@ def _tag(book: Book, password: Secret) -> str:
     return digest[:2].hex()
 
 
-def _new_book() -> Book:
-    return Book(salt=secrets.token_hex(16))
+def _new_book(now: Instant) -> Book:
+    return Book(salt=secrets.token_hex(16), at=now.at, life=now.life, up=now.up)
+
+
+def _after_damage(now: Instant) -> Book:
+    """Begins anew where nobody knows what was: as if a whole budget had been spent just now, and noted."""
+    unknown = tuple(
+        Entry(id=secrets.token_hex(8), at=now.at, user="", tag="", mark=Mark.SUBMITTED, begun_s=0.0, noted=True)
+        for _ in range(FAILURES_A_DAY)
+    )
+    return msgspec.structs.replace(_new_book(now), entries=unknown)
+
+
+def uptime() -> tuple[int, float]:
+    """Returns which life of the machine this is, and the seconds since it began: a clock that nobody can set.
+
+    The file system in memory gets a random id when the machine (or the container) starts; the sandbox of our units
+    hides the kernel's own boot id. Sources: clock_gettime(2), CLOCK_BOOTTIME; statvfs(3), f_fsid, for tmpfs since
+    Linux 5.13; before, all lives look the same, and only a smaller uptime tells another.
+    """
+    life = 0
+    with suppress(OSError):
+        life = os.statvfs("/dev/shm").f_fsid  # noqa: S108
+    return life, time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Ledger:
     """The ledger of one IBKR user, in `directory`; every change is on disk when the method returns.
 
-    Each method raises OutputError when the disk does not take it: then nothing may be submitted.
+    `logins_a_day` is login.logins_a_day of the configuration; `uptime` is the machine's own clock. `now` is always the
+    wall's, aware.
+
+    Each method that changes something raises OutputError when the disk does not take it: then nothing may be submitted.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        logins_a_day: int = LoginConfig().logins_a_day,
+        *,
+        uptime: Callable[[], tuple[int, float]] = uptime,
+    ) -> None:
         self.path = directory / "ledger.json"
+        self._logins_a_day = logins_a_day
+        self._uptime = uptime
 
-    def _read(self) -> Book | None:
+    def _instant(self, now: datetime) -> Instant:
+        return Instant(now, *self._uptime())
+
+    def _read(self, now: Instant) -> Book | None:
         """Returns the book, an empty one if there was never a file, None for anything that cannot be read."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
-            return _new_book()
+            return _new_book(now)
         except OSError:
             return None
         try:
@@ -193,104 +105,153 @@ class Ledger:
             bytes.fromhex(book.salt)
         except (msgspec.DecodeError, ValueError):
             return None
-        stamps = [stamp for entry in book.entries for stamp in (entry.at, entry.settled_at) if stamp is not None]
+        stamps = [book.at, *(entry.at for entry in book.entries)]
         return None if book.schema != 1 or any(stamp.tzinfo is None for stamp in stamps) else book
 
     def _damage(self) -> str:
-        return f"the login ledger {self.path} cannot be read, so nobody knows how many logins failed; {_UNLOCK}"
+        return f"the login ledger {self.path} cannot be read, so nobody knows how many logins failed; {UNLOCK}"
 
     def _change(self, book: Book) -> None:
         files.write_atomically(self.path, msgspec.json.format(msgspec.json.encode(book)) + b"\n", mode=0o600)
         # The name must survive a power cut as well as the content.
-        fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        files.sync_directory(self.path.parent)
 
     def _locked(self) -> AbstractContextManager[None]:
         files.make_directory(self.path.parent, mode=0o700)
         return files.locked(self.path.with_suffix(".lock"), mode=0o600)
 
+    def _rewrite(self, now: datetime, change: Callable[[Book], Book]) -> Book:
+        """Puts what `change` makes of the book on disk; one process at a time."""
+        with self._locked():
+            instant = self._instant(now)
+            book = self._read(instant)
+            if book is None:
+                raise LockedOut(self._damage())
+            book = change(at_time(book, instant))
+            self._change(book)
+        return book
+
     def budget(self, now: datetime) -> Budget:
         """Says what is allowed now; reads only. A damaged ledger is a locked one."""
-        book = self._read()
+        instant = self._instant(now)
+        book = self._read(instant)
         if book is None:
-            return Budget(allowed=False, wait_until=None, failures_24h=0, logins_24h=0, locked=True, why=self._damage())
-        return budget(book, now)
+            return Budget(allowed=False, locked=True, why=self._damage())
+        return budget(book, instant, self._logins_a_day)
 
-    def was_refused(self, password: Secret) -> bool:
+    def entries(self, now: datetime) -> tuple[Entry, ...]:
+        """Returns all entries, oldest first; none if there was never a ledger or it is damaged.
+
+        Raises:
+            DataError: this user may not read it.
+        """
+        try:
+            with suppress(FileNotFoundError):
+                self.path.open().close()
+        except OSError as error:
+            raise DataError(f"{self.path}: {error.strerror}", hint="Run it as root.") from error
+        book = self._read(self._instant(now))
+        return () if book is None else book.entries
+
+    def was_refused(self, password: Secret, now: datetime) -> bool:
         """Says whether IBKR's last word on this password was no: a machine does not submit it again.
 
         Another password is a person's correction; an unlock, or a success in between, makes it forgotten.
         """
-        book = self._read()
+        book = self._read(self._instant(now))
         if book is None:
             return True
-        row: list[Entry] = []
-        for entry in _since_unlock(book):
-            row = [] if entry.mark is Mark.SUCCEEDED else [*row, entry]
         tag = _tag(book, password)
-        return any(entry.mark is Mark.REFUSED and entry.tag == tag for entry in row)
+        return any(entry.mark is Mark.REFUSED and entry.tag == tag for entry in since_success(since_unlock(book)))
 
-    def enter(self, now: datetime, user: str, password: Secret) -> str:
+    def keep_time(self, now: datetime) -> None:
+        """Notes how late it is, so that a clock that is set later in this life of the machine does not matter."""
+        with suppress(OSError, LockedOut):
+            if self.path.exists():
+                self._rewrite(now, lambda book: book)
+
+    def enter(self, now: datetime, user: str, password: Secret, *, mark: Mark = Mark.SUBMITTED) -> str:
         """Enters that `password` is about to be submitted; returns the entry's id.
+
+        `mark` is what stands there if nobody can write the outcome any more.
 
         Raises:
             LockedOut: the budget is spent, or the ledger is damaged; nothing may be submitted.
+            LoginFailed: nothing may be submitted before some time: the message says why and until when.
             OutputError: the disk does not take the entry; nothing may be submitted.
         """
+
+        def with_entry(book: Book) -> Book:
+            state = budget(book, Instant(book.at, book.life, book.up), self._logins_a_day)
+            if state.locked:
+                raise LockedOut(state.why)
+            if state.closed_until:
+                raise LoginFailed(state.why)
+            tag = _tag(book, password)
+            entry = Entry(id=entry_id, at=now, user=user, tag=tag, mark=mark, begun_s=book.time_s)
+            return msgspec.structs.replace(book, entries=(*pruned(book).entries, entry))
+
+        entry_id = secrets.token_hex(8)
         try:
-            with self._locked():
-                book = self._read()
-                if book is None:
-                    raise LockedOut(self._damage())
-                if (state := budget(book, now)).locked:
-                    raise LockedOut(state.why)
-                entry = Entry(id=secrets.token_hex(8), at=now, user=user, tag=_tag(book, password), mark=Mark.SUBMITTED)
-                book = _pruned(book, now)
-                self._change(msgspec.structs.replace(book, entries=(*book.entries, entry)))
+            self._rewrite(now, with_entry)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}: no password is submitted without an entry") from error
-        return entry.id
+        return entry_id
 
-    def settle(self, entry_id: str, mark: Mark, now: datetime) -> None:
-        """Writes how the login of that entry ended."""
+    def settle(self, entry_id: str, mark: Mark, now: datetime, *, wait: timedelta | None = None) -> None:
+        """Writes how the login of that entry ended; `wait` is how long IBKR said to stay away."""
+
+        def settled(book: Book) -> Book:
+            end = {"mark": mark, "ended_s": book.time_s, "wait_s": _believed_s(wait)}
+            entries = tuple(
+                msgspec.structs.replace(entry, **end) if entry.id == entry_id else entry for entry in book.entries
+            )
+            return msgspec.structs.replace(book, entries=entries)
+
         try:
-            with self._locked():
-                book = self._read()
-                if book is None:
-                    raise LockedOut(self._damage())
-                entries = tuple(
-                    msgspec.structs.replace(entry, mark=mark, settled_at=now) if entry.id == entry_id else entry
-                    for entry in book.entries
-                )
-                self._change(msgspec.structs.replace(book, entries=entries))
+            self._rewrite(now, settled)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}; the login counts as failed") from error
 
-    def note_unsubmitted(self, now: datetime, user: str) -> None:
+    def note_unsubmitted(self, now: datetime, user: str, *, wait: timedelta | None = None) -> None:
         """Writes that a login failed before the password was submitted: no failure at IBKR, but a reason to wait."""
+
+        def with_entry(book: Book) -> Book:
+            entry = Entry(
+                id=secrets.token_hex(8),
+                at=now,
+                user=user,
+                tag="",
+                mark=Mark.UNSUBMITTED,
+                begun_s=book.time_s,
+                ended_s=book.time_s,
+                wait_s=_believed_s(wait),
+            )
+            return msgspec.structs.replace(book, entries=(*pruned(book).entries, entry))
+
         try:
-            with self._locked():
-                book = self._read()
-                if book is None:
-                    return
-                entry = Entry(id=secrets.token_hex(8), at=now, user=user, tag="", mark=Mark.UNSUBMITTED, settled_at=now)
-                book = _pruned(book, now)
-                self._change(msgspec.structs.replace(book, entries=(*book.entries, entry)))
+            with suppress(LockedOut):
+                self._rewrite(now, with_entry)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
 
     def unlock(self, now: datetime) -> Budget:
-        """Lets logins happen again, as a person decided; a damaged ledger is begun anew. Returns the budget before."""
+        """Lets logins happen again, as a person decided; returns the budget after that.
+
+        A damaged ledger is begun anew. What no unlock clears is the ceiling: see `Budget.closed_until`.
+        """
         try:
             with self._locked():
-                before = self.budget(now)
-                book = self._read() or _new_book()
+                instant = self._instant(now)
+                book = at_time(self._read(instant) or _after_damage(instant), instant)
                 noted = tuple(msgspec.structs.replace(entry, noted=True) for entry in book.entries)
-                book = _pruned(msgspec.structs.replace(book, entries=noted), now)
+                book = pruned(msgspec.structs.replace(book, entries=noted))
                 self._change(book)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
-        return before
+        return budget(book, instant, self._logins_a_day)
+
+
+def _believed_s(wait: timedelta | None) -> float:
+    """Returns for how many seconds a stated wait is kept: no lock of IBKR's lasts longer than a day."""
+    return 0.0 if wait is None else min(max(wait, timedelta()), DAY).total_seconds()

@@ -1,6 +1,5 @@
 """How a login can end: a closed set, and for each end what it means for the person, the ledger and the exit code."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,8 +31,12 @@ class Outcome(StrEnum):
     RESTRICTED = "restricted"
     TASKS = "tasks"
     DENIED = "denied"
+    NOT_THE_GATEWAY = "not-the-gateway"
     UNREACHABLE = "unreachable"
+    BLOCKED = "blocked"
+    SERVER_ERROR = "server-error"
     BLANK_PAGE = "blank-page"
+    STILL_LOADING = "still-loading"
     UNKNOWN_PAGE = "unknown-page"
     FORM_AGAIN = "form-again"
     BROWSER_DIED = "browser-died"
@@ -45,12 +48,14 @@ class Mark(StrEnum):
     """What the ledger says about one entry.
 
     `submitted` is what a crash leaves behind. `stop` locks at once. `unsubmitted`: the page never got the password.
+    `person`: a failure after which no machine logs in before a person has done so.
     """
 
     SUBMITTED = "submitted"
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
     FAILED = "failed"
+    PERSON = "person"
     STOP = "stop"
     UNSUBMITTED = "unsubmitted"
 
@@ -60,7 +65,7 @@ class Meaning:
     """What an outcome means to whom.
 
     `error` ends the process; `mark` is its entry in the ledger if a password was submitted; `state` goes to the status
-    file; `todo` is what a person should do, None if nothing.
+    file; `todo` is what a person should do, None if nothing; `wait` is how long to stay away at least.
 
     State `refused` is one after which no machine tries again; `broken` and `failed` are tried again, ever later.
     """
@@ -69,7 +74,10 @@ class Meaning:
     mark: Mark
     state: StatusState
     todo: str | None = None
+    wait: timedelta | None = None
 
+
+QUARTER = timedelta(minutes=15)
 
 MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
     {
@@ -101,42 +109,44 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
         ),
         Outcome.SECOND_FACTOR: Meaning(
             error=ActionRequired,
-            mark=Mark.FAILED,
+            mark=Mark.PERSON,
             state="refused",
             todo="Use a user without second factor, or log in by hand on the gateway's page.",
         ),
         Outcome.CODE_REFUSED: Meaning(
             error=ActionRequired,
-            mark=Mark.FAILED,
+            mark=Mark.PERSON,
             state="refused",
             todo="Check the second factor's secret and this machine's clock, then `ibkr-tools login`.",
         ),
         Outcome.NO_CODE: Meaning(
             error=ActionRequired,
-            mark=Mark.FAILED,
+            mark=Mark.PERSON,
             state="refused",
             todo="See why login.second_factor gave no code, then `ibkr-tools login`.",
         ),
         Outcome.PUSH_MISSED: Meaning(
             error=ActionRequired,
-            mark=Mark.FAILED,
+            mark=Mark.PERSON,
             state="refused",
             todo="With the phone in hand: `ibkr-tools login`, and approve what IB Key asks.",
         ),
-        Outcome.TOLD_TO_WAIT: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed"),
+        Outcome.TOLD_TO_WAIT: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed", wait=QUARTER),
         Outcome.PAUSED: Meaning(error=LoginFailed, mark=Mark.UNSUBMITTED, state="failed"),
-        Outcome.MAINTENANCE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="maintenance"),
+        Outcome.MAINTENANCE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="maintenance", wait=QUARTER),
         Outcome.RESTRICTED: Meaning(
             error=ActionRequired,
-            mark=Mark.FAILED,
+            mark=Mark.PERSON,
             state="refused",
-            todo="Log in on IBKR's website with this user and confirm the code that IBKR sends by e-mail.",
+            todo="Log in on IBKR's website with this user and confirm the code IBKR sends by e-mail; "
+            "then `ibkr-tools login`.",
         ),
         Outcome.TASKS: Meaning(
             error=ActionRequired,
-            mark=Mark.FAILED,
+            mark=Mark.PERSON,
             state="refused",
-            todo="Log in on IBKR's website with this user and do what a new user is asked to do.",
+            todo="Log in on IBKR's website with this user and do what a new user is asked to do; "
+            "then `ibkr-tools login`.",
         ),
         Outcome.DENIED: Meaning(
             error=ConfigError,
@@ -144,8 +154,28 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
             state="broken",
             todo="Allow 127.0.0.1 in the gateway's conf.yaml (ips.allow).",
         ),
+        Outcome.NOT_THE_GATEWAY: Meaning(
+            error=ConfigError,
+            mark=Mark.FAILED,
+            state="broken",
+            todo="See who listens on gateway.port (`ss -ltnp`): it is not this gateway, or not with its certificate.",
+        ),
         Outcome.UNREACHABLE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed"),
+        Outcome.BLOCKED: Meaning(
+            error=LoginFailed,
+            mark=Mark.FAILED,
+            state="failed",
+            todo="IBKR's network refuses this machine's address: if it repeats, use another network, or no VPN.",
+            wait=2 * QUARTER,
+        ),
+        Outcome.SERVER_ERROR: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed", wait=timedelta(minutes=5)),
         Outcome.BLANK_PAGE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed"),
+        Outcome.STILL_LOADING: Meaning(
+            error=LoginFailed,
+            mark=Mark.FAILED,
+            state="failed",
+            todo="If it repeats: the gateway's program is too old, or a filter keeps parts of IBKR's page away.",
+        ),
         Outcome.UNKNOWN_PAGE: Meaning(
             error=LoginFailed,
             mark=Mark.FAILED,
@@ -169,7 +199,7 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
 class Ending:
     """How one login ended: the outcome, one sentence why, and whether a password was submitted on the way.
 
-    `wait`: how long IBKR told us to stay away, None if it said nothing of the kind.
+    `wait`: how long to stay away at least, because IBKR says so or because it is its servers' turn; None: no word.
     """
 
     outcome: Outcome
@@ -188,19 +218,3 @@ class LoginResult:
     duration: timedelta
     accounts: tuple[str, ...] = ()
     todo: str | None = None
-
-
-_ERRORS = (
-    (r"selected the (live|paper) account mode|specified user is a paper", Outcome.WRONG_MODE),
-    (r"too many failed|maximum number of|user.{0,20} locked|account.{0,20} locked|locked out", Outcome.LOCKED),
-    (r"invalid user ?name|password combination|invalid.{0,20}password|^(login )?failed\.?$|^error$", Outcome.REFUSED),
-    (r"maintenance|temporarily unavailable|system (is )?(currently )?unavailable|try again later", Outcome.MAINTENANCE),
-)
-
-
-def judge_error(text: str) -> Outcome:
-    """Says what an error text of the login page means; one that nobody has seen before stops everything."""
-    for pattern, outcome in _ERRORS:
-        if re.search(pattern, text, re.IGNORECASE):
-            return outcome
-    return Outcome.UNKNOWN_ERROR

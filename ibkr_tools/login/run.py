@@ -4,33 +4,31 @@ It is what `ibkr-tools login` and `ibkr-login.service` run. Everything it needs 
 is a session, and raises what else there is.
 """
 
-import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from ibkr_tools import files
+from ibkr_tools import files, pause
 from ibkr_tools.config import Config, Secret, read_password
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
 from ibkr_tools.errors import SessionUnavailable as NoSession
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
+from ibkr_tools.login.report import Reporter
 from ibkr_tools.notify import Notifier
-from ibkr_tools.status import GatewaySection, LoginSection, StatusFile, utc_now
+from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 
 if TYPE_CHECKING:
     from ibkr_tools.login.browser import Browser
-    from ibkr_tools.login.flow import Patience, Portal
+    from ibkr_tools.login.flow import Patience, Portal, SessionAnswer
 
 Clock = Callable[[], datetime]
 
@@ -41,78 +39,16 @@ READ_TIMEOUT_S = 8.0
 """How long an answer of the API may take here: a login that waits longer is better tried again."""
 
 
-_TRIED_AGAIN = frozenset({"failed", "maintenance", "broken"})
+FRESH = b"fresh"
+"""What a login request says that is meant though there is a session: the brokerage tier may need a new one."""
 
 
 class Interrupted(LoginFailed):
     """SIGTERM came: the login ends here; a password that was submitted counts as a failure."""
 
 
-class _Reporter:
-    """Tells status file, log and systemd how the login goes."""
-
-    def __init__(self, config: Config, directories: Directories, notifier: Notifier, clock: Clock) -> None:
-        self._file = StatusFile(directories.status_file)
-        self._ledger = Ledger(directories.login)
-        self._notifier = notifier
-        self._clock = clock
-        self._limit_s = config.login.timeout_s + 60.0
-        self._begin = monotonic()
-        self._told = False
-
-    @property
-    def duration(self) -> timedelta:
-        return timedelta(seconds=monotonic() - self._begin)
-
-    def step(self, text: str) -> None:
-        logger.info("{} (at {:.2f} s)", text, self.duration.total_seconds())
-        self._notifier.status(text)
-
-    def running(self) -> None:
-        budget = self._ledger.budget(self._clock())
-        self._write(
-            LoginSection(
-                updated_at=self._clock(),
-                fresh_for_s=self._limit_s,
-                pid=os.getpid(),
-                state="running",
-                why="a login is under way",
-                failures_24h=budget.failures_24h,
-                logins_24h=budget.logins_24h,
-            )
-        )
-
-    def last_word(self) -> None:
-        """Says that the login is over if nothing has said so: a bug, Ctrl-C. Whoever waits need not wait longer."""
-        if not self._told:
-            with suppress(OutputError):
-                self.result("broken", f"the login died of {type(sys.exception()).__name__}")
-
-    def result(self, state: StatusState, why: str, *, todo: str | None = None, accounts: tuple[str, ...] = ()) -> None:
-        self._told = True
-        now = self._clock()
-        budget = self._ledger.budget(now)
-        self._notifier.status(why)
-        self._write(
-            LoginSection(
-                updated_at=now,
-                pid=os.getpid(),
-                state=state,
-                why=why,
-                todo=todo,
-                accounts=accounts,
-                retry_at=(budget.wait_until or now) if state in _TRIED_AGAIN and not budget.locked else None,
-                duration_s=round(self.duration.total_seconds(), 3),
-                failures_24h=budget.failures_24h,
-                logins_24h=budget.logins_24h,
-            )
-        )
-
-    def _write(self, section: LoginSection) -> None:
-        try:
-            self._file.write(section)
-        except OSError as error:
-            raise OutputError(f"{self._file.path}: {error.strerror}") from error
+class Paused(LoginFailed):
+    """A person asked that nothing logs in; nothing was submitted."""
 
 
 @contextmanager
@@ -150,7 +86,7 @@ def run(
         config: the configuration.
         directories: where ledger, profile, certificate and status file are.
         config_file: the configuration's file, which may hold the password.
-        unattended: no person waits: the request file is consumed, and the pauses of the budget are kept.
+        unattended: no person waits: the request file is consumed, and the waits of the budget are kept.
         client: the API through the gateway; default: a client of the configured port.
         notifier: systemd; default: the one of this process.
         clock: the time now, aware.
@@ -159,22 +95,22 @@ def run(
     Raises:
         LoginRefused, LockedOut, ActionRequired: a person must act.
         ConfigError, BrowserUnavailable: the operator must edit or install something.
-        LoginFailed: no session this time; Interrupted: SIGTERM.
+        LoginFailed: no session this time, or IBKR said to wait; Interrupted: SIGTERM; Paused: a person said so.
         GatewayUnavailable, UpstreamUnavailable, RateLimited, DataError: the API did not say whether there is a
             session; then nobody logs in, because there may be one.
         OutputError: ledger or status file cannot be written.
     """
-    if unattended:
-        directories.login_request.unlink(missing_ok=True)
-    reporter = _Reporter(config, directories, notifier or Notifier(), clock)
+    ledger = Ledger(directories.login, config.login.logins_a_day)
+    reporter = Reporter(config, directories, ledger, notifier or Notifier(), clock)
     try:
+        fresh = unattended and _take_request(directories.login_request)
         files.make_directory(directories.login, mode=0o700)
         with _ending_on_sigterm(), files.locked(directories.login / "login.lock", mode=0o600):
             reporter.running()
-            one = _Login(config, directories, config_file, reporter, clock=clock, patience=patience)
-            return one.run(client or _client(config, directories), unattended=unattended)
+            one = _Login(config, directories, config_file, ledger, reporter, clock=clock, patience=patience)
+            return one.run(client or _client(config, directories), unattended=unattended, fresh=fresh)
     except OSError as error:
-        raise OutputError(f"{directories.login}: {error.strerror}") from error
+        raise OutputError(f"{error.filename or directories.login}: {error.strerror}") from error
     except IbkrError as error:
         # What ended on the page has been reported there.
         if not getattr(error, "reported", False):
@@ -182,6 +118,17 @@ def run(
         raise
     finally:
         reporter.last_word()
+
+
+def _take_request(file: Path) -> bool:
+    """Removes the request; says whether it asks for a login though there is a session."""
+    try:
+        with file.open("rb") as request:
+            fresh = request.read(len(FRESH) + 1).strip() == FRESH
+    except FileNotFoundError:
+        return False
+    file.unlink(missing_ok=True)
+    return fresh
 
 
 def _client(config: Config, directories: Directories) -> "Portal":
@@ -212,7 +159,8 @@ class _Login:
         config: Config,
         directories: Directories,
         config_file: Path,
-        reporter: _Reporter,
+        ledger: Ledger,
+        reporter: Reporter,
         *,
         clock: Clock,
         patience: "Patience | None",
@@ -223,13 +171,19 @@ class _Login:
         self._reporter = reporter
         self._clock = clock
         self._patience = patience
-        self._ledger = Ledger(directories.login)
+        self._ledger = ledger
         self._entry: str | None = None
 
-    def run(self, portal: "Portal", *, unattended: bool) -> LoginResult:
+    def run(self, portal: "Portal", *, unattended: bool, fresh: bool) -> LoginResult:
+        self._ledger.keep_time(self._clock())
         objection = self._objection(unattended=unattended)
+        if fresh:
+            if objection:
+                raise objection
+            old = _find_session(portal)
+            return self._conclude(self._in_browser(portal, old_session=old.session if old else None))
         # The watchdog asks for a login when it knows that there is no session: then the browser may start meanwhile.
-        if (objection or not unattended) and _has_session(portal):
+        if (objection or not unattended) and _find_session(portal):
             return self._conclude(_NOT_NEEDED)
         if objection:
             raise objection
@@ -240,14 +194,28 @@ class _Login:
         budget = self._ledger.budget(self._clock())
         if budget.locked:
             return LockedOut(budget.why, hint="Find out why first; then `ibkr-tools unlock`.")
-        if unattended and not budget.allowed:
+        if paused := self._pause():
+            return Paused(paused.why)
+        if budget.closed_until:
             return LoginFailed(budget.why)
-        if unattended and self._ledger.was_refused(read_password(self._config_file, self._config)):
+        if not unattended:
+            return None
+        if budget.person:
+            return ActionRequired(
+                "the last login needed a person, so no machine tries again",
+                hint="`ibkr-tools login`; or `ibkr-tools unlock` to let machines try again.",
+            )
+        if not budget.allowed:
+            return LoginFailed(budget.why)
+        if self._ledger.was_refused(read_password(self._config_file, self._config), self._clock()):
             return LoginRefused(
                 "IBKR refused this password before; no machine submits it again",
                 hint="Correct the password; or, if it is right, `ibkr-tools unlock`.",
             )
         return None
+
+    def _pause(self) -> pause.Pause | None:
+        return pause.read(self._directories.pause_file, self._clock())
 
     def _await_gateway(self) -> None:
         """Waits while the gateway starts: the watchdog has a login begin as soon as a new Java does."""
@@ -268,7 +236,7 @@ class _Login:
                 f"{path}: {error.strerror}", hint="The gateway makes its certificate when it starts for the first time."
             ) from error
 
-    def _in_browser(self, portal: "Portal", *, look_first: bool) -> Ending:
+    def _in_browser(self, portal: "Portal", *, look_first: bool = False, old_session: str | None = None) -> Ending:
         # 170 ms and 20 MB that a login which is not needed can do without.
         from ibkr_tools.login.browser import BrowserSettings, open_browser
 
@@ -282,16 +250,16 @@ class _Login:
             self._reporter.step("The browser is there")
             if look_first:
                 self._await_gateway()
-                if _has_session(portal):
+                if _find_session(portal):
                     return _NOT_NEEDED
-            ending = self._through_the_page(portal, browser)
+            ending = self._through_the_page(portal, browser, old_session)
             self._settle(ending)
             if ending.outcome is Outcome.SUCCEEDED:
                 # Whoever waits for the session need not wait for the browser's end.
                 self._report(ending)
         return ending
 
-    def _through_the_page(self, portal: "Portal", browser: "Browser") -> Ending:
+    def _through_the_page(self, portal: "Portal", browser: "Browser", old_session: str | None) -> Ending:
         from ibkr_tools.login.diagnostics import save_diagnostics
         from ibkr_tools.login.flow import Credentials, Flow, Patience
 
@@ -305,10 +273,16 @@ class _Login:
             ),
             before_submit=lambda: self._enter(password),
             on_withdrawn=self._withdraw,
+            selectors={str(element): own for element, own in self._config.login.selectors.items()},
+            old_session=old_session,
             patience=self._patience or Patience(whole=timedelta(seconds=self._config.login.timeout_s)),
             on_step=self._reporter.step,
+            on_wait=self._reporter.announce,
         )
-        ending = flow.run()
+        try:
+            ending = flow.run()
+        except Paused as error:
+            return Ending(outcome=Outcome.PAUSED, why=error.message)
         if ending.outcome not in (Outcome.SUCCEEDED, Outcome.BROWSER_DIED):
             picture = save_diagnostics(
                 browser,
@@ -322,6 +296,8 @@ class _Login:
         return ending
 
     def _enter(self, password: Secret) -> None:
+        if paused := self._pause():
+            raise Paused(paused.why)
         self._entry = self._ledger.enter(self._clock(), self._config.username, password)
 
     def _withdraw(self) -> None:
@@ -330,14 +306,29 @@ class _Login:
             self._entry = None
 
     def _settle(self, ending: Ending) -> None:
+        now = self._clock()
         if self._entry is not None:
-            self._ledger.settle(self._entry, MEANINGS[ending.outcome].mark, self._clock())
-        elif not ending.submitted:
-            self._ledger.note_unsubmitted(self._clock(), self._config.username)
+            self._ledger.settle(self._entry, MEANINGS[ending.outcome].mark, now, wait=ending.wait)
+        elif not ending.submitted and ending.outcome is not Outcome.PAUSED:
+            self._ledger.note_unsubmitted(now, self._config.username, wait=ending.wait)
 
     def _report(self, ending: Ending) -> None:
         meaning = MEANINGS[ending.outcome]
-        self._reporter.result(meaning.state, ending.why, todo=meaning.todo, accounts=ending.accounts)
+        todo = self._remark(ending) if ending.outcome is Outcome.SUCCEEDED else meaning.todo
+        self._reporter.result(meaning.state, ending.why, todo=todo, accounts=ending.accounts)
+
+    def _remark(self, ending: Ending) -> str | None:
+        """Returns what a person should put right though there is a session: it is not the one the configuration means.
+
+        Account numbers of paper accounts begin with a D (DU1234567), all others do not.
+        """
+        accounts, wanted = ending.accounts, self._config.account
+        mode, other = ("paper", "live") if self._config.session.paper else ("live", "paper")
+        if accounts and not any(one.startswith("D") is self._config.session.paper for one in accounts):
+            return f"Change session.paper in the configuration: it means {mode} accounts, these are {other} ones."
+        if accounts and wanted not in accounts:
+            return f"Correct account in the configuration: this user may not view {wanted}."
+        return None
 
     def _conclude(self, ending: Ending) -> LoginResult:
         meaning = MEANINGS[ending.outcome]
@@ -349,22 +340,26 @@ class _Login:
             error.reported = True  # type: ignore[attr-defined]
             raise error
         logger.success("Login of {}: {} ({:.2f} s)", self._config.username, ending.why, duration.total_seconds())
+        todo = self._remark(ending) if ending.outcome is Outcome.SUCCEEDED else None
+        if todo:
+            logger.error("To do: {}", todo)
         return LoginResult(
             outcome=ending.outcome,
             why=ending.why,
             duration=duration,
             accounts=ending.accounts,
-            todo=meaning.todo,
+            todo=todo,
         )
 
 
-def _has_session(portal: "Portal") -> bool:
-    """Says whether there is a session; what is not an answer about the session is raised: unknown is not lost."""
+def _find_session(portal: "Portal") -> "SessionAnswer | None":
+    """Returns the session that there is; what is not an answer about the session is raised: unknown is not lost."""
     from ibkr_tools.errors import RateLimited, UpstreamUnavailable
 
     try:
-        return portal.tickle().has_session
+        answer = portal.tickle()
     except (RateLimited, UpstreamUnavailable):
         raise
     except NoSession:
-        return False
+        return None
+    return answer if answer.has_session else None

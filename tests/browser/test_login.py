@@ -22,7 +22,7 @@ from ibkr_tools.errors import (
 )
 from ibkr_tools.login import processes
 from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.login.outcome import MEANINGS, Outcome
 from ibkr_tools.status import utc_now
 from tests.browser.conftest import HURRIED, PASSWORD, Home
 from tests.support.simulation import wait_until
@@ -194,7 +194,7 @@ def test_page_that_leads_nowhere(
     with pytest.raises(error):
         home.login(username)
     assert home.control.submitted() == submitted
-    assert home.marks == (["failed"] if submitted else ["unsubmitted"])
+    assert home.marks == ([MEANINGS[outcome].mark] if submitted else ["unsubmitted"])
     assert home.section.why
     assert (home.section.state == "maintenance") is (outcome is Outcome.MAINTENANCE)
     picture, document = sorted(home.diagnostics, key=lambda path: path.suffix, reverse=True)

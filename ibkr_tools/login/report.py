@@ -1,0 +1,111 @@
+"""What a login tells while it runs and when it is over: to the status file, the log and systemd."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from time import monotonic
+
+from loguru import logger
+
+from ibkr_tools.config import Config
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import OutputError
+from ibkr_tools.login.ledger import Ledger
+from ibkr_tools.login.outcome import StatusState
+from ibkr_tools.notify import Notifier
+from ibkr_tools.status import LoginSection, StatusFile
+
+_TRIED_AGAIN = frozenset({"failed", "maintenance", "broken"})
+
+
+class Reporter:
+    """Tells status file, log and systemd how one login goes; `clock` gives the time now, aware."""
+
+    def __init__(
+        self,
+        config: Config,
+        directories: Directories,
+        ledger: Ledger,
+        notifier: Notifier,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._file = StatusFile(directories.status_file)
+        self._ledger = ledger
+        self._notifier = notifier
+        self._clock = clock
+        self._limit_s = config.login.timeout_s + 60.0
+        self._begin = monotonic()
+        self._told = False
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it has taken so far."""
+        return timedelta(seconds=monotonic() - self._begin)
+
+    def step(self, text: str) -> None:
+        """Something was done or seen."""
+        logger.info("{} (at {:.2f} s)", text, self.duration.total_seconds())
+        self._notifier.status(text)
+
+    def running(self, why: str = "a login is under way", for_s: float = 0.0) -> None:
+        """The login is under way; it will take as long as always, and `for_s` seconds more."""
+        now = self._clock()
+        budget = self._ledger.budget(now)
+        self._write(
+            LoginSection(
+                updated_at=now,
+                fresh_for_s=self._limit_s + for_s,
+                pid=os.getpid(),
+                state="running",
+                why=why,
+                failures_24h=budget.failures_24h,
+                logins_24h=budget.logins_24h,
+                logins_limited_until=budget.logins_limited_until,
+            )
+        )
+
+    def announce(self, text: str, seconds: float) -> None:
+        """The login waits for something that may take so many seconds from now, such as a person with a phone.
+
+        systemd and the watchdog grant them, and the usual time for the rest of the login after that.
+        """
+        self.step(text)
+        self._notifier.extend_timeout(timedelta(seconds=seconds + self._limit_s))
+        self.running(text, seconds)
+
+    def last_word(self) -> None:
+        """Says that the login is over if nothing has said so: a bug, Ctrl-C. Whoever waits need not wait longer."""
+        if not self._told:
+            with suppress(OutputError):
+                self.result("broken", f"the login died of {type(sys.exception()).__name__}")
+
+    def result(self, state: StatusState, why: str, *, todo: str | None = None, accounts: tuple[str, ...] = ()) -> None:
+        """The login is over."""
+        self._told = True
+        now = self._clock()
+        budget = self._ledger.budget(now)
+        self._notifier.status(why)
+        again = state in _TRIED_AGAIN and not budget.locked and not budget.person
+        self._write(
+            LoginSection(
+                updated_at=now,
+                pid=os.getpid(),
+                state=state,
+                why=why,
+                todo=todo,
+                accounts=accounts,
+                retry_at=(budget.wait_until or now) if again else None,
+                duration_s=round(self.duration.total_seconds(), 3),
+                failures_24h=budget.failures_24h,
+                logins_24h=budget.logins_24h,
+                logins_limited_until=budget.logins_limited_until,
+            )
+        )
+
+    def _write(self, section: LoginSection) -> None:
+        try:
+            self._file.write(section)
+        except OSError as error:
+            raise OutputError(f"{self._file.path}: {error.strerror}") from error
