@@ -12,7 +12,13 @@ def check(context: typer.Context) -> None:
     """Check the configuration; every problem is named at once (exit code 78)."""
     setting = setting_of(context)
     config = setting.load()
-    print(f"{setting.config_file}: fine; user {config.username}, account {config.account}")
+    told = None
+    if config.login.second_factor.method != "none":
+        from ibkr_tools.directories import SYSTEM_CONFIGURATION
+        from ibkr_tools.login.factor import check_second_factor
+
+        told = check_second_factor(config, SYSTEM_CONFIGURATION / "totp")
+    print(f"{setting.config_file}: fine; user {config.username}, account {config.account}{f'; {told}' if told else ''}")
 
 
 @app.command()

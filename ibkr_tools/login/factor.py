@@ -5,6 +5,7 @@ Nothing here knows the page. Codes are secrets as passwords are: they are typed,
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -19,7 +20,7 @@ from pyotp import parse_uri
 from pyotp.totp import TOTP
 
 from ibkr_tools import files
-from ibkr_tools.config import Secret
+from ibkr_tools.config import Config, Secret, read_totp_secret
 from ibkr_tools.errors import ActionRequired, ConfigError, OutputError
 
 MARGIN_S = 10.0
@@ -65,6 +66,10 @@ class Question:
 class CodeSource(Protocol):
     """Gives codes."""
 
+    @property
+    def timeout_s(self) -> float:
+        """How long giving one may take."""
+
     def wait_s(self, now: float) -> float:
         """How many seconds to wait at `now` (of IBKR's clock, since the epoch) before a code may be taken."""
 
@@ -99,6 +104,36 @@ def parse_totp(secret: Secret) -> TOTP:
     return found
 
 
+def check_second_factor(config: Config, system_file: Path) -> str | None:
+    """Says what is worth saying about what the configured method needs, None if nothing is.
+
+    Args:
+        config: the configuration.
+        system_file: what systemd makes the credential of; only root can read it.
+
+    Raises:
+        ConfigError: it is missing, cannot be read, or is not what it should be.
+    """
+    second = config.login.second_factor
+    if second.method == "command" and not (second.command and shutil.which(second.command[0])):
+        found = f"{second.command[0]} is no program" if second.command else "it is empty"
+        raise ConfigError(f"login.second_factor.command: {found}")
+    if second.method != "totp":
+        return None
+    try:
+        text = system_file.read_text()
+    except FileNotFoundError:
+        text = ""
+    except PermissionError:
+        return f"only root can check the authenticator's secret in {system_file}"
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{system_file}: the authenticator's secret cannot be read ({type(error).__name__})"
+        ) from None
+    parse_totp(Secret(text) if text.strip() else read_totp_secret(config, {}))
+    return "the authenticator's secret is fine"
+
+
 class _Used(msgspec.Struct, frozen=True, kw_only=True):
     """The file: time steps whose codes were sent, or were about to be."""
 
@@ -115,6 +150,11 @@ class TotpCodes:
     def __init__(self, secret: Secret, directory: Path) -> None:
         self._totp = parse_totp(secret)
         self._path = directory / "totp.json"
+
+    @property
+    def timeout_s(self) -> float:
+        """One is there at once."""
+        return 0.0
 
     def _used(self, now: float) -> tuple[int, ...]:
         try:

@@ -16,7 +16,16 @@ from ibkr_tools import files
 from ibkr_tools.config import Config, LoginConfig, SecondFactorConfig, Secret, read_totp_secret
 from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.login import factor
-from ibkr_tools.login.factor import CommandCodes, NoCode, Question, TotpCodes, find_code, ibkr_time, parse_totp
+from ibkr_tools.login.factor import (
+    CommandCodes,
+    NoCode,
+    Question,
+    TotpCodes,
+    check_second_factor,
+    find_code,
+    ibkr_time,
+    parse_totp,
+)
 from tests.support.simulation import wait_until
 
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -290,3 +299,58 @@ def test_secret_that_is_missing_or_open_to_others(tmp_path: Path) -> None:
         read_totp_secret(config(own), {})
     assert caught.value.hint == f"chmod 600 {own}"
     assert SECRET not in str(caught.value)
+
+
+def with_method(**changes: object) -> Config:
+    second = SecondFactorConfig(**changes)  # type: ignore[arg-type]
+    return Config(username="demo-reader", account="U1234567", login=LoginConfig(second_factor=second))
+
+
+def test_check_at_set_up_reads_what_the_unit_will_get(tmp_path: Path) -> None:
+    """The file behind the credential first, then the user's own; an empty one counts as none."""
+    file = tmp_path / "totp"
+    assert check_second_factor(with_method(), file) is None
+    assert check_second_factor(with_method(method="push"), file) is None
+    for content in (None, "\n"):
+        if content is not None:
+            file.write_text(content)
+        with pytest.raises(ConfigError, match="no authenticator's secret"):
+            check_second_factor(with_method(method="totp"), file)
+    own = tmp_path / "own"
+    own.touch(mode=0o600)
+    own.write_text("abc")
+    with pytest.raises(ConfigError, match="not base32"):
+        check_second_factor(with_method(method="totp", totp_file=str(own)), file)
+    own.write_text(SECRET)
+    assert check_second_factor(with_method(method="totp", totp_file=str(own)), file) is not None
+    file.write_text("123456")
+    with pytest.raises(ConfigError, match="not base32"):
+        check_second_factor(with_method(method="totp", totp_file=str(own)), file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        check_second_factor(with_method(method="totp"), file)
+
+
+def test_who_may_not_read_the_secret_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may run the check; that only root can read the file is no mistake."""
+
+    def refuse(_self: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    told = check_second_factor(with_method(method="totp"), tmp_path / "totp")
+    assert told is not None
+    assert "only root can check" in told
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [((), "it is empty"), (("no-such-program",), "no-such-program is no program"), (("true",), None)],
+)
+def test_check_at_set_up_looks_for_the_command(tmp_path: Path, command: tuple[str, ...], why: str | None) -> None:
+    config = with_method(method="command", command=command)
+    if why is None:
+        assert check_second_factor(config, tmp_path / "totp") is None
+        return
+    with pytest.raises(ConfigError, match=why):
+        check_second_factor(config, tmp_path / "totp")

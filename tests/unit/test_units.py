@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.config import CREDENTIAL, LoginConfig
+from ibkr_tools.config import CREDENTIAL, TOTP_CREDENTIAL, LoginConfig
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
 
@@ -167,12 +167,14 @@ def test_nothing_waits_for_the_gateway_before_it_may_start() -> None:
             assert "shutdown.target" in candidate.all("Conflicts"), path.name
 
 
-def test_only_the_login_gets_the_password() -> None:
+def test_only_the_login_gets_the_secrets() -> None:
     """The credential of the unit is the one the configuration reads, and no other unit has any."""
     for path in SERVICES:
         credentials = Unit(path).values.get("LoadCredential", [])
-        expected = [f"{CREDENTIAL}:/etc/ibkr-tools/password"] if path.name == "ibkr-login.service" else []
-        assert credentials == expected, path.name
+        files = {CREDENTIAL: "password", TOTP_CREDENTIAL: "totp"} if path.name == "ibkr-login.service" else {}
+        assert credentials == [f"{name}:/etc/ibkr-tools/{file}" for name, file in files.items()], path.name
+        # Without the file the unit must still start.
+        assert Unit(path).values.get("SetCredential", []) == [f"{name}:\\n" for name in files], path.name
 
 
 def test_nothing_secret_stands_in_an_environment() -> None:
