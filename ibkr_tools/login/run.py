@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ibkr_tools.login.flow import Patience, Portal, SessionAnswer
 
 Clock = Callable[[], datetime]
+SignIn = Callable[["Portal", Callable[[], None]], Ending]
+"""Goes through the page in another way than with a browser; calls its second argument right before it submits."""
 
 GATEWAY_START_S = 60.0
 """The gateway's parent gives Java 50 s to answer."""
@@ -79,6 +81,8 @@ def run(
     notifier: Notifier | None = None,
     clock: Clock = utc_now,
     patience: "Patience | None" = None,
+    ledger: Ledger | None = None,
+    sign_in: SignIn | None = None,
 ) -> LoginResult:
     """Logs in once, unless there is a session already; only one login runs at a time, a second one waits.
 
@@ -91,6 +95,8 @@ def run(
         notifier: systemd; default: the one of this process.
         clock: the time now, aware.
         patience: how long to wait for what; default: as the configuration says.
+        ledger: what was submitted before; default: the one of the state directory.
+        sign_in: what goes through the page; default: a browser.
 
     Raises:
         LoginRefused, LockedOut, ActionRequired: a person must act.
@@ -100,14 +106,16 @@ def run(
             session; then nobody logs in, because there may be one.
         OutputError: ledger or status file cannot be written.
     """
-    ledger = Ledger(directories.login, config.login.logins_a_day)
+    ledger = ledger or Ledger(directories.login, config.login.logins_a_day)
     reporter = Reporter(config, directories, ledger, notifier or Notifier(), clock)
     try:
         fresh = unattended and _take_request(directories.login_request)
         files.make_directory(directories.login, mode=0o700)
         with _ending_on_sigterm(), files.locked(directories.login / "login.lock", mode=0o600):
             reporter.running()
-            one = _Login(config, directories, config_file, ledger, reporter, clock=clock, patience=patience)
+            one = _Login(
+                config, directories, config_file, ledger, reporter, clock=clock, patience=patience, sign_in=sign_in
+            )
             return one.run(client or _client(config, directories), unattended=unattended, fresh=fresh)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.login}: {error.strerror}") from error
@@ -164,6 +172,7 @@ class _Login:
         *,
         clock: Clock,
         patience: "Patience | None",
+        sign_in: SignIn | None,
     ) -> None:
         self._config = config
         self._directories = directories
@@ -171,6 +180,7 @@ class _Login:
         self._reporter = reporter
         self._clock = clock
         self._patience = patience
+        self._sign_in = sign_in
         self._ledger = ledger
         self._entry: str | None = None
 
@@ -181,13 +191,13 @@ class _Login:
             if objection:
                 raise objection
             old = _find_session(portal)
-            return self._conclude(self._in_browser(portal, old_session=old.session if old else None))
+            return self._conclude(self._at_the_page(portal, old_session=old.session if old else None))
         # The watchdog asks for a login when it knows that there is no session: then the browser may start meanwhile.
         if (objection or not unattended) and _find_session(portal):
             return self._conclude(_NOT_NEEDED)
         if objection:
             raise objection
-        return self._conclude(self._in_browser(portal, look_first=unattended))
+        return self._conclude(self._at_the_page(portal, look_first=unattended))
 
     def _objection(self, *, unattended: bool) -> IbkrError | None:
         """Returns what speaks against submitting a password now."""
@@ -236,7 +246,22 @@ class _Login:
                 f"{path}: {error.strerror}", hint="The gateway makes its certificate when it starts for the first time."
             ) from error
 
-    def _in_browser(self, portal: "Portal", *, look_first: bool = False, old_session: str | None = None) -> Ending:
+    def _at_the_page(self, portal: "Portal", *, look_first: bool = False, old_session: str | None = None) -> Ending:
+        if self._sign_in is None:
+            return self._in_browser(portal, look_first=look_first, old_session=old_session)
+        password = read_password(self._config_file, self._config)
+        if look_first and _find_session(portal):
+            return _NOT_NEEDED
+        try:
+            ending = self._sign_in(portal, lambda: self._enter(password))
+        except Paused as error:
+            ending = Ending(outcome=Outcome.PAUSED, why=error.message)
+        self._settle(ending)
+        if ending.outcome is Outcome.SUCCEEDED:
+            self._report(ending)
+        return ending
+
+    def _in_browser(self, portal: "Portal", *, look_first: bool, old_session: str | None) -> Ending:
         # 170 ms and 20 MB that a login which is not needed can do without.
         from ibkr_tools.login.browser import BrowserSettings, open_browser
 
