@@ -32,7 +32,8 @@ class Tickle(msgspec.Struct, frozen=True, kw_only=True):
     """What `/tickle` says about both tiers.
 
     `session` is IBKR's id of the session (it is a secret: never logged); `sso_expires` is the time until the
-    portfolio tier would end without further traffic. The other fields are the brokerage tier's.
+    portfolio tier would end without further traffic. The other fields are the brokerage tier's; `tells_brokerage` says
+    whether the answer had a word on it at all.
     """
 
     has_session: bool
@@ -42,6 +43,7 @@ class Tickle(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
     competing: bool = False
     collision: bool = False
+    tells_brokerage: bool = True
 
 
 def _detail(payload: object) -> str:
@@ -171,6 +173,7 @@ def parse_tickle(payload: Any, where: str = "POST /tickle") -> Tickle:
         connected=status.get("connected") is True,
         competing=status.get("competing") is True,
         collision=payload.get("collission") is True,
+        tells_brokerage=bool(status),
     )
 
 

@@ -1,18 +1,14 @@
 """The watchdog's loop: turns calls, pushes and files into observations, and does what the machine wants."""
 
-import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
-
-from inotify_simple import INotify, flags
 
 from ibkr_tools import files
 from ibkr_tools.config import NotifyConfig, SessionConfig
@@ -23,39 +19,33 @@ from ibkr_tools.notify import Notifier
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.push import PushClosed, PushEvent, PushListener
-from ibkr_tools.status import (
-    FetchSection,
-    GatewaySection,
-    LoginSection,
-    SessionSection,
-    SessionState,
-    StatusFile,
-    utc_now,
-)
-from ibkr_tools.watchdog import machine
+from ibkr_tools.status import StatusFile, utc_now
+from ibkr_tools.watchdog import machine, publish, watch
+from ibkr_tools.watchdog.brokerage import Policy
+from ibkr_tools.watchdog.desk import Desk
 from ibkr_tools.watchdog.observations import (
     Action,
-    FetchHinted,
-    GatewayChanged,
+    BrokerageAsked,
     GatewayStarting,
     Listed,
-    LoginReported,
     Observation,
     Tick,
     Tickled,
     Validated,
     Verdict,
 )
+from ibkr_tools.watchdog.others import Others
+from ibkr_tools.watchdog.state import State
 
 BEAT_S = 10.0
 """How often the status is renewed and systemd is told that we are useful."""
 
-_QUIET = {SessionState.UP, SessionState.LOGGING_IN, SessionState.STARTING}
-
 
 @dataclass(frozen=True)
-class _StatusChanged:
-    """Somebody wrote the status file."""
+class _FileChanged:
+    """Somebody wrote the status file or the pause, or removed it."""
+
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,7 @@ def verdict_of(error: IbkrError) -> Verdict:
     return Verdict.DEAD if type(error) is SessionUnavailable else Verdict.UNKNOWN
 
 
-_Event = Tick | _StatusChanged | _Pushed | _Stop
+_Event = Tick | _FileChanged | _Pushed | _Stop
 
 
 class Events(Protocol):
@@ -129,8 +119,6 @@ class Watchdog:
         self._notifier = notifier
         self._journal = journal
         self._session = session
-        self._notify = notify
-        self._user = user
         self._make_listener = listener
         self._clock = clock
         self._now = now
@@ -138,12 +126,21 @@ class Watchdog:
         self._stopping = False
         self._events: Events = SimpleQueue[_Event]() if events is None else events
         wants_brokerage = session.tier == "brokerage"
-        self._state = machine.State(wants_brokerage=wants_brokerage, since_s=clock(), due_s=clock())
+        policy = Policy(take=session.competing == "take", quiet_s=session.competing_quiet_min * 60.0)
+        self._state = State(
+            wants_brokerage=wants_brokerage,
+            policy=policy,
+            since_s=clock(),
+            due_s=clock(),
+            without_since_s=clock(),
+        )
         self._listener: PushListener | None = None
         self._connection = 0
-        self._seen: dict[type, object] = {}
+        outage_s = notify.outage_min * 60.0
+        self._desk = Desk(directories.outbox, journal, user=user, outage_s=outage_s, now=now)
+        self._others = Others(status_file, directories, self._desk, journal, region=session.region, now=now)
         self._published_s = 0.0
-        self._published: machine.State | None = None
+        self._published: State | None = None
 
     def stop(self) -> None:
         """Ends the loop soon; safe in a signal handler."""
@@ -156,9 +153,12 @@ class Watchdog:
             # A request of a former life: this one decides anew.
             self._directories.login_request.unlink()
         # What was said before this life is not news, but for a gateway that is starting just now.
-        said = self._read_status()
+        said = self._others.status()
+        self._desk.unit_is_well("ibkr-watchdog.service")
         if self._watch:
-            threading.Thread(target=self._watch_status, name="status", daemon=True).start()
+            self._watch_files()
+        for observation in (*self._others.pause(), *self._others.window()):
+            self._feed(observation)
         self._feed(next((one for one in said if isinstance(one, GatewayStarting)), Tick()))
         self._notifier.ready()
         try:
@@ -175,17 +175,20 @@ class Watchdog:
             # What came before it may hang for many seconds more.
             return _Stop()
         now_s = self._clock()
-        wait_s = min(machine.deadline(self._state) - now_s, self._published_s + BEAT_S - now_s)
+        wait_s = min(machine.deadline(self._state), self._published_s + BEAT_S) - now_s
+        wait_s = min(wait_s, self._others.pause_ends_in_s())
         try:
             event: _Event = self._events.get(timeout=max(0.0, wait_s))
         except Empty:
             return Tick()
         return event
 
-    def _take(self, event: Tick | _StatusChanged | _Pushed | _Stop) -> None:
+    def _take(self, event: _Event) -> None:
         match event:
-            case _StatusChanged():
-                for observation in self._read_status():
+            case _FileChanged(path=path):
+                of_pause = path == self._directories.pause_file
+                said = self._others.pause() if of_pause else self._others.status()
+                for observation in said:
                     self._feed(observation)
             case _Pushed(connection=connection, event=pushed) if connection == self._connection:
                 if isinstance(pushed, PushClosed):
@@ -193,10 +196,9 @@ class Watchdog:
                     self._listener = None
                 self._feed(pushed)
             case Tick():
-                # The kernel may have no watch left to give, or the file may have changed just before it gave ours.
-                for observation in self._read_status():
+                # The kernel may have no watch left to give, or a file may have changed just before it gave ours.
+                for observation in (*self._others.everything(), event):
                     self._feed(observation)
-                self._feed(event)
 
     def _feed(self, observation: Observation) -> None:
         """Gives the machine one observation, and then those that its actions bring about."""
@@ -204,7 +206,7 @@ class Watchdog:
         while pending and not self._stopping:
             before = self._state
             self._state, actions = machine.step(before, pending.popleft(), self._clock())
-            self._log_change(before, self._state)
+            publish.log_change(self._journal, before, self._state, self._clock())
             if self._state.phase is not before.phase:
                 self._publish()
             for action in actions:
@@ -214,26 +216,35 @@ class Watchdog:
                 self._notifier.watchdog()
 
     def _do(self, action: Action) -> Observation | None:
+        """Does one action; returns the gateway's answer, None where there is none."""
         match action:
-            case Action.TICKLE:
-                return self._tickle()
-            case Action.VALIDATE:
-                return self._validate()
-            case Action.LIST_ACCOUNTS:
-                return self._list_accounts()
-            case Action.REAUTHENTICATE:
-                self._ask(endpoints.REAUTHENTICATE)
-            case Action.INIT_BROKERAGE:
-                self._ask(endpoints.SSODH_INIT, {"publish": True, "compete": False})
             case Action.REQUEST_LOGIN:
                 self._leave(self._directories.login_request)
+            case Action.REQUEST_FRESH_LOGIN:
+                self._leave(self._directories.login_request, b"fresh")
             case Action.RESTART_GATEWAY:
                 self._leave(self._directories.restart_request)
             case Action.LISTEN:
                 self._listen()
             case Action.STOP_LISTENING:
                 self._stop_listening()
+            case _:
+                return self._question(action)
         return None
+
+    def _question(self, action: Action) -> Observation:
+        match action:
+            case Action.VALIDATE:
+                return self._validate()
+            case Action.LIST_ACCOUNTS:
+                return self._list_accounts()
+            case Action.REAUTHENTICATE:
+                return self._ask(endpoints.REAUTHENTICATE)
+            case Action.INIT_BROKERAGE | Action.TAKE_BROKERAGE:
+                # IBKR takes the one flag only with the other.
+                return self._ask(endpoints.SSODH_INIT, {"publish": True, "compete": action is Action.TAKE_BROKERAGE})
+            case _:
+                return self._tickle()
 
     def _tickle(self) -> Tickled:
         try:
@@ -274,69 +285,30 @@ class Watchdog:
             self._listener = None
             self._connection += 1
 
-    def _ask(self, endpoint: endpoints.Endpoint, body: object = None) -> None:
+    def _ask(self, endpoint: endpoints.Endpoint, body: object = None) -> BrokerageAsked:
         try:
-            self._client.request(endpoint, body=body)
-            self._journal.info(f"asked for the brokerage tier: {endpoint.name}")
+            answer = self._client.request(endpoint, body=body)
         except IbkrError as error:
             self._journal.warning(f"asked for the brokerage tier: {error.message}")
+            return BrokerageAsked(verdict_of(error), error.message)
+        self._journal.info(f"asked for the brokerage tier: {endpoint.name}")
+        if isinstance(answer, dict) and answer.get("fail"):
+            return BrokerageAsked(Verdict.UNKNOWN, f"IBKR says: {str(answer['fail'])[:200]}")
+        return BrokerageAsked(Verdict.ALIVE)
 
-    def _leave(self, request: Path) -> None:
+    def _leave(self, request: Path, content: bytes = b"") -> None:
         """Leaves a request file; who it is for is watching for it."""
         try:
-            files.write_atomically(request, b"", mode=0o664, durable=False)
+            files.write_atomically(request, content, mode=0o664, durable=False)
         except OSError as error:
             self._journal.error(f"{request} cannot be written: {error.strerror}")
 
-    def _watch_status(self) -> None:
+    def _watch_files(self) -> None:
+        paths = {self._status_file.path: 0o775, self._directories.pause_file: 0o750}
         try:
-            files.make_directory(self._status_file.path.parent, mode=0o775)
-            inotify = INotify()
-            inotify.add_watch(self._status_file.path.parent, flags.MOVED_TO)
+            watch.start(paths, lambda path: self._events.put(_FileChanged(path)))
         except OSError as error:
             self._journal.warning(f"changes of the status are seen every {BEAT_S:.0f} s only: {error.strerror}")
-            return
-        with inotify:
-            while True:
-                if any(event.name == self._status_file.path.name for event in inotify.read()):
-                    self._events.put(_StatusChanged())
-
-    def _read_status(self) -> list[Observation]:
-        """Returns what the other processes have said since the last call."""
-        found: list[Observation] = []
-        gateway = self._status_file.read_section(GatewaySection)
-        if gateway is not None and self._is_new(GatewaySection, (gateway.state, gateway.java_pid)):
-            if gateway.state == "starting" and not gateway.is_stale(self._now()):
-                found.append(GatewayStarting())
-            else:
-                found.append(GatewayChanged(up=gateway.state == "up"))
-        login = self._status_file.read_section(LoginSection)
-        if login is not None and self._is_new(LoginSection, login.updated_at):
-            retry_in = None if login.retry_at is None else (login.retry_at - self._now()).total_seconds()
-            found.append(LoginReported(login, retry_in))
-        fetch = self._status_file.read_section(FetchSection)
-        if fetch is not None and self._is_new(FetchSection, fetch.updated_at) and fetch.session_lost:
-            found.append(FetchHinted())
-        return found
-
-    def _is_new(self, kind: type, value: object) -> bool:
-        new = self._seen.get(kind) != value
-        self._seen[kind] = value
-        return new
-
-    def _log_change(self, before: machine.State, after: machine.State) -> None:
-        if after.losses > before.losses and before.up_since_s is not None:
-            self._journal.warning(f"session lost after {self._clock() - before.up_since_s:.0f} s: {after.why}")
-        if after.phase is before.phase:
-            return
-        text = f"session {after.phase.value}: {after.why}; next: {after.next}"
-        if after.todo:
-            self._journal.error(text)
-            self._journal.error(f"to do: {after.todo}")
-        elif after.phase in _QUIET:
-            self._journal.info(text)
-        else:
-            self._journal.warning(text)
 
     def _publish(self) -> None:
         now_s = self._clock()
@@ -346,28 +318,11 @@ class Watchdog:
             self._notifier.status(f"{self._state.phase.value}: {self._state.why}")
         self._published, self._published_s = self._state, now_s
         self._write_section(fresh_for_s=2.5 * BEAT_S)
+        self._desk.look(self._state, now_s, self._others.login)
 
     def _write_section(self, fresh_for_s: float) -> None:
-        state, now_s, now = self._state, self._clock(), self._now()
-
-        def wall(at_s: float | None) -> datetime | None:
-            return None if at_s is None else now + timedelta(seconds=at_s - now_s)
-
-        section = SessionSection(
-            updated_at=now,
-            fresh_for_s=fresh_for_s,
-            pid=os.getpid(),
-            state=state.phase,
-            since=wall(state.since_s) or now,
-            why=state.why,
-            next=state.next,
-            next_at=wall(machine.deadline(state)),
-            todo=state.todo,
-            tier=self._session.tier,
-            up_since=wall(state.up_since_s),
-            accounts=state.accounts,
-            last_tickle_at=wall(state.last_tickle_s),
-            losses=state.losses,
+        section = publish.section(
+            self._state, self._clock(), self._now(), tier=self._session.tier, fresh_for_s=fresh_for_s
         )
         try:
             self._status_file.write(section)

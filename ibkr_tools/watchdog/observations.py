@@ -1,6 +1,7 @@
 """What the machine is told, and what it may want done: the vocabulary between the machine and its loop."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from ibkr_tools.portal.answers import Tickle
@@ -56,6 +57,14 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class BrokerageAsked:
+    """The answer to `reauthenticate` or `ssodh/init`; whether the tier came of it, the next tickle tells."""
+
+    verdict: Verdict
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class GatewayChanged:
     """The gateway's parent said something new: Java answers locally, or it does not."""
 
@@ -80,20 +89,58 @@ class FetchHinted:
     """A fetch met a lost session."""
 
 
+@dataclass(frozen=True)
+class Paused:
+    """A person asked that nothing logs in, until `until` or, if that is None, until they say otherwise."""
+
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The pause is over."""
+
+
+@dataclass(frozen=True)
+class WindowChanged:
+    """One of IBKR's reset or maintenance windows opened, for `ends_in_s` seconds more; `name` None: none is open."""
+
+    name: str | None
+    ends_in_s: float = 0.0
+
+
 Observation = (
-    Tick | Tickled | Validated | Listed | GatewayChanged | GatewayStarting | LoginReported | FetchHinted | PushEvent
+    Tick
+    | Tickled
+    | Validated
+    | Listed
+    | BrokerageAsked
+    | GatewayChanged
+    | GatewayStarting
+    | LoginReported
+    | FetchHinted
+    | Paused
+    | Resumed
+    | WindowChanged
+    | PushEvent
 )
 
 
 class Action(StrEnum):
-    """What the loop does for the machine; each but the last three comes back as an observation."""
+    """What the loop does for the machine; each question to the gateway comes back as an observation.
+
+    INIT_BROKERAGE asks for the brokerage tier if it is free, TAKE_BROKERAGE takes it from whoever has it, and so does
+    REAUTHENTICATE: the jar always competes. REQUEST_FRESH_LOGIN wants a login though there is a session.
+    """
 
     TICKLE = "tickle"
     VALIDATE = "validate"
     LIST_ACCOUNTS = "list-accounts"
     REAUTHENTICATE = "reauthenticate"
     INIT_BROKERAGE = "init-brokerage"
+    TAKE_BROKERAGE = "take-brokerage"
     REQUEST_LOGIN = "request-login"
+    REQUEST_FRESH_LOGIN = "request-fresh-login"
     LISTEN = "listen"
     STOP_LISTENING = "stop-listening"
     RESTART_GATEWAY = "restart-gateway"

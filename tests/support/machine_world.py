@@ -1,17 +1,18 @@
 """A simulated hour for the watchdog's machine: answers its actions, lets its clock run, counts what it does."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from ibkr_tools.portal.answers import Tickle
-from ibkr_tools.portal.push import Heartbeat, PushClosed
+from ibkr_tools.portal.push import Heartbeat, PushEvent
 from ibkr_tools.status import LoginSection, SessionState
 from ibkr_tools.watchdog import machine
-from ibkr_tools.watchdog.machine import State
 from ibkr_tools.watchdog.observations import (
     Action,
+    BrokerageAsked,
     Listed,
     LoginReported,
     Observation,
@@ -20,6 +21,7 @@ from ibkr_tools.watchdog.observations import (
     Validated,
     Verdict,
 )
+from ibkr_tools.watchdog.state import State
 
 __all__ = ["ALIVE", "LoginState", "World", "login", "tickle"]
 
@@ -47,22 +49,30 @@ def login(state: LoginState, *, retry_in_s: float | None = None, todo: str | Non
 class World:
     """What the machine's actions meet; attributes may be changed while it runs.
 
-    `session` is what tickle, validate and the list of accounts say. A login takes `login_takes_s` and ends as
-    `login_ends`; one that succeeds revives the session if `login_helps`. `on_listen` are the frames that a new
-    connection delivers at once.
+    `session` is what tickle, validate and the list of accounts say, unless `validation` or `listing` say otherwise. A
+    tier that is asked for becomes what `asking` says. A login takes `login_takes_s` and ends as `login_ends`; one that
+    succeeds revives the session if `login_helps`, with the brokerage tier of `login_brokerage`. `on_listen` are the
+    frames that a new connection delivers at once; then heartbeats come every `beat_s` while the session lives, None:
+    never.
     """
 
     session: Verdict = Verdict.ALIVE
+    validation: Verdict | None = None
+    listing: Verdict | None = None
     brokerage: Tickle = ALIVE
+    asking: dict[Action, Tickle] = field(default_factory=dict)
     login_ends: LoginState | None = "succeeded"
     login_helps: bool = True
+    login_brokerage: Tickle | None = None
     login_takes_s: float = 3.0
-    on_listen: tuple[Heartbeat | PushClosed, ...] = ()
+    on_listen: tuple[PushEvent, ...] = ()
+    beat_s: float | None = 10.0
     call_takes_s: float = 0.02
     now_s: float = 1000.0
     state: State = field(default_factory=lambda: State(since_s=1000.0, due_s=1000.0))
     done: list[tuple[float, Action]] = field(default_factory=list)
     login_ends_at_s: float | None = None
+    beaten_s: float = 0.0
 
     def is_in(self, phase: SessionState) -> bool:
         """Says whether that is the machine's state now."""
@@ -85,11 +95,16 @@ class World:
                 yield Tickled(self.session, self.session.value, tickle=self.brokerage if alive else None)
             case Action.VALIDATE:
                 self.now_s += self.call_takes_s
-                yield Validated(self.session, self.session.value)
+                verdict = self.validation or self.session
+                yield Validated(verdict, verdict.value)
             case Action.LIST_ACCOUNTS:
                 self.now_s += self.call_takes_s
-                yield Listed(self.session, self.session.value, ("U1234567",))
-            case Action.REQUEST_LOGIN:
+                verdict = self.listing or self.session
+                yield Listed(verdict, verdict.value, ("U1234567",))
+            case Action.REAUTHENTICATE | Action.INIT_BROKERAGE | Action.TAKE_BROKERAGE:
+                self.brokerage = self.asking.get(action, self.brokerage)
+                yield BrokerageAsked(Verdict.ALIVE)
+            case Action.REQUEST_LOGIN | Action.REQUEST_FRESH_LOGIN:
                 if self.login_ends is not None:
                     self.login_ends_at_s = self.now_s + self.login_takes_s
             case Action.LISTEN:
@@ -100,18 +115,29 @@ class World:
         end_s = self.now_s + seconds
         while self.state.phase is not until:
             due_s = machine.deadline(self.state)
-            report_s = due_s + 1.0 if self.login_ends_at_s is None else self.login_ends_at_s
-            if min(due_s, report_s) > end_s:
+            login_s = math.inf if self.login_ends_at_s is None else self.login_ends_at_s
+            beat_s = self._next_beat_s()
+            next_s = min(due_s, login_s, beat_s)
+            if next_s > end_s:
                 self.now_s = max(self.now_s, end_s)
                 return False
-            if report_s <= due_s:
-                self.now_s = max(self.now_s, report_s)
+            if next_s == login_s:
+                self.now_s = max(self.now_s, login_s)
                 self._end_login()
+            elif next_s == beat_s:
+                self.now_s = self.beaten_s = max(self.now_s, beat_s)
+                self.feed(Heartbeat())
             else:
                 # The loop is never faster than its clock.
                 self.now_s = max(self.now_s + 0.001, due_s)
                 self.feed(Tick())
         return True
+
+    def _next_beat_s(self) -> float:
+        hearing = self.state.hearing
+        if self.beat_s is None or self.session is not Verdict.ALIVE or not hearing.listening:
+            return math.inf
+        return max(self.beaten_s, hearing.since_s) + self.beat_s
 
     def _end_login(self) -> None:
         self.login_ends_at_s = None
@@ -119,6 +145,7 @@ class World:
             return
         if self.login_ends == "succeeded" and self.login_helps:
             self.session = Verdict.ALIVE
+            self.brokerage = self.login_brokerage or self.brokerage
         self.feed(login(self.login_ends))
 
     def count(self, action: Action, since_s: float = 0.0) -> int:

@@ -9,9 +9,9 @@ import pytest
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingForSession
 from ibkr_tools.status import LoginSection, SessionState
-from ibkr_tools.watchdog import machine
+from ibkr_tools.watchdog import doubts, machine
 from ibkr_tools.watchdog.brokerage import Handshake
-from ibkr_tools.watchdog.machine import State
+from ibkr_tools.watchdog.hearing import Hearing
 from ibkr_tools.watchdog.observations import (
     Action,
     FetchHinted,
@@ -25,6 +25,7 @@ from ibkr_tools.watchdog.observations import (
     Validated,
     Verdict,
 )
+from ibkr_tools.watchdog.state import HAS_SESSION, State
 from tests.support.machine_world import World, login, tickle
 
 NOW = 5000.0
@@ -34,12 +35,11 @@ UP = State(
     up_since_s=4000.0,
     due_s=NOW,
     last_tickle_s=NOW - 30,
-    listening=True,
-    listened_s=4000.0,
+    hearing=Hearing(listening=True, since_s=4000.0, heard_s=NOW),
     accounts=("U1234567",),
 )
 LOCKED = replace(State(), phase=SessionState.LOCKED_OUT, todo="Check the password", why="refused", due_s=NOW)
-EVERY_PHASE = [replace(UP if phase in machine.HAS_SESSION else State(), phase=phase) for phase in SessionState]
+EVERY_PHASE = [replace(UP if phase in HAS_SESSION else State(), phase=phase) for phase in SessionState]
 
 
 def up_world(**changes: object) -> World:
@@ -94,9 +94,9 @@ def test_a_validation_that_does_not_confirm_leads_to_another_look(verdict: Verdi
     state, _ = machine.step(UP, tickle(Verdict.DEAD), NOW)
     state, actions = machine.step(state, Validated(verdict), NOW)
     assert (state.phase, actions) == (SessionState.UP, ())
-    assert machine.deadline(state) <= NOW + 1
+    assert machine.deadline(state) <= NOW + doubts.DEAD_APART_S
     state, _ = machine.step(state, tickle(), NOW + 1)
-    assert (state.phase, state.deads) == (SessionState.UP, 0)
+    assert (state.phase, state.dead_s) == (SessionState.UP, None)
 
 
 def test_a_limited_tickle_changes_nothing() -> None:
@@ -114,7 +114,7 @@ def test_a_session_that_cannot_be_asked_for_long_is_not_called_up() -> None:
 
 # Rows of the table of tiers.
 
-BROKERAGE = replace(UP, wants_brokerage=True, handshake=Handshake(started_s=NOW))
+BROKERAGE = replace(UP, wants_brokerage=True, handshake=Handshake(missing_s=NOW, next_s=NOW + 12))
 TIERS = [
     (Tickle(has_session=True, authenticated=True, connected=True), SessionState.UP),
     (Tickle(has_session=True, authenticated=True, connected=True, competing=True), SessionState.COMPETING),
@@ -420,32 +420,6 @@ def test_one_answer_among_silences_starts_the_count_anew() -> None:
         world.session = Verdict.UNKNOWN
         world.run(40)
     assert world.count(Action.RESTART_GATEWAY) == 0
-
-
-# The brokerage tier's ladder.
-
-
-def test_the_handshake_is_repeated_then_asked_for_then_left_alone_for_minutes() -> None:
-    answer = Tickle(has_session=True, connected=True)
-    world = World(brokerage=answer, state=State(wants_brokerage=True, since_s=1000, due_s=1000))
-    world.run(13)
-    assert world.is_in(SessionState.DEGRADED)
-    world.run(3600)
-    asked = [(at, action) for at, action in world.done if action in {Action.REAUTHENTICATE, Action.INIT_BROKERAGE}]
-    assert [action for _, action in asked[:3]] == [Action.REAUTHENTICATE, Action.INIT_BROKERAGE, Action.REAUTHENTICATE]
-    assert len(asked) <= 14
-    assert world.count(Action.REQUEST_LOGIN) == 0
-    assert world.most_in(600, Action.TICKLE) < 60, "a tier that stays down is not asked every two seconds for ever"
-
-
-def test_a_competing_session_is_left_alone() -> None:
-    answer = Tickle(has_session=True, authenticated=True, connected=True, competing=True)
-    world = World(brokerage=answer, state=State(wants_brokerage=True, since_s=1000, due_s=1000))
-    world.run(3600)
-    assert world.is_in(SessionState.COMPETING)
-    assert world.count(Action.INIT_BROKERAGE) + world.count(Action.REAUTHENTICATE) == 0
-    world.brokerage = Tickle(has_session=True, authenticated=True, connected=True)
-    assert world.run(31, until=SessionState.UP)
 
 
 def test_an_sts_frame_is_looked_at_if_the_brokerage_tier_is_wanted() -> None:

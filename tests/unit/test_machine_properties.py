@@ -11,8 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
-from ibkr_tools.watchdog import machine
-from ibkr_tools.watchdog.machine import State
+from ibkr_tools.watchdog import doubts, logins, machine
 from ibkr_tools.watchdog.observations import (
     Action,
     FetchHinted,
@@ -25,6 +24,7 @@ from ibkr_tools.watchdog.observations import (
     Validated,
     Verdict,
 )
+from ibkr_tools.watchdog.state import ANSWER_S, HAS_SESSION, State
 from tests.support.machine_world import World, login
 
 TICKLES = st.one_of(
@@ -105,8 +105,8 @@ class AnySequence(RuleBasedStateMachine):
             assert not SESSION_CONTROL & set(actions), "the portfolio tier never touches the brokerage session"
         if Action.RESTART_GATEWAY in actions:
             assert verdict is Verdict.SILENT
-            assert self.now_s - self.restarted_s > machine.RESTART_EVERY_S
-            assert self.now_s - self.alive_s > machine.STUCK_S, "never while IBKR has just said that it is alive"
+            assert self.now_s - self.restarted_s > doubts.RESTART_EVERY_S
+            assert self.now_s - self.alive_s > doubts.STUCK_S, "never while IBKR has just said that it is alive"
             self.restarted_s = self.now_s
         assert len(actions) == len(set(actions)) <= 3
 
@@ -125,17 +125,17 @@ class AnySequence(RuleBasedStateMachine):
         if verdict is Verdict.ALIVE:
             self.alive_s = self.now_s
         if any(action is Action.RESTART_GATEWAY for _, action in world.done):
-            assert self.now_s - self.restarted_s > machine.RESTART_EVERY_S
-            assert self.now_s - self.alive_s > machine.STUCK_S
+            assert self.now_s - self.restarted_s > doubts.RESTART_EVERY_S
+            assert self.now_s - self.alive_s > doubts.STUCK_S
             self.restarted_s = self.now_s
 
     @invariant()
     def the_next_look_is_never_far(self) -> None:
         deadline = machine.deadline(self.state)
         assert math.isfinite(deadline)
-        assert deadline - self.now_s <= machine.LOGIN_PATIENCE_S + TINY
-        if self.state.phase in machine.HAS_SESSION:
-            assert deadline - self.now_s <= machine.ANSWER_S + TINY, "tickles are never more than a minute apart"
+        assert deadline - self.now_s <= logins.LOGIN_PATIENCE_S + TINY
+        if self.state.phase in HAS_SESSION:
+            assert deadline - self.now_s <= ANSWER_S + TINY, "tickles are never more than a minute apart"
 
     @invariant()
     def the_status_tells_no_nonsense(self) -> None:
@@ -145,11 +145,11 @@ class AnySequence(RuleBasedStateMachine):
         assert state.next
         if state.phase is SessionState.LOCKED_OUT:
             assert state.todo, "a person must be told what to do"
-        if state.phase in machine.HAS_SESSION:
+        if state.phase in HAS_SESSION:
             assert state.up_since_s is not None
         if state.phase in SESSIONLESS:
             assert state.up_since_s is None
-            assert not state.listening
+            assert not state.hearing.listening
 
     def teardown(self) -> None:
         """After whatever happened: answer ALIVE to everything, and it is up soon."""
@@ -157,7 +157,7 @@ class AnySequence(RuleBasedStateMachine):
             return
         brokerage = Tickle(has_session=True, authenticated=True, connected=True)
         world = World(state=self.state, now_s=self.now_s, brokerage=brokerage)
-        assert world.run(machine.LOGIN_PATIENCE_S + machine.LOGIN_RETRY_S[0], until=SessionState.UP)
+        assert world.run(logins.LOGIN_PATIENCE_S + logins.LOGIN_RETRY_S[0], until=SessionState.UP)
         assert len(world.done) < 60
 
 

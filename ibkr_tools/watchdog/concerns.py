@@ -1,0 +1,86 @@
+"""What a person should hear of: from the machine's state and the login's words to a few messages. Pure.
+
+A concern is told once and is over when its cause is: what comes and goes on the way is not news.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from ibkr_tools.status import LoginSection, SessionState
+from ibkr_tools.watchdog import brokerage
+from ibkr_tools.watchdog.state import State
+
+PERSON = "person"
+OUTAGE = "outage"
+BROKERAGE = "brokerage"
+LOGINS = "logins"
+TOPICS = (PERSON, OUTAGE, BROKERAGE, LOGINS)
+
+OVER = {
+    PERSON: "the session is up again, nobody is needed any more",
+    OUTAGE: "the session is up again",
+    BROKERAGE: "the brokerage tier is there again",
+    LOGINS: "logins are as frequent as they should be again",
+}
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One of TOPICS; `what` happened, what the tool does `next`, and what the person must do, None if nothing."""
+
+    topic: str
+    what: str
+    next: str
+    todo: str | None = None
+
+
+def open_ones(
+    state: State, now_s: float, *, outage_s: float, login: LoginSection | None, now: datetime
+) -> Iterator[Concern]:
+    """Yields what gives cause for a message.
+
+    Args:
+        state: the machine's.
+        now_s: its clock.
+        outage_s: how long no session may be there unsaid, in seconds.
+        login: what the last login said.
+        now: the time (aware).
+    """
+    if state.todo and not state.has_session:
+        then = "nothing logs in until you have acted; a session that you open yourself is noticed within a minute"
+        if not state.is_locked_out:
+            then = "it is tried again now and then, which will hardly help"
+        yield Concern(PERSON, state.why, then, state.todo)
+    since_s = state.without_since_s
+    if since_s is not None and not state.paused and now_s - since_s >= outage_s:
+        minutes = int((now_s - since_s) // 60)
+        yield Concern(OUTAGE, f"no session for {minutes} minutes ({state.phase.value}: {state.why})", state.next)
+    handshake = state.handshake
+    if state.has_session and handshake.contested:
+        then = f"it is left alone for {state.policy.quiet_s / 60:.0f} minutes, then asked for again"
+        yield Concern(BROKERAGE, brokerage.TAKEN_BACK, then, brokerage.CONTESTED_TODO)
+    elif state.has_session and handshake.exhausted:
+        then = f"it is asked for every {brokerage.CALM_S / 60:.0f} minutes; the portfolio tier works meanwhile"
+        yield Concern(BROKERAGE, "the brokerage tier does not come up", then, brokerage.MISSING_TODO)
+    if login is not None and _are_many(login, now):
+        what = f"{login.logins_24h} successful logins within 24 hours, more than a session should need"
+        then = f"unattended logins are an hour apart until {login.logins_limited_until:%H:%M} UTC"
+        todo = "See in the journal why the session is lost so often; if that is normal, raise login.logins_a_day"
+        yield Concern(LOGINS, what, then, todo)
+
+
+def settled(state: State, *, login: LoginSection | None, now: datetime) -> Iterator[str]:
+    """Yields the topics whose cause is gone."""
+    if state.has_session:
+        yield PERSON
+        yield OUTAGE
+    calm = not (state.handshake.contested or state.handshake.exhausted)
+    if state.phase is SessionState.UP and calm:
+        yield BROKERAGE
+    if state.has_session and (login is None or not _are_many(login, now)):
+        yield LOGINS
+
+
+def _are_many(login: LoginSection, now: datetime) -> bool:
+    return login.logins_limited_until is not None and login.logins_limited_until > now

@@ -1,0 +1,114 @@
+"""What the watchdog is told by files, by people, and by the calendar: each read gives only what is new."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfoNotFoundError
+
+from ibkr_tools import pause
+from ibkr_tools.directories import Directories
+from ibkr_tools.log import Journal
+from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, StatusFile
+from ibkr_tools.watchdog import windows
+from ibkr_tools.watchdog.desk import Desk
+from ibkr_tools.watchdog.observations import (
+    FetchHinted,
+    GatewayChanged,
+    GatewayStarting,
+    LoginReported,
+    Observation,
+    Paused,
+    Resumed,
+    WindowChanged,
+)
+
+if TYPE_CHECKING:
+    from ibkr_tools.pause import Pause
+    from ibkr_tools.watchdog.windows import Window
+
+
+class Others:
+    """Reads the sections of the other processes, the pause, and IBKR's windows; `login` is the last login's word."""
+
+    def __init__(
+        self,
+        status_file: StatusFile,
+        directories: Directories,
+        desk: Desk,
+        journal: Journal,
+        *,
+        region: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._status_file = status_file
+        self._pause_file = directories.pause_file
+        self._desk = desk
+        self._journal = journal
+        self._region: str | None = region
+        self._now = now
+        self._seen: dict[type, object] = {}
+        self._pause: Pause | None = None
+        self._window: Window | None = None
+        self.login: LoginSection | None = None
+
+    def everything(self) -> list[Observation]:
+        """Returns what is new anywhere."""
+        return [*self.pause(), *self.window(), *self.status()]
+
+    def pause_ends_in_s(self) -> float:
+        """Returns the seconds until the pause is over by itself."""
+        until = None if self._pause is None else self._pause.until
+        return float("inf") if until is None else (until - self._now()).total_seconds()
+
+    def pause(self) -> list[Observation]:
+        """Returns what a person has said about a pause since the last call."""
+        found = pause.read(self._pause_file, self._now())
+        before, self._pause = self._pause, found
+        if found is None:
+            return [] if before is None else [Resumed()]
+        return [] if before is not None and before.until == found.until else [Paused(found.until)]
+
+    def window(self) -> list[Observation]:
+        """Returns whether one of IBKR's windows has opened or closed since the last call."""
+        if self._region is None:
+            return []
+        now = self._now()
+        try:
+            found = windows.current(self._region, now)
+        except ZoneInfoNotFoundError as error:
+            self._journal.warning(f"IBKR's reset and maintenance times are not known: {error} (Debian: tzdata)")
+            self._region = None
+            return []
+        if found == self._window:
+            return []
+        self._window = found
+        return [WindowChanged(None) if found is None else WindowChanged(found.name, (found.ends - now).total_seconds())]
+
+    def status(self) -> list[Observation]:
+        """Returns what the other processes have said since the last call."""
+        found: list[Observation] = []
+        gateway = self._status_file.read_section(GatewaySection)
+        if gateway is not None and self._is_new(GatewaySection, (gateway.state, gateway.java_pid)):
+            if gateway.state == "starting" and not gateway.is_stale(self._now()):
+                found.append(GatewayStarting())
+            else:
+                found.append(GatewayChanged(up=gateway.state == "up"))
+            if gateway.state == "up":
+                self._desk.unit_is_well("ibkr-gateway.service", "ibkr-firewall.service")
+        login = self._status_file.read_section(LoginSection)
+        if login is not None and self._is_new(LoginSection, login.updated_at):
+            self.login = login
+            retry_in_s = None if login.retry_at is None else (login.retry_at - self._now()).total_seconds()
+            found.append(LoginReported(login, retry_in_s))
+        fetch = self._status_file.read_section(FetchSection)
+        if fetch is not None and self._is_new(FetchSection, fetch.updated_at):
+            if fetch.state == "succeeded":
+                self._desk.unit_is_well("ibkr-fetch.service")
+            if fetch.session_lost:
+                found.append(FetchHinted())
+        return found
+
+    def _is_new(self, kind: type, value: object) -> bool:
+        new = self._seen.get(kind) != value
+        self._seen[kind] = value
+        return new

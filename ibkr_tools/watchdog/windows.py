@@ -1,0 +1,82 @@
+"""When IBKR resets or maintains its servers: the published times, by region. Pure data and one function.
+
+Sources: IBKR Campus "Web API v1.0 Documentation" (a session ends at midnight of New York, Zug or Hong Kong, whichever
+is nearest) and IBKR's system status page (daily and weekend windows, "applies to trading systems in general").
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+NEW_YORK = "America/New_York"
+ZURICH = "Europe/Zurich"
+HONG_KONG = "Asia/Hong_Kong"
+FRIDAY = 4
+
+
+@dataclass(frozen=True)
+class Window:
+    """One that is open; `ends` is in UTC."""
+
+    name: str
+    ends: datetime
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A window's wall-clock times in its zone; `weekday` None: every day. It lasts past midnight if it ends first."""
+
+    name: str
+    zone: str
+    begins: time
+    ends: time
+    weekday: int | None = None
+
+    def open_at(self, now: datetime) -> Window | None:
+        """Returns the window if `now` (aware) is in it."""
+        zone = ZoneInfo(self.zone)
+        today = now.astimezone(zone).date()
+        lasts = int(self.ends <= self.begins)
+        for back in range(lasts + 1):
+            day = today - timedelta(days=back)
+            if self.weekday not in {None, day.weekday()}:
+                continue
+            # Only in UTC do the hours that summer time skips or repeats have their length.
+            begins = datetime.combine(day, self.begins, zone).astimezone(UTC)
+            ends = datetime.combine(day + timedelta(days=lasts), self.ends, zone).astimezone(UTC)
+            if begins <= now < ends:
+                return Window(self.name, ends)
+        return None
+
+
+_RESET = "IBKR's daily reset"
+_DAILY = "IBKR's daily maintenance"
+WEEKEND = Rule("IBKR's weekend maintenance", NEW_YORK, time(23), time(3), FRIDAY)
+RULES: dict[str, tuple[Rule, ...]] = {
+    "america": (
+        Rule(_RESET, NEW_YORK, time(23, 55), time(0, 15)),
+        Rule(_DAILY, NEW_YORK, time(0, 15), time(1, 45)),
+        WEEKEND,
+    ),
+    "europe": (
+        Rule(_RESET, ZURICH, time(23, 55), time(0, 15)),
+        Rule(_DAILY, ZURICH, time(6, 25), time(7, 45)),
+        WEEKEND,
+    ),
+    "asia": (
+        Rule(_RESET, HONG_KONG, time(23, 55), time(0, 15)),
+        Rule(_DAILY, HONG_KONG, time(4, 45), time(6, 5)),
+        Rule(_DAILY, HONG_KONG, time(20, 15), time(21, 15)),
+        WEEKEND,
+    ),
+}
+
+
+def current(region: str, now: datetime) -> Window | None:
+    """Returns the window that is open at `now` (aware) in a region of the configuration; of several, the longest.
+
+    Raises:
+        zoneinfo.ZoneInfoNotFoundError: the machine has no time zone data.
+    """
+    found = [window for rule in RULES[region] if (window := rule.open_at(now))]
+    return max(found, key=lambda window: window.ends, default=None)
