@@ -59,8 +59,9 @@ class Mails(socketserver.StreamRequestHandler):
                 self.wfile.write(b"354 go on\r\n")
                 lines = iter(self.rfile.readline, b".\r\n")
                 self.server.taken.append(b"".join(lines))  # type: ignore[attr-defined]
-            self.wfile.write(b"250 fine\r\n")
-            if line[:4].upper() == b"QUIT":
+            leaves = line[:4].upper() == b"QUIT"
+            self.wfile.write(b"221 bye\r\n" if leaves else b"250 fine\r\n")
+            if leaves:
                 return
 
 
