@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ibkr_tools import __version__
-from ibkr_tools.cli import configuration, fetch, gateway, notify
+from ibkr_tools.cli import configuration, fetch, gateway, logins, notify
 from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
 from ibkr_tools.directories import find_directories
 
@@ -19,8 +19,8 @@ app = typer.Typer(
 )
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(configuration.app, name="config")
-app.command(name="fetch")(fetch.fetch)
-app.command(name="notify")(notify.notify)
+for command in (fetch.fetch, logins.login, logins.unlock, logins.pause, logins.resume, notify.notify):
+    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -50,37 +50,6 @@ def root(
 def watchdog(context: typer.Context) -> None:
     """Keep the session alive, notice its loss, have it renewed (what ibkr-watchdog.service runs)."""
     setting_of(context).become("ibkr_tools.watchdog")
-
-
-@app.command()
-def login(
-    context: typer.Context,
-    unattended: Annotated[
-        bool, typer.Option("--unattended", help="Obey the login budget and its waits, as ibkr-login.service does.")
-    ] = False,
-) -> None:
-    """Log in once with the browser, unless the session is alive."""
-    from ibkr_tools.login.run import run
-    from ibkr_tools.notify import Notifier
-
-    setting = setting_of(context)
-    log_to_stderr(setting)
-    run(setting.load(), setting.directories, setting.config_file, unattended=unattended, notifier=Notifier())
-
-
-@app.command()
-def unlock(context: typer.Context) -> None:
-    """Clear the login budget after a lock-out, and let the watchdog try again."""
-    from ibkr_tools.login.ledger import Ledger
-    from ibkr_tools.status import LoginSection, utc_now
-
-    setting = setting_of(context)
-    now = utc_now()
-    ledger = Ledger(setting.directories.login)
-    before = ledger.budget(now)
-    ledger.unlock(now)
-    setting.status_file.write(LoginSection(updated_at=now, state="unlocked", why="a person cleared the login budget"))
-    print(f"unlocked; before: {before.why}" if before.locked else "unlocked; nothing was locked")
 
 
 @app.command()

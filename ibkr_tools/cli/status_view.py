@@ -53,6 +53,12 @@ def _session(section: SessionSection, now: datetime) -> list[str]:
     if section.up_since is not None:
         accounts = ", ".join(section.accounts[:5]) + (" …" if len(section.accounts) > 5 else "")  # noqa: PLR2004
         lines.append(f"signed in for {_since(section.up_since, now)}; accounts {accounts or 'none'}")
+    if section.paused:
+        end = section.paused_until
+        until = f"until {end:%Y-%m-%d %H:%M} UTC ({_until(end, now)})" if end else "until `ibkr-tools resume`"
+        lines.append(f"paused {until}: nothing logs in")
+    if section.window:
+        lines.append(f"at IBKR: {section.window}")
     if section.next is not None and section.next_at is not None and not section.is_stale(now):
         lines.append(f"next: {section.next} {_until(section.next_at, now)}")
     if section.losses:
@@ -67,6 +73,9 @@ def _login(section: LoginSection, now: datetime) -> list[str]:
     lines = [f"{section.state} {_since(section.updated_at, now)} ago{took}: {section.why}"]
     if section.failures_24h or section.logins_24h:
         lines.append(f"in 24 h: {section.logins_24h} succeeded, {section.failures_24h} failed")
+    if section.logins_limited_until is not None and section.logins_limited_until > now:
+        left = span((section.logins_limited_until - now).total_seconds())
+        lines.append(f"so many logins are noticed: unattended ones are an hour apart for {left} more")
     if section.retry_at is not None:
         lines.append(f"next try possible {_until(section.retry_at, now)}")
     if section.todo:

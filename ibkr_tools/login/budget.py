@@ -216,7 +216,7 @@ def budget(book: Book, now: Instant, logins_a_day: int) -> Budget:
     reason = reason_to_lock(entries)
     person = not reason and _needs_person(entries)
     if reason:
-        why = f"{reason}; {UNLOCK}" + (f", though not before {moment(closed)}" if closed else "")
+        why = f"{reason}; {UNLOCK}" + (f", though not before {moment(ceiling)}" if ceiling else "")
     elif closed and closed == ceiling:
         why = (
             f"{FAILURES_AT_MOST} logins failed within 24 hours, and IBKR locks a user at ten: "
@@ -234,7 +234,8 @@ def budget(book: Book, now: Instant, logins_a_day: int) -> Budget:
     elif waiting:
         why = f"the last login failed; the next unattended one not before {moment(waiting)}"
     else:
-        why = f"{len(failures)} of {FAILURES_A_DAY} failures within 24 hours"
+        counted = sum(1 for entry in failures if not entry.noted)
+        why = f"{counted} of {FAILURES_A_DAY} failures within 24 hours"
     return Budget(
         allowed=not reason and not person and waiting is None,
         wait_until=None if reason or person else waiting,

@@ -104,6 +104,27 @@ def test_the_whole_table() -> None:
     ]
 
 
+def test_pause_window_and_many_logins() -> None:
+    """A pause shows also while the session is up, and what IBKR's calendar or the number of logins changes."""
+    until = NOW + timedelta(hours=2, minutes=30)
+    login = LoginSection(
+        updated_at=NOW, state="succeeded", why="signed in", logins_24h=24, logins_limited_until=NOW + timedelta(hours=5)
+    )
+    up = session(paused=True, paused_until=until, window="the nightly reset, until 06:45 UTC")
+    assert as_text(Status(session=up, login=login), NOW).splitlines()[1:7] == [
+        "session  up for 3 min 0 s: the portfolio tier answers",
+        "         paused until 2026-11-22 14:30 UTC (in 2 h 30 min): nothing logs in",
+        "         at IBKR: the nightly reset, until 06:45 UTC",
+        "login    succeeded 0 s ago: signed in",
+        "         in 24 h: 24 succeeded, 0 failed",
+        "         so many logins are noticed: unattended ones are an hour apart for 5 h 0 min more",
+    ]
+    endless = as_text(Status(session=session(SessionState.PAUSED, paused=True), login=login), NOW + timedelta(hours=5))
+    assert "paused until `ibkr-tools resume`: nothing logs in" in endless
+    assert "apart" not in endless
+    assert exit_code(Status(gateway=gateway(), session=up), NOW) == 0
+
+
 def test_nothing_has_run_yet() -> None:
     assert as_text(Status(), NOW).splitlines() == [
         "gateway  no gateway of ours has run here",

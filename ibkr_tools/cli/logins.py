@@ -1,0 +1,115 @@
+"""The commands about logging in: do it now, see and clear the budget, have nothing log in for a while."""
+
+from typing import Annotated
+
+import typer
+
+from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
+from ibkr_tools.errors import ConfigError, LoginFailed, OutputError
+from ibkr_tools.status import LoginSection, utc_now
+
+_RIGHTS = "It belongs to the user ibkr: run it as root."
+
+
+def login(
+    context: typer.Context,
+    unattended: Annotated[
+        bool, typer.Option("--unattended", help="Obey the login budget and its waits, as ibkr-login.service does.")
+    ] = False,
+) -> None:
+    """Log in once with the browser, unless the session is alive."""
+    from ibkr_tools.login.run import run
+    from ibkr_tools.notify import Notifier
+
+    setting = setting_of(context)
+    log_to_stderr(setting)
+    run(setting.load(), setting.directories, setting.config_file, unattended=unattended, notifier=Notifier())
+
+
+def _logins_a_day(setting: Setting) -> int:
+    """Returns what is configured; a configuration that is not there or wrong keeps nobody from unlocking."""
+    from ibkr_tools.config import LoginConfig
+
+    try:
+        return setting.load().login.logins_a_day
+    except ConfigError:
+        return LoginConfig().logins_a_day
+
+
+def unlock(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--show", help="Only show the login ledger and its budget.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print ledger and budget as JSON.")] = False,
+) -> None:
+    """Show the login ledger, clear the budget after a lock-out, and let the watchdog try again."""
+    from ibkr_tools.cli import ledger_view
+    from ibkr_tools.login.ledger import Ledger
+
+    setting = setting_of(context)
+    now = utc_now()
+    ledger = Ledger(setting.directories.login, _logins_a_day(setting))
+    entries, before = ledger.entries(now), ledger.budget(now)
+    if show:
+        write_out(ledger_view.as_json(entries, before) if json else ledger_view.as_text(entries, before))
+        return
+    if not json:
+        write_out(ledger_view.as_text(entries, before) + "\n")
+    after = ledger.unlock(now)
+    section = LoginSection(
+        updated_at=now,
+        state="unlocked",
+        why="a person cleared the login budget",
+        retry_at=after.wait_until,
+        failures_24h=after.failures_24h,
+        logins_24h=after.logins_24h,
+        logins_limited_until=after.logins_limited_until,
+    )
+    try:
+        setting.status_file.write(section)
+    except OSError as error:
+        raise OutputError(f"{setting.status_file.path}: {error.strerror}", hint=_RIGHTS) from error
+    if json:
+        write_out(ledger_view.as_json(ledger.entries(now), after))
+    if after.closed_until:
+        raise LoginFailed(f"cleared, but that does not help yet: {after.why}")
+    if json:
+        return
+    if not after.allowed:
+        write_out(f"unlocked; {after.why}\n")
+    else:
+        write_out("unlocked; nothing was locked\n" if before.allowed else "unlocked; logins are allowed again\n")
+
+
+def pause(
+    context: typer.Context,
+    span: Annotated[
+        str | None, typer.Option("--for", help="How long: 45min, 2h, 1h30min, 1d; without it until `resume`.")
+    ] = None,
+) -> None:
+    """Have nothing log in, such as while you use the user elsewhere; a session that is there is kept alive."""
+    from ibkr_tools import pause as pauses
+    from ibkr_tools.cli.spans import parse_span
+
+    path, now = setting_of(context).directories.pause_file, utc_now()
+    wanted = pauses.Pause(since=now, until=now + parse_span(span, "--for") if span is not None else None)
+    try:
+        pauses.begin(path, wanted)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", hint=_RIGHTS) from error
+    write_out(
+        f"{wanted.why}\n"
+        "Meanwhile nothing logs in, across restarts and reboots. A session that is there is kept alive;\n"
+        "if it is lost, it stays lost.\n"
+    )
+
+
+def resume(context: typer.Context) -> None:
+    """End a pause: logins happen again, and the watchdog asks for one if there is no session."""
+    from ibkr_tools import pause as pauses
+
+    path = setting_of(context).directories.pause_file
+    try:
+        was_paused = pauses.end(path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", hint=_RIGHTS) from error
+    write_out("resumed; logins happen again\n" if was_paused else "nothing was paused\n")
