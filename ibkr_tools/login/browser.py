@@ -144,6 +144,7 @@ class Browser:
         self._requests: dict[str, str] = {}
         self._finished: set[str] = set()
         self._offsets: dict[str, float] = {}
+        self._headers: dict[str, dict[str, str]] = {}
 
     def open(self, url: str) -> None:
         """Begins to load `url`; returns before the page is there."""
@@ -187,6 +188,11 @@ class Browser:
             raise translate(error) from error
         return str(answer["value"].get("body", ""))
 
+    def last_header(self, suffix: str, name: str) -> str | None:
+        """Returns a header (in small letters) of the last answer from such an address, None without one."""
+        answers = [self._headers[request] for request, _ in self._exchanges(suffix) if request in self._headers]
+        return answers[-1].get(name) if answers else None
+
     def clock_offset(self, suffix: str) -> float | None:
         """Returns how many seconds the clock of whoever answered last at such an address is ahead of ours.
 
@@ -206,6 +212,8 @@ class Browser:
                 self._requests[request] = event["params"]["request"]["url"].split("?")[0]
             elif event["method"] == "Network.responseReceived":
                 self._note_date(request, event["params"]["response"])
+                headers = event["params"]["response"].get("headers", {})
+                self._headers[request] = {name.lower(): text for name, text in headers.items()}
             elif event["method"] in ("Network.loadingFinished", "Network.loadingFailed"):
                 self._finished.add(request)
         return [(one, one in self._finished) for one, url in self._requests.items() if url.endswith(suffix)]

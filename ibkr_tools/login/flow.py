@@ -21,6 +21,7 @@ from ibkr_tools.login.outcome import Ending, Outcome
 from ibkr_tools.login.page import Facts, Sight
 from ibkr_tools.login.sights import clear_the_way, stop_for_a_person
 from ibkr_tools.login.view import (
+    FORM,
     Challenge,
     Credentials,
     Ended,
@@ -35,9 +36,10 @@ from ibkr_tools.login.view import (
 
 __all__ = ["Credentials", "Flow", "Patience", "Portal", "SessionAnswer"]
 
-FORM = frozenset({Sight.CREDENTIALS, Sight.USERNAME_STEP})
-STRANGE = frozenset({Sight.UNKNOWN, Sight.BLANK, Sight.MAINTENANCE, Sight.UNREACHABLE, Sight.FINISHED})
+STRANGE = frozenset(Sight) - FORM - {Sight.LOADING, Sight.ERROR, Sight.SECOND_FACTOR, Sight.PROMO, Sight.CONSENT}
 """What should give way to something else, on the login page."""
+ASKED = {Sight.RESTRICTED: Outcome.RESTRICTED, Sight.TASKS: Outcome.TASKS}
+"""Pages for a person that IBKR may show to somebody who has a session."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,15 +93,16 @@ class Flow:
             on_step=self.on_step,
             on_wait=self.on_wait,
         )
-        form = Form(view, self.credentials, before_submit=self.before_submit, on_withdrawn=self.on_withdrawn)
+        address = self.base + page.LOGIN_PATH
+        form = Form(view, address, self.credentials, before_submit=self.before_submit, on_withdrawn=self.on_withdrawn)
         try:
             try:
-                self.browser.open(self.base + page.LOGIN_PATH)
                 accounts = self._after(form.submit())
             except BrowserLost as error:
                 accounts = self._without_browser(error)
         except Ended as ended:
-            return Ending(outcome=ended.outcome, why=self._clean(ended.why), submitted=view.submitted)
+            why = self._clean(ended.why)
+            return Ending(outcome=ended.outcome, why=why, submitted=view.submitted, wait=ended.wait)
         who = ", ".join(accounts) or "no account"
         return Ending(outcome=Outcome.SUCCEEDED, why=f"the session is proven: {who}", submitted=True, accounts=accounts)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from loguru import logger
 
@@ -9,30 +10,35 @@ from ibkr_tools.login import page, scripts
 from ibkr_tools.login.browser import PageChanging
 from ibkr_tools.login.outcome import Outcome
 from ibkr_tools.login.page import Facts, Sight
-from ibkr_tools.login.sights import clear_the_way, judged, stop_for_a_person
-from ibkr_tools.login.view import Credentials, Ended, Timer, View
+from ibkr_tools.login.sights import FOREIGN, clear_the_way, dead_end, stop_for_a_person
+from ibkr_tools.login.view import FORM, Credentials, Ended, Standing, Timer, View
+
+REOPEN = timedelta(seconds=1)
+"""After how long a page that could not be opened is opened again."""
 
 
 @dataclass
 class Form:
-    """The form with user name and password.
+    """The form with user name and password, at `address`.
 
     `before_submit` is called right before the password goes out; what it raises keeps it from going out.
     `on_withdrawn` is called when the page turned out not to take it after all.
     """
 
     view: View
+    address: str
     credentials: Credentials
     before_submit: Callable[[], None]
     on_withdrawn: Callable[[], None]
 
     def submit(self) -> Facts:
-        """Brings the form to the point where the password went out; returns the last look before that.
+        """Opens the page and brings the form to the point where the password went out; returns the look before that.
 
         Raises:
             Ended: there is no form, or it is of no use.
             BrowserLost: the browser died.
         """
+        self.view.browser.open(self.address)
         timer = Timer(self.view.patience.form)
         while True:
             facts = self._switch_mode(self._ready(timer))
@@ -48,51 +54,47 @@ class Form:
         A form that is submitted before that sends no proof, and IBKR calls the password wrong.
         """
         view = self.view
-        quiet: Timer | None = None
+        silent, busy = Standing(view.patience.silent_form), Standing(view.patience.loading)
+        again = Standing(REOPEN)
         answered = ""
         while True:
-            facts = view.look()
+            facts = view.look(until=timer)
             sight = page.classify(facts)
             stop_for_a_person(view, facts, sight)
-            if sight in (Sight.CREDENTIALS, Sight.USERNAME_STEP) and facts.is_complete:
-                key = f"{facts.document} {facts.exchanges}"
-                if facts.exchanges and key == answered:
-                    view.on_step("The form is ready")
-                    return facts
-                answered = key
-                quiet = quiet or Timer(view.patience.silent_form)
-                if quiet.is_over and not self._is_asking():
-                    view.on_step("The form is there but has not talked to IBKR; going on")
-                    return facts
-            elif sight is Sight.ERROR and "username" in facts.visible:
+            is_form = sight in FORM and facts.is_complete
+            key = f"{facts.document} {facts.exchanges}" if is_form else ""
+            if facts.exchanges and key and key == answered:
+                view.on_step("The form is ready")
+                return facts
+            answered = key
+            if silent.is_over(while_it_is=is_form and not facts.is_exchange_broken) and not self._is_asking():
+                view.on_step("The form is there but has not talked to IBKR; going on")
+                return facts
+            if sight is Sight.ERROR and "username" in facts.visible:
                 # A notice above a usable form; after the password it would not be news.
                 view.old_error = facts.error
                 view.on_step(f"Above the form stands {facts.error[:120]!r}")
-            elif not clear_the_way(view, sight):
-                quiet, answered = None, ""
-            if timer.is_over:
-                raise self._no_form(facts, sight)
+            is_busy = sight is Sight.LOADING and not facts.missing
+            clear_the_way(view, sight)
+            if (timer.is_over and not is_busy) or busy.is_over(while_it_is=is_busy) or self._is_final(facts, sight):
+                raise dead_end(view, facts, sight)
+            if again.is_over(while_it_is=sight is Sight.UNREACHABLE):
+                # Java may still be starting, or starting anew.
+                view.browser.open(self.address)
+                again = Standing(REOPEN)
             view.pause()
+
+    def _is_final(self, facts: Facts, sight: Sight) -> bool:
+        """Whether this page will not become another one by itself."""
+        if sight is Sight.UNREACHABLE:
+            return facts.net_error.startswith(FOREIGN)
+        return sight in (Sight.TOO_MANY, Sight.BLOCKED, Sight.SERVER_ERROR)
 
     def _is_asking(self) -> bool:
         try:
-            return self.view.browser.is_waiting_for("/sso/Authenticator")
+            return self.view.browser.is_waiting_for(page.AUTHENTICATOR)
         except PageChanging:
             return True
-
-    def _no_form(self, facts: Facts, sight: Sight) -> Ended:
-        span = f"{self.view.patience.form.total_seconds():.0f} s"
-        if facts.bulletin:
-            return Ended(Outcome.MAINTENANCE, f"IBKR says {facts.bulletin[:200]!r}")
-        if sight is Sight.ERROR:
-            return judged(self.view, facts)
-        if sight is Sight.BLANK:
-            return Ended(Outcome.BLANK_PAGE, f"the login page stayed blank for {span}")
-        if sight is Sight.UNREACHABLE:
-            return Ended(Outcome.UNREACHABLE, "the browser could not open the gateway's login page")
-        if sight is Sight.LOADING:
-            return Ended(Outcome.TIMED_OUT, f"the login page was still loading after {span}")
-        return Ended(Outcome.UNKNOWN_PAGE, f"after {span} there was {sight} instead of the login form")
 
     def _switch_mode(self, facts: Facts) -> Facts:
         """Sets the live/paper switch, if there is one, and waits until the page has told IBKR."""
@@ -164,6 +166,7 @@ class Form:
             table["consent"],
             table["paper-checkbox"],
             None if last.paper is None else self.credentials.paper,
+            list(page.LOGIN_TYPE),
             table["password"],
             really,
         )

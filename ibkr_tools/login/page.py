@@ -5,18 +5,32 @@ nothing; only visibility does. Selectors are data, tried in order; the names of 
 Source: observed and collected by the projects named in docs/login.md, May 2026 and earlier.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from ibkr_tools.config import Element
+
 LOGIN_PATH = "/sso/Login?forwardTo=22&RL=1&ip2loc=US"
 """Where the gateway sends a browser that opens `/`."""
 
+AUTHENTICATOR = "/sso/Authenticator"
+"""Where the page talks to IBKR about the login, step by step."""
+
 SUCCESS_TEXT = "Client login succeeds"
 """Written by the gateway itself, when IBKR answered the last step with a redirect; no proof of a session."""
+
+MAINTENANCE = re.compile(
+    r"maintenance|temporarily unavailable|systems? (is |are )?(currently )?(unavailable|not available)|"
+    r"try again later",
+    re.IGNORECASE,
+)
+"""What IBKR's pages say while its servers are down on purpose."""
 
 USERNAME = (
     "#xyz-field-username",
@@ -52,7 +66,7 @@ ERROR = (
 BULLETIN = (".gstat",)
 CONSENT = ("#cookie-modal", "#cookie-header-banner", ".modal-backdrop", "#onetrust-banner-sdk")
 PROMO = (".ibkey-promo-skip",)
-RESTRICTED = ("form.form-email input[name=email-code]",)
+RESTRICTED = ("form.form-email", "input[name=email-code]", "text:^(skip verification|continue login)$")
 TASKS = (
     "#reg-content",
     "#applicationForm",
@@ -61,26 +75,13 @@ TASKS = (
     "#completeLoginTaskButton",
     "#getContinueButtonActionButton",
 )
+UNSTYLED = 3
+"""The page shows one second factor at a time; so many beside the form mean that nothing hides them."""
 PAPER_SWITCH = (".xyz-paperswitch", "label[for=toggle1]", ".toggle-wrapper")
+LOGIN_TYPE = ("input[name=loginType]", ".xyz-logintype")
+"""The hidden field of the form that says which mode is asked for: 1 live, 2 paper."""
 PAPER_CHECKBOX = ("#toggle1", "input[name=paperSwitch]", ".xyz-paper-switch[type=checkbox]")
 """The checkbox itself is hidden behind the switch."""
-CODE = (
-    "#xyz-field-silver-response",
-    "input[name=silver-response]",
-    ".xyz-silver-response",
-    "#xyz-field-temp-response",
-    "#xyz-field-gold-response",
-    "#xyz-field-bronze-response",
-    "#chlginput",
-    "input[autocomplete=one-time-code]",
-    "input[inputmode=numeric]",
-)
-CODE_SUBMIT = (
-    ".xyzform-silver button[type=submit]",
-    ".xyzform-temp button[type=submit]",
-    ".xyzform-gold button[type=submit]",
-    ".xyzform-bronze button[type=submit]",
-)
 
 
 class SecondFactor(StrEnum):
@@ -118,7 +119,22 @@ SECOND_FACTORS: Mapping[SecondFactor, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+CODE_FIELDS: Mapping[SecondFactor, tuple[str, ...]] = MappingProxyType(
+    {
+        SecondFactor.SILVER: ("#xyz-field-silver-response", "input[name=silver-response]", ".xyz-silver-response"),
+        SecondFactor.GOLD: ("#xyz-field-gold-response", ".xyz-gold-response"),
+        SecondFactor.BRONZE: ("#xyz-field-bronze-response", ".xyz-bronze-response"),
+        SecondFactor.TEMP: ("#xyz-field-temp-response", "input[name=temp-response]", ".xyz-temp-response"),
+        SecondFactor.OLD: ("input[autocomplete=one-time-code]",),
+    }
+)
+"""Where an answer is typed; the other second factors have no such field."""
+CODE_SUBMIT = tuple(f".xyzform-{block} button[type=submit]" for block in ("silver", "gold", "bronze", "temp"))
+CHALLENGES = (".xyz-goldchallenge", ".xyz-bronzechallenge", ".xyzblock-bronze")
+"""What the answer to gold and bronze depends on."""
+CHANNEL_TEXT = (".xyz-otp-select-text",)
+
+ELEMENTS: Mapping[Element, tuple[str, ...]] = MappingProxyType(
     {
         "username": USERNAME,
         "password": PASSWORD,
@@ -135,24 +151,24 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "paper-switch": PAPER_SWITCH,
         "paper-checkbox": PAPER_CHECKBOX,
         "method-picker": SECOND_FACTORS[SecondFactor.PICKER],
-        "code": CODE,
+        "code": tuple(one for fields in CODE_FIELDS.values() for one in fields),
         "code-submit": CODE_SUBMIT,
         "push": SECOND_FACTORS[SecondFactor.NOTIFICATION],
     }
 )
 """Everything on the page that is looked for or acted on, by the names of `login.selectors` in the configuration."""
 
-_OWN_FACTORS = {
+_OWN_FACTORS: Mapping[Element, SecondFactor] = {
     "method-picker": SecondFactor.PICKER,
     "code": SecondFactor.SILVER,
     "push": SecondFactor.NOTIFICATION,
 }
 """Which second factor it is that a user's own selector shows."""
 
-Selectors = Mapping[str, Sequence[str]]
+Selectors = Mapping[Element, Sequence[str]]
 
 
-def selectors(own: Selectors | None = None) -> dict[str, list[str]]:
+def selectors(own: Selectors | None = None) -> dict[Element, list[str]]:
     """Returns the selectors of every element, the user's own before the built-in ones."""
     return {name: [*(own or {}).get(name, ()), *built_in] for name, built_in in ELEMENTS.items()}
 
@@ -167,14 +183,18 @@ def looked_for(own: Selectors | None = None) -> dict[str, list[str]]:
     return {**{name: table[name] for name in table if name in names}, **factors}
 
 
+_FACTOR = "second-factor "
+
+
 def factor_name(kind: SecondFactor) -> str:
     """Names the block of a second factor among what one look finds."""
-    return f"second-factor {kind.name}"
+    return f"{_FACTOR}{kind.name}"
 
 
 class Sight(StrEnum):
     """What the page shows, as far as the next step is concerned."""
 
+    PENDING = "no answer yet"
     LOADING = "loading"
     CREDENTIALS = "the form"
     USERNAME_STEP = "the form's first step"
@@ -188,6 +208,10 @@ class Sight(StrEnum):
     FINISHED = "a finished login"
     DENIED = "access denied"
     UNREACHABLE = "the browser's own error page"
+    BLOCKED = "a refusal of this machine's address"
+    TOO_MANY = "too many requests"
+    SERVER_ERROR = "a server's error"
+    UNSTYLED = "a page without its style"
     BLANK = "nothing"
     UNKNOWN = "an unknown page"
 
@@ -196,9 +220,11 @@ class Sight(StrEnum):
 class Facts:
     """What one look found. `visible` has the text (at most 500 characters) of each known thing that can be seen.
 
-    `paper` is the state of the live/paper switch, None without one. `exchanges` counts the answered calls to
-    /sso/Authenticator of this document; `document` tells documents apart (milliseconds since the epoch).
-    `text` is the start of the page's text.
+    `paper` is the state of the live/paper switch, None without one. `exchanges` counts the calls to
+    /sso/Authenticator of this document that were answered well; `exchange` is the HTTP status of the last one, 0 before
+    the first, -1 if it broke off. `document` tells documents apart (milliseconds since the epoch); `status` is the HTTP
+    status it came with, 0 if unknown. `missing` counts the scripts and styles that did not come. `text` is the start of
+    the page's text. `net_error` is Chromium's name for why there is no page, such as ERR_CONNECTION_REFUSED.
     """
 
     url: str
@@ -208,7 +234,16 @@ class Facts:
     inputs: int = 0
     paper: bool | None = None
     exchanges: int = 0
+    exchange: int = 0
     document: float = 0.0
+    status: int = 0
+    missing: int = 0
+    net_error: str = ""
+
+    @property
+    def is_exchange_broken(self) -> bool:
+        """Whether the last call to /sso/Authenticator was not answered, or with an error."""
+        return self.exchange < 0 or self.exchange >= HTTPStatus.BAD_REQUEST
 
     @property
     def path(self) -> str:
@@ -250,8 +285,16 @@ def parse_facts(answer: Mapping[str, Any], *, ignored_error: str = "") -> Facts:
         inputs=int(answer["inputs"]),
         paper=None if paper is None else bool(paper),
         exchanges=int(answer["exchanges"]),
+        exchange=int(answer["exchange"]),
         document=float(answer["document"]),
+        status=int(answer["status"]),
+        missing=int(answer["missing"]),
+        net_error=str(answer["error"]),
     )
+
+
+NOTHING = Facts(url="about:blank", is_complete=False)
+"""What is seen while no page has been answered: Chromium holds scripts back then."""
 
 
 def classify(facts: Facts) -> Sight:
@@ -262,6 +305,8 @@ def classify(facts: Facts) -> Sight:
     seen = facts.visible
     if facts.url.startswith("chrome-error:"):
         return Sight.UNREACHABLE
+    if not facts.url.startswith("http"):
+        return Sight.PENDING
     if facts.text == SUCCESS_TEXT:
         return Sight.FINISHED
     if facts.text == "Access Denied":
@@ -269,6 +314,7 @@ def classify(facts: Facts) -> Sight:
     if "/restricted/" in facts.path or "restricted" in seen:
         return Sight.RESTRICTED
     rows = (
+        (_is_unstyled(facts), Sight.UNSTYLED),
         ("consent" in seen, Sight.CONSENT),
         ("promo" in seen, Sight.PROMO),
         (facts.second_factor is not None, Sight.SECOND_FACTOR),
@@ -279,7 +325,16 @@ def classify(facts: Facts) -> Sight:
         ("username" in seen and "password" in seen, Sight.CREDENTIALS),
         ("username" in seen, Sight.USERNAME_STEP),
         (not facts.is_complete, Sight.LOADING),
-        (bool(facts.bulletin), Sight.MAINTENANCE),
+        (bool(facts.bulletin or MAINTENANCE.search(facts.text)), Sight.MAINTENANCE),
+        (facts.status == HTTPStatus.TOO_MANY_REQUESTS, Sight.TOO_MANY),
+        (facts.status == HTTPStatus.FORBIDDEN or facts.text.lower().startswith("access denied"), Sight.BLOCKED),
+        (facts.status >= HTTPStatus.INTERNAL_SERVER_ERROR, Sight.SERVER_ERROR),
         (not facts.text and not facts.inputs, Sight.BLANK),
     )
     return next((sight for applies, sight in rows if applies), Sight.UNKNOWN)
+
+
+def _is_unstyled(facts: Facts) -> bool:
+    """Whether the blocks that are hidden by style are not: then visibility says nothing."""
+    factors = sum(name.startswith(_FACTOR) for name in facts.visible)
+    return "username" in facts.visible and factors >= UNSTYLED

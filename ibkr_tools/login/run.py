@@ -4,13 +4,9 @@ It is what `ibkr-tools login` and `ibkr-login.service` run. Everything it needs 
 is a session, and raises what else there is.
 """
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -20,6 +16,8 @@ from ibkr_tools.config import Config, Secret, read_password
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
 from ibkr_tools.errors import SessionUnavailable as NoSession
+from ibkr_tools.login.approval import Approval
+from ibkr_tools.login.interruption import ending_on_sigterm
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
 from ibkr_tools.login.report import Reporter
@@ -28,6 +26,7 @@ from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 
 if TYPE_CHECKING:
     from ibkr_tools.login.browser import Browser
+    from ibkr_tools.login.challenge import SecondFactors
     from ibkr_tools.login.flow import Patience, Portal, SessionAnswer
 
 Clock = Callable[[], datetime]
@@ -45,30 +44,8 @@ FRESH = b"fresh"
 """What a login request says that is meant though there is a session: the brokerage tier may need a new one."""
 
 
-class Interrupted(LoginFailed):
-    """SIGTERM came: the login ends here; a password that was submitted counts as a failure."""
-
-
 class Paused(LoginFailed):
     """A person asked that nothing logs in; nothing was submitted."""
-
-
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Turns the first SIGTERM into an exception, so that the browser ends before we do."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Interrupted("the login was interrupted by SIGTERM")
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run(
@@ -111,7 +88,7 @@ def run(
     try:
         fresh = unattended and _take_request(directories.login_request)
         files.make_directory(directories.login, mode=0o700)
-        with _ending_on_sigterm(), files.locked(directories.login / "login.lock", mode=0o600):
+        with ending_on_sigterm(), files.locked(directories.login / "login.lock", mode=0o600):
             reporter.running()
             one = _Login(
                 config, directories, config_file, ledger, reporter, clock=clock, patience=patience, sign_in=sign_in
@@ -183,6 +160,8 @@ class _Login:
         self._sign_in = sign_in
         self._ledger = ledger
         self._entry: str | None = None
+        self._second_factors: SecondFactors | None = None
+        self._approval = Approval(config, directories, clock)
 
     def run(self, portal: "Portal", *, unattended: bool, fresh: bool) -> LoginResult:
         self._ledger.keep_time(self._clock())
@@ -289,6 +268,10 @@ class _Login:
         from ibkr_tools.login.flow import Credentials, Flow, Patience
 
         password = read_password(self._config_file, self._config)
+        if self._config.login.second_factor.method != "none":
+            from ibkr_tools.login.challenge import make_second_factors
+
+            self._second_factors = make_second_factors(self._config, self._directories.login)
         flow = Flow(
             browser=browser,
             portal=portal,
@@ -298,14 +281,16 @@ class _Login:
             ),
             before_submit=lambda: self._enter(password),
             on_withdrawn=self._withdraw,
-            selectors={str(element): own for element, own in self._config.login.selectors.items()},
+            selectors=self._config.login.selectors,
             old_session=old_session,
+            challenge=self._second_factors,
             patience=self._patience or Patience(whole=timedelta(seconds=self._config.login.timeout_s)),
             on_step=self._reporter.step,
             on_wait=self._reporter.announce,
         )
         try:
-            ending = flow.run()
+            with self._approval.until_over():
+                ending = flow.run()
         except Paused as error:
             return Ending(outcome=Outcome.PAUSED, why=error.message)
         if ending.outcome not in (Outcome.SUCCEEDED, Outcome.BROWSER_DIED):
@@ -321,9 +306,17 @@ class _Login:
         return ending
 
     def _enter(self, password: Secret) -> None:
+        self._stop_if_paused()
+        if self._approval.is_needed:
+            self._approval.ask()
+            self._stop_if_paused()
+        # A push leaves a mark that no machine goes past: whatever happens, the phone rings once.
+        mark = Mark.PERSON if self._approval.is_needed else Mark.SUBMITTED
+        self._entry = self._ledger.enter(self._clock(), self._config.username, password, mark=mark)
+
+    def _stop_if_paused(self) -> None:
         if paused := self._pause():
             raise Paused(paused.why)
-        self._entry = self._ledger.enter(self._clock(), self._config.username, password)
 
     def _withdraw(self) -> None:
         if self._entry is not None:
@@ -333,9 +326,14 @@ class _Login:
     def _settle(self, ending: Ending) -> None:
         now = self._clock()
         if self._entry is not None:
-            self._ledger.settle(self._entry, MEANINGS[ending.outcome].mark, now, wait=ending.wait)
+            self._ledger.settle(self._entry, self._mark(ending.outcome), now, wait=ending.wait)
         elif not ending.submitted and ending.outcome is not Outcome.PAUSED:
             self._ledger.note_unsubmitted(now, self._config.username, wait=ending.wait)
+
+    def _mark(self, outcome: Outcome) -> Mark:
+        mark = MEANINGS[outcome].mark
+        rang = self._second_factors is not None and self._second_factors.is_for_a_person(outcome)
+        return Mark.PERSON if mark is Mark.FAILED and rang else mark
 
     def _report(self, ending: Ending) -> None:
         meaning = MEANINGS[ending.outcome]

@@ -22,8 +22,10 @@ const find = (selectors) => {
   return null;
 };
 const first = (selectors) => selectors.map((one) => document.querySelector(one)).find((one) => one) || null;
-const exchanges = () => performance.getEntriesByType('resource')
-  .filter((entry) => new URL(entry.name).pathname.endsWith('/sso/Authenticator') && entry.responseEnd > 0).length;
+const arrived = ({responseStatus: status}) => status === undefined || (status > 0 && status < 400);
+const calls = () => performance.getEntriesByType('resource')
+  .filter((entry) => new URL(entry.name).pathname.endsWith('/sso/Authenticator') && entry.responseEnd > 0);
+const exchanges = () => calls().filter(arrived).length;
 """
 
 LOOK = (
@@ -36,19 +38,40 @@ for (const [name, selectors] of Object.entries(known)) {
   if (element) visible[name] = (element.innerText || '').trim().slice(0, 500);
 }
 const checkbox = first(checkboxes);
+const last = calls().at(-1);
+const [document_] = performance.getEntriesByType('navigation');
+const isError = location.protocol === 'chrome-error:';
+// Telemetry must not crowd the calls that count out of the browser's record.
+performance.setResourceTimingBufferSize(5000);
 return {
   url: location.href,
   complete: document.readyState === 'complete',
-  text: ((document.body && document.body.innerText) || '').trim().slice(0, 200),
+  text: ((document.body && document.body.innerText) || '').trim().slice(0, 500),
   visible: visible,
   inputs: [...document.querySelectorAll('input, button, select')].filter(shown).length,
   paper: checkbox && find(switches) ? checkbox.checked : null,
   exchanges: exchanges(),
+  exchange: last ? (arrived(last) ? 200 : last.responseStatus || -1) : 0,
   document: performance.timeOrigin,
+  status: (document_ && document_.responseStatus) || 0,
+  missing: performance.getEntriesByType('resource').filter((entry) => !arrived(entry) &&
+    ['script', 'link', 'css'].includes(entry.initiatorType) && entry.name.startsWith(location.origin + '/')).length,
+  error: isError ? (document.documentElement.innerText.match(/ERR_[A-Z0-9_]+/) || [''])[0] : '',
 };
 """
 )
 """Arguments: KNOWN, PAPER_SWITCH, PAPER_CHECKBOX. Returns what `page.parse_facts` takes."""
+
+CHECK = r"""
+return arguments[0].filter(([, selector]) => {
+  try {
+    if (selector.startsWith('text:')) new RegExp(selector.slice(5), 'i');
+    else document.createDocumentFragment().querySelector(selector);
+    return false;
+  } catch { return true; }
+});
+"""
+"""Argument: pairs of name and selector. Returns those pairs whose selector the browser does not understand."""
 
 HIDE = r"""
 const sheet = new CSSStyleSheet();
@@ -79,13 +102,9 @@ return element !== null;
 )
 """Argument: selectors. Clicks through anything that lies on top; says whether there was something to click."""
 
-FILL = (
-    _FIND
-    + r"""
+_TYPE = r"""
 const write = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
-const type = (selectors, text) => {
-  const field = find(selectors);
-  if (!field) return false;
+const type = (field, text) => {
   field.focus();
   write.call(field, text);
   field.dispatchEvent(new InputEvent('input', {bubbles: true, inputType: 'insertText'}));
@@ -94,7 +113,13 @@ const type = (selectors, text) => {
   field.blur();
   return field.value === text;
 };
-const wrong = arguments[0].filter(([selectors, text]) => !type(selectors, text)).length;
+"""
+
+FILL = (
+    _FIND
+    + _TYPE
+    + r"""
+const wrong = arguments[0].filter(([selectors, text]) => !find(selectors) || !type(find(selectors), text)).length;
 return wrong === 0;
 """
 )
@@ -103,11 +128,13 @@ return wrong === 0;
 PRESS = (
     _FIND
     + r"""
-const [fields, submit, loading, consent, checkboxes, paper, last, really] = arguments;
+const [fields, submit, loading, consent, checkboxes, paper, types, last, really] = arguments;
 if (find(loading)) return 'the page is busy';
 if (find(consent)) return 'a layer lies over the form';
 const checkbox = first(checkboxes);
 if (paper !== null && checkbox && checkbox.checked !== paper) return 'the live/paper switch moved back';
+const type = paper === null ? null : first(types);
+if (type && type.value !== (paper ? '2' : '1')) return 'the form still asks for the other mode';
 for (const [selectors, text] of fields) {
   const field = find(selectors);
   if (!field) return 'a field vanished';
@@ -121,8 +148,79 @@ return '';
 """
 )
 """Arguments: pairs of selectors and text, SUBMIT, LOADING, CONSENT, PAPER_CHECKBOX, the wanted state of the switch
-or null, PASSWORD, and whether to submit really or only to look. Submits the form only if it still is what was filled
-in; returns why not, or an empty text."""
+or null, LOGIN_TYPE, PASSWORD, and whether to submit really or only to look. Submits the form only if it still is what
+was filled in; returns why not, or an empty text."""
+
+ANSWER = (
+    _FIND
+    + _TYPE
+    + r"""
+const [fields, submit, loading, text] = arguments;
+if (find(loading)) return 'the page is busy';
+const field = find(fields);
+if (!field) return 'there is no field for the code';
+const form = field.form;
+const buttons = form ? [...form.querySelectorAll('button[type=submit], input[type=submit]')].filter(shown) : [];
+const button = find(submit) || buttons[0];
+if (!button && !form) return 'there is no button';
+if (!type(field, text)) return 'the field does not take the code';
+setTimeout(() => (button ? button.click() : form.requestSubmit()), 0);
+return '';
+"""
+)
+"""Arguments: fields, buttons, LOADING, the code. Types it and submits it; returns why not, or an empty text."""
+
+READ = (
+    _FIND
+    + r"""
+const element = find(arguments[0]);
+return element ? (element.innerText || '').trim().slice(0, 200) : '';
+"""
+)
+"""Argument: selectors. Returns what the first visible element says; a field says nothing."""
+
+CHOOSE = (
+    _FIND
+    + r"""
+const [pickers, patterns, values] = arguments;
+const pick = (options) => {
+  for (const pattern of patterns)
+    for (const one of options) if (new RegExp(pattern, 'i').test(one.text)) return one;
+  return options.find((one) => values.includes(one.value));
+};
+const shownAs = (element) => (element.innerText || element.textContent || '').trim();
+const root = find(pickers);
+if (!root) return null;
+const select = [root, ...root.querySelectorAll('select')].find((one) => one.matches('select') && shown(one));
+if (select) {
+  const options = [...select.options].filter((one) => one.value)
+    .map((one) => ({text: one.text.trim(), value: one.value}));
+  const option = pick(options);
+  if (!option) return {chosen: '', offered: options.map((one) => one.text)};
+  setTimeout(() => {
+    select.value = option.value;
+    for (const kind of ['input', 'change']) select.dispatchEvent(new Event(kind, {bubbles: true}));
+  }, 0);
+  return {chosen: option.text, offered: []};
+}
+// A list of the page's own; an open one may be mounted anywhere.
+const options = [...document.querySelectorAll('[role=option], .dropdown-item')].filter(shown)
+  .map((one) => ({text: shownAs(one), value: one.dataset.value || one.getAttribute('value') || '', element: one}));
+const option = pick(options);
+if (option) {
+  setTimeout(() => option.element.click(), 0);
+  return {chosen: option.text, offered: []};
+}
+if (!options.length) {
+  const opener = [...root.querySelectorAll('[role=combobox], [aria-haspopup=listbox], .dropdown-toggle')].find(shown);
+  if (opener) setTimeout(() => opener.click(), 0);
+}
+return {chosen: '', offered: options.map((one) => one.text)};
+"""
+)
+"""Arguments: what holds the choice, patterns of labels, IBKR's numbers of methods. Chooses by label first, in any case,
+then by number, from a select or from a list of the page's own, which it opens first. Returns what was chosen, if
+anything, and else what is offered; null without a choice."""
 
 BLANK = r"""
 const secrets = arguments[0].filter((one) => one);

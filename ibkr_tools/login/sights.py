@@ -2,15 +2,24 @@
 
 import json
 from datetime import timedelta
+from http import HTTPStatus
 
 from ibkr_tools.errors import LoginFailed
-from ibkr_tools.login import scripts
-from ibkr_tools.login.outcome import Outcome, judge_error
+from ibkr_tools.login import page, scripts
+from ibkr_tools.login.outcome import Outcome
 from ibkr_tools.login.page import Facts, Sight
+from ibkr_tools.login.texts import judge_error, parse_retry_after, stated_wait
 from ibkr_tools.login.view import Ended, Timer, View
+from ibkr_tools.status import utc_now
 
 SKIP_AGAIN = timedelta(seconds=3)
 """How long an advert may take to go away after the click, before it is clicked again."""
+
+FOREIGN = ("ERR_SSL_", "ERR_CERT_", "ERR_INVALID_HTTP_RESPONSE", "ERR_UNSAFE_PORT")
+"""How Chromium names an answer that is never the gateway's: HTTP instead of HTTPS, another key."""
+
+CUT = ("ERR_CONNECTION_CLOSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+"""How it names what another program does with a greeting in TLS; and, for a moment, a Java that is being ended."""
 
 
 def clear_the_way(view: View, sight: Sight) -> bool:
@@ -36,24 +45,78 @@ def stop_for_a_person(view: View, facts: Facts, sight: Sight) -> None:
     if sight is Sight.TASKS:
         raise Ended(Outcome.TASKS, "IBKR wants this user to confirm data or change the password")
     if sight is Sight.DENIED:
-        raise Ended(Outcome.DENIED, "the gateway answers Access Denied to this machine")
+        raise Ended(Outcome.DENIED, "the gateway answers Access Denied to this machine (127.0.0.1)")
     if sight is Sight.ERROR and view.submitted:
         raise judged(view, facts)
 
 
+def dead_end(view: View, facts: Facts, sight: Sight) -> Ended:
+    """Says how a login ends that got stuck at this sight."""
+    if facts.bulletin:
+        return Ended(Outcome.MAINTENANCE, f"IBKR says {facts.bulletin[:200]!r}", wait=stated_wait(facts.bulletin))
+    if sight is Sight.ERROR:
+        return judged(view, facts)
+    if sight is Sight.UNREACHABLE:
+        return _unreachable(facts)
+    if HTTPStatus.TOO_MANY_REQUESTS in (facts.status, facts.exchange):
+        return Ended(Outcome.TOLD_TO_WAIT, "IBKR answers 429, too many requests", wait=_retry_after(view, facts))
+    if facts.is_exchange_broken:
+        word = "breaks off" if facts.exchange < 0 else f"answers {facts.exchange}"
+        return Ended(Outcome.SERVER_ERROR, f"IBKR {word} when the page talks to it about the login")
+    if facts.missing and sight in (Sight.BLANK, Sight.UNKNOWN, Sight.LOADING, Sight.UNSTYLED):
+        return Ended(Outcome.BLANK_PAGE, f"the login page is not whole: {facts.missing} of its parts did not come")
+    return _plain(view, facts, sight)
+
+
+def _plain(view: View, facts: Facts, sight: Sight) -> Ended:
+    if sight is Sight.PENDING:
+        return Ended(Outcome.UNREACHABLE, "no answer: the gateway does not reach IBKR, or hangs")
+    if sight is Sight.LOADING:
+        return Ended(Outcome.STILL_LOADING, "IBKR's page kept saying that it is busy")
+    if sight in (Sight.BLANK, Sight.UNSTYLED):
+        return Ended(Outcome.BLANK_PAGE, f"the login page stayed {'blank' if sight is Sight.BLANK else sight}")
+    if sight is Sight.MAINTENANCE:
+        return Ended(Outcome.MAINTENANCE, f"IBKR says {' '.join(facts.text.split())[:200]!r}")
+    if sight is Sight.BLOCKED:
+        text = " ".join(facts.text.split())[:200]
+        return Ended(Outcome.BLOCKED, f"IBKR's network refuses this machine's address: {text!r}")
+    if sight is Sight.SERVER_ERROR:
+        return Ended(Outcome.SERVER_ERROR, f"IBKR answers {facts.status} instead of its page")
+    when = "after the password there was" if view.submitted else "where the login form should be there was"
+    return Ended(Outcome.UNKNOWN_PAGE, f"{when} {sight}")
+
+
+def _unreachable(facts: Facts) -> Ended:
+    if facts.net_error.startswith(FOREIGN + CUT):
+        why = f"what answers on the gateway's port is not the gateway ({facts.net_error})"
+        return Ended(Outcome.NOT_THE_GATEWAY, why)
+    if facts.net_error == "ERR_CONNECTION_REFUSED":
+        return Ended(Outcome.UNREACHABLE, f"nothing listens on the gateway's port ({facts.net_error})")
+    return Ended(Outcome.UNREACHABLE, f"the browser could not open the gateway's login page ({facts.net_error})")
+
+
+def _retry_after(view: View, facts: Facts) -> timedelta | None:
+    path = facts.path if facts.status == HTTPStatus.TOO_MANY_REQUESTS else page.AUTHENTICATOR
+    try:
+        return parse_retry_after(view.browser.last_header(path, "retry-after") or "", utc_now())
+    except LoginFailed:
+        return None
+
+
 def judged(view: View, facts: Facts) -> Ended:
     """Says how a login ends that the page shows an error to."""
-    outcome = judge_error(facts.error)
+    outcome = judge_error(facts.error, after_code=view.code_was_given)
+    said = f"IBKR says {facts.error[:200]!r}"
     if outcome in (Outcome.REFUSED, Outcome.UNKNOWN_ERROR) and view.submitted and _is_locked_at_ibkr(view):
-        return Ended(Outcome.LOCKED, "IBKR says that the number of failed logins is exhausted")
+        return Ended(Outcome.LOCKED, f"{said}, and that the number of failed logins is exhausted")
     if outcome is Outcome.UNKNOWN_ERROR and facts.bulletin:
         return Ended(Outcome.MAINTENANCE, f"IBKR says {facts.bulletin[:120]!r}, and {facts.error[:120]!r}")
-    return Ended(outcome, f"IBKR says {facts.error[:200]!r}")
+    return Ended(outcome, said, wait=stated_wait(facts.error))
 
 
 def _is_locked_at_ibkr(view: View) -> bool:
     try:
-        answer = json.loads(view.browser.last_answer("/sso/Authenticator") or "{}")
+        answer = json.loads(view.browser.last_answer(page.AUTHENTICATOR) or "{}")
     except (LoginFailed, json.JSONDecodeError):
         return False
     return isinstance(answer, dict) and str(answer.get("reached_max_login", "")).lower() == "true"

@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 from loguru import logger
 
-from ibkr_tools.config import Secret
+from ibkr_tools.config import Element, Secret
 from ibkr_tools.login import page, scripts
 from ibkr_tools.login.browser import Browser, PageChanging
-from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.login.outcome import MEANINGS, Outcome
 from ibkr_tools.login.page import Facts, Sight
 
 __all__ = [
+    "FORM",
     "Challenge",
     "Credentials",
     "Ended",
@@ -65,14 +66,16 @@ class Patience:
     """How long the flow waits for what. `whole` bounds everything.
 
     `form`: from opening the page to a usable form. `silent_form`: how long a form that never talks to IBKR must
-    stand unchanged before it counts as ready. `switch`: for the page's answer to the live/paper switch. `again`: how
-    long the same form may stand there after the submission without any sign. `strange`: how long an unknown or
-    blank page may stand. `proof`: from leaving the form to a session. `look`: between two looks.
+    stand unchanged before it counts as ready. `loading`: how long the page may say that it is busy. `switch`: for the
+    page's answer to the live/paper switch. `again`: how long the same form may stand there after the submission
+    without any sign. `strange`: how long an unknown or blank page may stand. `proof`: from leaving the form to a
+    session. `look`: between two looks.
     """
 
     whole: timedelta = timedelta(seconds=90)
     form: timedelta = timedelta(seconds=30)
     silent_form: timedelta = timedelta(seconds=10)
+    loading: timedelta = timedelta(seconds=60)
     switch: timedelta = timedelta(seconds=6)
     again: timedelta = timedelta(seconds=20)
     strange: timedelta = timedelta(seconds=15)
@@ -80,13 +83,17 @@ class Patience:
     look: timedelta = timedelta(milliseconds=40)
 
 
-class Ended(Exception):
-    """Carries an ending out of the depths; never leaves `Flow.run`."""
+FORM = frozenset({Sight.CREDENTIALS, Sight.USERNAME_STEP})
 
-    def __init__(self, outcome: Outcome, why: str) -> None:
+
+class Ended(Exception):
+    """Carries an ending out of the depths; never leaves `Flow.run`. `wait`: how long to stay away at least."""
+
+    def __init__(self, outcome: Outcome, why: str, *, wait: timedelta | None = None) -> None:
         super().__init__(why)
         self.outcome = outcome
         self.why = why
+        self.wait = wait or MEANINGS[outcome].wait
 
 
 class Timer:
@@ -149,8 +156,10 @@ class View:
         self._whole = Timer(self.patience.whole)
         self._limit = self.patience.whole
 
-    def look(self) -> Facts:
+    def look(self, until: Timer | None = None) -> Facts:
         """Looks until a look succeeds; pages that are being replaced are asked again.
+
+        With `until`, at the end of that `page.NOTHING` is what is seen.
 
         Raises:
             Ended: the time is up.
@@ -163,6 +172,8 @@ class View:
             # A document that is just being born answers null.
             if isinstance(answer, dict):
                 return self._noted(page.parse_facts(answer, ignored_error=self.old_error))
+            if until is not None and until.is_over:
+                return page.NOTHING
             self.pause()
 
     def _noted(self, facts: Facts) -> Facts:
@@ -178,11 +189,11 @@ class View:
         except PageChanging:
             return None
 
-    def click(self, element: str) -> bool:
+    def click(self, element: Element) -> bool:
         """Clicks the first visible element of that name, through anything on top of it; says whether there is one."""
         return bool(self.act(scripts.CLICK, self.selectors[element]))
 
-    def fill(self, element: str, text: str) -> bool:
+    def fill(self, element: Element, text: str) -> bool:
         """Sets the first visible field of that name and reads it back; says whether it holds `text`."""
         return bool(self.act(scripts.FILL, [(self.selectors[element], text)]))
 

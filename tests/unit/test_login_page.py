@@ -5,8 +5,9 @@ import re
 import pytest
 
 from ibkr_tools.login import page, scripts
-from ibkr_tools.login.outcome import MEANINGS, Mark, Outcome, judge_error
+from ibkr_tools.login.outcome import MEANINGS, Mark, Outcome
 from ibkr_tools.login.page import Facts, SecondFactor, Sight, classify, parse_facts
+from ibkr_tools.login.texts import judge_error
 
 LOGIN = "https://127.0.0.1:5000/sso/Login?forwardTo=22"
 FORM = {"username": "", "password": "", "submit": "Login"}
@@ -67,6 +68,10 @@ def test_answer_of_the_page_is_taken_apart() -> None:
         "inputs": 2,
         "paper": None,
         "exchanges": 1,
+        "exchange": 200,
+        "status": 200,
+        "missing": 0,
+        "error": "",
         "document": 1.5,
     }
     facts = parse_facts(answer)
@@ -109,7 +114,7 @@ def test_no_script_returns_what_is_typed() -> None:
             Outcome.WRONG_MODE,
         ),
         ("You have selected the Paper Account Mode", Outcome.WRONG_MODE),
-        ("Too many failed login attempts. Please wait 5 minutes", Outcome.LOCKED),
+        ("Too many failed login attempts. Please wait 5 minutes", Outcome.TOLD_TO_WAIT),
         ("The system is currently unavailable", Outcome.MAINTENANCE),
         ("Your password has expired", Outcome.UNKNOWN_ERROR),
         ("", Outcome.UNKNOWN_ERROR),
