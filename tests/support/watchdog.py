@@ -45,6 +45,7 @@ class Systemd:
             mouth.sendto(b"end", str(self.path))
         self._thread.join()
         self._socket.close()
+        self.path.unlink()
 
 
 @dataclass

@@ -1,0 +1,81 @@
+"""What a person is told of a failed unit, and when nobody is told."""
+
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools import messages
+from ibkr_tools.delivery import unit
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import UsageError
+
+NAME = "ibkr-fetch.service"
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "status", "expected"),
+    [
+        ("exit-code", "exited", "78", "failed (exit code 78: something must be configured or installed)"),
+        ("exit-code", "exited", "70", "failed (exit code 70: a bug in ibkr-tools)"),
+        ("exit-code", "exited", "203", "failed (exit code 203)"),
+        ("signal", "killed", "KILL", "was killed by SIGKILL"),
+        ("core-dump", "dumped", "SEGV", "crashed"),
+        ("oom-kill", "killed", "KILL", "ran out of memory"),
+        ("timeout", "killed", "TERM", "took too long to start or to stop"),
+        ("watchdog", "killed", "ABRT", "hung"),
+        ("start-limit-hit", "exited", "75", "failed too often in a row (exit code 75: there was no session)"),
+        ("resources", "", "", "could not be started by systemd"),
+        ("something-new", "", "", "failed"),
+        ("", "", "", "failed"),
+    ],
+)
+def test_words(result: str, code: str, status: str, expected: str) -> None:
+    """systemd's words (systemd.exec(5), $SERVICE_RESULT) in a person's."""
+    environ = {"MONITOR_SERVICE_RESULT": result, "MONITOR_EXIT_CODE": code, "MONITOR_EXIT_STATUS": status}
+    assert unit.words(environ) == expected
+    message = unit.message_for(NAME, environ)
+    assert (message.topic, message.what) == (f"unit:{NAME}", f"{NAME} {expected}")
+    assert f"journalctl -u {NAME} -n 20" in (message.todo or "")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The outbox of this unit's directories, on a machine where systemctl is a script."""
+    for name in ("CONFIGURATION", "RUNTIME", "STATE"):
+        monkeypatch.setenv(f"{name}_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return Directories(configuration=tmp_path, runtime=tmp_path, state=tmp_path).outbox
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo failed", True),
+        ("echo activating", False),
+        ("echo active", False),
+        ("echo inactive", False),
+        ("exit 1", True),
+        ("kill -9 $$", True),
+        (None, True),
+    ],
+)
+def test_only_what_is_given_up_is_told(outbox: Path, script: str | None, told: bool) -> None:
+    """One that systemd starts again, or has not even tried, is no news; where nobody can say, it is."""
+    if script is not None:
+        program = outbox.parent / "systemctl"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    assert unit.main([NAME]) == 0
+    assert [message.topic for path in messages.waiting(outbox) if (message := messages.read(path))] == (
+        [f"unit:{NAME}"] if told else []
+    )
+
+
+def test_a_test_is_put_without_asking(outbox: Path) -> None:
+    assert unit.main(["test"]) == 0
+    assert len(messages.waiting(outbox)) == 1
+
+
+def test_one_unit_at_a_time() -> None:
+    with pytest.raises(UsageError):
+        unit.main([])
