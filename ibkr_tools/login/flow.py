@@ -19,7 +19,7 @@ from ibkr_tools.login.diagnostics import cover
 from ibkr_tools.login.form import Form
 from ibkr_tools.login.outcome import Ending, Outcome
 from ibkr_tools.login.page import Facts, Sight
-from ibkr_tools.login.sights import clear_the_way, stop_for_a_person
+from ibkr_tools.login.sights import FINAL, clear_the_way, dead_end, for_a_person, stop_for_a_person
 from ibkr_tools.login.view import (
     FORM,
     Challenge,
@@ -38,21 +38,43 @@ __all__ = ["Credentials", "Flow", "Patience", "Portal", "SessionAnswer"]
 
 STRANGE = frozenset(Sight) - FORM - {Sight.LOADING, Sight.ERROR, Sight.SECOND_FACTOR, Sight.PROMO, Sight.CONSENT}
 """What should give way to something else, on the login page."""
-ASKED = {Sight.RESTRICTED: Outcome.RESTRICTED, Sight.TASKS: Outcome.TASKS}
-"""Pages for a person that IBKR may show to somebody who has a session."""
+SOMEWHERE = frozenset({Sight.UNREACHABLE, Sight.UNKNOWN, Sight.BLANK})
+"""Where IBKR may send a browser that has logged in: nothing of that need be there behind the gateway."""
+AFTER_ALL = frozenset({Sight.RESTRICTED, Sight.TASKS})
+"""What IBKR may also show to somebody who has a session."""
+SETTLED = timedelta(seconds=2)
+"""How long a session that is there already may take to show."""
+NONE = "the API has no session"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What to ask the API: how the login ended if there is no session within `span`, and why.
+    """What to ask the API: for how long, and how the login ends if there is no session until then.
 
     `is_success`: the page says that there is one.
     """
 
-    otherwise: Outcome
-    why: str
+    otherwise: Ended
     span: timedelta = timedelta()
     is_success: bool = False
+
+
+class Stuck:
+    """Notices that the page does not go on after the password."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._same, self._strange = Standing(patience.again), Standing(patience.strange)
+        self._busy, self._broken = Standing(patience.loading), Standing(patience.again)
+
+    def judge(self, view: View, facts: Facts, sight: Sight) -> Ended | None:
+        """Takes note of a look; says how the login ends if this has been going on for too long."""
+        same = self._same.is_over(while_it_is=sight in FORM)
+        strange = self._strange.is_over(while_it_is=sight in STRANGE)
+        busy = self._busy.is_over(while_it_is=sight is Sight.LOADING)
+        broken = self._broken.is_over(while_it_is=sight is Sight.LOADING and facts.is_exchange_broken)
+        if strange or busy or broken or (same and facts.is_exchange_broken):
+            return dead_end(view, facts, sight)
+        return Ended(Outcome.FORM_AGAIN, "the form just stayed, no word why") if same else None
 
 
 @dataclass
@@ -96,23 +118,28 @@ class Flow:
         address = self.base + page.LOGIN_PATH
         form = Form(view, address, self.credentials, before_submit=self.before_submit, on_withdrawn=self.on_withdrawn)
         try:
-            try:
-                accounts = self._after(form.submit())
-            except BrowserLost as error:
-                accounts = self._without_browser(error)
+            accounts = self._through(form)
         except Ended as ended:
             why = self._clean(ended.why)
             return Ending(outcome=ended.outcome, why=why, submitted=view.submitted, wait=ended.wait)
         who = ", ".join(accounts) or "no account"
         return Ending(outcome=Outcome.SUCCEEDED, why=f"the session is proven: {who}", submitted=True, accounts=accounts)
 
-    def _without_browser(self, error: BrowserLost) -> tuple[str, ...]:
-        """The browser may have died after it had done its work."""
-        if not self._view.submitted:
-            raise Ended(Outcome.BROWSER_DIED, error.message)
-        self.on_step("The browser died after the password was submitted; asking the API")
-        asked = Question(otherwise=Outcome.BROWSER_DIED, why=error.message, span=timedelta(seconds=2))
-        return self._prove(asked, looking=False)
+    def _through(self, form: Form) -> tuple[str, ...]:
+        """Goes through the page; what may have worked although the page does not say so, the API is asked about."""
+        try:
+            self._view.require_selectors()
+            return self._after(form.submit())
+        except BrowserLost as error:
+            lost = Ended(Outcome.BROWSER_DIED, error.message)
+            if not self._view.submitted:
+                raise lost from error
+            self.on_step("The browser died after the password was submitted; asking the API")
+            return self._prove(Question(otherwise=lost, span=SETTLED), looking=False)
+        except Ended as ended:
+            if ended.outcome is not Outcome.TIMED_OUT or not self._view.submitted:
+                raise
+            return self._prove(Question(otherwise=ended), looking=False)
 
     def _clean(self, text: str) -> str:
         return cover(text, self.credentials.username, self.credentials.password)
@@ -129,42 +156,44 @@ class Flow:
 
     def _after(self, before: Facts) -> tuple[str, ...]:
         """Waits for what the page makes of it; returns the accounts of the session that the API proves."""
-        view = self._view
-        same, strange = Standing(self.patience.again), Standing(self.patience.strange)
+        view, stuck = self._view, Stuck(self.patience)
         while True:
             facts = view.look()
             sight = page.classify(facts)
+            if sight in AFTER_ALL and (ended := for_a_person(view, facts, sight)):
+                return self._prove(Question(otherwise=ended, span=SETTLED), looking=False)
             if (asking := self._react(facts, sight)) is not None:
                 if asking:
-                    return self._prove(self._question("the second factor was accepted, the API has no session"))
-                same, strange = Standing(self.patience.again), Standing(self.patience.strange)
+                    return self._prove(self._success("the second factor was accepted"))
+                stuck = Stuck(self.patience)
                 continue
-            if question := self._said(facts, sight, before):
+            if question := self._question(facts, sight, before):
                 return self._prove(question)
             clear_the_way(view, sight)
-            if same.is_over(while_it_is=sight in FORM):
-                return self._prove(Question(otherwise=Outcome.FORM_AGAIN, why="the form just stayed, no word why"))
-            if strange.is_over(while_it_is=sight in STRANGE):
-                outcome = Outcome.MAINTENANCE if facts.bulletin else Outcome.UNKNOWN_PAGE
-                return self._prove(Question(otherwise=outcome, why=f"after the password there was {sight}"))
+            if stuck_at := stuck.judge(view, facts, sight):
+                return self._prove(Question(otherwise=stuck_at))
             view.pause()
 
-    def _said(self, facts: Facts, sight: Sight, before: Facts) -> Question | None:
+    def _question(self, facts: Facts, sight: Sight, before: Facts) -> Question | None:
         """Says what to ask the API after this sight, if anything."""
         if sight in FORM and facts.document != before.document:
-            return Question(otherwise=Outcome.FORM_AGAIN, why="IBKR shows the form again, no word why")
+            return Question(otherwise=Ended(Outcome.FORM_AGAIN, "IBKR shows the form again, no word why"))
         if not facts.left_the_form:
             return None
         if sight is Sight.FINISHED:
             self.on_step("The gateway says that the login succeeded")
-            return self._question("the page says success, the API has no session")
-        if sight in (Sight.UNREACHABLE, Sight.UNKNOWN, Sight.BLANK):
+            return self._success("the page says success")
+        if sight in SOMEWHERE:
             self.on_step(f"The browser left the form for {urlsplit(facts.url).path or 'another page'}")
-            return self._question("the browser left the form, the API has no session", is_success=False)
+            ended = Ended(Outcome.UNPROVEN, f"the browser left the form, {NONE}")
+            return Question(otherwise=ended, span=self.patience.proof)
+        if sight in FINAL:
+            return Question(otherwise=dead_end(self._view, facts, sight), span=SETTLED)
         return None
 
-    def _question(self, why: str, *, is_success: bool = True) -> Question:
-        return Question(otherwise=Outcome.UNPROVEN, why=why, span=self.patience.proof, is_success=is_success)
+    def _success(self, what: str) -> Question:
+        ended = Ended(Outcome.UNPROVEN, f"{what}, {NONE}")
+        return Question(otherwise=ended, span=self.patience.proof, is_success=True)
 
     def _prove(self, question: Question, *, looking: bool = True) -> tuple[str, ...]:
         """Asks the API until it has a session and gives its accounts; IBKR may need some time to settle.
@@ -178,11 +207,11 @@ class Flow:
                     accounts = self.portal.accounts()
                     return tuple(str(one.get("accountId") or one.get("id")) for one in accounts)
             except RateLimited as error:
-                raise Ended(Outcome.UNPROVEN, f"{question.why}: {error.message}") from error
+                raise Ended(Outcome.UNPROVEN, f"{question.otherwise.why}: {error.message}") from error
             except (UpstreamUnavailable, SessionUnavailable, DataError) as error:
                 logger.debug("Not proven yet: {}", error.message)
             if timer.is_over:
-                raise Ended(question.otherwise, question.why)
+                raise question.otherwise
             self._view.check_time()
             if looking:
                 # A person may be needed after all.

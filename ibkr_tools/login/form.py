@@ -10,7 +10,7 @@ from ibkr_tools.login import page, scripts
 from ibkr_tools.login.browser import PageChanging
 from ibkr_tools.login.outcome import Outcome
 from ibkr_tools.login.page import Facts, Sight
-from ibkr_tools.login.sights import FOREIGN, clear_the_way, dead_end, stop_for_a_person
+from ibkr_tools.login.sights import FINAL, FOREIGN, clear_the_way, dead_end, stop_for_a_person
 from ibkr_tools.login.view import FORM, Credentials, Ended, Standing, Timer, View
 
 REOPEN = timedelta(seconds=1)
@@ -30,6 +30,7 @@ class Form:
     credentials: Credentials
     before_submit: Callable[[], None]
     on_withdrawn: Callable[[], None]
+    _hindrance: str = "it did not keep what was filled in"
 
     def submit(self) -> Facts:
         """Opens the page and brings the form to the point where the password went out; returns the look before that.
@@ -45,7 +46,7 @@ class Form:
             if self._fill(facts) and (pressed := self._press()):
                 return pressed
             if timer.is_over:
-                raise Ended(Outcome.TIMED_OUT, "the form did not keep what was filled in")
+                raise Ended(Outcome.TIMED_OUT, f"the form could not be submitted: {self._hindrance}")
             self.view.pause()
 
     def _ready(self, timer: Timer) -> Facts:
@@ -88,7 +89,7 @@ class Form:
         """Whether this page will not become another one by itself."""
         if sight is Sight.UNREACHABLE:
             return facts.net_error.startswith(FOREIGN)
-        return sight in (Sight.TOO_MANY, Sight.BLOCKED, Sight.SERVER_ERROR)
+        return sight in FINAL
 
     def _is_asking(self) -> bool:
         try:
@@ -142,7 +143,11 @@ class Form:
         last = view.look()
         if page.classify(last) is not Sight.CREDENTIALS:
             return None
-        if self._press_button(last, really=False):
+        if hindrance := self._press_button(last, really=False):
+            self._hindrance = hindrance
+            return None
+        if self._is_asking():
+            self._hindrance = "its script is still talking to IBKR"
             return None
         self.before_submit()
         view.submitted = True

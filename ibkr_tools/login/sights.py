@@ -22,6 +22,10 @@ CUT = ("ERR_CONNECTION_CLOSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
 """How it names what another program does with a greeting in TLS; and, for a moment, a Java that is being ended."""
 
 
+FINAL = frozenset({Sight.TOO_MANY, Sight.BLOCKED, Sight.SERVER_ERROR})
+"""Answers instead of a page, that do not become a page by themselves."""
+
+
 def clear_the_way(view: View, sight: Sight) -> bool:
     """Removes what lies on top of the page; says whether there was something."""
     if sight is Sight.CONSENT:
@@ -36,18 +40,23 @@ def clear_the_way(view: View, sight: Sight) -> bool:
     return sight is Sight.PROMO
 
 
-def stop_for_a_person(view: View, facts: Facts, sight: Sight) -> None:
-    """Ends at what only a person can go on from."""
+def for_a_person(view: View, facts: Facts, sight: Sight) -> Ended | None:
+    """Says how a login ends at what only a person can go on from; None if this is nothing of the kind."""
     if sight is Sight.SECOND_FACTOR:
-        raise Ended(Outcome.SECOND_FACTOR, f"IBKR asks for {facts.second_factor}")
+        return Ended(Outcome.SECOND_FACTOR, f"IBKR asks for {facts.second_factor}")
     if sight is Sight.RESTRICTED:
-        raise Ended(Outcome.RESTRICTED, "IBKR wants to verify who this is, by e-mail")
+        return Ended(Outcome.RESTRICTED, "IBKR wants to verify who this is, by e-mail")
     if sight is Sight.TASKS:
-        raise Ended(Outcome.TASKS, "IBKR wants this user to confirm data or change the password")
+        return Ended(Outcome.TASKS, "IBKR wants this user to confirm data or change the password")
     if sight is Sight.DENIED:
-        raise Ended(Outcome.DENIED, "the gateway answers Access Denied to this machine (127.0.0.1)")
-    if sight is Sight.ERROR and view.submitted:
-        raise judged(view, facts)
+        return Ended(Outcome.DENIED, "the gateway answers Access Denied to this machine (127.0.0.1)")
+    return judged(view, facts) if sight is Sight.ERROR and view.submitted else None
+
+
+def stop_for_a_person(view: View, facts: Facts, sight: Sight) -> None:
+    """Ends the login there."""
+    if ended := for_a_person(view, facts, sight):
+        raise ended
 
 
 def dead_end(view: View, facts: Facts, sight: Sight) -> Ended:

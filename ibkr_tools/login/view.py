@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from loguru import logger
 
 from ibkr_tools.config import Element, Secret
+from ibkr_tools.errors import ConfigError
 from ibkr_tools.login import page, scripts
 from ibkr_tools.login.browser import Browser, PageChanging
 from ibkr_tools.login.outcome import MEANINGS, Outcome
@@ -83,6 +84,10 @@ class Patience:
     look: timedelta = timedelta(milliseconds=40)
 
 
+HINT = (
+    "CSS as in document.querySelector, or `text:` and a pattern for what a button says; see docs/login.md."
+)
+
 FORM = frozenset({Sight.CREDENTIALS, Sight.USERNAME_STEP})
 
 
@@ -155,6 +160,25 @@ class View:
         self._looked_for = page.looked_for(self.own)
         self._whole = Timer(self.patience.whole)
         self._limit = self.patience.whole
+
+    def require_selectors(self) -> None:
+        """Has the browser read the user's own selectors.
+
+        Raises:
+            ConfigError: it does not understand one; the message names all of those.
+            Ended: the time is up.
+            BrowserLost: the browser died.
+        """
+        pairs = [(name, one) for name, selectors in self.own.items() for one in selectors]
+        while pairs:
+            self.check_time()
+            wrong = self.act(scripts.CHECK, pairs)
+            if isinstance(wrong, list):
+                if wrong:
+                    named = "; ".join(f"login.selectors.{name}: {selector!r}" for name, selector in wrong)
+                    raise ConfigError(f"no CSS selector that Chromium understands: {named}", hint=HINT)
+                return
+            self.pause()
 
     def look(self, until: Timer | None = None) -> Facts:
         """Looks until a look succeeds; pages that are being replaced are asked again.
