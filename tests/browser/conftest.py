@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,11 +16,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ibkr_tools.config import load_config
+from ibkr_tools.config import Config, load_config
 from ibkr_tools.directories import Directories
 from ibkr_tools.login.flow import Patience
 from ibkr_tools.login.outcome import LoginResult
 from ibkr_tools.login.run import run
+from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.simulator import ControlClient, Simulator
 from ibkr_tools.status import LoginSection, StatusFile
@@ -47,13 +48,17 @@ def spki_of(certificate: Path) -> str:
 
 @dataclass
 class Home:
-    """One user's directories, beside a simulator that plays the gateway."""
+    """One user's directories, beside a simulator that plays the gateway.
+
+    `settings` are more sections of the configuration file; `adjust` may change what was read from it.
+    """
 
     root: Path
     port: int
     control: ControlClient
     certificate: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    adjust: Callable[[Config], Config] = lambda config: config
 
     @property
     def directories(self) -> Directories:
@@ -71,6 +76,7 @@ class Home:
                     "password": password,
                     "gateway": {"port": self.port},
                     "session": {"paper": paper},
+                    **self.settings,
                 }
             )
         )
@@ -84,11 +90,18 @@ class Home:
         paper: bool = False,
         unattended: bool = False,
         patience: Patience = HURRIED,
+        notifier: Notifier | None = None,
     ) -> LoginResult:
         file = self.configure(username, password, paper=paper)
         with PortalClient(self.port, self.certificate, read_timeout_s=5) as client:
             return run(
-                load_config(file), self.directories, file, unattended=unattended, client=client, patience=patience
+                self.adjust(load_config(file)),
+                self.directories,
+                file,
+                unattended=unattended,
+                client=client,
+                notifier=notifier,
+                patience=patience,
             )
 
     @property
