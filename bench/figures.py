@@ -135,9 +135,9 @@ class Report:
         """Returns the table for people; a target that was missed is marked."""
         parts = [f"{name}: {value}" for name, value in self.facts.items()]
         rows = [("measured", "median", "min", "max", "n", "target", ""), *map(_figure_row, self.figures)]
-        parts += ["", *_aligned(rows)]
+        parts += ["", *aligned(rows)]
         if self.ratios:
-            parts += ["", *_aligned([("ratio of the medians", "value", "target", ""), *map(_ratio_row, self.ratios)])]
+            parts += ["", *aligned([("ratio of the medians", "value", "target", ""), *map(_ratio_row, self.ratios)])]
         if self.timeline:
             parts += ["", "one cold start, seconds since `ibkr-tools up`:"]
             parts += [f"  {at_s:5.2f}  {what}" for at_s, what in self.timeline]
@@ -173,15 +173,18 @@ def _ratio_row(one: Ratio) -> tuple[str, ...]:
     return (one.name, (">" if one.numerator.capped else "") + number(one.value, "x"), limit, _mark(one.is_met))
 
 
-def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lays rows out in columns: the first and the last one to the left, the numbers between them to the right."""
+def aligned(rows: Iterable[Sequence[str]], *, numbers_last: bool = False) -> list[str]:
+    """Lays rows out in columns: the first and the last one to the left, the numbers between them to the right.
+
+    With `numbers_last` the last column is one of numbers too.
+    """
     table = [list(row) for row in rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    last = len(widths) - 1
+    texts = {0} if numbers_last else {0, len(widths) - 1}
     lines = []
     for row in table:
         cells = [
-            cell.ljust(width) if column in (0, last) else cell.rjust(width)
+            cell.ljust(width) if column in texts else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())

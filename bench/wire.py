@@ -1,0 +1,261 @@
+"""The simulator without sockets: HTTP as bytes from the client's hand into the server's parser and back.
+
+Left out are TLS and the kernel's loopback, which take most of a small request's time and say nothing about a month.
+"""
+
+import asyncio
+import http.client
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from aiohttp import web
+from requests import exceptions
+
+from bench.virtual import VirtualTime
+from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.portal.push import SILENCE_S, TIC_EVERY_S, PushClosed, PushEvent, PushListener, parse_frame
+from ibkr_tools.simulator.websocket import Hub
+
+KEEP_ALIVE_S = 3600.0
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+class _Line(asyncio.Transport):
+    """One connection, seen from the server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received = bytearray()
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Takes what the server says."""
+        self.received += data
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Takes all of it."""
+        for data in list_of_data:
+            self.received += data
+
+    def close(self) -> None:
+        """Notes the end."""
+        self.closed = True
+
+    def abort(self) -> None:
+        """Notes the end."""
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        """Says whether it has ended."""
+        return self.closed
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Knows nothing about sockets."""
+        del name
+        return default
+
+    def has_answer(self) -> bool:
+        """Says whether a whole answer is there, or none will come."""
+        head, found, body = bytes(self.received).partition(b"\r\n\r\n")
+        if self.closed:
+            return True
+        if not found:
+            return False
+        if length := _LENGTH.search(head):
+            return len(body) >= int(length.group(1))
+        return body.endswith(b"0\r\n\r\n")
+
+
+class _Bytes:
+    """What `http.client` reads from."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        """Returns all there is."""
+        return io.BytesIO(self._data)
+
+
+@dataclass
+class Traffic:
+    """What was sent to IBKR: requests per minute of virtual time, and each tickle with its status."""
+
+    per_minute: Counter[int] = field(default_factory=Counter)
+    on_answer: list[Callable[[str, int], None]] = field(default_factory=list)
+
+
+class Wire:
+    """Connections to one server application."""
+
+    def __init__(self, time: VirtualTime, app: web.Application, traffic: Traffic) -> None:
+        self._time = time
+        self._traffic = traffic
+        self.is_down = False
+        # As the simulator's own port does: a call whose caller has left is over.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEP_ALIVE_S)
+        time.loop.run_until_complete(self._runner.setup())
+
+    def connect(self) -> "Connection":
+        """Returns a client's end; it opens connections as it needs them."""
+        return Connection(self._time, self, self._traffic)
+
+    def open(self, line: _Line) -> Any:
+        """Returns the server's end of a new connection. Raises requests.exceptions.ConnectionError: it is down."""
+        if self.is_down or self._runner.server is None:
+            raise exceptions.ConnectionError(ConnectionRefusedError(111, "Connection refused"))
+        protocol = self._runner.server()
+        # Python 3.12 and later start the server's task at once, for which they want to be inside of the loop.
+        self._time.loop.call_soon(protocol.connection_made, line)
+        self._time.loop.settle()
+        return protocol
+
+
+class Connection:
+    """One client's connection, kept open between requests."""
+
+    def __init__(self, time: VirtualTime, wire: Wire, traffic: Traffic) -> None:
+        self._time = time
+        self._wire = wire
+        self._traffic = traffic
+        self._line: _Line | None = None
+        self._protocol: Any = None
+
+    def exchange(
+        self, method: str, path: str, body: bytes, *, timeout_s: float, content_type: str = "application/json"
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Sends one request; returns status, headers and body.
+
+        Raises:
+            requests.exceptions.ReadTimeout: no answer within `timeout_s` of virtual time.
+            requests.exceptions.ConnectionError: the connection was closed without an answer.
+        """
+        line = self._open()
+        if not path.endswith("/reauthenticate"):
+            # That one the gateway answers by itself.
+            self._traffic.per_minute[int(self._time.clock() // 60)] += 1
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
+        self._protocol.data_received(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answered = self._time.wait(timeout_s, line.has_answer)
+        data = bytes(line.received)
+        line.received.clear()
+        if not answered or line.closed:
+            self._protocol.connection_lost(None)
+            self._line = None
+        if not answered:
+            raise exceptions.ReadTimeout(path)
+        if not data:
+            raise exceptions.ConnectionError(path)
+        response = http.client.HTTPResponse(_Bytes(data), method=method)  # type: ignore[arg-type]  # reads only
+        response.begin()
+        for tell in self._traffic.on_answer:
+            tell(path, response.status)
+        return response.status, response.headers, response.read()
+
+    def form(self, path: str, **fields: str) -> tuple[int, Any]:
+        """Sends a form as the login page does; returns the status and the decoded JSON, None where it is none."""
+        body, kind = urlencode(fields).encode(), "application/x-www-form-urlencoded"
+        status, _, data = self.exchange("POST", path, body, timeout_s=15.0, content_type=kind)
+        try:
+            return status, msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            return status, None
+
+    def _open(self) -> _Line:
+        if self._line is None or self._wire.is_down:
+            line = _Line()
+            self._protocol = self._wire.open(line)
+            self._line = line
+        return self._line
+
+
+class WiredClient(PortalClient):
+    """The portal client with all it does, but for sockets and TLS."""
+
+    def __init__(self, wire: Wire, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._connection = wire.connect()
+
+    def _send(
+        self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
+    ) -> tuple[int, Any, bytes]:
+        del where
+        payload = b"" if body is None else msgspec.json.encode(body)
+        target = f"/v1/api{path}" + (f"?{urlencode(query)}" if query else "")
+        return self._connection.exchange(method, target, payload, timeout_s=self._timeouts[1])
+
+
+class WiredListener(PushListener):
+    """What `PushListener` does, without its thread: the hub's frames are parsed and delivered as they are sent.
+
+    A thread that reads a socket lives in real time; a month of virtual time would be over before it had read a frame.
+    """
+
+    def __init__(self, time: VirtualTime, hub: Hub, deliver: Callable[[PushEvent], None]) -> None:
+        self._time = time
+        self._hub = hub
+        self._tell = deliver
+        self._ended = False
+        self._joined: Any = None
+        self._heard_s = self._tic_s = time.clock()
+
+    def start(self) -> None:
+        """Connects and listens."""
+        self._heard_s = self._time.clock()
+        self._tic_s = self._heard_s + TIC_EVERY_S
+        self._time.loop.create_task(self._join())
+        self._time.loop.call_at(self._heard_s + SILENCE_S, self._look)
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._end("stopped")
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._ended
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Takes a frame."""
+        self._heard_s = self._time.clock()
+        if event := parse_frame(data):
+            self._tell(event)
+        if self._joined is not None and self._heard_s > self._tic_s:
+            self._tic_s = self._heard_s + TIC_EVERY_S
+            self._time.loop.create_task(self._hub.answer(self._joined, "tic"))
+
+    async def send_str(self, data: str) -> None:
+        """Takes a frame."""
+        await self.send_bytes(data.encode())
+
+    async def close(self) -> None:
+        """Is told that IBKR has closed."""
+        self._end("closed by IBKR")
+
+    async def _join(self) -> None:
+        self._joined = await self._hub.join(self)
+        if self._ended:
+            self._hub.leave(self._joined)
+
+    def _look(self) -> None:
+        if self._ended:
+            return
+        due_s = self._heard_s + SILENCE_S
+        if due_s <= self._time.clock():
+            self._end(f"silent for {SILENCE_S:g} s")
+        else:
+            self._time.loop.call_at(due_s, self._look)
+
+    def _end(self, why: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._joined is not None:
+            self._hub.leave(self._joined)
+        self._tell(PushClosed(why))
