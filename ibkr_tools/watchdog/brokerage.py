@@ -128,8 +128,7 @@ def look(past: Handshake, tickle: Tickle, now_s: float, policy: Policy, *, pause
         return _left_alone(replace(past, missing_s=None), now_s)
     if past.missing_s is None:
         # The jar does nothing about a tier that was there, and where there is no link there is nothing to ask.
-        at_once = past.was_up and tickle.connected
-        next_s = now_s if at_once else now_s + HANDSHAKE_S
+        next_s = now_s if tickle.connected else now_s + HANDSHAKE_S
         past = replace(past, missing_s=now_s, next_s=next_s, tries=0, quiet_until_s=None, trouble="")
     return _missing(past, tickle, now_s, paused=paused, calm=calm)
 

@@ -15,8 +15,8 @@ STUCK_S = 600.0
 """After this long without any answer at all, the jar's five upstream connections may be the ones that are stuck."""
 
 RESTART_EVERY_S = 3600.0
-BLIND_S = 90.0
-"""A session that could not be asked for this long may not be called up any more."""
+BLIND_S = 55.0
+"""A session that could not be asked for this long may not be called up any more: it wants a word each minute."""
 
 VALIDATE_EVERY_S = 60.0
 """IBKR takes one validation a minute; so long the last one counts."""

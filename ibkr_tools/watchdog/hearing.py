@@ -53,7 +53,7 @@ class Hearing:
     def started(self, now_s: float, *, anew: bool = False) -> "Hearing":
         """A connection is being made; `anew`: for another session, which has not failed yet."""
         failures = 0 if anew else self.failures
-        return replace(self, listening=True, since_s=now_s, again_s=None, waiting=False, astray=False, failures=failures)
+        return replace(self.stopped(), listening=True, since_s=now_s, failures=failures)
 
     def stopped(self) -> "Hearing":
         """We have ended the connection."""

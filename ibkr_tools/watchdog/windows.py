@@ -41,9 +41,10 @@ class Rule:
             day = today - timedelta(days=back)
             if self.weekday not in {None, day.weekday()}:
                 continue
-            # Only in UTC do the hours that summer time skips or repeats have their length.
+            # Only in UTC do the hours that summer time skips or repeats have their length; of an hour that comes
+            # twice, the second one ends a window.
             begins = datetime.combine(day, self.begins, zone).astimezone(UTC)
-            ends = datetime.combine(day + timedelta(days=lasts), self.ends, zone).astimezone(UTC)
+            ends = datetime.combine(day + timedelta(days=lasts), self.ends.replace(fold=1), zone).astimezone(UTC)
             if begins <= now < ends:
                 return Window(self.name, ends)
         return None

@@ -1,8 +1,8 @@
 """A simulated hour for the watchdog's machine: answers its actions, lets its clock run, counts what it does."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -53,7 +53,8 @@ class World:
     tier that is asked for becomes what `asking` says. A login takes `login_takes_s` and ends as `login_ends`; one that
     succeeds revives the session if `login_helps`, with the brokerage tier of `login_brokerage`. `on_listen` are the
     frames that a new connection delivers at once; then heartbeats come every `beat_s` while the session lives, None:
-    never.
+    never. `on_step` is called with each step. `sent` is when tickles left this machine, `spans` from when to when
+    there was a session.
     """
 
     session: Verdict = Verdict.ALIVE
@@ -73,6 +74,13 @@ class World:
     done: list[tuple[float, Action]] = field(default_factory=list)
     login_ends_at_s: float | None = None
     beaten_s: float = 0.0
+    sent: list[float] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    on_step: Callable[[State, Observation, State, tuple[Action, ...], float], None] | None = None
+
+    def wanting_brokerage(self) -> State:
+        """Returns its state as that of a user who wants the brokerage tier."""
+        return replace(self.state, wants_brokerage=True)
 
     def is_in(self, phase: SessionState) -> bool:
         """Says whether that is the machine's state now."""
@@ -82,7 +90,13 @@ class World:
         """Gives one observation, and then those that the actions bring about, as the loop does."""
         pending = [observation]
         while pending:
-            self.state, actions = machine.step(self.state, pending.pop(0), self.now_s)
+            before, seen = self.state, pending.pop(0)
+            self.state, actions = machine.step(before, seen, self.now_s)
+            if self.on_step is not None:
+                self.on_step(before, seen, self.state, actions, self.now_s)
+            if self.state.has_session:
+                begun_s = self.spans.pop()[0] if before.has_session and self.spans else self.now_s
+                self.spans.append((begun_s, self.now_s))
             for action in actions:
                 self.done.append((self.now_s, action))
                 pending += self._answers(action)
@@ -90,6 +104,8 @@ class World:
     def _answers(self, action: Action) -> Iterable[Observation]:
         match action:
             case Action.TICKLE:
+                if self.session not in {Verdict.GATEWAY_GONE, Verdict.LIMITED}:
+                    self.sent.append(self.now_s)
                 self.now_s += self.call_takes_s
                 alive = self.session is Verdict.ALIVE
                 yield Tickled(self.session, self.session.value, tickle=self.brokerage if alive else None)

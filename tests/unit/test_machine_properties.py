@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,34 +13,38 @@ from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog import doubts, logins, machine
+from ibkr_tools.watchdog.brokerage import Policy
 from ibkr_tools.watchdog.observations import (
     Action,
+    BrokerageAsked,
     FetchHinted,
     GatewayChanged,
     GatewayStarting,
     Listed,
     Observation,
+    Paused,
+    Resumed,
     Tick,
     Tickled,
     Validated,
     Verdict,
+    WindowChanged,
 )
 from ibkr_tools.watchdog.state import ANSWER_S, HAS_SESSION, State
 from tests.support.machine_world import World, login
 
+BROKERAGES = st.builds(
+    Tickle,
+    has_session=st.just(True),
+    authenticated=st.booleans(),
+    connected=st.booleans(),
+    competing=st.booleans(),
+    collision=st.booleans(),
+    tells_brokerage=st.booleans(),
+)
 TICKLES = st.one_of(
     st.builds(Tickled, st.sampled_from([verdict for verdict in Verdict if verdict is not Verdict.ALIVE]), st.just("w")),
-    st.builds(
-        Tickled,
-        st.just(Verdict.ALIVE),
-        tickle=st.builds(
-            Tickle,
-            has_session=st.just(True),
-            authenticated=st.booleans(),
-            connected=st.booleans(),
-            competing=st.booleans(),
-        ),
-    ),
+    st.builds(Tickled, st.just(Verdict.ALIVE), tickle=BROKERAGES),
 )
 OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
     TICKLES,
@@ -64,13 +69,22 @@ OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
         retry_in_s=st.one_of(st.none(), st.floats(-100, 90_000)),
     ),
     st.just(FetchHinted()),
+    st.builds(BrokerageAsked, st.sampled_from(Verdict), st.just("w")),
+    st.sampled_from([Paused(), Paused(datetime(2026, 6, 1, tzinfo=UTC)), Resumed()]),
+    st.builds(WindowChanged, st.sampled_from([None, "IBKR's daily reset"]), st.floats(0, 4 * 3600)),
     st.just(GatewayStarting()),
     st.builds(SessionFrame, st.sampled_from([None, True, False]), st.sampled_from([None, True, False])),
     st.sampled_from([Heartbeat(), WaitingForSession(), PushClosed("gone")]),
 )
 SESSIONLESS = {SessionState.LOST, SessionState.GATEWAY_DOWN}
 TINY = 1e-6
-SESSION_CONTROL = {Action.INIT_BROKERAGE, Action.REAUTHENTICATE}
+SESSION_CONTROL = {
+    Action.INIT_BROKERAGE,
+    Action.TAKE_BROKERAGE,
+    Action.REAUTHENTICATE,
+    Action.REQUEST_FRESH_LOGIN,
+}
+LOGINS = {Action.REQUEST_LOGIN, Action.REQUEST_FRESH_LOGIN}
 
 
 def verdict_of(observation: Observation) -> Verdict | None:
@@ -78,56 +92,101 @@ def verdict_of(observation: Observation) -> Verdict | None:
     return observation.verdict if isinstance(observation, Tickled | Validated | Listed) else None
 
 
+def seen_refused(observation: Observation) -> bool:
+    """Says whether nothing listened to a tickle: it has not left this machine."""
+    return isinstance(observation, Tickled) and observation.verdict is Verdict.GATEWAY_GONE
+
+
 class AnySequence(RuleBasedStateMachine):
     """Feeds observations in any order, with any pauses, answered or not."""
 
-    @initialize(wants_brokerage=st.booleans())
-    def begin(self, wants_brokerage: bool) -> None:
+    @initialize(wants_brokerage=st.booleans(), take=st.booleans())
+    def begin(self, wants_brokerage: bool, take: bool) -> None:
         self.now_s = 100.0
-        self.state = State(wants_brokerage=wants_brokerage, since_s=self.now_s, due_s=self.now_s)
+        policy = Policy(take=take, quiet_s=600.0)
+        self.state = State(wants_brokerage=wants_brokerage, policy=policy, since_s=self.now_s, due_s=self.now_s)
         self.restarted_s = -math.inf
         self.alive_s = -math.inf
-        self.tickled_s: float | None = None
+        self.requested_s = -math.inf
+        self.sent_s = -math.inf
 
     def step(self, observation: Observation) -> None:
         before = self.state
         self.state, actions = machine.step(before, observation, self.now_s)
-        verdict = verdict_of(observation)
+        self.check(before, observation, self.state, actions, self.now_s)
+
+    def check(self, before: State, seen: Observation, after: State, actions: tuple[Action, ...], now_s: float) -> None:
+        """Holds one step, wherever it was made, against the invariants."""
+        assert len(actions) == len(set(actions)) <= 3
+        verdict = verdict_of(seen)
         if verdict is Verdict.ALIVE:
-            self.alive_s = self.now_s
+            self.alive_s = now_s
         if Action.REQUEST_LOGIN in actions:
-            known_gone = verdict is Verdict.DEAD or observation == GatewayStarting()
-            assert known_gone, "only IBKR's own word, or a Java that knows of no session, leads to a login"
-            assert before.phase is not SessionState.LOCKED_OUT
-            assert self.state.phase is SessionState.LOGGING_IN
-            assert self.now_s >= before.login_not_before_s
-        if not before.wants_brokerage:
-            assert not SESSION_CONTROL & set(actions), "the portfolio tier never touches the brokerage session"
+            self.check_login(before, seen, after, now_s)
+        if LOGINS & set(actions):
+            assert not before.paused, "a person asked that nothing logs in"
+            assert now_s - self.requested_s >= logins.LOGINS_APART_S
+            self.requested_s = now_s
+        if SESSION_CONTROL & set(actions):
+            self.check_brokerage(before, seen, actions)
         if Action.RESTART_GATEWAY in actions:
             assert verdict is Verdict.SILENT
-            assert self.now_s - self.restarted_s > doubts.RESTART_EVERY_S
-            assert self.now_s - self.alive_s > doubts.STUCK_S, "never while IBKR has just said that it is alive"
-            self.restarted_s = self.now_s
-        assert len(actions) == len(set(actions)) <= 3
+            assert now_s - self.restarted_s > doubts.RESTART_EVERY_S
+            assert now_s - self.alive_s > doubts.STUCK_S, "never while tickle or validate has just said alive"
+            self.restarted_s = now_s
+        if seen_refused(seen):
+            self.sent_s = -math.inf
+        if Action.TICKLE in actions:
+            assert now_s - self.sent_s >= 1.0, "IBKR takes one a second"
+            self.sent_s = now_s
+
+    def check_login(self, before: State, seen: Observation, after: State, now_s: float) -> None:
+        known_gone = verdict_of(seen) is Verdict.DEAD or seen == GatewayStarting()
+        assert known_gone, "only IBKR's own word, or a Java that knows of no session, leads to a login"
+        assert before.phase is not SessionState.LOCKED_OUT
+        assert after.phase is SessionState.LOGGING_IN
+        assert now_s >= before.login_not_before_s
+        if before.up_since_s is not None:
+            assert not isinstance(seen, Tickled), "a tickle alone is no proof that a session is over"
+            quiet_s = before.handshake.quiet_until_s
+            assert quiet_s is None or now_s >= quiet_s, "it leaves the other program alone"
+
+    def check_brokerage(self, before: State, seen: Observation, actions: tuple[Action, ...]) -> None:
+        assert before.wants_brokerage, "the portfolio tier never touches the brokerage session"
+        assert not before.paused
+        assert isinstance(seen, Tickled)
+        assert seen.tickle is not None, "only while the portfolio tier is up"
+        if Action.TAKE_BROKERAGE in actions:
+            assert before.policy.take, "nobody is thrown out unless the user wants it"
+        if {Action.REAUTHENTICATE, Action.REQUEST_FRESH_LOGIN} & set(actions):
+            assert not seen.tickle.competing, "both throw the other program out"
 
     @rule(observation=OBSERVATIONS, pause_s=st.one_of(st.just(0.0), st.floats(0, 5), st.floats(0, 4000)))
     def observe(self, observation: Observation, pause_s: float) -> None:
         self.now_s += pause_s
         self.step(observation)
 
-    @rule(verdict=st.sampled_from(Verdict))
-    def wait_and_answer(self, verdict: Verdict) -> None:
-        """Time goes by until the machine wants to act, and it gets the same answer to everything."""
+    @rule(
+        verdict=st.sampled_from(Verdict),
+        validation=st.sampled_from([None, *Verdict]),
+        brokerage=BROKERAGES,
+        seconds=st.one_of(st.just(0.0), st.floats(0, 2000)),
+    )
+    def wait_and_answer(self, verdict: Verdict, validation: Verdict | None, brokerage: Tickle, seconds: float) -> None:
+        """Time goes by until the machine wants to act, and longer, and its questions get the same answers."""
         self.now_s = max(self.now_s, machine.deadline(self.state))
-        world = World(session=verdict, login_ends=None, state=self.state, now_s=self.now_s)
+        world = World(
+            session=verdict,
+            validation=validation,
+            brokerage=brokerage,
+            login_ends=None,
+            state=self.state,
+            now_s=self.now_s,
+            on_step=self.check,
+        )
         world.feed(Tick())
+        world.run(seconds)
         self.state, self.now_s = world.state, world.now_s
-        if verdict is Verdict.ALIVE:
-            self.alive_s = self.now_s
-        if any(action is Action.RESTART_GATEWAY for _, action in world.done):
-            assert self.now_s - self.restarted_s > doubts.RESTART_EVERY_S
-            assert self.now_s - self.alive_s > doubts.STUCK_S
-            self.restarted_s = self.now_s
 
     @invariant()
     def the_next_look_is_never_far(self) -> None:
@@ -147,6 +206,12 @@ class AnySequence(RuleBasedStateMachine):
             assert state.todo, "a person must be told what to do"
         if state.phase in HAS_SESSION:
             assert state.up_since_s is not None
+        if state.phase is SessionState.PAUSED:
+            assert state.paused
+        if not state.wants_brokerage:
+            assert state.phase not in {SessionState.DEGRADED, SessionState.COMPETING}
+        assert (state.without_since_s is None) is (state.phase in HAS_SESSION)
+        assert state.next_s is None or math.isfinite(state.next_s)
         if state.phase in SESSIONLESS:
             assert state.up_since_s is None
             assert not state.hearing.listening
@@ -156,7 +221,8 @@ class AnySequence(RuleBasedStateMachine):
         if not hasattr(self, "state"):
             return
         brokerage = Tickle(has_session=True, authenticated=True, connected=True)
-        world = World(state=self.state, now_s=self.now_s, brokerage=brokerage)
+        self.step(Resumed())
+        world = World(state=self.state, now_s=self.now_s, brokerage=brokerage, on_step=self.check)
         assert world.run(logins.LOGIN_PATIENCE_S + logins.LOGIN_RETRY_S[0], until=SessionState.UP)
         assert len(world.done) < 60
 

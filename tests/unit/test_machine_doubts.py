@@ -1,0 +1,227 @@
+"""Doubts: what contradicts itself, and what each answer of the gateway means, from its bytes to the deed."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from ibkr_tools.errors import GatewayUnavailable, IbkrError, UpstreamSilent
+from ibkr_tools.portal import answers
+from ibkr_tools.portal.push import SessionFrame
+from ibkr_tools.status import SessionState
+from ibkr_tools.watchdog import doubts, machine
+from ibkr_tools.watchdog.hearing import Hearing
+from ibkr_tools.watchdog.loop import verdict_of
+from ibkr_tools.watchdog.observations import Action, Listed, Tickled, Validated, Verdict
+from ibkr_tools.watchdog.state import State
+from tests.support.machine_world import World, tickle
+
+NOW = 5000.0
+UP = State(
+    phase=SessionState.UP,
+    since_s=4000.0,
+    up_since_s=4000.0,
+    without_since_s=None,
+    due_s=NOW,
+    last_tickle_s=NOW - 30,
+    hearing=Hearing(listening=True, since_s=4000.0, heard_s=NOW),
+)
+
+
+def up_world(**changes: object) -> World:
+    world = World()
+    world.run(120)
+    for name, value in changes.items():
+        setattr(world, name, value)
+    return world
+
+
+# One row per signal of a lost session, and per answer of the login's table that the watchdog meets: the answer to a
+# tickle, and what becomes of a session that was up.
+
+AT_ONCE, LOOKS, PENALTY = "login", "another look", "everyone waits"
+SIGNALS = {
+    "401": (401, {}, b"", AT_ONCE),
+    "401 with a problem document": (401, {}, b'{"title":"Unauthorized","status":401}', AT_ONCE),
+    "410 after a logout": (410, {}, b"", AT_ONCE),
+    "601 session expired": (601, {}, b"", AT_ONCE),
+    "302 to the login": (302, {"Location": "/sso/Login?forwardTo=22"}, b"", AT_ONCE),
+    "200 no session": (200, {}, b'{"error":"no session"}', AT_ONCE),
+    "200 not logged in": (200, {}, b'{"error":"not logged in"}', AT_ONCE),
+    "200 expired": (200, {}, b'{"session":"a","ssoExpires":0}', AT_ONCE),
+    "302 elsewhere": (302, {"Location": "https://example.com/"}, b"", LOOKS),
+    "403 of the edge": (403, {}, b"denied", LOOKS),
+    "403 of AirPlay": (403, {"Server": "AirTunes/1"}, b"", LOOKS),
+    "404 of the address filter": (404, {}, b"Access Denied", LOOKS),
+    "404 not found": (404, {}, b'{"error":"Resource not found"}', LOOKS),
+    "429": (429, {}, b'{"error":"Too Many Requests"}', PENALTY),
+    "400 no bridge": (400, {}, b'{"error":"Bad Request: no bridge","statusCode":400}', LOOKS),
+    "400 init session first": (400, {}, b'{"error":"Init session first","statusCode":400}', LOOKS),
+    "500 query accounts first": (500, {}, b'{"error":"Please query /accounts first"}', LOOKS),
+    "500 no token": (500, {}, b'{"error":"failed to generate sso dh token"}', LOOKS),
+    "500": (500, {}, b"Internal Server Error", LOOKS),
+    "503": (503, {}, b"", LOOKS),
+    "200 failed to process": (200, {}, b'{"error":"failed to process request"}', LOOKS),
+    "200 with a web page": (200, {"Content-Type": "text/html"}, b"<html>", LOOKS),
+    "200 with half of it": (200, {}, b'{"session":"a","sso', LOOKS),
+    "200 with a list": (200, {}, b"[]", LOOKS),
+    "200 with nothing": (200, {}, b"", LOOKS),
+}
+
+
+def verdict_on(status: int, headers: dict[str, str], body: bytes) -> Verdict:
+    """Returns what the loop makes of one answer to a tickle."""
+    try:
+        found = answers.parse_tickle(answers.parse(status, headers, body, "POST /tickle"))
+    except IbkrError as error:
+        return verdict_of(error)
+    return Verdict.ALIVE if found.has_session else Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_signals(name: str) -> None:
+    """IBKR's own word leads to a second opinion and a login at once; anything else to another look alone."""
+    status, headers, body, then = SIGNALS[name]
+    verdict = verdict_on(status, headers, body)
+    world = up_world(session=verdict)
+    lost_s = world.now_s
+    world.run(120)
+    asked = [at for at, action in world.done if action is Action.REQUEST_LOGIN]
+    if then == AT_ONCE:
+        assert verdict is Verdict.DEAD
+        assert asked
+        assert asked[0] - lost_s < 31
+    else:
+        assert asked == []
+        assert verdict is (Verdict.LIMITED if then == PENALTY else Verdict.UNKNOWN)
+        assert world.is_in(SessionState.UNREACHABLE)
+        assert world.state.losses == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [(GatewayUnavailable("refused"), Verdict.GATEWAY_GONE), (UpstreamSilent("hangs"), Verdict.SILENT)],
+)
+def test_signals_without_an_answer(error: IbkrError, verdict: Verdict) -> None:
+    assert verdict_of(error) is verdict
+
+
+def test_a_tickle_without_a_session_is_no_loss() -> None:
+    assert verdict_on(200, {}, b'{"iserver":{"authStatus":{"authenticated":false}}}') is Verdict.UNKNOWN
+
+
+def test_a_tickle_of_a_user_without_brokerage_is_alive() -> None:
+    body = b'{"session":"a","ssoExpires":590000,"hmds":{"error":"no bridge"},"iserver":{"error":"no bridge"}}'
+    assert verdict_on(200, {}, body) is Verdict.ALIVE
+
+
+# A session is never thrown away on one word against another.
+
+
+def test_both_say_dead_and_the_login_is_asked_for_in_the_same_moment() -> None:
+    world = up_world(session=Verdict.DEAD)
+    world.run(31, until=SessionState.LOGGING_IN)
+    tickled_s = next(at for at, action in reversed(world.done) if action is Action.TICKLE)
+    asked_s = next(at for at, action in world.done if action is Action.REQUEST_LOGIN)
+    assert asked_s - tickled_s < 0.1
+
+
+def test_validation_says_alive_and_no_tickle_is_believed() -> None:
+    """Hours of tickles that say dead, while IBKR's validation and nobody else says alive: no login, and the truth."""
+    world = up_world(session=Verdict.DEAD, validation=Verdict.ALIVE)
+    world.run(2 * 3600)
+    assert world.count(Action.REQUEST_LOGIN) == 0
+    assert world.is_in(SessionState.UNREACHABLE)
+    assert "validation" in world.state.why
+    asked = [at for at, action in world.done if action is Action.VALIDATE]
+    assert all(later - earlier >= doubts.VALIDATE_EVERY_S for earlier, later in itertools.pairwise(asked))
+    assert world.count(Action.RESTART_GATEWAY) == 0
+    world.session = Verdict.ALIVE
+    assert world.run(40, until=SessionState.UP)
+    assert world.state.losses == 0
+
+
+def test_validation_that_changes_its_mind_is_believed() -> None:
+    world = up_world(session=Verdict.DEAD, validation=Verdict.ALIVE)
+    world.run(100)
+    world.validation = None
+    assert world.run(100, until=SessionState.UP)
+    assert world.count(Action.REQUEST_LOGIN) == 1
+
+
+@pytest.mark.parametrize("validation", [Verdict.LIMITED, Verdict.UNKNOWN, Verdict.SILENT])
+def test_without_a_validation_two_tickles_and_the_accounts_must_agree(validation: Verdict) -> None:
+    world = up_world(session=Verdict.DEAD, validation=validation)
+    assert world.run(60, until=SessionState.LOGGING_IN)
+    since_s = next(at for at, action in world.done if action is Action.VALIDATE)
+    then = [(at, action) for at, action in world.done if at >= since_s]
+    assert [action for _, action in then if action is not Action.STOP_LISTENING][-2:] == [
+        Action.LIST_ACCOUNTS,
+        Action.REQUEST_LOGIN,
+    ]
+    assert doubts.DEAD_APART_S <= then[-1][0] - since_s < 15
+
+
+def test_without_a_validation_the_accounts_may_overrule_the_tickles() -> None:
+    world = up_world(session=Verdict.DEAD, validation=Verdict.LIMITED, listing=Verdict.ALIVE)
+    world.run(3600)
+    assert world.count(Action.REQUEST_LOGIN) == 0
+    assert world.state.losses == 0
+
+
+@pytest.mark.parametrize("listing", [Verdict.UNKNOWN, Verdict.SILENT, Verdict.LIMITED])
+def test_without_any_second_opinion_nobody_logs_in(listing: Verdict) -> None:
+    world = up_world(session=Verdict.DEAD, validation=Verdict.UNKNOWN, listing=listing)
+    world.run(1800)
+    assert world.count(Action.REQUEST_LOGIN) == 0
+
+
+def test_two_losses_within_a_minute_are_both_found() -> None:
+    """IBKR takes one validation a minute: the second loss is proven in another way, seconds later."""
+    world = up_world(session=Verdict.DEAD)
+    assert world.run(40, until=SessionState.LOGGING_IN)
+    world.run(10, until=SessionState.UP)
+    world.run(5)
+    world.session = Verdict.DEAD
+    lost_s = world.now_s
+    assert world.run(60, until=SessionState.LOGGING_IN)
+    world.run(30, until=SessionState.UP)
+    assert world.state.losses == 2
+    assert world.now_s - lost_s < 45
+
+
+def test_the_accounts_alone_against_a_tickle_are_validated() -> None:
+    """Once proven, a session is not lost because one list says 401."""
+    state = replace(UP, phase=SessionState.UNREACHABLE)
+    state, actions = machine.step(state, Listed(Verdict.DEAD, "401"), NOW)
+    assert actions == (Action.VALIDATE,)
+    state, actions = machine.step(state, Validated(Verdict.ALIVE), NOW)
+    assert actions == ()
+    _, actions = machine.step(state, Listed(Verdict.DEAD, "401"), NOW + 5)
+    assert Action.REQUEST_LOGIN not in actions
+
+
+def test_requests_for_logins_are_never_closer_than_seconds() -> None:
+    """A login that succeeds in no time, and a session that dies in no time and says so."""
+    world = World(login_takes_s=0.0, login_helps=False, session=Verdict.DEAD)
+    for _ in range(40):
+        world.run(3, until=SessionState.UP)
+        world.feed(SessionFrame(authenticated=False))
+        world.run(1.3)
+    assert world.count(Action.REQUEST_LOGIN) > 1
+    at = [when for when, action in world.done if action is Action.REQUEST_LOGIN]
+    assert all(later - earlier >= 5 for earlier, later in itertools.pairwise(at))
+
+
+def test_a_limited_tickle_does_not_hide_a_pause() -> None:
+    state = replace(State(), phase=SessionState.PAUSED, why="paused")
+    state, _ = machine.step(state, Tickled(Verdict.LIMITED, "penalty"), NOW)
+    assert state.why == "paused"
+
+
+def test_a_tickle_that_is_due_too_soon_waits_its_second() -> None:
+    state, actions = machine.step(UP, tickle(), NOW)
+    state = replace(state, due_s=NOW, tickled_s=NOW)
+    state, actions = machine.step(state, Validated(Verdict.ALIVE), NOW)
+    assert actions == ()
+    assert machine.deadline(state) >= NOW + 1
