@@ -1,0 +1,77 @@
+"""What a login tells about itself while it runs, to systemd and to the watchdog."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from ibkr_tools.config import Config, LoginConfig, Secret
+from ibkr_tools.directories import Directories
+from ibkr_tools.login.ledger import Ledger
+from ibkr_tools.login.outcome import Mark
+from ibkr_tools.login.report import Reporter
+from ibkr_tools.notify import Notifier
+from ibkr_tools.status import LoginSection, StatusFile, utc_now
+
+CONFIG = Config(username="u", account="U1234567", login=LoginConfig(timeout_s=90, logins_a_day=2))
+
+
+def section_of(directories: Directories) -> LoginSection:
+    """What the status file says."""
+    found = StatusFile(directories.status_file).read_section(LoginSection)
+    assert found is not None
+    return found
+
+
+class Heard(Notifier):
+    """Collects what systemd would be told."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.messages: list[str] = []
+
+    def _send(self, message: str) -> None:
+        self.messages.append(message)
+
+
+def reporter_in(folder: Path, notifier: Notifier | None = None) -> tuple[Reporter, Ledger, Directories]:
+    """A reporter with a ledger of its own."""
+    directories = Directories(configuration=folder, runtime=folder / "run", state=folder / "state")
+    ledger = Ledger(directories.login, CONFIG.login.logins_a_day)
+    return Reporter(CONFIG, directories, ledger, notifier or Heard(), utc_now), ledger, directories
+
+
+def test_long_wait_is_announced_to_everybody(tmp_path: Path) -> None:
+    """systemd shows it and grants the time, and the rest of the login after it; so does the watchdog."""
+    heard = Heard()
+    reporter, _, directories = reporter_in(tmp_path, heard)
+    reporter.running()
+    assert section_of(directories).fresh_for_s == 150.0
+    reporter.announce("waiting for the approval on the phone", 180.0)
+    assert heard.messages == ["STATUS=waiting for the approval on the phone", "EXTEND_TIMEOUT_USEC=330000000"]
+    section = section_of(directories)
+    assert (section.state, section.fresh_for_s) == ("running", 330.0)
+    assert section.why == "waiting for the approval on the phone"
+
+
+def test_many_logins_and_the_next_try_are_reported(tmp_path: Path) -> None:
+    """The watchdog tells a person from this, and waits that long."""
+    reporter, ledger, directories = reporter_in(tmp_path)
+    for _ in range(2):
+        ledger.settle(ledger.enter(utc_now(), "u", Secret("x")), Mark.SUCCEEDED, utc_now())
+    reporter.result("succeeded", "a session")
+    section = section_of(directories)
+    assert section.logins_24h == 2
+    assert section.logins_limited_until is not None
+    assert section.logins_limited_until - utc_now() > timedelta(hours=23)
+    assert section.retry_at is None
+    reporter.result("failed", "nothing")
+    section = section_of(directories)
+    assert section.retry_at is not None
+    assert timedelta(minutes=59) < section.retry_at - utc_now() <= timedelta(hours=1)
+
+
+def test_no_next_try_where_a_person_is_needed(tmp_path: Path) -> None:
+    """Neither after what needs a person, nor when the budget is spent."""
+    reporter, ledger, directories = reporter_in(tmp_path)
+    ledger.settle(ledger.enter(utc_now(), "u", Secret("x")), Mark.PERSON, utc_now())
+    reporter.result("failed", "nothing")
+    assert section_of(directories).retry_at is None
