@@ -18,10 +18,10 @@ LOGINS = "logins"
 TOPICS = (PERSON, OUTAGE, BROKERAGE, LOGINS)
 
 OVER = {
-    PERSON: "the session is up again, nobody is needed any more",
-    OUTAGE: "the session is up again",
-    BROKERAGE: "the brokerage tier is there again",
-    LOGINS: "logins are as frequent as they should be again",
+    PERSON: "somebody was needed; the session is up",
+    OUTAGE: "there was no session; it is up",
+    BROKERAGE: "the brokerage tier was missing; it is there",
+    LOGINS: "there were many logins; they are fewer",
 }
 
 

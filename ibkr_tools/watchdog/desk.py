@@ -43,7 +43,7 @@ class Desk:
     def unit_is_well(self, *units: str) -> None:
         """Tells that units which may have failed work."""
         for unit in units:
-            self._put(messages.unit_topic(unit), f"{unit} works again", "nothing, all is well", over=True)
+            self._put(messages.unit_topic(unit), f"{unit} had failed; it works", "nothing, all is well", over=True)
 
     def _put(self, topic: str, what: str, then: str, todo: str | None = None, *, over: bool = False) -> bool:
         message = Message(topic=topic, at=self._now(), what=what, next=then, todo=todo, over=over, user=self._user)
