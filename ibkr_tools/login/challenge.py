@@ -79,11 +79,13 @@ class SecondFactors:
         self._approval: Timer | None = None
         self._had_session = False
         self._sent = 0
+        self._asked_at = 0.0
         self._chosen: Timer | None = None
         self._refusal = ""
 
     def answer(self, facts: Facts, view: View) -> bool:
         """Answers what `facts` shows; see `view.Challenge`."""
+        self._asked_at = self._asked_at or time()
         kind = facts.second_factor
         if kind is SecondFactor.NOTIFICATION and self._method == "push":
             return self._await_approval(view)
@@ -163,7 +165,7 @@ class SecondFactors:
         """Returns the code once it is valid for long enough, None if the page does not wait for it any more."""
         question = Question(
             factor=kind.name.lower(),
-            asked_at=time(),
+            asked_at=self._asked_at,
             challenge=str(view.act(scripts.READ, list(page.CHALLENGES)) or ""),
             attempt=self._sent + 1,
         )
@@ -188,11 +190,12 @@ class SecondFactors:
     def _submit(self, kind: SecondFactor, code: Secret, view: View) -> bool:
         fields = [*view.own.get("code", ()), *page.CODE_FIELDS[kind]]
         table = view.selectors
-        view.code_was_given = True
         refusal = view.act(scripts.ANSWER, fields, table["code-submit"], table["loading"], code.reveal())
         if refusal:
             logger.warning("The code was not submitted: {}", refusal)
             return False
+        # If the page went away meanwhile, nobody knows: then it counts as submitted.
+        view.code_was_given = True
         self._sent += 1
         view.allow(view.patience.again)
         view.on_step("A code for the second factor was submitted")
@@ -216,6 +219,7 @@ class SecondFactors:
             raise judged(view, facts)
         if self._sent >= CODES_AT_MOST:
             raise self._refused(self._refusal, offset)
+        self._asked_at = time()
         view.on_step(f"{self._refusal}; one more code follows")
         return False
 

@@ -111,7 +111,7 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
             error=ActionRequired,
             mark=Mark.PERSON,
             state="refused",
-            todo="Use a user without second factor, or log in by hand on the gateway's page.",
+            todo="Set login.second_factor in the configuration (docs/second-factor.md), then `ibkr-tools login`.",
         ),
         Outcome.CODE_REFUSED: Meaning(
             error=ActionRequired,

@@ -201,6 +201,45 @@ def test_code_of_a_command(home: Home, block: str) -> None:
     assert str(int(time.time()))[:7] in said
 
 
+def test_field_of_the_users_own(home: Home) -> None:
+    """IBKR has renamed everything; a selector in the configuration is enough."""
+    use_command(home, "print('123456')")
+    home.settings["login"]["selectors"] = {"code": ["#xyz-field-platinum-response"]}
+    home.control.page(second_factor="silver", rename={**RENAMED, 'autocomplete="one-time-code"': ""})
+    assert home.login().outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("page", "outcome", "why"),
+    [
+        (
+            {"second_factor": "silver", "rename": {"return window.xyzError(answer.message);": "return 0;"}},
+            Outcome.TIMED_OUT,
+            "did not say what it made of the code",
+        ),
+        (
+            {"second_factor": "multiplesf", "rename": {"() => chosen(select.value)": "() => 0"}},
+            Outcome.SECOND_FACTOR,
+            "'Mobile Authenticator App' was chosen, and nothing came of it",
+        ),
+        (
+            {"second_factor": "otpselector", "rename": {'() => chosen("4.2")': "() => 0"}},
+            Outcome.SECOND_FACTOR,
+            "how to send the code, and takes no answer",
+        ),
+    ],
+    ids=str,
+)
+def test_page_that_does_not_react(home: Home, page: dict[str, Any], outcome: Outcome, why: str) -> None:
+    """Nothing is waited for in vain, and no second code goes out."""
+    use_command(home, "print('000000')")
+    home.control.page(**page)
+    with pytest.raises((ActionRequired, LoginFailed), match=why):
+        home.login()
+    assert counters(home)["codes"] == (1 if outcome is Outcome.TIMED_OUT else 0)
+    assert outcome.value in home.diagnostics[0].name
+
+
 def test_command_without_a_code(home: Home) -> None:
     """Nothing is typed, and the sentence says what the command said last."""
     use_command(home, "sys.exit('the mailbox is closed')")
