@@ -32,9 +32,13 @@ def make_context(options: SimulatorOptions, clock: Clock | None = None) -> Conte
     """Return the memory of a fresh simulator; its time is the machine's, as fast as `options` say, or `clock`'s."""
     clock = clock or Clock(options.speed)
     world = World(options, clock)
-    accounts = [Account(number, seed=options.seed, count=options.positions, index=index)
-                for index, number in enumerate(options.accounts)]  # fmt: skip
-    context = Context(world, LoginDesk(world.users, clock), accounts)
+    # The numbers of paper accounts begin with a D, as DU1234567.
+    live, paper = (
+        [Account(letter + number, seed=options.seed, count=options.positions, index=index)
+         for index, number in enumerate(options.accounts)]
+        for letter in ("", "D")
+    )  # fmt: skip
+    context = Context(world, LoginDesk(world.users, clock), live, paper)
 
     def fails() -> bool:
         closed = world.schedule.at(world.now()) is not None

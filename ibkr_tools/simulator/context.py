@@ -43,6 +43,7 @@ class Context:
     world: World
     desk: LoginDesk
     accounts: list[Account]
+    paper_accounts: list[Account]
     faults: FaultBook = field(default_factory=FaultBook)
     limiter: Limiter = field(default_factory=Limiter)
     requests: Counter[str] = field(default_factory=Counter)
@@ -64,9 +65,13 @@ class Context:
         changed, self.faults_changed = self.faults_changed, asyncio.Event()
         changed.set()
 
-    def account(self, account_id: str) -> Account | None:
-        """Return the account with this number, if there is one."""
-        return next((account for account in self.accounts if account.account_id == account_id), None)
+    def accounts_of(self, session: Session) -> list[Account]:
+        """Return the accounts that the session's user may view; a paper user has others than the rest."""
+        return self.paper_accounts if session.user.paper else self.accounts
+
+    def account(self, session: Session, account_id: str) -> Account | None:
+        """Return the user's account with this number, if there is one."""
+        return next((account for account in self.accounts_of(session) if account.account_id == account_id), None)
 
 
 CONTEXT = web.AppKey("context", Context)

@@ -24,13 +24,15 @@ async def accounts(request: web.Request) -> web.Response:
     session = session_of(request)
     session.preflight_done = True
     trading = session.user.kind is UserKind.TRADING
-    return reply([account.record(brokerage_access=trading) for account in context_of(request).accounts])
+    accounts = context_of(request).accounts_of(session)
+    return reply([account.record(brokerage_access=trading) for account in accounts])
 
 
 async def subaccounts2(request: web.Request) -> web.Response:
     """List accounts twenty at a time; without `page` a bare array."""
-    session_of(request).preflight_done = True
-    records = [account.record() for account in context_of(request).accounts]
+    session = session_of(request)
+    session.preflight_done = True
+    records = [account.record() for account in context_of(request).accounts_of(session)]
     if "page" not in request.query:
         return reply(records)
     page = _number(request.query["page"])
@@ -103,7 +105,7 @@ async def allocation_of_several(request: web.Request) -> web.Response:
         return empty(401)
     body = json.loads(await request.text())
     wanted = body.get("acctIds", []) if isinstance(body, dict) else []
-    chosen = [account for account in context.accounts if account.account_id in wanted]
+    chosen = [account for account in context.accounts_of(session_of(request)) if account.account_id in wanted]
     if len(chosen) != len(wanted) or not chosen:
         return reply(BAD_ACCOUNT, 400)
     return reply(consolidated_allocation(chosen))
@@ -115,7 +117,8 @@ async def position_everywhere(request: web.Request) -> web.Response:
     if context.world.behaviour.require_preflight and not session_of(request).preflight_done:
         return empty(401)
     conid = _number(request.match_info["conid"])
-    found = {account.account_id: account.position(conid) for account in context.accounts}
+    accounts = context.accounts_of(session_of(request))
+    found = {account.account_id: account.position(conid) for account in accounts}
     return reply({name: rows for name, rows in found.items() if rows})
 
 
@@ -126,7 +129,7 @@ def _for_account(handler: AccountHandler) -> Handler:
         context = context_of(request)
         if context.world.behaviour.require_preflight and not session_of(request).preflight_done:
             return empty(401)
-        account = context.account(request.match_info["account"])
+        account = context.account(session_of(request), request.match_info["account"])
         return reply(BAD_ACCOUNT, 400) if account is None else handler(request, account)
 
     return wrapped

@@ -35,7 +35,8 @@ async def validate(request: web.Request) -> web.Response:
 
 async def one_user(request: web.Request) -> web.Response:
     """Say what the user may do."""
-    return reply(answers.one_user(session_of(request), context_of(request).accounts))
+    session = session_of(request)
+    return reply(answers.one_user(session, context_of(request).accounts_of(session)))
 
 
 async def auth_status(request: web.Request) -> web.Response:
@@ -116,7 +117,7 @@ async def brokerage_accounts(request: web.Request) -> web.Response:
         return reply({})
     if not session.is_authenticated:
         return reply(NO_BRIDGE, 400)
-    return reply(answers.brokerage_accounts(session, context.accounts))
+    return reply(answers.brokerage_accounts(session, context.accounts_of(session)))
 
 
 async def other_brokerage(request: web.Request) -> web.Response:

@@ -125,7 +125,7 @@ class Hub:
 
     async def _send_status(self, socket: _Socket, session: Session) -> None:
         if session.is_authenticated:
-            accounts = answers.brokerage_accounts(session, self._context.accounts)
+            accounts = answers.brokerage_accounts(session, self._context.accounts_of(session))
             await self._send(socket, {"topic": "act", "args": accounts})
         elif session.user.kind is UserKind.READ_ONLY and self._context.world.behaviour.read_only_socket == "system":
             return

@@ -62,6 +62,16 @@ def test_read_only_user_never_gets_brokerage(reader: Caller) -> None:
     assert reader.get("/v1/api/one/user").data["uar"]["tws"] is False
 
 
+def test_a_paper_user_has_accounts_of_its_own(simulator: Simulator) -> None:
+    """Their numbers begin with a D, everywhere."""
+    paper = Caller(simulator.port, token=simulator.control.login("demo-paper"))
+    ids = [row["id"] for row in paper.get("/v1/api/portfolio/accounts").data]
+    assert ids[0] == f"D{ACCOUNT}"
+    assert list(paper.get("/v1/api/one/user").data["accts"]) == ids
+    assert paper.get(f"/v1/api/portfolio/D{ACCOUNT}/summary").status == 200
+    assert paper.get(f"/v1/api/portfolio/{ACCOUNT}/summary").status == 400
+
+
 def test_trading_user_opens_loses_and_shares_brokerage(trader: Caller, simulator: Simulator) -> None:
     """States S2, S3, S5 and S6."""
     assert trader.post("/v1/api/iserver/auth/status").data["authenticated"] is False
