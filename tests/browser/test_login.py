@@ -55,11 +55,12 @@ def test_login_succeeds(home: Home, username: str, paper: bool) -> None:
     """Each kind of user gets a session with one submitted password, proven by its accounts."""
     result = home.login(username, paper=paper)
     assert result.outcome is Outcome.SUCCEEDED
-    assert result.accounts == ("U1234567",)
+    accounts = ("DU1234567" if paper else "U1234567",)
+    assert result.accounts == accounts
     assert home.control.submitted() == 1
     assert home.marks == ["succeeded"]
     assert home.section.state == "succeeded"
-    assert home.section.accounts == ("U1234567",)
+    assert home.section.accounts == accounts
     assert home.section.logins_24h == 1
     assert not home.diagnostics
     assert not processes.browser_processes()
