@@ -16,16 +16,18 @@ EVENTS = frozenset({"approval", "test"})
 """Topics whose every message is news: a push is on its way to the phone, somebody tries the command."""
 
 HOUR = timedelta(hours=1)
+TODOS = 10
+"""How many different things to do are remembered of one topic."""
+
 AN_HOUR_HAS = 20
 """More messages than that in an hour are no longer read by anybody; the rest waits."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
-    """One open topic: `since` when it began, `at` of the message told last, and the `todo` it named."""
+    """One open topic: `since` when it began, and what the person was given to do since then."""
 
     since: Moment
-    at: Moment
-    todo: str | None = None
+    todos: tuple[str, ...] = ()
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
         if topic is None or message.topic in EVENTS:
             return True
         # The same trouble, but something else to do about it.
-        return message.todo is not None and message.todo != topic.todo
+        return message.todo is not None and message.todo not in topic.todos
 
     def since(self, message: Message) -> datetime:
         """Returns when the topic of `message` was opened, which is now if this message opens it."""
@@ -60,7 +62,9 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
         if message.over:
             topics.pop(message.topic, None)
         else:
-            topics[message.topic] = Topic(since=self.since(message), at=message.at, todo=message.todo)
+            before = topics.get(message.topic)
+            todos = (*(before.todos if before else ()), *([message.todo] if message.todo else []))
+            topics[message.topic] = Topic(since=self.since(message), todos=todos[-TODOS:])
         return Told(topics=topics, last=name, sent=(*self._lately(now), now))
 
     def _lately(self, now: datetime) -> tuple[datetime, ...]:

@@ -87,7 +87,7 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
             error=LoginRefused,
             mark=Mark.REFUSED,
             state="refused",
-            todo="Check user name and password; IBKR locks a user after 10 refusals.",
+            todo="Correct user name or password; or, if they are right, `ibkr-tools unlock`.",
         ),
         Outcome.WRONG_MODE: Meaning(
             error=ConfigError,

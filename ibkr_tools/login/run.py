@@ -199,7 +199,7 @@ class _Login:
         if self._ledger.was_refused(read_password(self._config_file, self._config), self._clock()):
             return LoginRefused(
                 "IBKR refused this password before; no machine submits it again",
-                hint="Correct the password; or, if it is right, `ibkr-tools unlock`.",
+                hint=MEANINGS[Outcome.REFUSED].todo,
             )
         return None
 

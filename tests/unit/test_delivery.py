@@ -133,6 +133,8 @@ def end(topic: str = "person", **changes: object) -> Message:
         ([message(todo="a"), message(todo="b"), message(todo="b")], ["person", "person"]),
         ([message(todo="a"), message(what="in other words", todo="a")], ["person"]),
         ([message(todo="a"), message(), message(todo="a")], ["person"]),
+        ([message(todo="a"), message(todo="b"), message(todo="a"), message(todo="b")], ["person", "person"]),
+        ([message(todo="a"), end(), message(todo="a")], ["person", "person over", "person"]),
         ([message("approval"), message("approval")], ["approval", "approval"]),
         ([message("approval"), end("approval")], ["approval", "approval over"]),
         ([message("unit:a.service"), message("unit:b.service")], ["unit:a.service", "unit:b.service"]),

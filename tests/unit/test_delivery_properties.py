@@ -43,14 +43,14 @@ steps = st.lists(st.one_of(news, ends), max_size=OUTBOX_HOLDS)
 def expected(put: list[News]) -> list[News]:
     """What a person should hear of these, in order: the promise, in its simplest form."""
     found: list[News] = []
-    open_topics: dict[str, str | None] = {}
+    open_topics: dict[str, set[str | None]] = {}
     for topic, todo, over in put:
         if over:
             if topic in open_topics:
                 del open_topics[topic]
                 found.append((topic, todo, over))
-        elif topic not in open_topics or (todo is not None and todo != open_topics[topic]):
-            open_topics[topic] = todo
+        elif todo not in open_topics.setdefault(topic, set()) and (todo or not open_topics[topic]):
+            open_topics[topic].add(todo)
             found.append((topic, todo, over))
     return found
 
