@@ -5,16 +5,47 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from ibkr_tools import messages, pause
+from ibkr_tools.messages import Message
+from ibkr_tools.pause import Pause
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, SessionState, utc_now
 from tests.support.installation import Installation
 from tests.support.portal import asked, signed_in
 from tests.support.simulation import wait_until
 from tests.support.watchdog import WatchdogProcess, running
+
+
+def gateway_section(state: Literal["starting", "up"], java_pid: int) -> GatewaySection:
+    now = utc_now()
+    return GatewaySection(
+        updated_at=now, fresh_for_s=60.0, state=state, since=now, port=1, upstream="https://x", java_pid=java_pid
+    )
+
+
+def next_tickle_s(dog: WatchdogProcess) -> float:
+    """Returns how far the next tickle was when the status was written."""
+    session = dog.session
+    if session is None or session.next_at is None or session.state is not SessionState.UP:
+        return 0.0
+    last = session.last_tickle_at or session.updated_at
+    return (session.next_at - last).total_seconds()
+
+
+def outbox(dog: WatchdogProcess) -> list[Message]:
+    found = [messages.read(path) for path in messages.waiting(dog.place.directories.outbox)]
+    return [message for message in found if message is not None]
+
+
+def told(dog: WatchdogProcess) -> list[tuple[str, bool]]:
+    return [(message.topic, message.over) for message in outbox(dog)]
+
 
 NOTICED_S = 5.0
 """Typically under 0.1 s; generous, for a machine that does other things."""
@@ -34,11 +65,18 @@ def watch(place: Installation) -> Iterator[Watched]:
     with ExitStack() as stack:
 
         def start(
-            *, user: str | None = "demo-reader", tier: str = "portfolio", outcome: str = "succeeded", **options: object
+            *,
+            user: str | None = "demo-reader",
+            tier: str = "portfolio",
+            competing: str = "yield",
+            outcome: str = "succeeded",
+            environment: dict[str, str] | None = None,
+            **options: object,
         ) -> WatchdogProcess:
             simulator = stack.enter_context(signed_in(place.root / "tls", user=user, **options))
-            place.configure(simulator.port, simulator.options.certificate, session={"tier": tier})
-            return stack.enter_context(running(place, simulator, outcome=outcome))
+            session = {"tier": tier, "competing": competing}
+            place.configure(simulator.port, simulator.options.certificate, session=session)
+            return stack.enter_context(running(place, simulator, outcome=outcome, **(environment or {})))
 
         yield start
 
@@ -228,6 +266,119 @@ def test_the_budget_is_kept(watch: Watched) -> None:
         dog.simulator.control.drop()
     wait_until(lambda: dog.login.requests >= 3)
     assert dog.simulator.control.state()["counters"]["refused_by_pacing"] == 0
+
+
+def test_a_pause_keeps_a_session_and_opens_none(watch: Watched) -> None:
+    """A living session stays up; a lost one stays lost, until the person resumes; the status says all of it."""
+    dog = watch()
+    dog.wait_for(SessionState.UP)
+    pause.begin(dog.place.directories.pause_file, Pause(since=utc_now()))
+    wait_until(lambda: dog.session is not None and dog.session.paused)
+    assert dog.is_in(SessionState.UP)
+    dog.simulator.control.drop()
+    dog.wait_for(SessionState.PAUSED)
+    session = dog.session
+    assert session
+    assert (session.paused, session.paused_until, session.losses) == (True, None, 1)
+    assert "ibkr-tools resume" in session.why
+    dog.place.status.write(gateway_section("starting", 4711))
+    dog.wait_for(SessionState.GATEWAY_DOWN)
+    dog.place.status.write(gateway_section("up", 4711))
+    dog.wait_for(SessionState.PAUSED)
+    assert dog.login.requests == 0
+    pause.end(dog.place.directories.pause_file)
+    dog.wait_for(SessionState.UP)
+    assert dog.login.requests == 1
+    assert not (dog.session and dog.session.paused)
+
+
+def test_a_pause_ends_by_itself_and_survives_a_restart(watch: Watched, place: Installation) -> None:
+    until = utc_now() + timedelta(seconds=6)
+    pause.begin(place.directories.pause_file, Pause(since=utc_now(), until=until))
+    dog = watch(user=None)
+    dog.wait_for(SessionState.PAUSED)
+    assert (dog.session and dog.session.next_at) == until
+    dog.wait_for(SessionState.UP, 15.0)
+    assert utc_now() >= until
+    assert dog.login.requests == 1
+
+
+def test_a_lost_brokerage_tier_comes_back_without_a_login(watch: Watched) -> None:
+    dog = watch(user="demo-trader", tier="brokerage", speed=5.0)
+    dog.wait_for(SessionState.UP)
+    wait_until(lambda: dog.simulator.control.state()["websockets"] == 1)
+    dog.simulator.control.drop("brokerage")
+    wait_until(lambda: asked(dog.simulator, "ssodh/init") == 1)
+    dog.wait_for(SessionState.UP)
+    assert (dog.login.requests, dog.session and dog.session.losses) == (0, 0)
+
+
+def test_another_program_is_left_alone(watch: Watched) -> None:
+    """Nothing is asked for, and a session lost meanwhile waits: a login would throw the other program out."""
+    dog = watch(user="demo-trader", tier="brokerage")
+    dog.wait_for(SessionState.UP, 15.0)
+    dog.simulator.control.compete(authenticated=False)
+    dog.wait_for(SessionState.COMPETING)
+    session = dog.session
+    assert session
+    assert session.next_at
+    assert timedelta(minutes=29) < session.next_at - utc_now() <= timedelta(minutes=30)
+    dog.simulator.control.drop()
+    dog.wait_for(SessionState.BACKING_OFF)
+    session = dog.session
+    assert session
+    assert "another program" in session.why
+    assert session.next_at
+    assert timedelta(minutes=29) < session.next_at - utc_now() <= timedelta(minutes=30)
+    assert (dog.login.requests, asked(dog.simulator, "ssodh/init")) == (0, 0)
+
+
+def test_the_brokerage_tier_is_taken_back_if_that_is_wanted(watch: Watched) -> None:
+    dog = watch(user="demo-trader", tier="brokerage", competing="take")
+    dog.wait_for(SessionState.UP, 15.0)
+    dog.simulator.control.compete(authenticated=False)
+    wait_until(lambda: asked(dog.simulator, "ssodh/init") == 1)
+    dog.wait_for(SessionState.UP)
+    assert dog.login.requests == 0
+
+
+def test_a_push_of_no_use_shortens_the_tickles(watch: Watched) -> None:
+    """The socket waits for a session though there is one; where heartbeats come, tickles are 30 s apart."""
+    dog = watch()
+    dog.wait_for(SessionState.UP)
+    wait_until(lambda: next_tickle_s(dog) > 15.0)
+    dog.simulator.control.behaviour(read_only_socket="waiting")
+    dog.simulator.control.drop(push="close")
+    wait_until(lambda: dog.login.requests == 1)
+    dog.wait_for(SessionState.UP)
+    wait_until(lambda: dog.simulator.control.state()["websockets"] == 1)
+    wait_until(lambda: 5.0 < next_tickle_s(dog) <= 10.1, 20.0)
+    assert "the push is of no use" in (dog.place.root / "watchdog.log").read_text()
+
+
+def test_a_person_is_told_and_told_when_it_is_over(watch: Watched) -> None:
+    dog = watch(user=None, outcome="refused")
+    dog.wait_for(SessionState.LOCKED_OUT)
+    wait_until(lambda: ("person", False) in told(dog))
+    (message,) = (one for one in outbox(dog) if one.topic == "person")
+    assert (message.what, message.todo, message.user) == ("wrong password", "Check it", "demo-reader")
+    assert ("unit:ibkr-watchdog.service", True) in told(dog)
+    dog.login.outcome = "succeeded"
+    dog.login.say(LoginSection(updated_at=utc_now(), state="unlocked", why="a person"))
+    dog.wait_for(SessionState.UP)
+    wait_until(lambda: ("person", True) in told(dog))
+    assert told(dog).count(("person", False)) == 1
+    dog.place.status.write(gateway_section("up", 4711))
+    dog.place.status.write(FetchSection(updated_at=utc_now(), state="succeeded", why="ok"))
+    wait_until(lambda: {("unit:ibkr-gateway.service", True), ("unit:ibkr-fetch.service", True)} <= set(told(dog)))
+
+
+def test_without_time_zones_it_works_and_says_so(watch: Watched, tmp_path: Path) -> None:
+    dog = watch(environment={"PYTHONTZPATH": str(tmp_path)})
+    dog.wait_for(SessionState.UP)
+    log = (dog.place.root / "watchdog.log").read_text()
+    assert log.count("tzdata") == 1
+    assert "WARNING" in log
 
 
 def test_a_wrong_configuration_is_78(place: Installation) -> None:
