@@ -22,16 +22,21 @@ KEPT = 10
 COVER = "…"
 
 
-def cover(text: str, username: str, password: Secret | None) -> str:
-    """Replaces user name and password in `text`, also as HTML or an address would write them, in any case."""
+def _spellings(username: str, password: Secret | None) -> list[str]:
+    """Returns user name and password as text, as HTML and as in an address, the longest first."""
     secrets = [username, password.reveal() if password else ""]
-    forms = {
+    found = {
         form
         for one in secrets
         if one
         for form in (one, html.escape(one), html.escape(one, quote=False), quote(one, safe=""))
     }
-    for form in sorted(forms, key=len, reverse=True):
+    return sorted(found, key=len, reverse=True)
+
+
+def cover(text: str, username: str, password: Secret | None) -> str:
+    """Replaces user name and password in `text`, also as HTML or an address would write them, in any case."""
+    for form in _spellings(username, password):
         text = re.sub(re.escape(form), COVER, text, flags=re.IGNORECASE)
     return text
 
@@ -43,10 +48,9 @@ def save_diagnostics(
 
     The fields are emptied in the page before the picture is taken; if that fails there is no picture.
     """
-    secrets = [username, password.reveal() if password else ""]
     try:
         browser.stop()
-        document = cover(str(browser.run(scripts.BLANK, secrets)), username, password)
+        document = cover(str(browser.run(scripts.BLANK, _spellings(username, password))), username, password)
         picture = browser.screenshot()
     except LoginFailed:
         return None

@@ -68,7 +68,8 @@ class Form:
                 view.on_step("The form is ready")
                 return facts
             answered = key
-            if silent.is_over(while_it_is=is_form and not facts.is_exchange_broken) and not self._is_asking():
+            is_quiet = is_form and not facts.is_exchange_broken and not facts.missing
+            if silent.is_over(while_it_is=is_quiet) and not self._is_asking():
                 view.on_step("The form is there but has not talked to IBKR; going on")
                 return facts
             if sight is Sight.ERROR and "username" in facts.visible:

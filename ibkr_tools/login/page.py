@@ -304,7 +304,8 @@ def classify(facts: Facts) -> Sight:
     """
     seen = facts.visible
     if facts.url.startswith("chrome-error:"):
-        return Sight.UNREACHABLE
+        # Chromium's own page is also what an error without a body looks like.
+        return _by_status(facts) or Sight.UNREACHABLE
     if not facts.url.startswith("http"):
         return Sight.PENDING
     if facts.text == SUCCESS_TEXT:
@@ -326,12 +327,18 @@ def classify(facts: Facts) -> Sight:
         ("username" in seen, Sight.USERNAME_STEP),
         (not facts.is_complete, Sight.LOADING),
         (bool(facts.bulletin or MAINTENANCE.search(facts.text)), Sight.MAINTENANCE),
-        (facts.status == HTTPStatus.TOO_MANY_REQUESTS, Sight.TOO_MANY),
-        (facts.status == HTTPStatus.FORBIDDEN or facts.text.lower().startswith("access denied"), Sight.BLOCKED),
-        (facts.status >= HTTPStatus.INTERNAL_SERVER_ERROR, Sight.SERVER_ERROR),
-        (not facts.text and not facts.inputs, Sight.BLANK),
+        (facts.text.lower().startswith("access denied"), Sight.BLOCKED),
     )
-    return next((sight for applies, sight in rows if applies), Sight.UNKNOWN)
+    found = next((sight for applies, sight in rows if applies), None) or _by_status(facts)
+    return found or (Sight.UNKNOWN if facts.text or facts.inputs else Sight.BLANK)
+
+
+def _by_status(facts: Facts) -> Sight | None:
+    if facts.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Sight.TOO_MANY
+    if facts.status == HTTPStatus.FORBIDDEN:
+        return Sight.BLOCKED
+    return Sight.SERVER_ERROR if facts.status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
 
 
 def _is_unstyled(facts: Facts) -> bool:

@@ -53,7 +53,8 @@ return {
   exchanges: exchanges(),
   exchange: last ? (arrived(last) ? 200 : last.responseStatus || -1) : 0,
   document: performance.timeOrigin,
-  status: (document_ && document_.responseStatus) || 0,
+  status: isError ? Number((document.documentElement.innerText.match(/HTTP ERROR (\d+)/) || [])[1] || 0)
+    : (document_ && document_.responseStatus) || 0,
   missing: performance.getEntriesByType('resource').filter((entry) => !arrived(entry) &&
     ['script', 'link', 'css'].includes(entry.initiatorType) && entry.name.startsWith(location.origin + '/')).length,
   error: isError ? (document.documentElement.innerText.match(/ERR_[A-Z0-9_]+/) || [''])[0] : '',
@@ -133,7 +134,8 @@ if (find(loading)) return 'the page is busy';
 if (find(consent)) return 'a layer lies over the form';
 const checkbox = first(checkboxes);
 if (paper !== null && checkbox && checkbox.checked !== paper) return 'the live/paper switch moved back';
-const type = paper === null ? null : first(types);
+const form = find(last) && find(last).form;
+const type = paper === null || !form ? null : types.map((one) => form.querySelector(one)).find((one) => one);
 if (type && type.value !== (paper ? '2' : '1')) return 'the form still asks for the other mode';
 for (const [selectors, text] of fields) {
   const field = find(selectors);
@@ -141,7 +143,6 @@ for (const [selectors, text] of fields) {
   if (field.value !== text) return 'a field was emptied';
 }
 const button = find(submit);
-const form = find(last) && find(last).form;
 if (!button && !form) return 'there is no button';
 if (really) setTimeout(() => (button ? button.click() : form.requestSubmit()), 0);
 return '';
@@ -223,22 +224,31 @@ then by number, from a select or from a list of the page's own, which it opens f
 anything, and else what is offered; null without a choice."""
 
 BLANK = r"""
-const secrets = arguments[0].filter((one) => one);
-const clean = (text) => secrets.reduce((all, one) => {
-  const pattern = new RegExp(one.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), 'gi');
-  return all.replace(pattern, '…');
-}, text);
-for (const field of document.querySelectorAll('input, textarea')) {
-  if (field.type === 'file') continue;
-  field.setAttribute('value', '');
+const secrets = arguments[0].filter((one) => one).map((one) => one.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+const pattern = new RegExp(secrets.join('|'), 'gi');
+const clean = (text) => (secrets.length ? text.replace(pattern, '…') : text);
+const empty = (field) => {
   field.removeAttribute('value');
-  if (field.type !== 'checkbox' && field.type !== 'radio') field.value = '';
-}
-const walker = document.createTreeWalker(document, NodeFilter.SHOW_TEXT);
-for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-  const text = clean(node.data);
-  if (text !== node.data) node.data = text;
-}
+  if (!['checkbox', 'radio', 'file'].includes(field.type)) field.value = '';
+};
+const blank = (root) => {
+  for (const field of root.querySelectorAll('input, textarea')) empty(field);
+  // What other documents and drawings show cannot be looked into.
+  for (const frame of root.querySelectorAll('iframe, frame, object, embed, canvas, video'))
+    frame.style.setProperty('visibility', 'hidden', 'important');
+  for (const element of root.querySelectorAll('*')) {
+    if (element.shadowRoot) blank(element.shadowRoot);
+    for (const {name, value} of [...element.attributes])
+      if (clean(value) !== value) element.setAttribute(name, clean(value));
+  }
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode())
+    if (clean(node.data) !== node.data) node.data = clean(node.data);
+  // Innermost first: a name may be spread over several elements.
+  for (const element of [...root.querySelectorAll('*')].reverse())
+    if (clean(element.textContent) !== element.textContent) element.textContent = clean(element.textContent);
+};
+blank(document);
 const copy = document.documentElement.cloneNode(true);
 for (const one of copy.querySelectorAll('script, noscript, iframe, object, embed, template, link')) one.remove();
 const comments = document.createTreeWalker(copy, NodeFilter.SHOW_COMMENT);
@@ -255,5 +265,5 @@ for (const element of [copy, ...copy.querySelectorAll('*')])
   }
 return copy.outerHTML.slice(0, 1000000);
 """
-"""Argument: texts that must not be seen. Empties every field of the live page, covers those texts, and returns the
-document without values, scripts and comments."""
+"""Argument: texts that must not be seen. Empties every field of the live page, covers those texts wherever they stand,
+shadow trees and attributes included, and returns the document without values, scripts and comments."""

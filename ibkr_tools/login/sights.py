@@ -9,7 +9,7 @@ from ibkr_tools.login import page, scripts
 from ibkr_tools.login.outcome import Outcome
 from ibkr_tools.login.page import Facts, Sight
 from ibkr_tools.login.texts import judge_error, parse_retry_after, stated_wait
-from ibkr_tools.login.view import Ended, Timer, View
+from ibkr_tools.login.view import FORM, Ended, Timer, View
 from ibkr_tools.status import utc_now
 
 SKIP_AGAIN = timedelta(seconds=3)
@@ -72,12 +72,14 @@ def dead_end(view: View, facts: Facts, sight: Sight) -> Ended:
     if facts.is_exchange_broken:
         word = "breaks off" if facts.exchange < 0 else f"answers {facts.exchange}"
         return Ended(Outcome.SERVER_ERROR, f"IBKR {word} when the page talks to it about the login")
-    if facts.missing and sight in (Sight.BLANK, Sight.UNKNOWN, Sight.LOADING, Sight.UNSTYLED):
+    if facts.missing and sight in (Sight.BLANK, Sight.UNKNOWN, Sight.LOADING, Sight.UNSTYLED, *FORM):
         return Ended(Outcome.BLANK_PAGE, f"the login page is not whole: {facts.missing} of its parts did not come")
     return _plain(view, facts, sight)
 
 
 def _plain(view: View, facts: Facts, sight: Sight) -> Ended:
+    if sight in FORM:
+        return Ended(Outcome.UNREACHABLE, "IBKR does not answer what the form asks it")
     if sight is Sight.PENDING:
         return Ended(Outcome.UNREACHABLE, "no answer: the gateway does not reach IBKR, or hangs")
     if sight is Sight.LOADING:

@@ -38,9 +38,30 @@
       window.xyzError(answer.message);
       return undefined;
     }
+    if (settings.resets) return event.target.reset();
+    if (settings.spinner === "after") return busy();
     exchange = {user, A, M1, length: field.value.length};
     if (answer.sftypes) return secondFactor(answer.sftypes);
     return proceed();
+  }
+
+  function busy() {
+    show("loading", true);
+    setInterval(() => fetch("/sso/report", {method: "POST", body: "event=loading"}).catch(() => undefined), 300);
+  }
+
+  // The first step asks for the user name alone.
+  function step() {
+    const button = $(".xyzform-username .xyz-button-login");
+    const password = [$("#xyz-field-password"), $("label[for=xyz-field-password]")];
+    for (const element of password) element.style.display = "none";
+    button.textContent = "Continue";
+    return (event) => {
+      event.preventDefault();
+      for (const element of password) element.style.display = "";
+      button.textContent = "Login";
+      $(".xyzform-username").onsubmit = submit;
+    };
   }
 
   const factors = ["multiplesf", "otpselector", "silver", "gold", "bronze", "temp", "notification", "fido", "qrcode"];
@@ -104,16 +125,19 @@
   function proceed() {
     for (const name of ["username", "error", ...factors]) show(name, false);
     if (settings.restricted) return location.assign("/sso/restricted/verification");
-    if (settings.promo) {
-      show("promo", true);
-      $(".ibkey-promo-skip").onclick = (event) => { event.preventDefault(); dispatch(); };
-      return setTimeout(dispatch, 120000);
-    }
+    if (settings.tasks) return location.assign("/sso/tasks");
+    if (settings.promo) return promo(dispatch);
     return dispatch();
   }
 
+  function promo(next) {
+    show("promo", true);
+    const go = () => { show("promo", false); next(); };
+    $(".ibkey-promo-skip").onclick = (event) => { event.preventDefault(); go(); };
+    setTimeout(go, 120000);
+  }
+
   function dispatch() {
-    show("promo", false);
     show("finished", true);
     // Made only now: a field named user_name in the page would look like the page of before 2023.
     const form = document.createElement("form");
@@ -144,7 +168,14 @@
       $("#xyz-field-username").value = "";
       $("#xyz-field-password").value = "";
     }
-    init();
+    init().then(() => settings.paper_remounts && setTimeout(remount, 100));
+  }
+
+  function remount() {
+    for (const name of ["username", "password"]) {
+      const field = $("#xyz-field-" + name);
+      field.replaceWith(field.cloneNode());
+    }
   }
 
   function consent() {
@@ -158,9 +189,9 @@
       if (event.target.tagName !== "BUTTON") return;
       backdrop.remove();
       modal.remove();
-      if (settings.consent_returns) setTimeout(consent, 700);
     };
     document.body.append(backdrop, modal);
+    if (settings.consent_returns) setTimeout(() => { backdrop.remove(); modal.remove(); consent(); }, 200);
   }
 
   async function bulletins() {
@@ -170,8 +201,8 @@
     $(".gstat").style.display = list.length ? "block" : "none";
   }
 
-  async function ready() {
-    $(".xyzform-username").onsubmit = submit;
+  async function ready(next) {
+    $(".xyzform-username").onsubmit = next;
     for (const kind of ["silver", "gold", "bronze", "temp"]) $(".xyzform-" + kind).onsubmit = respond;
     if ($("#toggle1")) $("#toggle1").onchange = switchMode;
     picker();
@@ -181,10 +212,14 @@
     $(".xyz-resendnotification").onclick = (event) => { event.preventDefault(); choose("5.2a"); };
     $(".xyz-showchallenge").onclick = (event) => { event.preventDefault(); secondFactor("gold"); };
     await init();
+    if (settings.init_again_ms !== null) setTimeout(init, settings.init_again_ms);
   }
 
   function start() {
-    setTimeout(ready, settings.script_delay_ms);
+    window.xyzError(settings.notice);
+    if (settings.promo_before) promo(() => undefined);
+    const next = settings.two_steps ? step() : submit;
+    if (settings.spinner === "before") busy(); else setTimeout(() => ready(next), settings.script_delay_ms);
     if (settings.consent && !document.cookie.includes("IB_PRIV_PREFS=")) consent();
     bulletins().catch(() => undefined);
     fetch("/sso/report", {method: "POST", body: "event=boot"}).catch(() => undefined);

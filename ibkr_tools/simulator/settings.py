@@ -28,7 +28,15 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `script_delay_ms` is the time between the button being there and its handler being ready (login-facts 1.8).
     `rename` replaces texts in page and script, `hide` lists CSS selectors that are made invisible.
-    `error_text` replaces the text shown after a refusal. `maintenance` is a bulletin in the `.gstat` block.
+    `error_text` replaces the text shown after a refusal, `notice` stands above the form before it is used.
+    `maintenance` is a bulletin in the `.gstat` block. `instead` answers without the page: a refusal of IBKR's edge,
+    429 with Retry-After, or a page about maintenance. `unstyled`: nothing hides the blocks. `two_steps`: the password
+    is asked for after the user name. `spinner`: the page is busy for ever, `before` the form is ready or `after` the
+    password. `resets`: the form empties itself after the password, without a word. `init_again_ms`: the script talks
+    to the servers once more, so long after it was ready. `promo` comes after the password, `promo_before` before.
+    `consent_returns`: the layer is mounted anew again and again. `paper_shape`: the switch as a wrapper with spans, as
+    a label, or both; `paper_remounts`: the fields are replaced by new ones after the switch. `restricted` and `tasks`
+    come instead of a session, or with one as an answer of the `dispatcher`; `302-nothing` brings no session.
 
     `second_factor` is the block shown after the password; the code is `second_factor_code`, or the one of an
     authenticator app with `second_factor_secret` (base32), and the first `second_factor_refusals` codes are refused
@@ -41,19 +49,31 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     form_delay_ms: Milliseconds = 0
     init_delay_ms: Milliseconds = 20
     auth_delay_ms: Milliseconds = 50
+    verdict_delay_ms: Milliseconds = 0
     hide: tuple[str, ...] = ()
     rename: dict[str, str] = {}
     consent: bool = False
     consent_returns: bool = False
     promo: bool = False
+    promo_before: bool = False
+    instead: Literal["", "edge", "429", "maintenance"] = ""
+    unstyled: bool = False
+    two_steps: bool = False
+    spinner: Literal["", "before", "after"] = ""
+    resets: bool = False
+    init_again_ms: Milliseconds | None = None
+    notice: str = ""
     error_text: str = ""
     maintenance: str = ""
     restricted: bool = False
+    tasks: bool = False
     blank: bool = False
     duplicate_submit: bool = False
     paper_clears_fields: bool = False
+    paper_remounts: bool = False
+    paper_shape: Literal["both", "wrapper", "label"] = "both"
     paper_switch: bool = True
-    dispatcher: Literal["302", "302-body", "200-form"] = "302"
+    dispatcher: Literal["302", "302-body", "302-loop", "302-nothing", "200-form", "200-restricted", "200-tasks"] = "302"
     second_factor: SecondFactor | None = None
     second_factor_code: str = "123456"
     second_factor_secret: Annotated[str, msgspec.Meta(pattern="^[A-Z2-7]*$")] = ""

@@ -33,12 +33,34 @@ RESTRICTED = (
     '<form class="form-email"><input name="email-code"><button>Continue login</button></form>'
     '<a href="#">Skip Verification</a>'
 )
+TASKS = (
+    "<!DOCTYPE html><title>Interactive Brokers</title><h1>Complete your login</h1>"
+    '<div id="amContents"><p>Confirm your e-mail address.</p>'
+    '<button id="completeLoginTaskButton">Continue</button></div>'
+)
+EDGE = (
+    "<!DOCTYPE html><title>Access Denied</title><h1>Access Denied</h1>You don't have permission to access "
+    '"http://api.ibkr.com/sso/Login" on this server.<p>Reference #18.5d2f1602.1700000000.1a2b3c4d</p>'
+)
+MAINTENANCE = "<!DOCTYPE html><title>Maintenance</title><h1>Our systems are down for scheduled maintenance.</h1>"
+TOO_MANY_WAIT_S = 120
+SHAPES = {
+    "wrapper": ('<label for="toggle1">', "<span>", "</span></label>", "</span></span>"),
+    "label": ('class="toggle-wrapper xyz-paperswitch"', "", "toggle-checkbox xyz-paper-switch", "toggle-checkbox"),
+}
+"""What to replace in the page by what, so that the live/paper switch has this shape."""
 _PAGE = files("ibkr_tools.simulator").joinpath("page.html").read_text("utf-8")
 _SCRIPT = files("ibkr_tools.simulator").joinpath("page.js").read_text("utf-8")
 
 
 async def login_page(request: web.Request) -> web.Response:
-    """Serve the page as it is set to look now."""
+    """Serve the page as it is set to look now, or what comes instead."""
+    instead = context_of(request).world.page.instead
+    if instead == "429":
+        return web.Response(status=429, text="Too Many Requests", headers={"Retry-After": str(TOO_MANY_WAIT_S)})
+    if instead:
+        text, status = (EDGE, 403) if instead == "edge" else (MAINTENANCE, 200)
+        return web.Response(status=status, text=text, content_type="text/html")
     response = web.Response(text=_render_page(context_of(request)), content_type="text/html", charset="utf-8")
     response.set_cookie("URL_PARAM", "forwardTo=22", path="/sso")
     return response
@@ -48,7 +70,8 @@ async def script(request: web.Request) -> web.Response:
     """Serve the login script."""
     page = context_of(request).world.page
     known = {"script_delay_ms", "restricted", "promo", "consent", "consent_returns", "paper_clears_fields"}
-    known |= {"picker", "picker_options"}
+    known |= {"picker", "picker_options", "promo_before", "two_steps", "spinner", "resets", "init_again_ms", "notice"}
+    known |= {"tasks", "paper_remounts"}
     shown = {key: value for key, value in msgspec.to_builtins(page).items() if key in known}
     text = _SCRIPT.replace("/*SETTINGS*/{}", json.dumps(shown))
     return web.Response(text=_renamed(text, page.rename), content_type="application/javascript", charset="utf-8")
@@ -69,6 +92,7 @@ async def authenticator(request: web.Request) -> web.Response:
     if action == "COMPLETEAUTH":
         await asyncio.sleep(page.auth_delay_ms / 1000)
         outcome = desk.complete(nonce, user, fields.get("M1", ""))
+        await asyncio.sleep(page.verdict_delay_ms / 1000)
         accepted = outcome == "accepted"
         return reply({"auth_res": accepted, "reached_max_login": outcome == "locked",
                       "sftypes": (page.second_factor or "") if accepted else "",
@@ -103,9 +127,19 @@ async def dispatcher(request: web.Request) -> web.Response:
     user = context.desk.redeem(str(form.get("A", "")), second_factor=page.second_factor is not None)
     if user is None or page.dispatcher == "200-form":
         return await login_page(request)
+    if page.dispatcher == "302-nothing":
+        return web.Response(text=SUCCESS)
     session = world.open_session(user)
+    if page.dispatcher.startswith("200-"):
+        response = web.Response(
+            text=RESTRICTED if page.dispatcher == "200-restricted" else TASKS, content_type="text/html"
+        )
+        _set_cookies(response, session)
+        return response
     location = "/portal/?loginType=" + ("2" if user.paper else "1") + "&forwardTo=22"
-    if world.options.is_gateway:
+    if page.dispatcher == "302-loop":
+        response = web.Response(status=302, text=SUCCESS, headers={"Location": "/sso/Dispatcher"})
+    elif world.options.is_gateway:
         # With a body in IBKR's answer the browser gets the 302 itself, though the jar counts it as a login.
         status, text = (302, SUCCESS) if page.dispatcher == "302-body" else (200, SUCCESS)
         response = web.Response(status=status, text=text, headers={"Location": location})
@@ -142,11 +176,25 @@ async def restricted(_request: web.Request) -> web.Response:
     return web.Response(text=RESTRICTED, content_type="text/html")
 
 
+async def tasks(_request: web.Request) -> web.Response:
+    """Show the page that wants a new user to confirm something."""
+    return web.Response(text=TASKS, content_type="text/html")
+
+
+async def loop(_request: web.Request) -> web.Response:
+    """Lead in circles."""
+    return web.Response(status=302, headers={"Location": "/sso/Dispatcher"})
+
+
 def _render_page(context: Context) -> str:
     page = context.world.page
     if page.blank:
         return "<!DOCTYPE html><html><head><title></title></head><body></body></html>"
     text = _PAGE.replace("/*FORM_DELAY*/0", str(page.form_delay_ms))
+    if page.unstyled:
+        text = text[: text.index("<style>")] + text[text.index("</style>") :]
+    if shape := SHAPES.get(page.paper_shape):
+        text = text.replace(shape[0], shape[1]).replace(shape[2], shape[3])
     if page.hide:
         text = text.replace("/*HIDDEN*/", f"{', '.join(page.hide)} {{ display: none !important }}")
     if page.duplicate_submit:
@@ -179,8 +227,10 @@ ROUTES: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamRespons
     ("GET", "/sso/lib/xyz.bundle.min.js", script),
     ("POST", "/sso/Authenticator", authenticator),
     ("POST", "/sso/Dispatcher", dispatcher),
+    ("GET", "/sso/Dispatcher", loop),
     ("GET", "/sso/ping", ping),
     ("POST", "/sso/report", report),
     ("*", "/portal.proxy/v1/gstat/bulletins", bulletins),
     ("GET", "/sso/restricted/verification", restricted),
+    ("GET", "/sso/tasks", tasks),
 ]

@@ -33,6 +33,7 @@ HURRIED = Patience(
     whole=timedelta(seconds=30),
     form=timedelta(seconds=6),
     silent_form=timedelta(seconds=2),
+    loading=timedelta(seconds=4),
     again=timedelta(seconds=2),
     strange=timedelta(seconds=1),
     proof=timedelta(seconds=3),

@@ -233,7 +233,7 @@ def test_page_never_says_it_but_there_is_a_session(home: Home) -> None:
 def test_foreign_certificate_is_not_trusted(home: Home) -> None:
     """Nothing is typed into the page of a program that does not have the gateway's key."""
     (home.directories.gateway / "tls" / "gateway.spki").write_text("A" * 43 + "=\n")
-    with pytest.raises(ConfigError, match="not the gateway .ERR_CERT_AUTHORITY_INVALID"):
+    with pytest.raises(ConfigError, match=r"not the gateway .ERR_CERT_AUTHORITY_INVALID"):
         home.login()
     assert home.control.submitted() == 0
 
