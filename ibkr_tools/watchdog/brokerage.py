@@ -46,7 +46,7 @@ MISSING_TODO = (
     "Log in once on IBKR's website as this user and confirm what it asks for, often by e-mail; see that the user may"
     ' trade and that no other program uses it. For a user without that right: session.tier "portfolio"'
 )
-TAKEN_BACK = f"another program took the brokerage session back {TAKES} times"
+TAKEN_BACK = f"the brokerage session was taken {TAKES} times, and another program has it again"
 CONTESTED_TODO = "End the other program that trades as this user, or give it a user of its own"
 
 

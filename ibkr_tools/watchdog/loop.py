@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -23,6 +23,7 @@ from ibkr_tools.status import StatusFile, utc_now
 from ibkr_tools.watchdog import machine, publish, watch
 from ibkr_tools.watchdog.brokerage import Policy
 from ibkr_tools.watchdog.desk import Desk
+from ibkr_tools.watchdog.hearing import Hearing
 from ibkr_tools.watchdog.observations import (
     Action,
     BrokerageAsked,
@@ -37,6 +38,7 @@ from ibkr_tools.watchdog.observations import (
 from ibkr_tools.watchdog.others import Others
 from ibkr_tools.watchdog.state import State
 
+_UNHEARD = Hearing()
 BEAT_S = 10.0
 """How often the status is renewed and systemd is told that we are useful."""
 
@@ -312,11 +314,12 @@ class Watchdog:
 
     def _publish(self) -> None:
         now_s = self._clock()
-        if self._published == self._state and now_s - self._published_s < BEAT_S:
+        # A heartbeat is nothing that a reader of the status could see.
+        if now_s - self._published_s < BEAT_S and self._published == replace(self._state, hearing=_UNHEARD):
             return
         if self._published is None or self._published.phase is not self._state.phase:
             self._notifier.status(f"{self._state.phase.value}: {self._state.why}")
-        self._published, self._published_s = self._state, now_s
+        self._published, self._published_s = replace(self._state, hearing=_UNHEARD), now_s
         self._write_section(fresh_for_s=2.5 * BEAT_S)
         self._desk.look(self._state, now_s, self._others.login)
 

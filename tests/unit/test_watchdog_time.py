@@ -8,12 +8,19 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+import pytest
+
+from ibkr_tools import messages, pause
 from ibkr_tools.config import NotifyConfig, SessionConfig
 from ibkr_tools.directories import Directories
+from ibkr_tools.errors import IbkrError, SessionUnavailable, UpstreamUnavailable
 from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
+from ibkr_tools.pause import Pause
 from ibkr_tools.portal.answers import Tickle
-from ibkr_tools.portal.push import PushEvent, PushListener
+from ibkr_tools.portal.endpoints import Endpoint
+from ibkr_tools.portal.push import Heartbeat, PushEvent, PushListener
 from ibkr_tools.status import LoginSection, SessionSection, SessionState, StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
 from tests.support.machine_world import ALIVE
@@ -55,70 +62,212 @@ class VirtualTime:
 
 
 class Gateway:
-    """A client whose session is always there."""
+    """A client of a gateway that says what `brokerage` says, or fails with `trouble`."""
 
     def __init__(self, time: VirtualTime) -> None:
         self.time = time
+        self.brokerage = ALIVE
+        self.trouble: IbkrError | None = None
         self.tickled: list[float] = []
+        self.asked: list[tuple[float, str, object]] = []
 
     def tickle(self) -> Tickle:
         self.tickled.append(self.time.now_s)
-        return ALIVE
+        if self.trouble is not None:
+            raise self.trouble
+        return self.brokerage
+
+    def validate(self) -> bool:
+        return False
 
     def accounts(self) -> list[dict[str, str]]:
         return [{"id": "U1234567"}]
 
+    def request(self, endpoint: Endpoint, *, body: object = None) -> object:
+        self.asked.append((self.time.now_s - 1000.0, endpoint.name, body))
+        return {"fail": "Force compete capability must be used together with compete flag"}
 
-class Silence:
-    """A connection that never says anything."""
+
+class Heart:
+    """A connection that beats, every 10 s, as long as it is listened to."""
+
+    def __init__(self, time: VirtualTime, deliver: Callable[[PushEvent], None]) -> None:
+        self._time = time
+        self._deliver = deliver
+        self._stopped = False
 
     def start(self) -> None:
-        return
+        self._time.at(self._time.now_s - 1000.0 + 10.0, self._beat)
 
     def stop(self) -> None:
-        return
+        self._stopped = True
+
+    def _beat(self) -> None:
+        if not self._stopped:
+            self._deliver(Heartbeat())
+            self.start()
 
 
-def silent_listener(deliver: Callable[[PushEvent], None]) -> PushListener:
-    return cast("PushListener", Silence())
+class Stage:
+    """A watchdog, its gateway, its files and its time."""
 
+    def __init__(self, root: Path, **session: Any) -> None:
+        self.time = VirtualTime()
+        self.gateway = Gateway(self.time)
+        self.places = Directories(configuration=root, runtime=root / "run", state=root / "state")
+        self.status = StatusFile(self.places.status_file)
+        self.seen: list[SessionSection] = []
+        self.dog = Watchdog(
+            cast("PortalClient", self.gateway),
+            self.status,
+            self.places,
+            Notifier({}),
+            Journal(),
+            session=SessionConfig(**session),
+            notify=NotifyConfig(),
+            user="sampleuser",
+            listener=lambda deliver: cast("PushListener", Heart(self.time, deliver)),
+            clock=lambda: self.time.now_s,
+            now=self.time.now,
+            events=self.time,
+            watch=False,
+        )
 
-def test_half_a_day_passes_in_a_moment(tmp_path: Path) -> None:
-    """Every wait, every deadline and every moment in the status is the virtual clock's."""
-    time = VirtualTime()
-    gateway = Gateway(time)
-    places = Directories(configuration=tmp_path, runtime=tmp_path / "run", state=tmp_path / "state")
-    status = StatusFile(places.status_file)
-    dog = Watchdog(
-        cast("PortalClient", gateway),
-        status,
-        places,
-        Notifier({}),
-        Journal(),
-        session=SessionConfig(),
-        notify=NotifyConfig(),
-        user="sampleuser",
-        listener=silent_listener,
-        clock=lambda: time.now_s,
-        now=time.now,
-        events=time,
-        watch=False,
-    )
-    seen: list[SessionSection] = []
-
-    def look() -> None:
-        section = status.read_section(SessionSection)
+    def look(self) -> None:
+        section = self.status.read_section(SessionSection)
         assert section
-        seen.append(section)
+        self.seen.append(section)
 
-    time.at(100, lambda: status.write(LoginSection(updated_at=time.now(), state="not-needed", why="is up")))
-    time.at(21_600, look)
-    time.at(43_200, dog.stop)
-    dog.run()
-    assert [section.state for section in seen] == [SessionState.UP]
-    assert seen[0].up_since == BEGUN
-    assert timedelta() <= BEGUN + timedelta(hours=6) - seen[0].updated_at <= timedelta(seconds=10)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(gateway.tickled)]
-    assert 43_200 - (time.now_s - 1000.0) < 1
+    def run(self, seconds: float, *looks: float) -> None:
+        for at_s in looks:
+            self.time.at(at_s, self.look)
+        self.time.at(seconds, self.dog.stop)
+        self.dog.run()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Callable[..., Stage]:
+    return lambda **session: Stage(tmp_path, **session)
+
+
+Staged = Callable[..., Stage]
+BROKERAGE = msgspec.structs.replace(ALIVE, authenticated=True, connected=True)
+MISSING = msgspec.structs.replace(ALIVE, connected=True)
+TAKEN = msgspec.structs.replace(ALIVE, connected=True, competing=True)
+
+
+def test_half_a_day_passes_in_a_moment(stage: Staged) -> None:
+    """Every wait, every deadline and every moment in the status is the virtual clock's."""
+    one = stage()
+    said = LoginSection(updated_at=BEGUN, state="not-needed", why="is up")
+    one.time.at(100, lambda: one.status.write(said))
+    one.run(43_200, 21_600)
+    assert [section.state for section in one.seen] == [SessionState.UP]
+    assert one.seen[0].up_since == BEGUN
+    assert timedelta() <= BEGUN + timedelta(hours=6) - one.seen[0].updated_at <= timedelta(seconds=10)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(one.gateway.tickled)]
+    assert 43_200 - (one.time.now_s - 1000.0) < 1
     assert max(gaps) < 60
     assert len(gaps) > 43_200 / 60
+
+
+def test_a_window_opens_calms_and_closes(stage: Staged) -> None:
+    """New York's midnight is at 04:00 UTC in June; the servers are away around it."""
+    one = stage()
+
+    def fail() -> None:
+        one.gateway.trouble = UpstreamUnavailable("IBKR answers HTTP 503")
+
+    def work() -> None:
+        one.gateway.trouble = None
+
+    one.time.at(3.96 * 3600, fail)
+    one.time.at(6 * 3600, work)
+    one.run(6.1 * 3600, 3 * 3600, 4 * 3600, 5 * 3600, 5.9 * 3600, 6.05 * 3600)
+    states = [(section.state, section.window) for section in one.seen]
+    assert states == [
+        (SessionState.UP, None),
+        (SessionState.MAINTENANCE, "IBKR's daily reset"),
+        (SessionState.MAINTENANCE, "IBKR's daily maintenance"),
+        (SessionState.UNREACHABLE, None),
+        (SessionState.UP, None),
+    ]
+    assert "IBKR's daily reset" in one.seen[1].why
+    assert not one.places.login_request.exists()
+
+
+def test_yielding_asks_after_the_quiet_span_and_competes_with_nobody(stage: Staged) -> None:
+    one = stage(tier="brokerage", competing_quiet_min=20)
+    one.gateway.brokerage = BROKERAGE
+    one.time.at(100, lambda: setattr(one.gateway, "brokerage", TAKEN))
+    one.run(4000, 200)
+    assert one.seen[0].state is SessionState.COMPETING
+    assert one.seen[0].next_at
+    assert [(name, body) for _, name, body in one.gateway.asked] == [
+        ("ssodh-init", {"publish": True, "compete": False})
+    ] * 3
+    at = [when for when, _, _ in one.gateway.asked]
+    assert all(1190 <= later - earlier <= 1260 for earlier, later in itertools.pairwise([100.0, *at]))
+
+
+def test_taking_competes_and_gives_up_with_a_message(stage: Staged) -> None:
+    """Whoever takes it back each time, within ten minutes, has it in the end; and the person is told."""
+    one = stage(tier="brokerage", competing="take")
+    one.gateway.brokerage = BROKERAGE
+    one.time.at(100, lambda: setattr(one.gateway, "brokerage", TAKEN))
+    one.run(1000)
+    assert [(name, body) for _, name, body in one.gateway.asked] == [
+        ("ssodh-init", {"publish": True, "compete": True})
+    ] * 3
+    found = [messages.read(path) for path in messages.waiting(one.places.outbox)]
+    (message,) = (one for one in found if one is not None and one.topic == "brokerage" and not one.over)
+    assert message.todo
+
+
+def test_the_ladder_asks_for_a_fresh_login_in_so_many_words(stage: Staged) -> None:
+    """And says what the last try met."""
+    one = stage(tier="brokerage")
+    one.gateway.brokerage = MISSING
+    one.run(1500, 600)
+    assert one.places.login_request.read_bytes() == b"fresh"
+    assert one.seen[0].state is SessionState.DEGRADED
+    assert "Force compete" in one.seen[0].why
+    assert {name for _, name, _ in one.gateway.asked} == {"reauthenticate", "ssodh-init"}
+
+
+def test_a_pause_ends_in_the_moment_it_said(stage: Staged) -> None:
+    """Without anybody watching the file, within one beat; its end to the second."""
+    one = stage()
+    until = BEGUN + timedelta(seconds=777)
+    one.gateway.trouble = SessionUnavailable("no session")
+    one.time.at(33, one.places.login_request.unlink)
+    one.time.at(34, lambda: pause.begin(one.places.pause_file, Pause(since=BEGUN, until=until)))
+    one.time.at(60, lambda: one.status.write(LoginSection(updated_at=one.time.now(), state="failed", why="paused")))
+    one.run(779, 600, 776.5, 778)
+    assert [section.state for section in one.seen] == [
+        SessionState.PAUSED,
+        SessionState.PAUSED,
+        SessionState.LOGGING_IN,
+    ]
+    assert one.seen[0].next_at == until
+    assert one.places.login_request.exists()
+
+
+def test_an_outage_is_told_after_an_hour(stage: Staged) -> None:
+    one = stage()
+    one.time.at(100, lambda: setattr(one.gateway, "trouble", UpstreamUnavailable("IBKR answers HTTP 503")))
+    one.time.at(3000, lambda: one.time.at(3001, lambda: check_outbox(one, open_ones=set())))
+    one.time.at(3900, lambda: check_outbox(one, open_ones={"outage"}))
+    one.time.at(4000, lambda: setattr(one.gateway, "trouble", None))
+    one.run(4100)
+    check_outbox(one, open_ones=set())
+
+
+def check_outbox(one: Stage, open_ones: set[str]) -> None:
+    """Holds the topics that are open, after all that was said, against those expected."""
+    found: dict[str, bool] = {}
+    for path in messages.waiting(one.places.outbox):
+        message = messages.read(path)
+        assert message is not None
+        found[message.topic] = not message.over
+    assert {topic for topic, is_open in found.items() if is_open} == open_ones
