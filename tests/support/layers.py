@@ -31,6 +31,14 @@ NEEDS: dict[str, Callable[[], str | None]] = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Takes how much chaos there shall be; see tests/system/test_5_chaos.py."""
+    group = parser.getgroup("chaos")
+    group.addoption("--chaos-rounds", type=int, default=0, help="random faults instead of the short list")
+    group.addoption("--chaos-seed", type=int, default=1, help="the same seed deals the same faults")
+    group.addoption("--chaos-only", default="", help="only faults whose name contains this")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Orders the layers from fast to slow, and marks those that cannot run."""
     order = ("unit", "simulator", "browser", "gateway", "system")

@@ -14,7 +14,7 @@ from tests.system.machine import CHECKOUT, DISTRIBUTION, INSTALL, WHEELS, Machin
 
 ROOT = Path(__file__).parents[2]
 MACHINE = pytest.StashKey[Machine]()
-PROGRAMS = ("java", "chromium", "chromedriver", "nft", "ip", "curl")
+PROGRAMS = ("java", "chromium", "chromedriver", "nft", "ip", "curl", "jq", "faketime")
 
 
 def _copy_checkout(container: Container) -> None:
@@ -47,6 +47,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 TIMES = pytest.StashKey[list[tuple[str, float]]]()
+CHAOS = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture
@@ -72,7 +73,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Prints how long the machine took for what."""
+    """Prints how long the machine took for what, and what chaos came to."""
+    if lines := config.stash.get(CHAOS, []):
+        terminalreporter.section("chaos")
+        for line in lines:
+            terminalreporter.write_line(line)
     times = config.stash.get(TIMES, [])
     if times:
         terminalreporter.section("measured on the booted machine")

@@ -19,6 +19,7 @@ DISTRIBUTION = "/srv/clientportal.gw"
 INSTALL = f"{CHECKOUT}/bin/install --simulator --gateway {DISTRIBUTION} --wheels {WHEELS}"
 PASSWORD = "demo-password"
 PASSWORD_FILE = "/etc/ibkr-tools/password"
+CONFIG = "/etc/ibkr-tools/config.json"
 CONTROL_PORT = 5081
 
 UNITS = (
@@ -165,6 +166,17 @@ class Machine:
     def stop(self) -> None:
         """Stops everything."""
         self.run("systemctl stop ibkr-gateway", timeout_s=60)
+
+    def browser_in_login(self) -> Process:
+        """Drops the session, and returns the browser of the login that follows once it has loaded the page."""
+        # A form that takes its time leaves a window to shoot at.
+        self.control(lambda simulator: simulator.page(form_delay_ms=3000))
+        before = self.pages()
+        self.drop_session()
+        self.wait("a login to load the page", lambda: self.pages() > before, within_s=60)
+        browser = self.browser()
+        assert browser is not None
+        return browser
 
     def drop_session(self) -> None:
         """Lets IBKR lose the session, without notice in advance."""

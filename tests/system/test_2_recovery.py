@@ -5,22 +5,10 @@ import time
 
 import pytest
 
-from tests.support.container import Process, wait_until
+from tests.support.container import wait_until
 from tests.system.machine import UNITS, Machine, now
 
 pytestmark = pytest.mark.system
-
-
-def browser_in_login(machine: Machine) -> Process:
-    """Drops the session, and returns the browser of the login that follows once it has loaded the page."""
-    # A form that takes its time leaves a window to shoot at.
-    machine.control(lambda simulator: simulator.page(form_delay_ms=3000))
-    before = machine.pages()
-    machine.drop_session()
-    machine.wait("a login to load the page", lambda: machine.pages() > before, within_s=60)
-    browser = machine.browser()
-    assert browser is not None
-    return browser
 
 
 def test_lost_session_comes_back(up: Machine) -> None:
@@ -89,7 +77,7 @@ def test_watchdog_killed(up: Machine) -> None:
 def test_browser_killed_during_login(up: Machine) -> None:
     """The browser dies in the middle of a login: another login follows and succeeds."""
     moment = now()
-    browser = browser_in_login(up)
+    browser = up.browser_in_login()
     with up.timed("browser killed during login to session back"):
         browser.kill(signal.SIGKILL)
         up.control(lambda simulator: simulator.clear())
@@ -99,7 +87,7 @@ def test_browser_killed_during_login(up: Machine) -> None:
 def test_login_killed(up: Machine) -> None:
     """The whole login dies in the middle: no browser is left over, and another login follows."""
     moment = now()
-    browser = browser_in_login(up)
+    browser = up.browser_in_login()
     with up.timed("login killed (all of it) to session back"):
         up.kill("ibkr-login.service", signal.SIGKILL, whom="all")
         up.control(lambda simulator: simulator.clear())
@@ -112,7 +100,7 @@ def test_stop_means_stop(up: Machine, moment: str) -> None:
     """`systemctl stop ibkr-gateway` leaves no process, no active unit, no packet filter, and nothing comes back."""
     up.run("systemctl start ibkr-fetch.timer")
     if moment == "during a login":
-        browser_in_login(up)
+        up.browser_in_login()
     with up.timed(f"systemctl stop, {moment}"):
         up.stop()
     # The command waits for the gateway; what is not ordered after it, and what nobody needs any more, goes with it.
