@@ -323,48 +323,42 @@ def _only_newline_stripped(text: str) -> str:
     return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
 
 
-def _require_private(file: Path, what: str) -> None:
-    try:
-        mode = file.stat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConfigError(f"{file}: {what} cannot be read ({error.strerror})") from None
-    if mode & (stat.S_IRWXO | stat.S_IRWXG):
-        raise ConfigError(f"{file}: others can read {what}", hint=f"chmod 600 {file}")
+def _read_secret(
+    what: str, credential: str, own: str | None, kept: Path, environ: Mapping[str, str] | None
+) -> Secret | None:
+    """Returns what the systemd credential holds, else the file `own`, else `kept`; None if none has anything in it.
 
-
-def _read_secret(what: str, credential: str, own: str | None, environ: Mapping[str, str] | None) -> Secret | None:
-    """Returns what the systemd credential holds, else the file `own`; None if neither has anything in it."""
+    `kept` is what systemd makes the credential of: only root reads it, when a person logs in by hand.
+    """
     env = os.environ if environ is None else environ
-    sources = []
-    if directory := env.get("CREDENTIALS_DIRECTORY"):
-        sources.append(Path(directory) / credential)
-    if own:
-        file = Path(own).expanduser()
-        sources.append(file)
-        _require_private(file, what)
-    for source in sources:
+    private = [*([Path(own).expanduser()] if own else []), kept]
+    directory = env.get("CREDENTIALS_DIRECTORY")
+    for source in [Path(directory) / credential, *private] if directory else private:
         try:
             text = source.read_bytes().decode()
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
+            if source == kept and isinstance(error, PermissionError):
+                continue
             raise ConfigError(f"{source}: {what} cannot be read ({type(error).__name__})") from None
+        if source in private and source.stat().st_mode & (stat.S_IRWXO | stat.S_IRWXG):
+            raise ConfigError(f"{source}: others can read {what}", hint=f"chmod 600 {source}")
         if found := _only_newline_stripped(text):
             return Secret(found)
     return None
 
 
 def read_password(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
-    """Returns the password: from the systemd credential, else the file named in the configuration, else its key.
+    """Returns the password: from the systemd credential, the named file, the one beside `file`, or its key.
 
     The password is taken as it stands; only one line end after it is dropped.
 
     Raises:
-        ConfigError: none of the three has one, or the file is readable by others.
+        ConfigError: none of the four has one, or the file is readable by others.
     """
-    if found := _read_secret("the password", CREDENTIAL, config.login.password_file, environ):
+    kept = file.with_name("password")
+    if found := _read_secret("the password", CREDENTIAL, config.login.password_file, kept, environ):
         return found
     in_config = _read(file).get("password")
     if isinstance(in_config, str) and in_config:
@@ -375,16 +369,16 @@ def read_password(file: Path, config: Config, environ: Mapping[str, str] | None 
     )
 
 
-def read_totp_secret(config: Config, environ: Mapping[str, str] | None = None) -> Secret:
-    """Returns the authenticator app's secret: from the systemd credential, else the file named in the configuration.
+def read_totp_secret(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
+    """Returns the authenticator app's secret: from where a password can be (`totp` beside `file`), but for a key.
 
     Raises:
-        ConfigError: neither has one, or the file is readable by others.
+        ConfigError: none of the three has one, or the file is readable by others.
     """
-    own = config.login.second_factor.totp_file
-    if found := _read_secret("the authenticator's secret", TOTP_CREDENTIAL, own, environ):
+    kept, own = file.with_name("totp"), config.login.second_factor.totp_file
+    if found := _read_secret("the authenticator's secret", TOTP_CREDENTIAL, own, kept, environ):
         return found
     raise ConfigError(
-        "no authenticator's secret: no credential, no login.second_factor.totp_file",
-        hint="Put it into /etc/ibkr-tools/totp; see docs/second-factor.md.",
+        f"no authenticator's secret: no credential, no login.second_factor.totp_file, nothing to read in {kept}",
+        hint="See docs/second-factor.md.",
     )

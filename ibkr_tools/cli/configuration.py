@@ -14,10 +14,9 @@ def check(context: typer.Context) -> None:
     config = setting.load()
     told = None
     if config.login.second_factor.method != "none":
-        from ibkr_tools.directories import SYSTEM_CONFIGURATION
         from ibkr_tools.login.factor import check_second_factor
 
-        told = check_second_factor(config, SYSTEM_CONFIGURATION / "totp")
+        told = check_second_factor(config, setting.config_file)
     print(f"{setting.config_file}: fine; user {config.username}, account {config.account}{f'; {told}' if told else ''}")
 
 

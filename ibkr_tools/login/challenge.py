@@ -275,7 +275,7 @@ class SecondFactors:
             return False
 
 
-def make_second_factors(config: Config, directory: Path) -> SecondFactors | None:
+def make_second_factors(config: Config, config_file: Path, directory: Path) -> SecondFactors | None:
     """Returns what answers by the configured method, None if nothing does; `directory` keeps what outlives a login.
 
     Raises:
@@ -283,7 +283,7 @@ def make_second_factors(config: Config, directory: Path) -> SecondFactors | None
     """
     second = config.login.second_factor
     if second.method == "totp":
-        return SecondFactors("totp", TotpCodes(read_totp_secret(config), directory))
+        return SecondFactors("totp", TotpCodes(read_totp_secret(config_file, config), directory))
     if second.method == "command":
         if not second.command:
             raise ConfigError("login.second_factor.command: it is empty")

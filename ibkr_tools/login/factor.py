@@ -104,12 +104,8 @@ def parse_totp(secret: Secret) -> TOTP:
     return found
 
 
-def check_second_factor(config: Config, system_file: Path) -> str | None:
+def check_second_factor(config: Config, config_file: Path) -> str | None:
     """Says what is worth saying about what the configured method needs, None if nothing is.
-
-    Args:
-        config: the configuration.
-        system_file: what systemd makes the credential of; only root can read it.
 
     Raises:
         ConfigError: it is missing, cannot be read, or is not what it should be.
@@ -120,17 +116,10 @@ def check_second_factor(config: Config, system_file: Path) -> str | None:
         raise ConfigError(f"login.second_factor.command: {found}")
     if second.method != "totp":
         return None
-    try:
-        text = system_file.read_text()
-    except FileNotFoundError:
-        text = ""
-    except PermissionError:
-        return f"only root can check the authenticator's secret in {system_file}"
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{system_file}: the authenticator's secret cannot be read ({type(error).__name__})"
-        ) from None
-    parse_totp(Secret(text) if text.strip() else read_totp_secret(config, {}))
+    kept = config_file.with_name("totp")
+    if not second.totp_file and kept.exists() and not os.access(kept, os.R_OK):
+        return f"only root can check the authenticator's secret in {kept}"
+    parse_totp(read_totp_secret(config_file, config, {}))
     return "the authenticator's secret is fine"
 
 

@@ -271,7 +271,7 @@ class _Login:
         if self._config.login.second_factor.method != "none":
             from ibkr_tools.login.challenge import make_second_factors
 
-            self._second_factors = make_second_factors(self._config, self._directories.login)
+            self._second_factors = make_second_factors(self._config, self._config_file, self._directories.login)
         flow = Flow(
             browser=browser,
             portal=portal,

@@ -314,6 +314,24 @@ def test_credential_then_file_then_key(tmp_path: Path) -> None:
     assert read_password(path, config, environ).reveal() == "from key"
 
 
+def test_a_person_as_root_reads_what_systemd_hands_to_the_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file beside the configuration; whoever may not read it goes on as if it were not there."""
+    path = written(tmp_path, {**MINIMAL, "password": "from key"})
+    kept = tmp_path / "password"
+    kept.touch(mode=0o600)
+    kept.write_text("kept by root\n")
+    assert read_password(path, load_config(path), {}).reveal() == "kept by root"
+    read_bytes = Path.read_bytes
+
+    def refuse(file: Path) -> bytes:
+        if file == kept:
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(file)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert read_password(path, load_config(path), {}).reveal() == "from key"
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610])
 def test_a_password_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     path, config = with_file(tmp_path, b"hunter2", mode=mode)
@@ -329,7 +347,7 @@ def test_a_password_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert "hunter2" not in repr(caught.value.__context__) or caught.value.__suppress_context__
 
 
-def test_without_any_password_the_three_places_are_named(tmp_path: Path) -> None:
+def test_without_any_password_the_places_are_named(tmp_path: Path) -> None:
     path = written(tmp_path, MINIMAL)
     with pytest.raises(ConfigError, match=r"no credential, no login\.password_file"):
         read_password(path, load_config(path), {})

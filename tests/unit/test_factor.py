@@ -272,33 +272,41 @@ def config(totp_file: Path | None = None) -> Config:
     return Config(username="demo-reader", account="U1234567", login=LoginConfig(second_factor=second))
 
 
+def private(file: Path, text: str) -> Path:
+    file.touch(mode=0o600)
+    file.write_text(text)
+    return file
+
+
 def test_secret_comes_from_the_credential_first(tmp_path: Path) -> None:
-    own = tmp_path / "totp"
-    own.touch(mode=0o600)
-    own.write_text(SECRET + "\n")
+    """Then the user's own file, then what systemd makes the credential of, which a person's login as root reads."""
+    config_file = tmp_path / "config.json"
+    kept = private(tmp_path / "totp", "KEPTBYROOT\n")
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
-    assert read_totp_secret(config(own), environ).reveal() == SECRET
+    assert read_totp_secret(config_file, config(), environ).reveal() == "KEPTBYROOT"
+    own = private(tmp_path / "own", SECRET + "\n")
+    assert read_totp_secret(config_file, config(own), environ).reveal() == SECRET
     (tmp_path / "credentials").mkdir()
     # What the unit's SetCredential= leaves when there is no file.
-    (tmp_path / "credentials/ibkr-totp").write_text("\n")
-    assert read_totp_secret(config(own), environ).reveal() == SECRET
-    (tmp_path / "credentials/ibkr-totp").write_text("FROMTHECREDENTIAL\n")
-    found = read_totp_secret(config(own), environ)
+    credential = private(tmp_path / "credentials/ibkr-totp", "\n")
+    assert read_totp_secret(config_file, config(own), environ).reveal() == SECRET
+    credential.write_text("FROMTHECREDENTIAL\n")
+    kept.chmod(0o644)
+    found = read_totp_secret(config_file, config(own), environ)
     assert found.reveal() == "FROMTHECREDENTIAL"
     assert "FROM" not in f"{found} {found!r}"
 
 
 def test_secret_that_is_missing_or_open_to_others(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no authenticator's secret") as caught:
-        read_totp_secret(config(), {})
-    assert "/etc/ibkr-tools/totp" in str(caught.value.hint)
-    own = tmp_path / "totp"
-    own.write_text(SECRET)
-    own.chmod(0o640)
-    with pytest.raises(ConfigError, match="others can read the authenticator's secret") as caught:
-        read_totp_secret(config(own), {})
-    assert caught.value.hint == f"chmod 600 {own}"
-    assert SECRET not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"no authenticator's secret.*/totp"):
+        read_totp_secret(tmp_path / "config.json", config(), {})
+    for own in (tmp_path / "own", None):
+        file = private(own or tmp_path / "totp", SECRET)
+        file.chmod(0o640)
+        with pytest.raises(ConfigError, match="others can read the authenticator's secret") as caught:
+            read_totp_secret(tmp_path / "config.json", config(own), {})
+        assert caught.value.hint == f"chmod 600 {file}"
+        assert SECRET not in str(caught.value)
 
 
 def with_method(**changes: object) -> Config:
@@ -307,40 +315,27 @@ def with_method(**changes: object) -> Config:
 
 
 def test_check_at_set_up_reads_what_the_unit_will_get(tmp_path: Path) -> None:
-    """The file behind the credential first, then the user's own; an empty one counts as none."""
-    file = tmp_path / "totp"
-    assert check_second_factor(with_method(), file) is None
-    assert check_second_factor(with_method(method="push"), file) is None
-    for content in (None, "\n"):
-        if content is not None:
-            file.write_text(content)
-        with pytest.raises(ConfigError, match="no authenticator's secret"):
-            check_second_factor(with_method(method="totp"), file)
-    own = tmp_path / "own"
-    own.touch(mode=0o600)
-    own.write_text("abc")
-    with pytest.raises(ConfigError, match="not base32"):
-        check_second_factor(with_method(method="totp", totp_file=str(own)), file)
-    own.write_text(SECRET)
-    assert check_second_factor(with_method(method="totp", totp_file=str(own)), file) is not None
-    file.write_text("123456")
-    with pytest.raises(ConfigError, match="not base32"):
-        check_second_factor(with_method(method="totp", totp_file=str(own)), file)
-    file.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="cannot be read"):
-        check_second_factor(with_method(method="totp"), file)
+    """An empty file counts as none; no other method needs a secret."""
+    config_file = tmp_path / "config.json"
+    assert check_second_factor(with_method(), config_file) is None
+    assert check_second_factor(with_method(method="push"), config_file) is None
+    totp, more = with_method(method="totp"), {"method": "totp", "totp_file": str(tmp_path / "own")}
+    with pytest.raises(ConfigError, match="no authenticator's secret"):
+        check_second_factor(totp, config_file)
+    for content, why in ((b"\n", "no authenticator's secret"), (b"123456", "not base32"), (b"\xff", "cannot be read")):
+        private(tmp_path / "totp", "").write_bytes(content)
+        with pytest.raises(ConfigError, match=why):
+            check_second_factor(totp, config_file)
+    private(tmp_path / "own", SECRET)
+    assert check_second_factor(with_method(**more), config_file) == "the authenticator's secret is fine"
 
 
 def test_who_may_not_read_the_secret_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody may run the check; that only root can read the file is no mistake."""
-
-    def refuse(_self: Path) -> str:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "read_text", refuse)
-    told = check_second_factor(with_method(method="totp"), tmp_path / "totp")
-    assert told is not None
-    assert "only root can check" in told
+    private(tmp_path / "totp", SECRET)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    told = check_second_factor(with_method(method="totp"), tmp_path / "config.json")
+    assert told == f"only root can check the authenticator's secret in {tmp_path / 'totp'}"
 
 
 @pytest.mark.parametrize(
@@ -350,7 +345,7 @@ def test_who_may_not_read_the_secret_is_told_so(tmp_path: Path, monkeypatch: pyt
 def test_check_at_set_up_looks_for_the_command(tmp_path: Path, command: tuple[str, ...], why: str | None) -> None:
     config = with_method(method="command", command=command)
     if why is None:
-        assert check_second_factor(config, tmp_path / "totp") is None
+        assert check_second_factor(config, tmp_path / "config.json") is None
         return
     with pytest.raises(ConfigError, match=why):
-        check_second_factor(config, tmp_path / "totp")
+        check_second_factor(config, tmp_path / "config.json")
