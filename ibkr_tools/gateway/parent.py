@@ -26,14 +26,15 @@ class Pace(NamedTuple):
 
     `beat_s` from one probe to the next; `probe_s` for one answer; `start_s` from Java's start to its first answer
     (less than the unit's TimeoutStartSec=, so that the reason is ours);
-    `silence_s` without an answer until the parent gives up by itself, where no systemd watchdog does;
+    `silence_s` without an answer until the parent gives up by itself, where no systemd watchdog does (after the
+    WatchdogSec= of the unit, the same);
     `stop_s` from SIGTERM to SIGKILL, `hung_stop_s` the same for a Java that does not answer.
     """
 
     beat_s: float = 2.0
     probe_s: float = 1.5
     start_s: float = 50.0
-    silence_s: float = 60.0
+    silence_s: float = 15.0
     stop_s: float = 8.0
     hung_stop_s: float = 1.0
 
