@@ -3,17 +3,19 @@
 import argparse
 import contextlib
 import json
+import math
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import commands, facts, ibeam, loss, start
 from bench.figures import Figure, Ratio, Report, Unit
 from bench.processes import BenchError, Memory, adopt_orphans, end_orphans, memory
-from bench.stage import Servers, Stage, simulated_servers
+from bench.stage import TRADER, Servers, Stage, simulated_servers
 
 IDLE_S = 60.0
 RESULTS = Path(__file__).with_name("results.json")
@@ -89,19 +91,60 @@ def measure_idle(report: Report, stage: Stage) -> None:
     _add(report, "all that stays, idle: PSS", "MB", [sum(one.pss for one in rested.values())])
 
 
-def measure_losses(report: Report, stage: Stage, rounds: int) -> None:
-    """Drops the session, with and without a word on the WebSocket."""
-    told = []
-    for number in range(rounds):
-        say(f"lost sessions {number + 1}/{rounds}")
-        told.append(loss.lose(stage, "sts"))
-    say("a lost session that nobody tells of")
-    untold = loss.lose(stage, "silent", after_tickle_s=loss.TICKLE_EVERY_S / 2)
-    _add(report, "session dropped, pushed: noticed", "s", [one.noticed_s for one in told], 1)
-    _add(report, "session dropped, pushed: status says up", "s", [one.status_s for one in told], 4)
-    _add(report, "session dropped, pushed: served again", "s", [one.served_s for one in told], 4)
-    _add(report, "session dropped, silently: noticed", "s", [untold.noticed_s])
-    _add(report, "session dropped, silently: served again", "s", [untold.served_s])
+@dataclass(frozen=True)
+class Row:
+    """A kind of loss in the table: its name, in how many of the rounds it is tried, what its medians shall be below."""
+
+    kind: loss.Kind
+    name: str
+    share: float
+    noticed_s: float | None = None
+    served_s: float | None = None
+
+
+PUSHED = "session dropped, pushed"
+SILENT = "session dropped, silently"
+JAVA_KILLED = "gateway's Java killed"
+BROKERAGE = "brokerage tier lost, pushed"
+
+LOSSES = (
+    Row("sts", PUSHED, 1, 1, 4),
+    Row("close", "session dropped, socket closed", 0.5, 1, 4),
+    Row("expired", "session expired", 0.5, 1, 4),
+    Row("fetch", "session dropped, a fetch meets it", 0.5),
+    Row("silent", SILENT, 0.5, 30),
+    Row("java-killed", JAVA_KILLED, 0.5, 1),
+    Row("java-hung", "gateway's Java hangs", 0.2),
+    Row("servers-hang", f"IBKR's servers hang for {loss.HANG_S:.0f} s", 0.2),
+)
+"""What befalls a user of the portfolio tier."""
+
+
+def measure_losses(report: Report, stage: Stage, rounds: int, rows: Iterable[Row] = LOSSES) -> None:
+    """Loses the session in each of these ways."""
+    losses = loss.Losses(stage)
+    for row in rows:
+        times = math.ceil(row.share * rounds)
+        # Whoever waits for the next tickle shall wait neither longer nor shorter than on the mean.
+        moments = loss.spread(times, loss.TICKLE_EVERY_S) if row.kind == "silent" else [None] * times
+        seen = []
+        for number, moment in enumerate(moments, 1):
+            say(f"{row.name} {number}/{times}")
+            seen.append(losses.lose(row.kind, after_tickle_s=moment))
+        _add(report, f"{row.name}: noticed", "s", [one.noticed_s for one in seen], row.noticed_s)
+        if row.name == PUSHED:
+            _add(report, f"{row.name}: status says up", "s", [one.status_s for one in seen], row.served_s)
+        _add(report, f"{row.name}: served again", "s", [one.served_s for one in seen], row.served_s)
+
+
+def measure_brokerage(report: Report, base: Path, servers: Servers, rounds: int) -> None:
+    """Starts once more, with the user who may trade and wants it, and takes that tier alone away."""
+    stage = Stage(base, servers, TRADER, tier="brokerage")
+    with stage.up() as program:
+        say("the brokerage tier")
+        up_at = stage.wait_until_up()
+        _add(report, "start: both tiers", "s", [up_at - program.started_at])
+        measure_losses(report, stage, rounds, [Row("brokerage", BROKERAGE, 0.5, 1)])
 
 
 def measure_ibeam(report: Report, base: Path, servers: Servers, drops: int) -> None:
@@ -118,12 +161,16 @@ def measure_ibeam(report: Report, base: Path, servers: Servers, drops: int) -> N
         for number, after_look_s in enumerate(ibeam.phases(drops), 1):
             say(f"IBeam: lost sessions {number}/{drops}, {after_look_s:.0f} s after a look")
             lost.append(ibeam.lose(peer, servers, after_look_s))
+        say("IBeam: its gateway's Java killed")
+        killed = _add_waited(report, "IBeam, gateway's Java killed: served again", [ibeam.kill_java(peer)])
         _add_waited(report, "IBeam, session dropped: noticed", [noticed for noticed, _ in lost])
         back = _add_waited(report, "IBeam, session dropped: served again", [served for _, served in lost])
     for name, theirs, ours, at_least in (
         ("IBeam / ours, cold start: session", session, "cold start: session", 5.0),
         ("IBeam says authenticated / our first positions", authenticated, "cold start: first positions", None),
-        ("IBeam / ours, session dropped: served again", back, "session dropped, pushed: served again", 10.0),
+        ("IBeam / ours, session dropped: served again", back, f"{PUSHED}: served again", 10.0),
+        ("IBeam / ours, session dropped silently: served again", back, f"{SILENT}: served again", None),
+        ("IBeam / ours, Java killed: served again", killed, f"{JAVA_KILLED}: served again", None),
     ):
         report.ratios.append(Ratio(name=name, numerator=theirs, denominator=report.figure(ours), at_least=at_least))
 
@@ -140,6 +187,7 @@ def run(report: Report, *, rounds: int, peers: bool, drops: int) -> None:
             measure_commands(report, stage, rounds)
             measure_idle(report, stage)
             measure_losses(report, stage, rounds)
+        measure_brokerage(report, base / "brokerage", servers, rounds)
         if peers:
             measure_ibeam(report, base / "ibeam", servers, drops)
 

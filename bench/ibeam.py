@@ -7,6 +7,7 @@ user can never have. What is measured is the portfolio tier, for both.
 import contextlib
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -52,14 +53,17 @@ class Ibeam:
         self.port = port
         self._mark = mark.encode()
 
+    def java(self) -> int:
+        """Returns the process id of its gateway. Raises BenchError if there is none."""
+        for entry in Path("/proc").iterdir():
+            line = _command_line(entry) if entry.name.isdigit() else b""
+            if self._mark in line and b"GatewayStart" in line:
+                return int(entry.name)
+        raise BenchError("IBeam's gateway is not there")
+
     def memory(self) -> dict[str, Memory]:
         """Returns the memory of IBeam's Python and of its Java, after as many requests as ours gets."""
-        java = next(
-            int(entry.name)
-            for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and self._mark in _command_line(entry) and b"GatewayStart" in _command_line(entry)
-        )
-        found = memory_after_requests(self.port, {"Java": java})
+        found = memory_after_requests(self.port, {"Java": self.java()})
         return {**found, "Python": memory(self.program.process.pid)}
 
 
@@ -152,6 +156,19 @@ def lose(ibeam: Ibeam, servers: Servers, after_look_s: float) -> tuple[Waited, W
             noticed = Waited((servers.first(dropped_at, "/v1/api/tickle", 401) or time.time()) - dropped_at)
         served_at = prober.wait(max(0.0, CAP_S - (time.time() - dropped_at)))
     return noticed, _waited(dropped_at, served_at)
+
+
+def kill_java(ibeam: Ibeam) -> Waited:
+    """Kills its gateway in the middle between two looks; returns when it was served again."""
+    _wait_for_look(ibeam.program)
+    threading.Event().wait(MAINTENANCE_EVERY_S / 2)
+    with Prober(ibeam.port) as prober:
+        if prober.wait(CAP_S) is None:
+            return Waited(CAP_S, capped=True)
+        killed_at = time.time()
+        os.kill(ibeam.java(), signal.SIGKILL)
+        prober.watch_from(time.time())
+        return _waited(killed_at, prober.wait(CAP_S))
 
 
 def _wait_for_look(program: Program) -> None:

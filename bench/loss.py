@@ -13,8 +13,12 @@ from bench.prober import BROKERAGE, PORTFOLIO, Prober
 from bench.processes import BenchError, environment
 from bench.stage import Servers, Stage, wait_until
 
-LEAST_AGE_S = 21.0
-"""The watchdog takes a session that lived shorter than 20 s for a fault, and pauses after several of them."""
+OLD_S, SETTLED_S = 21.0, 8.0
+"""The watchdog takes a session that lived shorter than 20 s for a fault, and pauses after the third in a row.
+
+One younger than 8 s is still looked at, and its accounts may not be asked for again: IBKR answers that once in 5 s.
+"""
+YOUNG_IN_A_ROW = 2
 
 TICKLE_EVERY_S = 30.0
 LONGEST_S = 180.0
@@ -36,16 +40,25 @@ class Loss:
     served_s: float
 
 
-def lose(stage: Stage, kind: Kind, *, after_tickle_s: float | None = None) -> Loss:
-    """Strikes a session as soon as it is old enough, or so many seconds after a tickle, and watches it come back.
+class Losses:
+    """The losses that one stage goes through, one after the other, each with a session that is old enough."""
 
-    Raises:
-        BenchError: it did not come back in time.
-    """
-    let_age(stage)
-    if after_tickle_s is not None:
-        _wait_for_tickle(stage.servers, after_tickle_s)
-    return lose_at_once(stage, kind)
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._young = 0
+
+    def lose(self, kind: Kind, *, after_tickle_s: float | None = None) -> Loss:
+        """Strikes a session as soon as it may be, or so many seconds after a tickle, and watches it come back.
+
+        Raises:
+            BenchError: it did not come back in time.
+        """
+        old = self._young == YOUNG_IN_A_ROW or after_tickle_s is not None
+        self._young = 0 if old else self._young + 1
+        _let_age(self._stage, OLD_S if old else SETTLED_S)
+        if after_tickle_s is not None:
+            _wait_for_tickle(self._stage.servers, after_tickle_s)
+        return lose_at_once(self._stage, kind)
 
 
 def lose_at_once(stage: Stage, kind: Kind) -> Loss:
@@ -121,8 +134,7 @@ def spread(rounds: int, period_s: float) -> list[float]:
     return [(number + 0.5) * period_s / rounds for number in range(rounds)]
 
 
-def let_age(stage: Stage) -> None:
-    """Waits until the session is no longer one that died young."""
+def _let_age(stage: Stage, least_s: float) -> None:
     stage.wait_until_up()
 
     def age_s() -> float:
@@ -130,7 +142,7 @@ def let_age(stage: Stage) -> None:
         youngest_at: float = max((one["created_at"] for one in state["sessions"]), default=state["now"])
         return float(state["now"]) - youngest_at
 
-    wait_until(lambda: age_s() > LEAST_AGE_S, LEAST_AGE_S + 30, "a session of some age", step_s=0.1)
+    wait_until(lambda: age_s() > least_s, least_s + 30, "a session of some age", step_s=0.1)
 
 
 def _lose_before_a_fetch(blow: Blow) -> Loss:

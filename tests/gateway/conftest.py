@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ def begin(request: pytest.FixtureRequest) -> Iterator[Begin]:
     with ExitStack() as stack:
         begun: list[Scene] = []
 
-        def make(username: str, **session: object) -> Scene:
-            begun.append(stack.enter_context(scene(username, **session)))
+        def make(username: str, **more: Any) -> Scene:
+            begun.append(stack.enter_context(scene(username, **more)))
             return begun[-1]
 
         yield make

@@ -55,6 +55,16 @@ def test_lost(ours: Scene, kind: Kind) -> None:
     keeps_out_of_the_brokerage_tier(ours)
 
 
+def test_java_hangs(begin: Begin) -> None:
+    """Without systemd's watchdog the gateway's parent ends a Java that has not answered for as long."""
+    ours = begin(READER)
+    loss = lose_at_once(ours.stage, "java-hung")
+    ours.print("java-hung", loss)
+    assert loss.noticed_s < 8
+    assert max(loss.served_s, loss.status_s) < 60
+    assert ours.logins == 2
+
+
 def test_servers_that_hang(ours: Scene) -> None:
     """No answer is not a lost session: it is the same one afterwards, and nobody has logged in."""
     before = ours.session_ids

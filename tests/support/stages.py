@@ -1,7 +1,7 @@
 """Everything as a user runs it, with IBKR's real jar: `ibkr-tools up`, logins by Chromium, a simulator behind it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,13 +85,19 @@ class Scene:
 
 
 @contextmanager
-def scene(username: str, **session: object) -> Iterator[Scene]:
-    """Runs everything for the length of the block, from the first session on; `session` is that part of the config."""
+def scene(
+    username: str, *, before: Callable[[ControlClient], object] = lambda _: None, **session: object
+) -> Iterator[Scene]:
+    """Runs everything for the length of the block, from the first session on.
+
+    `before` gives orders to the simulator before anything starts; `session` is that part of the configuration.
+    """
     with tempfile.TemporaryDirectory(prefix="ibkr-scene-") as folder, Simulator(simulator_options()) as simulator:
         base = Path(folder)
         # As root, the browser runs as nobody and keeps its profile only where that user may pass.
         base.chmod(0o711)
         stage = Stage(base / "ours", Servers(simulator.url, simulator.control), username, **session)
+        before(simulator.control)
         with stage.up() as program:
             stage.wait_until_up(60)
             yield Scene(stage, program, simulator.control)
