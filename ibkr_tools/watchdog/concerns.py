@@ -47,7 +47,10 @@ def open_ones(
         login: what the last login said.
         now: the time (aware).
     """
-    if state.todo and not state.has_session:
+    # A login that merely failed may have advice too, such as starting a gateway that is about to start; nobody is
+    # disturbed for that before it is an outage.
+    is_broken = login is not None and login.state == "broken"
+    if state.todo and not state.has_session and (state.is_locked_out or is_broken):
         then = "nothing logs in until you have acted; a session that you open yourself is noticed within a minute"
         if not state.is_locked_out:
             then = "it is tried again now and then, which will hardly help"

@@ -51,7 +51,15 @@ def test_a_lock_out_needs_a_person() -> None:
 
 def test_a_login_that_cannot_work_needs_a_person() -> None:
     broken = replace(DOWN, phase=SessionState.BACKING_OFF, why="no browser", todo="Install chromium")
-    assert found(broken)[PERSON].todo == "Install chromium"
+    said = LoginSection(updated_at=NOW, state="broken", why="no browser", todo="Install chromium")
+    assert found(broken, said=said)[PERSON].todo == "Install chromium"
+
+
+def test_advice_for_a_login_that_is_tried_again_disturbs_nobody() -> None:
+    """A gateway that is restarted is away for seconds, and a login that meets that says how to start it."""
+    failed = replace(DOWN, phase=SessionState.BACKING_OFF, why="nothing listens", todo="systemctl start ibkr-gateway")
+    said = LoginSection(updated_at=NOW, state="failed", why="nothing listens", todo="systemctl start ibkr-gateway")
+    assert found(failed, said=said) == {}
 
 
 def test_trying_again_does_not_take_it_back() -> None:
