@@ -16,8 +16,8 @@ from ibkr_tools.portal.push import PushListener
 from ibkr_tools.status import StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
 
-READ_TIMEOUT_S = 8.0
-"""A tickle takes milliseconds; the loop must stay awake for systemd and for pushes."""
+READ_TIMEOUT_S = 11.0
+"""IBKR gives up after 10 s with a 503, which is an answer; the loop must stay awake for systemd and for pushes."""
 
 MAX_WAIT_S = 1.2
 """How long a call may wait for its turn: a tickle's one second, not a validate's minute."""

@@ -15,8 +15,12 @@ from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog.observations import Action
 
-HANDSHAKE_S = 12.0
-"""How long the jar's handshake may take before it counts as stalled, and how long a try may take to show."""
+HANDSHAKE_S = 8.0
+"""How long the jar's handshake may take before it counts as stalled, and how long a try may take to show.
+
+It takes 3 s and a few round trips. The timer of a session before, which nothing stops, may log this one out within 30 s
+of its loss while the tier is missing (observed with the build of 2023-04-24): waiting longer makes that more likely.
+"""
 
 LOOK_S = 2.0
 GAPS_S = (HANDSHAKE_S, HANDSHAKE_S, 30.0, 60.0, 120.0, 300.0)
@@ -63,7 +67,8 @@ class Handshake:
     """What is remembered of the tier; seconds of the machine's clock.
 
     It is missing since `missing_s`, None while it is there or another program has it; `tries` in a row were made, the
-    next is due at `next_s`. `was_up`: in this session's life. A fresh login was asked for at `fresh_s`. Until
+    next is due at `next_s`. `was_up`: in this session's life. `found`: no login of ours began it, so that the jar may
+    not have thrown others out just now. A fresh login was asked for at `fresh_s`. Until
     `quiet_s` it is left to another program; `takes` are when we took it lately. `trouble` is what the last try met.
     """
 
@@ -71,6 +76,7 @@ class Handshake:
     next_s: float = 0.0
     tries: int = 0
     was_up: bool = False
+    found: bool = False
     fresh_s: float = -math.inf
     quiet_until_s: float | None = None
     takes: tuple[float, ...] = ()
@@ -78,13 +84,19 @@ class Handshake:
     exhausted: bool = False
     trouble: str = ""
 
-    def begun(self, now_s: float) -> "Handshake":
+    def begun(self, now_s: float, *, found: bool = False) -> "Handshake":
         """A session begins: the jar opens the tier by itself, which throws others out whatever we remember."""
-        return Handshake(missing_s=now_s, next_s=now_s + HANDSHAKE_S, fresh_s=self.fresh_s, exhausted=self.exhausted)
+        return Handshake(
+            missing_s=now_s,
+            next_s=now_s + HANDSHAKE_S,
+            found=found,
+            fresh_s=self.fresh_s,
+            exhausted=self.exhausted,
+        )
 
     def renewed(self, now_s: float) -> "Handshake":
         """The fresh login has succeeded: the jar's turn again, in a session that is missed as before."""
-        return replace(self, next_s=now_s + HANDSHAKE_S, tries=0, was_up=False, trouble="")
+        return replace(self, next_s=now_s + HANDSHAKE_S, tries=0, was_up=False, found=False, trouble="")
 
     def resumed(self, now_s: float) -> "Handshake":
         """A pause is over: what is missing is missing since now."""
@@ -212,6 +224,6 @@ def _rung(past: Handshake, tickle: Tickle) -> Action:
     if past.exhausted or not tickle.connected:
         return Action.INIT_BROKERAGE
     first, second = Action.REAUTHENTICATE, Action.INIT_BROKERAGE
-    if past.was_up:
+    if past.was_up or past.found:
         first, second = second, first
     return second if past.tries % 2 else first

@@ -38,7 +38,9 @@ def unknown(state: State, why: str, now_s: float, *, silent: bool) -> Step:
     if state.unknowns > 1 and not state.is_locked_out:
         phase = SessionState.MAINTENANCE if in_window else SessionState.UNREACHABLE
         state = enter(state, phase, now_s, f"{state.window}: {why}" if in_window else why)
-        if silent and now_s - first_s > STUCK_S and now_s - state.restarted_s > RESTART_EVERY_S:
+        is_stuck = silent and now_s - first_s > STUCK_S
+        # While IBKR is known to be away, its silence says nothing about Java, whose memory holds the session.
+        if is_stuck and not in_window and now_s - state.restarted_s > RESTART_EVERY_S:
             state = replace(state, restarted_s=now_s)
             actions = (Action.RESTART_GATEWAY,)
     return wait(state, now_s + wait_s, "looking again"), actions

@@ -17,8 +17,8 @@ FAILED_OFTEN = 3
 
 LASTS_S = 20.0
 RELISTEN_S = (0.0, 1.0, 5.0, 15.0, 30.0)
-ALARM_S = 15.0
-"""A loss that is proven this soon after a push was announced by it; one call may take 8 s."""
+ALARM_S = 25.0
+"""A loss that is proven this soon after a push was announced by it; one call may take 11 s."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ SHORT_LIVES_S = (0.0, 0.0, 10.0, 60.0, 300.0, 900.0)
 """Pauses before the login after a session that lived shorter than SHORT_LIFE_S, by how many did in a row."""
 
 
-def proven(state: State, accounts: tuple[str, ...], now_s: float) -> Step:
-    """The portfolio tier has served what it is for: there is a session."""
+def proven(state: State, accounts: tuple[str, ...], now_s: float, *, found: bool = True) -> Step:
+    """The portfolio tier has served what it is for: there is a session; `found`: not the work of our login just now."""
     state = replace(state, accounts=accounts, unknowns=0, silent_since_s=None, dead_s=None, logins=0)
     if state.has_session:
         return state, ()
@@ -21,7 +21,7 @@ def proven(state: State, accounts: tuple[str, ...], now_s: float) -> Step:
     state = replace(
         enter(state, phase, now_s, "the portfolio tier answers"),
         up_since_s=now_s if anew else state.up_since_s,
-        handshake=state.handshake.begun(now_s) if anew else state.handshake,
+        handshake=state.handshake.begun(now_s, found=found) if anew else state.handshake,
         login_not_before_s=now_s,
         login_hold="",
         hearing=state.hearing if state.hearing.listening and not anew else state.hearing.started(now_s, anew=anew),

@@ -21,7 +21,7 @@ from ibkr_tools.watchdog.state import (
 LOGIN_PATIENCE_S = 180.0
 """A login that has reported nothing for this long is taken for dead, unless it announced a longer limit."""
 
-LOGIN_RETRY_S = (10.0, 60.0, 300.0, 900.0, 1800.0)
+LOGIN_RETRY_S = (10.0, 60.0, 300.0, 900.0)
 LOGINS_APART_S = 5.0
 """Whatever happens: requests are never closer than this."""
 
@@ -110,7 +110,7 @@ def reported(state: State, seen: LoginReported, now_s: float) -> Step:
         case "succeeded":
             # The login has proven it by /portfolio/accounts a moment ago; asking again has to wait 5 s.
             losses = state.losses + (state.up_since_s is not None)
-            return life.proven(replace(state, losses=losses, up_since_s=None), section.accounts, now_s)
+            return life.proven(replace(state, losses=losses, up_since_s=None), section.accounts, now_s, found=False)
         case "unlocked":
             unlocked = enter(replace(state, logins=0), SessionState.LOST, now_s, section.why)
             # IBKR's own lock is nothing that a person could clear.

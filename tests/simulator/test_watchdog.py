@@ -216,8 +216,8 @@ def test_a_hanging_ibkr_does_not_keep_it_from_stopping(watch: Watched) -> None:
     wait_until(lambda: asked(dog.simulator, "/tickle") >= 2)
     begun = time.monotonic()
     dog.process.send_signal(signal.SIGTERM)
-    assert dog.process.wait(15) == 0
-    assert time.monotonic() - begun < 12
+    assert dog.process.wait(20) == 0
+    assert time.monotonic() - begun < 15, "what its unit allows"
 
 
 def test_a_damaged_status_file_is_mended(watch: Watched) -> None:

@@ -37,6 +37,13 @@ def world(tickle: Tickle = UP, policy: Policy = YIELD, **more: object) -> World:
     return one
 
 
+def logged_in(tickle: Tickle, **more: object) -> World:
+    """Returns a world in which a login has just succeeded."""
+    one = world(tickle, session=Verdict.DEAD, login_takes_s=0.0, **more)
+    one.run(1, until=SessionState.DEGRADED)
+    return one
+
+
 def asked(one: World, since_s: float = 0.0) -> list[tuple[float, Action]]:
     return [(at, action) for at, action in one.done if action in ASKING and at >= since_s]
 
@@ -88,7 +95,7 @@ def test_while_paused_nothing_is_done(name: str) -> None:
     assert (view.phase, view.actions) == (phase, ())
 
 
-def test_half_an_answer_twelve_seconds_long_is_a_loss() -> None:
+def test_half_an_answer_that_lasts_is_a_loss() -> None:
     view = look(WAS_UP, SILENT)
     assert view.again_s == brokerage.LOOK_S
     view = look(view.handshake, SILENT, NOW + HANDSHAKE_S)
@@ -105,15 +112,23 @@ def test_authenticated_forgets_the_trouble() -> None:
 
 def test_a_stalled_handshake_is_repeated_once_and_cured() -> None:
     """One reply in two TCP segments is enough to stall the jar; its local repetition is all it takes."""
-    one = world(MISSING, asking={Action.REAUTHENTICATE: UP})
+    one = logged_in(MISSING, asking={Action.REAUTHENTICATE: UP})
     assert one.run(20, until=SessionState.UP)
     assert [action for _, action in asked(one)] == [Action.REAUTHENTICATE]
     assert one.now_s - 1000 < HANDSHAKE_S + 4
 
 
+def test_a_session_that_was_there_already_is_asked_about_before_anybody_is_thrown_out() -> None:
+    """A watchdog that restarts does not know whether another program has the tier: only `ssodh/init` tells."""
+    one = world(MISSING, asking={Action.INIT_BROKERAGE: TAKEN})
+    one.run(60)
+    assert one.is_in(SessionState.COMPETING)
+    assert [action for _, action in asked(one)] == [Action.INIT_BROKERAGE]
+
+
 def test_the_whole_ladder() -> None:
     """Repeat, ask, ever more slowly; a new login after a quarter of an hour; then a person, and calm."""
-    one = world(MISSING)
+    one = logged_in(MISSING)
     one.run(4 * 3600)
     rungs = asked(one)
     assert [action for _, action in rungs[:4]] == [Action.REAUTHENTICATE, Action.INIT_BROKERAGE] * 2
@@ -130,7 +145,7 @@ def test_the_whole_ladder() -> None:
     late = [(at, action) for at, action in rungs if at - 1000 > fresh[0] + SETTLED_S + 600]
     assert {action for _, action in late} == {Action.INIT_BROKERAGE}
     assert len(late) == pytest.approx((4 * 3600 - fresh[0] - 900) / brokerage.CALM_S, abs=2)
-    assert one.count(Action.REQUEST_LOGIN) == 0
+    assert one.count(Action.REQUEST_LOGIN) == 1, "the first one, and no loss of the portfolio tier"
     assert one.most_in(600, Action.TICKLE) < 70, "a tier that stays down is not asked every two seconds for ever"
 
 
@@ -310,7 +325,7 @@ def test_a_pause_stops_the_ladder_and_resuming_goes_on_at_once() -> None:
     assert asked(one) == []
     assert one.is_in(SessionState.DEGRADED)
     assert one.most_in(600, Action.TICKLE) <= 61
-    one.asking = {Action.REAUTHENTICATE: UP}
+    one.asking = {Action.INIT_BROKERAGE: UP}
     one.feed(Resumed())
     assert one.run(5, until=SessionState.UP)
     assert one.count(Action.REQUEST_FRESH_LOGIN) == 0, "what was missing during the pause was missing on purpose"

@@ -252,6 +252,16 @@ def test_no_wait_in_a_window_is_longer_than_a_minute() -> None:
         assert after.due_s - 5000.0 - unknowns <= 60.0
 
 
+def test_java_is_left_alone_while_ibkr_is_known_to_be_away() -> None:
+    """Its memory holds the session, which may outlive the maintenance."""
+    world = window_world(Verdict.SILENT, 4 * 3600.0)
+    world.run(3 * 3600)
+    assert world.count(Action.RESTART_GATEWAY) == 0
+    world.feed(WindowChanged(None))
+    world.run(700)
+    assert world.count(Action.RESTART_GATEWAY) == 1
+
+
 def test_the_budgets_wait_counts_in_a_window_too() -> None:
     world = window_world(Verdict.DEAD, 60.0)
     world.login_ends = None

@@ -1,12 +1,13 @@
 """IBKR's reset and maintenance windows: each row of the published tables, summer and winter, in every region."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.watchdog.windows import RULES, current
+from ibkr_tools.watchdog.windows import RULES, Rule, current
 
 RESET, DAILY, WEEKEND = "IBKR's daily reset", "IBKR's daily maintenance", "IBKR's weekend maintenance"
 
@@ -74,3 +75,14 @@ def test_any_moment(region: str, unix_s: int) -> None:
         assert timedelta(0) < window.ends - now <= timedelta(hours=5)
         last = current(region, window.ends - timedelta(microseconds=1))
         assert last is not None
+
+
+DOCS = (Path(__file__).parents[2] / "docs/session.md").read_text()
+
+
+@pytest.mark.parametrize(("region", "rule"), [(region, rule) for region in RULES for rule in RULES[region]], ids=str)
+def test_the_documentation_has_the_same_times(region: str, rule: Rule) -> None:
+    label = "all" if rule.weekday is not None else f"`{region}`"
+    row = next(line for line in DOCS.splitlines() if line.startswith(f"| {label} |"))
+    assert f"{rule.begins:%H:%M}\N{EN DASH}{rule.ends:%H:%M}" in row
+    assert rule.zone in row
