@@ -360,6 +360,22 @@ def test_unattended_tries_again(post: Post, monkeypatch: pytest.MonkeyPatch) -> 
     assert sum("not told yet" in line for line in post.log) == 3
 
 
+def test_unattended_waits_for_a_configuration(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it cannot be read, nobody knows how to tell anybody; the message is kept until somebody mends it."""
+    monkeypatch.setattr(delivery_run, "RETRY_S", (0.05,))
+    faults = [ConfigError("config.json: not JSON")] * 3
+
+    def load() -> NotifyConfig:
+        if faults:
+            raise faults.pop()
+        return NotifyConfig(command=post.command)
+
+    post.put(message())
+    Delivery(load, post.directories, post.waiter).run_until_done()
+    assert post.told() == ["person"]
+    assert any("not told yet: config.json" in line for line in post.log)
+
+
 def test_unattended_tries_news_at_once(post: Post) -> None:
     """What is known already does not hurry it; what is new does."""
     post.command = ("/bin/sh", "-c", f"echo >> {post.root}/tries; [ -e {post.root}/works ]")
