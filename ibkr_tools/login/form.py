@@ -30,7 +30,7 @@ class Form:
     credentials: Credentials
     before_submit: Callable[[], None]
     on_withdrawn: Callable[[], None]
-    _hindrance: str = "it did not keep what was filled in"
+    _hindrance: str = ""
 
     def submit(self) -> Facts:
         """Opens the page and brings the form to the point where the password went out; returns the look before that.
@@ -43,10 +43,10 @@ class Form:
         timer = Timer(self.view.patience.form)
         while True:
             facts = self._switch_mode(self._ready(timer))
-            if self._fill(facts) and (pressed := self._press()):
+            if not self._fill(facts):
+                self._hindrance = "it did not keep what was filled in"
+            elif pressed := self._press():
                 return pressed
-            if timer.is_over:
-                raise Ended(Outcome.TIMED_OUT, f"the form could not be submitted: {self._hindrance}")
             self.view.pause()
 
     def _ready(self, timer: Timer) -> Facts:
@@ -64,7 +64,7 @@ class Form:
             stop_for_a_person(view, facts, sight)
             is_form = sight in FORM and facts.is_complete
             key = f"{facts.document} {facts.exchanges}" if is_form else ""
-            if facts.exchanges and key and key == answered:
+            if facts.exchanges and key and key == answered and not timer.is_over:
                 view.on_step("The form is ready")
                 return facts
             answered = key
@@ -79,6 +79,8 @@ class Form:
             is_busy = sight is Sight.LOADING and not facts.missing
             clear_the_way(view, sight)
             if (timer.is_over and not is_busy) or busy.is_over(while_it_is=is_busy) or self._is_final(facts, sight):
+                if self._hindrance and sight in FORM:
+                    raise Ended(Outcome.TIMED_OUT, f"the form could not be submitted: {self._hindrance}")
                 raise dead_end(view, facts, sight)
             if again.is_over(while_it_is=sight is Sight.UNREACHABLE):
                 # Java may still be starting, or starting anew.

@@ -65,7 +65,7 @@ class Meaning:
     """What an outcome means to whom.
 
     `error` ends the process; `mark` is its entry in the ledger if a password was submitted; `state` goes to the status
-    file; `todo` is what a person should do, None if nothing; `wait` is how long to stay away at least.
+    file; `todo` is what a person should do, None if nothing.
 
     State `refused` is one after which no machine tries again; `broken` and `failed` are tried again, ever later.
     """
@@ -74,10 +74,7 @@ class Meaning:
     mark: Mark
     state: StatusState
     todo: str | None = None
-    wait: timedelta | None = None
 
-
-QUARTER = timedelta(minutes=15)
 
 MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
     {
@@ -131,9 +128,9 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
             state="refused",
             todo="With the phone in hand: `ibkr-tools login`, and approve what IB Key asks.",
         ),
-        Outcome.TOLD_TO_WAIT: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed", wait=QUARTER),
+        Outcome.TOLD_TO_WAIT: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed"),
         Outcome.PAUSED: Meaning(error=LoginFailed, mark=Mark.UNSUBMITTED, state="failed"),
-        Outcome.MAINTENANCE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="maintenance", wait=QUARTER),
+        Outcome.MAINTENANCE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="maintenance"),
         Outcome.RESTRICTED: Meaning(
             error=ActionRequired,
             mark=Mark.PERSON,
@@ -166,9 +163,8 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
             mark=Mark.FAILED,
             state="failed",
             todo="IBKR's network refuses this machine's address: if it repeats, use another network, or no VPN.",
-            wait=2 * QUARTER,
         ),
-        Outcome.SERVER_ERROR: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed", wait=timedelta(minutes=5)),
+        Outcome.SERVER_ERROR: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed"),
         Outcome.BLANK_PAGE: Meaning(error=LoginFailed, mark=Mark.FAILED, state="failed"),
         Outcome.STILL_LOADING: Meaning(
             error=LoginFailed,
@@ -199,7 +195,7 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
 class Ending:
     """How one login ended: the outcome, one sentence why, and whether a password was submitted on the way.
 
-    `wait`: how long to stay away at least, because IBKR says so or because it is its servers' turn; None: no word.
+    `wait`: how long IBKR told us to stay away, None if it said nothing of the kind.
     """
 
     outcome: Outcome

@@ -238,14 +238,18 @@ const blank = (root) => {
     frame.style.setProperty('visibility', 'hidden', 'important');
   for (const element of root.querySelectorAll('*')) {
     if (element.shadowRoot) blank(element.shadowRoot);
-    for (const {name, value} of [...element.attributes])
-      if (clean(value) !== value) element.setAttribute(name, clean(value));
+    for (const {name, value} of [...element.attributes]) {
+      if (clean(value) === value) continue;
+      // A page may forbid that code is set, but not that it is removed.
+      if (/^on|^src/.test(name)) element.removeAttribute(name);
+      else element.setAttribute(name, clean(value));
+    }
   }
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode())
     if (clean(node.data) !== node.data) node.data = clean(node.data);
   // Innermost first: a name may be spread over several elements.
-  for (const element of [...root.querySelectorAll('*')].reverse())
+  for (const element of [...root.querySelectorAll('*:not(script)')].reverse())
     if (clean(element.textContent) !== element.textContent) element.textContent = clean(element.textContent);
 };
 blank(document);

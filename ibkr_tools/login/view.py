@@ -13,7 +13,7 @@ from ibkr_tools.config import Element, Secret
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.login import page, scripts
 from ibkr_tools.login.browser import Browser, PageChanging
-from ibkr_tools.login.outcome import MEANINGS, Outcome
+from ibkr_tools.login.outcome import Outcome
 from ibkr_tools.login.page import Facts, Sight
 
 __all__ = [
@@ -84,21 +84,19 @@ class Patience:
     look: timedelta = timedelta(milliseconds=40)
 
 
-HINT = (
-    "CSS as in document.querySelector, or `text:` and a pattern for what a button says; see docs/login.md."
-)
+HINT = "CSS as in document.querySelector, or `text:` and a pattern for what a button says; see docs/login.md."
 
 FORM = frozenset({Sight.CREDENTIALS, Sight.USERNAME_STEP})
 
 
 class Ended(Exception):
-    """Carries an ending out of the depths; never leaves `Flow.run`. `wait`: how long to stay away at least."""
+    """Carries an ending out of the depths; never leaves `Flow.run`. `wait`: how long IBKR says to stay away."""
 
     def __init__(self, outcome: Outcome, why: str, *, wait: timedelta | None = None) -> None:
         super().__init__(why)
         self.outcome = outcome
         self.why = why
-        self.wait = wait or MEANINGS[outcome].wait
+        self.wait = wait
 
 
 class Timer:

@@ -47,11 +47,11 @@ def fault(path: str, kind: str, **more: object) -> dict[str, Any]:
 
 DEAD_ENDS = [
     # Instead of the login page.
-    Case(Outcome.SERVER_ERROR, LoginFailed, "answers 503", fault=fault("/sso/Login", "status", status=503), wait_s=300),
-    Case(Outcome.SERVER_ERROR, LoginFailed, "answers 500", fault=fault("/sso/Login", "html", status=500), wait_s=300),
-    Case(Outcome.BLOCKED, LoginFailed, "Reference #18", page={"instead": "edge"}, wait_s=1800),
+    Case(Outcome.SERVER_ERROR, LoginFailed, "answers 503", fault=fault("/sso/Login", "status", status=503)),
+    Case(Outcome.SERVER_ERROR, LoginFailed, "answers 500", fault=fault("/sso/Login", "html", status=500)),
+    Case(Outcome.BLOCKED, LoginFailed, "Reference #18", page={"instead": "edge"}),
     Case(Outcome.TOLD_TO_WAIT, LoginFailed, "429", page={"instead": "429"}, wait_s=120),
-    Case(Outcome.MAINTENANCE, LoginFailed, "scheduled maintenance", page={"instead": "maintenance"}, wait_s=900),
+    Case(Outcome.MAINTENANCE, LoginFailed, "scheduled maintenance", page={"instead": "maintenance"}),
     Case(Outcome.UNREACHABLE, LoginFailed, "no answer", fault=fault("/sso/Login", "hang")),
     Case(
         Outcome.DENIED,
@@ -71,7 +71,7 @@ DEAD_ENDS = [
     Case(Outcome.FORM_AGAIN, LoginFailed, "no word why", 1, page={"resets": True}),
     Case(Outcome.TASKS, ActionRequired, "confirm data", 1, page={"tasks": True}),
     Case(Outcome.UNPROVEN, LoginFailed, "page says success", 1, page={"dispatcher": "302-nothing"}),
-    Case(Outcome.SERVER_ERROR, LoginFailed, "503", 1, fault=fault("/sso/Dispatcher", "status", status=503), wait_s=300),
+    Case(Outcome.SERVER_ERROR, LoginFailed, "503", 1, fault=fault("/sso/Dispatcher", "status", status=503)),
     # What it may say of a password.
     Case(
         Outcome.TOLD_TO_WAIT,
@@ -90,7 +90,6 @@ DEAD_ENDS = [
         1,
         page={"error_text": "An error occurred while communicating with the server."},
         password="mistaken",
-        wait_s=300,
     ),
     Case(
         Outcome.UNKNOWN_ERROR,

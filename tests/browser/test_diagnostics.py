@@ -1,0 +1,118 @@
+"""What a failed login leaves behind holds neither user name nor password, wherever the page has them."""
+
+import html
+import stat
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+
+from ibkr_tools.config import Secret
+from ibkr_tools.login.browser import BrowserSettings, open_browser
+from ibkr_tools.login.diagnostics import save_diagnostics
+from tests.browser.conftest import Home
+from tests.support.simulation import wait_until
+
+pytestmark = pytest.mark.browser
+
+NAME = "Demo-Reader"
+PASSWORD = "p<ss & \"word'$"
+
+ODD_PLACES = r"""
+const [name, password] = arguments;
+const add = (tag, attributes = {}, text = '') => {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.textContent = text;
+  document.body.append(element);
+  return element;
+};
+document.title = name;
+location.hash = encodeURIComponent(password);
+document.body.replaceChildren();
+add('p', {title: password, 'data-user': name, class: name}, 'Welcome, ' + name.toUpperCase() + '!');
+add('input', {placeholder: name, value: password}).value = password + name;
+add('input', {type: 'submit', value: 'Go on as ' + name});
+add('input', {type: 'hidden', value: password});
+add('input', {type: 'checkbox', value: name, 'aria-label': name});
+add('textarea', {}, password).value = name;
+add('select').append(new Option(name, password), new Option('x', name));
+add('div', {contenteditable: ''}, password);
+add('img', {alt: name, src: 'data:,' + name});
+add('a', {href: '/x?user=' + encodeURIComponent(name) + '#' + password}, encodeURIComponent(password));
+add('script', {type: 'text/json'}, JSON.stringify({name, password}));
+add('style', {}, 'b.before::before { content: "' + name + '" } i::before { content: attr(data-user) }');
+add('b', {class: 'before'}, ' said the style');
+add('i', {'data-user': name});
+add('template').innerHTML = name;
+document.body.append(new Comment(name + password));
+add('p').append(name.slice(0, 4), name.slice(4));
+const split = add('p', {id: 'split'}, 'Hello ');
+const piece = (text) => Object.assign(document.createElement('u'), {textContent: text});
+split.append(piece(name.slice(0, 2)), piece(name.slice(2)));
+const outer = add('div', {id: 'shadow'}).attachShadow({mode: 'open'});
+outer.innerHTML = '<p></p><input><div></div>';
+outer.querySelector('p').textContent = name;
+outer.querySelector('input').value = password;
+const inner = outer.querySelector('div').attachShadow({mode: 'open'});
+inner.innerHTML = '<p title="x"></p>';
+inner.querySelector('p').textContent = password;
+inner.querySelector('p').title = name;
+add('iframe', {srcdoc: name});
+const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+svg.append(Object.assign(document.createElementNS('http://www.w3.org/2000/svg', 'text'), {textContent: password}));
+document.body.append(svg);
+add('p', {id: 'kept'}, 'Something that nobody has seen before');
+"""
+
+SEEN = r"""
+const seen = [];
+const walk = (root) => {
+  for (const element of root.querySelectorAll('*')) {
+    if (['SCRIPT', 'TEMPLATE'].includes(element.tagName)) continue;
+    for (const {value} of element.attributes) seen.push(value);
+    seen.push(element.textContent, String(element.value || ''), getComputedStyle(element, '::before').content);
+    if (element.tagName === 'IFRAME' && getComputedStyle(element).visibility !== 'hidden') seen.push('a frame');
+    if (element.shadowRoot) walk(element.shadowRoot);
+  }
+};
+walk(document);
+return seen.join('\n');
+"""
+
+
+def test_unknown_page_with_secrets_in_odd_places(home: Home) -> None:
+    """Neither the picture's page nor the document has them: in fields, attributes, styles, shadow trees, pieces."""
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    directory = home.directories.login / "diagnostics"
+    home.control.page(blank=True)
+    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki)) as browser:
+        browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
+        wait_until(lambda: browser.run("return location.pathname + document.readyState") == "/sso/Logincomplete")
+        browser.run(ODD_PLACES, NAME, PASSWORD)
+        before = str(browser.run(SEEN))
+        picture = save_diagnostics(
+            browser,
+            directory,
+            name="unknown-page",
+            now=datetime(2026, 11, 22, tzinfo=UTC),
+            username=NAME.lower(),
+            password=Secret(PASSWORD),
+        )
+        shown = str(browser.run(SEEN)).lower()
+    assert NAME in before
+    assert PASSWORD in before
+    assert "a frame" in before
+    assert picture is not None
+    document = picture.with_suffix(".html").read_text()
+    for text in (shown, document.lower()):
+        assert "something that nobody has seen before" in text
+        assert "a frame" not in text
+        for secret in (NAME, PASSWORD):
+            for form in (secret, html.escape(secret), html.escape(secret, quote=False), quote(secret, safe="")):
+                assert form.lower() not in text
+    assert "<script" not in document
+    assert "<!--" not in document
+    for path in (picture, picture.with_suffix(".html")):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
