@@ -18,7 +18,7 @@ SKIP_AGAIN = timedelta(seconds=3)
 FOREIGN = ("ERR_SSL_", "ERR_CERT_", "ERR_INVALID_HTTP_RESPONSE", "ERR_UNSAFE_PORT")
 """How Chromium names an answer that is never the gateway's: HTTP instead of HTTPS, another key."""
 
-CUT = ("ERR_CONNECTION_CLOSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+CUT = ("ERR_CONNECTION_CLOSED", "ERR_CONNECTION_RESET")
 """How it names what another program does with a greeting in TLS; and, for a moment, a Java that is being ended."""
 
 
@@ -103,6 +103,8 @@ def _unreachable(facts: Facts) -> Ended:
         return Ended(Outcome.NOT_THE_GATEWAY, why)
     if facts.net_error == "ERR_CONNECTION_REFUSED":
         return Ended(Outcome.UNREACHABLE, f"nothing listens on the gateway's port ({facts.net_error})")
+    if facts.net_error == "ERR_EMPTY_RESPONSE":
+        return Ended(Outcome.UNREACHABLE, f"the gateway hangs up without an answer ({facts.net_error})")
     return Ended(Outcome.UNREACHABLE, f"the browser could not open the gateway's login page ({facts.net_error})")
 
 

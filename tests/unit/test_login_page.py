@@ -1,16 +1,18 @@
 """What a look at IBKR's login page means."""
 
 import re
+import typing
 
 import pytest
 
+from ibkr_tools.config import Element
 from ibkr_tools.login import page, scripts
 from ibkr_tools.login.outcome import MEANINGS, Mark, Outcome
 from ibkr_tools.login.page import Facts, SecondFactor, Sight, classify, parse_facts
-from ibkr_tools.login.texts import judge_error
 
 LOGIN = "https://127.0.0.1:5000/sso/Login?forwardTo=22"
 FORM = {"username": "", "password": "", "submit": "Login"}
+FACTORS = {page.factor_name(kind): "" for kind in SecondFactor}
 
 
 def facts_of(url: str = LOGIN, **changes: object) -> Facts:
@@ -37,6 +39,19 @@ def facts_of(url: str = LOGIN, **changes: object) -> Facts:
         (facts_of(visible={"restricted": ""}), Sight.RESTRICTED),
         (facts_of(visible={"tasks": ""}), Sight.TASKS),
         (facts_of(text="Access Denied"), Sight.DENIED),
+        (facts_of(text="Access Denied\n\nYou don't have permission. Reference #18.5d2f", status=403), Sight.BLOCKED),
+        (facts_of(text="Forbidden", status=403), Sight.BLOCKED),
+        (facts_of(text="Too Many Requests", status=429), Sight.TOO_MANY),
+        (facts_of(text="Bad Gateway", status=502), Sight.SERVER_ERROR),
+        (facts_of(text="", inputs=0, status=503), Sight.SERVER_ERROR),
+        (facts_of(text="Down for maintenance", status=503), Sight.MAINTENANCE),
+        (facts_of(visible=FORM, text="We maintain: maintenance", status=503), Sight.CREDENTIALS),
+        (facts_of(visible={**FORM, **FACTORS}), Sight.UNSTYLED),
+        (facts_of(visible={"restricted": "Continue login"}), Sight.RESTRICTED),
+        (page.NOTHING, Sight.PENDING),
+        (facts_of("chrome://new-tab-page-third-party/"), Sight.PENDING),
+        (facts_of("data:,", text="", inputs=0), Sight.PENDING),
+        (facts_of("chrome-error://chromewebdata/", text="HTTP ERROR 503", status=503), Sight.SERVER_ERROR),
         (facts_of("chrome-error://chromewebdata/", text="This site can't be reached"), Sight.UNREACHABLE),
         (facts_of(text="", inputs=0), Sight.BLANK),
         (facts_of(text="", inputs=0, is_complete=False), Sight.LOADING),
@@ -81,6 +96,23 @@ def test_answer_of_the_page_is_taken_apart() -> None:
     assert parse_facts({**answer, "paper": True}).paper is True
 
 
+def test_elements_are_those_of_the_configuration() -> None:
+    """Every name that the configuration allows has selectors here, and the other way round."""
+    assert set(page.ELEMENTS) == set(typing.get_args(Element))
+
+
+@pytest.mark.parametrize("name", list(page.ELEMENTS))
+def test_own_selectors_come_first(name: Element) -> None:
+    """For looking and for acting; a user's field for a code shows a code, and so on."""
+    own = {name: ("#own",)}
+    assert page.selectors(own)[name][0] == "#own"
+    assert all(one[0] != "#own" for other, one in page.selectors(own).items() if other != name)
+    looked_for = [block for block, selectors in page.looked_for(own).items() if selectors[0] == "#own"]
+    factor = {"code": "SILVER", "push": "NOTIFICATION", "method-picker": "PICKER"}.get(name)
+    acted_on = name in ("continue", "paper-checkbox", "code-submit")
+    assert looked_for == ([] if acted_on else [f"second-factor {factor}" if factor else name])
+
+
 def test_selectors_are_selectors() -> None:
     """No selector is empty or holds a quote that would break it; text patterns compile."""
     for name, selectors in {**page.ELEMENTS, **page.looked_for()}.items():
@@ -100,29 +132,6 @@ def test_no_script_returns_what_is_typed() -> None:
     for script in (scripts.LOOK, scripts.FILL, scripts.PRESS, scripts.CLICK, scripts.SWITCH):
         assert "return field.value;" not in script
         assert "outerHTML" not in script
-
-
-@pytest.mark.parametrize(
-    ("text", "outcome"),
-    [
-        ("Invalid username password combination", Outcome.REFUSED),
-        ("failed", Outcome.REFUSED),
-        ("ERROR", Outcome.REFUSED),
-        ("Login failed", Outcome.REFUSED),
-        (
-            "You have selected the Live Account Mode, but the specified user is a Paper Trading user.",
-            Outcome.WRONG_MODE,
-        ),
-        ("You have selected the Paper Account Mode", Outcome.WRONG_MODE),
-        ("Too many failed login attempts. Please wait 5 minutes", Outcome.TOLD_TO_WAIT),
-        ("The system is currently unavailable", Outcome.MAINTENANCE),
-        ("Your password has expired", Outcome.UNKNOWN_ERROR),
-        ("", Outcome.UNKNOWN_ERROR),
-    ],
-)
-def test_error_texts(text: str, outcome: Outcome) -> None:
-    """Known texts have their meaning; an unknown one stops everything."""
-    assert judge_error(text) is outcome
 
 
 def test_every_outcome_has_a_meaning() -> None:
