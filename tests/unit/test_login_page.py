@@ -104,7 +104,7 @@ def test_elements_are_those_of_the_configuration() -> None:
 @pytest.mark.parametrize("name", list(page.ELEMENTS))
 def test_own_selectors_come_first(name: Element) -> None:
     """For looking and for acting; a user's field for a code shows a code, and so on."""
-    own = {name: ("#own",)}
+    own: dict[Element, tuple[str, ...]] = {name: ("#own",)}
     assert page.selectors(own)[name][0] == "#own"
     assert all(one[0] != "#own" for other, one in page.selectors(own).items() if other != name)
     looked_for = [block for block, selectors in page.looked_for(own).items() if selectors[0] == "#own"]

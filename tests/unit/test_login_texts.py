@@ -149,7 +149,7 @@ FORM = {"username": "", "password": ""}
         (failed("ERR_TIMED_OUT"), Outcome.UNREACHABLE, "could not open"),
         (failed("ERR_CONNECTION_CLOSED"), Outcome.NOT_THE_GATEWAY, "not the gateway"),
         (failed("ERR_CONNECTION_RESET"), Outcome.NOT_THE_GATEWAY, "not the gateway"),
-        (failed("ERR_EMPTY_RESPONSE"), Outcome.NOT_THE_GATEWAY, "not the gateway"),
+        (failed("ERR_EMPTY_RESPONSE"), Outcome.UNREACHABLE, "hangs up"),
         (failed("ERR_SSL_PROTOCOL_ERROR"), Outcome.NOT_THE_GATEWAY, "not the gateway"),
         (failed("ERR_CERT_AUTHORITY_INVALID"), Outcome.NOT_THE_GATEWAY, "not the gateway"),
         (Facts(url="about:blank"), Outcome.UNREACHABLE, "no answer"),
