@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -124,8 +125,9 @@ class Stage:
     @contextlib.contextmanager
     def up(self) -> Iterator[Program]:
         """Runs `ibkr-tools up` for the length of the block; nothing of a former run is in the runtime directory."""
-        for left in self.runtime.iterdir():
-            left.unlink()
+        shutil.rmtree(self.runtime)
+        self.runtime.mkdir()
+        self.runtime.chmod(0o711)
         with running(self.command("up"), environment()) as program:
             yield program
 
