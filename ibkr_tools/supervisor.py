@@ -24,8 +24,8 @@ RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_S = 60.0
 """A program that ran this long starts with a clean record."""
 
-PATIENCE_S = 12.0
-"""From SIGTERM to SIGKILL: the gateway gives Java 8 s."""
+PATIENCE_S = 15.0
+"""From SIGTERM to SIGKILL: the gateway gives Java 8 s, a call of the watchdog may hang for 11 s."""
 
 FATAL = frozenset({2, ConfigError.exit_code})
 """Codes that another start does not mend; systemd's units have the same list."""

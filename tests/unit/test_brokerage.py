@@ -39,7 +39,7 @@ def world(tickle: Tickle = UP, policy: Policy = YIELD, **more: object) -> World:
 
 def logged_in(tickle: Tickle, **more: object) -> World:
     """Returns a world in which a login has just succeeded."""
-    one = world(tickle, session=Verdict.DEAD, login_takes_s=0.0, **more)
+    one = world(tickle, YIELD, session=Verdict.DEAD, login_takes_s=0.0, **more)
     one.run(1, until=SessionState.DEGRADED)
     return one
 
