@@ -12,8 +12,9 @@ import typer.main
 
 from ibkr_tools import config, errors
 from ibkr_tools.cli.app import app
-from ibkr_tools.config import RESOURCES, Config
-from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.config import RESOURCES, Config, Element
+from ibkr_tools.login.outcome import MEANINGS, Outcome
+from ibkr_tools.simulator.settings import PageSettings
 from ibkr_tools.status import SessionState
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,23 @@ def test_every_session_state_is_documented(state: SessionState) -> None:
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_login_outcome_is_documented(outcome: Outcome) -> None:
-    assert outcome.value in (ROOT / "docs/login.md").read_text()
+    """Each has a row with its exit code and its state."""
+    table = (ROOT / "docs/login.md").read_text().split("## How it can end")[1].split("## ")[0]
+    row = next(line for line in table.splitlines() if line.startswith(f"| `{outcome.value}` |"))
+    meaning = MEANINGS[outcome]
+    code = meaning.error.exit_code if meaning.error else 0
+    assert [cell.strip() for cell in row.split("|")[3:5]] == [str(code), f"`{meaning.state}`"]
+
+
+@pytest.mark.parametrize("element", typing.get_args(Element))
+def test_every_element_of_the_page_is_documented(element: Element) -> None:
+    section = (ROOT / "docs/login.md").read_text().split("## When IBKR changes its page")[1]
+    assert f"`{element}`" in section
+
+
+@pytest.mark.parametrize("setting", [field.name for field in msgspec.structs.fields(PageSettings)])
+def test_every_setting_of_the_simulated_page_is_documented(setting: str) -> None:
+    assert f"`{setting}`" in (ROOT / "docs/simulator.md").read_text()
 
 
 def test_every_exit_code_is_documented() -> None:

@@ -108,14 +108,15 @@ def test_own_selectors_come_first(name: Element) -> None:
     assert page.selectors(own)[name][0] == "#own"
     assert all(one[0] != "#own" for other, one in page.selectors(own).items() if other != name)
     looked_for = [block for block, selectors in page.looked_for(own).items() if selectors[0] == "#own"]
-    factor = {"code": "SILVER", "push": "NOTIFICATION", "method-picker": "PICKER"}.get(name)
+    factors = {"code": "SILVER", "push": "NOTIFICATION", "method-picker": "PICKER"}
+    factor = factors.get(name)
     acted_on = name in ("continue", "paper-checkbox", "code-submit")
     assert looked_for == ([] if acted_on else [f"second-factor {factor}" if factor else name])
 
 
 def test_selectors_are_selectors() -> None:
     """No selector is empty or holds a quote that would break it; text patterns compile."""
-    for name, selectors in {**page.ELEMENTS, **page.looked_for()}.items():
+    for name, selectors in [*page.ELEMENTS.items(), *page.looked_for().items()]:
         assert selectors, name
         for selector in selectors:
             if selector.startswith("text:"):
