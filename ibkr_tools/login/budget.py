@@ -203,7 +203,8 @@ def budget(book: Book, now: Instant, logins_a_day: int) -> Budget:
     many_s = _left_until_fewer(logins, logins_a_day, now_s)
 
     def after(left_s: float) -> datetime | None:
-        return now.at + timedelta(seconds=left_s) if left_s > 0 else None
+        left = timedelta(seconds=left_s)
+        return now.at + left if left > timedelta() else None
 
     # What keeps even a person from logging in, then what keeps only machines.
     ceiling = after(_left_until_fewer(failures, FAILURES_AT_MOST, now_s))
