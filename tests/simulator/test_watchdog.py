@@ -273,7 +273,8 @@ def test_a_pause_keeps_a_session_and_opens_none(watch: Watched) -> None:
     dog = watch()
     dog.wait_for(SessionState.UP)
     pause.begin(dog.place.directories.pause_file, Pause(since=utc_now()))
-    wait_until(lambda: dog.session is not None and dog.session.paused)
+    # The file is watched: it would read it by itself every 10 s only.
+    wait_until(lambda: dog.session is not None and dog.session.paused, 3.0)
     assert dog.is_in(SessionState.UP)
     dog.simulator.control.drop()
     dog.wait_for(SessionState.PAUSED)

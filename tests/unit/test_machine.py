@@ -258,6 +258,16 @@ def test_unlock_tries_again_at_once() -> None:
     assert state.todo is None
 
 
+def test_unlock_does_not_overrule_what_no_person_can() -> None:
+    """Too many failures within a day: the ledger names the moment, and `unlock` does not bring it nearer."""
+    world = World(state=LOCKED, now_s=NOW, session=Verdict.DEAD)
+    world.feed(login("unlocked", retry_in_s=3600.0))
+    world.run(3590)
+    assert world.is_in(SessionState.BACKING_OFF)
+    assert world.count(Action.REQUEST_LOGIN) == 0
+    assert world.run(20, until=SessionState.UP)
+
+
 def test_a_person_who_logs_in_ends_the_lock_out() -> None:
     world = World(state=LOCKED, now_s=NOW)
     assert world.run(61, until=SessionState.UP)
