@@ -3,22 +3,22 @@
 import argparse
 import contextlib
 import json
-import math
 import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench import commands, facts, ibeam, loss, start
-from bench.figures import Figure, Ratio, Report, Unit
+from bench.figures import Figure, Ratio, Report, Unit, month_figures
 from bench.processes import BenchError, Memory, adopt_orphans, end_orphans, memory
+from bench.rows import BROKERAGE, JAVA_KILLED, PORTFOLIO, PUSHED, SILENT, Row
 from bench.stage import TRADER, Servers, Stage, simulated_servers
 
 IDLE_S = 60.0
 RESULTS = Path(__file__).with_name("results.json")
+MONTH = Path(__file__).with_name("month.json")
 
 
 def say(text: str) -> None:
@@ -91,40 +91,11 @@ def measure_idle(report: Report, stage: Stage) -> None:
     _add(report, "all that stays, idle: PSS", "MB", [sum(one.pss for one in rested.values())])
 
 
-@dataclass(frozen=True)
-class Row:
-    """A kind of loss in the table: its name, in how many of the rounds it is tried, what its medians shall be below."""
-
-    kind: loss.Kind
-    name: str
-    share: float
-    noticed_s: float | None = None
-    served_s: float | None = None
-
-
-PUSHED = "session dropped, pushed"
-SILENT = "session dropped, silently"
-JAVA_KILLED = "gateway's Java killed"
-BROKERAGE = "brokerage tier lost, pushed"
-
-LOSSES = (
-    Row("sts", PUSHED, 1, 1, 4),
-    Row("close", "session dropped, socket closed", 0.5, 1, 4),
-    Row("expired", "session expired", 0.5, 1, 4),
-    Row("fetch", "session dropped, a fetch meets it", 0.5),
-    Row("silent", SILENT, 0.5, 30),
-    Row("java-killed", JAVA_KILLED, 0.5, 1),
-    Row("java-hung", "gateway's Java hangs", 0.2),
-    Row("servers-hang", f"IBKR's servers hang for {loss.HANG_S:.0f} s", 0.2),
-)
-"""What befalls a user of the portfolio tier."""
-
-
-def measure_losses(report: Report, stage: Stage, rounds: int, rows: Iterable[Row] = LOSSES) -> None:
+def measure_losses(report: Report, stage: Stage, rounds: int, rows: Iterable[Row]) -> None:
     """Loses the session in each of these ways."""
     losses = loss.Losses(stage)
     for row in rows:
-        times = math.ceil(row.share * rounds)
+        times = row.times(rounds)
         # Whoever waits for the next tickle shall wait neither longer nor shorter than on the mean.
         moments = loss.spread(times, loss.TICKLE_EVERY_S) if row.kind == "silent" else [None] * times
         seen = []
@@ -144,7 +115,7 @@ def measure_brokerage(report: Report, base: Path, servers: Servers, rounds: int)
         say("the brokerage tier")
         up_at = stage.wait_until_up()
         _add(report, "start: both tiers", "s", [up_at - program.started_at])
-        measure_losses(report, stage, rounds, [Row("brokerage", BROKERAGE, 0.5, 1)])
+        measure_losses(report, stage, rounds, BROKERAGE)
 
 
 def measure_ibeam(report: Report, base: Path, servers: Servers, drops: int) -> None:
@@ -186,8 +157,10 @@ def run(report: Report, *, rounds: int, peers: bool, drops: int) -> None:
             stage.wait_until_up()
             measure_commands(report, stage, rounds)
             measure_idle(report, stage)
-            measure_losses(report, stage, rounds)
+            measure_losses(report, stage, rounds, PORTFOLIO)
         measure_brokerage(report, base / "brokerage", servers, rounds)
+        if MONTH.exists():
+            report.figures += month_figures(json.loads(MONTH.read_bytes()))
         if peers:
             measure_ibeam(report, base / "ibeam", servers, drops)
 
@@ -203,18 +176,50 @@ def _cleaning_up() -> Iterator[None]:
         end_orphans()
 
 
+def run_month(days: float, seed: int, file: Path) -> int:
+    """Lives through a month of each tier, side by side; returns 1 if something happened that must not."""
+    # Neither the simulator nor the login is needed for the other benchmarks.
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from bench.verdict import live, table
+
+    say(f"{days:g} days of virtual time, seed {seed}, both tiers")
+    about = facts.read_facts()
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(live, tier, days=days, seed=seed) for tier in ("portfolio", "brokerage")]
+        verdicts = [future.result() for future in futures]
+    document = {"schema": 1, "facts": about, "months": [one.as_json() for one in verdicts]}
+    file.write_text(json.dumps(document, indent=2) + "\n")
+    print("\n".join(f"{name}: {value}" for name, value in about.items()))
+    print(f"seed: {seed}\n\n{table(verdicts)}")
+    print(f"written to {file}")
+    problems = [f"{one.tier}: {problem}" for one in verdicts for problem in one.problems]
+    for problem in problems:
+        print(f"must not happen: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
 def main() -> int:
     """Runs the benchmarks; returns 1 if a target was missed, 70 if something could not be measured."""
     parser = argparse.ArgumentParser(prog="bin/bench", description="Measures ibkr-tools against the simulator.")
     parser.add_argument("--peers", action="store_true", help="measure IBeam too, in the same run (5 minutes more)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of starts and losses (default: 5)")
     parser.add_argument("--peer-drops", type=int, default=2, metavar="N", help="losses for IBeam (default: 2)")
-    parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="default: bench/results.json")
+    parser.add_argument(
+        "--month", action="store_true", help="a month in virtual time instead, without browser and Java"
+    )
+    parser.add_argument("--days", type=float, default=30, metavar="N", help="of the month (default: 30)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the month's losses (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="default: bench/results.json or bench/month.json")
     options = parser.parse_args()
-    if options.rounds < 1 or options.peer_drops < 1:
-        parser.error("less than one round measures nothing")
+    if options.rounds < 1 or options.peer_drops < 1 or options.days < 1:
+        parser.error("less than one round or day measures nothing")
     if facts.is_busy():
         say("the machine is busy with something else: these figures will be of both")
+    if options.month:
+        return run_month(options.days, options.seed, options.json or MONTH)
+    file = options.json or RESULTS
     report = Report(facts=facts.read_facts())
     error: BenchError | None = None
     try:
@@ -222,9 +227,9 @@ def main() -> int:
             run(report, rounds=options.rounds, peers=options.peers, drops=options.peer_drops)
     except BenchError as caught:
         error = caught
-    options.json.write_text(json.dumps(report.as_json(), indent=2) + "\n")
+    file.write_text(json.dumps(report.as_json(), indent=2) + "\n")
     print(report.as_text())
-    print(f"written to {options.json}")
+    print(f"written to {file}")
     for name in report.missed:
         print(f"target missed: {name}", file=sys.stderr)
     if error:

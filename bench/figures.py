@@ -144,6 +144,17 @@ class Report:
         return "\n".join(parts) + "\n"
 
 
+def month_figures(document: dict[str, Any]) -> list[Figure]:
+    """Returns what `--month` has written about memory: the servers and the watchdog are one process, growth counts."""
+    figures = []
+    for month in document["months"]:
+        name = f"after {month['days']:g} days, {month['tier']} tier"
+        figures.append(Figure(name=f"{name}: resident", unit="MB", samples=(month["memory_end_mb"],)))
+        grown_mb = month["memory_end_mb"] - month["memory_begin_mb"]
+        figures.append(Figure(name=f"{name}: grown by", unit="MB", samples=(grown_mb,)))
+    return figures
+
+
 def number(value: float, unit: Unit) -> str:
     """Returns a value with as many digits as the unit deserves, and the unit."""
     text = f"{value:.{_DIGITS[unit]}f}"

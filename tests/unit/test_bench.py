@@ -1,14 +1,16 @@
 """The benchmarks' arithmetic and table: what is read off them is what was measured."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.figures import Figure, Ratio, Report, number
+from bench.figures import Figure, Ratio, Report, month_figures, number
 from bench.loss import spread
 from bench.processes import BenchError, parse_kib
+from bench.rows import BROKERAGE, PORTFOLIO, PUSHED, Row
 
 
 def figure(*samples: float, **more: object) -> Figure:
@@ -150,3 +152,31 @@ def test_drops_are_spread_evenly_over_the_peers_period() -> None:
     """The mean of the waits is that of a loss at any time."""
     assert spread(2, 60) == [15.0, 45.0]
     assert sum(spread(7, 30)) / 7 == pytest.approx(15.0)
+
+
+def test_memory_after_the_month_is_told_with_its_growth() -> None:
+    """One line for its size and one for what was added, of each tier."""
+    months = [
+        {"tier": tier, "days": 30.0, "memory_begin_mb": 60.5, "memory_end_mb": end_mb}
+        for tier, end_mb in (("portfolio", 61.0), ("brokerage", 60.0))
+    ]
+    assert [(one.name, one.median) for one in month_figures({"months": months})] == [
+        ("after 30 days, portfolio tier: resident", 61.0),
+        ("after 30 days, portfolio tier: grown by", 0.5),
+        ("after 30 days, brokerage tier: resident", 60.0),
+        ("after 30 days, brokerage tier: grown by", -0.5),
+    ]
+
+
+def test_every_loss_has_a_name_of_its_own_and_is_tried_at_least_once() -> None:
+    """Ratios find figures by their names; a share of one round is still one."""
+    rows = (*PORTFOLIO, *BROKERAGE)
+    assert len({row.name for row in rows}) == len(rows)
+    assert [row.times(1) for row in rows] == [1] * len(rows)
+    assert [row.times(5) for row in rows if row.name == PUSHED] == [5]
+
+
+@pytest.mark.parametrize("row", [*PORTFOLIO, *BROKERAGE], ids=lambda row: row.kind)
+def test_the_documentation_explains_every_loss(row: Row) -> None:
+    """The table of a run has no row that nobody can look up."""
+    assert f"\n| {row.name} |" in (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
