@@ -114,20 +114,19 @@ class SecondFactors:
         """Chooses the method, and waits until the page has gone on."""
         timer = Timer(view.patience.again)
         patterns, numbers = LABELS[self._method]
-        chosen, offered = "", list[str]()
+        chosen = ""
         while view.look().second_factor is SecondFactor.PICKER:
             if timer.is_over:
-                what = f"{chosen!r} was chosen, and nothing came of it" if chosen else f"it offers {', '.join(offered)}"
-                raise Ended(Outcome.SECOND_FACTOR, f"IBKR asks which second factor to use: {what or 'nothing'}")
+                what = f"{chosen!r} was chosen, and nothing came of it" if chosen else "nothing can be chosen"
+                raise Ended(Outcome.SECOND_FACTOR, f"IBKR asks which second factor to use: {what}")
             if not chosen:
-                found = view.act(scripts.CHOOSE, view.selectors["method-picker"], patterns, numbers)
-                if isinstance(found, dict):
-                    chosen, offered = str(found["chosen"]), [str(one) for one in found["offered"]]
+                found = view.act(scripts.CHOOSE, view.selectors["method-picker"], patterns, numbers) or {}
+                chosen = str(found.get("chosen", ""))
                 if chosen:
                     self.rang = self._method == "push"
                     view.on_step(f"{chosen!r} was chosen as second factor")
-                elif offered:
-                    raise Ended(Outcome.SECOND_FACTOR, self._no_choice(offered))
+                elif found.get("offered"):
+                    raise Ended(Outcome.SECOND_FACTOR, self._no_choice([str(one) for one in found["offered"]]))
             view.pause()
 
     def _no_choice(self, offered: list[str]) -> str:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyotp.totp import TOTP
 
@@ -139,6 +139,8 @@ def test_damaged_note_costs_one_window(tmp_path: Path, content: str) -> None:
     assert json.loads((tmp_path / "totp.json").read_text())["steps"] == [40_000_000, 40_000_001]
 
 
+# Each code is on disk before it is given, and disks take their time.
+@settings(deadline=None)
 @given(
     jumps=st.lists(
         st.floats(min_value=-400, max_value=400) | st.floats(min_value=-1e7, max_value=1e7), min_size=2, max_size=15
