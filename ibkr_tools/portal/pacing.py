@@ -18,6 +18,9 @@ from ibkr_tools.portal.endpoints import Endpoint, Kind
 REQUESTS_PER_S = 10
 """IBKR's overall limit."""
 
+JITTER_S = 0.1
+"""IBKR counts when requests arrive: one that was slow on its way brings the next one closer than they were sent."""
+
 HEADROOM_PER_S = 2
 """What reads leave for the watchdog."""
 
@@ -44,13 +47,13 @@ class Reservations(msgspec.Struct):
 def reserve(past: Reservations, endpoint: Endpoint, now_s: float) -> tuple[Reservations, float]:
     """Returns the reservations with one more request, and when that one may be sent (`now_s` or later)."""
     limit = REQUESTS_PER_S if endpoint.kind is Kind.KEEPALIVE else REQUESTS_PER_S - HEADROOM_PER_S
-    slots = sorted(slot for slot in past.slots if slot > now_s - 1.0)
+    slots = sorted(slot for slot in past.slots if slot > now_s - 1.0 - JITTER_S)
     at = max(now_s, past.penalty_until, past.next_at.get(endpoint.name, 0.0))
     if len(slots) >= limit:
-        at = max(at, slots[-limit] + 1.0)
+        at = max(at, slots[-limit] + 1.0 + JITTER_S)
     next_at = {name: when for name, when in past.next_at.items() if when > now_s}
     if endpoint.interval_s:
-        next_at[endpoint.name] = at + endpoint.interval_s
+        next_at[endpoint.name] = at + endpoint.interval_s + JITTER_S
     return Reservations(past.booted_at, sorted([*slots, at]), next_at, past.penalty_until), at
 
 

@@ -31,7 +31,7 @@ from ibkr_tools.portal import client as module
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, Kind, Tier
-from ibkr_tools.portal.pacing import SharedPacing
+from ibkr_tools.portal.pacing import JITTER_S, SharedPacing
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
 
@@ -117,7 +117,7 @@ def test_the_wait_for_a_turn_is_the_callers(material: Path, tmp_path: Path) -> N
     ):
         client.accounts()
         client.accounts()
-    assert paused == [5.0]
+    assert paused == [5.0 + JITTER_S]
 
 
 def test_what_is_not_listed_is_not_sent(material: Path) -> None:
