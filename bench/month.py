@@ -216,13 +216,14 @@ class Month:
 
     def _log_in(self) -> None:
         """Runs one unattended login, as ibkr-login.service does."""
+        client = self._client(login.READ_TIMEOUT_S, 30.0)
         try:
             result = login.run(
                 self.config,
                 self._directories,
                 self._directories.config_file,
                 unattended=True,
-                client=self._client(login.READ_TIMEOUT_S, 30.0),
+                client=client,
                 notifier=Notifier({}),
                 clock=self.time.now,
                 ledger=self.ledger(),
@@ -233,6 +234,7 @@ class Month:
             self.logins.append(type(error).__name__)
             self._log.write(f"{self.time.now():%d. %H:%M:%S} login: {error.message}\n")
         finally:
+            client.close()
             self._logging_in = False
             self._wake()
 
@@ -261,6 +263,8 @@ class Month:
         except OSError as error:
             # requests' errors are of this kind; so is a page that hangs.
             return Ending(outcome=Outcome.UNREACHABLE, why=type(error).__name__, submitted=False)
+        finally:
+            page.close()
         accounts = tuple(str(row["id"]) for row in portal.accounts())
         return Ending(outcome=Outcome.SUCCEEDED, why="there is a session", submitted=True, accounts=accounts)
 

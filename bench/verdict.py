@@ -25,6 +25,9 @@ ONE_LOGIN_S = {"portfolio": 5.0, "brokerage": 9.0}
 """From the request to the first answer: three seconds of login, and what pacing adds; the brokerage tier needs the
 jar's handshake too, three seconds."""
 
+AFTER_OUTAGE_S = 1860.0
+"""From the end of a planned outage to the next answer: the longest wait between two logins, and one login."""
+
 TICKLES_S = 60.0
 GROWTH_MB = 4.0
 FAILURES_A_DAY = 4
@@ -92,6 +95,7 @@ def judge(month: Month, real_s: float) -> Verdict:
     records = month.context.desk.records.values()
     ends = {one.name: one.end_s for one in witness.outages}
     back = [gap.end_s - ends[gap.outage] for gap in witness.gaps if gap.outage and gap.end_s]
+    back = [one for one in back if one > 0]
     ok = month.logins.count("succeeded")
     return Verdict(
         tier=month.tier,
@@ -100,7 +104,7 @@ def judge(month: Month, real_s: float) -> Verdict:
         availability=1 - witness.unserved_s(now_s, outside=False) / whole_s,
         availability_outside=1 - witness.unserved_s(now_s, outside=True) / (whole_s - outage_s),
         longest_gap_s=max((gap.length_s(now_s) for gap in outside), default=0.0),
-        after_outage=times([one for one in back if one > 0]),
+        after_outage=times(back),
         noticed={kind: times([noticed_s(one) for one in outside if one.cause == kind]) for kind in kinds},
         served={kind: times([one.length_s(now_s) for one in outside if one.cause == kind]) for kind in kinds},
         logins=ok,
@@ -119,7 +123,11 @@ def judge(month: Month, real_s: float) -> Verdict:
         messages=dict(Counter(month.messages)),
         states=witness.states,
         real_s=real_s,
-        problems=(*_of_gaps(month, outside), *_of_the_rest(month)),
+        problems=(
+            *_of_gaps(month, outside),
+            *(f"{one:.0f} s from the end of an outage to the next answer" for one in back if one > AFTER_OUTAGE_S),
+            *_of_the_rest(month),
+        ),
     )
 
 

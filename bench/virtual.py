@@ -16,6 +16,9 @@ from typing import Any
 UPTIME_S = 1000.0
 """What the monotonic clock says at the beginning: no machine starts a service at zero."""
 
+MOMENT_S = 1e-6
+"""What the shortest wait takes, as on any machine: else who rounds a deadline down would look at it for ever."""
+
 
 class _NothingToRead(selectors.BaseSelector):
     """A selector without files: where others would block, it stops the loop and notes how long that would have been."""
@@ -97,7 +100,7 @@ class VirtualTime:
 
     def wait(self, seconds: float, ready: Callable[[], bool]) -> bool:
         """Waits until `ready` holds or the seconds are over; says which. Others run meanwhile."""
-        me = _Waiter(self._now_s + max(0.0, seconds), ready)
+        me = _Waiter(self._now_s + max(MOMENT_S, seconds), ready)
         self._waiters.append(me)
         try:
             while True:

@@ -29,10 +29,14 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 class _Line(asyncio.Transport):
     """One connection, seen from the server."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any) -> None:
         super().__init__()
+        self._loop = loop
+        self.protocol = protocol
         self.received = bytearray()
         self.closed = False
+        # Python 3.12 and later start the server's task at once, for which they want to be inside of the loop.
+        loop.call_soon(protocol.connection_made, self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Takes what the server says."""
@@ -44,12 +48,14 @@ class _Line(asyncio.Transport):
             self.received += data
 
     def close(self) -> None:
-        """Notes the end."""
-        self.closed = True
+        """Ends it, for the server too."""
+        if not self.closed:
+            self.closed = True
+            self._loop.call_soon(self.protocol.connection_lost, None)
 
     def abort(self) -> None:
-        """Notes the end."""
-        self.closed = True
+        """Ends it, for the server too."""
+        self.close()
 
     def is_closing(self) -> bool:
         """Says whether it has ended."""
@@ -106,15 +112,13 @@ class Wire:
         """Returns a client's end; it opens connections as it needs them."""
         return Connection(self._time, self, self._traffic)
 
-    def open(self, line: _Line) -> Any:
-        """Returns the server's end of a new connection. Raises requests.exceptions.ConnectionError: it is down."""
+    def open(self) -> _Line:
+        """Returns a new connection. Raises requests.exceptions.ConnectionError: the server is down."""
         if self.is_down or self._runner.server is None:
             raise exceptions.ConnectionError(ConnectionRefusedError(111, "Connection refused"))
-        protocol = self._runner.server()
-        # Python 3.12 and later start the server's task at once, for which they want to be inside of the loop.
-        self._time.loop.call_soon(protocol.connection_made, line)
+        line = _Line(self._time.loop, self._runner.server())
         self._time.loop.settle()
-        return protocol
+        return line
 
 
 class Connection:
@@ -125,7 +129,6 @@ class Connection:
         self._wire = wire
         self._traffic = traffic
         self._line: _Line | None = None
-        self._protocol: Any = None
 
     def exchange(
         self, method: str, path: str, body: bytes, *, timeout_s: float, content_type: str = "application/json"
@@ -136,19 +139,19 @@ class Connection:
             requests.exceptions.ReadTimeout: no answer within `timeout_s` of virtual time.
             requests.exceptions.ConnectionError: the connection was closed without an answer.
         """
-        line = self._open()
+        if self._line is None or self._line.closed or self._wire.is_down:
+            self._line = self._wire.open()
+        line = self._line
         if not path.endswith("/reauthenticate"):
             # That one the gateway answers by itself.
             self._traffic.per_minute[int(self._time.clock() // 60)] += 1
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
-        self._protocol.data_received(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        line.protocol.data_received(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answered = self._time.wait(timeout_s, line.has_answer)
         data = bytes(line.received)
         line.received.clear()
-        if not answered or line.closed:
-            self._protocol.connection_lost(None)
-            self._line = None
         if not answered:
+            line.close()
             raise exceptions.ReadTimeout(path)
         if not data:
             raise exceptions.ConnectionError(path)
@@ -167,12 +170,10 @@ class Connection:
         except msgspec.DecodeError:
             return status, None
 
-    def _open(self) -> _Line:
-        if self._line is None or self._wire.is_down:
-            line = _Line()
-            self._protocol = self._wire.open(line)
-            self._line = line
-        return self._line
+    def close(self) -> None:
+        """Ends it."""
+        if self._line is not None:
+            self._line.close()
 
 
 class WiredClient(PortalClient):
@@ -181,6 +182,11 @@ class WiredClient(PortalClient):
     def __init__(self, wire: Wire, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._connection = wire.connect()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        super().close()
+        self._connection.close()
 
     def _send(
         self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
