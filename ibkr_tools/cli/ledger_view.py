@@ -23,8 +23,9 @@ WORDS: Mapping[Mark, str] = {
 
 def _row(entry: Entry) -> str:
     more = f"; IBKR said to wait {entry.wait_s:.0f} s" if entry.wait_s else ""
+    ending = f" ({entry.ending.value})" if entry.ending and entry.ending.value != entry.mark.value else ""
     noted = "; cleared by a person" if entry.noted and entry.mark in FAILURES else ""
-    return f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.mark.value:<11}  {WORDS[entry.mark]}{more}{noted}"
+    return f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.mark.value:<11}  {WORDS[entry.mark]}{ending}{more}{noted}"
 
 
 def as_text(entries: Sequence[Entry], budget: Budget) -> str:
@@ -48,7 +49,13 @@ def _verdict(budget: Budget) -> str:
 def as_json(entries: Sequence[Entry], budget: Budget) -> str:
     """Returns the same for scripts, and all of it."""
     rows = [
-        {"at": entry.at, "outcome": entry.mark.value, "cleared": entry.noted, "wait_s": entry.wait_s}
+        {
+            "at": entry.at,
+            "outcome": entry.mark.value,
+            "ending": entry.ending,
+            "cleared": entry.noted,
+            "wait_s": entry.wait_s,
+        }
         for entry in entries
     ]
     return msgspec.json.format(msgspec.json.encode({"entries": rows, "budget": budget}), indent=2).decode() + "\n"

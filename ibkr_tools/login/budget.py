@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ibkr_tools.login.outcome import Mark
+from ibkr_tools.login.outcome import Mark, Outcome
 
 REFUSALS_IN_A_ROW = 2
 FAILURES_A_DAY = 4
@@ -43,9 +43,10 @@ class Instant:
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One login. `tag` recognises the same password again, and nothing else: 16 bits of a salted HMAC.
 
-    `begun_s` and `ended_s` are in the ledger's own time (see `Book`), and all that counts; `at` is what the wall's
-    clock showed. `wait_s`: for how many seconds after its end IBKR said to stay away. `noted`: a person took note of
-    it when unlocking; it is counted, but holds nobody back any more.
+    `ending` is how exactly it ended, null if nobody wrote it. `begun_s` and `ended_s` are in the ledger's own time
+    (see `Book`), and all that counts; `at` is what the wall's clock showed. `wait_s`: for how many seconds after its
+    end IBKR said to stay away. `noted`: a person took note of it when unlocking; it is counted, but holds nobody back
+    any more.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     mark: Mark
     begun_s: float
     ended_s: float | None = None
+    ending: Outcome | None = None
     wait_s: float = 0.0
     noted: bool = False
 
@@ -148,9 +150,14 @@ def reason_to_lock(entries: Sequence[Entry]) -> str:
     return ""
 
 
+def last_submitted(entries: Sequence[Entry]) -> Entry | None:
+    """Returns the last entry whose password went out, None without one."""
+    return next((entry for entry in reversed(entries) if entry.mark is not Mark.UNSUBMITTED), None)
+
+
 def _needs_person(entries: Sequence[Entry]) -> bool:
-    submitted = [entry for entry in entries if entry.mark is not Mark.UNSUBMITTED]
-    return bool(submitted) and submitted[-1].mark is Mark.PERSON
+    last = last_submitted(entries)
+    return last is not None and last.mark is Mark.PERSON
 
 
 def _recent(entries: Sequence[Entry], now_s: float, marks: Sequence[Mark]) -> list[Entry]:

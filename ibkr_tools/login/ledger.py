@@ -31,11 +31,12 @@ from ibkr_tools.login.budget import (
     Instant,
     at_time,
     budget,
+    last_submitted,
     pruned,
     since_success,
     since_unlock,
 )
-from ibkr_tools.login.outcome import Mark
+from ibkr_tools.login.outcome import Mark, Outcome
 
 
 def _tag(book: Book, password: Secret) -> str:
@@ -164,6 +165,12 @@ class Ledger:
         tag = _tag(book, password)
         return any(entry.mark is Mark.REFUSED and entry.tag == tag for entry in since_success(since_unlock(book)))
 
+    def last_ending(self, now: datetime) -> Outcome | None:
+        """Returns how the last login ended that submitted a password, unless a person has taken note of it."""
+        book = self._read(self._instant(now))
+        last = last_submitted(since_unlock(book)) if book else None
+        return last.ending if last else None
+
     def keep_time(self, now: datetime) -> None:
         """Notes how late it is, so that a clock that is set later in this life of the machine does not matter."""
         with suppress(OSError, LockedOut):
@@ -198,11 +205,19 @@ class Ledger:
             raise OutputError(f"{self.path}: {error.strerror}: no password is submitted without an entry") from error
         return entry_id
 
-    def settle(self, entry_id: str, mark: Mark, now: datetime, *, wait: timedelta | None = None) -> None:
+    def settle(
+        self,
+        entry_id: str,
+        mark: Mark,
+        now: datetime,
+        *,
+        wait: timedelta | None = None,
+        ending: Outcome | None = None,
+    ) -> None:
         """Writes how the login of that entry ended; `wait` is how long IBKR said to stay away."""
 
         def settled(book: Book) -> Book:
-            end = {"mark": mark, "ended_s": book.time_s, "wait_s": _believed_s(wait)}
+            end = {"mark": mark, "ended_s": book.time_s, "wait_s": _believed_s(wait), "ending": ending}
             entries = tuple(
                 msgspec.structs.replace(entry, **end) if entry.id == entry_id else entry for entry in book.entries
             )

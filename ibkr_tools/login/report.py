@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from time import monotonic
@@ -18,6 +18,19 @@ from ibkr_tools.notify import Notifier
 from ibkr_tools.status import LoginSection, StatusFile
 
 _TRIED_AGAIN = frozenset({"failed", "maintenance", "broken"})
+
+
+def remark(config: Config, accounts: Sequence[str]) -> str | None:
+    """Returns what a person should put right though there is a session: it is not the one the configuration means.
+
+    Numbers of paper accounts begin with a D (DU1234567), all others do not.
+    """
+    mode, other = ("paper", "live") if config.session.paper else ("live", "paper")
+    if accounts and not any(one.startswith("D") is config.session.paper for one in accounts):
+        return f"Change session.paper in the configuration: it means {mode} accounts, these are {other} ones."
+    if accounts and config.account not in accounts:
+        return f"Correct account in the configuration: this user may not view {config.account}."
+    return None
 
 
 class Reporter:

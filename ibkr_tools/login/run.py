@@ -20,7 +20,7 @@ from ibkr_tools.login.approval import Approval
 from ibkr_tools.login.interruption import ending_on_sigterm
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
-from ibkr_tools.login.report import Reporter
+from ibkr_tools.login.report import Reporter, remark
 from ibkr_tools.notify import Notifier
 from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 
@@ -182,7 +182,7 @@ class _Login:
         """Returns what speaks against submitting a password now."""
         budget = self._ledger.budget(self._clock())
         if budget.locked:
-            return LockedOut(budget.why, hint="Find out why first; then `ibkr-tools unlock`.")
+            return LockedOut(budget.why, hint=self._advice() or "Find out why first; then `ibkr-tools unlock`.")
         if paused := self._pause():
             return Paused(paused.why)
         if budget.closed_until:
@@ -192,7 +192,7 @@ class _Login:
         if budget.person:
             return ActionRequired(
                 "the last login needed a person, so no machine tries again",
-                hint="`ibkr-tools login`; or `ibkr-tools unlock` to let machines try again.",
+                hint=self._advice() or "`ibkr-tools login`; or `ibkr-tools unlock` to let machines try again.",
             )
         if not budget.allowed:
             return LoginFailed(budget.why)
@@ -202,6 +202,11 @@ class _Login:
                 hint=MEANINGS[Outcome.REFUSED].todo,
             )
         return None
+
+    def _advice(self) -> str | None:
+        """Repeats what the login that ended badly told a person to do."""
+        ending = self._ledger.last_ending(self._clock())
+        return None if ending is None else MEANINGS[ending].todo
 
     def _pause(self) -> pause.Pause | None:
         return pause.read(self._directories.pause_file, self._clock())
@@ -324,9 +329,15 @@ class _Login:
             self._entry = None
 
     def _settle(self, ending: Ending) -> None:
-        now = self._clock()
+        now, outcome = self._clock(), ending.outcome
         if self._entry is not None:
-            self._ledger.settle(self._entry, self._mark(ending.outcome), now, wait=ending.wait)
+            try:
+                self._ledger.settle(self._entry, self._mark(outcome), now, wait=ending.wait, ending=outcome)
+            except (OutputError, LockedOut) as error:
+                if outcome is not Outcome.SUCCEEDED:
+                    raise
+                # There is a session all the same; that its entry counts as a failure is the safe side.
+                logger.error("{}", error.message)
         elif not ending.submitted and ending.outcome is not Outcome.PAUSED:
             self._ledger.note_unsubmitted(now, self._config.username, wait=ending.wait)
 
@@ -337,21 +348,8 @@ class _Login:
 
     def _report(self, ending: Ending) -> None:
         meaning = MEANINGS[ending.outcome]
-        todo = self._remark(ending) if ending.outcome is Outcome.SUCCEEDED else meaning.todo
+        todo = remark(self._config, ending.accounts) if ending.outcome is Outcome.SUCCEEDED else meaning.todo
         self._reporter.result(meaning.state, ending.why, todo=todo, accounts=ending.accounts)
-
-    def _remark(self, ending: Ending) -> str | None:
-        """Returns what a person should put right though there is a session: it is not the one the configuration means.
-
-        Account numbers of paper accounts begin with a D (DU1234567), all others do not.
-        """
-        accounts, wanted = ending.accounts, self._config.account
-        mode, other = ("paper", "live") if self._config.session.paper else ("live", "paper")
-        if accounts and not any(one.startswith("D") is self._config.session.paper for one in accounts):
-            return f"Change session.paper in the configuration: it means {mode} accounts, these are {other} ones."
-        if accounts and wanted not in accounts:
-            return f"Correct account in the configuration: this user may not view {wanted}."
-        return None
 
     def _conclude(self, ending: Ending) -> LoginResult:
         meaning = MEANINGS[ending.outcome]
@@ -363,7 +361,7 @@ class _Login:
             error.reported = True  # type: ignore[attr-defined]
             raise error
         logger.success("Login of {}: {} ({:.2f} s)", self._config.username, ending.why, duration.total_seconds())
-        todo = self._remark(ending) if ending.outcome is Outcome.SUCCEEDED else None
+        todo = remark(self._config, ending.accounts) if ending.outcome is Outcome.SUCCEEDED else None
         if todo:
             logger.error("To do: {}", todo)
         return LoginResult(

@@ -77,6 +77,32 @@ def test_after_what_needs_a_person_only_a_person_logs_in(home: Home) -> None:
     assert Ledger(home.directories.login).budget(utc_now()).allowed
 
 
+def test_advice_of_the_login_that_failed_is_repeated(home: Home) -> None:
+    """After a restart a machine that may not try says the very words of the login that failed."""
+    home.control.page(restricted=True)
+    with pytest.raises(ActionRequired) as first:
+        home.login()
+    with pytest.raises(ActionRequired) as then:
+        home.login(unattended=True)
+    assert home.control.submitted() == 1
+    assert then.value.hint == first.value.hint == home.section.todo
+
+
+def test_session_counts_though_the_disk_does_not_take_its_outcome(home: Home) -> None:
+    """The login succeeded; its entry stays without an outcome, which counts as a failure."""
+    home.control.page(dispatcher_delay_ms=1500)
+
+    def fill_the_disk() -> None:
+        wait_until(lambda: home.control.submitted() == 1, 20)
+        ledger = home.directories.login / "ledger.json"
+        ledger.rename(ledger.with_suffix(".saved"))
+        ledger.mkdir()
+
+    with meanwhile(fill_the_disk):
+        assert home.login().outcome is Outcome.SUCCEEDED
+    assert home.section.state == "succeeded"
+
+
 def test_fresh_session_is_made_though_there_is_one(home: Home) -> None:
     """The brokerage ladder asks for it; the request is consumed, and it costs one submission."""
     home.control.login()

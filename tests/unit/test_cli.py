@@ -177,7 +177,7 @@ def test_unlock_for_scripts(place: Installation) -> None:
     ledger_with(place, Mark.STOP)
     shown = json.loads(place.run("unlock", "--show", "--json").stdout)
     assert shown["budget"]["locked"] is True
-    assert [set(row) for row in shown["entries"]] == [{"at", "outcome", "cleared", "wait_s"}]
+    assert [set(row) for row in shown["entries"]] == [{"at", "outcome", "ending", "cleared", "wait_s"}]
     done = json.loads(place.run("unlock", "--json").stdout)
     assert (done["budget"]["allowed"], done["entries"][0]["cleared"]) == (True, True)
 

@@ -3,11 +3,14 @@
 from datetime import timedelta
 from pathlib import Path
 
-from ibkr_tools.config import Config, LoginConfig, Secret
+import msgspec
+import pytest
+
+from ibkr_tools.config import Config, LoginConfig, Secret, SessionConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import Mark
-from ibkr_tools.login.report import Reporter
+from ibkr_tools.login.report import Reporter, remark
 from ibkr_tools.notify import Notifier
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
@@ -67,6 +70,26 @@ def test_many_logins_and_the_next_try_are_reported(tmp_path: Path) -> None:
     section = section_of(directories)
     assert section.retry_at is not None
     assert timedelta(minutes=59) < section.retry_at - utc_now() <= timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("paper", "accounts", "words"),
+    [
+        (False, (), None),
+        (False, ("U1234567",), None),
+        (False, ("U7654321", "U1234567"), None),
+        (False, ("U7654321",), "Correct account in the configuration: this user may not view U1234567."),
+        (False, ("DU1234567",), "Change session.paper in the configuration: it means live accounts, these are paper"),
+        (True, ("U1234567",), "Change session.paper in the configuration: it means paper accounts, these are live"),
+        (True, ("DU1234567",), "Correct account"),
+    ],
+)
+def test_session_that_the_configuration_does_not_mean(
+    paper: bool, accounts: tuple[str, ...], words: str | None
+) -> None:
+    """The account that is configured, in the mode that is configured, or a person is told what to change."""
+    found = remark(msgspec.structs.replace(CONFIG, session=SessionConfig(paper=paper)), accounts)
+    assert found == words or (words is not None and found is not None and found.startswith(words))
 
 
 def test_no_next_try_where_a_person_is_needed(tmp_path: Path) -> None:
