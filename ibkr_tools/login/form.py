@@ -64,11 +64,12 @@ class Form:
             stop_for_a_person(view, facts, sight)
             is_form = sight in FORM and facts.is_complete
             key = f"{facts.document} {facts.exchanges}" if is_form else ""
-            if facts.exchanges and key and key == answered and not timer.is_over:
+            is_broken = facts.is_exchange_broken
+            if facts.exchanges and key and key == answered and not is_broken and not timer.is_over:
                 view.on_step("The form is ready")
                 return facts
             answered = key
-            is_quiet = is_form and not facts.is_exchange_broken and not facts.missing
+            is_quiet = is_form and not is_broken and not facts.missing
             if silent.is_over(while_it_is=is_quiet) and not self._is_asking():
                 view.on_step("The form is there but has not talked to IBKR; going on")
                 return facts
@@ -76,10 +77,13 @@ class Form:
                 # A notice above a usable form; after the password it would not be news.
                 view.old_error = facts.error
                 view.on_step(f"Above the form stands {facts.error[:120]!r}")
-            is_busy = sight is Sight.LOADING and not facts.missing
+            is_busy = not facts.missing and (sight is Sight.LOADING or (sight in FORM and not facts.is_complete))
             clear_the_way(view, sight)
-            if (timer.is_over and not is_busy) or busy.is_over(while_it_is=is_busy) or self._is_final(facts, sight):
-                if self._hindrance and sight in FORM:
+            if is_busy and timer.is_over:
+                # What comes of it gets some time as well.
+                timer.extend(view.patience.switch)
+            if busy.is_over(while_it_is=is_busy) or timer.is_over or self._is_final(facts, sight):
+                if self._hindrance and sight in FORM and not is_broken:
                     raise Ended(Outcome.TIMED_OUT, f"the form could not be submitted: {self._hindrance}")
                 raise dead_end(view, facts, sight)
             if again.is_over(while_it_is=sight is Sight.UNREACHABLE):
@@ -144,7 +148,7 @@ class Form:
         """Enters the submission in the ledger, then submits what still is as it was filled in."""
         view = self.view
         last = view.look()
-        if page.classify(last) is not Sight.CREDENTIALS:
+        if page.classify(last) is not Sight.CREDENTIALS or last.is_exchange_broken:
             return None
         if hindrance := self._press_button(last, really=False):
             self._hindrance = hindrance

@@ -78,11 +78,11 @@ def dead_end(view: View, facts: Facts, sight: Sight) -> Ended:
 
 
 def _plain(view: View, facts: Facts, sight: Sight) -> Ended:
-    if sight in FORM:
+    if sight in FORM and facts.is_complete:
         return Ended(Outcome.UNREACHABLE, "IBKR does not answer what the form asks it")
     if sight is Sight.PENDING:
         return Ended(Outcome.UNREACHABLE, "no answer: the gateway does not reach IBKR, or hangs")
-    if sight is Sight.LOADING:
+    if sight is Sight.LOADING or sight in FORM:
         return Ended(Outcome.STILL_LOADING, "IBKR's page kept saying that it is busy")
     if sight in (Sight.BLANK, Sight.UNSTYLED):
         return Ended(Outcome.BLANK_PAGE, f"the login page stayed {'blank' if sight is Sight.BLANK else sight}")

@@ -143,6 +143,22 @@ def test_detour_leads_to_a_session(home: Home, page: dict[str, object]) -> None:
     assert (counters["submitted"], counters["failures"], counters["races"]) == (1, 0, 0)
 
 
+def test_page_that_is_busy_for_long(home: Home) -> None:
+    """While the page is still being loaded it gets more time than a page that stands still."""
+    home.control.fault("/sso/lib/*", "slow", delay_s=4.0, count=1)
+    patience = replace(HURRIED, form=timedelta(seconds=2), loading=timedelta(seconds=10))
+    assert home.login(patience=patience).outcome is Outcome.SUCCEEDED
+    assert home.control.state()["counters"]["races"] == 0
+
+
+def test_script_that_never_comes(home: Home) -> None:
+    """A form without its script is not submitted."""
+    home.control.fault("/sso/lib/*", "hang")
+    with pytest.raises(LoginFailed, match="busy"):
+        home.login()
+    assert home.control.submitted() == 0
+
+
 def test_error_of_the_servers_while_the_password_is_checked(home: Home) -> None:
     """When IBKR's servers break in the middle, that is no refusal."""
     home.control.page(init_delay_ms=700)

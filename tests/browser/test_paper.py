@@ -5,6 +5,8 @@ import pytest
 from ibkr_tools.errors import ConfigError, LoginFailed
 from ibkr_tools.login.outcome import Outcome
 from tests.browser.conftest import Home
+from tests.browser.test_login import meanwhile
+from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -65,6 +67,19 @@ def test_form_that_does_not_follow_the_switch(home: Home) -> None:
     """If the hidden field of the form still says live, no password goes out."""
     home.control.page(rename={'$(".xyz-logintype").value = loginType();': ""})
     with pytest.raises(LoginFailed, match="the form still asks for the other mode"):
+        home.login("demo-paper", paper=True)
+    assert home.control.submitted() == 0
+
+
+def test_servers_that_break_at_the_switch(home: Home) -> None:
+    """If IBKR was not told of the mode, no password goes out."""
+    home.control.page(init_delay_ms=1500, script_delay_ms=0)
+
+    def break_it() -> None:
+        wait_until(lambda: home.control.state()["requests"].get("POST /sso/Authenticator", 0) == 1, 15)
+        home.control.fault("/sso/Authenticator", "status", status=503)
+
+    with meanwhile(break_it), pytest.raises(LoginFailed, match="IBKR answers 503"):
         home.login("demo-paper", paper=True)
     assert home.control.submitted() == 0
 

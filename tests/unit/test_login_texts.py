@@ -165,6 +165,7 @@ FORM = {"username": "", "password": ""}
         (seen(visible={"loading": ""}, exchange=500), Outcome.SERVER_ERROR, "500"),
         (seen(visible=FORM, exchange=-1), Outcome.SERVER_ERROR, "breaks off"),
         (seen(visible=FORM), Outcome.UNREACHABLE, "does not answer"),
+        (seen(visible=FORM, is_complete=False), Outcome.STILL_LOADING, "busy"),
         (seen(visible={**FORM, "error": REFUSED}), Outcome.REFUSED, REFUSED),
         (seen(visible={"finished": ""}), Outcome.UNKNOWN_PAGE, "a finished login"),
         (seen(), Outcome.UNKNOWN_PAGE, "an unknown page"),
