@@ -25,7 +25,7 @@ ONE_LOGIN_S = {"portfolio": 5.0, "brokerage": 9.0}
 """From the request to the first answer: three seconds of login, and what pacing adds; the brokerage tier needs the
 jar's handshake too, three seconds."""
 
-AFTER_OUTAGE_S = 1860.0
+AFTER_OUTAGE_S = 960.0
 """From the end of a planned outage to the next answer: the longest wait between two logins, and one login."""
 
 TICKLES_S = 60.0
@@ -112,8 +112,8 @@ def judge(month: Month, real_s: float) -> Verdict:
         logins_in_vain=dict(Counter(one for one in month.logins if one != "succeeded")),
         submitted=sum(record.submitted for record in records),
         failed_submissions=sum(record.failures + record.wrong_mode for record in records),
-        requests_a_minute=sum(month.traffic.per_minute.values()) / (whole_s / 60),
-        requests_most_a_minute=max(month.traffic.per_minute.values()),
+        requests_a_minute=month.traffic.sent / (whole_s / 60),
+        requests_most_a_minute=month.traffic.most_a_minute,
         refused_by_pacing=month.context.limiter.refused,
         longest_tickle_pause_s=witness.longest_tickle_pause_s,
         status_writes=month.status.writes,

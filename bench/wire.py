@@ -7,7 +7,6 @@ import asyncio
 import http.client
 import io
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,10 +90,24 @@ class _Bytes:
 
 @dataclass
 class Traffic:
-    """What was sent to IBKR: requests per minute of virtual time, and each tickle with its status."""
+    """How much was sent to IBKR, in all and in the busiest minute. Who wants to know every answer is told.
 
-    per_minute: Counter[int] = field(default_factory=Counter)
+    It remembers no more than that: a month's minutes would look like growing memory.
+    """
+
+    sent: int = 0
+    most_a_minute: int = 0
+    _minute: int = 0
+    _sent_in_it: int = 0
     on_answer: list[Callable[[str, int], None]] = field(default_factory=list)
+
+    def count(self, now_s: float) -> None:
+        """Counts one request."""
+        minute = int(now_s // 60)
+        self._sent_in_it = self._sent_in_it + 1 if minute == self._minute else 1
+        self._minute = minute
+        self.sent += 1
+        self.most_a_minute = max(self.most_a_minute, self._sent_in_it)
 
 
 class Wire:
@@ -144,7 +157,7 @@ class Connection:
         line = self._line
         if not path.endswith("/reauthenticate"):
             # That one the gateway answers by itself.
-            self._traffic.per_minute[int(self._time.clock() // 60)] += 1
+            self._traffic.count(self._time.clock())
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
         line.protocol.data_received(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answered = self._time.wait(timeout_s, line.has_answer)
