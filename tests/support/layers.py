@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos")
     group.addoption("--chaos-rounds", type=int, default=0, help="random faults instead of the short list")
     group.addoption("--chaos-seed", type=int, default=1, help="the same seed deals the same faults")
-    group.addoption("--chaos-only", default="", help="only faults whose name contains this")
+    group.addoption("--chaos-only", default="", help="only faults whose names contain one of these, comma between")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from tests.system.chaos import table
-from tests.system.chaos.rounds import SHORT, Chaos, deal, named
+from tests.system.chaos.rounds import SHORT, Chaos, alike, deal, named
 from tests.system.chaos.scene import Scene
 from tests.system.conftest import CHAOS
 from tests.system.machine import Machine
@@ -22,10 +22,15 @@ def test_chaos(up: Machine, request: pytest.FixtureRequest) -> None:
     only = request.config.getoption("chaos_only")
     random = Random(seed)
     scene = Scene(up, random)
-    faults = [one for one in deal(10**4, Random(seed)) if only in one.name][:rounds] if only else deal(rounds, random)
+    if only:
+        faults = alike(only, rounds)
+    elif rounds:
+        faults = deal(rounds, random)
+    else:
+        faults = named(SHORT)
     chaos = Chaos(scene, partial(print, flush=True))
     try:
-        chaos.run(faults if rounds else named(SHORT))
+        chaos.run(faults)
     finally:
         request.config.stash[CHAOS] = [f"seed {seed}", *table.table(chaos.results), table.total(chaos.results, scene)]
     assert {result.line() for result in chaos.results if result.failures} == set()

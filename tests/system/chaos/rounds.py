@@ -62,6 +62,12 @@ def deal(rounds: int, random: Random) -> list[Fault]:
     return [fault for tier in ("portfolio", "brokerage") for fault in dealt if fault.tier == tier]
 
 
+def alike(words: str, rounds: int) -> list[Fault]:
+    """Returns the faults whose names contain one of `words` (separated by commas), one after the other."""
+    found = [fault for fault in FAULTS if any(word.strip() in fault.name for word in words.split(","))]
+    return [found[number % len(found)] for number in range(max(rounds, len(found)))]
+
+
 def named(names: Sequence[str]) -> list[Fault]:
     """Returns the faults of these names."""
     known = {fault.name: fault for fault in FAULTS}

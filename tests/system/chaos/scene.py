@@ -98,7 +98,7 @@ class Scene:
 
     def tool(self, arguments: str, *, timeout_s: float = 90) -> tuple[int, str]:
         """Runs `ibkr-tools` with the machine's own clock; returns exit code and output."""
-        clock = f"env {' '.join(preloaded())} " if self.offset else ""
+        clock = f"env {' '.join(preloaded(self.offset))} " if self.offset else ""
         told = self.machine.container.run(f"{clock}ibkr-tools {arguments}", check=False, timeout_s=timeout_s)
         return told.returncode, told.stdout.strip() or told.stderr.strip()
 
@@ -245,16 +245,16 @@ def _failures(book: Book) -> list[Entry]:
     return [entry for entry in book.entries if entry.mark in FAILURES and book.time_s - entry.begun_s < DAY_S]
 
 
-def preloaded() -> list[str]:
-    """Returns the environment of a program whose wall clock CLOCK_FILE shifts; monotonic clocks stay what they are."""
-    return [
-        f"LD_PRELOAD={next(Path('/usr/lib').glob('*/faketime/libfaketime.so.1'))}",
-        f"FAKETIME_TIMESTAMP_FILE={CLOCK_FILE}",
-        "FAKETIME_NO_CACHE=1",
-        "FAKETIME_DONT_FAKE_MONOTONIC=1",
-        "DONT_FAKE_MONOTONIC=1",
-        "NO_FAKE_STAT=1",
-    ]
+def preloaded(offset: timedelta | None = None) -> list[str]:
+    """Returns the environment of a program whose wall clock is `offset` away; monotonic clocks stay what they are.
+
+    Without `offset` CLOCK_FILE says how far, at every look, so that the clock jumps while the program runs.
+    """
+    told = [f"FAKETIME_TIMESTAMP_FILE={CLOCK_FILE}", "FAKETIME_NO_CACHE=1"]
+    if offset is not None:
+        told = [f"FAKETIME={offset.total_seconds():+.0f}s"]
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    return [f"LD_PRELOAD={library}", *told, "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"]
 
 
 def configure(machine: Machine, change: Callable[[dict[str, Any]], None]) -> None:

@@ -55,7 +55,8 @@ def _page(*, person: bool = False, **settings: Any) -> Blow:
 
 def _cut(scene: Scene) -> None:
     """Cuts every connection to the gateway and from it, and none of the sessions behind them."""
-    scene.machine.run("ss --kill --tcp '( dport = 5000 or dport = 5080 )' >/dev/null")
+    cut = scene.machine.run("ss --kill --no-header --tcp '( dport = 5000 or dport = 5080 )'")
+    assert cut, "the kernel cuts no connections (CONFIG_INET_DIAG_DESTROY)"
 
 
 def _penalty(scene: Scene) -> Iterator[None]:
