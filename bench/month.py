@@ -12,20 +12,19 @@ import json
 import os
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from queue import Empty
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from loguru import logger
 
+from bench.plan import DAY_S, HOUR_S, NEW_YORK, START, plan_of
 from bench.processes import memory
 from bench.virtual import UPTIME_S, VirtualTime
 from bench.wire import Connection, Traffic, Wire, WiredClient, WiredListener
-from bench.witness import Outage, Witness, WitnessedStatus
+from bench.witness import Witness, WitnessedStatus
 from ibkr_tools.config import Config, load_config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError
@@ -47,12 +46,6 @@ from ibkr_tools.watchdog.__main__ import MAX_WAIT_S, READ_TIMEOUT_S
 from ibkr_tools.watchdog.loop import Watchdog
 from ibkr_tools.watchdog.observations import Tick
 
-START = datetime(2027, 3, 1, 12, tzinfo=UTC)
-"""A Monday; America's summer time begins within the month, and Europe's."""
-
-NEW_YORK = ZoneInfo("America/New_York")
-DAY_S = 86_400.0
-HOUR_S = 3600.0
 BROWSER_S = 1.5
 """From a request to the page: what `bin/bench` measures for Chromium, with some air."""
 
@@ -63,42 +56,6 @@ JAVA_S = 1.5
 PASSWORD = "demo-password"
 USERS = {"portfolio": "demo-reader", "brokerage": "demo-trader"}
 KINDS = {"portfolio": ("sts", "close", "silent"), "brokerage": ("sts", "close", "silent", "brokerage")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What will go wrong, besides the losses; hours since the start, and how long."""
-
-    maintenance: tuple[tuple[str, float, float], ...]
-    outage: tuple[float, float]
-    refused: tuple[float, float]
-
-    def outages(self) -> list[Outage]:
-        """Returns the planned outages on the virtual clock."""
-        spans = [(f"maintenance ({kind})", begin_h, hours) for kind, begin_h, hours in self.maintenance]
-        spans += [("outage", *self.outage), ("503 on login", *self.refused)]
-        return [
-            Outage(name, UPTIME_S + begin_h * HOUR_S, UPTIME_S + (begin_h + hours) * HOUR_S)
-            for name, begin_h, hours in spans
-        ]
-
-
-def plan_of(days: float) -> Plan:
-    """Returns the month's plan, or its like for fewer days: the same troubles, shorter."""
-    if days >= 28:
-        weekends = (("503", _hours_until(5, 23), 4.0), ("500", _hours_until(19, 23), 4.0))
-        return Plan(maintenance=weekends, outage=(10 * 24.0 + 3, 6.0), refused=(15 * 24.0, 24.0))
-    hours = days * 24
-    return Plan(
-        maintenance=(("503", 0.3 * hours, 1.0), ("500", 0.7 * hours, 1.0)),
-        outage=(0.15 * hours, 1.0),
-        refused=(0.45 * hours, 3.0),
-    )
-
-
-def _hours_until(day: int, hour: int) -> float:
-    """Returns the hours from the start to an hour of New York's clock on a day of March."""
-    return (datetime(2027, 3, day, hour, tzinfo=NEW_YORK) - START).total_seconds() / 3600
 
 
 class _Events:

@@ -10,7 +10,8 @@ from time import monotonic
 from typing import Any
 
 from bench.figures import aligned
-from bench.month import DAY_S, Month
+from bench.month import Month
+from bench.plan import DAY_S
 from bench.virtual import UPTIME_S
 from bench.witness import Gap
 
