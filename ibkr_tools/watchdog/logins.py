@@ -59,6 +59,9 @@ def rest(state: State, now_s: float) -> State:
     """Does nothing, as a person asked; should they log in by themselves, that is seen."""
     if state.is_locked_out:
         return locked(state, now_s, state.why, state.todo or _CHECK)
+    if state.up_since_s is not None:
+        # IBKR was silent about it, and then a login came to nothing: it is not called a session any more.
+        state = life.lost(state, state.why, now_s)
     state = enter(state, SessionState.PAUSED, now_s, _paused(state.paused_until))
     return wait(state, now_s + PERSON_LOOKS_S, _LOOKING)
 
