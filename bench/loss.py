@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from subprocess import DEVNULL
 from typing import Literal
 
@@ -135,14 +136,10 @@ def spread(rounds: int, period_s: float) -> list[float]:
 
 
 def _let_age(stage: Stage, least_s: float) -> None:
+    """Waits until the session is so old by the watchdog's own reckoning, which begins when it has seen it work."""
     stage.wait_until_up()
-
-    def age_s() -> float:
-        state = stage.servers.control.state()
-        youngest_at: float = max((one["created_at"] for one in state["sessions"]), default=state["now"])
-        return float(state["now"]) - youngest_at
-
-    wait_until(lambda: age_s() > least_s, least_s + 30, "a session of some age", step_s=0.1)
+    up_since_s = datetime.fromisoformat(stage.session()["up_since"]).timestamp()
+    wait_until(lambda: time.time() > up_since_s + least_s, least_s + 1, "a session of some age", step_s=0.1)
 
 
 def _lose_before_a_fetch(blow: Blow) -> Loss:
