@@ -154,6 +154,12 @@ def test_made_anew_when_the_certificate_is_unreadable(tmp_path: Path) -> None:
     assert tls.is_current(tmp_path)
 
 
+def test_a_clock_that_was_set_back_is_no_reason_to_distrust(material: Path) -> None:
+    """A machine without a battery begins in the past, and must reach its gateway all the same."""
+    certificate = x509.load_pem_x509_certificate((material / tls.CERTIFICATE).read_bytes())
+    assert certificate.not_valid_before_utc == datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def test_validity_beyond_2049_is_understood(tmp_path: Path) -> None:
     tls.make_material(tmp_path, now=datetime(2045, 1, 1, tzinfo=UTC))
     end = tls.expires_at(tmp_path / tls.CERTIFICATE)
