@@ -97,11 +97,8 @@ class Chaos:
             except (AssertionError, OSError, LookupError) as error:
                 result.failures.append(str(error).partition("\n")[0] or type(error).__name__)
                 self.say(str(error))
-                self.say(
-                    self.scene.machine.container.journal(
-                        "--unit=ibkr-*", f"--since=@{self.scene.moment.timestamp() - 5:.0f}", lines=200
-                    )
-                )
+                since = (self.scene.moment - self.scene.offset).timestamp() - 5
+                self.say(self.scene.machine.container.journal("--unit=ibkr-*", f"--since=@{since:.0f}", lines=200))
             self.say(result.line())
             if result.failures:
                 self._mend()
@@ -199,7 +196,7 @@ class Chaos:
         disagree_since: list[float] = []
 
         def is_back() -> bool:
-            if scene.code() != 0 or (fault.loses and not scene.is_new_session()):
+            if scene.code() != 0 or not scene.has_spoken() or (fault.loses and not scene.is_new_session()):
                 disagree_since.clear()
                 return False
             if scene.fetches():

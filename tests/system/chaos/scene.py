@@ -96,6 +96,11 @@ class Scene:
         session = self.status().session
         return session is not None and session.up_since is not None and session.up_since > self.moment
 
+    def has_spoken(self) -> bool:
+        """Says whether the watchdog has said anything since the blow."""
+        session = self.status().session
+        return session is not None and session.updated_at > self.moment
+
     def tool(self, arguments: str, *, timeout_s: float = 90) -> tuple[int, str]:
         """Runs `ibkr-tools` with the machine's own clock; returns exit code and output."""
         clock = f"env {' '.join(preloaded(self.offset))} " if self.offset else ""
