@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ibkr_tools.login import processes
 from ibkr_tools.login.budget import FAILURES, FAILURES_A_DAY, FAILURES_AT_MOST, REFUSALS_IN_A_ROW
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import Mark
@@ -27,6 +28,14 @@ pytestmark = pytest.mark.browser
 STARTS = 20
 APART_S = 20 * 60.0
 """Longer than any back-off: each start comes when the budget has nothing to wait for."""
+
+
+@pytest.fixture(autouse=True)
+def _no_orphans() -> Iterator[None]:
+    """Ends what killed logins leave behind, as the unit's cgroup does: it comes to us."""
+    processes.adopt_orphans()
+    yield
+    assert processes.end_all(set())
 
 
 def program(home: Home, *arguments: str) -> "subprocess.Popen[str]":
