@@ -32,8 +32,17 @@ class Fault:
 
 
 def blow(strike: Callable[[Scene], Iterator[None]]) -> Blow:
-    """Turns a generator into a blow: what is before `yield` strikes, what is after it lifts."""
-    return contextmanager(strike)
+    """Turns a generator into a blow: what is before `yield` strikes, what is after it lifts, whatever comes between."""
+
+    def whole(scene: Scene) -> Iterator[None]:
+        steps = strike(scene)
+        next(steps)
+        try:
+            yield
+        finally:
+            next(steps, None)
+
+    return contextmanager(whole)
 
 
 def once(strike: Callable[[Scene], object]) -> Blow:

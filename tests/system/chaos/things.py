@@ -39,12 +39,20 @@ def _is_full_and_said(scene: Scene) -> bool:
 
 
 def _run_full(scene: Scene) -> Iterator[None]:
-    run = scene.machine.run
-    before, used = run("df --output=size,used --block-size=1 /run | tail -1").split()
-    run(f"mount -o remount,size={used} /run")
+    before = scene.machine.run("df --output=size --block-size=1 /run | tail -1")
+    _fill_run(scene)
     scene.machine.drop_session()
     yield
-    run(f"mount -o remount,size={before} /run")
+    scene.machine.run(f"mount -o remount,size={before} /run")
+
+
+def _fill_run(scene: Scene) -> None:
+    scene.machine.run("mount -o remount,size=$(df --output=used --block-size=1 /run | tail -1) /run")
+
+
+def _is_run_full_and_said(scene: Scene) -> bool:
+    _fill_run(scene)
+    return scene.says("stale")
 
 
 def _damage(path: str, damage: Callable[[bytes], bytes], *, drop: bool = False) -> Blow:
@@ -140,7 +148,7 @@ def _reboot(scene: Scene) -> None:
 
 MACHINE = (
     Fault(name="disk full, session lost", blow=blow(_disk_full), loses=True, until=_is_full_and_said, back_s=240),
-    Fault(name="/run full, session lost", blow=blow(_run_full), loses=True, until=said("stale"), back_s=260),
+    Fault(name="/run full, session lost", blow=blow(_run_full), loses=True, until=_is_run_full_and_said, back_s=260),
     Fault(name="status.json: garbage", blow=_damage(STATUS, _garbage), loses=False),
     Fault(name="status.json: half", blow=_damage(STATUS, _half), loses=False),
     Fault(name="status.json: removed", blow=once(_removed), loses=False),
