@@ -50,7 +50,8 @@ def test_trading_user_gets_both_tiers_through_the_real_jar(jar: Jar, upstream: S
     wait_until(lambda: bool(auth_status(jar)["authenticated"]))
     assert time.monotonic() - began < 6
     state = upstream.control.state()
-    assert state["counters"] == {"submitted": 1, "failures": 0, "logins": 1, "races": 0, "refused_by_pacing": 0}
+    counted = {name: count for name, count in state["counters"].items() if count}
+    assert counted == {"submitted": 1, "logins": 1}
     wait_until(lambda: "GET /v1/portal/iserver/accounts" in upstream.control.state()["requests"])
     handshake = [note["path"].removeprefix("/v1/portal") for note in upstream.control.state()["last_requests"]
                  if note["path"].startswith("/v1/portal/")]  # fmt: skip
