@@ -22,7 +22,11 @@ VALIDATE_EVERY_S = 60.0
 """IBKR takes one validation a minute; so long the last one counts."""
 
 DEAD_APART_S = 3.0
-"""Where no validation is to be had: two tickles at least this far apart, and the list of accounts."""
+"""Where no validation is to be had: two tickles at least this far apart, and the brokerage tier's status.
+
+That one needs no more than the portfolio tier, and unlike the list of accounts, which the login's proof wants a moment
+later, it may be asked at any time.
+"""
 
 
 def unknown(state: State, why: str, now_s: float, *, silent: bool) -> Step:
@@ -73,7 +77,7 @@ def dead(state: State, why: str, now_s: float) -> Step:
     if now_s - state.validated_s >= VALIDATE_EVERY_S:
         return replace(state, validated_s=now_s, due_s=now_s + ANSWER_S), (Action.VALIDATE,)
     if now_s - first_s >= DEAD_APART_S:
-        return replace(state, due_s=now_s + ANSWER_S), (Action.LIST_ACCOUNTS,)
+        return replace(state, due_s=now_s + ANSWER_S), (Action.ASK_STATUS,)
     return wait(state, first_s + DEAD_APART_S, "looking again"), ()
 
 

@@ -238,6 +238,8 @@ class Watchdog:
         match action:
             case Action.VALIDATE:
                 return self._validate()
+            case Action.ASK_STATUS:
+                return self._ask_status()
             case Action.LIST_ACCOUNTS:
                 return self._list_accounts()
             case Action.REAUTHENTICATE:
@@ -265,6 +267,13 @@ class Watchdog:
         except IbkrError as error:
             return Validated(verdict_of(error), error.message)
         return Validated(Verdict.ALIVE if alive else Verdict.DEAD, "IBKR says the session is over")
+
+    def _ask_status(self) -> Validated:
+        try:
+            self._client.request(endpoints.AUTH_STATUS)
+        except IbkrError as error:
+            return Validated(verdict_of(error), error.message)
+        return Validated(Verdict.ALIVE)
 
     def _list_accounts(self) -> Listed:
         try:

@@ -180,13 +180,9 @@ def _asked(state: State, seen: BrokerageAsked, now_s: float) -> Step:
 def _listed(state: State, seen: Listed, now_s: float) -> Step:
     match seen.verdict:
         case Verdict.ALIVE:
-            # The tickle may still say that there is none: this is the better word.
-            state = replace(state, vouched_s=state.vouched_s if state.dead_s is None else now_s)
             return life.proven(state, seen.accounts, now_s)
         case Verdict.LIMITED:
             return doubts.limited(state, seen.why, now_s)
-        case Verdict.DEAD if state.dead_s is not None:
-            return doubts.gone(state, seen.why, now_s)
         case Verdict.DEAD:
             return doubts.dead(state, seen.why, now_s)
         case _:

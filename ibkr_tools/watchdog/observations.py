@@ -41,7 +41,7 @@ class Tickled:
 
 @dataclass(frozen=True)
 class Validated:
-    """The answer to `/sso/validate`."""
+    """The answer to `/sso/validate`, or to `/iserver/auth/status` where that one may not be asked."""
 
     verdict: Verdict
     why: str = ""
@@ -135,6 +135,7 @@ class Action(StrEnum):
 
     TICKLE = "tickle"
     VALIDATE = "validate"
+    ASK_STATUS = "ask-status"
     LIST_ACCOUNTS = "list-accounts"
     REAUTHENTICATE = "reauthenticate"
     INIT_BROKERAGE = "init-brokerage"

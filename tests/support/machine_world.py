@@ -49,17 +49,17 @@ def login(state: LoginState, *, retry_in_s: float | None = None, todo: str | Non
 class World:
     """What the machine's actions meet; attributes may be changed while it runs.
 
-    `session` is what tickle, validate and the list of accounts say, unless `validation` or `listing` say otherwise. A
-    tier that is asked for becomes what `asking` says. A login takes `login_takes_s` and ends as `login_ends`; one that
-    succeeds revives the session if `login_helps`, with the brokerage tier of `login_brokerage`. `on_listen` are the
-    frames that a new connection delivers at once; then heartbeats come every `beat_s` while the session lives, None:
-    never. `on_step` is called with each step. `sent` is when tickles left this machine, `spans` from when to when
-    there was a session.
+    `session` is what tickle, validate, status and the list of accounts say, unless `validation` or `stated` say
+    otherwise. A tier that is asked for becomes what `asking` says. A login takes `login_takes_s` and ends as
+    `login_ends`; one that succeeds revives the session if `login_helps`, with the brokerage tier of `login_brokerage`.
+    `on_listen` are the frames that a new connection delivers at once; then heartbeats come every `beat_s` while the
+    session lives, None: never. `on_step` is called with each step. `sent` is when tickles left this machine, `spans`
+    from when to when there was a session.
     """
 
     session: Verdict = Verdict.ALIVE
     validation: Verdict | None = None
-    listing: Verdict | None = None
+    stated: Verdict | None = None
     brokerage: Tickle = ALIVE
     asking: dict[Action, Tickle] = field(default_factory=dict)
     login_ends: LoginState | None = "succeeded"
@@ -113,9 +113,13 @@ class World:
                 self.now_s += self.call_takes_s
                 verdict = self.validation or self.session
                 yield Validated(verdict, verdict.value)
+            case Action.ASK_STATUS:
+                self.now_s += self.call_takes_s
+                verdict = self.stated or self.session
+                yield Validated(verdict, verdict.value)
             case Action.LIST_ACCOUNTS:
                 self.now_s += self.call_takes_s
-                verdict = self.listing or self.session
+                verdict = self.session
                 yield Listed(verdict, verdict.value, ("U1234567",))
             case Action.REAUTHENTICATE | Action.INIT_BROKERAGE | Action.TAKE_BROKERAGE:
                 self.brokerage = self.asking.get(action, self.brokerage)

@@ -150,28 +150,28 @@ def test_validation_that_changes_its_mind_is_believed() -> None:
 
 
 @pytest.mark.parametrize("validation", [Verdict.LIMITED, Verdict.UNKNOWN, Verdict.SILENT])
-def test_without_a_validation_two_tickles_and_the_accounts_must_agree(validation: Verdict) -> None:
+def test_without_a_validation_two_tickles_and_the_status_must_agree(validation: Verdict) -> None:
     world = up_world(session=Verdict.DEAD, validation=validation)
     assert world.run(60, until=SessionState.LOGGING_IN)
     since_s = next(at for at, action in world.done if action is Action.VALIDATE)
     then = [(at, action) for at, action in world.done if at >= since_s]
     assert [action for _, action in then if action is not Action.STOP_LISTENING][-2:] == [
-        Action.LIST_ACCOUNTS,
+        Action.ASK_STATUS,
         Action.REQUEST_LOGIN,
     ]
     assert doubts.DEAD_APART_S <= then[-1][0] - since_s < 15
 
 
-def test_without_a_validation_the_accounts_may_overrule_the_tickles() -> None:
-    world = up_world(session=Verdict.DEAD, validation=Verdict.LIMITED, listing=Verdict.ALIVE)
+def test_without_a_validation_the_status_may_overrule_the_tickles() -> None:
+    world = up_world(session=Verdict.DEAD, validation=Verdict.LIMITED, stated=Verdict.ALIVE)
     world.run(3600)
     assert world.count(Action.REQUEST_LOGIN) == 0
     assert world.state.losses == 0
 
 
-@pytest.mark.parametrize("listing", [Verdict.UNKNOWN, Verdict.SILENT, Verdict.LIMITED])
-def test_without_any_second_opinion_nobody_logs_in(listing: Verdict) -> None:
-    world = up_world(session=Verdict.DEAD, validation=Verdict.UNKNOWN, listing=listing)
+@pytest.mark.parametrize("stated", [Verdict.UNKNOWN, Verdict.SILENT, Verdict.LIMITED])
+def test_without_any_second_opinion_nobody_logs_in(stated: Verdict) -> None:
+    world = up_world(session=Verdict.DEAD, validation=Verdict.UNKNOWN, stated=stated)
     world.run(1800)
     assert world.count(Action.REQUEST_LOGIN) == 0
 
