@@ -17,11 +17,13 @@ from ibkr_tools.supervisor import programs, with_simulator
 from tests.support.simulation import wait_until
 
 RUNNER = """
-import sys
+import signal, sys
 from pathlib import Path
 from ibkr_tools import guard, supervisor
 from ibkr_tools.directories import Directories
 from ibkr_tools.supervisor import Program, Supervisor
+# Under nohup the tests themselves ignore it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 root = Path(sys.argv[1])
 supervisor.RESTART_S = (0.1, 0.2, 0.4)
 supervisor.PATIENCE_S = 1.0

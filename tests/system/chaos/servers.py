@@ -180,7 +180,8 @@ BROKERAGE = (
     Fault(
         name="brokerage tier lost in silence",
         blow=_drop("silent", "brokerage"),
-        loses=False,
+        # The gateway's own tickle may be the first to find it, and then logs the whole session out.
+        loses=None,
         back_s=180,
         share=2,
         tier="brokerage",
