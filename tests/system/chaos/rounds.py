@@ -199,6 +199,9 @@ class Chaos:
             if scene.code() != 0 or not scene.has_spoken() or (fault.loses and not scene.is_new_session()):
                 disagree_since.clear()
                 return False
+            if fault.tier == "brokerage" and not scene.has_brokerage():
+                # The status has until its next tickle to say so.
+                return False
             if scene.fetches():
                 return True
             if scene.code() == 0:

@@ -101,6 +101,11 @@ class Scene:
         session = self.status().session
         return session is not None and session.updated_at > self.moment
 
+    def has_brokerage(self) -> bool:
+        """Says whether IBKR's servers have a session with an open brokerage tier."""
+        sessions = self.machine.control(lambda simulator: simulator.state())["sessions"]
+        return any(session["brokerage"] == "up" for session in sessions)
+
     def tool(self, arguments: str, *, timeout_s: float = 90) -> tuple[int, str]:
         """Runs `ibkr-tools` with the machine's own clock; returns exit code and output."""
         clock = f"env {' '.join(preloaded(self.offset))} " if self.offset else ""
