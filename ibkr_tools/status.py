@@ -95,6 +95,19 @@ class SessionSection(Section, kw_only=True, frozen=True):
     window: str | None = None
 
 
+LoginState = Literal[
+    "running",
+    "succeeded",
+    "failed",
+    "maintenance",
+    "refused",
+    "locked-out",
+    "not-needed",
+    "broken",
+    "unlocked",
+]
+
+
 class LoginSection(Section, kw_only=True, frozen=True):
     """The last login, by whomever: running, or how it ended.
 
@@ -105,17 +118,7 @@ class LoginSection(Section, kw_only=True, frozen=True):
     within 24 h that unattended ones are an hour apart until then, null if they are not.
     """
 
-    state: Literal[
-        "running",
-        "succeeded",
-        "failed",
-        "maintenance",
-        "refused",
-        "locked-out",
-        "not-needed",
-        "broken",
-        "unlocked",
-    ]
+    state: LoginState
     retry_at: Moment | None = None
     accounts: tuple[str, ...] = ()
     why: str

@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal
 
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.push import Heartbeat, PushEvent
-from ibkr_tools.status import LoginSection, SessionState
+from ibkr_tools.status import LoginSection, LoginState, SessionState
 from ibkr_tools.watchdog import machine
 from ibkr_tools.watchdog.observations import (
     Action,
@@ -24,10 +23,6 @@ from ibkr_tools.watchdog.observations import (
 from ibkr_tools.watchdog.state import State
 
 __all__ = ["ALIVE", "LoginState", "World", "login", "tickle"]
-
-LoginState = Literal[
-    "running", "succeeded", "failed", "maintenance", "refused", "locked-out", "not-needed", "broken", "unlocked"
-]
 
 ALIVE = Tickle(has_session=True, session="a" * 32)
 

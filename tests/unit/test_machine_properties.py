@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import typing
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingForSession
-from ibkr_tools.status import SessionState
+from ibkr_tools.status import LoginState, SessionState
 from ibkr_tools.watchdog import doubts, logins, machine
 from ibkr_tools.watchdog.brokerage import Policy
 from ibkr_tools.watchdog.observations import (
@@ -53,19 +54,7 @@ OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
     st.builds(GatewayChanged, st.booleans()),
     st.builds(
         login,
-        st.sampled_from(
-            [
-                "running",
-                "succeeded",
-                "failed",
-                "maintenance",
-                "refused",
-                "locked-out",
-                "not-needed",
-                "broken",
-                "unlocked",
-            ]
-        ),
+        st.sampled_from(typing.get_args(LoginState)),
         retry_in_s=st.one_of(st.none(), st.floats(-100, 90_000)),
     ),
     st.just(FetchHinted()),
