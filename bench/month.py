@@ -350,8 +350,7 @@ class Month:
         for task in tasks:
             if task.done():
                 task.result()
-            task.cancel()
-        self.time.loop.settle()
+        self.time.end()
         self._log.close()
         for file in sorted(self._directories.outbox.glob("*.json")):
             message = msgspec.json.decode(file.read_bytes(), type=Message)

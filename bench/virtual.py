@@ -121,6 +121,13 @@ class VirtualTime:
         finally:
             self._waiters.remove(me)
 
+    def end(self) -> None:
+        """Ends what still runs on the event loop, and the loop."""
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.loop.settle()
+        self.loop.close()
+
     def _may_run(self, waiter: _Waiter) -> bool:
         return waiter.due_s <= self._now_s or waiter.ready()
 
