@@ -129,7 +129,7 @@ class Month:
         self.wire = Wire(time, app, self.traffic)
         obey(self.context, "/limits", {"enabled": True, "endpoint_penalty_s": 900.0})
 
-    def _client(self, read_timeout_s: float, max_wait_s: float) -> WiredClient:
+    def _client(self, read_timeout_s: float, max_wait_s: float, *, owns_session: bool = False) -> WiredClient:
         time = self.time
         pacing = SharedPacing(self._directories.pacing_file, clock=time.clock, wall=time.wall)
         return WiredClient(
@@ -139,12 +139,13 @@ class Month:
             pacing,
             read_timeout_s=read_timeout_s,
             max_wait_s=max_wait_s,
+            owns_session=owns_session,
             pause=time.pause,
         )
 
     def _make_watchdog(self) -> Watchdog:
         return Watchdog(
-            self._client(READ_TIMEOUT_S, MAX_WAIT_S),
+            self._client(READ_TIMEOUT_S, MAX_WAIT_S, owns_session=True),
             self.status,
             self._directories,
             Notifier({}),

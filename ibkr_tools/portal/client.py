@@ -4,6 +4,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,18 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 """In bytes; a page of 100 positions is about 150 kB."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """One good answer: decoded, and as it came, for whoever wants numbers as IBKR wrote them.
+
+    `age_s` is 0 for one that has just come, else how old a remembered one is, in seconds.
+    """
+
+    payload: Any
+    body: bytes
+    age_s: float = 0.0
+
+
 class _Direct(requests.Session):
     """A session that does not even look at where a redirect points."""
 
@@ -61,6 +74,7 @@ class PortalClient:
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
         max_wait_s: float = 30.0,
+        owns_session: bool = False,
         pause: Callable[[float], object] | None = None,
     ) -> None:
         """Prepares the connection; nothing is sent yet.
@@ -72,6 +86,7 @@ class PortalClient:
             recall: where answers are remembered that may not be asked for again at once; None: nowhere.
             read_timeout_s: how long an answer may take.
             max_wait_s: how long a request may wait for its turn before RateLimited is raised instead.
+            owns_session: whether this process may control the session; the watchdog, and nobody else.
             pause: waits so many seconds for a turn; default: real ones.
         """
         self._base = f"https://127.0.0.1:{port}"
@@ -80,6 +95,7 @@ class PortalClient:
         self._recall = recall
         self._timeouts = (CONNECT_TIMEOUT_S, read_timeout_s)
         self._max_wait_s = max_wait_s
+        self._owns_session = owns_session
         self._pause = pause or threading.Event().wait
         self._http = _Direct()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
@@ -107,27 +123,40 @@ class PortalClient:
         query: dict[str, str] | None = None,
         body: object = None,
     ) -> Any:
-        """Sends one listed request and returns the decoded answer; the API's own types, numbers as they came.
+        """Sends one listed request and returns the decoded answer; see `ask`."""
+        return self.ask(endpoint, names, query=query, body=body).payload
+
+    def ask(
+        self,
+        endpoint: Endpoint,
+        names: Mapping[str, str] | None = None,
+        *,
+        query: dict[str, str] | None = None,
+        body: object = None,
+    ) -> Answer:
+        """Sends one listed request and returns its answer.
 
         Args:
             endpoint: a row of `endpoints.ENDPOINTS`.
             names: what the path's `{names}` stand for.
-            query: the query string.
-            body: sent as JSON; a POST without one still says its length, on which IBKR's edge insists.
+            query: the query string; the endpoint's own parameters, no others.
+            body: sent as JSON, of the endpoint's own parameters; a POST without one still says its length, on which
+                IBKR's edge insists.
 
         Raises:
-            ValueError: the endpoint is not in the table.
+            ValueError: the endpoint is not in the table, has no such parameter, or controls a session of which this
+                process is not the owner.
             IbkrError: see `answers.parse`; GatewayUnavailable when nothing listens.
         """
-        if endpoint not in ENDPOINTS:
-            raise ValueError(f"{endpoint.method} {endpoint.path} is not in the table of endpoints")
+        self._admit(endpoint, query, body)
         self._require_certificate()
         path = endpoint.fill(**(names or {}))
         where = f"{endpoint.method} {path}"
         if wait_s := self._pacing.claim(endpoint, self._max_wait_s):
             self._pause(wait_s)
         try:
-            return answers.parse(*self._exchange(endpoint, path, where, query, body), where)
+            status, headers, data = self._exchange(endpoint, path, where, query, body)
+            return Answer(answers.parse(status, headers, data, where), data)
         except RateLimited:
             self._pacing.penalise()
             raise
@@ -135,6 +164,15 @@ class PortalClient:
             # It has not left this machine: IBKR has not counted it.
             self._pacing.forgo(endpoint)
             raise
+
+    def _admit(self, endpoint: Endpoint, query: dict[str, str] | None, body: object) -> None:
+        what = f"{endpoint.method} {endpoint.path}"
+        if endpoint not in ENDPOINTS:
+            raise ValueError(f"{what} is not in the table of endpoints")
+        if not endpoint.admits(query, body):
+            raise ValueError(f"{what} has no such parameter")
+        if endpoint.kind is Kind.SESSION and not self._owns_session:
+            raise ValueError(f"{what} is for the process that owns the session")
 
     def _exchange(
         self, endpoint: Endpoint, path: str, where: str, query: dict[str, str] | None, body: object

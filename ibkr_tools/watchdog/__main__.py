@@ -44,6 +44,7 @@ def main() -> None:
         SharedPacing(directories.pacing_file),
         read_timeout_s=READ_TIMEOUT_S,
         max_wait_s=MAX_WAIT_S,
+        owns_session=True,
     )
     watchdog = Watchdog(
         client,

@@ -102,7 +102,8 @@ def test_a_post_without_a_body_says_its_length(material: Path) -> None:
 
 
 def test_a_body_is_json(material: Path) -> None:
-    with Scripted(material, http("200 OK", b"{}")) as server, client_of(server, material) as client:
+    answer = http("200 OK", b"{}")
+    with Scripted(material, answer) as server, client_of(server, material, owns_session=True) as client:
         client.request(endpoints.SSODH_INIT, body={"publish": True, "compete": False})
         assert server.requests[0].endswith(b'{"publish": true, "compete": false}')
 
@@ -121,10 +122,15 @@ def test_the_wait_for_a_turn_is_the_callers(material: Path, tmp_path: Path) -> N
 
 
 def test_what_is_not_listed_is_not_sent(material: Path) -> None:
+    """Neither another path nor another parameter of a listed one."""
     order = Endpoint("order", "POST", "/iserver/account/{account}/orders", Tier.BROKERAGE, Kind.READ)
     with Scripted(material, OK) as server, client_of(server, material) as client:
         with pytest.raises(ValueError, match="not in the table"):
             client.request(order, {"account": "U1234567"})
+        with pytest.raises(ValueError, match="no such parameter"):
+            client.request(endpoints.ACCOUNTS, query={"_method": "DELETE"})
+        with pytest.raises(ValueError, match="no such parameter"):
+            client.request(endpoints.ACCOUNTS, body={"acctId": "U1234567"})
         with pytest.raises(ValueError, match="cannot be part of a path"):
             client.request(endpoints.SUMMARY, {"account": "../iserver/account"})
         assert server.connections == 0
@@ -265,9 +271,17 @@ def test_a_second_closed_connection_is_told(material: Path) -> None:
 
 
 @pytest.mark.parametrize("endpoint", [one for one in endpoints.ENDPOINTS if one.kind is Kind.SESSION])
+def test_session_control_is_its_owners(material: Path, endpoint: Endpoint) -> None:
+    with Scripted(material, OK) as server, client_of(server, material) as client:
+        with pytest.raises(ValueError, match="owns the session"):
+            client.request(endpoint)
+        assert not server.requests
+
+
+@pytest.mark.parametrize("endpoint", [one for one in endpoints.ENDPOINTS if one.kind is Kind.SESSION])
 def test_session_control_is_never_sent_twice(material: Path, endpoint: Endpoint) -> None:
     """Each `ssodh/init` may throw another program out."""
-    with Scripted(material, close) as server, client_of(server, material) as client:
+    with Scripted(material, close) as server, client_of(server, material, owns_session=True) as client:
         with pytest.raises(UpstreamUnavailable):
             client.request(endpoint)
         assert len(server.requests) == 1

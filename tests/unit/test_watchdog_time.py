@@ -204,7 +204,7 @@ def test_yielding_asks_after_the_quiet_span_and_competes_with_nobody(stage: Stag
     assert one.seen[0].state is SessionState.COMPETING
     assert one.seen[0].next_at
     assert [(name, body) for _, name, body in one.gateway.asked] == [
-        ("ssodh-init", {"publish": True, "compete": False})
+        ("ssodh_init", {"publish": True, "compete": False})
     ] * 3
     at = [when for when, _, _ in one.gateway.asked]
     assert all(1190 <= later - earlier <= 1260 for earlier, later in itertools.pairwise([100.0, *at]))
@@ -217,7 +217,7 @@ def test_taking_competes_and_gives_up_with_a_message(stage: Staged) -> None:
     one.time.at(100, lambda: setattr(one.gateway, "brokerage", TAKEN))
     one.run(1000)
     assert [(name, body) for _, name, body in one.gateway.asked] == [
-        ("ssodh-init", {"publish": True, "compete": True})
+        ("ssodh_init", {"publish": True, "compete": True})
     ] * 3
     found = [messages.read(path) for path in messages.waiting(one.places.outbox)]
     (message,) = (one for one in found if one is not None and one.topic == "brokerage" and not one.over)
@@ -232,7 +232,7 @@ def test_the_ladder_asks_for_a_fresh_login_in_so_many_words(stage: Staged) -> No
     assert one.places.login_request.read_bytes() == b"fresh"
     assert one.seen[0].state is SessionState.DEGRADED
     assert "Force compete" in one.seen[0].why
-    assert {name for _, name, _ in one.gateway.asked} == {"reauthenticate", "ssodh-init"}
+    assert {name for _, name, _ in one.gateway.asked} == {"reauthenticate", "ssodh_init"}
 
 
 def test_a_pause_ends_in_the_moment_it_said(stage: Staged) -> None:

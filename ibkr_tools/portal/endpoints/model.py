@@ -1,0 +1,193 @@
+"""What a row of the table of endpoints says, and how a call is made of it. No I/O."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Tier(StrEnum):
+    """Which of the two sessions an endpoint needs."""
+
+    PORTFOLIO = "portfolio"
+    BROKERAGE = "brokerage"
+
+
+class Kind(StrEnum):
+    """What a request does.
+
+    READ changes nothing. KEEPALIVE reads and keeps the session alive. SESSION controls the session (never orders,
+    settings or money); only the process that owns the session may send it.
+    """
+
+    READ = "read"
+    KEEPALIVE = "keepalive"
+    SESSION = "session"
+
+
+class Place(StrEnum):
+    """Where a parameter goes."""
+
+    PATH = "path"
+    QUERY = "query"
+    BODY = "body"
+
+
+class Type(StrEnum):
+    """What a parameter is; LIST is several texts with commas between them, JSON anything else a body can hold."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    LIST = "list"
+    JSON = "json"
+
+
+class Scope(StrEnum):
+    """Whom one call is about: the user, one account (`{account}` in the path), or several (`acctIds` in the body)."""
+
+    USER = "user"
+    ACCOUNT = "account"
+    ACCOUNTS = "accounts"
+
+
+class Pages(StrEnum):
+    """How an endpoint goes on where one answer is not all.
+
+    PATH: `{page}` in the path counts from 0. QUERY: so does `page` in the query. AFTER: `id` in the query is the last
+    row's `ID`, at the endpoint named `more`.
+    """
+
+    PATH = "path"
+    QUERY = "query"
+    AFTER = "after"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an endpoint, named as IBKR names it.
+
+    `choices` are all the values it takes, where IBKR lists them; `default` is what is sent when it is not given.
+    """
+
+    name: str
+    gives: str
+    place: Place = Place.QUERY
+    type: Type = Type.TEXT
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    default: str | None = None
+
+    def read(self, text: str) -> Any:
+        """Returns the value that a text stands for, as IBKR wants it in this place.
+
+        Raises:
+            ValueError: the text does not fit; the message says what would.
+        """
+        if self.choices and text not in self.choices:
+            raise ValueError(f"{self.name} {text!r}: expected one of {', '.join(self.choices)}")
+        if self.place is Place.PATH and not re.fullmatch(r"[A-Za-z0-9_\-]+", text):
+            raise ValueError(f"{self.name} {text!r} cannot be part of a path")
+        value = self._convert(text)
+        if self.place is Place.BODY:
+            return value
+        return ("true" if value else "false") if isinstance(value, bool) else text
+
+    def _convert(self, text: str) -> Any:
+        match self.type:
+            case Type.INTEGER if re.fullmatch(r"-?[0-9]{1,18}", text):
+                return int(text)
+            case Type.NUMBER if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
+                return msgspec.json.decode(text)
+            case Type.BOOLEAN if text in {"true", "false"}:
+                return text == "true"
+            case Type.LIST if text and all(text.split(",")):
+                return text.split(",")
+            case Type.JSON:
+                try:
+                    return msgspec.json.decode(text)
+                except msgspec.DecodeError as error:
+                    raise ValueError(f"{self.name} {text!r}: expected JSON ({error})") from None
+            case Type.TEXT if text:
+                return text
+            case _:
+                raise ValueError(f"{self.name} {text!r}: expected {_EXPECTED[self.type]}")
+
+
+_EXPECTED = {
+    Type.TEXT: "some text",
+    Type.INTEGER: "a whole number",
+    Type.NUMBER: "a number",
+    Type.BOOLEAN: "true or false",
+    Type.LIST: "one or more, with commas between them",
+}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method and path under `/v1/api`, with `{names}` for what the caller fills in.
+
+    Attributes:
+        name: what people call it, on the command line and as a key of the snapshot; an identifier, so that jq takes it.
+        method: GET or POST.
+        path: the path.
+        tier: the session it needs.
+        kind: what it does.
+        interval_s: the least time between two calls that IBKR documents, in seconds; 0: only the overall limit.
+        gives: what it answers, in a few words.
+        parameters: all that may be sent with it, besides `{account}`, `{page}` and `acctIds`, which we fill in.
+        rows: where its records are: "" if the answer is the list, else the key that holds it; None: no list.
+        pages: how it goes on; None: one answer is all.
+        may_be_cold: whether IBKR may answer emptily at first, though there is something.
+        source: where the row comes from: `campus` (IBKR's documentation), `oas` (IBKR's published schema),
+            `recorded` (answers recorded by public projects), `gateway` (the gateway's own program).
+    """
+
+    name: str
+    method: str
+    path: str
+    tier: Tier
+    kind: Kind
+    interval_s: float = 0.0
+    gives: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    rows: str | None = None
+    pages: Pages | None = None
+    may_be_cold: bool = False
+    source: str = "campus"
+
+    @property
+    def scope(self) -> Scope:
+        """Whom one call is about."""
+        if "{account}" in self.path:
+            return Scope.ACCOUNT
+        return Scope.ACCOUNTS if any(one.name == "acctIds" for one in self.parameters) else Scope.USER
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The `{names}` of the path."""
+        return tuple(re.findall(r"\{(\w+)\}", self.path))
+
+    def fill(self, **names: str) -> str:
+        """Returns the path with its names filled in.
+
+        Raises:
+            ValueError: a value that could name another path (a slash, a dot, an escape).
+        """
+        for name, value in names.items():
+            if not re.fullmatch(r"[A-Za-z0-9_\-]+", value):
+                raise ValueError(f"{name} {value!r} cannot be part of a path")
+        return self.path.format(**names)
+
+    def admits(self, query: Mapping[str, object] | None, body: object) -> bool:
+        """Says whether nothing but this endpoint's own parameters would be sent."""
+        known = {place: {one.name for one in self.parameters if one.place is place} for place in Place}
+        if self.pages is Pages.QUERY:
+            known[Place.QUERY].add("page")
+        if set(query or {}) - known[Place.QUERY]:
+            return False
+        return body is None or (isinstance(body, Mapping) and set(body) <= known[Place.BODY])
