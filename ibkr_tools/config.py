@@ -151,6 +151,9 @@ class FetchConfig(_Section, frozen=True):
         tuple[AccountId, ...],
         Described(description="Accounts of the snapshot; empty: every account that the user may view."),
     ] = ()
+    keep_days: Annotated[
+        int, Described(ge=0, le=36_500, description="How long dated copies of saved snapshots are kept; 0: none.")
+    ] = 30
 
 
 class NotifyConfig(_Section, frozen=True):

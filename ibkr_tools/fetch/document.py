@@ -1,0 +1,112 @@
+"""The finished snapshot: IBKR's own bytes in our envelope; where there is a lot, in a file without a name."""
+
+import tempfile
+import weakref
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ibkr_tools.errors import OutputError
+
+SCHEMA = 1
+
+KEPT_IN_MEMORY = 8 * 1024 * 1024
+"""In bytes; about 5,000 positions. What is longer goes to a file."""
+
+_CHUNK = 256 * 1024
+
+
+class Spool:
+    """Bytes in the order they were added."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(KEPT_IN_MEMORY)  # noqa: SIM115 - it lives as long as this
+        weakref.finalize(self, self._file.close)
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        """Adds some.
+
+        Raises:
+            OutputError: no space in the directory for temporary files.
+        """
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise OutputError(f"{tempfile.gettempdir()}: {error.strerror}") from error
+        self.size += len(data)
+
+    def cut(self, size: int) -> None:
+        """Forgets what was added after there were `size` bytes."""
+        self._file.seek(size)
+        self._file.truncate()
+        self.size = size
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields all of it, in pieces."""
+        at = 0
+        while at < self.size:
+            self._file.seek(at)
+            chunk = self._file.read(_CHUNK)
+            at += len(chunk)
+            yield chunk
+
+
+class Covers(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What a snapshot covers.
+
+    `accounts` are those asked for, `resources` the parts in their order, `parameters` what was given with them.
+    `parts_at` says when the answers of each part came, where that is not `as_of`: the oldest one counts. `remembered`
+    has the age in seconds of what IBKR may not be asked for again yet. `unexpected` says where rows had a shape that
+    nobody knew; they are in the snapshot as they came.
+    """
+
+    accounts: tuple[str, ...]
+    resources: tuple[str, ...]
+    parameters: dict[str, str] = {}
+    parts_at: dict[str, str] = {}
+    remembered: dict[str, float] = {}
+    unexpected: tuple[str, ...] = ()
+
+
+class Document:
+    """One complete snapshot as compact JSON: keys in the order they came, numbers as IBKR wrote them."""
+
+    def __init__(self, *, as_of: datetime, account: str, covers: Covers, parts: Spool) -> None:
+        """Puts the envelope around the parts.
+
+        Args:
+            as_of: when the last answer came, aware, in UTC.
+            account: the account of the configuration.
+            covers: what is in it.
+            parts: members of a JSON object, each `"name":value`, with commas between them.
+        """
+        self.as_of = as_of
+        self.covers = covers
+        envelope = {
+            "schema": SCHEMA,
+            "as_of": as_of.isoformat(timespec="seconds"),
+            "account": account,
+            "covers": covers,
+        }
+        self._head = msgspec.json.encode(envelope).removesuffix(b"}")
+        self._parts = parts
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields the JSON in pieces, so that a file can be written without holding all of it."""
+        yield self._head
+        if self._parts.size:
+            yield b","
+        yield from self._parts.chunks()
+        yield b"}"
+
+    def encode(self) -> bytes:
+        """Returns the JSON."""
+        return b"".join(self.chunks())
+
+    def decode(self) -> dict[str, Any]:
+        """Returns the snapshot as Python objects; numbers with a point become floats."""
+        decoded: dict[str, Any] = msgspec.json.decode(self.encode())
+        return decoded
