@@ -4,35 +4,80 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.portal.endpoints import ENDPOINTS, POSITIONS, REAUTHENTICATE, SSODH_INIT, SUMMARY, Kind
-
-READS = {
-    "/one/user",
-    "/portfolio/accounts",
-    "/portfolio/{account}/summary",
-    "/portfolio/{account}/ledger",
-    "/portfolio/{account}/allocation",
-    "/portfolio/{account}/positions/{page}",
-}
-"""Rows of class R of the guard table."""
+from ibkr_tools.portal.endpoints import (
+    ENDPOINTS,
+    POSITIONS,
+    READS,
+    REAUTHENTICATE,
+    SSODH_INIT,
+    SUMMARY,
+    Endpoint,
+    Kind,
+    Pages,
+    Place,
+)
 
 KEEPALIVES = {"/tickle", "/sso/validate", "/iserver/auth/status"}
 
 
-def test_nothing_but_listed_reads_and_session_calls() -> None:
-    """A new row here is a decision; orders, alerts, settings and logouts are none of ours."""
+def test_nothing_but_reads_and_session_calls() -> None:
+    """Orders, alerts, settings and logouts are none of ours; test_guard_table knows each read."""
     by_kind = {kind: {one.path for one in ENDPOINTS if one.kind is kind} for kind in Kind}
-    assert by_kind[Kind.READ] == READS
     assert by_kind[Kind.KEEPALIVE] == KEEPALIVES
     assert by_kind[Kind.SESSION] == {SSODH_INIT.path, REAUTHENTICATE.path}
-    assert {one.method for one in ENDPOINTS if one.kind is Kind.READ} == {"GET"}
+    assert {one.method for one in ENDPOINTS} == {"GET", "POST"}
+
+
+def test_names_are_unique_and_take_no_quotes_in_jq() -> None:
     assert len({one.name for one in ENDPOINTS}) == len(ENDPOINTS)
+    assert all(one.name.isidentifier() and one.name.isascii() and one.name.islower() for one in ENDPOINTS)
 
 
 def test_documented_intervals() -> None:
-    """Seconds between two calls, from IBKR's table of limits."""
+    """Seconds between two calls, from IBKR's table of limits; /pa/allperiods is treated like its siblings."""
     stated = {one.path: one.interval_s for one in ENDPOINTS if one.interval_s}
-    assert stated == {"/tickle": 1.0, "/sso/validate": 60.0, "/portfolio/accounts": 5.0}
+    assert stated == {
+        "/tickle": 1.0,
+        "/sso/validate": 60.0,
+        "/portfolio/accounts": 5.0,
+        "/portfolio/subaccounts": 5.0,
+        "/iserver/account/orders": 5.0,
+        "/iserver/account/pnl/partitioned": 5.0,
+        "/iserver/account/trades": 5.0,
+        "/iserver/scanner/params": 900.0,
+        "/iserver/scanner/run": 1.0,
+        "/pa/performance": 900.0,
+        "/pa/allperiods": 900.0,
+        "/pa/transactions": 900.0,
+        "/pa/summary": 900.0,
+        "/fyi/unreadnumber": 1.0,
+        "/fyi/settings": 1.0,
+        "/fyi/disclaimer/{typecode}": 1.0,
+        "/fyi/deliveryoptions": 1.0,
+        "/fyi/notifications": 1.0,
+        "/fyi/notifications/more": 1.0,
+    }
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: one.name)
+def test_a_row_is_whole(endpoint: Endpoint) -> None:
+    """What is in the path is a parameter or one we fill in; defaults and choices are values that would be taken."""
+    ours = {"account", "page"}
+    in_path = {one.name for one in endpoint.parameters if one.place is Place.PATH}
+    assert set(endpoint.names) - ours == in_path
+    assert ("{page}" in endpoint.path) == (endpoint.pages is Pages.PATH)
+    assert endpoint.gives
+    assert endpoint.source in {"campus", "oas", "recorded", "gateway", "swagger"}
+    assert len({one.name for one in endpoint.parameters}) == len(endpoint.parameters)
+    for one in endpoint.parameters:
+        assert one.gives
+        assert not (one.required and one.default is not None)
+        for text in (*one.choices, *([] if one.default is None else [one.default])):
+            one.read(text)
+    if endpoint.method == "GET":
+        assert not [one for one in endpoint.parameters if one.place is Place.BODY]
+    if endpoint.pages is Pages.AFTER:
+        assert "id" in {one.name for one in READS[f"{endpoint.name}_more"].parameters}
 
 
 def test_names_are_filled_in() -> None:

@@ -5,21 +5,46 @@ pacing), IBKR's published schema, recordings of public projects. The tier of eac
 /portfolio needs no brokerage session.
 """
 
-from ibkr_tools.portal.endpoints import portfolio, session
+from ibkr_tools.portal.endpoints import (
+    advisor,
+    analyst,
+    brokerage,
+    contracts,
+    legacy,
+    lists,
+    market,
+    portfolio,
+    session,
+)
+from ibkr_tools.portal.endpoints.analyst import PERFORMANCE
+from ibkr_tools.portal.endpoints.brokerage import BROKERAGE_ACCOUNTS
 from ibkr_tools.portal.endpoints.model import Endpoint, Kind, Pages, Parameter, Place, Scope, Tier, Type
-from ibkr_tools.portal.endpoints.portfolio import ACCOUNTS, ALLOCATION, LEDGER, POSITIONS, SUMMARY, USER
+from ibkr_tools.portal.endpoints.portfolio import (
+    ACCOUNTS,
+    ALLOCATION,
+    LEDGER,
+    POSITIONS,
+    POSITIONS2,
+    SUBACCOUNTS,
+    SUMMARY,
+    USER,
+)
 from ibkr_tools.portal.endpoints.session import AUTH_STATUS, REAUTHENTICATE, SSODH_INIT, TICKLE, VALIDATE
 
 __all__ = [
     "ACCOUNTS",
     "ALLOCATION",
     "AUTH_STATUS",
+    "BROKERAGE_ACCOUNTS",
     "ENDPOINTS",
     "LEDGER",
+    "PERFORMANCE",
     "POSITIONS",
+    "POSITIONS2",
     "READS",
     "REAUTHENTICATE",
     "SSODH_INIT",
+    "SUBACCOUNTS",
     "SUMMARY",
     "TICKLE",
     "USER",
@@ -34,7 +59,17 @@ __all__ = [
     "Type",
 ]
 
-ENDPOINTS: tuple[Endpoint, ...] = (*session.ENDPOINTS, *portfolio.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *session.ENDPOINTS,
+    *portfolio.ENDPOINTS,
+    *analyst.ENDPOINTS,
+    *brokerage.ENDPOINTS,
+    *market.ENDPOINTS,
+    *contracts.ENDPOINTS,
+    *lists.ENDPOINTS,
+    *advisor.ENDPOINTS,
+    *legacy.ENDPOINTS,
+)
 
 READS: dict[str, Endpoint] = {one.name: one for one in ENDPOINTS if one.kind is Kind.READ}
 """What a person can ask for, by name."""

@@ -37,13 +37,18 @@ class Place(StrEnum):
 
 
 class Type(StrEnum):
-    """What a parameter is; LIST is several texts with commas between them, JSON anything else a body can hold."""
+    """What a parameter is.
+
+    LIST is several texts with commas between them, INTEGERS several whole numbers; JSON is anything else a body can
+    hold.
+    """
 
     TEXT = "text"
     INTEGER = "integer"
     NUMBER = "number"
     BOOLEAN = "boolean"
     LIST = "list"
+    INTEGERS = "integers"
     JSON = "json"
 
 
@@ -58,8 +63,8 @@ class Scope(StrEnum):
 class Pages(StrEnum):
     """How an endpoint goes on where one answer is not all.
 
-    PATH: `{page}` in the path counts from 0. QUERY: so does `page` in the query. AFTER: `id` in the query is the last
-    row's `ID`, at the endpoint named `more`.
+    PATH: `{page}` in the path counts from 0. QUERY: so does `page` in the query. AFTER: the read of the same name with
+    `_more` takes the last row's `ID` as its `id`.
     """
 
     PATH = "path"
@@ -107,6 +112,8 @@ class Parameter:
                 return text == "true"
             case Type.LIST if text and all(text.split(",")):
                 return text.split(",")
+            case Type.INTEGERS if re.fullmatch(r"[0-9]{1,18}(,[0-9]{1,18})*", text):
+                return [int(one) for one in text.split(",")]
             case Type.JSON:
                 try:
                     return msgspec.json.decode(text)
@@ -124,6 +131,7 @@ _EXPECTED = {
     Type.NUMBER: "a number",
     Type.BOOLEAN: "true or false",
     Type.LIST: "one or more, with commas between them",
+    Type.INTEGERS: "one or more whole numbers, with commas between them",
 }
 
 
@@ -140,11 +148,13 @@ class Endpoint:
         interval_s: the least time between two calls that IBKR documents, in seconds; 0: only the overall limit.
         gives: what it answers, in a few words.
         parameters: all that may be sent with it, besides `{account}`, `{page}` and `acctIds`, which we fill in.
-        rows: where its records are: "" if the answer is the list, else the key that holds it; None: no list.
+        rows: where its records are: "" if the answer is the list, else the keys that lead to it, with dots between
+            them; None: no list.
         pages: how it goes on; None: one answer is all.
         may_be_cold: whether IBKR may answer emptily at first, though there is something.
         source: where the row comes from: `campus` (IBKR's documentation), `oas` (IBKR's published schema),
-            `recorded` (answers recorded by public projects), `gateway` (the gateway's own program).
+            `recorded` (answers recorded by public projects), `gateway` (the gateway's own program),
+            `swagger` (the older schema that the gateway carries).
     """
 
     name: str

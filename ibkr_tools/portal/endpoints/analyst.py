@@ -1,0 +1,49 @@
+"""Reads of PortfolioAnalyst: end-of-day data, one call each in 15 minutes, for any number of accounts at once.
+
+`/pa/allperiods` is in no list of limits; its siblings' holds for it too.
+"""
+
+from functools import partial
+
+from ibkr_tools.portal.endpoints.common import ACCT_IDS
+from ibkr_tools.portal.endpoints.model import Endpoint, Kind, Parameter, Place, Tier, Type
+
+_POST = partial(Endpoint, method="POST", tier=Tier.PORTFOLIO, kind=Kind.READ, interval_s=900.0)
+
+PERFORMANCE = _POST(
+    "performance",
+    path="/pa/performance",
+    gives="values and returns, day by day",
+    parameters=(
+        ACCT_IDS,
+        Parameter(
+            "period",
+            "the time up to now",
+            Place.BODY,
+            choices=("1D", "7D", "MTD", "1M", "YTD", "1Y"),
+            default="1Y",
+        ),
+    ),
+)
+PERIODS = _POST("periods", path="/pa/allperiods", gives="values and returns of all periods", parameters=(ACCT_IDS,))
+TRANSACTIONS = _POST(
+    "transactions",
+    path="/pa/transactions",
+    gives="trades, dividends and transfers in one contract",
+    parameters=(
+        ACCT_IDS,
+        Parameter("conids", "the contract; IBKR takes one", Place.BODY, Type.INTEGERS, required=True),
+        Parameter("currency", "the currency of the amounts", Place.BODY, default="USD"),
+        Parameter("days", "how many days back", Place.BODY, Type.INTEGER, default="90"),
+    ),
+    rows="transactions",
+)
+PA_SUMMARY = _POST(
+    "pa_summary",
+    path="/pa/summary",
+    gives="balances of the accounts (an old endpoint)",
+    parameters=(ACCT_IDS,),
+    source="swagger",
+)
+
+ENDPOINTS = (PERFORMANCE, PERIODS, TRANSACTIONS, PA_SUMMARY)
