@@ -7,6 +7,7 @@
     │   └── PortTaken              69  another program listens there
     ├── OutputError                73  a result could not be written
     ├── DeliveryFailed             75  a message could not be told; it is kept
+    ├── SnapshotMissing            75  nothing has been saved yet
     ├── SessionUnavailable         75  no session yet, or lost on the way: try again later
     │   ├── BrokerageUnavailable   75  the portfolio tier is up, the brokerage tier is not
     │   ├── PreflightMissing       75  an endpoint wants its list of accounts asked for first
@@ -72,6 +73,12 @@ class OutputError(IbkrError):
 
 class DeliveryFailed(IbkrError):
     """The command that tells a person did not do so; the message is kept, and a later try may succeed by itself."""
+
+    exit_code = 75
+
+
+class SnapshotMissing(IbkrError):
+    """No snapshot has been saved yet; the next `fetch --save` leaves one."""
 
     exit_code = 75
 

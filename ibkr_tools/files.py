@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def _follow_owner(fd: int, directory: Path) -> None:
@@ -14,24 +16,24 @@ def _follow_owner(fd: int, directory: Path) -> None:
         os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True) -> None:
-    """Replaces `path` by `data` in one step; on failure the old file is intact and no scrap is left.
+@contextmanager
+def replacing(path: Path, *, mode: int, durable: bool = True) -> Iterator[BinaryIO]:
+    """Lends a file to write; it becomes `path` in one step when the block ends well, and vanishes when it does not.
 
     Args:
         path: the file; its directory must exist.
-        data: all of its new content.
         mode: permission bits, set whatever the umask says (units run with 0077).
         durable: have the data on disk before the name changes, so that a power cut leaves the old or the new file.
 
     Raises:
-        OSError: no space, no permission; the caller knows what that means for its user.
+        OSError: no space, no permission; the old file is intact. The caller knows what that means for its user.
     """
     # tempfile would cost the gateway's parent 1 MB for the same three lines.
     scrap = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     fd = os.open(scrap, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             _follow_owner(file.fileno(), path.parent)
@@ -40,6 +42,19 @@ def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True
         scrap.replace(path)
     finally:
         scrap.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True) -> None:
+    """Replaces `path` by `data`, all of its new content, in one step; see `replacing`."""
+    with replacing(path, mode=mode, durable=durable) as file:
+        file.write(data)
+
+
+def sweep(directory: Path) -> None:
+    """Removes what killed writers have left in `directory`; the caller knows that nobody is writing there."""
+    for path in directory.iterdir():
+        if re.fullmatch(r"\..+\.[0-9a-f]{12}", path.name):
+            path.unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:

@@ -1,0 +1,194 @@
+"""Saved snapshots on the disk: `latest.json`, and dated copies that are kept for some days."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ibkr_tools import files
+from ibkr_tools.errors import ConfigError, DataError, OutputError, SnapshotMissing, UsageError
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.document import Document
+
+LATEST = "latest.json"
+
+_MODE = 0o640
+_NAME = "%Y-%m-%dT%H%M%SZ"
+_COPY = re.compile(r"(\d{4}-\d\d-\d\dT\d{6}Z)\.json\.gz", re.ASCII)
+
+_LEVEL = 6
+"""Of zlib: 9 takes far longer for a percent less."""
+
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A dated copy and when it was saved (UTC)."""
+
+    path: Path
+    saved_at: datetime
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", hint="What was saved before is intact.") from error
+
+
+def save(directory: Path, document: "Document", keep_days: int, now: datetime) -> Path:
+    """Stores the snapshot as `latest.json` and, packed, under the time of saving; returns the path of the former.
+
+    The copy gets its name first, `latest.json` next, and only then does what is older than `keep_days` go: whenever
+    the process is killed or the disk is full, `latest.json` is the last complete snapshot or the new complete one, and
+    no copy is lost. Several processes may save at once. The service's group can read what is saved.
+
+    Args:
+        directory: made if it is missing.
+        document: the snapshot.
+        keep_days: how long copies are kept, in days; 0: none is made, and none removed.
+        now: aware, in UTC.
+
+    Raises:
+        OutputError: it could not be written; what was saved before is intact.
+    """
+    latest = directory / LATEST
+    with _told(directory):
+        files.make_directory(directory, mode=0o750)
+    with _told(latest), files.locked(directory / ".lock"):
+        files.sweep(directory)
+        _write(latest, document, directory / f"{now.astimezone(UTC):{_NAME}}.json.gz" if keep_days else None)
+        files.sync_directory(directory)
+        if keep_days:
+            _remove(directory, now - timedelta(days=keep_days))
+    return latest
+
+
+def _write(latest: Path, document: "Document", dated: Path | None) -> None:
+    with files.replacing(latest, mode=_MODE) as file:
+        for chunk in document.chunks():
+            file.write(chunk)
+        file.write(b"\n")
+        if dated is not None:
+            # Nothing gets its name before there was space for both.
+            file.flush()
+            _pack(document, dated)
+
+
+def _pack(document: "Document", path: Path) -> None:
+    import gzip
+
+    with files.replacing(path, mode=_MODE) as file, gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
+        for chunk in document.chunks():
+            packed.write(chunk)
+        packed.write(b"\n")
+
+
+def _remove(directory: Path, before: datetime) -> None:
+    for copy in copies(directory):
+        if copy.saved_at < before:
+            copy.path.unlink(missing_ok=True)
+
+
+def copies(directory: Path) -> list[Copy]:
+    """Returns the dated copies, oldest first; a file with another kind of name is none.
+
+    Raises:
+        ConfigError: this user may not look.
+    """
+    try:
+        names = sorted(path.name for path in directory.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _barred(directory, error) from error
+    found = []
+    for name in names:
+        if match := _COPY.fullmatch(name):
+            try:
+                saved_at = datetime.strptime(match.group(1), _NAME).replace(tzinfo=UTC)
+            except ValueError:
+                # Digits that are no date: somebody else's file.
+                continue
+            found.append(Copy(directory / name, saved_at))
+    return found
+
+
+def dated(directory: Path, when: str) -> Path:
+    """Returns the last copy of a day (`2026-11-22`), or the last one that is not after a time (`2026-11-22T12:00`).
+
+    Times are UTC unless they say otherwise (`2026-11-22T12:00+01:00`).
+
+    Raises:
+        UsageError: that is no date, or there is no such copy; the message says which there are.
+        ConfigError: this user may not look.
+    """
+    try:
+        until = datetime.fromisoformat(when)
+    except ValueError:
+        raise UsageError(f"{when!r} is no date such as 2026-11-22 or 2026-11-22T12:00") from None
+    until = until.replace(tzinfo=until.tzinfo or UTC)
+    there = copies(directory)
+    if re.fullmatch(r"[0-9W-]+", when):
+        fitting = [copy for copy in there if copy.saved_at.date() == until.date()]
+    else:
+        fitting = [copy for copy in there if copy.saved_at <= until]
+    if not fitting:
+        span = " to ".join(f"{there[end].saved_at:%Y-%m-%d %H:%M}" for end in (0, -1)) if there else ""
+        raise UsageError(
+            f"no saved copy of {when}",
+            hint=f"There are {len(there)}, {span} UTC, in {directory}." if there else f"There is none in {directory}.",
+        )
+    return fitting[-1].path
+
+
+def latest(directory: Path) -> bytes:
+    """Returns what was saved last.
+
+    Raises:
+        SnapshotMissing: nothing was.
+        DataError, ConfigError: see `read`.
+    """
+    try:
+        return read(directory / LATEST)
+    except UsageError:
+        raise SnapshotMissing(
+            f"nothing has been saved in {directory} yet",
+            hint="`ibkr-tools fetch --save` saves a snapshot, `systemctl enable --now ibkr-fetch.timer` one a day.",
+        ) from None
+
+
+def read(path: Path) -> bytes:
+    """Returns a snapshot's JSON, unpacked if it is a copy.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigError: this user may not read it.
+        DataError: it is packed, and damaged.
+    """
+    import zlib
+
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except OSError as error:
+        raise _barred(path, error) from error
+    if not data.startswith(_GZIP):
+        return data
+    try:
+        return zlib.decompress(data, wbits=zlib.MAX_WBITS | 16)
+    except zlib.error as error:
+        raise DataError(f"{path}: damaged ({error})") from error
+
+
+def _barred(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{path}: {error.strerror}", hint="Run as root, or join the group that owns the file: usermod -aG ibkr NAME."
+    )
