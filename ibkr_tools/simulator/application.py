@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from ibkr_tools.simulator import control, gateway, portfolio_routes, rest, sso
+from ibkr_tools.simulator import analyst_routes, control, gateway, portfolio_routes, rest, sso
+from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.context import CONTEXT, Context
 from ibkr_tools.simulator.logins import LoginDesk
@@ -19,11 +20,14 @@ from ibkr_tools.simulator.middleware import (
     pace,
 )
 from ibkr_tools.simulator.options import SimulatorOptions
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.portfolio import Account, held_by_all
 from ibkr_tools.simulator.state import World
 from ibkr_tools.simulator.websocket import HUB, Hub, serve_socket
 
 __all__ = ["make_application", "make_context", "make_control", "pass_time"]
+
+FAMILIES = (*rest.ROUTES, *portfolio_routes.ROUTES, *analyst_routes.ROUTES)
+"""Every call below `/v1/api` but the socket: method, path, handler."""
 
 INIT = "/iserver/auth/ssodh/init"
 
@@ -34,10 +38,11 @@ def make_context(options: SimulatorOptions, clock: Clock | None = None) -> Conte
     world = World(options, clock)
     # The numbers of paper accounts begin with a D, as DU1234567.
     live, paper = (
-        [Account(letter + number, seed=options.seed, count=options.positions, index=index)
+        [Account(letter + number, seed=options.seed, count=options.positions, index=index, paper=bool(letter))
          for index, number in enumerate(options.accounts)]
         for letter in ("", "D")
     )  # fmt: skip
+    catalogue(options.seed).grow(held_by_all(len(options.accounts), options.positions))
     context = Context(world, LoginDesk(world.users, clock), live, paper)
 
     def fails() -> bool:
@@ -58,7 +63,7 @@ def make_application(context: Context) -> web.Application:
     _add(app, sso.ROUTES)
     for prefix in ("/v1/api", "/v1/portal"):
         _add(app, [(method, prefix + path, handler) for method, path, handler in
-                   (*rest.ROUTES, *portfolio_routes.ROUTES, ("GET", "/ws", serve_socket))])  # fmt: skip
+                   (*FAMILIES, ("GET", "/ws", serve_socket))])  # fmt: skip
         app.router.add_route("*", prefix + "/{rest:.*}", rest.not_found)
     if context.world.options.is_gateway:
         _add(app, gateway.ROUTES)

@@ -1,7 +1,6 @@
 """What every request handler shares, and how answers are written. The only place that builds responses."""
 
 import asyncio
-import json
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from ibkr_tools.simulator.faults import FaultBook
 from ibkr_tools.simulator.limits import Limiter
 from ibkr_tools.simulator.logins import LoginDesk
 from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.spelling import encode
 from ibkr_tools.simulator.state import Session, World
 
 __all__ = ["CONTEXT", "Context", "RequestNote", "context_of", "empty", "reply", "session_of", "short_path"]
@@ -99,8 +99,11 @@ def short_path(path: str) -> str:
 
 
 def reply(data: Any, status: int = 200) -> web.Response:
-    """Return compact JSON. Header and body leave in one write, so small answers are one TCP segment."""
-    body = json.dumps(data, separators=(",", ":")).encode()
+    """Return compact JSON; bytes are JSON already.
+
+    Header and body leave in one write, so small answers are one TCP segment.
+    """
+    body = data if isinstance(data, bytes) else encode(data)
     return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
 
 

@@ -4,7 +4,9 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["RATES", "Instrument", "make_instruments"]
+from ibkr_tools.simulator.spelling import fixed
+
+__all__ = ["EXCHANGES", "RATES", "Instrument", "make_instrument", "make_quantity"]
 
 RATES = {"EUR": 1.0, "USD": 0.92, "GBP": 1.17, "CHF": 1.06, "JPY": 0.0061}
 """Value of one unit in the base currency EUR."""
@@ -18,7 +20,7 @@ _SECTORS = {"Energy": ("Energy", "Oil&Gas"), "Foods": ("Consumer, Non-cyclical",
             "Therapeutics": ("Consumer, Non-cyclical", "Biotechnology"),
             "Timber": ("Basic Materials", "Forest Products&Paper"), "Water": ("Utilities", "Water")}  # fmt: skip
 _CLASSES = ("STK",) * 14 + ("OPT",) * 3 + ("FUT", "BOND", "FUND", "CRYPTO")
-_EXCHANGES = {"EUR": "IBIS", "USD": "NASDAQ", "GBP": "LSE", "CHF": "EBS", "JPY": "TSEJ"}
+EXCHANGES = {"EUR": "IBIS", "USD": "NASDAQ", "GBP": "LSE", "CHF": "EBS", "JPY": "TSEJ"}
 _COUNTRIES = {"EUR": "DE", "USD": "US", "GBP": "GB", "CHF": "CH", "JPY": "JP"}
 
 
@@ -64,7 +66,7 @@ class Instrument:
         """Return the 21 fields of the short form."""
         return {
             "acctId": account_id, "conid": self.conid, "contractDesc": self.description, "position": self.quantity,
-            "mktPrice": self.price, "mktValue": self.market_value, "currency": self.currency,
+            "mktPrice": self.price, "mktValue": fixed(self.market_value), "currency": self.currency,
             "avgCost": self.average_cost, "avgPrice": self.average_cost / (self.multiplier or 1.0),
             "realizedPnl": self.realized, "unrealizedPnl": self.unrealized, "exchs": None, "expiry": self.expiry,
             "putOrCall": self.right, "multiplier": self.multiplier, "strike": self.strike, "exerciseStyle": None,
@@ -76,7 +78,7 @@ class Instrument:
         base = RATES[self.currency]
         return {
             "strike": f"{self.strike:g}", "time": 12, "chineseName": "&#x793A;&#x4F8B;&#x516C;&#x53F8;",
-            "allExchanges": f"SMART,{_EXCHANGES[self.currency]}", "listingExchange": _EXCHANGES[self.currency],
+            "allExchanges": f"SMART,{EXCHANGES[self.currency]}", "listingExchange": EXCHANGES[self.currency],
             "countryCode": _COUNTRIES[self.currency], "name": self.name, "lastTradingDay": self.expiry,
             "group": self.group, "sector": self.sector, "sectorGroup": self.group, "ticker": self.ticker,
             "type": "COMMON" if self.asset_class == "STK" else "", "hasOptions": self.asset_class == "STK",
@@ -102,12 +104,13 @@ class Instrument:
         }  # fmt: skip
 
 
-def make_instruments(rng: random.Random, count: int) -> list[Instrument]:
-    """Return `count` different instruments, the same for the same state of `rng`."""
-    return [_make(rng, index) for index in range(count)]
+def make_quantity(rng: random.Random) -> float:
+    """Return how much is held. Closed today, short, fractional, plain: the four kinds of quantities seen."""
+    return rng.choice((0.0, -3.0, 0.25)) if rng.random() < 0.15 else float(rng.randrange(1, 400))
 
 
-def _make(rng: random.Random, index: int) -> Instrument:
+def make_instrument(rng: random.Random, index: int) -> Instrument:
+    """Return the instrument that comes next, and as much of it as the first account holds."""
     second = rng.choice(_SECOND)
     first = _FIRST[index % len(_FIRST)]
     number = index // len(_FIRST)
@@ -115,8 +118,7 @@ def _make(rng: random.Random, index: int) -> Instrument:
     currency = rng.choice(tuple(RATES))
     sector, group = _SECTORS[second] if asset_class in ("STK", "BOND") else (None, None)
     price = rng.uniform(0.5, 40) if asset_class == "OPT" else rng.uniform(1, 900)
-    # Closed today, short, fractional, plain: the four kinds of quantities seen.
-    quantity = rng.choice((0.0, -3.0, 0.25)) if rng.random() < 0.15 else float(rng.randrange(1, 400))
+    quantity = make_quantity(rng)
     derivative = asset_class in ("OPT", "FUT")
     multiplier = {"OPT": 100.0, "FUT": 5.0}.get(asset_class, None if index % 2 else 0.0)
     return Instrument(
@@ -135,5 +137,5 @@ def _make(rng: random.Random, index: int) -> Instrument:
         expiry="20270618" if derivative else None,
         right=rng.choice(("C", "P")) if asset_class == "OPT" else None,
         strike=float(round(price * 12)) if asset_class == "OPT" else 0.0,
-        underlying=100_000 + rng.randrange(9_000) if derivative else 0,
+        underlying=rng.randrange(9_000) if derivative else 0,
     )

@@ -5,12 +5,16 @@ Shapes are those of cpapi-facts sections 3.1 to 3.8. Nothing here knows about HT
 
 import random
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from ibkr_tools.simulator.instruments import RATES, Instrument, make_instruments
+from ibkr_tools.simulator.catalogue import catalogue
+from ibkr_tools.simulator.instruments import RATES, Instrument, make_quantity
+from ibkr_tools.simulator.spelling import Spelled, encode, fixed, scientific
 
-__all__ = ["PAGE_SIZE", "Account", "Row", "consolidated_allocation"]
+__all__ = ["BASE_CURRENCY", "PAGE_SIZE", "Account", "Row", "consolidated_allocation", "first_held", "held_by_all"]
 
 Row = dict[str, Any]
 
@@ -39,41 +43,79 @@ _MARKET_VALUE_KEYS = {
 }
 
 
-class Account:
-    """One account with `count` positions."""
+_BIG = 9_007_199_254_740_993
+"""A whole number that no double holds: whoever reads numbers as doubles writes another."""
+_FRESH_S = 10.0
 
-    def __init__(self, account_id: str, *, seed: int, count: int, index: int = 0, paper: bool = False) -> None:
+
+def first_held(index: int, count: int) -> int:
+    """Return where in the catalogue the account with this index begins to hold: neighbours share nine tenths."""
+    return index * max(1, count // 10)
+
+
+def held_by_all(accounts: int, count: int) -> int:
+    """Return how many contracts so many accounts hold together."""
+    return first_held(max(0, accounts - 1), count) + count
+
+
+class Account:
+    """One account with `count` positions. An advisor's `master` account holds nothing but cash."""
+
+    def __init__(
+        self, account_id: str, *, seed: int, count: int, index: int = 0, paper: bool = False, master: str = ""
+    ) -> None:
         self.account_id = account_id
         self.paper = paper
-        self._index = index
+        self.master = master
+        self.index = index
+        self.seed = seed
         self._count = count
-        self._random_seed = f"{seed}:{account_id}"
+        self._rendered: dict[object, bytes] = {}
+        self._rendered_at: dict[str, float] = {}
+
+    def rng(self, purpose: str) -> random.Random:
+        """Return random numbers that are the same each time for the same purpose."""
+        return random.Random(f"{self.seed}:{self.account_id}:{purpose}")
 
     @cached_property
     def instruments(self) -> list[Instrument]:
         """What is held."""
-        return make_instruments(random.Random(self._random_seed), self._count)
+        first = first_held(self.index, self._count)
+        contracts = catalogue(self.seed).grow(first + self._count)[first : first + self._count]
+        if self.index == 0 and not self.paper:
+            return contracts
+        rng = self.rng("positions")
+        return [replace(one, quantity=make_quantity(rng), average_cost=one.average_cost * rng.uniform(0.9, 1.1))
+                for one in contracts]  # fmt: skip
+
+    @cached_property
+    def by_conid(self) -> dict[int, Instrument]:
+        """What is held, by contract number."""
+        return {item.conid: item for item in self.instruments}
 
     @cached_property
     def cash(self) -> dict[str, float]:
         """Cash balance by currency; one of them is negative."""
-        rng = random.Random(self._random_seed + ":cash")
+        rng = self.rng("cash")
         amounts = {currency: round(rng.uniform(500, 20_000), 2) for currency in ("EUR", "USD", "CHF")}
         amounts["GBP"] = -12.0
         return amounts
 
     def record(self, *, brokerage_access: bool = True) -> Row:
         """Return the account's entry of `/portfolio/accounts`."""
-        title = "Jörg Šimůnek" if self._index % 2 == 0 else "A Sample"
+        title = "Jörg Šimůnek" if self.index % 2 == 0 else "A Sample"
+        is_master = self.master == self.account_id
         return {
             "id": self.account_id, "PrepaidCrypto-Z": False, "PrepaidCrypto-P": False,
             "brokerageAccess": brokerage_access, "accountId": self.account_id, "accountVan": self.account_id,
-            "accountTitle": title, "displayName": title, "accountAlias": None if self._index % 2 == 0 else "None",
+            "accountTitle": title, "displayName": title, "accountAlias": None if self.index % 2 == 0 else "None",
             "accountStatus": OPENED_AT_MS, "currency": BASE_CURRENCY, "type": "DEMO" if self.paper else "INDIVIDUAL",
             "tradingType": "STKNOPT", "businessType": "INDEPENDENT", "category": "", "ibEntity": "IB-IE",
-            "faclient": False, "clearingStatus": "O", "covestor": False, "noClientTrading": False,
+            "faclient": bool(self.master), "clearingStatus": "O", "covestor": False, "noClientTrading": False,
             "trackVirtualFXPortfolio": False, "acctCustType": "INDIVIDUAL",
-            "parent": {"mmc": [], "accountId": "", "isMParent": False, "isMChild": False, "isMultiplex": False},
+            "parent": {"mmc": [self.master] if self.master and not is_master else [],
+                       "accountId": "" if is_master else self.master, "isMParent": is_master,
+                       "isMChild": bool(self.master) and not is_master, "isMultiplex": False},
             "desc": self.account_id,
         }  # fmt: skip
 
@@ -85,41 +127,86 @@ class Account:
     @cached_property
     def long_rows(self) -> list[Row]:
         """All positions in the long form."""
-        return [{**item.short_row(self.account_id), **item.long_part(), "pageSize": PAGE_SIZE}
-                for item in self.instruments]  # fmt: skip
+        return [self._long_row(item) for item in self.instruments]
 
-    def page(self, page: int, *, long_form: bool, sort: str = "", descending: bool = False) -> list[Row]:
-        """Return page `page` (from 0) of the positions; `[]` beyond the end."""
+    def _long_row(self, item: Instrument) -> Row:
+        return {**item.short_row(self.account_id), **item.long_part(), "pageSize": PAGE_SIZE}
+
+    def page(self, page: int, *, long_form: bool, sort: str = "", descending: bool = False) -> bytes:
+        """Return page `page` (from 0) of the positions as JSON; `[]` beyond the end."""
+        key = (page, long_form, sort, descending)
+        if key not in self._rendered:
+            self._rendered[key] = encode(self._page(page, long_form=long_form, sort=sort, descending=descending))
+        return self._rendered[key]
+
+    def _page(self, page: int, *, long_form: bool, sort: str, descending: bool) -> list[Row]:
+        start, end = page * PAGE_SIZE, (page + 1) * PAGE_SIZE
+        if page < 0:
+            return []
+        if not sort:
+            held = self.instruments[start:end]
+            return [self._long_row(one) if long_form else one.short_row(self.account_id) for one in held]
         rows = self.long_rows if long_form else self.short_rows
-        if sort and rows and sort in rows[0]:
+        if rows and sort in rows[0]:
             rows = sorted(rows, key=lambda row: (row[sort] is None, str(type(row[sort])), row[sort] or 0),
                           reverse=descending)  # fmt: skip
-        return rows[page * PAGE_SIZE : (page + 1) * PAGE_SIZE] if page >= 0 else []
+        return rows[start:end]
 
-    def rows2(self, now: float) -> list[Row]:
+    def rows2(self, now: float) -> bytes:
         """Return all positions as `/portfolio2/{account}/positions` does: other names, and `conid` is a string."""
-        return [item.row2(now) for item in self.instruments]
+        return self._render("rows2", now, lambda at: [item.row2(at) for item in self.instruments])
+
+    def _render(self, name: str, now: float, make: Callable[[float], Any]) -> bytes:
+        """Return the JSON of something with time stamps, made anew when the last one is some seconds old."""
+        at = now // _FRESH_S
+        if self._rendered_at.get(name) != at:
+            self._rendered_at[name], self._rendered[name] = at, encode(make(now))
+        return self._rendered[name]
 
     def position(self, conid: int) -> list[Row]:
-        """Return the one position in `conid`, in a list, or `[]`."""
-        return [row for row in self.long_rows if row["conid"] == conid]
+        """Return the one position in `conid`, in the long form, in a list, or `[]`."""
+        item = self.by_conid.get(conid)
+        return [] if item is None else [self._long_row(item)]
 
-    @property
+    def combinations(self) -> list[Row]:
+        """Return the one combination there is: two held options, one long, one short; `[]` with fewer."""
+        legs = [item for item in self.instruments if item.asset_class == "OPT"][:2]
+        if len(legs) < 2:
+            return []
+        return [{
+            "name": "CP.CP00000001", "description": f"1*{legs[0].conid}-1*{legs[1].conid}",
+            "legs": [{"conid": str(leg.conid), "ratio": ratio} for leg, ratio in zip(legs, (1, -1), strict=True)],
+            "positions": [leg.short_row(self.account_id) for leg in legs],
+        }]  # fmt: skip
+
+    @cached_property
     def market_value(self) -> float:
         """Value of all positions in the base currency."""
         return round(sum(item.market_value * RATES[item.currency] for item in self.instruments), 2)
+
+    @cached_property
+    def gross_value(self) -> float:
+        """Value of all positions in the base currency, short ones counted as if long."""
+        return round(sum(abs(item.market_value) * RATES[item.currency] for item in self.instruments), 2)
+
+    @property
+    def net_liquidation(self) -> float:
+        """Positions and cash in the base currency."""
+        return round(self.market_value + self.cash_value, 2)
 
     @property
     def cash_value(self) -> float:
         """All cash in the base currency."""
         return round(sum(amount * RATES[currency] for currency, amount in self.cash.items()), 2)
 
-    def summary(self, now: float) -> Row:
-        """Return `/portfolio/{account}/summary`: every key bare, `-c` (commodities) and `-s` (securities)."""
+    def summary(self, now: float) -> bytes:
+        """Return the JSON of `/portfolio/{account}/summary`: every key bare, `-c` (commodities), `-s` (securities)."""
+        return self._render("summary", now, self._summary)
+
+    def _summary(self, now: float) -> Row:
         stamp = int(now * 1000)
-        total = round(self.market_value + self.cash_value, 2)
-        gross = round(sum(abs(item.market_value) * RATES[item.currency] for item in self.instruments), 2)
-        known = {"netliquidation": total, "totalcashvalue": self.cash_value, "grosspositionvalue": gross,
+        total = self.net_liquidation
+        known = {"netliquidation": total, "totalcashvalue": self.cash_value, "grosspositionvalue": self.gross_value,
                  "equitywithloanvalue": total, "previousdayequitywithloanvalue": round(total * 0.998, 2),
                  "availablefunds": self.cash_value, "buyingpower": self.cash_value,
                  "excessliquidity": self.cash_value}  # fmt: skip
@@ -150,17 +237,26 @@ class Account:
         summary["tradingtype-s"] = record(0.0, "STKNOPT", None)
         return summary
 
-    def ledger(self, now: float) -> Row:
-        """Return `/portfolio/{account}/ledger`: by currency plus BASE; time stamps in seconds."""
+    def ledger(self, now: float) -> bytes:
+        """Return the JSON of `/portfolio/{account}/ledger`: by currency plus BASE; time stamps in seconds."""
+        return self._render("ledger", now, self._ledger)
+
+    @cached_property
+    def by_currency(self) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+        """The value of all positions by currency and key of the ledger, and their profit by currency."""
         values: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         profit: dict[str, float] = defaultdict(float)
         for item in self.instruments:
             values[item.currency][_MARKET_VALUE_KEYS[item.asset_class]] += item.market_value
             profit[item.currency] += item.unrealized
+        return values, profit
+
+    def _ledger(self, now: float) -> Row:
+        values, profit = self.by_currency
         ledger: Row = {}
         for currency in sorted({*self.cash, *values}):
-            ledger[currency] = self._ledger_row(currency, now, self.cash.get(currency, 0.0), values[currency],
-                                                profit[currency])  # fmt: skip
+            ledger[currency] = self._ledger_row(currency, now, self.cash.get(currency, 0.0),
+                                                values.get(currency, {}), profit.get(currency, 0.0))  # fmt: skip
         base: dict[str, float] = defaultdict(float)
         for currency, by_key in values.items():
             for key, value in by_key.items():
@@ -168,6 +264,7 @@ class Account:
         total_profit = sum(value * RATES[currency] for currency, value in profit.items())
         ledger["BASE"] = self._ledger_row("BASE", now, self.cash_value, base, total_profit)
         ledger["BASE"]["endofbundle"] = 1
+        ledger["BASE"]["sequence"] = _BIG
         return ledger
 
     def _ledger_row(self, currency: str, now: float, cash: float, values: dict[str, float], profit: float) -> Row:
@@ -179,7 +276,8 @@ class Account:
         row: Row = dict.fromkeys(zero, 0.0)
         row.update({key: round(value, 2) for key, value in values.items()})
         row.update({
-            "settledcash": cash, "exchangerate": rate, "sessionid": 1, "cashbalance": cash, "interest": 1.2,
+            "settledcash": scientific(cash), "exchangerate": rate, "sessionid": 1, "cashbalance": fixed(cash),
+            "interest": Spelled("1.20"),
             "netliquidationvalue": round(cash + sum(values.values()), 2), "unrealizedpnl": round(profit, 2),
             "currency": currency, "acctcode": self.account_id, "key": "LedgerList", "timestamp": int(now),
             "severity": 0, "secondkey": currency,

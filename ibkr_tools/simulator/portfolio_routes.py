@@ -1,11 +1,10 @@
 """The `/portfolio` family of the REST interface: preflight, pages, short and long form (cpapi-facts 3.1 to 3.9)."""
 
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 from aiohttp import web
 
+from ibkr_tools.simulator.asked import BAD_ACCOUNT, Handler, Route, body_of, chosen_accounts, number
 from ibkr_tools.simulator.context import context_of, empty, reply, session_of
 from ibkr_tools.simulator.options import UserKind
 from ibkr_tools.simulator.portfolio import Account, consolidated_allocation
@@ -13,9 +12,6 @@ from ibkr_tools.simulator.portfolio import Account, consolidated_allocation
 __all__ = ["ROUTES"]
 
 SUBACCOUNTS_PAGE = 20
-BAD_ACCOUNT: dict[str, Any] = {"error": "Bad Request: accountId is not valid", "statusCode": 400}
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AccountHandler = Callable[[web.Request, Account], web.Response]
 
 
@@ -29,14 +25,16 @@ async def accounts(request: web.Request) -> web.Response:
 
 
 async def subaccounts2(request: web.Request) -> web.Response:
-    """List accounts twenty at a time; without `page` a bare array."""
-    session = session_of(request)
+    """List accounts twenty at a time; without `page` a bare array, unless it is always an object."""
+    session, behaviour = session_of(request), context_of(request).world.behaviour
     session.preflight_done = True
     records = [account.record() for account in context_of(request).accounts_of(session)]
-    if "page" not in request.query:
+    if "page" not in request.query and behaviour.subaccounts == "by-page":
         return reply(records)
-    page = _number(request.query["page"])
-    shown = records[page * SUBACCOUNTS_PAGE : (page + 1) * SUBACCOUNTS_PAGE]
+    page = number(request.query.get("page", "0"))
+    shown = records[page * SUBACCOUNTS_PAGE : (page + 1) * SUBACCOUNTS_PAGE] if page >= 0 else []
+    if behaviour.subaccounts == "array":
+        return reply(shown)
     return reply({"metadata": {"total": len(records), "pageSize": SUBACCOUNTS_PAGE, "pageNum": page},
                   "subaccounts": shown})  # fmt: skip
 
@@ -69,7 +67,7 @@ def positions(request: web.Request, account: Account) -> web.Response:
     if not warm and behaviour.cold_positions:
         return reply([])
     rows = account.page(
-        _number(request.match_info["page"]),
+        number(request.match_info["page"]),
         long_form=warm and not behaviour.always_short_form,
         sort=request.query.get("sort", ""),
         descending=request.query.get("direction") == "d",
@@ -90,12 +88,12 @@ def positions2(request: web.Request, account: Account) -> web.Response:
 
 def position(request: web.Request, account: Account) -> web.Response:
     """Return one position in a list."""
-    return reply(account.position(_number(request.match_info["conid"])))
+    return reply(account.position(number(request.match_info["conid"])))
 
 
-def combos(_request: web.Request, _account: Account) -> web.Response:
-    """Return no combination."""
-    return reply([])
+def combos(_request: web.Request, account: Account) -> web.Response:
+    """Return the combinations."""
+    return reply(account.combinations())
 
 
 async def allocation_of_several(request: web.Request) -> web.Response:
@@ -103,23 +101,21 @@ async def allocation_of_several(request: web.Request) -> web.Response:
     context = context_of(request)
     if context.world.behaviour.require_preflight and not session_of(request).preflight_done:
         return empty(401)
-    body = json.loads(await request.text())
-    wanted = body.get("acctIds", []) if isinstance(body, dict) else []
-    chosen = [account for account in context.accounts_of(session_of(request)) if account.account_id in wanted]
-    if len(chosen) != len(wanted) or not chosen:
-        return reply(BAD_ACCOUNT, 400)
-    return reply(consolidated_allocation(chosen))
+    chosen = chosen_accounts(request, await body_of(request))
+    return reply(consolidated_allocation(chosen)) if chosen else reply(BAD_ACCOUNT, 400)
 
 
 async def position_everywhere(request: web.Request) -> web.Response:
-    """Return one instrument in all accounts, keyed by account."""
+    """Return one instrument in all accounts: keyed by account, futures by its segment; or as one list."""
     context = context_of(request)
     if context.world.behaviour.require_preflight and not session_of(request).preflight_done:
         return empty(401)
-    conid = _number(request.match_info["conid"])
+    conid = number(request.match_info["conid"])
     accounts = context.accounts_of(session_of(request))
-    found = {account.account_id: account.position(conid) for account in accounts}
-    return reply({name: rows for name, rows in found.items() if rows})
+    found = [(account.account_id, row) for account in accounts for row in account.position(conid)]
+    if context.world.behaviour.position_shape == "list":
+        return reply([row for _, row in found])
+    return reply({name + ("C" if row["assetClass"] == "FUT" else ""): [row] for name, row in found})
 
 
 def _for_account(handler: AccountHandler) -> Handler:
@@ -135,11 +131,7 @@ def _for_account(handler: AccountHandler) -> Handler:
     return wrapped
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else -1
-
-
-ROUTES: list[tuple[str, str, Handler]] = [
+ROUTES: list[Route] = [
     ("GET", "/portfolio/accounts", accounts),
     ("GET", "/portfolio/subaccounts", accounts),
     ("GET", "/portfolio/subaccounts2", subaccounts2),

@@ -102,6 +102,14 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     `refuse_brokerage`: a trading user has no right to it. `nightly_reset` (`HH:MM`, UTC) ends every session at that
     time of each simulated day, whatever the traffic. `clock_skew_s`: how far the servers' `Date` is ahead.
     `access_denied`: as the gateway, refuse everybody as the jar's address filter does.
+
+    `subaccounts`: whether `/portfolio/subaccounts2` answers an object only with `page`, always, or never;
+    `position_shape`: whether `/portfolio/positions/{conid}` is keyed by account or a list (doubt D8).
+    `preflight_status`: the status of "Please query /accounts first" (doubt D10); `require_brokerage_preflight`: whether
+    it comes. `cold_brokerage`: the first orders, trades, snapshot and P&L of a session are empty; `pnl_needs_spl`: P&L
+    stays empty until a socket subscribed to it. `no_bridge`: what calls without the brokerage tier get.
+    `unread_locked`: `/fyi/unreadnumber` answers 423 within five minutes (doubt D7). Real milliseconds: `latency_ms` for
+    every call below `/v1`, `analyst_ms` more for `/pa`, `history_ms` more for histories.
     """
 
     no_session: Literal["401", "error", "302"] = "401"
@@ -119,6 +127,17 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     clock_skew_s: float = 0.0
     access_denied: bool = False
     refuse_brokerage: bool = False
+    subaccounts: Literal["by-page", "object", "array"] = "by-page"
+    position_shape: Literal["object", "list"] = "object"
+    preflight_status: Literal[400, 500] = 500
+    require_brokerage_preflight: bool = True
+    cold_brokerage: bool = True
+    pnl_needs_spl: bool = False
+    no_bridge: Literal["no-bridge", "init-first", "401", "500", "503"] = "no-bridge"
+    unread_locked: bool = False
+    latency_ms: Milliseconds = 0
+    analyst_ms: Milliseconds = 0
+    history_ms: Milliseconds = 0
 
 
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -52,6 +52,8 @@ class Session:
     gateway_tickle_at: float = 0.0
     preflight_done: bool = False
     warm_accounts: set[str] = field(default_factory=set)
+    brokerage_preflight_done: bool = False
+    warm: set[str] = field(default_factory=set)
 
     @property
     def is_authenticated(self) -> bool:
@@ -149,6 +151,8 @@ class World:
         session.was_authenticated = True
         session.gateway_tickle_at = self.now()
         if before is not Brokerage.UP:
+            session.brokerage_preflight_done = False
+            session.warm.clear()
             self._tell(SessionEvent("brokerage", session))
 
     def find(self, token: str | None) -> Session | None:
