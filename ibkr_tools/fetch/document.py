@@ -1,6 +1,5 @@
 """The finished snapshot: IBKR's own bytes in our envelope; where there is a lot, in a file without a name."""
 
-import tempfile
 import weakref
 from collections.abc import Iterator
 from datetime import datetime
@@ -22,6 +21,10 @@ class Spool:
     """Bytes in the order they were added."""
 
     def __init__(self) -> None:
+        # `show` only reads what is in an envelope: not worth 5 ms of its start.
+        import tempfile
+
+        self._directory = tempfile.gettempdir()
         self._file = tempfile.SpooledTemporaryFile(KEPT_IN_MEMORY)  # noqa: SIM115 - it lives as long as this
         weakref.finalize(self, self._file.close)
         self.size = 0
@@ -35,7 +38,7 @@ class Spool:
         try:
             self._file.write(data)
         except OSError as error:
-            raise OutputError(f"{tempfile.gettempdir()}: {error.strerror}") from error
+            raise OutputError(f"{self._directory}: {error.strerror}") from error
         self.size += len(data)
 
     def cut(self, size: int) -> None:
