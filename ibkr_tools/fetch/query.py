@@ -1,6 +1,8 @@
 """jq programs: compiled before the first request, printed as jq prints. The only importer of jq."""
 
-import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jq
@@ -8,23 +10,48 @@ import msgspec
 
 from ibkr_tools.errors import UsageError
 
+_SHOWN = 80
+"""How long a program, or a line of one, may be to stand in a message, in characters."""
+
+_COMPILE_ERROR = re.compile(
+    r"jq: error: (?:syntax error, )?(?P<reason>.*?)"
+    r"(?: at <top-level>, line (?P<line>\d+)(?:, column (?P<column>\d+))?)?:?\s*$"
+)
+
+_MANUAL = "https://jqlang.org/manual describes the language."
+
+# Every output as JSON made by jq itself, which keeps the digits of numbers that the program only passes on. The lines
+# between end a comment of the program, even one that goes on after a backslash.
+_AS_JSON = "\n\n| @json"
+
 
 class Query:
     """One compiled jq program."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, args: Mapping[str, Any] | None = None, *, origin: str = "--jq") -> None:
         """Compiles it.
 
+        Args:
+            program: the text.
+            args: what `$name` stands for in it, by name; `$ARGS.named` has them all.
+            origin: where the text is from, such as an option; named by every error.
+
         Raises:
-            UsageError: jq does not understand it; the message is jq's own.
+            UsageError: jq does not understand it; the message is jq's own, with line and column.
         """
+        self._origin = origin
+        named = dict(args or {})
+        every = {"ARGS": {"positional": [], "named": named}} | named
         try:
-            self._compiled = jq.compile(program)
+            self._compiled = jq.compile(program + _AS_JSON, args=every)
         except ValueError as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else "jq does not understand it"
-            raise UsageError(
-                f"--jq {program!r}: {reason}", hint="https://jqlang.org/manual describes the language."
-            ) from None
+            message = str(error)
+            # Its errors, without what was added.
+            try:
+                jq.compile(program, args=every)
+            except ValueError as plain:
+                message = str(plain)
+            raise UsageError(_compile_message(origin, program, message), hint=_MANUAL) from None
 
     def run(self, document: bytes) -> list[str]:
         """Returns the program's results for one JSON document, each as one line of compact JSON.
@@ -33,11 +60,58 @@ class Query:
             UsageError: the program does not fit the data, such as an index into a number.
         """
         try:
-            results = self._compiled.input_text(document.decode()).all()
+            results: list[str] = self._compiled.input_text(document.decode()).all()
         except ValueError as error:
-            raise UsageError(f"--jq: {str(error).strip()}") from None
-        # The binding's own text() writes every letter beyond ASCII as an escape; jq does not.
-        return [json.dumps(result, ensure_ascii=False, separators=(",", ":")) for result in results]
+            # What jq itself says where its binding passes on how the program was left.
+            reason = str(error).strip()
+            raise UsageError(f"{self._origin}: {'No more inputs' if reason == 'break' else reason}") from None
+        return results
+
+
+def _compile_message(origin: str, program: str, text: str) -> str:
+    first, *_ = text.strip().splitlines() or [""]
+    found = _COMPILE_ERROR.match(first)
+    reason, line, column = found.group("reason", "line", "column") if found else (first, None, None)
+    where = ""
+    if line is not None:
+        where = f" at line {line}" + (f", column {column}" if column else "")
+    if origin == "--jq" and len(program) <= _SHOWN:
+        return f"{origin} {program!r}: {reason}{where}"
+    lines = program.splitlines()
+    source = lines[int(line) - 1].strip() if line is not None and int(line) <= len(lines) else ""
+    return f"{origin}: {reason}{where}" + (f": {source[:_SHOWN]}" if source else "")
+
+
+def read_program(path: Path) -> str:
+    """Returns the jq program in a file.
+
+    Raises:
+        UsageError: it cannot be read, or is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--from-file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--from-file {path}: not a text in UTF-8") from error
+
+
+def named_values(texts: Sequence[tuple[str, str]], documents: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Returns what `--arg NAME VALUE` and `--argjson NAME JSON` give a program, by name.
+
+    Raises:
+        UsageError: a name that no variable of jq can have, or a value that is not JSON.
+    """
+    values: dict[str, Any] = {}
+    for option, pairs in (("--arg", texts), ("--argjson", documents)):
+        for name, text in pairs:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                raise UsageError(f"{option} {name!r}: not a name that jq could use as a variable")
+            try:
+                values[name] = msgspec.json.decode(text) if option == "--argjson" else text
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
+                raise UsageError(f"{option} {name}: {text[:_SHOWN]!r} is not JSON") from None
+    return values
 
 
 def as_jq_prints(line: str, *, raw: bool, compact: bool) -> str:
@@ -45,4 +119,4 @@ def as_jq_prints(line: str, *, raw: bool, compact: bool) -> str:
     if raw and line.startswith('"'):
         value: Any = msgspec.json.decode(line)
         return str(value)
-    return msgspec.json.format(line, indent=-1 if compact else 2)
+    return line if compact else msgspec.json.format(line, indent=2)
