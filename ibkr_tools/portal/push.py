@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 import websocket
 
+from ibkr_tools.portal.endpoints import TIC, TOPICS, Topic
+
 SILENCE_S = 25.0
 """Heartbeats come every 10 s; two missing ones in a row are silence."""
 
@@ -74,6 +76,17 @@ def parse_frame(data: bytes | str) -> PushEvent | None:
             return WaitingForSession()
         case _:
             return None
+
+
+def send(connection: websocket.WebSocket, topic: Topic) -> None:
+    """Sends a listed topic; the only way in which anything is said to IBKR over the WebSocket.
+
+    Raises:
+        ValueError: it is not in the table of topics.
+    """
+    if topic not in TOPICS:
+        raise ValueError(f"{topic} is not in the table of topics")
+    connection.send(topic.text)
 
 
 class PushListener:
@@ -157,5 +170,5 @@ class PushListener:
             if event := parse_frame(data):
                 self._deliver(event)
             if time.monotonic() > tic_at:
-                connection.send("tic")
+                send(connection, TIC)
                 tic_at = time.monotonic() + self._tic_every_s

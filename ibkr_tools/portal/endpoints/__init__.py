@@ -30,6 +30,7 @@ from ibkr_tools.portal.endpoints.portfolio import (
     USER,
 )
 from ibkr_tools.portal.endpoints.session import AUTH_STATUS, REAUTHENTICATE, SSODH_INIT, TICKLE, VALIDATE
+from ibkr_tools.portal.endpoints.topics import TIC, TOPICS, Topic
 
 __all__ = [
     "ACCOUNTS",
@@ -46,7 +47,9 @@ __all__ = [
     "SSODH_INIT",
     "SUBACCOUNTS",
     "SUMMARY",
+    "TIC",
     "TICKLE",
+    "TOPICS",
     "USER",
     "VALIDATE",
     "Endpoint",
@@ -56,6 +59,7 @@ __all__ = [
     "Place",
     "Scope",
     "Tier",
+    "Topic",
     "Type",
 ]
 

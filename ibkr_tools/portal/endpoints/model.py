@@ -200,4 +200,6 @@ class Endpoint:
             known[Place.QUERY].add("page")
         if set(query or {}) - known[Place.QUERY]:
             return False
-        return body is None or (isinstance(body, Mapping) and set(body) <= known[Place.BODY])
+        if body is None:
+            return True
+        return self.method == "POST" and isinstance(body, Mapping) and set(body) <= known[Place.BODY]
