@@ -91,9 +91,9 @@ def until_login(state: State, now_s: float) -> State:
     return wait(state, max(look_s, now_s), "another login", state.login_not_before_s)
 
 
-def given_up(state: State, now_s: float) -> State:
-    """Takes a login that has not reported in time for dead."""
-    return back_off(state, now_s, "the login has not reported", pick(LOGIN_RETRY_S, state.logins - 1))
+def given_up(state: State, now_s: float, why: str) -> State:
+    """Takes a login of which nobody knows how it ended for dead."""
+    return back_off(state, now_s, why, pick(LOGIN_RETRY_S, state.logins - 1))
 
 
 def reported(state: State, seen: LoginReported, now_s: float) -> Step:

@@ -29,6 +29,7 @@ from ibkr_tools.watchdog.observations import (
     BrokerageAsked,
     GatewayStarting,
     Listed,
+    LoginUnheard,
     Observation,
     Tick,
     Tickled,
@@ -59,6 +60,11 @@ class _Pushed:
 
 
 @dataclass(frozen=True)
+class _Writable:
+    """The status file can be written again; what others had to say meanwhile is lost."""
+
+
+@dataclass(frozen=True)
 class _Stop:
     """End the loop."""
 
@@ -74,7 +80,7 @@ def verdict_of(error: IbkrError) -> Verdict:
     return Verdict.DEAD if type(error) is SessionUnavailable else Verdict.UNKNOWN
 
 
-_Event = Tick | _FileChanged | _Pushed | _Stop
+_Event = Tick | _FileChanged | _Pushed | _Writable | _Stop
 
 
 class Events(Protocol):
@@ -143,6 +149,7 @@ class Watchdog:
         self._others = Others(status_file, directories, self._desk, journal, region=session.region, now=now)
         self._published_s = 0.0
         self._published: State | None = None
+        self._is_writable = True
 
     def stop(self) -> None:
         """Ends the loop soon; safe in a signal handler."""
@@ -201,6 +208,11 @@ class Watchdog:
                 # The kernel may have no watch left to give, or a file may have changed just before it gave ours.
                 for observation in (*self._others.everything(), event):
                     self._feed(observation)
+            case _Writable():
+                for observation in self._others.everything():
+                    self._feed(observation)
+                if not self._others.has_login():
+                    self._feed(LoginUnheard())
 
     def _feed(self, observation: Observation) -> None:
         """Gives the machine one observation, and then those that its actions bring about."""
@@ -339,4 +351,9 @@ class Watchdog:
         try:
             self._status_file.write(section)
         except OSError as error:
+            self._is_writable = False
             self._journal.error(f"{self._status_file.path} cannot be written: {error.strerror}")
+            return
+        if not self._is_writable:
+            self._is_writable = True
+            self._events.put(_Writable())

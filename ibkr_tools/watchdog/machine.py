@@ -18,6 +18,7 @@ from ibkr_tools.watchdog.observations import (
     GatewayStarting,
     Listed,
     LoginReported,
+    LoginUnheard,
     Observation,
     Paused,
     Resumed,
@@ -65,6 +66,8 @@ def step(state: State, observation: Observation, now_s: float) -> Step:
             return _gateway_starting(state, now_s)
         case LoginReported():
             return logins.reported(state, observation, now_s)
+        case LoginUnheard():
+            return _login_unheard(state, now_s)
         case FetchHinted():
             return _look(state, now_s)
         case Paused() | Resumed():
@@ -115,6 +118,13 @@ def _gateway_gone(state: State, now_s: float) -> Step:
     return wait(state, now_s + wait_s, "looking again"), (Action.STOP_LISTENING,)
 
 
+def _login_unheard(state: State, now_s: float) -> Step:
+    """A login could not say how it ended; whether it left a session, a tickle tells."""
+    if not state.is_logging_in:
+        return state, ()
+    return tickle_now(logins.given_up(state, now_s, "the login could not say how it ended"), now_s)
+
+
 def _look(state: State, now_s: float) -> Step:
     """Somebody says the session may be gone: one tickle tells."""
     return tickle_now(state, now_s) if state.has_session else (state, ())
@@ -129,7 +139,7 @@ def _tick(state: State, now_s: float) -> Step:
     if now_s < state.due_s:
         return state, actions
     if state.is_logging_in:
-        state = logins.given_up(state, now_s)
+        state = logins.given_up(state, now_s, "the login has not reported")
     state, more = tickle_now(state, now_s)
     return state, (*actions, *more)
 

@@ -85,6 +85,11 @@ class LoginReported:
 
 
 @dataclass(frozen=True)
+class LoginUnheard:
+    """Nobody could write the status file for a while, and no login runs: nobody knows how the last one ended."""
+
+
+@dataclass(frozen=True)
 class FetchHinted:
     """A fetch met a lost session."""
 
@@ -118,6 +123,7 @@ Observation = (
     | GatewayChanged
     | GatewayStarting
     | LoginReported
+    | LoginUnheard
     | FetchHinted
     | Paused
     | Resumed

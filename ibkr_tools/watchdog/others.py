@@ -1,5 +1,6 @@
 """What the watchdog is told by files, by people, and by the calendar: each read gives only what is new."""
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     from ibkr_tools.watchdog.windows import Window
 
 
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class Others:
     """Reads the sections of the other processes, the pause, and IBKR's windows; `login` is the last login's word."""
 
@@ -42,6 +53,7 @@ class Others:
     ) -> None:
         self._status_file = status_file
         self._pause_file = directories.pause_file
+        self._login_request = directories.login_request
         self._desk = desk
         self._journal = journal
         self._region: str | None = region
@@ -107,6 +119,12 @@ class Others:
             if fetch.session_lost:
                 found.append(FetchHinted())
         return found
+
+    def has_login(self) -> bool:
+        """Says whether a login is asked for, or under way as far as its last word tells."""
+        last = self.login
+        runs = last is not None and last.state == "running" and last.pid is not None and _lives(last.pid)
+        return runs or self._login_request.exists()
 
     def _is_new(self, kind: type, value: object) -> bool:
         new = self._seen.get(kind) != value

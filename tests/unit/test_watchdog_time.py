@@ -2,11 +2,13 @@
 
 import heapq
 import itertools
+import os
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Empty
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 import pytest
@@ -261,6 +263,63 @@ def test_an_outage_is_told_after_an_hour(stage: Staged) -> None:
     one.time.at(4000, lambda: setattr(one.gateway, "trouble", None))
     one.run(4100)
     check_outbox(one, open_ones=set())
+
+
+@pytest.mark.parametrize("last_word", [None, "running"])
+def test_a_login_that_could_not_say_how_it_ended_is_not_waited_for(
+    stage: Staged, last_word: Literal["running"] | None
+) -> None:
+    """Nobody can write for half a minute, neither the login nor what systemd runs after it; then the next one comes."""
+    one = stage()
+    one.gateway.trouble = SessionUnavailable("no session")
+    one.time.at(20, lambda: fill(one))
+    one.time.at(21, one.places.login_request.unlink)
+    if last_word:
+        said = LoginSection(updated_at=BEGUN, state=last_word, why="is under way", fresh_for_s=180, pid=gone())
+        one.time.at(10, lambda: one.status.write(said))
+    one.time.at(47, lambda: make_room(one))
+    one.run(75, 5, 58, 74)
+    assert [section.state for section in one.seen] == [
+        SessionState.LOGGING_IN,
+        SessionState.BACKING_OFF,
+        SessionState.LOGGING_IN,
+    ]
+    assert one.seen[1].why == "the login could not say how it ended"
+    assert one.places.login_request.exists()
+
+
+@pytest.mark.parametrize("life", ["asked for", "under way"])
+def test_a_login_that_may_still_speak_is_waited_for(stage: Staged, life: str) -> None:
+    """A request that nobody has taken yet, or a process that lives, ends in a word of its own."""
+    one = stage()
+    one.gateway.trouble = SessionUnavailable("no session")
+    if life == "under way":
+        said = LoginSection(updated_at=BEGUN, state="running", why="is under way", fresh_for_s=180, pid=os.getpid())
+        one.time.at(10, lambda: one.status.write(said))
+        one.time.at(11, one.places.login_request.unlink)
+    one.time.at(20, lambda: fill(one))
+    one.time.at(50, lambda: make_room(one))
+    one.run(120, 70, 119)
+    assert {section.state for section in one.seen} == {SessionState.LOGGING_IN}
+
+
+def fill(one: Stage) -> None:
+    """Leaves no room for the status file."""
+    lock = one.places.status_file.with_suffix(".lock")
+    lock.unlink()
+    lock.mkdir()
+
+
+def make_room(one: Stage) -> None:
+    """Ends that."""
+    one.places.status_file.with_suffix(".lock").rmdir()
+
+
+def gone() -> int:
+    """Returns the number of a process that there was."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
 
 
 def check_outbox(one: Stage, open_ones: set[str]) -> None:

@@ -154,7 +154,7 @@ def _reboot(scene: Scene) -> None:
 
 MACHINE = (
     Fault(name="disk full, session lost", blow=blow(_disk_full), loses=True, until=_is_full_and_said, back_s=240),
-    Fault(name="/run full, session lost", blow=blow(_run_full), loses=True, until=_is_run_full_and_said, back_s=260),
+    Fault(name="/run full, session lost", blow=blow(_run_full), loses=True, until=_is_run_full_and_said, back_s=90),
     Fault(name="status.json: garbage", blow=_damage(STATUS, _garbage), loses=False),
     Fault(name="status.json: half", blow=_damage(STATUS, _half), loses=False),
     Fault(name="status.json: removed", blow=once(_removed), loses=False),
