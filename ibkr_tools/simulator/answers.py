@@ -64,10 +64,11 @@ def one_user(session: Session, accounts: list[Account]) -> dict[str, Any]:
                     "recentTransactions": True},
             "props": {"isIBAMClient": False, "ReadOnlySession": None},
             "accts": {account.account_id: {"isIBAMClient": False, "clearingStatus": "O",
-                                           "openDate": 1_772_812_800_000, "isFAClient": False, "isFunded": True,
+                                           "openDate": 1_772_812_800_000, "isFAClient": session.user.advisor,
+                                           "isFunded": True,
                                            "tradingPermissions": ["STK", "CASH"] if trading else []}
                       for account in accounts},
-            "hasBrokerageAccessInd": trading, "hfcipEligibleInd": False, "fa": False, "has2fa": False,
+            "hasBrokerageAccessInd": trading, "hfcipEligibleInd": False, "fa": session.user.advisor, "has2fa": False,
             "islite": False, "ispaper": session.user.paper,
             "applicants": [{"id": 1, "type": "INDIVIDUAL", "businessType": "INDEPENDENT", "nlcode": "en_US",
                             "legalCountry": {"name": "Germany", "alpha3": "DEU"}}]}  # fmt: skip
@@ -80,8 +81,9 @@ def brokerage_accounts(session: Session, accounts: list[Account]) -> dict[str, A
                   "isProp": False, "supportsFractions": True, "allowCustomerTime": False, "autoFx": False}  # fmt: skip
     return {"accounts": names, "acctProps": {name: dict(properties) for name in names},
             "aliases": {name: name for name in names},
-            "allowFeatures": {"showGFIS": True, "showEUCostReport": False, "allowFXConv": True, "allowFA": False,
-                              "allowDynAccount": False, "allowCrypto": True, "snapshotRefreshTimeout": 30,
+            "allowFeatures": {"showGFIS": True, "showEUCostReport": False, "allowFXConv": True,
+                              "allowFA": session.user.advisor, "allowDynAccount": session.user.advisor,
+                              "allowCrypto": True, "snapshotRefreshTimeout": 30,
                               "allowedAssetTypes": "STK,CFD,OPT,FOP,WAR,FUT,CASH,IND,BOND,FUND,CMDTY,CRYPTO"},
             "chartPeriods": {"STK": ["*"], "OPT": ["2h", "1d", "2d", "1w", "1m"], "CASH": ["*"]}, "groups": [],
             "profiles": [], "selectedAccount": names[0], "serverInfo": dict(SERVER),

@@ -2,10 +2,20 @@
 
 import asyncio
 from collections.abc import Iterable
+from string import ascii_letters
 
 from aiohttp import web
 
-from ibkr_tools.simulator import analyst_routes, control, gateway, portfolio_routes, rest, sso
+from ibkr_tools.simulator import (
+    analyst_routes,
+    brokerage_routes,
+    control,
+    gateway,
+    portfolio_routes,
+    rest,
+    sso,
+    traps,
+)
 from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.context import CONTEXT, Context
@@ -26,7 +36,12 @@ from ibkr_tools.simulator.websocket import HUB, Hub, serve_socket
 
 __all__ = ["make_application", "make_context", "make_control", "pass_time"]
 
-FAMILIES = (*rest.ROUTES, *portfolio_routes.ROUTES, *analyst_routes.ROUTES)
+FAMILIES = (
+    *rest.ROUTES,
+    *portfolio_routes.ROUTES,
+    *analyst_routes.ROUTES,
+    *brokerage_routes.ROUTES,
+)
 """Every call below `/v1/api` but the socket: method, path, handler."""
 
 INIT = "/iserver/auth/ssodh/init"
@@ -43,7 +58,11 @@ def make_context(options: SimulatorOptions, clock: Clock | None = None) -> Conte
         for letter in ("", "D")
     )  # fmt: skip
     catalogue(options.seed).grow(held_by_all(len(options.accounts), options.positions))
-    context = Context(world, LoginDesk(world.users, clock), live, paper)
+    master = "F" + options.accounts[0].lstrip(ascii_letters)
+    advised = [Account(master, seed=options.seed, count=0, index=len(options.accounts), master=master)]
+    advised += [Account(number, seed=options.seed, count=options.positions, index=index, master=master)
+                for index, number in enumerate(options.accounts)]  # fmt: skip
+    context = Context(world, LoginDesk(world.users, clock), live, paper, advised)
 
     def fails() -> bool:
         closed = world.schedule.at(world.now()) is not None
@@ -62,9 +81,8 @@ def make_application(context: Context) -> web.Application:
     app.on_response_prepare.append(date_answers)
     _add(app, sso.ROUTES)
     for prefix in ("/v1/api", "/v1/portal"):
-        _add(app, [(method, prefix + path, handler) for method, path, handler in
-                   (*FAMILIES, ("GET", "/ws", serve_socket))])  # fmt: skip
-        app.router.add_route("*", prefix + "/{rest:.*}", rest.not_found)
+        served = (*FAMILIES, ("GET", "/ws", serve_socket), *traps.ROUTES, *rest.UNKNOWN)
+        _add(app, [(method, prefix + path, handler) for method, path, handler in served])
     if context.world.options.is_gateway:
         _add(app, gateway.ROUTES)
         app.router.add_route("*", "/{rest:.*}", gateway.elsewhere)

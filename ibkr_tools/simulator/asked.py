@@ -20,6 +20,7 @@ __all__ = [
     "brokerage",
     "chosen_accounts",
     "is_first",
+    "no_bridge",
     "number",
     "numbers",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from ibkr_tools.simulator.faults import FaultBook
-from ibkr_tools.simulator.limits import Limiter
+from ibkr_tools.simulator.limits import Limiter, Traffic
 from ibkr_tools.simulator.logins import LoginDesk
 from ibkr_tools.simulator.portfolio import Account
 from ibkr_tools.simulator.spelling import encode
@@ -44,8 +44,11 @@ class Context:
     desk: LoginDesk
     accounts: list[Account]
     paper_accounts: list[Account]
+    advised_accounts: list[Account]
     faults: FaultBook = field(default_factory=FaultBook)
     limiter: Limiter = field(default_factory=Limiter)
+    traffic: Traffic = field(default_factory=Traffic)
+    mutations: int = 0
     requests: Counter[str] = field(default_factory=Counter)
     recent: deque[RequestNote] = field(default_factory=lambda: deque(maxlen=REMEMBERED_REQUESTS))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,7 +69,9 @@ class Context:
         changed.set()
 
     def accounts_of(self, session: Session) -> list[Account]:
-        """Return the accounts that the session's user may view; a paper user has others than the rest."""
+        """Return the accounts that the session's user may view; a paper user and an advisor have others."""
+        if session.user.advisor:
+            return self.advised_accounts
         return self.paper_accounts if session.user.paper else self.accounts
 
     def account(self, session: Session, account_id: str) -> Account | None:

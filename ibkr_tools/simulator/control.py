@@ -182,6 +182,13 @@ def _situation(context: Context, body: dict[str, Any]) -> Any:
     return {"about": situation.about}
 
 
+def _measure(context: Context, _body: dict[str, Any]) -> Any:
+    """Return the most calls at once and within a second since the last such order, and measure anew."""
+    figures = _traffic(context)
+    context.traffic.forget()
+    return figures
+
+
 ORDERS: dict[str, Callable[[Context, dict[str, Any]], Any]] = {
     "/drop": _drop,
     "/fault": _fault,
@@ -195,6 +202,7 @@ ORDERS: dict[str, Callable[[Context, dict[str, Any]], Any]] = {
     "/login": _login,
     "/compete": _compete,
     "/situation": _situation,
+    "/measure": _measure,
 }
 
 
@@ -222,6 +230,12 @@ async def gateway(request: web.Request) -> web.Response:
 
 async def _body(request: web.Request) -> dict[str, Any]:
     return msgspec.json.decode(await request.read() or b"{}", type=dict[str, Any])
+
+
+def _traffic(context: Context) -> dict[str, int]:
+    traffic = context.traffic
+    return {"in_flight": traffic.in_flight, "most_in_flight": traffic.most_in_flight,
+            "most_per_second": traffic.most_per_second}  # fmt: skip
 
 
 def _state(context: Context) -> dict[str, Any]:
@@ -267,6 +281,8 @@ def _state(context: Context) -> dict[str, Any]:
             "refused_by_pacing": context.limiter.refused,
         },
         "requests": dict(context.requests),
+        "traffic": _traffic(context),
+        "mutations": context.mutations,
         "last_requests": [asdict(note) for note in context.recent],
         "faults": msgspec.to_builtins(context.faults.faults),
         "windows": msgspec.to_builtins(world.schedule.windows),

@@ -97,6 +97,10 @@ class ControlClient:
         """End the program that listens, or start it again."""
         self._call("POST", "/gateway", {"up": up})
 
+    def measure(self) -> dict[str, int]:
+        """Return `most_in_flight` and `most_per_second` since the last time this was called, and measure anew."""
+        return self._call("POST", "/measure", {})
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         try:

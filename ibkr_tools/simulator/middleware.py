@@ -10,6 +10,9 @@ from aiohttp import HttpVersion11, web
 
 from ibkr_tools.simulator.context import Context, RequestNote, context_of, empty, reply, short_path
 from ibkr_tools.simulator.faults import Fault
+from ibkr_tools.simulator.limits import HISTORY
+from ibkr_tools.simulator.rest import UNKNOWN
+from ibkr_tools.simulator.traps import is_mutation
 
 __all__ = ["check_access", "chunk_answers", "date_answers", "inject_faults", "keep_hours", "note_requests", "pace"]
 
@@ -17,14 +20,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HTML = "<!DOCTYPE html><html><head><title>Interactive Brokers</title></head><body><h1>Error</h1></body></html>"
 UNCHECKED = ("/iserver/reauthenticate",)
+UNKNOWN_HANDLERS = tuple(handler for _, _, handler in UNKNOWN)
 
 
 @web.middleware
 async def note_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Remember each request with its outcome."""
-    context = context_of(request)
+    """Remember each request with its outcome; count what is under way, and what would change something."""
+    context, path = context_of(request), short_path(request.path)
+    is_call = path not in (request.path, "/ws")
     context.requests[f"{request.method} {request.path}"] += 1
     at, status = time.time(), 0
+    if is_call:
+        context.traffic.begin(path, context.world.now())
+        context.mutations += is_mutation(request, unknown=request.match_info.handler in UNKNOWN_HANDLERS)
     try:
         response = await handler(request)
         status = response.status
@@ -32,6 +40,8 @@ async def note_requests(request: web.Request, handler: Handler) -> web.StreamRes
         status = answer.status
         raise
     finally:
+        if is_call:
+            context.traffic.end(path)
         context.recent.append(RequestNote(at, request.method, request.path, status))
     return response
 
@@ -120,8 +130,12 @@ async def pace(request: web.Request, handler: Handler) -> web.StreamResponse:
     path = short_path(request.path)
     if path in (request.path, "/ws") or request.query.get("gw") == "1" or _is_local(context, request):
         return await handler(request)
-    if not context.limiter.allows(context.world.limits, path, context.world.now()):
+    if not context.limiter.allows(context.world.limits, path, context.world.now(), context.traffic.histories):
         return reply({"error": "Too Many Requests"}, 429)
+    behaviour = context.world.behaviour
+    delay_ms = behaviour.latency_ms + (behaviour.history_ms if path == HISTORY else 0)
+    if delay_ms:
+        await asyncio.sleep(delay_ms / 1000)
     return await handler(request)
 
 

@@ -23,6 +23,7 @@ class User:
     password: str = field(repr=False)
     kind: UserKind = UserKind.READ_ONLY
     paper: bool = False
+    advisor: bool = False
 
     @property
     def user_id(self) -> int:
@@ -34,6 +35,7 @@ DEFAULT_USERS = (
     User("demo-reader", "demo-password", UserKind.READ_ONLY),
     User("demo-trader", "demo-password", UserKind.TRADING),
     User("demo-paper", "demo-password", UserKind.TRADING, paper=True),
+    User("demo-advisor", "demo-password", UserKind.TRADING, advisor=True),
 )
 
 

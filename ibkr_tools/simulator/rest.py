@@ -2,20 +2,20 @@
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from json import JSONDecodeError
 from typing import Any
 
 from aiohttp import web
 
 from ibkr_tools.simulator import answers
+from ibkr_tools.simulator.asked import Route, no_bridge
 from ibkr_tools.simulator.context import context_of, reply, session_of
 from ibkr_tools.simulator.options import UserKind
-from ibkr_tools.simulator.state import Brokerage, proof_matches
+from ibkr_tools.simulator.state import proof_matches
 
-__all__ = ["NO_BRIDGE", "ROUTES"]
+__all__ = ["ROUTES", "UNKNOWN"]
 
-NO_BRIDGE: dict[str, Any] = {"error": "Bad Request: no bridge", "statusCode": 400}
 NO_TOKEN: dict[str, Any] = {"error": "failed to generate sso dh token"}
 NO_RIGHTS: dict[str, Any] = {"error": "user is not entitled to a brokerage session"}
 
@@ -110,21 +110,11 @@ async def reauthenticate(request: web.Request) -> web.Response:
     return reply({"message": "triggered"})
 
 
-async def brokerage_accounts(request: web.Request) -> web.Response:
-    """List the accounts the user may trade; 400 without the brokerage tier, `{}` while another session competes."""
-    context, session = context_of(request), session_of(request)
-    if session.brokerage is Brokerage.COMPETING:
-        return reply({})
-    if not session.is_authenticated:
-        return reply(NO_BRIDGE, 400)
-    return reply(answers.brokerage_accounts(session, context.accounts_of(session)))
-
-
 async def other_brokerage(request: web.Request) -> web.Response:
     """Answer every brokerage call that is not simulated further."""
     if not session_of(request).is_authenticated:
-        return reply(NO_BRIDGE, 400)
-    return reply({"error": "Resource not found", "statusCode": 404}, 404)
+        return no_bridge(request)
+    return await not_found(request)
 
 
 async def logout(request: web.Request) -> web.Response:
@@ -154,7 +144,7 @@ async def _wishes(request: web.Request) -> Mapping[str, Any]:
     return {**request.query, **body} if isinstance(body, dict) else dict(request.query)
 
 
-ROUTES: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
+ROUTES: list[Route] = [
     ("GET", "/tickle", tickle),
     ("POST", "/tickle", tickle),
     ("GET", "/sso/validate", validate),
@@ -166,8 +156,9 @@ ROUTES: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamRespons
     ("POST", "/iserver/auth/ssodh/init", brokerage_init),
     ("POST", "/iserver/auth/ssodh/response", brokerage_response),
     ("*", "/iserver/reauthenticate", reauthenticate),
-    ("GET", "/iserver/accounts", brokerage_accounts),
-    ("*", "/iserver/{rest:.*}", other_brokerage),
     ("GET", "/logout", logout),
     ("POST", "/logout", logout),
 ]
+
+UNKNOWN: list[Route] = [("*", "/iserver/{rest:.*}", other_brokerage), ("*", "/{rest:.*}", not_found)]
+"""What answers when nothing else does."""

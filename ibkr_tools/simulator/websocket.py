@@ -19,6 +19,9 @@ QUIET_TOPICS = {"ech", "smd", "umd", "smh", "umh", "sbd", "ubd", "sor", "uor", "
                 "usd", "sld", "uld"}  # fmt: skip
 """Topics that exist but are not simulated: accepted without an answer."""
 
+MUTATING_TOPICS = {"shs", "inp"}
+"""Topics that exercise options or answer questions about orders."""
+
 
 class Stream(Protocol):
     """What a socket is written to."""
@@ -144,7 +147,13 @@ class Hub:
             self._context.world.touch(session)
             await self._send(socket, {"topic": "tic", "alive": True, "id": session.session_id,
                                       "lastAccessed": int(session.seen_at * 1000)})  # fmt: skip
-        elif topic not in QUIET_TOPICS:
+        elif topic in MUTATING_TOPICS:
+            self._context.mutations += 1
+            await self._send(socket, {"topic": "error", "error": "the simulator changes nothing"})
+        elif topic in QUIET_TOPICS:
+            if topic == "spl":
+                session.warm.add(topic)
+        else:
             await self._send(socket, {"topic": "error", "error": f"Topic unknown '{text[:3]}'"})
 
     def _on_event(self, event: SessionEvent) -> None:

@@ -114,6 +114,30 @@ def test_endpoints_have_limits_of_their_own(simulator: Simulator, reader: Caller
     assert reader.get("/v1/api/portfolio/accounts").status == 200
 
 
+def test_a_limit_belongs_to_the_endpoint_whatever_is_asked(simulator: Simulator, reader: Caller) -> None:
+    simulator.control.limits(enabled=True, per_second=100)
+    body = {"acctIds": ["U1234567"], "period": "1D"}
+    assert reader.post("/v1/api/pa/performance", body).status == 200
+    assert reader.post("/v1/api/pa/performance", {**body, "period": "7D"}).status == 429
+    assert reader.post("/v1/api/pa/summary", body).status == 200
+    assert simulator.control.state()["counters"]["refused_by_pacing"] >= 1
+
+
+def test_the_busiest_second_is_told(simulator: Simulator, reader: Caller) -> None:
+    """Calls within one second, and under way at once; each order measures anew."""
+    simulator.control.measure()
+    simulator.control.behaviour(latency_ms=300)
+    calls = [threading.Thread(target=reader.get, args=("/v1/api/one/user",)) for _ in range(4)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    state = simulator.control.state()["traffic"]
+    assert (state["in_flight"], state["most_in_flight"], state["most_per_second"]) == (0, 4, 4)
+    assert simulator.control.measure()["most_in_flight"] == 4
+    assert simulator.control.measure() == {"in_flight": 0, "most_in_flight": 0, "most_per_second": 0}
+
+
 def test_state_tells_users_sessions_and_requests(simulator: Simulator, reader: Caller) -> None:
     began = time.time()
     reader.post("/v1/api/tickle")
