@@ -296,6 +296,36 @@ def test_a_parameter_reads_what_fits_or_refuses(data: st.DataObject) -> None:
         assert re.fullmatch("[A-Za-z0-9_-]+", value)
 
 
+WAYS_OUT = {
+    "portal/client.py": "requests, each of them a row of the table",
+    "portal/wire.py": "how the client's requests are sent",
+    "portal/push.py": "the WebSocket, with a table of its own",
+    "gateway/distribution.py": "downloads IBKR's program",
+    "gateway/probe.py": "asks for the gateway's own page /, which goes nowhere",
+    "gateway/ports.py": "looks whether a port is free",
+    "gateway/tls.py": "reads a certificate",
+    "login/browser.py": "Chromium, on the login page alone",
+    "delivery/letter.py": "the name of this machine",
+}
+"""Files with a library that could open a connection, and for what."""
+
+
+def test_no_other_file_could_open_a_connection() -> None:
+    package = Path(__file__).parents[2] / "ibkr_tools"
+    libraries = {"socket", "ssl", "http.client", "urllib.request", "requests", "urllib3", "websocket", "selenium"}
+    libraries |= {"aiohttp", "asyncio", "ftplib", "smtplib", "socketserver", "xmlrpc.client", "imaplib", "poplib"}
+    found = set()
+    for file in package.rglob("*.py"):
+        name = file.relative_to(package).as_posix()
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(module == one or module.startswith(f"{one}.") for module in modules for one in libraries):
+                found.add(name)
+    # The simulator is a server, and nothing of the product imports it (test_architecture).
+    assert {name for name in found if not name.startswith("simulator/")} <= set(WAYS_OUT)
+
+
 # The WebSocket.
 
 
