@@ -20,6 +20,7 @@ PNL = _GET(
     path="/iserver/account/pnl/partitioned",
     interval_s=5.0,
     gives="profit and loss of today, by account",
+    rows="upnl",
     may_be_cold=True,
 )
 TRADES = _GET(

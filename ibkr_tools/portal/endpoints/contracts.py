@@ -162,6 +162,7 @@ ENDPOINTS = (
         path="/contract/trading-schedule",
         gives="trading hours of a contract, day by day",
         parameters=(CONID, EXCHANGE),
+        rows="schedules",
     ),
     _REFERENCE("forecast_categories", path="/forecast/category/tree", gives="categories of event contracts"),
     _REFERENCE(

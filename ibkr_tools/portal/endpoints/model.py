@@ -148,8 +148,8 @@ class Endpoint:
         interval_s: the least time between two calls that IBKR documents, in seconds; 0: only the overall limit.
         gives: what it answers, in a few words.
         parameters: all that may be sent with it, besides `{account}`, `{page}` and `acctIds`, which we fill in.
-        rows: where its records are: "" if the answer is the list, else the keys that lead to it, with dots between
-            them; None: no list.
+        rows: where its records are: "" if the answer is the list, else the keys that lead to it, or to an object of
+            them, with dots between; None: no list.
         pages: how it goes on; None: one answer is all.
         may_be_cold: whether IBKR may answer emptily at first, though there is something.
         source: where the row comes from: `campus` (IBKR's documentation), `oas` (IBKR's published schema),
