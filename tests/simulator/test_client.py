@@ -106,7 +106,7 @@ def test_the_gateways_address_filter_is_a_matter_of_configuration(simulator: Sim
 
 
 def test_brokerage_calls_of_a_read_only_user(simulator: Simulator) -> None:
-    with client_of(simulator) as client, pytest.raises(DataError, match="not entitled"):
+    with client_of(simulator, owns_session=True) as client, pytest.raises(DataError, match="not entitled"):
         client.request(endpoints.SSODH_INIT, body={"publish": True, "compete": False})
 
 

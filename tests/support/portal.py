@@ -20,11 +20,11 @@ def signed_in(folder: Path, *, user: str | None = "demo-reader", **options: obje
         yield simulator
 
 
-def client_of(simulator: Simulator, *, read_timeout_s: float = 5.0) -> PortalClient:
+def client_of(simulator: Simulator, *, read_timeout_s: float = 5.0, owns_session: bool = False) -> PortalClient:
     """Returns a client of the simulator, without a budget."""
     certificate = simulator.options.certificate
     assert certificate is not None
-    return PortalClient(simulator.port, certificate, read_timeout_s=read_timeout_s)
+    return PortalClient(simulator.port, certificate, read_timeout_s=read_timeout_s, owns_session=owns_session)
 
 
 def asked(simulator: Simulator, path: str) -> int:
