@@ -13,7 +13,7 @@
     │   ├── PreflightMissing       75  an endpoint wants its list of accounts asked for first
     │   ├── UpstreamUnavailable    75  the gateway runs, IBKR answers that it cannot
     │   │   └── UpstreamSilent     75  the gateway runs, nothing comes back from IBKR
-    │   ├── RateLimited            75  IBKR answered 429; everyone waits
+    │   ├── RateLimited            75  asked too often, or IBKR said so (429) and everyone waits
     │   └── LoginFailed            75  the page did not lead to a session, no refusal seen
     ├── ActionRequired             77  a person must act; never retried by a machine
     │   ├── LoginRefused           77  IBKR refused user name and password
@@ -106,7 +106,14 @@ class UpstreamSilent(UpstreamUnavailable):
 
 
 class RateLimited(SessionUnavailable):
-    """IBKR answered 429; no process of ours may send anything until the penalty is over."""
+    """It is not this call's turn, or IBKR answered 429 and no process of ours may send anything for a while.
+
+    `wait_s` is in how many seconds the call is possible, None where nobody knows.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, wait_s: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.wait_s = wait_s
 
 
 class LoginFailed(SessionUnavailable):

@@ -66,14 +66,28 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-@contextmanager
-def locked(path: Path, *, mode: int = 0o660) -> Iterator[None]:
-    """Holds the lock file `path` exclusively; waits for whoever has it. The kernel frees it when we die."""
+def open_lock(path: Path, *, mode: int = 0o660) -> int:
+    """Opens the lock file `path`, made if it is missing; whoever can open it can hold it.
+
+    Raises:
+        OSError: no rights, no directory.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         if os.fstat(fd).st_uid == os.geteuid():
             os.fchmod(fd, mode)
             _follow_owner(fd, path.parent)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+@contextmanager
+def locked(path: Path, *, mode: int = 0o660) -> Iterator[None]:
+    """Holds the lock file `path` exclusively; waits for whoever has it. The kernel frees it when we die."""
+    fd = open_lock(path, mode=mode)
+    try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:

@@ -3,9 +3,11 @@
 Times are seconds of the machine's monotonic clock, which all processes see alike and no clock jump moves.
 """
 
+import math
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -14,18 +16,34 @@ import msgspec
 from ibkr_tools import files
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import Endpoint, Kind
+from ibkr_tools.portal.flight import Flights
 
 REQUESTS_PER_S = 10
 """IBKR's overall limit."""
 
 JITTER_S = 0.1
-"""IBKR counts when requests arrive: one that was slow on its way brings the next one closer than they were sent."""
+"""How much longer than IBKR's interval we wait between two calls of one endpoint: IBKR counts when they arrive, and one
+that was slow on its way brings the next one closer than they were sent."""
 
 HEADROOM_PER_S = 2
 """What reads leave for the watchdog."""
 
+_OF_ALL = ((REQUESTS_PER_S, 1.02),)
+_OF_READS = ((REQUESTS_PER_S - HEADROOM_PER_S, 1.02), (REQUESTS_PER_S - 1, 1.17), (REQUESTS_PER_S, 1.28))
+"""How many may be sent within how many seconds. The longer windows of reads keep a burst that arrives late from meeting
+the next one within IBKR's second: up to 0.17 s late, the two leave room for a tickle; up to 0.28 s, for themselves.
+That is 7.69 reads a second."""
+
+_LONGEST_WINDOW_S = 1.28
+
+_ROUNDING_S = 1e-6
+"""What adding a window to a time and taking it away again may differ by."""
+
 PENALTY_S = 15 * 60.0
 """How long IBKR shuts an address out after a 429."""
+
+LONGEST_PENALTY_S = 60 * 60.0
+"""What we believe of a longer penalty that an answer states; a shorter one than IBKR documents is not tried out."""
 
 SAME_BOOT_S = 30.0
 """Corrections of the wall clock smaller than this do not make another boot. The kernel's boot id would say it exactly,
@@ -35,66 +53,128 @@ but a unit with ProcSubset=pid cannot read it."""
 class Reservations(msgspec.Struct):
     """What has been sent or promised: slots of the last second and later, next time per endpoint, penalty's end.
 
-    `booted_at` (Unix time) says which boot's monotonic clock the others are of.
+    `reads` are those of the `slots` that reads took. `booted_at` (Unix time) says which boot's monotonic clock the
+    others are of.
     """
 
     booted_at: float = 0.0
     slots: list[float] = []
+    reads: list[float] = []
     next_at: dict[str, float] = {}
     penalty_until: float = 0.0
 
 
-def reserve(past: Reservations, endpoint: Endpoint, now_s: float) -> tuple[Reservations, float]:
-    """Returns the reservations with one more request, and when that one may be sent (`now_s` or later)."""
-    limit = REQUESTS_PER_S if endpoint.kind is Kind.KEEPALIVE else REQUESTS_PER_S - HEADROOM_PER_S
-    slots = sorted(slot for slot in past.slots if slot > now_s - 1.0 - JITTER_S)
-    at = max(now_s, past.penalty_until, past.next_at.get(endpoint.name, 0.0))
-    if len(slots) >= limit:
-        at = max(at, slots[-limit] + 1.0 + JITTER_S)
+class _Kept(msgspec.Struct):
+    """The penalty's end in Unix time, for after a boot."""
+
+    until: float
+
+
+def _has_room(slots: list[float], at: float, most: int, window_s: float) -> bool:
+    """Says whether one more at that time leaves every window with `most` at most."""
+    window_s -= _ROUNDING_S
+    near = sorted([*(slot for slot in slots if abs(slot - at) < window_s), at])
+    return all(later - earlier >= window_s for earlier, later in zip(near, near[most:], strict=False))
+
+
+def _first_room(limits: list[tuple[list[float], int, float]], at: float) -> float:
+    """Returns the first time from `at` on at which one more keeps all limits (slots, how many, within which window)."""
+    ends = sorted({slot + window_s for slots, _, window_s in limits for slot in slots})
+    return next(
+        when
+        for when in (at, *(end for end in ends if end > at))
+        if all(_has_room(slots, when, most, window_s) for slots, most, window_s in limits)
+    )
+
+
+def reserve(
+    past: Reservations, endpoint: Endpoint, now_s: float, *, urgent: bool = False
+) -> tuple[Reservations, float]:
+    """Returns the reservations with one more request, and when that one may be sent (`now_s` or later).
+
+    What is not a read, or `urgent`, uses the room that reads leave.
+    """
+    horizon_s = now_s - _LONGEST_WINDOW_S
+    slots = [slot for slot in past.slots if slot > horizon_s]
+    reads = [slot for slot in past.reads if slot > horizon_s]
+    is_read = endpoint.kind is Kind.READ and not urgent
+    limits = [(slots, *limit) for limit in _OF_ALL]
+    if is_read:
+        limits += [(reads, *limit) for limit in _OF_READS]
+    at = _first_room(limits, max(now_s, past.penalty_until, past.next_at.get(endpoint.name, 0.0)))
     next_at = {name: when for name, when in past.next_at.items() if when > now_s}
     if endpoint.interval_s:
         next_at[endpoint.name] = at + endpoint.interval_s + JITTER_S
-    return Reservations(past.booted_at, sorted([*slots, at]), next_at, past.penalty_until), at
+    after = Reservations(
+        past.booted_at, sorted([*slots, at]), sorted([*reads, at]) if is_read else reads, next_at, past.penalty_until
+    )
+    return after, at
 
 
 class Pacing(Protocol):
     """Says when a request may be sent."""
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
+    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> float:
         """Reserves one request and returns how many seconds to wait before sending it.
 
         Raises:
             RateLimited: the wait would be longer than `max_wait_s`; nothing is reserved.
         """
 
+    def under_way(
+        self, max_wait_s: float, pause: Callable[[float], object], tell: Callable[[float], None]
+    ) -> AbstractContextManager[float]:
+        """Holds one of the reads that may be under way at once; see `flight.Flights.take`."""
+
     def forgo(self, endpoint: Endpoint) -> None:
         """Gives the last claim of that endpoint back: it was never sent."""
 
-    def penalise(self) -> None:
-        """Notes a 429: nobody sends anything for `PENALTY_S`."""
+    def penalise(self, stated_s: float | None = None) -> None:
+        """Notes a 429: nobody sends anything for `PENALTY_S`, or for longer if the answer states it."""
+
+    def penalty_s(self) -> float:
+        """Returns for how many seconds more nobody sends anything, 0 if there is no penalty."""
 
 
 class Unpaced:
     """No budget: for one process alone, against something that is not IBKR."""
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
+    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> float:
         """Never waits."""
-        del endpoint, max_wait_s
+        del endpoint, max_wait_s, urgent
         return 0.0
+
+    def under_way(
+        self, max_wait_s: float, pause: Callable[[float], object], tell: Callable[[float], None]
+    ) -> AbstractContextManager[float]:
+        """Never waits."""
+        del max_wait_s, pause, tell
+        return nullcontext(0.0)
 
     def forgo(self, endpoint: Endpoint) -> None:
         """Has nothing to give back."""
 
-    def penalise(self) -> None:
+    def penalise(self, stated_s: float | None = None) -> None:
         """Forgets it."""
+
+    def penalty_s(self) -> float:
+        """Knows of none."""
+        return 0.0
+
+
+def in_words(seconds: float) -> str:
+    """Returns a wait as a person says it: seconds, or minutes from two on; never too short."""
+    whole = math.ceil(seconds)
+    return f"{whole} s" if whole < 120 else f"{math.ceil(whole / 60)} min"  # noqa: PLR2004
 
 
 def _believable(past: Reservations, now_s: float) -> Reservations:
     """Returns the reservations without those that no process of ours can have made: nothing waits longer."""
-    end_s = now_s + PENALTY_S
+    end_s = now_s + LONGEST_PENALTY_S
     return Reservations(
         past.booted_at,
         [slot for slot in past.slots if slot <= end_s],
+        [slot for slot in past.reads if slot <= end_s],
         {name: when for name, when in past.next_at.items() if when <= end_s},
         min(past.penalty_until, end_s),
     )
@@ -105,84 +185,141 @@ def _together(one: Reservations, other: Reservations) -> Reservations:
     next_at = dict(one.next_at)
     for name, when in other.next_at.items():
         next_at[name] = max(when, next_at.get(name, 0.0))
-    slots = sorted({*one.slots, *other.slots})
-    return Reservations(one.booted_at, slots, next_at, max(one.penalty_until, other.penalty_until))
+    slots, reads = sorted({*one.slots, *other.slots}), sorted({*one.reads, *other.reads})
+    return Reservations(one.booted_at, slots, reads, next_at, max(one.penalty_until, other.penalty_until))
 
 
 class SharedPacing:
-    """The budget in a file that every process locks for a moment before each request.
+    """The budget in a file that every process locks for a moment before each request; threads may share one object.
 
     Where the file cannot be written (a full disk, a person without rights) the process still obeys what the others
     reserved, and remembers its own requests by itself: keeping a session alive must not depend on a free kilobyte.
     """
 
     def __init__(
-        self, path: Path, *, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+        self,
+        path: Path,
+        kept: Path | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Prepares it; nothing is read yet.
 
         Args:
-            path: the file that all processes share.
+            path: the file that all processes share; gone after a boot.
+            kept: a file that outlives a boot, for a penalty; None: none does.
             clock: seconds that never jump, the same for all processes of one boot.
             wall: Unix time.
         """
         self._path = path
+        self._kept = kept
         self._clock = clock
         self._wall = wall
         self._own = Reservations()
+        self._kept_until = 0.0
+        self._flights = Flights(path.parent)
+        self._mutex = threading.Lock()
 
     def _load(self) -> Reservations:
-        """Reads what was reserved; damage, or another boot's clock, means nothing was."""
+        """Reads what was reserved; damage, or another boot's clock, means nothing was, but for a penalty that lasts."""
         try:
             past = msgspec.json.decode(self._path.read_bytes(), type=Reservations)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             past = Reservations()
         now_s = self._clock()
         booted_at = self._wall() - now_s
-        past = past if abs(past.booted_at - booted_at) < SAME_BOOT_S else Reservations(booted_at)
+        if abs(past.booted_at - booted_at) >= SAME_BOOT_S:
+            past = Reservations(booted_at, penalty_until=self._outlived(now_s))
         return _together(_believable(past, now_s), self._own)
 
+    def _outlived(self, now_s: float) -> float:
+        """Returns the end of a penalty of before the boot. A clock that stands wrong makes it no longer."""
+        if self._kept is None:
+            return 0.0
+        try:
+            left_s = msgspec.json.decode(self._kept.read_bytes(), type=_Kept).until - self._wall()
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return 0.0
+        return now_s + min(left_s, PENALTY_S) if left_s > 0 else 0.0
+
+    def _keep(self, until_s: float) -> None:
+        """Has the penalty outlive a boot, once it is known here; its file goes with it."""
+        if self._kept is None or until_s == self._kept_until:
+            return
+        was_kept, self._kept_until = self._kept_until, until_s
+        with suppress(OSError):
+            if until_s:
+                end = _Kept(self._wall() + until_s - self._clock())
+                files.write_atomically(self._kept, msgspec.json.encode(end), mode=0o640)
+            elif was_kept:
+                self._kept.unlink()
+
     def _store(self, reservations: Reservations) -> None:
+        # What nobody may forget, this process does not, though the file were removed or the machine's clock set.
+        mine = Reservations(penalty_until=reservations.penalty_until)
         self._own = reservations
         try:
             files.write_atomically(self._path, msgspec.json.encode(reservations), mode=0o664, durable=False)
         except OSError:
             return
-        self._own = Reservations()
+        self._own = mine
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with ExitStack() as stack:
+        with self._mutex, ExitStack() as stack:
             with suppress(OSError):
                 files.make_directory(self._path.parent, mode=0o775)
-                stack.enter_context(files.locked(self._path.with_suffix(".lock"), mode=0o664))
+                stack.enter_context(files.locked(self._path.with_suffix(".lock")))
             yield
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
+    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> float:
         """Reserves under the lock; see `Pacing.claim`."""
         with self._locked():
             past = self._load()
             now_s = self._clock()
-            reservations, at = reserve(past, endpoint, now_s)
-            wait_s = at - now_s
-            if wait_s > max_wait_s:
-                reason = "IBKR said too many requests" if past.penalty_until > now_s else "asked too often"
-                raise RateLimited(f"{endpoint.method} {endpoint.path}: {reason}; possible in {wait_s:.0f} s")
-            self._store(reservations)
+            is_penalty = past.penalty_until > now_s
+            reservations, at = reserve(past, endpoint, now_s, urgent=urgent)
+            if at - now_s <= max_wait_s:
+                self._store(reservations)
+        self._keep(past.penalty_until if is_penalty else 0.0)
+        if (wait_s := at - now_s) > max_wait_s:
+            reason = "IBKR said too many requests" if is_penalty else "asked too often"
+            text = f"{endpoint.method} {endpoint.path}: {reason}; possible in {in_words(wait_s)}"
+            raise RateLimited(text, wait_s=wait_s)
         return wait_s
+
+    def under_way(
+        self, max_wait_s: float, pause: Callable[[float], object], tell: Callable[[float], None]
+    ) -> AbstractContextManager[float]:
+        """Holds one of four; see `flight.Flights.take`."""
+        with suppress(OSError):
+            files.make_directory(self._path.parent, mode=0o775)
+        return self._flights.take(max_wait_s, pause, tell)
 
     def forgo(self, endpoint: Endpoint) -> None:
         """Frees the endpoint and the latest slot, whoever's they are by now; see `Pacing.forgo`."""
         with self._locked():
             past = self._load()
             past.next_at.pop(endpoint.name, None)
-            del past.slots[-1:]
+            if past.slots and past.slots.pop() in past.reads[-1:]:
+                del past.reads[-1:]
             self._own = Reservations()
             self._store(past)
 
-    def penalise(self) -> None:
-        """Stores the end of the penalty for every process, now and after restarts."""
+    def penalise(self, stated_s: float | None = None) -> None:
+        """Stores the end of the penalty for every process, now, after restarts and after a boot."""
         with self._locked():
             past = self._load()
-            past.penalty_until = self._clock() + PENALTY_S
+            lasts_s = min(max(PENALTY_S, stated_s or 0.0), LONGEST_PENALTY_S)
+            past.penalty_until = max(past.penalty_until, self._clock() + lasts_s)
             self._store(past)
+        self._keep(past.penalty_until)
+
+    def penalty_s(self) -> float:
+        """Looks without the lock: the file is replaced in one step."""
+        with self._mutex:
+            until_s = self._load().penalty_until
+        left_s = max(0.0, until_s - self._clock())
+        self._keep(until_s if left_s else 0.0)
+        return left_s
