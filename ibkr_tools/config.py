@@ -47,8 +47,19 @@ Element = Literal[
 ]
 """The things on IBKR's login page whose selectors a user can override."""
 
-Resource = Literal["accounts", "summary", "ledger", "allocation", "positions"]
-RESOURCES: tuple[Resource, ...] = typing.get_args(Resource)
+Resource = Literal[
+    "user", "accounts", "subaccounts", "subaccounts2", "meta", "summary", "ledger", "allocation",
+    "consolidated_allocation", "positions", "positions2", "combos", "signatures_and_owners", "entity_info",
+    "performance", "periods", "pa_summary", "brokerage_accounts", "account_summary", "available_funds",
+    "balances", "margins", "market_value", "pnl", "trades", "orders", "scanner_params", "forecast_categories",
+    "calendar_metadata", "watchlists", "alerts", "mta", "unread", "fyi_settings", "delivery_options",
+    "notifications", "allocation_accounts", "allocation_groups", "allocation_presets", "model_presets", "models",
+    "ccp_status", "ccp_account", "ccp_accounts", "ccp_positions", "ccp_orders", "ccp_trades",
+]  # fmt: skip
+"""The reads of the table of endpoints that need no parameter."""
+
+SNAPSHOT: tuple[Resource, ...] = ("accounts", "summary", "ledger", "allocation", "positions")
+"""What is fetched when nothing is named."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,9 +155,10 @@ class LoginConfig(_Section, frozen=True):
 class FetchConfig(_Section, frozen=True):
     """What `ibkr-tools fetch` takes when nothing is named."""
 
-    resources: Annotated[tuple[Resource, ...], Described(min_length=1, description="Parts of the snapshot.")] = (
-        RESOURCES
-    )
+    resources: Annotated[
+        tuple[Resource, ...],
+        Described(min_length=1, description="Parts of the snapshot: reads that need no parameter."),
+    ] = SNAPSHOT
     accounts: Annotated[
         tuple[AccountId, ...],
         Described(description="Accounts of the snapshot; empty: every account that the user may view."),

@@ -130,9 +130,12 @@ class LoginSection(Section, kw_only=True, frozen=True):
 
 
 class FetchSection(Section, kw_only=True, frozen=True):
-    """The last fetch. `session_lost` is a hint for the watchdog: look now, not at the next beat."""
+    """The last fetch: under way and waiting for the next session, or how it ended.
 
-    state: Literal["succeeded", "failed"]
+    `session_lost` is a hint for the watchdog: look now, not at the next beat.
+    """
+
+    state: Literal["waiting", "succeeded", "failed"]
     why: str
     session_lost: bool = False
     saved: str | None = None

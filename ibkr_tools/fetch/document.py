@@ -1,9 +1,10 @@
 """The finished snapshot: IBKR's own bytes in our envelope; where there is a lot, in a file without a name."""
 
+import io
 import weakref
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -21,12 +22,8 @@ class Spool:
     """Bytes in the order they were added."""
 
     def __init__(self) -> None:
-        # `show` only reads what is in an envelope: not worth 5 ms of its start.
-        import tempfile
-
-        self._directory = tempfile.gettempdir()
-        self._file = tempfile.SpooledTemporaryFile(KEPT_IN_MEMORY)  # noqa: SIM115 - it lives as long as this
-        weakref.finalize(self, self._file.close)
+        self._file: IO[bytes] = io.BytesIO()
+        self._in_memory = True
         self.size = 0
 
     def add(self, data: bytes) -> None:
@@ -36,10 +33,21 @@ class Spool:
             OutputError: no space in the directory for temporary files.
         """
         try:
+            if self._in_memory and self.size + len(data) > KEPT_IN_MEMORY:
+                self._move()
             self._file.write(data)
         except OSError as error:
-            raise OutputError(f"{self._directory}: {error.strerror}") from error
+            raise OutputError(f"a temporary file: {error.strerror}", hint="TMPDIR names another place.") from error
         self.size += len(data)
+
+    def _move(self) -> None:
+        import tempfile
+
+        file = tempfile.TemporaryFile(buffering=_CHUNK)  # noqa: SIM115 - it lives as long as this
+        weakref.finalize(self, file.close)
+        for chunk in self.chunks():
+            file.write(chunk)
+        self._file, self._in_memory = file, False
 
     def cut(self, size: int) -> None:
         """Forgets what was added after there were `size` bytes."""
@@ -52,7 +60,7 @@ class Spool:
         at = 0
         while at < self.size:
             self._file.seek(at)
-            chunk = self._file.read(_CHUNK)
+            chunk = self._file.read(min(_CHUNK, self.size - at))
             at += len(chunk)
             yield chunk
 
@@ -60,15 +68,16 @@ class Spool:
 class Covers(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """What a snapshot covers.
 
-    `accounts` are those asked for, `resources` the parts in their order, `parameters` what was given with them.
-    `parts_at` says when the answers of each part came, where that is not `as_of`: the oldest one counts. `remembered`
-    has the age in seconds of what IBKR may not be asked for again yet. `unexpected` says where rows had a shape that
-    nobody knew; they are in the snapshot as they came.
+    `accounts` are those asked for, `resources` the parts in their order, `parameters` what was given with them, `fresh`
+    whether positions are from past IBKR's cache. `parts_at` says when the answers of each part came; the oldest one
+    counts. `remembered` has the age in seconds of what IBKR may not be asked for again yet. `unexpected` says where
+    something had a shape that nobody knew; it is in the snapshot as it came.
     """
 
     accounts: tuple[str, ...]
     resources: tuple[str, ...]
     parameters: dict[str, str] = {}
+    fresh: bool = False
     parts_at: dict[str, str] = {}
     remembered: dict[str, float] = {}
     unexpected: tuple[str, ...] = ()

@@ -1,41 +1,105 @@
 """One fetch from beginning to end: waits for the session if told to, fetches, says in the status how it went."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from ibkr_tools.config import Config, Resource
-from ibkr_tools.errors import GatewayUnavailable, IbkrError, OutputError, SessionUnavailable
-from ibkr_tools.fetch import output
-from ibkr_tools.fetch.snapshot import Fetcher, Progress, encode
+from ibkr_tools.config import Config
+from ibkr_tools.errors import (
+    BrokerageUnavailable,
+    ConfigError,
+    GatewayUnavailable,
+    IbkrError,
+    OutputError,
+    SessionUnavailable,
+    UpstreamUnavailable,
+    UsageError,
+)
+from ibkr_tools.fetch import store
+from ibkr_tools.fetch.calls import plan
+from ibkr_tools.fetch.document import Covers, Document
+from ibkr_tools.fetch.snapshot import Fetcher, Losses, Progress
 from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.portal.endpoints import Tier
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
 
-_SERVES = frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING})
+_SERVES = {
+    Tier.PORTFOLIO: frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING}),
+    Tier.BROKERAGE: frozenset({SessionState.UP}),
+}
 
 
-def session_serves(status: StatusFile, now: datetime) -> SessionSection | None:
-    """Returns the session's section if the watchdog says, freshly, that the portfolio tier answers."""
+def session_serves(status: StatusFile, now: datetime, tier: Tier = Tier.PORTFOLIO) -> SessionSection | None:
+    """Returns the session's section if the watchdog says, freshly, that the tier answers."""
     session = status.read_section(SessionSection)
-    return session if session and session.state in _SERVES and not session.is_stale(now) else None
+    return session if session and session.state in _SERVES[tier] and not session.is_stale(now) else None
 
 
-def wait_for_session(status: StatusFile, seconds: float) -> None:
-    """Returns as soon as the watchdog says that the portfolio tier answers.
+def wait_for_session(
+    status: StatusFile, seconds: float, tier: Tier = Tier.PORTFOLIO, *, after: datetime | None = None
+) -> None:
+    """Returns as soon as the watchdog says that the tier answers; `after`: and has said so after that time.
 
     Raises:
         SessionUnavailable: it does not within `seconds`; the message says what the watchdog knows.
         OutputError: there is no runtime directory and none can be made.
     """
+
+    def serves() -> bool:
+        session = session_serves(status, utc_now(), tier)
+        return session is not None and (after is None or session.updated_at > after)
+
     try:
-        serves = status.wait(lambda: session_serves(status, utc_now()) is not None, seconds)
+        served = status.wait(serves, seconds)
     except OSError as error:
         raise OutputError(f"{status.path.parent}: cannot be watched ({error.strerror})") from error
-    if not serves:
+    if not served:
         session = status.read_section(SessionSection)
         known = f"{session.state.value}: {session.why}" if session else "the watchdog has said nothing"
         raise SessionUnavailable(f"no session within {seconds:g} s ({known})", hint="`ibkr-tools status` says more.")
+
+
+class Waiting(Losses):
+    """Waits for the next session when one is lost on the way, until a deadline that begins with the first loss."""
+
+    def __init__(
+        self, status: StatusFile, seconds: float, tier: Tier, tell: Callable[[IbkrError], datetime], progress: Progress
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            status: where the watchdog says how the session is.
+            seconds: how long to wait in all; 0: not at all.
+            tier: the tier that is needed.
+            tell: tells the watchdog of the loss; returns when.
+            progress: is told that it waits.
+        """
+        self._status = status
+        self._seconds = seconds
+        self._tier = tier
+        self._tell = tell
+        self._progress = progress
+        self._deadline: float | None = None
+
+    def is_lost(self, error: IbkrError) -> bool:
+        """Says whether a session may come that makes up for this error."""
+        if not self._seconds:
+            return False
+        if isinstance(error, UpstreamUnavailable):
+            # What IBKR's servers do while the session is up is not the session's loss.
+            return session_serves(self._status, utc_now(), self._tier) is None
+        return type(error) in {SessionUnavailable, BrokerageUnavailable} or isinstance(error, GatewayUnavailable)
+
+    def wait(self, error: IbkrError) -> None:
+        """Returns once the watchdog says, after it was told of the loss, that the tier answers; see `Losses.wait`."""
+        now = time.monotonic()
+        self._deadline = self._deadline or now + self._seconds
+        if now >= self._deadline:
+            raise error
+        self._progress("waiting for the session")
+        wait_for_session(self._status, self._deadline - now, self._tier, after=self._tell(error))
 
 
 class Fetch:
@@ -44,55 +108,100 @@ class Fetch:
     def __init__(
         self,
         config: Config,
-        client: PortalClient,
+        make_client: Callable[[], PortalClient],
         status: StatusFile,
         *,
         progress: Progress = lambda _: None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
+        """Prepares it; nothing is sent yet.
+
+        Args:
+            config: the configuration.
+            make_client: makes a client of the gateway; up to four are used at once, and closed in the end.
+            status: where the session's state is read, and how the fetch went is said.
+            progress: is told what is asked for.
+            now: the time, aware, in UTC.
+        """
         self._config = config
-        self._client = client
+        self._make_client = make_client
         self._status = status
         self._progress = progress
         self._now = now
 
     def run(
         self,
-        resources: Sequence[Resource] = (),
+        resources: Sequence[str] = (),
         accounts: Sequence[str] = (),
         *,
+        parameters: Mapping[str, str] | None = None,
+        fresh: bool = False,
+        wait_s: float = 0.0,
         save_in: Path | None = None,
-    ) -> tuple[dict[str, Any], bytes]:
-        """Returns one complete snapshot and its JSON; saved first if `save_in` names a directory.
+    ) -> Document:
+        """Returns one complete snapshot; saved first if `save_in` names a directory.
+
+        Args:
+            resources: what to take; empty: what the configuration says.
+            accounts: of which accounts; empty: those of the configuration.
+            parameters: of the resources, see `calls.plan`.
+            fresh: take positions past IBKR's cache.
+            wait_s: how long to wait for the session, at first and when it is lost on the way, in seconds.
+            save_in: the directory of saved snapshots.
 
         Raises:
+            UsageError: the resources, parameters or accounts are none; nothing was sent for the first two.
             IbkrError: the snapshot could not be completed or saved; the status says so too.
         """
+        given = dict(parameters or {})
+        tier = self._config.session.tier
+        parts = plan(resources or self._config.fetch.resources, given, tier, fresh=fresh)
+        needed = Tier.BROKERAGE if any(part.endpoint.tier is Tier.BROKERAGE for part in parts) else Tier.PORTFOLIO
+        if wait_s:
+            wait_for_session(self._status, wait_s, needed)
         session = session_serves(self._status, self._now())
+        fetcher = Fetcher(
+            self._make_client,
+            now=self._now,
+            losses=Waiting(self._status, wait_s, needed, self._lost, self._progress),
+            progress=self._progress,
+        )
         try:
-            snapshot = Fetcher(self._client, self._progress).snapshot(
+            document = fetcher.snapshot(
                 self._config.account,
-                resources=resources or self._config.fetch.resources,
+                parts,
                 accounts=accounts or self._config.fetch.accounts,
                 known_accounts=session.accounts if session else (),
-                now=self._now,
+                covers=Covers(accounts=(), resources=(), parameters=given, fresh=fresh),
+                blame=UsageError if accounts else ConfigError,
             )
-            document = encode(snapshot)
-            saved = output.save(save_in, document) if save_in else None
+            saved = None
+            if save_in:
+                saved = store.save(save_in, document, self._config.fetch.keep_days, self._now())
         except IbkrError as error:
             lost = type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable)
-            self._say("failed", error.message, session_lost=lost, saved=None)
+            self._say("failed", error.message, session_lost=lost)
             raise
-        covers = snapshot["covers"]
-        self._say("succeeded", f"{', '.join(covers['resources'])} of {', '.join(covers['accounts'])}", saved=saved)
-        return snapshot, document
+        covers = document.covers
+        self._say("succeeded", f"{', '.join(covers.resources)} of {', '.join(covers.accounts)}", saved=saved)
+        return document
 
-    def _say(self, state: str, why: str, *, saved: Path | None, session_lost: bool = False) -> None:
+    def _lost(self, error: IbkrError) -> datetime:
+        return self._say("waiting", error.message, session_lost=True)
+
+    def _say(
+        self,
+        state: Literal["waiting", "succeeded", "failed"],
+        why: str,
+        *,
+        saved: Path | None = None,
+        session_lost: bool = False,
+    ) -> datetime:
         before = self._status.read_section(FetchSection)
         now = self._now()
         section = FetchSection(
             updated_at=now,
-            state="succeeded" if state == "succeeded" else "failed",
+            state=state,
             why=why,
             session_lost=session_lost,
             saved=str(saved) if saved else before.saved if before else None,
@@ -102,4 +211,5 @@ class Fetch:
             self._status.write(section)
         except OSError:
             # A person without rights in the runtime directory may still fetch; only the status lacks it.
-            return
+            return now
+        return now

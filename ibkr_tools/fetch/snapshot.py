@@ -1,137 +1,185 @@
 """One snapshot of the account: every part asked for, every page, every account; or an error and nothing."""
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from ibkr_tools.config import RESOURCES, Resource
-from ibkr_tools.errors import ConfigError, DataError, IbkrError, PreflightMissing, SessionUnavailable
-from ibkr_tools.portal import endpoints
-from ibkr_tools.portal.answers import parse_object, parse_rows
-from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.endpoints import Endpoint
-
-SCHEMA = 1
-
-FULL_PAGES = frozenset({30, 100})
-"""Rows of a full page of positions: 100 today, 30 in IBKR's older documentation, where no row says `pageSize`."""
-
-MOST_PAGES = 1000
-
-_PER_ACCOUNT: dict[Resource, Endpoint] = {
-    "summary": endpoints.SUMMARY,
-    "ledger": endpoints.LEDGER,
-    "allocation": endpoints.ALLOCATION,
-}
+from ibkr_tools.errors import ConfigError, DataError, IbkrError, SessionUnavailable, UsageError
+from ibkr_tools.fetch.calls import Call, Part
+from ibkr_tools.fetch.document import Covers, Document, Spool
+from ibkr_tools.fetch.gather import Freshness, Unit, gather, jobs_of
+from ibkr_tools.fetch.pages import Page, Row, split
+from ibkr_tools.fetch.pool import Pool
+from ibkr_tools.fetch.quirks import Asker, Pause, Preflights, require_shape
+from ibkr_tools.portal.answers import parse_rows
+from ibkr_tools.portal.client import Answer, PortalClient
+from ibkr_tools.portal.endpoints import ACCOUNTS, READS, Pages
 
 Progress = Callable[[str], None]
 
 
-def _is_bare(error: IbkrError) -> bool:
-    return type(error) in {SessionUnavailable, PreflightMissing}
+class Losses:
+    """What to do about a session that is lost on the way: give up. `run.Waiting` waits for the next one."""
+
+    def is_lost(self, error: IbkrError) -> bool:
+        """Says whether it makes sense to wait after this error."""
+        del error
+        return False
+
+    def wait(self, error: IbkrError) -> None:
+        """Returns once there is a session again; raises the error if there is none in time."""
+        raise error
 
 
 class Fetcher:
-    """Fetches one snapshot through one client."""
+    """Fetches snapshots, with clients that it makes as it needs them."""
 
-    def __init__(self, client: PortalClient, progress: Progress = lambda _: None) -> None:
-        self._client = client
+    def __init__(
+        self,
+        make_client: Callable[[], PortalClient],
+        *,
+        now: Callable[[], datetime],
+        losses: Losses | None = None,
+        progress: Progress = lambda _: None,
+        pause: Pause | None = None,
+    ) -> None:
+        """Prepares it; nothing is sent yet.
+
+        Args:
+            make_client: makes a client; up to four are used at once.
+            now: the time, aware, in UTC.
+            losses: what to do about a session that is lost on the way.
+            progress: is told what is asked for.
+            pause: waits so many seconds before something is asked again; default: real ones.
+        """
+        self._make_client = make_client
+        self._now = now
+        self._losses = losses or Losses()
         self._progress = progress
-        self._accounts: list[dict[str, Any]] | None = None
-
-    def _preflight(self, *, fresh: bool = False) -> list[dict[str, Any]]:
-        """Asks for the accounts once; IBKR wants that before any other /portfolio call of a session."""
-        if self._accounts is None:
-            self._progress("accounts")
-            # A fresh session may list none at first (seen in recordings); asked twice, it is believed.
-            self._accounts = self._client.accounts(recall=not fresh) or self._client.accounts()
-        return self._accounts
-
-    def _ask(self, endpoint: Endpoint, **names: str) -> Any:
-        """Sends one read; a missing preflight, which looks like a missing session, is made up for once."""
-        try:
-            return self._client.request(endpoint, names)
-        except SessionUnavailable as error:
-            if not _is_bare(error) or self._accounts is not None:
-                raise
-            self._preflight(fresh=True)
-            return self._client.request(endpoint, names)
-
-    def _positions(self, account: str) -> list[dict[str, Any]]:
-        rows: dict[tuple[object, ...], dict[str, Any]] = {}
-        for number in range(MOST_PAGES):
-            where = f"positions of {account}, page {number}"
-            self._progress(where)
-            page = parse_rows(self._ask(endpoints.POSITIONS, account=account, page=str(number)), where)
-            if not page and number == 0:
-                # A cold back end may answer none at first; asked twice, it is believed.
-                page = parse_rows(self._ask(endpoints.POSITIONS, account=account, page="0"), where)
-            for row in page:
-                # The list is live: a row that slid to the next page meanwhile comes twice. What IBKR does not
-                # number is not compared.
-                conid = row.get("conid")
-                key = (row.get("acctId"), row.get("model"), (number, len(rows)) if conid is None else conid)
-                rows[key] = {"acctId": account} | row
-            if not is_full(page):
-                return list(rows.values())
-        raise DataError(f"positions of {account}: more than {MOST_PAGES} pages")
+        self._preflights = Preflights()
+        self._asker = Asker(self._preflights, pause or threading.Event().wait)
+        self._accounts: Answer | None = None
 
     def snapshot(
         self,
         account: str,
+        parts: Sequence[Part],
         *,
-        resources: Sequence[Resource] = RESOURCES,
         accounts: Sequence[str] = (),
         known_accounts: Iterable[str] = (),
-        now: Callable[[], datetime],
-    ) -> dict[str, Any]:
+        covers: Covers | None = None,
+        blame: type[IbkrError] = UsageError,
+    ) -> Document:
         """Returns the snapshot.
 
         Args:
             account: the account of the configuration; it must be among the user's.
-            resources: the parts to take, in any order.
+            parts: what to take, see `calls.plan`.
             accounts: which accounts; empty means all that the user may view.
             known_accounts: what this session's `/portfolio/accounts` has said, if somebody asked it already.
-            now: the time, aware, in UTC; `as_of` is when the last answer came.
+            covers: what else the envelope shall say: parameters, and whether past IBKR's cache.
+            blame: what an account of `accounts` is that the user may not view.
 
         Raises:
-            ConfigError: an account is not among the user's.
+            ConfigError: the account of the configuration is not among the user's.
             IbkrError: whatever kept one part from being complete; see `ibkr_tools.portal.answers`.
         """
-        viewable = tuple(known_accounts)
-        if "accounts" in resources or not viewable:
-            viewable = tuple(account_ids(self._preflight()))
-        chosen = tuple(dict.fromkeys(accounts)) or viewable
-        for name in (account, *chosen):
-            if name not in viewable:
-                raise ConfigError(
-                    f"account {name}: not among those this user may view ({', '.join(viewable) or 'none'})"
-                )
-        parts: dict[str, Any] = {}
-        for resource in RESOURCES:
-            if resource not in resources:
-                continue
-            if resource == "accounts":
-                parts[resource] = self._preflight()
-            elif resource == "positions":
-                parts[resource] = [row for name in chosen for row in self._positions(name)]
-            else:
-                endpoint = _PER_ACCOUNT[resource]
-                parts[resource] = {}
-                for name in chosen:
-                    where = f"{resource} of {name}"
-                    self._progress(where)
-                    parts[resource][name] = parse_object(self._ask(endpoint, account=name), where)
-        return {
-            "schema": SCHEMA,
-            "as_of": now().isoformat(timespec="seconds"),
-            "account": account,
-            "covers": {"accounts": list(chosen), "resources": [name for name in RESOURCES if name in resources]},
-            **parts,
-        }
+        spool, freshness = Spool(), [Freshness() for _ in parts]
+        with Pool[Unit, Page](self._make_client) as pool:
+            viewable = tuple(known_accounts)
+            if not viewable or any(part.endpoint == ACCOUNTS for part in parts):
+                viewable = self._view(pool)
+            _require_account(account, viewable, ConfigError)
+            chosen = tuple(dict.fromkeys(accounts)) or viewable
+            for name in chosen:
+                _require_account(name, viewable, blame)
+            jobs = [
+                job
+                for number, part in enumerate(parts)
+                for job in jobs_of(part, chosen, freshness[number], first=number == 0)
+            ]
+            gather(
+                jobs,
+                pool,
+                self._ask,
+                spool,
+                is_lost=self._losses.is_lost,
+                recover=lambda error: self._recover(pool, viewable, error),
+                progress=self._progress,
+            )
+        came = {part.name: one for part, one in zip(parts, freshness, strict=True)}
+        return Document(
+            as_of=self._now(),
+            account=account,
+            covers=msgspec.structs.replace(
+                covers or Covers(accounts=(), resources=()),
+                accounts=chosen,
+                resources=tuple(came),
+                parts_at={name: one.came_at.isoformat(timespec="seconds") for name, one in came.items() if one.came_at},
+                remembered={name: round(one.age_s, 1) for name, one in came.items() if one.age_s},
+                unexpected=tuple(line for job in jobs for line in job.unexpected),
+            ),
+            parts=spool,
+        )
+
+    def _view(self, pool: Pool[Unit, Page]) -> tuple[str, ...]:
+        """Returns the accounts that the user may view; IBKR wants that asked before any other /portfolio call."""
+        while self._accounts is None:
+            self._progress("accounts")
+            try:
+                with pool.client() as client:
+                    rows = client.accounts(recall=True) or client.accounts()
+                    self._accounts = Answer(rows, msgspec.json.encode(rows))
+            except IbkrError as error:
+                if not self._losses.is_lost(error):
+                    raise
+                self._losses.wait(error)
+        if not self._accounts.age_s:
+            self._preflights.made(ACCOUNTS)
+        return tuple(account_ids(parse_rows(self._accounts.payload, "GET /portfolio/accounts")))
+
+    def _recover(self, pool: Pool[Unit, Page], viewable: tuple[str, ...], error: IbkrError) -> None:
+        """Returns once there is a session of the same accounts again."""
+        self._losses.wait(error)
+        self._preflights.forget()
+        self._accounts = None
+        if set(self._view(pool)) != set(viewable):
+            raise SessionUnavailable("the session was lost, and the next one may view other accounts")
+
+    def _ask(self, client: PortalClient, unit: Unit) -> Page:
+        """Asks for one page of one call, in whichever thread."""
+        call = unit.job.call
+        names, query = dict(call.names), dict(call.query)
+        match call.endpoint.pages:
+            case Pages.PATH:
+                names["page"] = str(unit.number)
+            case Pages.QUERY:
+                query["page"] = str(unit.number)
+            case Pages.AFTER if unit.number:
+                last = unit.job.last.identity if unit.job.last else None
+                call = Call(READS[f"{call.endpoint.name}_more"])
+                query = {"id": str(last[0]) if last else ""}
+        if call.endpoint == ACCOUNTS and self._accounts is not None:
+            answer = self._accounts
+        else:
+            answer = self._asker.ask(client, call, names, query)
+        came_at = self._now() - timedelta(seconds=answer.age_s)
+        if unit.job.is_list:
+            page = split(unit.job.call, answer.payload, answer.body, came_at)
+            return page._replace(age_s=answer.age_s)
+        strange = require_shape(call, answer.payload)
+        return Page(
+            [Row(answer.body.strip() or b"null")], full=False, came_at=came_at, age_s=answer.age_s, unexpected=strange
+        )
+
+
+def _require_account(name: str, viewable: Sequence[str], error: type[IbkrError]) -> None:
+    if name not in viewable:
+        raise error(f"account {name}: not among those this user may view ({', '.join(viewable) or 'none'})")
 
 
 def account_ids(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -145,16 +193,3 @@ def account_ids(rows: list[dict[str, Any]]) -> Iterator[str]:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_\-]+", name):
             raise DataError("GET /portfolio/accounts: a row without an account number")
         yield name
-
-
-def is_full(page: list[dict[str, Any]]) -> bool:
-    """Says whether another page may follow: by the size the rows state, else by the sizes IBKR has used."""
-    stated = next((row["pageSize"] for row in page if isinstance(row.get("pageSize"), int)), None)
-    if isinstance(stated, int) and stated > 0:
-        return len(page) >= stated
-    return len(page) in FULL_PAGES
-
-
-def encode(snapshot: dict[str, Any]) -> bytes:
-    """Returns the snapshot as compact JSON, keys in the order they came."""
-    return msgspec.json.encode(snapshot)

@@ -1,11 +1,10 @@
 """A snapshot is complete or failed: against the simulator as the gateway."""
 
 import json
-import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibkr_tools.config import RESOURCES, Config, FetchConfig, Resource
+from ibkr_tools.config import SNAPSHOT, Config, FetchConfig
 from ibkr_tools.errors import (
     ConfigError,
     DataError,
@@ -23,8 +22,12 @@ from ibkr_tools.errors import (
     UpstreamSilent,
     UpstreamUnavailable,
 )
+from ibkr_tools.fetch import pages
+from ibkr_tools.fetch.calls import plan
+from ibkr_tools.fetch.document import Document
+from ibkr_tools.fetch.pages import is_full
 from ibkr_tools.fetch.run import Fetch, wait_for_session
-from ibkr_tools.fetch.snapshot import Fetcher, is_full
+from ibkr_tools.fetch.snapshot import Fetcher
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
 from tests.support.installation import Installation
@@ -60,18 +63,27 @@ def config(**fetch: Any) -> Config:
     return Config(username="demo-reader", account="U1234567", fetch=FetchConfig(**fetch))
 
 
-def snapshot(simulator: Simulator, **options: Any) -> dict[str, Any]:
+def taken(simulator: Simulator, *resources: str, tier: str = "portfolio", **options: Any) -> Document:
     """Takes one snapshot."""
-    with client_of(simulator) as client:
-        return Fetcher(client).snapshot("U1234567", now=utc_now, **options)
+    parts = plan(resources or SNAPSHOT, options.pop("parameters", {}), tier, fresh=options.pop("fresh", False))
+    fetcher = Fetcher(lambda: client_of(simulator), now=utc_now, pause=lambda _: None)
+    return fetcher.snapshot("U1234567", parts, **options)
+
+
+def snapshot(simulator: Simulator, resources: Sequence[str] = (), **options: Any) -> dict[str, Any]:
+    """Takes one snapshot, and reads it."""
+    return taken(simulator, *resources, **options).decode()
 
 
 def test_everything_of_all_accounts(simulator: Simulator) -> None:
     found = snapshot(simulator)
-    assert list(found) == ["schema", "as_of", "account", "covers", *RESOURCES]
+    assert list(found) == ["schema", "as_of", "account", "covers", *SNAPSHOT]
     assert found["schema"] == 1
     assert datetime.fromisoformat(found["as_of"]).tzinfo == UTC
-    assert found["covers"] == {"accounts": list(ACCOUNTS), "resources": list(RESOURCES)}
+    covers = found["covers"]
+    assert (covers["accounts"], covers["resources"]) == (list(ACCOUNTS), list(SNAPSHOT))
+    assert list(covers["parts_at"]) == list(SNAPSHOT)
+    assert all(datetime.fromisoformat(at).tzinfo == UTC for at in covers["parts_at"].values())
     assert [row["id"] for row in found["accounts"]] == list(ACCOUNTS)
     for name in ("summary", "ledger", "allocation"):
         assert list(found[name]) == list(ACCOUNTS)
@@ -97,7 +109,7 @@ def test_a_cold_back_end_is_asked_twice(simulator: Simulator) -> None:
     assert len(snapshot(simulator, resources=("positions",))["positions"]) == 3 * 237
 
 
-@pytest.mark.parametrize("answer", [{}, None, 0, "", {"error": ""}, [1], [None]])
+@pytest.mark.parametrize("answer", [{}, None, 0, "", {"error": ""}])
 def test_what_is_no_list_of_positions_is_not_an_empty_account(simulator: Simulator, answer: object) -> None:
     simulator.control.fault("/portfolio/*/positions/*", "json", body=answer)
     with pytest.raises(DataError):
@@ -118,8 +130,8 @@ def test_payloads_are_kept_as_they_come(simulator: Simulator) -> None:
     assert snapshot(simulator, resources=("summary",))["summary"]["U1234567"] == body
 
 
-@pytest.mark.parametrize("resource", RESOURCES)
-def test_one_part_alone(simulator: Simulator, resource: Resource) -> None:
+@pytest.mark.parametrize("resource", SNAPSHOT)
+def test_one_part_alone(simulator: Simulator, resource: str) -> None:
     found = snapshot(simulator, resources=(resource,), accounts=("U1234568",), known_accounts=ACCOUNTS)
     assert set(found) == {"schema", "as_of", "account", "covers", resource}
     assert found["covers"]["accounts"] == ["U1234568"]
@@ -149,7 +161,7 @@ def test_an_account_named_twice_is_fetched_once(simulator: Simulator) -> None:
 def test_an_account_of_somebody_else_is_a_matter_of_configuration(simulator: Simulator) -> None:
     before = asked(simulator, "U9999999")
     with pytest.raises(ConfigError, match="U9999999: not among those this user may view"):
-        snapshot(simulator, accounts=("U9999999",))
+        snapshot(simulator, accounts=("U9999999",), blame=ConfigError)
     assert asked(simulator, "U9999999") == before
 
 
@@ -167,9 +179,7 @@ def test_no_accounts_at_all(simulator: Simulator) -> None:
 
 
 def test_an_endless_account_is_an_error(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ibkr_tools.fetch import snapshot as module
-
-    monkeypatch.setattr(module, "MOST_PAGES", 5)
+    monkeypatch.setattr(pages, "MOST_PAGES", 5)
     rows = [{"conid": number, "pageSize": 100} for number in range(100)]
     simulator.control.fault("/portfolio/*/positions/*", "json", body=rows)
     with pytest.raises(DataError, match="more than 5 pages"):
@@ -201,13 +211,12 @@ def test_half_a_snapshot_is_none(
 ) -> None:
     """The old one stays, and the status says what kept the new one from being complete."""
     status = StatusFile(tmp_path / "run" / "status.json")
-    with client_of(simulator, read_timeout_s=1.0) as client:
-        Fetch(config(), client, status).run(save_in=tmp_path)
+    Fetch(config(), lambda: client_of(simulator), status).run(save_in=tmp_path)
     before = (tmp_path / "latest.json").read_bytes()
     saved = status.read_section(FetchSection)
     simulator.control.fault(**fault)
-    with client_of(simulator, read_timeout_s=0.4) as client, pytest.raises(kind) as caught:
-        Fetch(config(), client, status).run(save_in=tmp_path)
+    with pytest.raises(kind) as caught:
+        Fetch(config(), lambda: client_of(simulator, read_timeout_s=0.4), status).run(save_in=tmp_path)
     assert type(caught.value) is kind
     assert (tmp_path / "latest.json").read_bytes() == before
     section = status.read_section(FetchSection)
@@ -318,8 +327,14 @@ def test_the_table(place: Installation) -> None:
     assert done.stdout.splitlines()[-1].startswith("711 positions; market value ")
 
 
-def test_an_account_of_somebody_else(place: Installation) -> None:
-    assert place.run("fetch", "--account", "U9999999").returncode == 78
+def test_an_account_of_somebody_else(place: Installation, simulator: Simulator) -> None:
+    """Whoever typed it can type another; what the configuration says, an operator has to change."""
+    assert place.run("fetch", "--account", "U9999999").returncode == 2
+    place.configure(simulator.port, simulator.options.certificate, fetch={"accounts": ["U9999999"]})
+    place.rest()
+    done = place.run("fetch")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "account U9999999: not among those this user may view (U1234567, U1234568, U1234569)" in done.stderr
 
 
 def test_no_gateway(place: Installation) -> None:
@@ -368,7 +383,7 @@ def test_a_disk_that_is_full_while_saving(place: Installation) -> None:
     assert place.run("fetch", "--save").returncode == 0
     latest = place.directories.snapshots / "latest.json"
     place.rest()
-    before = latest.read_bytes()
+    before, there = latest.read_bytes(), sorted(latest.parent.iterdir())
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, resource.RLIM_INFINITY))
@@ -383,7 +398,7 @@ def test_a_disk_that_is_full_while_saving(place: Installation) -> None:
     )
     assert done.returncode == 73, done.stderr
     assert latest.read_bytes() == before
-    assert os.listdir(latest.parent) == ["latest.json"]  # noqa: PTH208
+    assert sorted(latest.parent.iterdir()) == there
 
 
 # Waiting for the session.

@@ -69,7 +69,7 @@ def test_every_problem_is_named_at_once_with_suggestions(tmp_path: Path) -> None
                 "gateway": {"port": "5000", "prot": 1, "upstream": "api.ibkr.com", "heap_mb": 1},
                 "session": {"tier": "portfolios"},
                 "login": [],
-                "fetch": {"resources": ["positions", "orders"], "accounts": ["nope"]},
+                "fetch": {"resources": ["positions", "order_status"], "accounts": ["nope"]},
                 "password": 5,
             },
         )
@@ -85,7 +85,7 @@ def test_every_problem_is_named_at_once_with_suggestions(tmp_path: Path) -> None
         "gateway.heap_mb: Expected `int` >= 32, got 1",
         "session.tier: Expected one of portfolio, brokerage, got 'portfolios'",
         "login: expected an object",
-        "fetch.resources[1]: Expected one of accounts, summary, ledger, allocation, positions",
+        "fetch.resources[1]: Expected one of user, accounts, ",
         "fetch.accounts[0]: Expected a letter or two and digits, such as U1234567",
         "password: expected a text",
     ):

@@ -12,7 +12,7 @@ import typer.main
 
 from ibkr_tools import config, errors
 from ibkr_tools.cli.app import app
-from ibkr_tools.config import RESOURCES, Config, Element
+from ibkr_tools.config import SNAPSHOT, Config, Element
 from ibkr_tools.login.outcome import MEANINGS, Outcome
 from ibkr_tools.simulator.settings import PageSettings
 from ibkr_tools.status import SessionState
@@ -61,7 +61,7 @@ def test_every_key_is_documented_with_its_default(key: str, default: object) -> 
 
 def test_every_resource_is_documented() -> None:
     page = (ROOT / "docs/fetch.md").read_text()
-    assert all(f"| `{name}` |" in page for name in RESOURCES)
+    assert all(f"| `{name}` |" in page for name in SNAPSHOT)
 
 
 @pytest.mark.parametrize("state", list(SessionState))

@@ -1,0 +1,168 @@
+"""What IBKR does to whoever asks for the first time: empty answers, missing preflights. Asked again, it is believed."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ibkr_tools.errors import DataError, IbkrError, PreflightMissing, SessionUnavailable, UpstreamUnavailable
+from ibkr_tools.fetch.calls import Call
+from ibkr_tools.portal.client import Answer, PortalClient
+from ibkr_tools.portal.endpoints import ACCOUNTS, BROKERAGE_ACCOUNTS, READS, Endpoint, Scope, Tier
+
+SNAPSHOT_PAUSES_S = (0.5, 1.0, 2.0, 3.0)
+"""Before each repeat of a market data snapshot: the first call only opens the stream; seen after 0.5 to 3 s."""
+
+HISTORY_PAUSE_S = 2.0
+"""The first call for a contract's history may be answered 404 or 500 (seen in recordings)."""
+
+COLD_PAUSE_S = 1.0
+"""Before a brokerage endpoint that answered emptily is asked again."""
+
+_SNAPSHOT = READS["snapshot"]
+_HISTORY = READS["history"]
+
+Pause = Callable[[float], object]
+
+
+class Ask(Protocol):
+    """Sends the same request once more."""
+
+    def __call__(self) -> Answer:
+        """Returns the answer."""
+
+
+def is_bare(payload: object) -> bool:
+    """Says whether an answer says nothing: `[]`, `{}`, `{"orders":[],"snapshot":false}`, `{"upnl":{}}`."""
+    if isinstance(payload, Mapping):
+        return all(value in ({}, [], None) or value is False for value in payload.values())
+    return payload in (None, [], "")
+
+
+def fields_there(payload: object, wanted: list[str]) -> int:
+    """Counts the wanted fields that a market data snapshot has, over all its rows."""
+    rows = payload if isinstance(payload, list) else []
+    return sum(1 for row in rows if isinstance(row, Mapping) for name in wanted if name in row)
+
+
+class Preflights:
+    """Asks for the lists of accounts that IBKR wants asked first, once in each session; threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: dict[str, int] = {}
+
+    def count(self, endpoint: Endpoint) -> int:
+        """Returns how often this preflight has been made."""
+        return self._asked.get(endpoint.name, 0)
+
+    def made(self, endpoint: Endpoint) -> None:
+        """Takes note that it has been made."""
+        self._asked[endpoint.name] = self.count(endpoint) + 1
+
+    def forget(self) -> None:
+        """There is another session."""
+        self._asked.clear()
+
+    def make(self, client: PortalClient, endpoint: Endpoint, before: int) -> bool:
+        """Makes it unless it was made; says whether it was made after there had been `before`."""
+        with self._lock:
+            if not self.count(endpoint):
+                client.ask(endpoint)
+                self.made(endpoint)
+            return self.count(endpoint) > before
+
+
+class Asker:
+    """Asks until the answer can be believed."""
+
+    def __init__(self, preflights: Preflights, pause: Pause) -> None:
+        """Prepares it.
+
+        Args:
+            preflights: what this session has been asked first.
+            pause: waits so many seconds.
+        """
+        self._preflights = preflights
+        self._pause = pause
+
+    def ask(self, client: PortalClient, call: Call, names: Mapping[str, str], query: Mapping[str, str]) -> Answer:
+        """Returns one believable answer.
+
+        Raises:
+            IbkrError: see `ibkr_tools.portal.answers.parse`.
+        """
+        endpoint = call.endpoint
+
+        def once() -> Answer:
+            return self._once(client, call, names, query)
+
+        if endpoint == _SNAPSHOT:
+            return self._snapshot(once, query)
+        if endpoint == _HISTORY:
+            try:
+                return once()
+            except (DataError, UpstreamUnavailable):
+                self._pause(HISTORY_PAUSE_S)
+                return once()
+        answer = once()
+        if endpoint.may_be_cold and is_bare(answer.payload) and query.get("page", names.get("page", "0")) == "0":
+            if endpoint.tier is Tier.BROKERAGE:
+                # A missing preflight may look like this too.
+                if endpoint != BROKERAGE_ACCOUNTS:
+                    self._preflights.make(client, BROKERAGE_ACCOUNTS, 0)
+                self._pause(COLD_PAUSE_S)
+            answer = once()
+        return answer
+
+    def _snapshot(self, once: Ask, query: Mapping[str, str]) -> Answer:
+        """Repeats until all fields are there, or no more come: some never do, such as without a subscription."""
+        wanted, conids = query.get("fields", "").split(","), query.get("conids", "").split(",")
+        answer, there = once(), 0
+        for pause_s in SNAPSHOT_PAUSES_S:
+            before, there = there, fields_there(answer.payload, wanted)
+            if there >= len(wanted) * len(conids) or 0 < there == before:
+                break
+            self._pause(pause_s)
+            answer = once()
+        return answer
+
+    def _once(self, client: PortalClient, call: Call, names: Mapping[str, str], query: Mapping[str, str]) -> Answer:
+        """Sends one read; a missing preflight, which may look like a missing session, is made up for once."""
+
+        def send() -> Answer:
+            return client.ask(
+                call.endpoint, names, query=dict(query) or None, body=None if call.body is None else dict(call.body)
+            )
+
+        before = {one: self._preflights.count(one) for one in (ACCOUNTS, BROKERAGE_ACCOUNTS)}
+        try:
+            return send()
+        except SessionUnavailable as error:
+            preflight = _preflight_for(error, call.endpoint)
+            if preflight in {None, call.endpoint} or not self._preflights.make(client, preflight, before[preflight]):
+                raise
+            return send()
+
+
+def _preflight_for(error: IbkrError, endpoint: Endpoint) -> Endpoint | None:
+    """Returns the preflight whose lack may have caused the error; IBKR answers 401 to some calls without one."""
+    if type(error) is PreflightMissing and endpoint.tier is Tier.BROKERAGE:
+        return BROKERAGE_ACCOUNTS
+    return ACCOUNTS if type(error) in {SessionUnavailable, PreflightMissing} else None
+
+
+def require_shape(call: Call, payload: Any) -> str | None:
+    """Checks the outermost shape; what is unexpected but can be kept is said in one line.
+
+    IBKR's sources disagree on some answers (a list or an object), and some endpoints answer nothing (204).
+
+    Raises:
+        DataError: no list or object where an account's data would be.
+    """
+    expected = list if call.endpoint.rows == "" else dict
+    if isinstance(payload, expected):
+        return None
+    what = f"{call}: expected {'a list' if expected is list else 'an object'}, got {type(payload).__name__}"
+    if call.endpoint.scope is Scope.ACCOUNT or call.endpoint == ACCOUNTS:
+        raise DataError(what)
+    return what
