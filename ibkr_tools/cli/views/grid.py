@@ -1,0 +1,103 @@
+"""Tables of text: columns, a rule, rows, totals; and numbers as people read them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ibkr_tools.errors import DataError
+
+_WIDE = "WF"
+"""East Asian widths of letters that take two cells of a terminal."""
+
+
+def width(text: str) -> int:
+    """Returns how many cells of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in _WIDE else 1
+        for letter in text
+    )
+
+
+def plain(value: object) -> str:
+    """Returns a text without what could move the cursor, spaces squeezed; "" for null."""
+    if value is None:
+        return ""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value))
+    return " ".join(text.split())
+
+
+def number(value: object) -> float | None:
+    """Returns a number that came as one or as a text; None for anything else, an infinity too."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def amount(value: float | None, digits: int = 2) -> str:
+    """Returns 1,234.50; "" for none."""
+    # Rounded first, so that nothing is -0.00.
+    return "" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"
+
+
+def quantity(value: object) -> str:
+    """Returns a quantity with all its digits up to eight, and no zeros after them."""
+    found = number(value)
+    return "" if found is None else amount(found, 8).rstrip("0").rstrip(".")
+
+
+def percent(value: float | None, *, signed: bool = False, digits: int = 1) -> str:
+    """Returns 12.3 % for 0.123; "" for none."""
+    if value is None:
+        return ""
+    return f"{round(value * 100, digits) + 0.0:{'+' if signed else ''},.{digits}f} %"
+
+
+def share(part: float | None, whole: float | None) -> float | None:
+    """Returns which part of the whole it is; None where that has no meaning."""
+    return part / whole if part is not None and whole else None
+
+
+def total(values: Iterable[float | None]) -> float:
+    """Adds what there is."""
+    return math.fsum(value for value in values if value is not None)
+
+
+def objects(value: Any, what: str) -> dict[str, Any]:
+    """Returns a JSON object.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if not isinstance(value, dict):
+        raise DataError(f"{what}: expected an object, got {type(value).__name__}", hint="`-f json` prints it as it is.")
+    return value
+
+
+def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], totals: Sequence[Sequence[str]] = ()) -> str:
+    """Returns a table; a title that ends with a space heads a column of texts, the others one of numbers.
+
+    An empty row is an empty line; `totals` come last, under a rule.
+    """
+    lines = [[title.strip() for title in titles], *rows, *totals]
+    widths = [max(width(line[column]) for line in lines if line) for column in range(len(titles))]
+    rule = "  ".join("─" * wide for wide in widths)
+
+    def layout(cells: Sequence[str]) -> str:
+        parts = []
+        for cell, wide, title in zip(cells, widths, titles, strict=False):
+            gap = " " * (wide - width(cell))
+            parts.append(f"{cell}{gap}" if title.endswith(" ") else f"{gap}{cell}")
+        return "  ".join(parts).rstrip()
+
+    text = [layout(lines[0]), rule, *map(layout, rows)]
+    if totals:
+        text += [rule, *map(layout, totals)]
+    return "\n".join(text)

@@ -1,0 +1,49 @@
+"""What is in a snapshot, how old it is, and which copies there are."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ibkr_tools.cli.status_view import span
+from ibkr_tools.cli.views.grid import grid
+from ibkr_tools.fetch.saved import Snapshot
+from ibkr_tools.fetch.store import Copy
+
+_MOST_ACCOUNTS = 5
+_MINUTE = "%Y-%m-%d %H:%M"
+
+
+def age(taken: datetime, accounts: Sequence[str], now: datetime) -> str:
+    """Returns the last line of every table: how old it is, and whose."""
+    seconds = (now - taken).total_seconds()
+    # The clock may have been set back meanwhile.
+    ago = f"{span(seconds)} ago" if seconds >= 0 else "in the future by this machine's clock"
+    shown = ", ".join(accounts[:_MOST_ACCOUNTS]) + (
+        f" and {len(accounts) - _MOST_ACCOUNTS} more" if len(accounts) > _MOST_ACCOUNTS else ""
+    )
+    noun = "account" if len(accounts) == 1 else "accounts"
+    return f"saved {ago}, {taken:{_MINUTE}} UTC; {noun} {shown or 'none'}"
+
+
+def _size(payload: Any, accounts: Sequence[str]) -> str:
+    match payload:
+        case list():
+            return f"{len(payload)} {'row' if len(payload) == 1 else 'rows'}"
+        case dict() if payload and set(payload) <= set(accounts):
+            return f"{len(payload)} {'account' if len(payload) == 1 else 'accounts'}"
+        case _:
+            return ""
+
+
+def view(snapshot: Snapshot, copies: Sequence[Copy]) -> str:
+    """Returns a table of the parts, and a line about the copies."""
+    rows = [
+        [name, _size(snapshot[name], snapshot.covers.accounts), f"{snapshot.part_as_of(name):{_MINUTE}}"]
+        for name in snapshot
+    ]
+    lines = [grid(["Part ", "", "As of (UTC) "], rows)]
+    if copies:
+        first, last = (f"{copies[end].saved_at:{_MINUTE}}" for end in (0, -1))
+        noun = "dated copy" if len(copies) == 1 else "dated copies"
+        lines.append(f"{len(copies)} {noun}, {f'{first} to {last}' if first != last else first} UTC: --at DATE")
+    return "\n".join(lines)

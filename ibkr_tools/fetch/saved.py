@@ -1,0 +1,133 @@
+"""A snapshot as data: its envelope, and its parts, decoded when they are asked for."""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+from ibkr_tools.errors import DataError
+from ibkr_tools.fetch.document import SCHEMA, Covers
+
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Envelope(msgspec.Struct):
+    schema: int
+    as_of: _Moment
+    account: str
+    covers: Covers
+
+
+class Snapshot(Mapping[str, Any]):
+    """One complete snapshot: a mapping from the names of its resources to IBKR's payloads.
+
+    Attributes:
+        as_of: when the last answer came (UTC).
+        account: the account of the configuration.
+        covers: the accounts, resources and parameters it was asked for; see `fetch.document.Covers`.
+    """
+
+    def __init__(self, data: bytes, where: str = "the snapshot") -> None:
+        """Reads the envelope.
+
+        Args:
+            data: the JSON, as `fetch` prints it or `--save` stores it.
+            where: its file, for messages.
+
+        Raises:
+            DataError: not JSON, not a snapshot, or one of a later version.
+        """
+        self._where = where
+        self._data = data
+        try:
+            self._members: dict[str, msgspec.Raw] = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+            schema = msgspec.json.decode(self._members.get("schema", b"null"))
+            if schema != SCHEMA:
+                raise DataError(f"{where}: is of schema {schema!r}, this version knows {SCHEMA}")
+            envelope = msgspec.json.decode(data, type=_Envelope)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise DataError(f"{where}: not a snapshot of ibkr-tools ({error})") from error
+        self.as_of = envelope.as_of.astimezone(UTC)
+        self.account = envelope.account
+        self.covers = envelope.covers
+        self._decoded: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Snapshot of {', '.join(self.covers.accounts)} as of {self.as_of:%Y-%m-%d %H:%M} UTC: {', '.join(self)}>"
+        )
+
+    def __getitem__(self, resource: str) -> Any:
+        if resource not in self:
+            raise KeyError(resource)
+        if resource not in self._decoded:
+            try:
+                self._decoded[resource] = msgspec.json.decode(self._members[resource])
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise DataError(f"{self._where}: {resource}: damaged ({error})") from error
+        return self._decoded[resource]
+
+    def __contains__(self, resource: object) -> bool:
+        return resource in self.covers.resources and resource in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return (resource for resource in self.covers.resources if resource in self._members)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def encode(self) -> bytes:
+        """Returns the JSON: keys in the order they came, numbers as IBKR wrote them."""
+        return self._data
+
+    def part(self, resource: str) -> bytes:
+        """Returns the JSON of one resource, as IBKR wrote it.
+
+        Raises:
+            KeyError: it is not in the snapshot.
+        """
+        if resource not in self:
+            raise KeyError(resource)
+        return bytes(self._members[resource])
+
+    def narrowed(self, resources: Collection[str] = (), accounts: Collection[str] = ()) -> "Snapshot":
+        """Returns a snapshot of some of its resources and accounts; none named means all.
+
+        What IBKR has answered for several accounts together stays as it is.
+        """
+        names = [name for name in self if not resources or name in resources]
+        chosen = [name for name in self.covers.accounts if not accounts or name in accounts]
+        covers = msgspec.structs.replace(self.covers, accounts=tuple(chosen), resources=tuple(names))
+        envelope = {"schema": SCHEMA, "as_of": self._members["as_of"], "account": self.account, "covers": covers}
+        parts = {name: self._members[name] if not accounts else self._of(name, chosen) for name in names}
+        return Snapshot(msgspec.json.encode(envelope | parts), self._where)
+
+    def _of(self, resource: str, accounts: Collection[str]) -> Any:
+        raw = self._members[resource]
+        payload = self[resource]
+        if isinstance(payload, dict) and payload and set(payload) <= set(self.covers.accounts):
+            members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+            return {name: value for name, value in members.items() if name in accounts}
+        if isinstance(payload, list):
+            key = "id" if resource == "accounts" else "acctId"
+            rows = msgspec.json.decode(raw, type=list[msgspec.Raw])
+            others = set(self.covers.accounts) - set(accounts)
+            return [
+                one
+                for one, row in zip(rows, payload, strict=True)
+                if not isinstance(row, dict) or row.get(key) not in others
+            ]
+        return raw
+
+    def part_as_of(self, resource: str) -> datetime:
+        """Returns when the answers of one resource came; the oldest one counts."""
+        at = self.covers.parts_at.get(resource)
+        try:
+            return datetime.fromisoformat(at).astimezone(UTC) if at else self.as_of
+        except ValueError as error:
+            raise DataError(f"{self._where}: {at!r} is no time") from error
+
+    def age(self, now: datetime | None = None) -> timedelta:
+        """Returns how old it is."""
+        return (now or datetime.now(UTC)) - self.as_of

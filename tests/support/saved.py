@@ -1,0 +1,51 @@
+"""Saved snapshots of the simulator's accounts, made without a request."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ibkr_tools.fetch import store
+from ibkr_tools.fetch.document import Covers, Document, Spool
+from ibkr_tools.simulator import account_numbers, performance
+from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.spelling import encode
+
+__all__ = ["document_of", "save_simulated", "simulated"]
+
+
+def document_of(parts: Mapping[str, bytes], accounts: tuple[str, ...], as_of: datetime) -> Document:
+    """Returns a document of these parts, each the JSON of one resource."""
+    spool = Spool()
+    spool.add(b",".join(b'"' + name.encode() + b'":' + raw for name, raw in parts.items()))
+    covers = Covers(accounts=accounts, resources=tuple(parts))
+    return Document(as_of=as_of, account="U1234567", covers=covers, parts=spool)
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    # The simulator spells some of its answers itself.
+    return msgspec.Raw(value if isinstance(value, bytes) else encode(value))
+
+
+def simulated(as_of: datetime, *, accounts: int = 1, positions: int = 12) -> Document:
+    """Returns what a fetch of the simulator's accounts would give."""
+    now = as_of.timestamp()
+    names = account_numbers("U1234567", accounts)
+    held = [Account(name, seed=1, count=positions, index=index) for index, name in enumerate(names)]
+    parts = {
+        "accounts": [one.record() for one in held],
+        "summary": {one.account_id: _raw(one.summary(now)) for one in held},
+        "ledger": {one.account_id: _raw(one.ledger(now)) for one in held},
+        "allocation": {one.account_id: _raw(one.allocation()) for one in held},
+        "positions": [row for one in held for row in one.long_rows],
+        "performance": performance.performance(held, "1Y", now),
+        "periods": performance.all_periods(held, now),
+    }
+    return document_of({name: bytes(_raw(value)) for name, value in parts.items()}, names, as_of)
+
+
+def save_simulated(directory: Path, as_of: datetime, **options: int) -> Path:
+    """Saves it as `fetch --save` would."""
+    return store.save(directory, simulated(as_of, **options), 30, as_of)
