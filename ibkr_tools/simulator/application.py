@@ -9,8 +9,10 @@ from aiohttp import web
 from ibkr_tools.simulator import (
     analyst_routes,
     brokerage_routes,
+    contract_routes,
     control,
     gateway,
+    market_routes,
     portfolio_routes,
     rest,
     sso,
@@ -41,6 +43,8 @@ FAMILIES = (
     *portfolio_routes.ROUTES,
     *analyst_routes.ROUTES,
     *brokerage_routes.ROUTES,
+    *market_routes.ROUTES,
+    *contract_routes.ROUTES,
 )
 """Every call below `/v1/api` but the socket: method, path, handler."""
 

@@ -109,7 +109,8 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     it comes. `cold_brokerage`: the first orders, trades, snapshot and P&L of a session are empty; `pnl_needs_spl`: P&L
     stays empty until a socket subscribed to it. `no_bridge`: what calls without the brokerage tier get.
     `unread_locked`: `/fyi/unreadnumber` answers 423 within five minutes (doubt D7). Real milliseconds: `latency_ms` for
-    every call below `/v1`, `analyst_ms` more for `/pa`, `history_ms` more for histories.
+    every call below `/v1`, `analyst_ms` more for `/pa`, `history_ms` more for histories. `cold_history`: the first call
+    of each history fails.
     """
 
     no_session: Literal["401", "error", "302"] = "401"
@@ -138,6 +139,7 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     latency_ms: Milliseconds = 0
     analyst_ms: Milliseconds = 0
     history_ms: Milliseconds = 0
+    cold_history: bool = False
 
 
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
