@@ -23,6 +23,11 @@ class Notifier:
         )
         """How long systemd waits for `watchdog()` before it ends us; None: it does not."""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody gave us a socket."""
+        return self._socket is not None
+
     def _send(self, message: str) -> None:
         if self._socket is not None:
             # sdnotify sends Latin-1 and swallows what does not fit; systemd takes nothing but UTF-8.

@@ -22,7 +22,7 @@ _RESULTS = {
     "oom-kill": "the machine ran out of memory during the login",
     "signal": "the login was killed",
     "success": "the login was stopped",
-    "timeout": "the login took longer than its unit allows",
+    "timeout": "the login hung, or took longer than it may",
 }
 
 

@@ -30,8 +30,11 @@ from ibkr_tools.errors import BrowserUnavailable, LoginFailed
 from ibkr_tools.login import processes
 from ibkr_tools.login.processes import Programs
 
-ANSWER_S = 15
-"""The longest that one command to the driver may take, in seconds."""
+START_S = 15
+"""The longest that Chromium may take to start, in seconds."""
+
+ANSWER_S = 10
+"""The longest that one command to the driver may take, in seconds; loading a page is not waited for."""
 
 SCRIPT_MS = 3000
 """The longest that one script may take, in milliseconds: Chromium holds scripts back while a form is on its way."""
@@ -113,12 +116,7 @@ def translate(error: foreign.WebDriverException | HTTPError | OSError) -> LoginF
     return BrowserLost(f"the browser is gone: {line}")
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (foreign.WebDriverException, HTTPError, OSError) as error:
-        raise translate(error) from error
+_FOREIGN = (foreign.WebDriverException, HTTPError, OSError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,33 +135,60 @@ class _Service(ChromiumService):
 
 
 class Browser:
-    """A running Chromium with one page. Every method raises BrowserLost or PageChanging and nothing else."""
+    """A running Chromium with one page. Every method raises BrowserLost or PageChanging and nothing else.
+
+    `is_lost`: it died or hangs, and need not be asked anything more.
+    """
 
     def __init__(self, driver: WebDriver) -> None:
         self._driver = driver
+        self.is_lost = False
         self._requests: dict[str, str] = {}
         self._finished: set[str] = set()
         self._offsets: dict[str, float] = {}
         self._headers: dict[str, dict[str, str]] = {}
 
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except _FOREIGN as error:
+            raise self._ours(error) from error
+
+    def _ours(self, error: foreign.WebDriverException | HTTPError | OSError) -> LoginFailed | BrowserUnavailable:
+        ours = translate(error)
+        self.is_lost = self.is_lost or isinstance(ours, BrowserLost)
+        return ours
+
+    def _command(self, name: str, **parameters: object) -> dict[str, Any]:
+        """Gives Chromium a command of its own protocol."""
+        answer: dict[str, Any] = self._driver.execute("executeCdpCommand", {"cmd": name, "params": parameters})
+        return answer
+
     def open(self, url: str) -> None:
         """Begins to load `url`; returns before the page is there."""
-        with _translated():
+        with self._translated():
             self._driver.get(url)
 
     def run(self, script: str, *arguments: object) -> Any:
         """Evaluates JavaScript in the page; `arguments` and the result are JSON."""
-        with _translated():
-            return self._driver.execute_script(script, *arguments)
+        with self._translated():
+            try:
+                return self._driver.execute_script(script, *arguments)
+            except foreign.TimeoutException:
+                # Either the page is being left, or Chromium hangs: then it does not answer this either, in which no
+                # page has a part.
+                self._command("Browser.getVersion")
+                raise
 
     def stop(self) -> None:
         """Stays on the page that is there: what was being loaded is not."""
-        with _translated():
-            self._driver.execute("executeCdpCommand", {"cmd": "Page.stopLoading", "params": {}})
+        with self._translated():
+            self._command("Page.stopLoading")
 
     def screenshot(self) -> bytes:
         """Returns a PNG of what the page shows."""
-        with _translated():
+        with self._translated():
             return bytes(self._driver.get_screenshot_as_png())
 
     def is_waiting_for(self, suffix: str) -> bool:
@@ -179,13 +204,11 @@ class Browser:
         if not answered:
             return None
         try:
-            answer = self._driver.execute(
-                "executeCdpCommand", {"cmd": "Network.getResponseBody", "params": {"requestId": answered[-1]}}
-            )
+            answer = self._command("Network.getResponseBody", requestId=answered[-1])
         except foreign.WebDriverException:
             return None
         except (HTTPError, OSError) as error:
-            raise translate(error) from error
+            raise self._ours(error) from error
         return str(answer["value"].get("body", ""))
 
     def last_header(self, suffix: str, name: str) -> str | None:
@@ -201,9 +224,15 @@ class Browser:
         known = [self._offsets[request] for request, _ in self._exchanges(suffix) if request in self._offsets]
         return known[-1] if known else None
 
+    def quit(self) -> None:
+        """Lets Chromium write its profile, if it can; whatever goes wrong here, its processes are ended afterwards."""
+        if not self.is_lost:
+            with contextlib.suppress(*_FOREIGN):
+                self._driver.quit()
+
     def _exchanges(self, suffix: str) -> list[tuple[str, bool]]:
         """Returns the requests to such addresses, in order, each with whether it is over."""
-        with _translated():
+        with self._translated():
             lines = self._driver.execute("getLog", {"type": "performance"})["value"]
         for line in lines:
             event = json.loads(line["message"])["message"]
@@ -243,14 +272,31 @@ def _options(programs: Programs, profile: Path, spki: str) -> Options:
 def _connect(service: _Service, options: Options) -> WebDriver:
     address = f"http://127.0.0.1:{service.port}"
     direct = Proxy(raw={"proxyType": ProxyType.DIRECT})
-    settings = ClientConfig(remote_server_addr=address, keep_alive=True, timeout=ANSWER_S, proxy=direct)
+    settings = ClientConfig(
+        remote_server_addr=address,
+        keep_alive=True,
+        timeout=START_S,
+        proxy=direct,
+        # urllib3 would ask a driver that hangs four times.
+        init_args_for_pool_manager={"init_args_for_pool_manager": {"retries": False}},
+    )
     connection = ChromiumRemoteConnection(
         remote_server_addr=address, vendor_prefix="goog", browser_name="chrome", client_config=settings
     )
-    return WebDriver(command_executor=connection, options=options)
+    driver = WebDriver(command_executor=connection, options=options)
+    settings.timeout = ANSWER_S
+    return driver
 
 
-def _explained(error: BrowserUnavailable | BrowserLost, programs: Programs) -> BrowserUnavailable | BrowserLost:
+def _start(service: _Service, options: Options, programs: Programs) -> Browser:
+    try:
+        service.start()
+        return Browser(_connect(service, options))
+    except _FOREIGN as error:
+        raise _explained(translate(error), programs) from error
+
+
+def _explained(error: BrowserUnavailable | LoginFailed, programs: Programs) -> BrowserUnavailable | BrowserLost:
     """Adds both versions to why the browser did not start; two that differ are the reason."""
     versions = [processes.read_version(program) for program in (programs.browser, programs.driver)]
     majors = {match.group(1) for text in versions if (match := re.search(r"(\d+)\.\d+\.\d+", text))}
@@ -262,12 +308,10 @@ def _explained(error: BrowserUnavailable | BrowserLost, programs: Programs) -> B
     return BrowserLost(f"Chromium did not start: {message}")
 
 
-def _end(driver: WebDriver | None, service: _Service, spared: set[int]) -> None:
+def _end(browser: Browser | None, service: _Service, spared: set[int]) -> None:
     process = getattr(service, "process", None)
-    if driver is not None and process is not None and process.poll() is None:
-        # Lets Chromium write its profile; whatever goes wrong here, the processes end below.
-        with contextlib.suppress(foreign.WebDriverException, HTTPError, OSError):
-            driver.quit()
+    if browser is not None and process is not None and process.poll() is None:
+        browser.quit()
     processes.end_all(spared, group=getattr(process, "pid", None))
     if process is not None:
         process.poll()
@@ -296,15 +340,10 @@ def open_browser(settings: BrowserSettings) -> Iterator[Browser]:
             env=processes.environment(profile),
             popen_kw=runner.popen,
         )
-        driver: WebDriver | None = None
+        browser: Browser | None = None
         try:
-            try:
-                with _translated():
-                    service.start()
-                    driver = _connect(service, _options(programs, profile, settings.spki))
-            except (BrowserUnavailable, BrowserLost) as error:
-                raise _explained(error, programs) from error
-            yield Browser(driver)
+            browser = _start(service, _options(programs, profile, settings.spki), programs)
+            yield browser
         finally:
             with processes.undisturbed():
-                _end(driver, service, spared)
+                _end(browser, service, spared)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ibkr_tools.errors import LoginFailed
+from ibkr_tools.login.pulse import fall_silent
 
 
 class Interrupted(LoginFailed):
@@ -22,6 +23,7 @@ def ending_on_sigterm() -> Iterator[None]:
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        fall_silent()
         raise Interrupted("the login was interrupted by SIGTERM")
 
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -14,8 +14,12 @@ from ibkr_tools.directories import Directories
 from ibkr_tools.errors import OutputError
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import StatusState
+from ibkr_tools.login.pulse import Pulse
 from ibkr_tools.notify import Notifier
 from ibkr_tools.status import LoginSection, StatusFile
+
+MARGIN_S = 90.0
+"""For Java's start beside the login, and for starting and ending a browser."""
 
 _TRIED_AGAIN = frozenset({"failed", "maintenance", "broken"})
 
@@ -48,9 +52,23 @@ class Reporter:
         self._ledger = ledger
         self._notifier = notifier
         self._clock = clock
-        self._limit_s = config.login.timeout_s + 60.0
+        self._limit_s = config.login.timeout_s + MARGIN_S
+        self._pulse = Pulse(notifier)
         self._begin = monotonic()
         self._told = False
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Shows systemd during the block that the login runs on, and has a last word if nothing else was said.
+
+        A login that waits for another one is given as long for that as for itself.
+        """
+        self._pulse.grant(self._limit_s)
+        with self._pulse.beating():
+            try:
+                yield
+            finally:
+                self._last_word()
 
     @property
     def duration(self) -> timedelta:
@@ -64,6 +82,7 @@ class Reporter:
 
     def running(self, why: str = "a login is under way", for_s: float = 0.0) -> None:
         """The login is under way; it will take as long as always, and `for_s` seconds more."""
+        self._pulse.grant(self._limit_s + for_s)
         now = self._clock()
         budget = self._ledger.budget(now)
         self._write(
@@ -85,10 +104,9 @@ class Reporter:
         systemd and the watchdog grant them, and the usual time for the rest of the login after that.
         """
         self.step(text)
-        self._notifier.extend_timeout(timedelta(seconds=seconds + self._limit_s))
         self.running(text, seconds)
 
-    def last_word(self) -> None:
+    def _last_word(self) -> None:
         """Says that the login is over if nothing has said so: a bug, Ctrl-C. Whoever waits need not wait longer."""
         if not self._told:
             with suppress(OutputError):

@@ -85,24 +85,23 @@ def run(
     """
     ledger = ledger or Ledger(directories.login, config.login.logins_a_day)
     reporter = Reporter(config, directories, ledger, notifier or Notifier(), clock)
-    try:
-        fresh = unattended and _take_request(directories.login_request)
-        files.make_directory(directories.login, mode=0o700)
-        with ending_on_sigterm(), files.locked(directories.login / "login.lock", mode=0o600):
-            reporter.running()
-            one = _Login(
-                config, directories, config_file, ledger, reporter, clock=clock, patience=patience, sign_in=sign_in
-            )
-            return one.run(client or _client(config, directories), unattended=unattended, fresh=fresh)
-    except OSError as error:
-        raise OutputError(f"{error.filename or directories.login}: {error.strerror}") from error
-    except IbkrError as error:
-        # What ended on the page has been reported there.
-        if not getattr(error, "reported", False):
-            reporter.result(_state_of(error), error.message, todo=error.hint)
-        raise
-    finally:
-        reporter.last_word()
+    with reporter.telling():
+        try:
+            fresh = unattended and _take_request(directories.login_request)
+            files.make_directory(directories.login, mode=0o700)
+            with ending_on_sigterm(), files.locked(directories.login / "login.lock", mode=0o600):
+                reporter.running()
+                one = _Login(
+                    config, directories, config_file, ledger, reporter, clock=clock, patience=patience, sign_in=sign_in
+                )
+                return one.run(client or _client(config, directories), unattended=unattended, fresh=fresh)
+        except OSError as error:
+            raise OutputError(f"{error.filename or directories.login}: {error.strerror}") from error
+        except IbkrError as error:
+            # What ended on the page has been reported there.
+            if not getattr(error, "reported", False):
+                reporter.result(_state_of(error), error.message, todo=error.hint)
+            raise
 
 
 def _take_request(file: Path) -> bool:

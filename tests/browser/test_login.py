@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -20,7 +21,7 @@ from ibkr_tools.errors import (
     LoginRefused,
     UpstreamUnavailable,
 )
-from ibkr_tools.login import processes
+from ibkr_tools.login import browser, processes
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Outcome
 from ibkr_tools.status import utc_now
@@ -257,6 +258,36 @@ def test_browser_killed_in_the_middle(home: Home, victim: str) -> None:
     assert home.marks == ["failed"]
     assert home.section.state == "failed"
     assert home.section.failures_24h == 1
+
+
+@pytest.mark.parametrize("victim", ["chromium", "chromedriver"])
+@pytest.mark.parametrize("submitted", [False, True])
+def test_browser_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch, victim: str, submitted: bool) -> None:
+    """Whatever stands still, the login ends soon, with a word that says whether the password may have gone out."""
+    monkeypatch.setattr(browser, "ANSWER_S", 3)
+    home.control.page(form_delay_ms=2000, dispatcher_delay_ms=60_000)
+    stopped: list[float] = []
+
+    def is_time() -> bool:
+        pages = home.control.state()["requests"].get("GET /sso/Login", 0)
+        return bool(home.control.submitted() if submitted else pages)
+
+    def stop() -> None:
+        wait_until(is_time, 20)
+        for pid in processes.browser_processes():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                is_helper = b"--type=" in Path(f"/proc/{pid}/cmdline").read_bytes()
+                if not is_helper and Path(f"/proc/{pid}/comm").read_text().strip() == victim:
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.append(monotonic())
+
+    with meanwhile(stop), pytest.raises(LoginFailed, match="does not answer any more"):
+        home.login(patience=replace(HURRIED, whole=timedelta(seconds=90)))
+    # A script's 3 s, the command's, and what SETTLED gives a session to show.
+    assert monotonic() - stopped[0] < 12
+    assert not processes.browser_processes()
+    assert home.marks == ["failed" if submitted else "unsubmitted"]
+    assert home.section.state == "failed"
 
 
 def test_password_is_in_no_process_but_the_login(home: Home) -> None:

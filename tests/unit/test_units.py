@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.config import CREDENTIAL, TOTP_CREDENTIAL, LoginConfig
+from ibkr_tools.config import CREDENTIAL, TOTP_CREDENTIAL
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
+from ibkr_tools.login.pulse import EVERY_S, GRANTED_S
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = sorted(path for kind in ("service", "path", "timer") for path in SYSTEMD.glob(f"*.{kind}"))
@@ -230,9 +231,12 @@ def test_directories_are_the_ones_the_program_expects() -> None:
     assert modes[str(outbox)] == "2770"
 
 
-def test_login_has_time_for_its_own_deadline() -> None:
-    """systemd does not end a login that is still within the time the configuration gives it."""
-    assert int(unit("ibkr-login.service").one("TimeoutStartSec")) >= LoginConfig().timeout_s + 70
+def test_a_login_that_hangs_is_ended_soon() -> None:
+    """The unit gives a login time to begin; then its pulse asks for more, and systemd listens."""
+    login = unit("ibkr-login.service")
+    assert login.one("NotifyAccess") == "main"
+    assert 2 * EVERY_S < int(login.one("TimeoutStartSec")) <= 30
+    assert 2 * EVERY_S < GRANTED_S <= 15
 
 
 def test_no_machine_retries_what_only_a_person_can_mend() -> None:

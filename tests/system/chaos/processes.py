@@ -123,8 +123,8 @@ def _others_still_fetch(scene: Scene) -> bool:
     return scene.code() == 0 and scene.fetches()
 
 
-# A login that hangs is ended by its own time limit (90 s), its unit's (180 s) or selenium's (120 s); one that has
-# submitted the password counts as a failure, and the next one waits for a minute.
+# A login that hangs is ended by systemd (20 s), one whose browser hangs ends by itself (13 s), and the next one waits
+# 10 s; one that has submitted the password counts as a failure, and the next one waits for a minute.
 PROCESSES = (
     Fault(name="Java: SIGKILL", blow=_java(KILL), loses=True, share=3),
     Fault(name="Java: SIGSTOP", blow=_java(STOP), loses=True, back_s=90),
@@ -157,7 +157,7 @@ PROCESSES = (
         name="Chromium: SIGSTOP at the form",
         blow=_during_login(_at_the_form, _program("chromium", STOP)),
         loses=True,
-        back_s=360,
+        back_s=100,
         share=1,
     ),
     Fault(
@@ -170,7 +170,7 @@ PROCESSES = (
         name="chromedriver: SIGSTOP at the form",
         blow=_during_login(_at_the_form, _program("chromedriver", STOP)),
         loses=True,
-        back_s=360,
+        back_s=100,
         share=1,
     ),
     Fault(
@@ -189,7 +189,7 @@ PROCESSES = (
         name="login: SIGSTOP at the form",
         blow=_during_login(_at_the_form, _login(STOP, "main")),
         loses=True,
-        back_s=360,
+        back_s=100,
         share=1,
     ),
     Fault(name="fetch: SIGKILL", blow=_fetch(KILL), loses=False, share=2),
