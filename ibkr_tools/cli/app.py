@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ibkr_tools import __version__
-from ibkr_tools.cli import configuration, fetch, gateway, logins, notify
+from ibkr_tools.cli import configuration, fetch, gateway, logins, notify, resources, show
 from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
 from ibkr_tools.directories import find_directories
 
@@ -19,7 +19,16 @@ app = typer.Typer(
 )
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(configuration.app, name="config")
-for command in (fetch.fetch, logins.login, logins.unlock, logins.pause, logins.resume, notify.notify):
+for command in (
+    fetch.fetch,
+    resources.resources,
+    show.show,
+    logins.login,
+    logins.unlock,
+    logins.pause,
+    logins.resume,
+    notify.notify,
+):
     app.command()(command)
 
 

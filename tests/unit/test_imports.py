@@ -21,7 +21,13 @@ def test_the_command_line_loads_nothing_heavy(environment: dict[str, str]) -> No
     assert not loaded("import ibkr_tools.cli.app", environment) & HEAVY
 
 
-@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["config", "schema"], ["--version"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["status"], ["status", "--json"], ["config", "schema"], ["--version"]),
+        *(["resources"], ["resources", "history"], ["resources", "--json"]),
+    ],
+)
 def test_quick_commands_load_nothing_heavy(command: list[str], environment: dict[str, str]) -> None:
     """`ibkr-tools status` takes less than 100 ms because requests, selenium, jq and rich stay on the disk."""
     program = (

@@ -38,6 +38,7 @@ __all__ = [
     "AUTH_STATUS",
     "BROKERAGE_ACCOUNTS",
     "ENDPOINTS",
+    "FAMILIES",
     "LEDGER",
     "PERFORMANCE",
     "POSITIONS",
@@ -63,17 +64,19 @@ __all__ = [
     "Type",
 ]
 
-ENDPOINTS: tuple[Endpoint, ...] = (
-    *session.ENDPOINTS,
-    *portfolio.ENDPOINTS,
-    *analyst.ENDPOINTS,
-    *brokerage.ENDPOINTS,
-    *market.ENDPOINTS,
-    *contracts.ENDPOINTS,
-    *lists.ENDPOINTS,
-    *advisor.ENDPOINTS,
-    *legacy.ENDPOINTS,
-)
+FAMILIES: dict[str, tuple[Endpoint, ...]] = {
+    "Session": session.ENDPOINTS,
+    "Portfolio": portfolio.ENDPOINTS,
+    "PortfolioAnalyst": analyst.ENDPOINTS,
+    "Brokerage accounts and orders": brokerage.ENDPOINTS,
+    "Market data": market.ENDPOINTS,
+    "Contracts": contracts.ENDPOINTS,
+    "Watchlists, alerts, notifications": lists.ENDPOINTS,
+    "Financial advisors": advisor.ENDPOINTS,
+    "First version of the API": legacy.ENDPOINTS,
+}
+
+ENDPOINTS: tuple[Endpoint, ...] = tuple(one for family in FAMILIES.values() for one in family)
 
 READS: dict[str, Endpoint] = {one.name: one for one in ENDPOINTS if one.kind is Kind.READ}
 """What a person can ask for, by name."""
