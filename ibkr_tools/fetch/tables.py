@@ -232,7 +232,7 @@ def _free(name: str, raws: Sequence[bytes]) -> _Cells:
     found = [number for number in numbers if number is not None]
     most = _DECIMALS if any(abs(number) >= 1 for number in found) else _DECIMALS_OF_SMALL
     places = min(most, max(2, *(_decimals(number) for number in found)))
-    return _Cells(plain(name), ["" if number is None else f"{number:,.{places}f}" for number in numbers], right)
+    return _Cells(plain(name), ["" if number is None else _fixed(number, places) for number in numbers], right)
 
 
 def _styled(column: Column, raws: Sequence[bytes]) -> _Cells:
@@ -244,9 +244,14 @@ def _cell(raw: bytes, style: Style) -> str:
     if style is Style.TEXT or number is None:
         return plain(text_of(raw))
     if style is Style.AMOUNT:
-        return f"{number:,.2f}"
-    text = f"{number:,.8f}" if style is Style.QUANTITY else f"{number:,.6f}"
-    return text.rstrip("0").rstrip(".")
+        return _fixed(number, 2)
+    return _fixed(number, 8 if style is Style.QUANTITY else 6).rstrip("0").rstrip(".")
+
+
+def _fixed(number: Decimal, places: int) -> str:
+    text = f"{number:,.{places}f}"
+    # What is rounded to nothing has no sign.
+    return text if text.strip("-0.,") else text.removeprefix("-")
 
 
 def _number(raw: bytes) -> Decimal | None:
@@ -279,7 +284,7 @@ def _totals(records: Sequence[Record], view: View) -> str:
             continue
         currency = plain(text_of(record.get(view.currency, b"null"))) or "?"
         totals[currency] = totals.get(currency, Decimal(0)) + _amount(view.largest.raw(record))
-    stated = ", ".join(f"{total:,.2f} {currency}" for currency, total in sorted(totals.items()))
+    stated = ", ".join(f"{_fixed(total, 2)} {currency}" for currency, total in sorted(totals.items()))
     return f"; {view.total} {stated}" if stated else ""
 
 

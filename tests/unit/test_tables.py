@@ -133,6 +133,10 @@ def test_small_numbers_keep_more_digits() -> None:
     assert "0.000250" in as_table(outputs({"r": 0.00025}, {"r": -0.0000012}))
 
 
+def test_what_is_rounded_to_nothing_has_no_sign() -> None:
+    assert "-" not in as_table(positions(row(mktValue=-0.001, unrealizedPnl=-0.0, position=-0.0, contractDesc="x")))
+
+
 @pytest.mark.parametrize("number", ["1e300", "123456789012345678901234567890", "1e-300"])
 def test_a_number_that_nobody_could_read_is_as_it_was_written(number: str) -> None:
     assert number in as_table(output_rows([f'{{"n":{number}}}']))
@@ -223,4 +227,4 @@ def test_any_row_can_be_shown(rows: list[Any], width: int | None) -> None:
 def test_any_totals(amounts: list[Decimal]) -> None:
     raw = "[" + ",".join(f'{{"mktValue":{amount},"currency":"EUR","contractDesc":"x"}}' for amount in amounts) + "]"
     text = as_table(answer_rows(raw.encode(), READS["positions"]))
-    assert text.endswith(f"; market value {sum(amounts):,.2f} EUR")
+    assert text.endswith(f"; market value {sum(amounts, Decimal(0)) + 0:,.2f} EUR")
