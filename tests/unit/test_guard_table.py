@@ -207,6 +207,20 @@ def test_a_name_is_one_segment(value: str, refusing: list[PortalClient]) -> None
                 refusing[1].ask(endpoint, dict.fromkeys(endpoint.names, "1") | {name: value})
 
 
+def test_no_name_makes_a_read_into_something_else() -> None:
+    """An account called `alert` would make another read of a read; nothing could make an order of it."""
+
+    def may_be_equal(one: str, other: str) -> bool:
+        parts = one.split("/"), other.split("/")
+        pairs = zip(*parts, strict=False)
+        return len(parts[0]) == len(parts[1]) and all(a == b or "{" in a or "{" in b for a, b in pairs)
+
+    assert may_be_equal("/iserver/account/{account}/alerts", "/iserver/account/alert/{id}")
+    for row in ROWS_REFUSED:
+        for endpoint in READS.values():
+            assert endpoint.method != row.method or not may_be_equal(endpoint.path, row.path)
+
+
 @pytest.mark.parametrize("body", [{}, [], "", {"orders": []}, {"acctId": "U1234567"}, b"x"])
 def test_a_get_has_no_body(body: object, refusing: list[PortalClient]) -> None:
     for endpoint in (one for one in READS.values() if one.method == "GET"):

@@ -59,7 +59,7 @@ def test_a_resource_by_either_spelling() -> None:
 
 
 def test_an_unknown_resource_is_told_with_the_closest() -> None:
-    error = run("positons").exception
+    error = run("postions").exception
     assert isinstance(error, UsageError)
     assert "did you mean 'positions'?" in str(error)
 
