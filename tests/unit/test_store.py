@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -287,6 +287,21 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     with pytest.raises(ConfigError, match="Not a directory"):
         store.copies(tmp_path / "x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+@pytest.mark.parametrize("look", [store.latest, store.copies])
+def test_whoever_may_not_read_it_is_told_whom_to_ask(tmp_path: Path, look: Callable[[Path], object]) -> None:
+    store.save(tmp_path / "snapshots", document(), 30, NOON)
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        try:
+            look(tmp_path / "snapshots")
+        except ConfigError as error:
+            os._exit(error.exit_code if error.hint and "usermod -aG ibkr" in error.hint else 1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 78
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""`ibkr-tools show` reads what was saved, sends nothing, and says what is wrong."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools.fetch import store
+from tests.support.installation import Installation
+from tests.support.saved import save_simulated
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
+    """A user with snapshots of three hours and of two days ago; neither a configuration nor a gateway."""
+    installation = Installation(tmp_path, environment)
+    save_simulated(installation.directories.snapshots, NOW - timedelta(days=2), accounts=2, positions=3)
+    save_simulated(installation.directories.snapshots, NOW - timedelta(hours=3), accounts=2)
+    return installation
+
+
+@pytest.mark.parametrize(
+    "resource", ["positions", "summary", "ledger", "allocation", "performance", "periods", "accounts"]
+)
+def test_every_part_is_a_table_with_its_age(place: Installation, resource: str) -> None:
+    done = place.run("show", resource)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) > 4
+    assert lines[-1].startswith("saved 3 h 0 min ago, ")
+    assert lines[-1].endswith(" UTC; accounts U1234567, U1234568")
+
+
+def test_without_a_name_it_says_what_is_there(place: Installation) -> None:
+    done = place.run("show")
+    assert "positions       24 rows" in done.stdout
+    assert "2 dated copies" in done.stdout
+
+
+def test_one_account(place: Installation) -> None:
+    done = place.run("show", "positions", "--account", "U1234568")
+    assert "U1234567" not in done.stdout
+    assert done.stdout.endswith("UTC; account U1234568\n")
+
+
+def test_an_older_copy(place: Installation) -> None:
+    done = place.run("show", "positions", "-f", "csv", "--at", f"{NOW - timedelta(days=2):%Y-%m-%d}")
+    assert len(done.stdout.splitlines()) == 1 + 2 * 3
+    copy = store.copies(place.directories.snapshots)[0].path
+    assert place.run("show", "positions", "-f", "csv", "--file", str(copy)).stdout == done.stdout
+
+
+def test_the_data_are_what_fetch_would_print(place: Installation) -> None:
+    done = place.run("show", "ledger", "-f", "json", "--account", "U1234567")
+    found = json.loads(done.stdout)
+    assert list(found) == ["schema", "as_of", "account", "covers", "ledger"]
+    assert list(found["ledger"]) == found["covers"]["accounts"] == ["U1234567"]
+    assert len(place.run("show", "positions", "--format", "ndjson").stdout.splitlines()) == 24
+    assert place.run("show", "--jq", ".positions | length").stdout == "24\n"
+    assert place.run("show", "-r", "--jq", ".covers.accounts[]").stdout == "U1234567\nU1234568\n"
+
+
+def test_numbers_are_printed_as_ibkr_wrote_them(place: Installation) -> None:
+    text = place.run("show", "ledger", "-f", "json").stdout
+    assert "9007199254740993" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["positin"], 2, "did you mean 'position'?"),
+        (["trades"], 78, 'Add "trades" to fetch.resources'),
+        (["positions", "--account", "U9"], 2, "account U9: not in the snapshot, which has U1234567, U1234568"),
+        (["--at", "yesterday"], 2, "no date such as 2026-11-22"),
+        (["--at", "2020-01-01"], 2, "There are 2, "),
+        (["--file", "/nonexistent"], 2, "/nonexistent: No such file"),
+        (["--file", "/etc/passwd"], 65, "not a snapshot of ibkr-tools"),
+        (["--file", "/x", "--at", "2020-01-01"], 2, "give one of them"),
+        (["positions", "-f", "csv", "--jq", "."], 2, "--jq prints JSON"),
+        (["--jq", ".x["], 2, "--jq"),
+        (["performance", "--account", "U1234567"], 2, "together"),
+    ],
+)
+def test_what_is_wrong_is_told(place: Installation, arguments: list[str], code: int, text: str) -> None:
+    done = place.run("show", *arguments)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_saved_yet(tmp_path: Path, environment: dict[str, str]) -> None:
+    done = Installation(tmp_path, environment).run("show", "positions")
+    assert (done.returncode, done.stdout) == (75, "")
+    assert "nothing has been saved" in done.stderr
+    assert "hint: `ibkr-tools fetch --save` saves a snapshot" in done.stderr
+
+
+@pytest.mark.parametrize("data", [b"", b'{"schema":1', b"\x1f\x8b\x08broken", b'{"schema":9}'])
+def test_a_damaged_snapshot_is_told(place: Installation, data: bytes) -> None:
+    (place.directories.snapshots / store.LATEST).write_bytes(data)
+    done = place.run("show", "positions")
+    assert (done.returncode, done.stdout) == (65, "")
+    assert done.stderr.startswith(f"error: {place.directories.snapshots / store.LATEST}: ")
