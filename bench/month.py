@@ -131,7 +131,8 @@ class Month:
 
     def _client(self, read_timeout_s: float, max_wait_s: float, *, owns_session: bool = False) -> WiredClient:
         time = self.time
-        pacing = SharedPacing(self._directories.pacing_file, clock=time.clock, wall=time.wall)
+        files = self._directories
+        pacing = SharedPacing(files.pacing_file, files.penalty_file, clock=time.clock, wall=time.wall)
         return WiredClient(
             self.wire,
             self.config.gateway.port,

@@ -59,6 +59,11 @@ class Directories:
         return self.runtime / "pacing.json"
 
     @property
+    def penalty_file(self) -> Path:
+        """Until when IBKR has shut this address out, for after a boot; see `ibkr_tools.portal.pacing`."""
+        return self.state / "penalty.json"
+
+    @property
     def gateway(self) -> Path:
         """IBKR's distribution, its rendered configuration and the TLS material."""
         return self.state / "gateway"

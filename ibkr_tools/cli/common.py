@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,6 +18,7 @@ from ibkr_tools.status import StatusFile
 
 if TYPE_CHECKING:
     from ibkr_tools.portal.client import PortalClient
+    from ibkr_tools.portal.pacing import SharedPacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +38,24 @@ class Setting:
         """The status file."""
         return StatusFile(self.directories.status_file)
 
-    def client(self, config: Config) -> "PortalClient":
-        """Builds a client of the gateway that draws on the shared request budget."""
-        from ibkr_tools.portal.client import PortalClient
+    @cached_property
+    def pacing(self) -> "SharedPacing":
+        """The shared request budget; one for all clients, for where its file cannot be written."""
         from ibkr_tools.portal.pacing import SharedPacing
+
+        return SharedPacing(self.directories.pacing_file, self.directories.penalty_file)
+
+    def client(self, config: Config, *, on_wait: Callable[[str, float], None] | None = None) -> "PortalClient":
+        """Builds a client of the gateway that draws on the shared request budget; see `PortalClient` on `on_wait`."""
+        from ibkr_tools.portal.client import PortalClient
         from ibkr_tools.portal.recall import Recall
 
         return PortalClient(
             config.gateway.port,
             self.directories.certificate,
-            SharedPacing(self.directories.pacing_file),
-            Recall(self.directories.runtime),
+            self.pacing,
+            Recall(self.directories.runtime, config.username, paper=config.session.paper),
+            on_wait=on_wait,
         )
 
     def options(self) -> list[str]:

@@ -120,7 +120,8 @@ def _client(config: Config, directories: Directories) -> "Portal":
     from ibkr_tools.portal.pacing import SharedPacing
     from ibkr_tools.portal.recall import Recall
 
-    pacing, recall = SharedPacing(directories.pacing_file), Recall(directories.runtime)
+    pacing = SharedPacing(directories.pacing_file, directories.penalty_file)
+    recall = Recall(directories.runtime, config.username, paper=config.session.paper)
     return PortalClient(config.gateway.port, directories.certificate, pacing, recall, read_timeout_s=READ_TIMEOUT_S)
 
 

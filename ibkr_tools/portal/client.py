@@ -3,7 +3,8 @@
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -18,6 +19,7 @@ from ibkr_tools.errors import (
     ConfigError,
     DataError,
     GatewayUnavailable,
+    IbkrError,
     RateLimited,
     UpstreamSilent,
     UpstreamUnavailable,
@@ -26,7 +28,7 @@ from ibkr_tools.portal import answers, endpoints
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, Kind
 from ibkr_tools.portal.pacing import Pacing, Unpaced
-from ibkr_tools.portal.recall import Recall
+from ibkr_tools.portal.recall import SLOW_S, Recall
 
 CONNECT_TIMEOUT_S = 3.05
 """The gateway is on this machine: whoever accepts slower than this is stuck."""
@@ -37,12 +39,19 @@ READ_TIMEOUT_S = 25.0
 LARGEST_ANSWER = 64 * 1024 * 1024
 """In bytes; a page of 100 positions is about 150 kB."""
 
+LONGEST_HELD_S = 2.0
+"""A longer wait for a turn holds none of the reads that may be under way: others can use it meanwhile."""
+
+NOTICED_S = 1.0
+"""Who waits longer than this is told."""
+
 
 @dataclass(frozen=True)
 class Answer:
     """One good answer: decoded, and as it came, for whoever wants numbers as IBKR wrote them.
 
-    `age_s` is 0 for one that has just come, else how old a remembered one is, in seconds.
+    `age_s` is 0 for one that has just come, else how old a remembered one is, in seconds. Where nothing came (204), the
+    payload is None and the body `null`.
     """
 
     payload: Any
@@ -76,6 +85,7 @@ class PortalClient:
         max_wait_s: float = 30.0,
         owns_session: bool = False,
         pause: Callable[[float], object] | None = None,
+        on_wait: Callable[[str, float], None] | None = None,
     ) -> None:
         """Prepares the connection; nothing is sent yet.
 
@@ -88,6 +98,7 @@ class PortalClient:
             max_wait_s: how long a request may wait for its turn before RateLimited is raised instead.
             owns_session: whether this process may control the session; the watchdog, and nobody else.
             pause: waits so many seconds for a turn; default: real ones.
+            on_wait: is told before a wait of more than a second: for which request, and how many seconds it may last.
         """
         self._base = f"https://127.0.0.1:{port}"
         self._certificate = certificate
@@ -97,6 +108,7 @@ class PortalClient:
         self._max_wait_s = max_wait_s
         self._owns_session = owns_session
         self._pause = pause or threading.Event().wait
+        self._on_wait = on_wait or (lambda _where, _seconds: None)
         self._http = _Direct()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
         self._http.trust_env = False
@@ -114,6 +126,11 @@ class PortalClient:
     def close(self) -> None:
         """Closes the connection."""
         self._http.close()
+
+    @property
+    def penalty_s(self) -> float:
+        """For how many seconds more nobody sends anything, because IBKR has answered 429; 0 if it has not."""
+        return self._pacing.penalty_s()
 
     def request(
         self,
@@ -133,8 +150,9 @@ class PortalClient:
         *,
         query: dict[str, str] | None = None,
         body: object = None,
+        recall: bool = False,
     ) -> Answer:
-        """Sends one listed request and returns its answer.
+        """Sends one listed request and returns its answer, or what the same request was answered a moment ago.
 
         Args:
             endpoint: a row of `endpoints.ENDPOINTS`.
@@ -142,28 +160,91 @@ class PortalClient:
             query: the query string; the endpoint's own parameters, no others.
             body: sent as JSON, of the endpoint's own parameters; a POST without one still says its length, on which
                 IBKR's edge insists.
+            recall: be content with what any of our processes was told within the endpoint's interval, which proves
+                nothing about the session of now. With an interval of a minute or more that is always so.
 
         Raises:
             ValueError: the endpoint is not in the table, has no such parameter, or controls a session of which this
                 process is not the owner.
-            IbkrError: see `answers.parse`; GatewayUnavailable when nothing listens.
+            IbkrError: see `answers.parse`; GatewayUnavailable when nothing listens; RateLimited also when its turn
+                does not come in time.
         """
         self._admit(endpoint, query, body)
-        self._require_certificate()
         path = endpoint.fill(**(names or {}))
         where = f"{endpoint.method} {path}"
-        if wait_s := self._pacing.claim(endpoint, self._max_wait_s):
-            self._pause(wait_s)
+        if (recall or endpoint.interval_s >= SLOW_S) and (known := self._remembered(endpoint, path, query, body)):
+            return known
+        self._require_certificate()
+        with self._turn(endpoint, where):
+            answer = self._send_in_turn(endpoint, path, where, query, body)
+        if self._recall and answer.payload and endpoint.kind is Kind.READ:
+            self._recall.store(endpoint, path, query, body, answer.body)
+        return answer
+
+    def _remembered(self, endpoint: Endpoint, path: str, query: dict[str, str] | None, body: object) -> Answer | None:
+        known = self._recall.load(endpoint, path, query, body) if self._recall else None
+        if known is None:
+            return None
+        with suppress(IbkrError):
+            return Answer(answers.parse(200, {}, known[0], path), *known)
+        return None
+
+    @contextmanager
+    def _turn(self, endpoint: Endpoint, where: str) -> Iterator[None]:
+        """Waits for the request's turn; a read then holds one of those that may be under way, for all of the block."""
+        if self._is_urgent(endpoint):
+            self._wait(where, self._claim(endpoint, self._max_wait_s))
+            yield
+            return
+        left_s = self._max_wait_s
+        while True:
+            # First the place, then the time: what was promised a time must not come later than that.
+            with self._pacing.under_way(left_s, self._pause, lambda seconds: self._on_wait(where, seconds)) as waited_s:
+                left_s -= waited_s
+                wait_s = self._claim_within(endpoint, left_s)
+                if wait_s <= LONGEST_HELD_S:
+                    self._wait(where, wait_s)
+                    yield
+                    return
+            self._wait(where, wait_s)
+            left_s -= wait_s
+
+    def _claim_within(self, endpoint: Endpoint, left_s: float) -> float:
+        """Claims a turn that comes soon; of one that comes later, but in time, it only says when to try again."""
+        try:
+            return self._claim(endpoint, min(left_s, LONGEST_HELD_S))
+        except RateLimited as error:
+            if error.wait_s is None or error.wait_s > left_s:
+                raise
+            return error.wait_s
+
+    def _send_in_turn(
+        self, endpoint: Endpoint, path: str, where: str, query: dict[str, str] | None, body: object
+    ) -> Answer:
         try:
             status, headers, data = self._exchange(endpoint, path, where, query, body)
-            return Answer(answers.parse(status, headers, data, where), data)
-        except RateLimited:
-            self._pacing.penalise()
+            payload = answers.parse(status, headers, data, where)
+        except RateLimited as error:
+            self._pacing.penalise(error.wait_s)
             raise
         except GatewayUnavailable:
             # It has not left this machine: IBKR has not counted it.
             self._pacing.forgo(endpoint)
             raise
+        return Answer(payload, b"null" if payload is None else data)
+
+    def _is_urgent(self, endpoint: Endpoint) -> bool:
+        """Says whether a request has the room that others leave: who keeps the session alive must not queue."""
+        return self._owns_session or endpoint.kind is not Kind.READ
+
+    def _claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
+        return self._pacing.claim(endpoint, max_wait_s, urgent=self._is_urgent(endpoint))
+
+    def _wait(self, where: str, seconds: float) -> None:
+        if seconds > NOTICED_S:
+            self._on_wait(where, seconds)
+        if seconds > 0:
+            self._pause(seconds)
 
     def _admit(self, endpoint: Endpoint, query: dict[str, str] | None, body: object) -> None:
         what = f"{endpoint.method} {endpoint.path}"
@@ -199,7 +280,7 @@ class PortalClient:
                         hint="Another gateway may run there; `ss -ltnp` names it.",
                     ) from error
                 closed = UpstreamUnavailable(f"{where}: the connection was closed without an answer")
-                if not tries or not self._may_repeat(endpoint):
+                if not tries or not self._may_repeat(endpoint, where):
                     raise closed from error
             except (exceptions.RequestException, urllib3_exceptions.HTTPError) as error:
                 raise DataError(f"{where}: {type(error).__name__}") from error
@@ -220,10 +301,10 @@ class PortalClient:
     def _silent(self, where: str) -> UpstreamSilent:
         return UpstreamSilent(f"{where}: no answer within {self._timeouts[1]:g} s")
 
-    def _may_repeat(self, endpoint: Endpoint) -> bool:
+    def _may_repeat(self, endpoint: Endpoint, where: str) -> bool:
         """Waits for the turn of a second try; the first may have reached IBKR and counts there."""
         try:
-            self._pause(self._pacing.claim(endpoint, self._max_wait_s))
+            self._wait(where, self._claim(endpoint, self._max_wait_s))
         except RateLimited:
             return False
         return True
@@ -267,12 +348,8 @@ class PortalClient:
         It may be asked every 5 s; `recall` is content with what any of our processes was told within that time, which
         proves nothing about the session of now.
         """
-        if recall and self._recall and (rows := self._recall.load(endpoints.ACCOUNTS)):
-            return answers.parse_rows(rows, "GET /portfolio/accounts")
-        rows = answers.parse_rows(self.request(endpoints.ACCOUNTS), "GET /portfolio/accounts")
-        if self._recall:
-            self._recall.store(endpoints.ACCOUNTS, rows)
-        return rows
+        answer = self.ask(endpoints.ACCOUNTS, recall=recall)
+        return answers.parse_rows(answer.payload, "GET /portfolio/accounts")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

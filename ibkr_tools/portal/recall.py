@@ -1,9 +1,10 @@
-"""The last answer of an endpoint that may not be asked again yet: within IBKR's interval there is no fresher one."""
+"""The last answer of a call that may not be made again yet: within IBKR's interval there is no fresher one."""
 
+import hashlib
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -11,38 +12,98 @@ from ibkr_tools import files
 from ibkr_tools.portal.endpoints import Endpoint
 from ibkr_tools.portal.pacing import SAME_BOOT_S
 
+SLOW_S = 60.0
+"""Who asks an endpoint with at least this interval again gets what is remembered: the other answer would be to wait."""
 
-class _Remembered(msgspec.Struct):
-    """An answer, when it came (seconds of the monotonic clock), and when the machine was booted (Unix time)."""
+_SHORTEST_S = 5.0
+"""A shorter interval is waited for, not bridged."""
+
+_USELESS_AFTER_S = 1800.0
+"""Older files are older than any interval of IBKR's."""
+
+
+class _Stamp(msgspec.Struct):
+    """When an answer came (seconds of the monotonic clock), and when the machine was booted (Unix time)."""
 
     booted_at: float
     at_s: float
-    payload: Any
 
 
 class Recall:
-    """Answers in files that all processes of one IBKR user share; for endpoints without parameters."""
+    """Answers in files that all processes of one IBKR user share: a line that says when, then the bytes as they came.
 
-    def __init__(self, directory: Path) -> None:
+    The directory is the user's own, and the user is part of a file's name besides: a configuration may be changed
+    within an interval.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        user: str,
+        *,
+        paper: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepares it; nothing is read yet.
+
+        Args:
+            directory: the runtime directory; members of its group may read the answers, others may not.
+            user: the IBKR user's name.
+            paper: whether it is the user's paper trading account.
+            clock: seconds that never jump, the same for all processes of one boot.
+            wall: Unix time.
+        """
         self._directory = directory
+        self._whose = [user, paper]
+        self._clock = clock
+        self._wall = wall
 
-    def _path(self, endpoint: Endpoint) -> Path:
-        return self._directory / f"{endpoint.name}.json"
+    def _file(self, endpoint: Endpoint, path: str, query: Mapping[str, str] | None, body: object) -> Path:
+        call = msgspec.json.encode([self._whose, endpoint.method, path, query or {}, body], order="sorted")
+        return self._directory / f"answer-{endpoint.name}-{hashlib.sha256(call).hexdigest()[:32]}"
 
-    def store(self, endpoint: Endpoint, payload: Any) -> None:
-        """Remembers an answer; where it cannot be written, the next process has to wait its turn."""
-        now_s = time.monotonic()
-        remembered = _Remembered(time.time() - now_s, now_s, payload)
+    def store(
+        self, endpoint: Endpoint, path: str, query: Mapping[str, str] | None, body: object, answer: bytes
+    ) -> None:
+        """Remembers an answer; where it cannot be written, the next process has to wait its turn.
+
+        Args:
+            endpoint: what was asked; one without an interval worth bridging is not remembered.
+            path: the path, filled in.
+            query: the query string.
+            body: what was sent.
+            answer: the answer's bytes.
+        """
+        if endpoint.interval_s < _SHORTEST_S:
+            return
+        now_s = self._clock()
+        stamp = msgspec.json.encode(_Stamp(self._wall() - now_s, now_s))
         with suppress(OSError):
-            files.write_atomically(self._path(endpoint), msgspec.json.encode(remembered), mode=0o640, durable=False)
+            self._forget_old_ones()
+            file = self._file(endpoint, path, query, body)
+            files.write_atomically(file, stamp + b"\n" + answer, mode=0o640, durable=False)
 
-    def load(self, endpoint: Endpoint) -> Any:
-        """Returns the answer if IBKR's interval has not passed since; None otherwise, and for anything damaged."""
+    def _forget_old_ones(self) -> None:
+        for file in self._directory.glob("answer-*"):
+            # Of a file that another process has just removed there is nothing left to remove.
+            with suppress(FileNotFoundError):
+                if abs(time.time() - file.stat().st_mtime) > _USELESS_AFTER_S:
+                    file.unlink()
+
+    def load(
+        self, endpoint: Endpoint, path: str, query: Mapping[str, str] | None, body: object
+    ) -> tuple[bytes, float] | None:
+        """Returns the bytes of the same call's answer and their age in seconds, if IBKR's interval has not passed.
+
+        None where nothing is remembered, or what is there is damaged or of another boot.
+        """
         try:
-            remembered = msgspec.json.decode(self._path(endpoint).read_bytes(), type=_Remembered)
+            head, _, answer = self._file(endpoint, path, query, body).read_bytes().partition(b"\n")
+            stamp = msgspec.json.decode(head, type=_Stamp)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        now_s = time.monotonic()
-        same_boot = abs(remembered.booted_at - (time.time() - now_s)) < SAME_BOOT_S
-        young = 0.0 <= now_s - remembered.at_s < endpoint.interval_s
-        return remembered.payload if same_boot and young else None
+        now_s = self._clock()
+        same_boot = abs(stamp.booted_at - (self._wall() - now_s)) < SAME_BOOT_S
+        young = 0.0 <= now_s - stamp.at_s < endpoint.interval_s
+        return (answer, now_s - stamp.at_s) if same_boot and young else None

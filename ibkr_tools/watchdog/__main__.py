@@ -41,7 +41,7 @@ def main() -> None:
     client = PortalClient(
         port,
         certificate,
-        SharedPacing(directories.pacing_file),
+        SharedPacing(directories.pacing_file, directories.penalty_file),
         read_timeout_s=READ_TIMEOUT_S,
         max_wait_s=MAX_WAIT_S,
         owns_session=True,

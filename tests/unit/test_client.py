@@ -31,7 +31,8 @@ from ibkr_tools.portal import client as module
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, Kind, Tier
-from ibkr_tools.portal.pacing import JITTER_S, SharedPacing
+from ibkr_tools.portal.pacing import JITTER_S, SharedPacing, Unpaced
+from ibkr_tools.portal.recall import Recall
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
 
@@ -46,7 +47,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Recording:
+class Recording(Unpaced):
     """A budget that never waits, notes what was claimed, and refuses from the `limit`th claim on."""
 
     def __init__(self, limit: int = 1000) -> None:
@@ -54,13 +55,13 @@ class Recording:
         self.penalties = 0
         self._limit = limit
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
+    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> float:
         if len(self.claims) >= self._limit:
             raise RateLimited("enough")
         self.claims.append(endpoint.name)
         return 0.0
 
-    def penalise(self) -> None:
+    def penalise(self, stated_s: float | None = None) -> None:
         self.penalties += 1
 
 
@@ -119,6 +120,135 @@ def test_the_wait_for_a_turn_is_the_callers(material: Path, tmp_path: Path) -> N
         client.accounts()
         client.accounts()
     assert paused == [5.0 + JITTER_S]
+
+
+def test_a_long_wait_is_told_before_it_begins(material: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
+    passed: list[float] = []
+    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: sum(passed), wall=lambda: sum(passed))
+    with (
+        Scripted(material, OK) as server,
+        client_of(
+            server,
+            material,
+            pacing=pacing,
+            pause=passed.append,
+            on_wait=lambda where, seconds: told.append((where, seconds)),
+        ) as client,
+    ):
+        client.accounts()
+        client.request(endpoints.SUMMARY, {"account": "U1234567"})
+        assert told == []
+        client.accounts()
+    assert told == [("GET /portfolio/accounts", 5.0 + JITTER_S)]
+
+
+def test_a_turn_that_comes_too_late_is_refused_at_once(material: Path, tmp_path: Path) -> None:
+    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: 0.0, wall=lambda: 0.0)
+    with Scripted(material, OK) as server, client_of(server, material, pacing=pacing, max_wait_s=3.0) as client:
+        client.accounts()
+        with pytest.raises(RateLimited, match=r"asked too often; possible in 6 s") as caught:
+            client.accounts()
+        assert len(server.requests) == 1
+    assert caught.value.wait_s == pytest.approx(5.0 + JITTER_S)
+
+
+def test_a_long_wait_holds_no_place_among_those_under_way(material: Path, tmp_path: Path) -> None:
+    """While one waits for its interval, four others go on."""
+    passed: list[float] = []
+    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: sum(passed), wall=lambda: sum(passed))
+
+    def pause(seconds: float) -> None:
+        passed.append(seconds)
+        with contextlib.ExitStack() as held:
+            for _ in range(4):
+                held.enter_context(pacing.under_way(0.0, passed.append, lambda _: None))
+
+    with Scripted(material, OK) as server, client_of(server, material, pacing=pacing, pause=pause) as client:
+        client.accounts()
+        client.accounts()
+        assert len(server.requests) == 2
+    assert passed == [5.0 + JITTER_S]
+
+
+def test_four_reads_are_under_way_at_most_and_a_tickle_besides(material: Path, tmp_path: Path) -> None:
+    """Who keeps the session alive does not queue behind reads that hang."""
+    pacing = SharedPacing(tmp_path / "pacing.json")
+    tickled = http("200 OK", b'{"session": "a"}')
+    with Scripted(material, tickled) as server, contextlib.ExitStack() as held:
+        for _ in range(4):
+            held.enter_context(pacing.under_way(0.0, lambda _: None, lambda _: None))
+        with client_of(server, material, pacing=pacing, max_wait_s=0.1) as client:
+            assert client.tickle().has_session
+            with pytest.raises(RateLimited, match="4 reads are under way"):
+                client.request(endpoints.SUMMARY, {"account": "U1234567"})
+        with client_of(server, material, pacing=pacing, max_wait_s=0.1, owns_session=True) as owner:
+            owner.request(endpoints.LEDGER, {"account": "U1234567"})
+        assert len(server.requests) == 2
+
+
+PERFORMANCE = http("200 OK", b'{"nav": 1.50, "rc":0 }')
+ONE_MONTH: dict[str, Any] = {"acctIds": ["U1234567"], "period": "1M"}
+
+
+def test_a_slow_endpoint_is_answered_from_what_is_remembered(material: Path, tmp_path: Path) -> None:
+    """Bytes as they came, with their age, in any process of the same user; and then without a gateway."""
+    pacing = SharedPacing(tmp_path / "pacing.json")
+    with Scripted(material, PERFORMANCE) as server:
+        with client_of(server, material, pacing=pacing, recall=Recall(tmp_path, "reader")) as client:
+            first = client.ask(endpoints.PERFORMANCE, body=ONE_MONTH)
+        with client_of(server, tmp_path, pacing=pacing, recall=Recall(tmp_path, "reader")) as client:
+            again = client.ask(endpoints.PERFORMANCE, body=dict(reversed(ONE_MONTH.items())))
+        assert len(server.requests) == 1
+    assert (first.age_s, first.body) == (0.0, b'{"nav": 1.50, "rc":0 }')
+    assert again.age_s > 0.0
+    assert (again.payload, again.body) == (first.payload, first.body)
+
+
+def test_a_slow_endpoint_with_other_parameters_has_to_wait(material: Path, tmp_path: Path) -> None:
+    pacing = SharedPacing(tmp_path / "pacing.json")
+    recall = Recall(tmp_path, "reader")
+    with Scripted(material, PERFORMANCE) as server:
+        with client_of(server, material, pacing=pacing, recall=recall) as client:
+            client.ask(endpoints.PERFORMANCE, body=ONE_MONTH)
+            with pytest.raises(RateLimited, match="possible in 16 min") as caught:
+                client.ask(endpoints.PERFORMANCE, body={**ONE_MONTH, "period": "1Y"})
+        assert len(server.requests) == 1
+    assert caught.value.wait_s == pytest.approx(900.0, abs=5.0)
+
+
+def test_another_users_answer_is_not_served(material: Path, tmp_path: Path) -> None:
+    """Nor the paper account's."""
+    with Scripted(material, PERFORMANCE) as server:
+        for recall in (Recall(tmp_path, "one"), Recall(tmp_path, "other"), Recall(tmp_path, "one", paper=True)):
+            with client_of(server, material, recall=recall) as client:
+                assert client.ask(endpoints.PERFORMANCE, body=ONE_MONTH).age_s == 0.0
+        assert len(server.requests) == 3
+
+
+def test_a_quick_endpoint_is_remembered_only_for_who_wants_it(material: Path, tmp_path: Path) -> None:
+    rows = http("200 OK", b'[{"id": "U1234567"}]')
+    with Scripted(material, rows) as server, client_of(server, material, recall=Recall(tmp_path, "one")) as client:
+        assert client.ask(endpoints.ACCOUNTS).age_s == 0.0
+        assert client.ask(endpoints.ACCOUNTS).age_s == 0.0
+        assert client.ask(endpoints.ACCOUNTS, recall=True).age_s > 0.0
+        assert client.accounts(recall=True) == [{"id": "U1234567"}]
+        assert len(server.requests) == 2
+
+
+def test_nothing_is_worth_no_remembering(material: Path, tmp_path: Path) -> None:
+    """A fresh session may list no accounts at first; asked again, it is IBKR who is asked."""
+    with Scripted(material, OK) as server, client_of(server, material, recall=Recall(tmp_path, "one")) as client:
+        for _ in range(2):
+            assert client.accounts(recall=True) == []
+        assert len(server.requests) == 2
+
+
+def test_an_answer_without_a_body_is_null(material: Path) -> None:
+    """A document that is made of answers' bytes stays JSON."""
+    with Scripted(material, http("204 No Content")) as server, client_of(server, material) as client:
+        answer = client.ask(endpoints.USER)
+    assert (answer.payload, answer.body) == (None, b"null")
 
 
 def test_what_is_not_listed_is_not_sent(material: Path) -> None:

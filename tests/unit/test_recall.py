@@ -1,42 +1,128 @@
-"""An answer that may not be asked for again yet is remembered, for no longer than that."""
+"""An answer that may not be asked for again yet is remembered, for no longer than that, and for nobody else."""
 
+import os
 import time
 from pathlib import Path
 
-import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ibkr_tools.portal import recall
-from ibkr_tools.portal.endpoints import ACCOUNTS
+from ibkr_tools.portal.endpoints import ACCOUNTS, PERFORMANCE, SUMMARY, Endpoint
 from ibkr_tools.portal.recall import Recall
 
-ROWS = [{"id": "U1234567", "accountAlias": None}]
+ANSWER = b'[{"id":"U1234567", "balance": 1.50}]\n'
+PATH = "/portfolio/accounts"
 
 
-def test_remembers_between_processes(tmp_path: Path) -> None:
-    """What one process was told, another may use; nobody outside the group reads it."""
-    Recall(tmp_path).store(ACCOUNTS, ROWS)
-    assert Recall(tmp_path).load(ACCOUNTS) == ROWS
-    assert (tmp_path / "accounts.json").stat().st_mode & 0o777 == 0o640
+class Clocks:
+    """A machine's two clocks, moved by hand."""
+
+    def __init__(self) -> None:
+        self.uptime_s, self.wall_s = 1000.0, 1_800_000_000.0
+
+    def recall(self, folder: Path, user: str = "reader", *, paper: bool = False) -> Recall:
+        """Returns what a process of that user remembers."""
+        return Recall(folder, user, paper=paper, clock=lambda: self.uptime_s, wall=lambda: self.wall_s)
+
+    def live(self, seconds: float) -> None:
+        """Lets time pass."""
+        self.uptime_s += seconds
+        self.wall_s += seconds
 
 
-@pytest.mark.parametrize(("age_s", "found"), [(0.0, True), (4.9, True), (5.1, False), (-1.0, False)])
-def test_forgets_when_ibkr_may_be_asked_again(tmp_path: Path, age_s: float, found: bool) -> None:
-    """IBKR's interval is 5 s; an answer from the future is from another clock."""
-    one = Recall(tmp_path)
-    now_s = time.monotonic()
-    remembered = recall._Remembered(time.time() - now_s, now_s - age_s, ROWS)
-    (tmp_path / "accounts.json").write_bytes(msgspec.json.encode(remembered))
-    assert (one.load(ACCOUNTS) is not None) is found
+def test_remembers_bytes_between_processes(tmp_path: Path) -> None:
+    """What one process was told, another may use, as it came; nobody outside the group reads it."""
+    Recall(tmp_path, "reader").store(ACCOUNTS, PATH, None, None, ANSWER)
+    known = Recall(tmp_path, "reader").load(ACCOUNTS, PATH, None, None)
+    assert known is not None
+    assert known[0] == ANSWER
+    assert 0.0 <= known[1] < 1.0
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert "reader" not in file.name
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b'{"booted_at": 0, "at_s": 0, "payload": []}'])
+@pytest.mark.parametrize(
+    ("endpoint", "age_s", "found"),
+    [
+        (ACCOUNTS, 0.0, True),
+        (ACCOUNTS, 4.9, True),
+        (ACCOUNTS, 5.1, False),
+        (ACCOUNTS, -1.0, False),
+        (PERFORMANCE, 899.0, True),
+        (PERFORMANCE, 901.0, False),
+        (SUMMARY, 0.0, False),
+    ],
+)
+def test_forgets_when_ibkr_may_be_asked_again(tmp_path: Path, endpoint: Endpoint, age_s: float, found: bool) -> None:
+    """An answer from the future is from another clock; where there is no interval, nothing is remembered."""
+    clocks = Clocks()
+    clocks.recall(tmp_path).store(endpoint, PATH, None, None, ANSWER)
+    clocks.live(age_s)
+    known = clocks.recall(tmp_path).load(endpoint, PATH, None, None)
+    assert (known is not None) is found
+    assert known is None or known[1] == pytest.approx(age_s)
+
+
+CALLS = st.tuples(
+    st.sampled_from([ACCOUNTS, PERFORMANCE]),
+    st.sampled_from([PATH, "/portfolio/subaccounts"]),
+    st.none() | st.dictionaries(st.sampled_from(["a", "b"]), st.sampled_from(["1", "2"]), min_size=1),
+    st.none() | st.dictionaries(st.sampled_from(["period", "acctIds"]), st.sampled_from(["1M", ["U1"], ["U2", "U1"]])),
+    st.sampled_from(["one", "other"]),
+    st.booleans(),
+)
+
+
+@given(st.lists(CALLS, min_size=2, max_size=8))
+def test_each_call_has_its_own_answer(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[object, ...]]
+) -> None:
+    """Whatever differs, the path, a parameter or the user, another answer is none."""
+    folder, clocks = tmp_path_factory.mktemp("recall"), Clocks()
+    for number, (endpoint, path, query, body, user, paper) in enumerate(calls):
+        clocks.recall(folder, user, paper=paper).store(endpoint, path, query, body, b"%d" % number)  # type: ignore[arg-type]
+    for call in calls:
+        endpoint, path, query, body, user, paper = call
+        known = clocks.recall(folder, user, paper=paper).load(endpoint, path, query, body)  # type: ignore[arg-type]
+        assert known is not None
+        assert known[0] == b"%d" % max(number for number, one in enumerate(calls) if one == call)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"\xff", b'{"booted_at": 0, "at_s": 0}\n[]', b'{"booted_at": "x", "at_s": 0}\n[]']
+)
 def test_damage_or_another_boot_is_no_answer(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "accounts.json").write_bytes(data)
-    assert Recall(tmp_path).load(ACCOUNTS) is None
+    one = Recall(tmp_path, "reader")
+    one.store(ACCOUNTS, PATH, None, None, ANSWER)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(data)
+    assert one.load(ACCOUNTS, PATH, None, None) is None
+
+
+def test_a_boot_forgets(tmp_path: Path) -> None:
+    """A runtime directory that outlives it (one below a home) says nothing of this one."""
+    clocks = Clocks()
+    clocks.recall(tmp_path).store(PERFORMANCE, PATH, None, None, ANSWER)
+    clocks.wall_s += 100.0
+    assert clocks.recall(tmp_path).load(PERFORMANCE, PATH, None, None) is None
+
+
+def test_old_files_are_removed(tmp_path: Path) -> None:
+    """Those of answers only."""
+    one = Recall(tmp_path, "reader")
+    for number in range(20):
+        one.store(PERFORMANCE, f"/{number}", None, None, ANSWER)
+    (tmp_path / "pacing.json").touch()
+    hour_ago = time.time() - 3600.0
+    for file in tmp_path.iterdir():
+        os.utime(file, (hour_ago, hour_ago))
+    one.store(ACCOUNTS, PATH, None, None, ANSWER)
+    assert sorted(file.name.partition("-")[0] for file in tmp_path.iterdir()) == ["answer", "pacing.json"]
 
 
 def test_a_directory_that_takes_nothing_does_no_harm(tmp_path: Path) -> None:
-    one = Recall(tmp_path / "missing")
-    one.store(ACCOUNTS, ROWS)
-    assert one.load(ACCOUNTS) is None
+    one = Recall(tmp_path / "missing", "reader")
+    one.store(ACCOUNTS, PATH, None, None, ANSWER)
+    assert one.load(ACCOUNTS, PATH, None, None) is None
