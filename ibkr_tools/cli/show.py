@@ -26,7 +26,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def _view_of(resource: str) -> View | None:
+def view_of(resource: str) -> View | None:
     """Returns what makes the table of a resource that has one of its own; no other module of them is loaded."""
     match resource:
         case "positions":
@@ -145,7 +145,7 @@ def show(
         if resource is None:
             copies = store.copies(directory) if file is None else []
             text = overview.view(snapshot.narrowed((), account or ()), copies)
-        elif view := _view_of(resource):
+        elif view := view_of(resource):
             text = view(snapshot, accounts, everything=everything)
         else:
             text = _table(snapshot, resource, accounts)

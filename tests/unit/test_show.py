@@ -1,16 +1,46 @@
 """`ibkr-tools show` reads what was saved, sends nothing, and says what is wrong."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ibkr_tools.cli.show import view_of
+from ibkr_tools.cli.views import overview
 from ibkr_tools.fetch import store
+from ibkr_tools.fetch.saved import Snapshot
 from tests.support.installation import Installation
-from tests.support.saved import save_simulated
+from tests.support.saved import save_simulated, simulated
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
+
+
+PAGES = [ROOT / "README.md", ROOT / "docs/show.md"]
+BLOCK = re.compile(r"<!-- show (\w+) -->\n\n    \$ ibkr-tools show \1\n(.*?)\n\n<!-- /show -->", re.DOTALL)
+
+
+def shown(resource: str) -> str:
+    """Returns what `ibkr-tools show` prints of the simulator's account, three hours after noon."""
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    snapshot = Snapshot(simulated(noon).encode())
+    view = view_of(resource)
+    assert view is not None
+    accounts = snapshot.covers.accounts
+    text = view(snapshot, accounts, everything=False)
+    return f"{text}\n{overview.age(noon, accounts, noon + timedelta(hours=3, minutes=10))}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pages_show_what_is_printed(page: Path) -> None:
+    """The blocks are the real output for the simulator's account, not what somebody typed."""
+    text = page.read_text()
+    blocks = BLOCK.findall(text)
+    assert len(blocks) == text.count("<!-- show ") > 0
+    for resource, block in blocks:
+        assert [line.removeprefix("    ") for line in block.splitlines()] == shown(resource).splitlines()
 
 
 @pytest.fixture
