@@ -7,12 +7,17 @@ from string import ascii_letters
 from aiohttp import web
 
 from ibkr_tools.simulator import (
+    advisor_routes,
     analyst_routes,
     brokerage_routes,
     contract_routes,
     control,
+    forecast_routes,
+    fyi_routes,
     gateway,
+    lists_routes,
     market_routes,
+    personal_routes,
     portfolio_routes,
     rest,
     sso,
@@ -45,6 +50,11 @@ FAMILIES = (
     *brokerage_routes.ROUTES,
     *market_routes.ROUTES,
     *contract_routes.ROUTES,
+    *lists_routes.ROUTES,
+    *fyi_routes.ROUTES,
+    *advisor_routes.ROUTES,
+    *forecast_routes.ROUTES,
+    *personal_routes.ROUTES,
 )
 """Every call below `/v1/api` but the socket: method, path, handler."""
 

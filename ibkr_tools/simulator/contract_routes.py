@@ -104,7 +104,7 @@ async def algos(request: web.Request) -> web.Response:
     """Return the algorithms for one contract; 503 if there is no such contract."""
     if _contract(request) is None:
         return empty(503)
-    wanted = [one for one in request.query.get("algos", "").split(";") if one]
+    wanted = [one for one in request.query.get("algos", "").replace(";", ",").split(",") if one]
     found: list[dict[str, Any]] = [{"name": name, "id": key} for key, name in ALGOS.items()
                                    if not wanted or key in wanted]  # fmt: skip
     if request.query.get("addDescription") == "1":

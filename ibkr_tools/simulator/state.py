@@ -54,6 +54,7 @@ class Session:
     warm_accounts: set[str] = field(default_factory=set)
     brokerage_preflight_done: bool = False
     warm: set[str] = field(default_factory=set)
+    unread_asked_at: float | None = None
 
     @property
     def is_authenticated(self) -> bool:
