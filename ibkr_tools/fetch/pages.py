@@ -151,9 +151,14 @@ def split(call: Call, payload: Any, body: bytes, came_at: datetime) -> Page:
         Row(_with_account(bytes(raw), value, account), identity_of(value, account))
         for raw, value in zip(raws, values, strict=True)
     ]
-    odd = sum(1 for value in values if not isinstance(value, Mapping))
-    strange = f"{call}: {odd} of {len(values)} rows are no objects" if odd else None
-    return Page(rows, _goes_on(call, payload, values, rows), came_at, unexpected=strange)
+    return Page(rows, _goes_on(call, payload, values, rows), came_at, unexpected=odd_rows(call, values))
+
+
+def odd_rows(call: Call, payload: Any) -> str | None:
+    """Says in one line that rows of a list are not what rows are; None if they are, or it is no list."""
+    rows = payload if isinstance(payload, list) else []
+    odd = sum(1 for row in rows if not isinstance(row, Mapping))
+    return f"{call}: {odd} of {len(rows)} rows are no objects" if odd else None
 
 
 def _goes_on(call: Call, payload: Any, values: Sequence[Any], rows: Sequence[Row]) -> bool:

@@ -132,8 +132,7 @@ class Fetcher:
             self._progress("accounts")
             try:
                 with pool.client() as client:
-                    rows = client.accounts(recall=True) or client.accounts()
-                    self._accounts = Answer(rows, msgspec.json.encode(rows))
+                    self._accounts = self._asker.ask(client, Call(ACCOUNTS), {}, {}, recall=True)
             except IbkrError as error:
                 if not self._losses.is_lost(error):
                     raise

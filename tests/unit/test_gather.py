@@ -1,0 +1,168 @@
+"""Pages in whatever order they come, of a list that grows meanwhile, over losses of the session: each row, once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
+from ibkr_tools.fetch import pages
+from ibkr_tools.fetch.calls import plan
+from ibkr_tools.fetch.document import Spool
+from ibkr_tools.fetch.gather import Freshness, Unit, gather, jobs_of
+from ibkr_tools.fetch.pages import Page, split
+from ibkr_tools.fetch.pool import MOST_AT_ONCE, Done
+from ibkr_tools.portal.client import PortalClient
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SIZE = 4
+NOBODY: PortalClient = None  # type: ignore[assignment] # what answers here needs no client
+
+
+class Shuffled:
+    """Does units of work in an order that Hypothesis draws; an answer is of the moment when it is drawn."""
+
+    def __init__(self, data: st.DataObject, at_once: int) -> None:
+        self._data = data
+        self._at_once = at_once
+        self._begun: list[tuple[Unit, Callable[[PortalClient, Unit], Page]]] = []
+        self.most = 0
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._begun
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._begun) < self._at_once
+
+    def start(self, unit: Unit, work: Callable[[PortalClient, Unit], Page]) -> None:
+        self._begun.append((unit, work))
+        self.most = max(self.most, len(self._begun))
+
+    def next(self) -> Done[Unit, Page]:
+        unit, work = self._begun.pop(self._data.draw(st.integers(0, len(self._begun) - 1)))
+        try:
+            return Done(unit, work(NOBODY, unit))
+        except IbkrError as error:
+            return Done(unit, error)
+
+
+def gathered(
+    accounts: dict[str, list[int]],
+    workers: Shuffled,
+    *,
+    before_answer: Callable[[Unit], None] = lambda _: None,
+    size: int = SIZE,
+) -> list[tuple[str, int]]:
+    """Returns account and contract of every row in the document."""
+
+    def ask(_client: PortalClient, unit: Unit) -> Page:
+        before_answer(unit)
+        account = unit.job.call.account or ""
+        held = accounts[account][unit.number * size : (unit.number + 1) * size]
+        rows = [{"conid": conid, "pageSize": size} for conid in held]
+        return split(unit.job.call, rows, msgspec.json.encode(rows), AT)
+
+    spool = Spool()
+    (part,) = plan(["positions"], {}, "portfolio")
+    gather(
+        jobs_of(part, list(accounts), Freshness(), first=True),
+        workers,
+        ask,
+        spool,
+        is_lost=lambda error: isinstance(error, SessionUnavailable),
+        recover=lambda _: None,
+        progress=lambda _: None,
+    )
+    document = msgspec.json.decode(b"{" + b"".join(spool.chunks()) + b"}")
+    return [(row["acctId"], row["conid"]) for row in document["positions"]]
+
+
+HOLDINGS = st.dictionaries(st.sampled_from(["U1", "U2", "U3"]), st.integers(0, 30), min_size=1)
+
+
+@given(st.data(), HOLDINGS, st.integers(1, MOST_AT_ONCE))
+def test_every_row_once_and_in_order(data: st.DataObject, sizes: dict[str, int], at_once: int) -> None:
+    """However many are asked for at once, and whichever comes first."""
+    accounts = {name: list(range(count)) for name, count in sizes.items()}
+    found = gathered(accounts, Shuffled(data, at_once))
+    assert found == [(name, conid) for name, held in accounts.items() for conid in held]
+
+
+@given(st.data(), st.integers(0, 30), st.integers(1, MOST_AT_ONCE))
+def test_a_list_that_grows_loses_nothing(data: st.DataObject, count: int, at_once: int) -> None:
+    """What is bought while the list is read pushes the rest on, to pages that may have been read already."""
+    accounts = {"U1": list(range(count))}
+    bought = iter(range(1000, 1000 + SIZE))
+
+    def buy(unit: Unit) -> None:
+        if unit.number and data.draw(st.booleans()) and (conid := next(bought, None)) is not None:
+            accounts["U1"].insert(0, conid)
+
+    found = gathered(accounts, Shuffled(data, at_once), before_answer=buy)
+    assert len(found) == len(set(found))
+    assert {conid for _, conid in found} >= set(range(count))
+
+
+@given(st.data(), HOLDINGS, st.integers(1, MOST_AT_ONCE))
+def test_what_was_lost_on_the_way_is_asked_for_again(data: st.DataObject, sizes: dict[str, int], at_once: int) -> None:
+    accounts = {name: list(range(count)) for name, count in sizes.items()}
+    losses = iter(range(5))
+
+    def lose(_unit: Unit) -> None:
+        if data.draw(st.booleans()) and next(losses, None) is not None:
+            raise SessionUnavailable("lost")
+
+    found = gathered(accounts, Shuffled(data, at_once), before_answer=lose)
+    assert found == [(name, conid) for name, held in accounts.items() for conid in held]
+
+
+@given(st.data())
+@settings(max_examples=20)
+def test_pages_are_read_side_by_side_where_there_are_many(data: st.DataObject) -> None:
+    workers = Shuffled(data, MOST_AT_ONCE)
+    gathered({"U1": list(range(20 * SIZE))}, workers)
+    assert workers.most == MOST_AT_ONCE
+
+
+@given(st.data(), st.integers(0, 12), st.integers(1, MOST_AT_ONCE))
+@settings(max_examples=30)
+def test_no_more_pages_are_asked_for_in_vain_than_not(data: st.DataObject, count: int, at_once: int) -> None:
+    asked: list[int] = []
+    gathered({"U1": list(range(count))}, Shuffled(data, at_once), before_answer=lambda unit: asked.append(unit.number))
+    needed = count // SIZE + 1
+    assert len(asked) <= 2 * needed
+
+
+@given(st.data())
+@settings(max_examples=10)
+def test_the_first_error_ends_it(data: st.DataObject) -> None:
+    """Nothing that has not begun is sent after it."""
+    asked: list[int] = []
+
+    def refuse(unit: Unit) -> None:
+        asked.append(unit.number)
+        if unit.number == 3:
+            raise DataError("no")
+
+    with pytest.raises(DataError):
+        gathered({"U1": list(range(50))}, Shuffled(data, 1), before_answer=refuse)
+    assert asked == [0, 1, 2, 3]
+
+
+def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_PAGES", 5)
+    (part,) = plan(["positions"], {}, "portfolio")
+    (job,) = jobs_of(part, ["U1"], Freshness(), first=True)
+    for number in range(5):
+        assert job.walk.next(ahead=False) == number
+        rows = [{"conid": 10 * number + one} for one in range(30)]
+        job.walk.take(number, split(job.call, rows, msgspec.json.encode(rows), AT))
+        if number < 4:
+            assert job.digest()
+    with pytest.raises(DataError, match="positions of U1: more than 5 pages"):
+        job.digest()
