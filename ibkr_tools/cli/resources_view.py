@@ -118,7 +118,7 @@ def _pacing(endpoint: Endpoint) -> str:
 def _answers(endpoint: Endpoint) -> str:
     facts = [_SCOPES[endpoint.scope]]
     if endpoint.rows is not None:
-        facts.append(f"a list in {endpoint.rows}" if endpoint.rows else "a list")
+        facts.append(f"records in {endpoint.rows}" if endpoint.rows else "a list")
     if endpoint.pages is not None:
         facts.append("page by page, to the end" if endpoint.pages is not Pages.AFTER else "to the last one")
     if endpoint.may_be_cold:

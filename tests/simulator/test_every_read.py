@@ -1,0 +1,127 @@
+"""Every read can be fetched by its name, and its records are where the table says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ibkr_tools.errors import DataError
+from ibkr_tools.fetch.calls import parameters_of, plan
+from ibkr_tools.fetch.snapshot import Fetcher
+from ibkr_tools.portal.endpoints import READS, SSODH_INIT, Endpoint, Scope, Tier
+from ibkr_tools.simulator import Simulator, account_numbers
+from ibkr_tools.simulator.instruments import Instrument
+from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.status import utc_now
+from tests.support.portal import asked, client_of, signed_in
+
+ACCOUNTS = account_numbers("U1234567", 2)
+HELD = Account(ACCOUNTS[0], seed=1, count=237)
+
+
+def held(asset_class: str) -> Instrument:
+    """Returns a contract of this class that the account holds."""
+    return next(one for one in HELD.instruments if one.asset_class == asset_class and one.ticker.isascii())
+
+
+STOCK, BOND, FUTURE = held("STK"), held("BOND"), held("FUT")
+CONID = {"conid": str(STOCK.conid)}
+EVENT = {"conid": "732957192"}
+MODEL = {"model": "Sample-Model"}
+
+SAMPLES: dict[str, dict[str, str]] = {
+    "position": CONID,
+    "positions_by_conid": CONID,
+    "transactions": {"conids": str(STOCK.conid)},
+    "order_status": {"orderId": "200000001"},
+    "account_search": {"searchPattern": "U12"},
+    "snapshot": {"conids": str(STOCK.conid)},
+    "history": CONID,
+    "scanner": {"instrument": "STK", "type": "TOP_PERC_GAIN", "location": "STK.US.MAJOR"},
+    "hmds_history": CONID,
+    "hmds_scanner": {"instrument": "STK", "locations": "STK.US.MAJOR", "scanCode": "TOP_PERC_GAIN", "secType": "STK"},
+    "md_snapshot": {"conids": str(STOCK.conid)},
+    "search": {"symbol": STOCK.ticker},
+    "secdef_info": CONID | {"sectype": "STK"},
+    "strikes": CONID | {"sectype": "OPT", "month": "JAN27"},
+    "bond_filters": {"issuerId": f"e{BOND.conid}"},
+    "contract": CONID,
+    "contract_info_and_rules": CONID,
+    "contract_algos": CONID,
+    "contract_rules": CONID | {"isBuy": "true"},
+    "currency_pairs": {"currency": "USD"},
+    "exchange_rate": {"source": "USD", "target": "EUR"},
+    "secdef": {"conids": str(STOCK.conid)},
+    "all_conids": {"exchange": "NASDAQ"},
+    "futures": {"symbols": FUTURE.ticker},
+    "stocks": {"symbols": STOCK.ticker},
+    "secdef_schedule": {"assetClass": "STK", "symbol": STOCK.ticker},
+    "trading_schedule": CONID,
+    "forecast_markets": {"underlyingConid": "732764706"},
+    "forecast_rules": EVENT,
+    "forecast_details": EVENT,
+    "forecast_schedules": EVENT,
+    "calendar_events": {"date": '{"start": "20261101", "end": "20261130"}'},
+    "watchlist": {"id": "99999"},
+    "alert": {"alertId": "9876543210"},
+    "disclaimer": {"typecode": "BA"},
+    "notifications_more": {"id": "2026040190532030"},
+    "allocation_group": {"name": "Group_1_NetLiq"},
+    "model_positions": MODEL,
+    "model_summary": MODEL,
+    "model_accounts": MODEL,
+    "model_investments": MODEL,
+}
+"""What each read that needs something is asked for."""
+
+CLOSED = {"hmds_history", "hmds_scanner"}
+"""IBKR answers these with 404 until a call opens the history server that is no read, and is never sent."""
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """An advisor with the brokerage tier, who may ask at any pace."""
+    with signed_in(tmp_path_factory.mktemp("world"), user="demo-advisor", accounts=ACCOUNTS) as simulator:
+        simulator.control.limits(enabled=False)
+        with client_of(simulator, owns_session=True) as owner:
+            owner.request(SSODH_INIT, body={"publish": True, "compete": True})
+        yield simulator
+
+
+def fetched(simulator: Simulator, name: str) -> dict[str, Any]:
+    """Fetches one resource of the first account."""
+    parts = plan([name], SAMPLES.get(name, {}), Tier.BROKERAGE.value)
+    fetcher = Fetcher(lambda: client_of(simulator), now=utc_now, pause=lambda _: None)
+    return fetcher.snapshot(ACCOUNTS[0], parts, accounts=ACCOUNTS[:1]).decode()
+
+
+def test_the_samples_are_what_is_needed() -> None:
+    needing = {one.name for one in READS.values() if any(parameter.required for parameter in parameters_of(one))}
+    assert set(SAMPLES) == needing
+
+
+@pytest.mark.parametrize("endpoint", READS.values(), ids=list(READS))
+def test_every_read_is_fetched(endpoint: Endpoint, simulator: Simulator) -> None:
+    name = endpoint.name
+    if name in CLOSED:
+        with pytest.raises(DataError, match="404"):
+            fetched(simulator, name)
+        return
+    document = fetched(simulator, name)
+    assert document["covers"]["resources"] == [name]
+    value = document[name]
+    if endpoint.scope is Scope.ACCOUNT and name != "positions":
+        assert list(value) == [ACCOUNTS[0]]
+        value = value[ACCOUNTS[0]]
+    if endpoint.rows:
+        for key in [] if endpoint.pages else endpoint.rows.split("."):
+            value = value[key]
+    assert value
+    # A list, or an object of records.
+    assert isinstance(value, list) or endpoint.rows != ""
+
+
+def test_nothing_but_reads_has_been_asked_for(simulator: Simulator) -> None:
+    """After all of the above: nothing that changes or costs something came to the simulator."""
+    assert simulator.control.state()["mutations"] == 0
+    assert asked(simulator, "/tickle") == 0
