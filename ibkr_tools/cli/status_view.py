@@ -57,6 +57,9 @@ def _session(section: SessionSection, now: datetime) -> list[str]:
         end = section.paused_until
         until = f"until {end:%Y-%m-%d %H:%M} UTC ({_until(end, now)})" if end else "until `ibkr-tools resume`"
         lines.append(f"paused {until}: nothing logs in")
+    if section.limited_until is not None and section.limited_until > now:
+        left = span((section.limited_until - now).total_seconds())
+        lines.append(f"IBKR says that too many requests were sent: none is for {left} more")
     if section.window:
         lines.append(f"at IBKR: {section.window}")
     if section.next is not None and section.next_at is not None and not section.is_stale(now):

@@ -217,6 +217,7 @@ class SharedPacing:
         self._clock = clock
         self._wall = wall
         self._own = Reservations()
+        self._known_until = 0.0
         self._kept_until = 0.0
         self._flights = Flights(path.parent)
         self._mutex = threading.Lock()
@@ -230,7 +231,8 @@ class SharedPacing:
         now_s = self._clock()
         booted_at = self._wall() - now_s
         if abs(past.booted_at - booted_at) >= SAME_BOOT_S:
-            past = Reservations(booted_at, penalty_until=self._outlived(now_s))
+            # A clock that was set looks like a boot, but for a process that lives on.
+            past = Reservations(booted_at, penalty_until=max(self._outlived(now_s), self._known_until))
         return _together(_believable(past, now_s), self._own)
 
     def _outlived(self, now_s: float) -> float:
@@ -256,14 +258,12 @@ class SharedPacing:
                 self._kept.unlink()
 
     def _store(self, reservations: Reservations) -> None:
-        # What nobody may forget, this process does not, though the file were removed or the machine's clock set.
-        mine = Reservations(penalty_until=reservations.penalty_until)
-        self._own = reservations
+        self._own, self._known_until = reservations, reservations.penalty_until
         try:
             files.write_atomically(self._path, msgspec.json.encode(reservations), mode=0o664, durable=False)
         except OSError:
             return
-        self._own = mine
+        self._own = Reservations()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

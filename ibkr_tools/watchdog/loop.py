@@ -346,7 +346,13 @@ class Watchdog:
 
     def _write_section(self, fresh_for_s: float) -> None:
         section = publish.section(
-            self._state, self._clock(), self._now(), tier=self._session.tier, fresh_for_s=fresh_for_s
+            self._state,
+            self._clock(),
+            self._now(),
+            tier=self._session.tier,
+            fresh_for_s=fresh_for_s,
+            # Whoever met the 429: the budget is everybody's.
+            limited_s=self._client.penalty_s,
         )
         try:
             self._status_file.write(section)

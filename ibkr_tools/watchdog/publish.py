@@ -11,8 +11,13 @@ from ibkr_tools.watchdog.state import State
 _QUIET = {SessionState.UP, SessionState.LOGGING_IN, SessionState.STARTING, SessionState.PAUSED}
 
 
-def section(state: State, now_s: float, now: datetime, *, tier: str, fresh_for_s: float) -> SessionSection:
-    """Returns the section; `now_s` and `now` are the same moment on the machine's clock and in UTC."""
+def section(
+    state: State, now_s: float, now: datetime, *, tier: str, fresh_for_s: float, limited_s: float = 0.0
+) -> SessionSection:
+    """Returns the section; `now_s` and `now` are the same moment on the machine's clock and in UTC.
+
+    `limited_s` is for how long nobody sends anything because IBKR has answered 429.
+    """
 
     def wall(at_s: float | None) -> datetime | None:
         return None if at_s is None else now + timedelta(seconds=at_s - now_s)
@@ -39,6 +44,7 @@ def section(state: State, now_s: float, now: datetime, *, tier: str, fresh_for_s
         paused=state.paused,
         paused_until=state.paused_until,
         window=state.window,
+        limited_until=now + timedelta(seconds=limited_s) if limited_s else None,
     )
 
 

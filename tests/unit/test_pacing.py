@@ -367,8 +367,19 @@ def test_a_clock_that_is_set_ends_no_penalty_where_somebody_knows_of_it(tmp_path
     watchdog.penalise()
     machine.wall_s += 86_400.0
     assert watchdog.penalty_s() == PENALTY_S
+    with pytest.raises(RateLimited):
+        watchdog.claim(TICKLE, 0.0)
+
+
+def test_who_clears_the_file_ends_the_penalty(tmp_path: Path) -> None:
+    """A person knows better: the file is what counts, where it is to be believed."""
+    machine = Machine(tmp_path)
+    watchdog = machine.process()
     watchdog.penalise()
-    assert machine.process().penalty_s() == PENALTY_S
+    path = tmp_path / "run" / "pacing.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "penalty_until": 0.0}))
+    assert watchdog.claim(TICKLE, 0.0) == 0.0
+    assert not (tmp_path / "penalty.json").exists()
 
 
 def test_the_file_of_a_penalty_goes_with_it(tmp_path: Path) -> None:

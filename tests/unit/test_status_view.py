@@ -125,6 +125,15 @@ def test_pause_window_and_many_logins() -> None:
     assert exit_code(Status(gateway=gateway(), session=up), NOW) == 0
 
 
+def test_a_penalty_shows_until_it_is_over() -> None:
+    """Also after the watchdog that said so was stopped."""
+    status = Status(session=session(limited_until=NOW + timedelta(minutes=14, seconds=3)))
+    line = "IBKR says that too many requests were sent: none is for 14 min 3 s more"
+    assert line in as_text(status, NOW)
+    assert json.loads(as_json(status, NOW))["session"]["limited_until"] == "2026-11-22T12:14:03Z"
+    assert "too many" not in as_text(status, NOW + timedelta(minutes=14, seconds=3))
+
+
 def test_nothing_has_run_yet() -> None:
     assert as_text(Status(), NOW).splitlines() == [
         "gateway  no gateway of ours has run here",

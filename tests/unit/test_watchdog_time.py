@@ -70,6 +70,7 @@ class Gateway:
         self.time = time
         self.brokerage = ALIVE
         self.trouble: IbkrError | None = None
+        self.penalty_s = 0.0
         self.tickled: list[float] = []
         self.asked: list[tuple[float, str, object]] = []
 
@@ -171,6 +172,19 @@ def test_half_a_day_passes_in_a_moment(stage: Staged) -> None:
     assert 43_200 - (one.time.now_s - 1000.0) < 1
     assert max(gaps) < 60
     assert len(gaps) > 43_200 / 60
+
+
+def test_a_penalty_is_published_within_a_beat_and_goes(stage: Staged) -> None:
+    """Whoever met the 429: the watchdog reads the budget that all share."""
+    one = stage()
+    one.time.at(100, lambda: setattr(one.gateway, "penalty_s", 900.0))
+    one.time.at(1000, lambda: setattr(one.gateway, "penalty_s", 0.0))
+    one.run(1100, 99, 111, 1011)
+    before, during, after = (section.limited_until for section in one.seen)
+    assert before is None
+    assert during is not None
+    assert during - one.seen[1].updated_at == timedelta(seconds=900)
+    assert after is None
 
 
 def test_a_window_opens_calms_and_closes(stage: Staged) -> None:
