@@ -132,15 +132,20 @@ class Account:
     def _long_row(self, item: Instrument) -> Row:
         return {**item.short_row(self.account_id), **item.long_part(), "pageSize": PAGE_SIZE}
 
-    def page(self, page: int, *, long_form: bool, sort: str = "", descending: bool = False) -> bytes:
+    def page(
+        self, page: int, *, long_form: bool, sort: str = "", descending: bool = False, size: int = PAGE_SIZE
+    ) -> bytes:
         """Return page `page` (from 0) of the positions as JSON; `[]` beyond the end."""
-        key = (page, long_form, sort, descending)
+        key = (page, long_form, sort, descending, size)
         if key not in self._rendered:
-            self._rendered[key] = encode(self._page(page, long_form=long_form, sort=sort, descending=descending))
+            rows = self._page(page, long_form=long_form, sort=sort, descending=descending, size=size)
+            if size != PAGE_SIZE and long_form:
+                rows = [row | {"pageSize": size} for row in rows]
+            self._rendered[key] = encode(rows)
         return self._rendered[key]
 
-    def _page(self, page: int, *, long_form: bool, sort: str, descending: bool) -> list[Row]:
-        start, end = page * PAGE_SIZE, (page + 1) * PAGE_SIZE
+    def _page(self, page: int, *, long_form: bool, sort: str, descending: bool, size: int) -> list[Row]:
+        start, end = page * size, (page + 1) * size
         if page < 0:
             return []
         if not sort:
@@ -284,9 +289,11 @@ class Account:
         })  # fmt: skip
         return row
 
-    def allocation(self) -> Row:
-        """Return `/portfolio/{account}/allocation`: value by asset class, sector and group, long and short."""
-        return consolidated_allocation([self])
+    def allocation(self) -> bytes:
+        """Return the JSON of `/portfolio/{account}/allocation`: value by class, sector and group, long and short."""
+        if "allocation" not in self._rendered:
+            self._rendered["allocation"] = encode(consolidated_allocation([self]))
+        return self._rendered["allocation"]
 
 
 def consolidated_allocation(accounts: list[Account]) -> Row:

@@ -12,6 +12,8 @@ from ibkr_tools.simulator.portfolio import Account, consolidated_allocation
 __all__ = ["ROUTES"]
 
 SUBACCOUNTS_PAGE = 20
+NEWER = ("brokerageAccess", "acctCustType", "category", "PrepaidCrypto-Z", "PrepaidCrypto-P")
+"""What records of accounts lack in older builds."""
 AccountHandler = Callable[[web.Request, Account], web.Response]
 
 
@@ -20,8 +22,10 @@ async def accounts(request: web.Request) -> web.Response:
     session = session_of(request)
     session.preflight_done = True
     trading = session.user.kind is UserKind.TRADING
-    accounts = context_of(request).accounts_of(session)
-    return reply([account.record(brokerage_access=trading) for account in accounts])
+    records = [one.record(brokerage_access=trading) for one in context_of(request).accounts_of(session)]
+    if context_of(request).world.behaviour.older_records:
+        records = [{key: value for key, value in one.items() if key not in NEWER} for one in records]
+    return reply(records)
 
 
 async def subaccounts2(request: web.Request) -> web.Response:
@@ -71,6 +75,7 @@ def positions(request: web.Request, account: Account) -> web.Response:
         long_form=warm and not behaviour.always_short_form,
         sort=request.query.get("sort", ""),
         descending=request.query.get("direction") == "d",
+        size=behaviour.page_size,
     )
     return reply(rows)
 

@@ -110,7 +110,8 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     stays empty until a socket subscribed to it. `no_bridge`: what calls without the brokerage tier get.
     `unread_locked`: `/fyi/unreadnumber` answers 423 within five minutes (doubt D7). Real milliseconds: `latency_ms` for
     every call below `/v1`, `analyst_ms` more for `/pa`, `history_ms` more for histories. `cold_history`: the first call
-    of each history fails.
+    of each history fails. `page_size`: how many positions a page has (30 in older builds); `older_records`: accounts
+    lack what older builds lack.
     """
 
     no_session: Literal["401", "error", "302"] = "401"
@@ -140,6 +141,8 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     analyst_ms: Milliseconds = 0
     history_ms: Milliseconds = 0
     cold_history: bool = False
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    older_records: bool = False
 
 
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -77,6 +77,14 @@ def test_a_position_list_where_sources_disagree(simulator: Simulator, reader: Ca
     assert reader.get(f"{API}/portfolio/subaccounts2").data["metadata"]["total"] == 2
 
 
+def test_older_builds_have_shorter_pages_and_records(simulator: Simulator, reader: Caller) -> None:
+    simulator.control.behaviour(page_size=30, older_records=True)
+    path = f"{API}/portfolio/{ACCOUNT}/positions/"
+    assert [len(reader.get(path + page).data) for page in ("0", "7", "8")] == [30, 30, 0]
+    assert reader.get(path + "0").data[0]["pageSize"] == 30
+    assert "brokerageAccess" not in reader.get(f"{API}/portfolio/accounts").data[0]
+
+
 def test_numbers_betray_who_writes_them_anew(reader: Caller) -> None:
     """Zeros at the end, exponents, a whole number that no double holds, whole numbers where others have a point."""
     ledger = reader.get(f"{API}/portfolio/{ACCOUNT}/ledger").body

@@ -14,7 +14,7 @@ from ibkr_tools import config, errors
 from ibkr_tools.cli.app import app
 from ibkr_tools.config import SNAPSHOT, Config, Element
 from ibkr_tools.login.outcome import MEANINGS, Outcome
-from ibkr_tools.simulator.settings import PageSettings
+from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
 from ibkr_tools.status import SessionState
 
 ROOT = Path(__file__).parents[2]
@@ -85,8 +85,10 @@ def test_every_element_of_the_page_is_documented(element: Element) -> None:
     assert f"`{element}`" in section
 
 
-@pytest.mark.parametrize("setting", [field.name for field in msgspec.structs.fields(PageSettings)])
-def test_every_setting_of_the_simulated_page_is_documented(setting: str) -> None:
+@pytest.mark.parametrize(
+    "setting", [field.name for kind in (PageSettings, BehaviourSettings) for field in msgspec.structs.fields(kind)]
+)
+def test_every_setting_of_the_simulator_is_documented(setting: str) -> None:
     assert f"`{setting}`" in (ROOT / "docs/simulator.md").read_text()
 
 
