@@ -60,8 +60,10 @@ class Job:
         self._restart(ahead=True)
 
     def _restart(self, *, ahead: bool) -> None:
-        after = self.call.endpoint.pages is Pages.AFTER
-        self.walk = Walk(str(self.call), ahead=ahead and not after, ends_without_news=after)
+        pages = self.call.endpoint.pages
+        self.walk = Walk(
+            str(self.call), ahead=ahead and pages is not Pages.AFTER, ends_without_news=pages is not Pages.PATH
+        )
         self.unexpected.clear()
         self._waiting: list[Row] = []
         self.waiting_bytes = 0

@@ -167,10 +167,10 @@ def _goes_on(call: Call, payload: Any, values: Sequence[Any], rows: Sequence[Row
         case Pages.PATH:
             return is_full(values)
         case Pages.QUERY:
-            # Without pages IBKR answers a bare list, and that is all of it.
+            # A bare list may be all there is, or a page: what comes next then brings nothing new.
             metadata = payload.get("metadata") if isinstance(payload, Mapping) else None
             size = metadata.get("pageSize") if isinstance(metadata, Mapping) else None
-            return isinstance(payload, Mapping) and len(values) >= (size if _is_size(size) else 1)
+            return len(values) >= (size if _is_size(size) else 1)
         case Pages.AFTER:
             # There is no way on from a row without an id.
             return bool(rows) and rows[-1].identity is not None

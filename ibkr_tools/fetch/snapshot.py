@@ -126,13 +126,13 @@ class Fetcher:
             parts=spool,
         )
 
-    def _view(self, pool: Pool[Unit, Page]) -> tuple[str, ...]:
+    def _view(self, pool: Pool[Unit, Page], *, recall: bool = True) -> tuple[str, ...]:
         """Returns the accounts that the user may view; IBKR wants that asked before any other /portfolio call."""
         while self._accounts is None:
             self._progress("accounts")
             try:
                 with pool.client() as client:
-                    self._accounts = self._asker.ask(client, Call(ACCOUNTS), {}, {}, recall=True)
+                    self._accounts = self._asker.ask(client, Call(ACCOUNTS), {}, {}, recall=recall)
             except IbkrError as error:
                 if not self._losses.is_lost(error):
                     raise
@@ -146,7 +146,7 @@ class Fetcher:
         self._losses.wait(error)
         self._preflights.forget()
         self._accounts = None
-        if set(self._view(pool)) != set(viewable):
+        if set(self._view(pool, recall=False)) != set(viewable):
             raise SessionUnavailable("the session was lost, and the next one may view other accounts")
 
     def _ask(self, client: PortalClient, unit: Unit) -> Page:
