@@ -157,13 +157,13 @@ class Account:
                           reverse=descending)  # fmt: skip
         return rows[start:end]
 
-    def rows2(self, now: float) -> bytes:
+    def rows2(self, now: float) -> list[Row]:
         """Return all positions as `/portfolio2/{account}/positions` does: other names, and `conid` is a string."""
-        return self._render("rows2", now, lambda at: [item.row2(at) for item in self.instruments])
+        return [item.row2(now) for item in self.instruments]
 
-    def _render(self, name: str, now: float, make: Callable[[float], Any]) -> bytes:
-        """Return the JSON of something with time stamps, made anew when the last one is some seconds old."""
-        at = now // _FRESH_S
+    def rendered(self, make: Callable[[float], Any], now: float) -> bytes:
+        """Return the JSON of `rows2`, `summary` or `ledger`, made anew when the last one is some seconds old."""
+        name, at = make.__name__, now // _FRESH_S
         if self._rendered_at.get(name) != at:
             self._rendered_at[name], self._rendered[name] = at, encode(make(now))
         return self._rendered[name]
@@ -204,11 +204,8 @@ class Account:
         """All cash in the base currency."""
         return round(sum(amount * RATES[currency] for currency, amount in self.cash.items()), 2)
 
-    def summary(self, now: float) -> bytes:
-        """Return the JSON of `/portfolio/{account}/summary`: every key bare, `-c` (commodities), `-s` (securities)."""
-        return self._render("summary", now, self._summary)
-
-    def _summary(self, now: float) -> Row:
+    def summary(self, now: float) -> Row:
+        """Return `/portfolio/{account}/summary`: every key bare, `-c` (commodities) and `-s` (securities)."""
         stamp = int(now * 1000)
         total = self.net_liquidation
         known = {"netliquidation": total, "totalcashvalue": self.cash_value, "grosspositionvalue": self.gross_value,
@@ -242,10 +239,6 @@ class Account:
         summary["tradingtype-s"] = record(0.0, "STKNOPT", None)
         return summary
 
-    def ledger(self, now: float) -> bytes:
-        """Return the JSON of `/portfolio/{account}/ledger`: by currency plus BASE; time stamps in seconds."""
-        return self._render("ledger", now, self._ledger)
-
     @cached_property
     def by_currency(self) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
         """The value of all positions by currency and key of the ledger, and their profit by currency."""
@@ -256,7 +249,8 @@ class Account:
             profit[item.currency] += item.unrealized
         return values, profit
 
-    def _ledger(self, now: float) -> Row:
+    def ledger(self, now: float) -> Row:
+        """Return `/portfolio/{account}/ledger`: by currency plus BASE; time stamps in seconds."""
         values, profit = self.by_currency
         ledger: Row = {}
         for currency in sorted({*self.cash, *values}):

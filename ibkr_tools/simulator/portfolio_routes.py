@@ -50,12 +50,12 @@ def meta(_request: web.Request, account: Account) -> web.Response:
 
 def summary(request: web.Request, account: Account) -> web.Response:
     """Return the summary map."""
-    return reply(account.summary(context_of(request).world.now()))
+    return reply(account.rendered(account.summary, context_of(request).world.now()))
 
 
 def ledger(request: web.Request, account: Account) -> web.Response:
     """Return the ledger by currency."""
-    return reply(account.ledger(context_of(request).world.now()))
+    return reply(account.rendered(account.ledger, context_of(request).world.now()))
 
 
 def allocation(_request: web.Request, account: Account) -> web.Response:
@@ -88,7 +88,7 @@ def invalidate(request: web.Request, account: Account) -> web.Response:
 
 def positions2(request: web.Request, account: Account) -> web.Response:
     """Return all positions at once, with other names."""
-    return reply(account.rows2(context_of(request).world.now()))
+    return reply(account.rendered(account.rows2, context_of(request).world.now()))
 
 
 def position(request: web.Request, account: Account) -> web.Response:
