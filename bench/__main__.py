@@ -3,18 +3,20 @@
 import argparse
 import contextlib
 import json
+import math
 import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from bench import commands, facts, ibeam, loss, start
+from bench import commands, facts, fetching, ibeam, loss, readme, start
 from bench.figures import Figure, Ratio, Report, Unit, month_figures
 from bench.processes import BenchError, Memory, adopt_orphans, end_orphans, memory
 from bench.rows import BROKERAGE, JAVA_KILLED, PORTFOLIO, PUSHED, SILENT, Row
-from bench.stage import TRADER, Servers, Stage, simulated_servers
+from bench.stage import POSITIONS, TRADER, Servers, Stage, simulated_servers
 
 IDLE_S = 60.0
 RESULTS = Path(__file__).with_name("results.json")
@@ -71,14 +73,72 @@ def _add_memory(report: Report, name: str, when: str, read: list[Memory], target
 def measure_commands(report: Report, stage: Stage, rounds: int) -> None:
     """Runs the commands of every day, each by turns with what it is compared to."""
     say("commands")
-    ours_ms, bare_ms = commands.status_and_python(stage, 4 * rounds)
-    _add(report, "ibkr-tools status", "ms", ours_ms, 100)
-    _add(report, "python -c pass", "ms", bare_ms)
-    say("fetch and ibind, by turns")
-    ours_s, theirs_s = commands.fetch_and_ibind(stage, 3 * rounds)
-    ours = _add(report, "fetch positions --jq '.positions|length'", "s", ours_s)
-    theirs = _add(report, "the same with ibind 0.2.2", "s", theirs_s)
-    report.ratios.append(Ratio(name="fetch / ibind", numerator=ours, denominator=theirs, at_most=1.0))
+    quick = commands.quick(stage, 4 * rounds)
+    _add(report, "ibkr-tools status", "ms", quick.status, 80)
+    _add(report, "ibkr-tools show positions", "ms", quick.show, 80)
+    _add(report, "python -c pass", "ms", quick.python)
+    _measure_turns(report, stage, POSITIONS, 3 * rounds, ibind_at_most=0.8, curl_at_most=2.5)
+
+
+def _measure_turns(
+    report: Report,
+    stage: Stage,
+    positions: int,
+    rounds: int,
+    *,
+    ibind_at_most: float | None = None,
+    curl_at_most: float | None = None,
+) -> Figure:
+    say(f"{positions} positions: fetch, ibind, curl and jq, by turns")
+    turns = fetching.by_turns(stage, positions, rounds)
+    ours = _add(report, f"fetch --jq of {positions} positions", "s", turns.ours)
+    for name, theirs, at_most in (
+        ("ibind 0.2.2", turns.ibind, ibind_at_most),
+        ("curl and jq", turns.curl, curl_at_most),
+    ):
+        figure = _add(report, f"the same {positions} with {name}", "s", theirs)
+        ratio = Ratio(name=f"fetch / {name}, {positions} positions", numerator=ours, denominator=figure)
+        report.ratios.append(replace(ratio, at_most=at_most))
+    return ours
+
+
+def measure_fetching(report: Report, base: Path, rounds: int) -> None:
+    """Fetches what is too large for one second of IBKR's limits: many positions, many accounts, several at once."""
+    many = fetching.MANY_POSITIONS
+    with simulated_servers(positions=many) as servers, Stage(base / "many", servers).up_now() as stage:
+        ours = _measure_turns(report, stage, many, math.ceil(rounds / 2))
+        pages = many // fetching.PAGE + 1
+        least = _add(report, "its pages at the allowed rate", "s", [(pages - 1) / fetching.ALLOWED_PER_S])
+        report.ratios.append(Ratio(name="fetch / its pages at the allowed rate", numerator=ours, denominator=least))
+    size = {"accounts": fetching.ACCOUNTS, "positions": fetching.POSITIONS_EACH}
+    with simulated_servers(**size) as servers, Stage(base / "accounts", servers).up_now() as stage:
+        _measure_many_accounts(report, stage, base)
+        _measure_at_once(report, stage, base)
+
+
+def _measure_many_accounts(report: Report, stage: Stage, base: Path) -> None:
+    name = f"{fetching.ACCOUNTS} accounts of {fetching.POSITIONS_EACH}"
+    say(name)
+    many = fetching.many_accounts(stage, base / "positions.json")
+    _add(report, f"{name}: fetched", "s", [many.spent.seconds])
+    rate = _add(report, f"{name}: pages", "/s", [many.traffic.per_s])
+    allowed = _add(report, "allowed to reads", "/s", [fetching.ALLOWED_PER_S])
+    report.ratios.append(Ratio(name=f"{name}: rate / allowed", numerator=rate, denominator=allowed, at_least=0.9))
+    _add(report, f"{name}: refused for pacing (429)", "times", [many.traffic.refused], 1)
+    peak = _add(report, f"{name}: most memory of the fetch", "MB", [many.spent.peak_mb])
+    one = _add(report, f"1 account of {fetching.POSITIONS_EACH}: most memory of the fetch", "MB", [many.of_one.peak_mb])
+    report.ratios.append(Ratio(name=f"{name}: memory / of 1 account", numerator=peak, denominator=one, at_most=2))
+
+
+def _measure_at_once(report: Report, stage: Stage, base: Path) -> None:
+    name = f"{fetching.AT_ONCE} fetches at once"
+    say(name)
+    seen = fetching.at_once(stage, base)
+    _add(report, f"{name}: until the last has ended", "s", [seen.seconds])
+    _add(report, f"{name}: pages", "/s", [seen.traffic.per_s])
+    _add(report, f"{name}: refused for pacing (429)", "times", [seen.traffic.refused], 1)
+    _add(report, f"{name}: the keeper's waits for its turn", "s", seen.keepalive_waits_s)
+    _add(report, f"{name}: the keeper's longest wait", "s", [max(seen.keepalive_waits_s)], 1)
 
 
 def measure_idle(report: Report, stage: Stage) -> None:
@@ -101,7 +161,7 @@ def measure_losses(report: Report, stage: Stage, rounds: int, rows: Iterable[Row
         seen = []
         for number, moment in enumerate(moments, 1):
             say(f"{row.name} {number}/{times}")
-            seen.append(losses.lose(row.kind, after_tickle_s=moment))
+            seen.append(losses.lose(row.kind, after_tickle_s=moment, rested=row.rested))
         _add(report, f"{row.name}: noticed", "s", [one.noticed_s for one in seen], row.noticed_s)
         if row.name == PUSHED:
             _add(report, f"{row.name}: status says up", "s", [one.status_s for one in seen], row.served_s)
@@ -158,6 +218,7 @@ def run(report: Report, *, rounds: int, peers: bool, drops: int) -> None:
             measure_commands(report, stage, rounds)
             measure_idle(report, stage)
             measure_losses(report, stage, rounds, PORTFOLIO)
+        measure_fetching(report, base, rounds)
         measure_brokerage(report, base / "brokerage", servers, rounds)
         if MONTH.exists():
             report.figures += month_figures(json.loads(MONTH.read_bytes()))
@@ -211,10 +272,16 @@ def main() -> int:
     )
     parser.add_argument("--days", type=float, default=30, metavar="N", help="of the month (default: 30)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the month's losses (default: 1)")
+    parser.add_argument(
+        "--readme", action="store_true", help="measure nothing: put the figures of the last run into README.md"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: bench/results.json or bench/month.json")
     options = parser.parse_args()
     if options.rounds < 1 or options.peer_drops < 1 or options.days < 1:
         parser.error("less than one round or day measures nothing")
+    if options.readme:
+        readme.write(options.json or RESULTS)
+        return 0
     if facts.is_busy():
         say("the machine is busy with something else: these figures will be of both")
     if options.month:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Unit = Literal["s", "ms", "MB", "x"]
+Unit = Literal["s", "ms", "MB", "/s", "times", "x"]
 
-_DIGITS: dict[Unit, int] = {"s": 2, "ms": 0, "MB": 1, "x": 2}
+_DIGITS: dict[Unit, int] = {"s": 2, "ms": 0, "MB": 1, "/s": 2, "times": 0, "x": 2}
 
 
 @dataclass(frozen=True, kw_only=True)

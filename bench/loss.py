@@ -10,9 +10,13 @@ from datetime import datetime
 from subprocess import DEVNULL
 from typing import Literal
 
+import msgspec
+
 from bench.prober import BROKERAGE, PORTFOLIO, Prober
 from bench.processes import BenchError, environment
 from bench.stage import Servers, Stage, wait_until
+from ibkr_tools.portal import endpoints
+from ibkr_tools.portal.pacing import Reservations
 
 OLD_S, SETTLED_S = 21.0, 8.0
 """The watchdog takes a session that lived shorter than 20 s for a fault, and pauses after the third in a row.
@@ -48,15 +52,22 @@ class Losses:
         self._stage = stage
         self._young = 0
 
-    def lose(self, kind: Kind, *, after_tickle_s: float | None = None) -> Loss:
-        """Strikes a session as soon as it may be, or so many seconds after a tickle, and watches it come back.
+    def lose(self, kind: Kind, *, after_tickle_s: float | None = None, rested: bool = False) -> Loss:
+        """Strikes a session as soon as it may be, and watches it come back.
+
+        Args:
+            kind: how it is lost, see `lose_at_once`.
+            after_tickle_s: so many seconds after a tickle.
+            rested: not before IBKR takes another validation.
 
         Raises:
             BenchError: it did not come back in time.
         """
         old = self._young == YOUNG_IN_A_ROW or after_tickle_s is not None
         self._young = 0 if old else self._young + 1
-        _let_age(self._stage, OLD_S if old else SETTLED_S)
+        let_age(self._stage, OLD_S if old else SETTLED_S)
+        if rested:
+            _wait_for_validation(self._stage)
         if after_tickle_s is not None:
             _wait_for_tickle(self._stage.servers, after_tickle_s)
         return lose_at_once(self._stage, kind)
@@ -135,7 +146,7 @@ def spread(rounds: int, period_s: float) -> list[float]:
     return [(number + 0.5) * period_s / rounds for number in range(rounds)]
 
 
-def _let_age(stage: Stage, least_s: float) -> None:
+def let_age(stage: Stage, least_s: float) -> None:
     """Waits until the session is so old by the watchdog's own reckoning, which begins when it has seen it work."""
     stage.wait_until_up()
     up_since_s = datetime.fromisoformat(stage.session()["up_since"]).timestamp()
@@ -156,6 +167,13 @@ def _lose_before_a_fetch(blow: Blow) -> Loss:
         if not fetch.wait(60):
             raise BenchError("a fetch without a session succeeded")
     return loss
+
+
+def _wait_for_validation(stage: Stage) -> None:
+    """Waits until another one may be asked for, which IBKR allows once a minute."""
+    past = msgspec.json.decode(stage.directories.pacing_file.read_bytes(), type=Reservations)
+    due_s = past.next_at.get(endpoints.VALIDATE.name, 0.0)
+    wait_until(lambda: time.monotonic() > due_s, 2 * endpoints.VALIDATE.interval_s, "a free validation", step_s=0.1)
 
 
 def _wait_for_tickle(servers: Servers, after_s: float) -> None:

@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -162,6 +163,44 @@ def timed(
         BenchError: it failed, or its output is not `expect`.
     """
     began = time.perf_counter()
+    output = _output(command, environ, timeout_s)
+    took_s = time.perf_counter() - began
+    if expect is not None and output.strip() != expect:
+        raise BenchError(f"{_shown(command)}: output {output[:200]!r}")
+    return took_s
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a command took from its start to its end: wall-clock seconds, and at most so much resident memory, in MB."""
+
+    seconds: float
+    peak_mb: float
+
+
+_WITNESS = """
+import os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def spent(command: Sequence[str | Path], environ: Mapping[str, str], *, timeout_s: float = 90.0) -> Spent:
+    """Returns what a command takes.
+
+    The kernel counts the memory of whoever starts a process as its own; so a small one does.
+
+    Raises:
+        BenchError: it failed.
+    """
+    began = time.perf_counter()
+    output = _output([sys.executable, "-c", _WITNESS, *command], environ, timeout_s)
+    return Spent(time.perf_counter() - began, float(output.split()[-1]))
+
+
+def _output(command: Sequence[str | Path], environ: Mapping[str, str], timeout_s: float) -> str:
     done = subprocess.run(
         [os.fspath(part) for part in command],
         env=dict(environ),
@@ -171,8 +210,10 @@ def timed(
         timeout=timeout_s,
         check=False,
     )
-    took_s = time.perf_counter() - began
-    if done.returncode or (expect is not None and done.stdout.strip() != expect):
-        shown = " ".join(os.fspath(part) for part in command)
-        raise BenchError(f"{shown}: exit code {done.returncode}, output {done.stdout[:200]!r}\n{done.stderr}")
-    return took_s
+    if done.returncode:
+        raise BenchError(f"{_shown(command)}: exit code {done.returncode}, output {done.stdout[:200]!r}\n{done.stderr}")
+    return done.stdout
+
+
+def _shown(command: Sequence[str | Path]) -> str:
+    return " ".join(os.fspath(part) for part in command)

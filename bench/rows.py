@@ -8,13 +8,17 @@ from bench.loss import HANG_S, Kind
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of loss; `share` of the rounds are spent on it, and the medians shall stay below `*_s`, in seconds."""
+    """One kind of loss; `share` of the rounds are spent on it, and the medians shall stay below `*_s`, in seconds.
+
+    `rested`: it comes as alone as in real life, more than a minute after the last validation.
+    """
 
     kind: Kind
     name: str
     share: float
     noticed_s: float | None = None
     served_s: float | None = None
+    rested: bool = False
 
     def times(self, rounds: int) -> int:
         """Returns how often it is tried, once at least."""
@@ -22,13 +26,15 @@ class Row:
 
 
 PUSHED = "session dropped, pushed"
+PUSHED_AGAIN = f"{PUSHED}, within a minute of the last"
 SILENT = "session dropped, silently"
 JAVA_KILLED = "gateway's Java killed"
 
 PORTFOLIO = (
-    Row("sts", PUSHED, 1, 1, 4),
-    Row("close", "session dropped, socket closed", 0.5, 1, 4),
-    Row("expired", "session expired", 0.5, 1, 4),
+    Row("sts", PUSHED, 0.6, 1, 4, rested=True),
+    Row("sts", PUSHED_AGAIN, 0.6, 1),
+    Row("close", "session dropped, socket closed", 0.4, 1, 4, rested=True),
+    Row("expired", "session expired", 0.4, 1, 4, rested=True),
     Row("fetch", "session dropped, a fetch meets it", 0.5),
     Row("silent", SILENT, 0.5, 30),
     Row("java-killed", JAVA_KILLED, 0.5, 1),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.processes import BenchError, Program, environment, running
+from ibkr_tools.directories import Directories, find_directories
 from ibkr_tools.simulator.control_client import ControlClient
 from tests.support.distribution import distribution
 from tests.support.jar import free_port
@@ -75,9 +76,10 @@ class Servers:
 
 
 @contextlib.contextmanager
-def simulated_servers() -> Iterator[Servers]:
-    """Runs a simulator on free ports for the length of the block."""
-    command = [*ibkr_tools(), "simulate", "--port", "0", "--control-port", "0", "--positions", str(POSITIONS)]
+def simulated_servers(*, accounts: int = 1, positions: int = POSITIONS) -> Iterator[Servers]:
+    """Runs a simulator on free ports for the length of the block, with so many accounts of so many positions each."""
+    size = ["--accounts", str(accounts), "--positions", str(positions)]
+    command = [*ibkr_tools(), "simulate", "--port", "0", "--control-port", "0", *size]
     with running(command, environment()) as program:
         yield Servers.announced(program.wait_for_line("simulator ready", 20))
 
@@ -113,14 +115,19 @@ class Stage:
             subprocess.run(self.command(*command), env=environment(), check=True, stdout=subprocess.DEVNULL)
 
     @property
+    def directories(self) -> Directories:
+        """Where our programs find everything."""
+        return find_directories({}, configuration=self.config.parent, runtime=self.runtime, state=self.state)
+
+    @property
     def certificate(self) -> Path:
         """The gateway's own."""
         return self.state / "gateway" / "tls" / "gateway.pem"
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str | Path) -> list[str]:
         """Returns an `ibkr-tools` command line for this user."""
         directories = ["--runtime-dir", os.fspath(self.runtime), "--state-dir", os.fspath(self.state)]
-        return [*ibkr_tools(), "--config", os.fspath(self.config), *directories, *arguments]
+        return [*ibkr_tools(), "--config", os.fspath(self.config), *directories, *(os.fspath(one) for one in arguments)]
 
     @contextlib.contextmanager
     def up(self) -> Iterator[Program]:
@@ -130,6 +137,13 @@ class Stage:
         self.runtime.chmod(0o711)
         with running(self.command("up"), environment()) as program:
             yield program
+
+    @contextlib.contextmanager
+    def up_now(self) -> Iterator[Self]:
+        """Runs `ibkr-tools up` for the length of the block, which begins as soon as there is a session."""
+        with self.up():
+            self.wait_until_up()
+            yield self
 
     def status(self) -> dict[str, Any]:
         """Returns the status file's content; sections that nobody wrote are missing or None."""
