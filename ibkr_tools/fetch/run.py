@@ -158,7 +158,11 @@ class Fetch:
         parts = plan(resources or self._config.fetch.resources, given, tier, fresh=fresh)
         needed = Tier.BROKERAGE if any(part.endpoint.tier is Tier.BROKERAGE for part in parts) else Tier.PORTFOLIO
         if wait_s:
-            wait_for_session(self._status, wait_s, needed)
+            try:
+                wait_for_session(self._status, wait_s, needed)
+            except SessionUnavailable as error:
+                self._say("failed", error.message)
+                raise
         session = session_serves(self._status, self._now())
         fetcher = Fetcher(
             self._make_client,
