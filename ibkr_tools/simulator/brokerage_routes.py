@@ -30,6 +30,8 @@ async def accounts(request: web.Request) -> web.Response:
     """List the accounts the user may trade; the preflight of orders, trades and market data."""
     session = session_of(request)
     session.brokerage_preflight_done = True
+    if is_first(request, "accounts") and context_of(request).world.behaviour.cold_accounts:
+        return empty(200)
     return reply(answers.brokerage_accounts(session, context_of(request).accounts_of(session)))
 
 

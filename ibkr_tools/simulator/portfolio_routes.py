@@ -21,6 +21,9 @@ async def accounts(request: web.Request) -> web.Response:
     """List the accounts the user may view; the preflight of every other call of the family."""
     session = session_of(request)
     session.preflight_done = True
+    first, session.accounts_listed = not session.accounts_listed, True
+    if first and context_of(request).world.behaviour.cold_accounts:
+        return reply([])
     trading = session.user.kind is UserKind.TRADING
     records = [one.record(brokerage_access=trading) for one in context_of(request).accounts_of(session)]
     if context_of(request).world.behaviour.older_records:

@@ -104,14 +104,15 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     `access_denied`: as the gateway, refuse everybody as the jar's address filter does.
 
     `subaccounts`: whether `/portfolio/subaccounts2` answers an object only with `page`, always, or never;
-    `position_shape`: whether `/portfolio/positions/{conid}` is keyed by account or a list (doubt D8).
-    `preflight_status`: the status of "Please query /accounts first" (doubt D10); `require_brokerage_preflight`: whether
-    it comes. `cold_brokerage`: the first orders, trades, snapshot and P&L of a session are empty; `pnl_needs_spl`: P&L
-    stays empty until a socket subscribed to it. `no_bridge`: what calls without the brokerage tier get.
-    `unread_locked`: `/fyi/unreadnumber` answers 423 within five minutes (doubt D7). Real milliseconds: `latency_ms` for
-    every call below `/v1`, `analyst_ms` more for `/pa`, `history_ms` more for histories. `cold_history`: the first call
-    of each history fails. `page_size`: how many positions a page has (30 in older builds); `older_records`: accounts
-    lack what older builds lack.
+    `position_shape`: whether `/portfolio/positions/{conid}` is keyed by account or a list (doubt D8). `page_size`: how
+    many positions a page has (30 in older builds); `older_records`: accounts lack what older builds lack.
+    `cold_accounts`: a session's first `/portfolio/accounts` is an empty list, the first `/iserver/accounts` after the
+    tier was opened an empty text. `require_brokerage_preflight`: whether "Please query /accounts first" comes, and
+    `preflight_status` its status (doubt D10). `cold_brokerage`: the first orders, trades, quotes and P&L of a session
+    are empty; `cold_history`: the first call of each history fails; `pnl_needs_spl`: P&L stays empty until a socket
+    subscribed to it. `no_bridge`: what calls without the brokerage tier get. `unread_locked`: `/fyi/unreadnumber`
+    answers 423 within five minutes (doubt D7). Real milliseconds: `latency_ms` for every call below `/v1`,
+    `analyst_ms` more for `/pa`, `history_ms` more for histories.
     """
 
     no_session: Literal["401", "error", "302"] = "401"
@@ -141,6 +142,7 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     analyst_ms: Milliseconds = 0
     history_ms: Milliseconds = 0
     cold_history: bool = False
+    cold_accounts: bool = False
     page_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     older_records: bool = False
 

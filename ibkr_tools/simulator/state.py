@@ -51,6 +51,7 @@ class Session:
     was_authenticated: bool = False
     gateway_tickle_at: float = 0.0
     preflight_done: bool = False
+    accounts_listed: bool = False
     warm_accounts: set[str] = field(default_factory=set)
     brokerage_preflight_done: bool = False
     warm: set[str] = field(default_factory=set)

@@ -1,14 +1,17 @@
 """Accounts, orders, trades, P&L and balances of the brokerage tier; traps for whatever would change something."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from typing import Any
 
 import pytest
+import websocket
 
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.portfolio import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
-from tests.support.simulation import simulator_options
+from tests.support.simulation import simulator_options, wait_until
 
 ACCOUNT, SECOND = ACCOUNTS = account_numbers("U1234567", 2)
 API = "/v1/api"
@@ -43,6 +46,12 @@ def warm(simulator: Simulator, trader: Caller) -> Caller:
     simulator.control.behaviour(cold_brokerage=False)
     trader.get(f"{API}/iserver/accounts")
     return trader
+
+
+def socket_of(simulator: Simulator, caller: Caller) -> AbstractContextManager[Any]:
+    """Open the WebSocket of a session; the end of the block closes it."""
+    url = f"ws://127.0.0.1:{simulator.port}{API}/ws"
+    return closing(websocket.create_connection(url, cookie=f"XYZAB={caller.token}", timeout=5))
 
 
 @pytest.mark.parametrize(
@@ -86,9 +95,28 @@ def test_first_answers_are_empty(trader: Caller, path: str, empty: object) -> No
     assert trader.get(f"{API}/iserver/account/{path}").data != empty
 
 
+def test_accounts_may_be_missing_at_first(simulator: Simulator, trader: Caller) -> None:
+    simulator.control.behaviour(cold_accounts=True)
+    assert trader.get(f"{API}/portfolio/accounts").data == []
+    assert [len(trader.get(f"{API}/iserver/accounts").body) > 0 for _ in range(2)] == [False, True]
+    assert len(trader.get(f"{API}/portfolio/accounts").data) == 2
+
+
 def test_profit_may_stay_empty_until_a_socket_asked(simulator: Simulator, warm: Caller) -> None:
     simulator.control.behaviour(pnl_needs_spl=True)
-    assert [warm.get(f"{API}/iserver/account/pnl/partitioned").data for _ in range(3)] == [{"upnl": {}}] * 3
+    path = f"{API}/iserver/account/pnl/partitioned"
+    assert [warm.get(path).data for _ in range(3)] == [{"upnl": {}}] * 3
+    with socket_of(simulator, warm) as socket:
+        socket.send("spl+{}")
+        wait_until(lambda: bool(warm.get(path).data["upnl"]))
+
+
+def test_the_socket_has_its_traps(simulator: Simulator, warm: Caller) -> None:
+    before = simulator.control.state()["mutations"]
+    with socket_of(simulator, warm) as socket:
+        socket.send("shs+exercise+{}")
+        socket.send("inp+exercise+{}")
+        wait_until(lambda: simulator.control.state()["mutations"] == before + 2)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ibkr_tools.simulator import Simulator
+from ibkr_tools.simulator.catalogue import Catalogue
 from ibkr_tools.simulator.instruments import Instrument
 from ibkr_tools.simulator.portfolio import Account
 from tests.support.caller import Caller
@@ -212,6 +213,21 @@ def test_reads_that_are_sent_as_post(trader: Caller) -> None:
     rules = trader.post(f"{API}/iserver/contract/rules", {"conid": STOCK.conid, "isBuy": True}).data
     assert (rules["error"], rules["canTradeAcctIds"]) == (None, [ACCOUNT])
     assert trader.post(f"{API}/iserver/contract/rules", {"conid": 42}).data["error"]
+
+
+def test_the_same_seed_gives_the_same_contracts() -> None:
+    """However the catalogue grew; every contract is found by its number, derivatives too."""
+    one, other = Catalogue(7), Catalogue(7)
+    one.grow(200)
+    for count in range(0, 201, 20):
+        other.grow(count)
+    assert one.grow(200) == other.grow(200) != Catalogue(8).grow(200)
+    chains = [chain for item in one.searchable() if (chain := one.chain(item.conid))]
+    derived = [item for chain in chains for item in chain.all()]
+    everything = [*one.searchable(), *derived]
+    assert len({item.conid for item in everything}) == len(everything)
+    assert all(one.contract(item.conid) == item for item in everything)
+    assert {item.conid for item in one.grow(200)} <= {item.conid for item in everything}
 
 
 def test_every_position_is_a_known_contract(trader: Caller) -> None:
