@@ -27,7 +27,7 @@ from ibkr_tools.errors import (
 from ibkr_tools.portal import answers, endpoints
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, Kind
-from ibkr_tools.portal.pacing import Pacing, Unpaced
+from ibkr_tools.portal.pacing import Pacing, Turn, Unpaced
 from ibkr_tools.portal.recall import SLOW_S, Recall
 
 CONNECT_TIMEOUT_S = 3.05
@@ -175,8 +175,8 @@ class PortalClient:
         if (recall or endpoint.interval_s >= SLOW_S) and (known := self._remembered(endpoint, path, query, body)):
             return known
         self._require_certificate()
-        with self._turn(endpoint, where):
-            answer = self._send_in_turn(endpoint, path, where, query, body)
+        with self._turn(endpoint, where) as turn:
+            answer = self._send_in_turn(turn, path, where, query, body)
         if self._recall and answer.payload and endpoint.kind is Kind.READ:
             self._recall.store(endpoint, path, query, body, answer.body)
         return answer
@@ -190,46 +190,34 @@ class PortalClient:
         return None
 
     @contextmanager
-    def _turn(self, endpoint: Endpoint, where: str) -> Iterator[None]:
+    def _turn(self, endpoint: Endpoint, where: str) -> Iterator[Turn]:
         """Waits for the request's turn; a read then holds one of those that may be under way, for all of the block."""
         if self._is_urgent(endpoint):
-            self._wait(where, self._claim(endpoint, self._max_wait_s))
-            yield
+            yield self._claim_and_wait(endpoint, where, self._max_wait_s)
             return
         left_s = self._max_wait_s
         while True:
             # First the place, then the time: what was promised a time must not come later than that.
             with self._pacing.under_way(left_s, self._pause, lambda seconds: self._on_wait(where, seconds)) as waited_s:
                 left_s -= waited_s
-                wait_s = self._claim_within(endpoint, left_s)
-                if wait_s <= LONGEST_HELD_S:
-                    self._wait(where, wait_s)
-                    yield
+                try:
+                    turn = self._claim_and_wait(endpoint, where, min(left_s, LONGEST_HELD_S))
+                except RateLimited as error:
+                    if error.wait_s is None or error.wait_s > left_s:
+                        raise
+                    wait_s = error.wait_s
+                else:
+                    yield turn
                     return
             self._wait(where, wait_s)
             left_s -= wait_s
 
-    def _claim_within(self, endpoint: Endpoint, left_s: float) -> float:
-        """Claims a turn that comes soon; of one that comes later, but in time, it only says when to try again."""
+    def _send_in_turn(self, turn: Turn, path: str, where: str, query: dict[str, str] | None, body: object) -> Answer:
+        status, headers, data = self._exchange(turn, path, where, query, body)
         try:
-            return self._claim(endpoint, min(left_s, LONGEST_HELD_S))
-        except RateLimited as error:
-            if error.wait_s is None or error.wait_s > left_s:
-                raise
-            return error.wait_s
-
-    def _send_in_turn(
-        self, endpoint: Endpoint, path: str, where: str, query: dict[str, str] | None, body: object
-    ) -> Answer:
-        try:
-            status, headers, data = self._exchange(endpoint, path, where, query, body)
             payload = answers.parse(status, headers, data, where)
         except RateLimited as error:
             self._pacing.penalise(error.wait_s)
-            raise
-        except GatewayUnavailable:
-            # It has not left this machine: IBKR has not counted it.
-            self._pacing.forgo(endpoint)
             raise
         return Answer(payload, b"null" if payload is None else data)
 
@@ -237,8 +225,10 @@ class PortalClient:
         """Says whether a request has the room that others leave: who keeps the session alive must not queue."""
         return self._owns_session or endpoint.kind is not Kind.READ
 
-    def _claim(self, endpoint: Endpoint, max_wait_s: float) -> float:
-        return self._pacing.claim(endpoint, max_wait_s, urgent=self._is_urgent(endpoint))
+    def _claim_and_wait(self, endpoint: Endpoint, where: str, max_wait_s: float) -> Turn:
+        turn = self._pacing.claim(endpoint, max_wait_s, urgent=self._is_urgent(endpoint))
+        self._wait(where, turn.wait_s)
+        return turn
 
     def _wait(self, where: str, seconds: float) -> None:
         if seconds > NOTICED_S:
@@ -256,34 +246,48 @@ class PortalClient:
             raise ValueError(f"{what} is for the process that owns the session")
 
     def _exchange(
-        self, endpoint: Endpoint, path: str, where: str, query: dict[str, str] | None, body: object
+        self, turn: Turn, path: str, where: str, query: dict[str, str] | None, body: object
     ) -> tuple[int, Any, bytes]:
-        # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one, of what
-        # may be sent twice.
-        tries = 1 if endpoint.kind is Kind.SESSION else 2
-        while True:
-            tries -= 1
+        try:
+            return self._attempt(turn, path, where, query, body)
+        except UpstreamUnavailable as error:
+            # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one, of what
+            # may be sent twice. The first one may have reached IBKR and counts there.
+            if isinstance(error, UpstreamSilent) or turn.endpoint.kind is Kind.SESSION:
+                raise
             try:
-                return self._send(endpoint.method, path, where, query, body)
-            except exceptions.ReadTimeout as error:
+                turn = self._claim_and_wait(turn.endpoint, where, self._max_wait_s)
+            except RateLimited:
+                raise error from error.__cause__
+        return self._attempt(turn, path, where, query, body)
+
+    def _attempt(
+        self, turn: Turn, path: str, where: str, query: dict[str, str] | None, body: object
+    ) -> tuple[int, Any, bytes]:
+        try:
+            answer = self._send(turn.endpoint.method, path, where, query, body)
+        except exceptions.ReadTimeout as error:
+            raise self._silent(where) from error
+        except (exceptions.ConnectionError, exceptions.ChunkedEncodingError) as error:
+            if _is_refused(error):
+                # It has not left this machine: IBKR has not counted it.
+                self._pacing.forgo(turn)
+                raise GatewayUnavailable(
+                    f"{where}: nothing listens on {self._base}", hint="systemctl start ibkr-gateway"
+                ) from error
+            if _is_timeout(error):
                 raise self._silent(where) from error
-            except (exceptions.ConnectionError, exceptions.ChunkedEncodingError) as error:
-                if _is_refused(error):
-                    raise GatewayUnavailable(
-                        f"{where}: nothing listens on {self._base}", hint="systemctl start ibkr-gateway"
-                    ) from error
-                if _is_timeout(error):
-                    raise self._silent(where) from error
-                if _is_stranger(error):
-                    raise ConfigError(
-                        f"{where}: the program on this port does not have the gateway's certificate",
-                        hint="Another gateway may run there; `ss -ltnp` names it.",
-                    ) from error
-                closed = UpstreamUnavailable(f"{where}: the connection was closed without an answer")
-                if not tries or not self._may_repeat(endpoint, where):
-                    raise closed from error
-            except (exceptions.RequestException, urllib3_exceptions.HTTPError) as error:
-                raise DataError(f"{where}: {type(error).__name__}") from error
+            if _is_stranger(error):
+                raise ConfigError(
+                    f"{where}: the program on this port does not have the gateway's certificate",
+                    hint="Another gateway may run there; `ss -ltnp` names it.",
+                ) from error
+            raise UpstreamUnavailable(f"{where}: the connection was closed without an answer") from error
+        except (exceptions.RequestException, urllib3_exceptions.HTTPError) as error:
+            raise DataError(f"{where}: {type(error).__name__}") from error
+        if not self._is_urgent(turn.endpoint):
+            self._pacing.arrived(turn)
+        return answer
 
     def _require_certificate(self) -> None:
         try:
@@ -300,14 +304,6 @@ class PortalClient:
 
     def _silent(self, where: str) -> UpstreamSilent:
         return UpstreamSilent(f"{where}: no answer within {self._timeouts[1]:g} s")
-
-    def _may_repeat(self, endpoint: Endpoint, where: str) -> bool:
-        """Waits for the turn of a second try; the first may have reached IBKR and counts there."""
-        try:
-            self._wait(where, self._claim(endpoint, self._max_wait_s))
-        except RateLimited:
-            return False
-        return True
 
     def _send(
         self, method: str, path: str, where: str, query: dict[str, str] | None, body: object

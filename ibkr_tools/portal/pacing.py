@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -28,13 +29,11 @@ that was slow on its way brings the next one closer than they were sent."""
 HEADROOM_PER_S = 2
 """What reads leave for the watchdog."""
 
-_OF_ALL = ((REQUESTS_PER_S, 1.02),)
-_OF_READS = ((REQUESTS_PER_S - HEADROOM_PER_S, 1.02), (REQUESTS_PER_S - 1, 1.17), (REQUESTS_PER_S, 1.28))
-"""How many may be sent within how many seconds. The longer windows of reads keep a burst that arrives late from meeting
-the next one within IBKR's second: up to 0.17 s late, the two leave room for a tickle; up to 0.28 s, for themselves.
-That is 7.69 reads a second."""
+WINDOW_S = 1.02
+"""IBKR's second, and a little."""
 
-_LONGEST_WINDOW_S = 1.28
+LATEST_S = 1.0
+"""How long after it was sent a read without an answer may still arrive at IBKR."""
 
 _ROUNDING_S = 1e-6
 """What adding a window to a time and taking it away again may differ by."""
@@ -50,6 +49,13 @@ SAME_BOOT_S = 30.0
 but a unit with ProcSubset=pid cannot read it."""
 
 
+class Read(msgspec.Struct, array_like=True, frozen=True):
+    """When a read is sent, and when it has arrived at the latest."""
+
+    sent_s: float
+    latest_s: float
+
+
 class Reservations(msgspec.Struct):
     """What has been sent or promised: slots of the last second and later, next time per endpoint, penalty's end.
 
@@ -59,9 +65,18 @@ class Reservations(msgspec.Struct):
 
     booted_at: float = 0.0
     slots: list[float] = []
-    reads: list[float] = []
+    reads: list[Read] = []
     next_at: dict[str, float] = {}
     penalty_until: float = 0.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """When one request may be sent: at a time of the budget's clock, `wait_s` from when it was claimed."""
+
+    endpoint: Endpoint
+    at_s: float
+    wait_s: float
 
 
 class _Kept(msgspec.Struct):
@@ -70,20 +85,20 @@ class _Kept(msgspec.Struct):
     until: float
 
 
-def _has_room(slots: list[float], at: float, most: int, window_s: float) -> bool:
+def _has_room(slots: list[float], at: float, most: int) -> bool:
     """Says whether one more at that time leaves every window with `most` at most."""
-    window_s -= _ROUNDING_S
+    window_s = WINDOW_S - _ROUNDING_S
     near = sorted([*(slot for slot in slots if abs(slot - at) < window_s), at])
     return all(later - earlier >= window_s for earlier, later in zip(near, near[most:], strict=False))
 
 
-def _first_room(limits: list[tuple[list[float], int, float]], at: float) -> float:
-    """Returns the first time from `at` on at which one more keeps all limits (slots, how many, within which window)."""
-    ends = sorted({slot + window_s for slots, _, window_s in limits for slot in slots})
-    return next(
-        when
-        for when in (at, *(end for end in ends if end > at))
-        if all(_has_room(slots, when, most, window_s) for slots, most, window_s in limits)
+def _fits(slots: list[float], reads: list[Read], at: float) -> bool:
+    """Says whether a read may be sent then: whichever of the others are late, IBKR's second has room for a tickle."""
+    late = sum(1 for read in reads if read.latest_s > at - 1.0 + _ROUNDING_S)
+    return (
+        late < REQUESTS_PER_S - 1
+        and _has_room([read.sent_s for read in reads], at, REQUESTS_PER_S - HEADROOM_PER_S)
+        and _has_room(slots, at, REQUESTS_PER_S)
     )
 
 
@@ -94,28 +109,48 @@ def reserve(
 
     What is not a read, or `urgent`, uses the room that reads leave.
     """
-    horizon_s = now_s - _LONGEST_WINDOW_S
-    slots = [slot for slot in past.slots if slot > horizon_s]
-    reads = [slot for slot in past.reads if slot > horizon_s]
+    slots = [slot for slot in past.slots if slot > now_s - WINDOW_S]
+    reads = [read for read in past.reads if read.latest_s > now_s - WINDOW_S]
     is_read = endpoint.kind is Kind.READ and not urgent
-    limits = [(slots, *limit) for limit in _OF_ALL]
+    first = max(now_s, past.penalty_until, past.next_at.get(endpoint.name, 0.0))
+    ends = {slot + WINDOW_S for slot in slots}
     if is_read:
-        limits += [(reads, *limit) for limit in _OF_READS]
-    at = _first_room(limits, max(now_s, past.penalty_until, past.next_at.get(endpoint.name, 0.0)))
+        ends |= {read.latest_s + 1.0 for read in reads}
+    times = (first, *(end for end in sorted(ends) if end > first))
+    at = next(
+        time for time in times if (_fits(slots, reads, time) if is_read else _has_room(slots, time, REQUESTS_PER_S))
+    )
     next_at = {name: when for name, when in past.next_at.items() if when > now_s}
     if endpoint.interval_s:
         next_at[endpoint.name] = at + endpoint.interval_s + JITTER_S
-    after = Reservations(
-        past.booted_at, sorted([*slots, at]), sorted([*reads, at]) if is_read else reads, next_at, past.penalty_until
-    )
-    return after, at
+    reads = [*reads, Read(at, at + LATEST_S)] if is_read else reads
+    return Reservations(past.booted_at, sorted([*slots, at]), reads, next_at, past.penalty_until), at
+
+
+def note_arrival(past: Reservations, at_s: float, now_s: float) -> None:
+    """Notes that a read which was sent at `at_s` has arrived by now; of several sent at once it is any."""
+    reads = [read for read in past.reads if read.sent_s == at_s and read.latest_s > now_s]
+    if reads:
+        past.reads.remove(reads[0])
+        past.reads.append(Read(at_s, now_s))
+
+
+def take_back(past: Reservations, turn: Turn) -> None:
+    """Frees what a turn has reserved, and its endpoint unless somebody else has claimed it since."""
+    name = turn.endpoint.name
+    if past.next_at.get(name) == turn.at_s + turn.endpoint.interval_s + JITTER_S:
+        del past.next_at[name]
+    if turn.at_s in past.slots:
+        past.slots.remove(turn.at_s)
+    for read in [read for read in past.reads if read.sent_s == turn.at_s][-1:]:
+        past.reads.remove(read)
 
 
 class Pacing(Protocol):
     """Says when a request may be sent."""
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> float:
-        """Reserves one request and returns how many seconds to wait before sending it.
+    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> Turn:
+        """Reserves one request and returns when to send it.
 
         Raises:
             RateLimited: the wait would be longer than `max_wait_s`; nothing is reserved.
@@ -126,8 +161,11 @@ class Pacing(Protocol):
     ) -> AbstractContextManager[float]:
         """Holds one of the reads that may be under way at once; see `flight.Flights.take`."""
 
-    def forgo(self, endpoint: Endpoint) -> None:
-        """Gives the last claim of that endpoint back: it was never sent."""
+    def arrived(self, turn: Turn) -> None:
+        """Notes that IBKR has answered."""
+
+    def forgo(self, turn: Turn) -> None:
+        """Gives a claim back: nothing was sent."""
 
     def penalise(self, stated_s: float | None = None) -> None:
         """Notes a 429: nobody sends anything for `PENALTY_S`, or for longer if the answer states it."""
@@ -139,10 +177,10 @@ class Pacing(Protocol):
 class Unpaced:
     """No budget: for one process alone, against something that is not IBKR."""
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> float:
+    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> Turn:
         """Never waits."""
-        del endpoint, max_wait_s, urgent
-        return 0.0
+        del max_wait_s, urgent
+        return Turn(endpoint, 0.0, 0.0)
 
     def under_way(
         self, max_wait_s: float, pause: Callable[[float], object], tell: Callable[[float], None]
@@ -151,7 +189,10 @@ class Unpaced:
         del max_wait_s, pause, tell
         return nullcontext(0.0)
 
-    def forgo(self, endpoint: Endpoint) -> None:
+    def arrived(self, turn: Turn) -> None:
+        """Forgets it."""
+
+    def forgo(self, turn: Turn) -> None:
         """Has nothing to give back."""
 
     def penalise(self, stated_s: float | None = None) -> None:
@@ -174,7 +215,7 @@ def _believable(past: Reservations, now_s: float) -> Reservations:
     return Reservations(
         past.booted_at,
         [slot for slot in past.slots if slot <= end_s],
-        [slot for slot in past.reads if slot <= end_s],
+        [read for read in past.reads if read.latest_s <= end_s],
         {name: when for name, when in past.next_at.items() if when <= end_s},
         min(past.penalty_until, end_s),
     )
@@ -185,7 +226,10 @@ def _together(one: Reservations, other: Reservations) -> Reservations:
     next_at = dict(one.next_at)
     for name, when in other.next_at.items():
         next_at[name] = max(when, next_at.get(name, 0.0))
-    slots, reads = sorted({*one.slots, *other.slots}), sorted({*one.reads, *other.reads})
+    slots, reads = (
+        sorted({*one.slots, *other.slots}),
+        list({read.sent_s: read for read in (*one.reads, *other.reads)}.values()),
+    )
     return Reservations(one.booted_at, slots, reads, next_at, max(one.penalty_until, other.penalty_until))
 
 
@@ -273,7 +317,7 @@ class SharedPacing:
                 stack.enter_context(files.locked(self._path.with_suffix(".lock")))
             yield
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> float:
+    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> Turn:
         """Reserves under the lock; see `Pacing.claim`."""
         with self._locked():
             past = self._load()
@@ -287,7 +331,7 @@ class SharedPacing:
             reason = "IBKR said too many requests" if is_penalty else "asked too often"
             text = f"{endpoint.method} {endpoint.path}: {reason}; possible in {in_words(wait_s)}"
             raise RateLimited(text, wait_s=wait_s)
-        return wait_s
+        return Turn(endpoint, at, wait_s)
 
     def under_way(
         self, max_wait_s: float, pause: Callable[[float], object], tell: Callable[[float], None]
@@ -297,13 +341,18 @@ class SharedPacing:
             files.make_directory(self._path.parent, mode=0o775)
         return self._flights.take(max_wait_s, pause, tell)
 
-    def forgo(self, endpoint: Endpoint) -> None:
-        """Frees the endpoint and the latest slot, whoever's they are by now; see `Pacing.forgo`."""
+    def arrived(self, turn: Turn) -> None:
+        """Notes it for everybody; see `Pacing.arrived`."""
         with self._locked():
             past = self._load()
-            past.next_at.pop(endpoint.name, None)
-            if past.slots and past.slots.pop() in past.reads[-1:]:
-                del past.reads[-1:]
+            note_arrival(past, turn.at_s, self._clock())
+            self._store(past)
+
+    def forgo(self, turn: Turn) -> None:
+        """Frees it for everybody; see `Pacing.forgo`."""
+        with self._locked():
+            past = self._load()
+            take_back(past, turn)
             self._own = Reservations()
             self._store(past)
 

@@ -31,7 +31,7 @@ from ibkr_tools.portal import client as module
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, Kind, Tier
-from ibkr_tools.portal.pacing import JITTER_S, SharedPacing, Unpaced
+from ibkr_tools.portal.pacing import JITTER_S, SharedPacing, Turn, Unpaced
 from ibkr_tools.portal.recall import Recall
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
@@ -55,11 +55,11 @@ class Recording(Unpaced):
         self.penalties = 0
         self._limit = limit
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> float:
+    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> Turn:
         if len(self.claims) >= self._limit:
             raise RateLimited("enough")
         self.claims.append(endpoint.name)
-        return 0.0
+        return Turn(endpoint, 0.0, 0.0)
 
     def penalise(self, stated_s: float | None = None) -> None:
         self.penalties += 1

@@ -1,5 +1,6 @@
 """The request budget: no window of a second holds more than IBKR allows, whoever asks, in whatever order."""
 
+import heapq
 import itertools
 import json
 import multiprocessing
@@ -29,6 +30,7 @@ from ibkr_tools.portal.pacing import (
     SharedPacing,
     Unpaced,
     in_words,
+    note_arrival,
     reserve,
 )
 
@@ -79,41 +81,49 @@ def test_reads_leave_room_for_the_watchdog(claims: list[Endpoint]) -> None:
     assert most_in_a_second(at_s) <= pacing.REQUESTS_PER_S - pacing.HEADROOM_PER_S
 
 
-def saturated(seconds: float, late_s: Iterator[float], *, tickle_every_s: float) -> tuple[list[float], list[float]]:
-    """Returns when four busy readers and a watchdog send, and how long each tickle waited.
+def saturated(
+    seconds: float, late_s: Iterator[float], *, tickle_every_s: float
+) -> tuple[list[float], list[float], list[float]]:
+    """Returns when four busy readers send, when that arrives, and how long each tickle of a watchdog waited.
 
-    A reader asks again as soon as its answer has come, `late_s` after it was sent.
+    A reader's answer comes when its request has arrived, `late_s` after it was sent; it asks again at once.
     """
-    reservations, free, tickle_at = Reservations(), [0.0] * 4, tickle_every_s / 2
+    reservations, now_s = Reservations(), 0.0
+    events: list[tuple[float, str, float]] = [(0.0, "read", 0.0)] * 4 + [(tickle_every_s / 2, "tickle", 0.0)]
     sent: list[float] = []
+    arrived: list[float] = []
     waited: list[float] = []
-    while min(free) < seconds:
-        now_s = min(free)
-        if tickle_at <= now_s:
-            reservations, at = reserve(reservations, TICKLE, tickle_at)
-            waited.append(at - tickle_at)
-            tickle_at += tickle_every_s
-        else:
-            reservations, at = reserve(reservations, SUMMARY, now_s)
-            free[free.index(now_s)] = at + next(late_s)
+    while now_s < seconds:
+        now_s, what, sent_s = heapq.heappop(events)
+        if what == "tickle":
+            reservations, at = reserve(reservations, TICKLE, now_s)
+            waited.append(at - now_s)
+            arrived.append(at)
+            heapq.heappush(events, (at + tickle_every_s, "tickle", 0.0))
+            continue
+        if what == "answer":
+            note_arrival(reservations, sent_s, now_s)
+        reservations, at = reserve(reservations, SUMMARY, now_s)
         sent.append(at)
-    return sent, waited
+        arrived.append(at + next(late_s))
+        heapq.heappush(events, (arrived[-1], "answer", at))
+    return sent, arrived, waited
 
 
 def test_reads_use_what_is_allowed() -> None:
-    sent, waited = saturated(60.0, itertools.repeat(0.05), tickle_every_s=10.0)
+    sent, arrived, waited = saturated(60.0, itertools.repeat(0.05), tickle_every_s=10.0)
     assert len(sent) / 60.0 >= 7.6
-    assert most_in_a_second(sent) <= pacing.REQUESTS_PER_S
+    assert most_in_a_second(arrived) <= pacing.REQUESTS_PER_S
     assert max(waited) == 0.0
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.floats(0.001, 0.27), min_size=50, max_size=50), st.floats(0.001, 0.27))
-def test_reads_that_arrive_late_do_not_meet_the_next_ones(late_s: list[float], other_s: float) -> None:
-    """Ten reads in a second are within IBKR's limit, whichever of them took a quarter of a second to get there."""
-    sent, _ = saturated(20.0, itertools.cycle([*late_s, other_s]), tickle_every_s=1e6)
-    arrived = [at + late for at, late in zip(sent, itertools.cycle([*late_s, other_s]), strict=False)]
-    assert most_in_a_second(arrived) <= pacing.REQUESTS_PER_S
+@given(st.lists(st.one_of(st.floats(0.001, 0.3), st.floats(0.001, 0.99)), min_size=1, max_size=50))
+def test_whatever_arrives_late_ibkr_counts_ten_a_second(late_s: list[float]) -> None:
+    """Each read's own delay, and a tickle every second and a half."""
+    _, arrived, waited = saturated(20.0, itertools.cycle(late_s), tickle_every_s=1.5)
+    assert most_in_a_second(sorted(arrived)) <= pacing.REQUESTS_PER_S
+    assert max(waited) < 1.0
 
 
 def test_a_keepalive_uses_the_room_that_reads_leave() -> None:
@@ -150,8 +160,8 @@ def test_the_file_does_not_grow(claims: list[Endpoint]) -> None:
 
 def test_the_file_is_shared(tmp_path: Path) -> None:
     one, other = SharedPacing(tmp_path / "pacing.json"), SharedPacing(tmp_path / "pacing.json")
-    assert one.claim(TICKLE, 5.0) == 0.0
-    assert 0.5 < other.claim(TICKLE, 5.0) <= 1.0 + JITTER_S
+    assert one.claim(TICKLE, 5.0).wait_s == 0.0
+    assert 0.5 < other.claim(TICKLE, 5.0).wait_s <= 1.0 + JITTER_S
 
 
 def test_a_wait_that_is_too_long_is_refused_and_not_reserved(tmp_path: Path) -> None:
@@ -160,7 +170,7 @@ def test_a_wait_that_is_too_long_is_refused_and_not_reserved(tmp_path: Path) -> 
     for _ in range(20):
         with pytest.raises(RateLimited, match="asked too often; possible in 6 s"):
             shared.claim(ACCOUNTS, 1.0)
-    assert shared.claim(ACCOUNTS, 6.0) < 5.1
+    assert shared.claim(ACCOUNTS, 6.0).wait_s < 5.1
 
 
 def test_a_429_is_obeyed_by_everyone_and_after_a_restart(tmp_path: Path) -> None:
@@ -173,16 +183,16 @@ def test_time_comes_from_the_clocks_it_is_given(tmp_path: Path) -> None:
     """A minute and a penalty pass when the clocks say so, and another boot's file counts for nothing."""
     uptime_s, booted_at = 1000.0, 1_800_000_000.0
     shared = SharedPacing(tmp_path / "pacing.json", clock=lambda: uptime_s, wall=lambda: booted_at + uptime_s)
-    assert shared.claim(VALIDATE, 0.0) == 0.0
-    assert shared.claim(VALIDATE, 61.0) == pytest.approx(60.0 + JITTER_S)
+    assert shared.claim(VALIDATE, 0.0).wait_s == 0.0
+    assert shared.claim(VALIDATE, 61.0).wait_s == pytest.approx(60.0 + JITTER_S)
     uptime_s += 121.0
-    assert shared.claim(VALIDATE, 0.0) == 0.0
+    assert shared.claim(VALIDATE, 0.0).wait_s == 0.0
     shared.penalise()
     uptime_s += PENALTY_S - 1.0
-    assert shared.claim(TICKLE, 5.0) == 1.0
+    assert shared.claim(TICKLE, 5.0).wait_s == 1.0
     uptime_s, booted_at = 5.0, booted_at + 3600.0
     rebooted = SharedPacing(tmp_path / "pacing.json", clock=lambda: uptime_s, wall=lambda: booted_at + uptime_s)
-    assert rebooted.claim(TICKLE, 0.0) == 0.0
+    assert rebooted.claim(TICKLE, 0.0).wait_s == 0.0
 
 
 @pytest.mark.parametrize(
@@ -192,7 +202,7 @@ def test_time_comes_from_the_clocks_it_is_given(tmp_path: Path) -> None:
 def test_a_damaged_file_counts_as_empty_and_is_mended(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "pacing.json"
     path.write_bytes(content)
-    assert SharedPacing(path).claim(SUMMARY, 0.0) == 0.0
+    assert SharedPacing(path).claim(SUMMARY, 0.0).wait_s == 0.0
     assert json.loads(path.read_bytes())["slots"]
 
 
@@ -201,7 +211,7 @@ def test_another_boots_file_does_not_count(tmp_path: Path) -> None:
     SharedPacing(path).penalise()
     document = json.loads(path.read_bytes())
     path.write_text(json.dumps({**document, "booted_at": document["booted_at"] - 86_400}))
-    assert SharedPacing(path).claim(TICKLE, 0.0) == 0.0
+    assert SharedPacing(path).claim(TICKLE, 0.0).wait_s == 0.0
 
 
 def test_nothing_can_shut_us_out_for_ever(tmp_path: Path) -> None:
@@ -224,13 +234,13 @@ def test_without_room_on_the_disk_the_process_paces_itself(tmp_path: Path) -> No
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
-        waits = [shared.claim(SUMMARY, 5.0) for _ in range(9)]
+        waits = [shared.claim(SUMMARY, 5.0).wait_s for _ in range(9)]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert waits[:7] == [0.0] * 7
     assert waits[7] > 0.9
     # With room again, what was sent meanwhile is told to the others.
-    assert shared.claim(SUMMARY, 5.0) > 0.5
+    assert shared.claim(SUMMARY, 5.0).wait_s > 0.5
     assert len(json.loads((tmp_path / "pacing.json").read_bytes())["slots"]) >= 10
 
 
@@ -247,7 +257,7 @@ def test_a_person_without_rights_obeys_what_others_reserved(tmp_path: Path, envi
         "os.seteuid(65534)\n"
         "try: SharedPacing(Path(sys.argv[1])).claim(SUMMARY, 1.0)\n"
         "except RateLimited: print('waits')\n"
-        "print(SharedPacing(Path(sys.argv[2])).claim(SUMMARY, 1.0))"
+        "print(SharedPacing(Path(sys.argv[2])).claim(SUMMARY, 1.0).wait_s)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "pacing.json"), str(tmp_path / "new" / "pacing.json")],
@@ -261,7 +271,7 @@ def test_a_person_without_rights_obeys_what_others_reserved(tmp_path: Path, envi
 
 def _claim(path: Path, times: int, endpoint: Endpoint) -> list[float]:
     shared = SharedPacing(path)
-    return [time.monotonic() + shared.claim(endpoint, 60.0) for _ in range(times)]
+    return [time.monotonic() + shared.claim(endpoint, 60.0).wait_s for _ in range(times)]
 
 
 def test_several_processes_together_keep_the_limits(tmp_path: Path) -> None:
@@ -309,7 +319,7 @@ def test_a_penalty_lasts_as_long_as_ibkr_says(tmp_path: Path, stated_s: float | 
     assert machine.process().penalty_s() == lasts_s
     machine.live(lasts_s + 1.0)
     assert machine.process().penalty_s() == 0.0
-    assert machine.process().claim(TICKLE, 0.0) == 0.0
+    assert machine.process().claim(TICKLE, 0.0).wait_s == 0.0
 
 
 @given(
@@ -378,7 +388,7 @@ def test_who_clears_the_file_ends_the_penalty(tmp_path: Path) -> None:
     watchdog.penalise()
     path = tmp_path / "run" / "pacing.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "penalty_until": 0.0}))
-    assert watchdog.claim(TICKLE, 0.0) == 0.0
+    assert watchdog.claim(TICKLE, 0.0).wait_s == 0.0
     assert not (tmp_path / "penalty.json").exists()
 
 
@@ -422,21 +432,22 @@ def test_threads_share_one_budget(tmp_path: Path) -> None:
     shared = SharedPacing(tmp_path / "missing" / "no" / "pacing.json")
     (tmp_path / "missing").write_text("a file where a directory should be")
     with ThreadPoolExecutor(4) as pool:
-        waits = list(pool.map(lambda _: shared.claim(SUMMARY, 60.0), range(40)))
+        waits = list(pool.map(lambda _: shared.claim(SUMMARY, 60.0).wait_s, range(40)))
     assert sorted(waits)[8] > 0.9
 
 
 def test_unpaced_never_waits() -> None:
     unpaced = Unpaced()
     unpaced.penalise()
-    assert unpaced.claim(VALIDATE, 0.0) == 0.0
+    assert unpaced.claim(VALIDATE, 0.0).wait_s == 0.0
 
 
 def test_what_never_left_is_given_back(tmp_path: Path) -> None:
     """A call that nobody listened to does not make the next one wait."""
     shared = SharedPacing(tmp_path / "pacing.json")
-    assert shared.claim(TICKLE, 0.0) == 0.0
+    turn = shared.claim(TICKLE, 0.0)
+    assert turn.wait_s == 0.0
     with pytest.raises(RateLimited):
         shared.claim(TICKLE, 0.0)
-    shared.forgo(TICKLE)
-    assert shared.claim(TICKLE, 0.0) == 0.0
+    shared.forgo(turn)
+    assert shared.claim(TICKLE, 0.0).wait_s == 0.0
