@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from ibkr_tools import __version__
-from ibkr_tools.cli import configuration, fetch, gateway, logins, notify, resources, show
+from ibkr_tools.cli import api, configuration, fetch, gateway, logins, notify, resources, show
 from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
+from ibkr_tools.cli.outputs import PrintingCommand
 from ibkr_tools.directories import find_directories
 
 app = typer.Typer(
@@ -19,8 +20,9 @@ app = typer.Typer(
 )
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(configuration.app, name="config")
+for reader in (fetch.fetch, api.api):
+    app.command(cls=PrintingCommand)(reader)
 for command in (
-    fetch.fetch,
     resources.resources,
     show.show,
     logins.login,

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,14 +85,21 @@ def setting_of(context: typer.Context) -> Setting:
 
 
 def write_out(text: str) -> None:
-    """Writes all of `text` to standard output, now; a reader that has left early (`| head`) is content with it.
+    """Writes all of `text` to standard output, now; see `write_pieces`."""
+    write_pieces([text.encode(sys.stdout.encoding, sys.stdout.errors or "strict")])
+
+
+def write_pieces(pieces: Iterable[bytes]) -> None:
+    """Writes all of it to standard output, now; a reader that has left early (`| head`) is content with it.
 
     Raises:
         OutputError: it cannot be written, such as into a file on a full disk.
     """
     try:
-        sys.stdout.write(text)
         sys.stdout.flush()
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         give_up_stdout()
     except OSError as error:

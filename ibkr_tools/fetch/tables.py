@@ -30,7 +30,10 @@ _SHORTEST_CELL = 12
 
 
 class Style(Enum):
-    """How the cells of a column are written: AMOUNT with two decimals; QUANTITY and RATE with those they need."""
+    """How the cells of a column are written: AMOUNT with two decimals, the others with as many as needed.
+
+    For a QUANTITY that is by cell, for a RATE by column.
+    """
 
     TEXT = "text"
     AMOUNT = "amount"
@@ -231,21 +234,29 @@ def _free(name: str, raws: Sequence[bytes]) -> _Cells:
         return _Cells(plain(name), [plain(text_of(raw)) for raw in raws], right)
     found = [number for number in numbers if number is not None]
     most = _DECIMALS if any(abs(number) >= 1 for number in found) else _DECIMALS_OF_SMALL
-    places = min(most, max(2, *(_decimals(number) for number in found)))
+    places = _places(found, most)
     return _Cells(plain(name), ["" if number is None else _fixed(number, places) for number in numbers], right)
 
 
+def _places(numbers: Sequence[Decimal], most: int) -> int:
+    """Returns how many decimals the numbers of one column need, two at least."""
+    return min(most, max([2, *(_decimals(number) for number in numbers)]))
+
+
 def _styled(column: Column, raws: Sequence[bytes]) -> _Cells:
-    return _Cells(column.title, [_cell(raw, column.style) for raw in raws], column.style is not Style.TEXT)
-
-
-def _cell(raw: bytes, style: Style) -> str:
-    number = _number(raw)
-    if style is Style.TEXT or number is None:
-        return plain(text_of(raw))
-    if style is Style.AMOUNT:
-        return _fixed(number, 2)
-    return _fixed(number, 8 if style is Style.QUANTITY else 6).rstrip("0").rstrip(".")
+    numbers = [None if column.style is Style.TEXT else _number(raw) for raw in raws]
+    places = 2
+    if column.style is Style.RATE:
+        places = _places([number for number in numbers if number is not None], _DECIMALS_OF_SMALL)
+    cells = [
+        plain(text_of(raw))
+        if number is None
+        else _fixed(number, 8).rstrip("0").rstrip(".")
+        if column.style is Style.QUANTITY
+        else _fixed(number, places)
+        for number, raw in zip(numbers, raws, strict=True)
+    ]
+    return _Cells(column.title, cells, column.style is not Style.TEXT)
 
 
 def _fixed(number: Decimal, places: int) -> str:

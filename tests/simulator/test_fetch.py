@@ -268,8 +268,22 @@ def test_the_command_filters(place: Installation, arguments: list[str], output: 
     [
         (["--jq", ".positions["], "--jq"),
         (["postions"], "did you mean 'positions'?"),
-        (["--table", "--jq", "."], "--table"),
-        (["--table", "ledger"], "--table"),
+        (["position"], "--param conid=… is missing"),
+        (["position", "--param", "conid"], "expected NAME=VALUE"),
+        (["position", "--param", "conid=1", "--param", "conid=2"], "twice"),
+        (["positions", "--param", "modle=x"], "did you mean 'model'?"),
+        (["ledger", "--fresh"], "--fresh"),
+        (["--table", "--format", "csv"], "--table"),
+        (["--format", "csv", "ledger", "positions"], "prints one list, and ledger, positions would be fetched"),
+        (["--format", "ndjson"], "prints one list"),
+        (["--format", "xml"], "--format"),
+        (["-r"], "-r goes with a jq program"),
+        (["--arg", "a", "b"], "--arg goes with a jq program"),
+        (["-r", "--jq", ".", "-f", "csv"], "-r prints as jq does"),
+        (["--jq", ".", "--from-file", "x"], "two programs"),
+        (["--from-file", "/nonexistent"], "No such file"),
+        (["--jq", ".", "--argjson", "a", "{"], "not JSON"),
+        (["--jq", ".", "--arg", "a"], "--arg"),
         (["--nonsense"], "--nonsense"),
     ],
 )
@@ -281,6 +295,34 @@ def test_a_bad_command_line_sends_nothing(
     assert (done.returncode, done.stdout) == (2, "")
     assert text in done.stderr
     assert sum(simulator.control.state()["requests"].values()) == before
+
+
+def test_the_brokerage_tier_has_to_be_configured(place: Installation, simulator: Simulator) -> None:
+    before = sum(simulator.control.state()["requests"].values())
+    done = place.run("fetch", "orders")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "orders needs the brokerage tier, and session.tier is 'portfolio'" in done.stderr
+    assert sum(simulator.control.state()["requests"].values()) == before
+
+
+def test_parameters_and_freshness_are_said(place: Installation) -> None:
+    done = place.run("fetch", "positions", "--fresh", "--param", "sort=position", "--account", "U1234568")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["covers"]["fresh"] is True
+    assert found["covers"]["parameters"] == {"sort": "position"}
+    assert len(found["positions"]) == 237
+
+
+def test_a_slow_answer_is_remembered_with_its_age(place: Installation) -> None:
+    """IBKR gives it every 15 minutes."""
+    first = json.loads(place.run("fetch", "performance").stdout)
+    place.rest()
+    again = json.loads(place.run("fetch", "performance").stdout)
+    assert "remembered" not in first["covers"]
+    assert again["covers"]["remembered"]["performance"] > 0
+    assert again["covers"]["parts_at"]["performance"] <= again["as_of"]
+    assert again["performance"] == first["performance"]
 
 
 def test_a_program_that_does_not_fit_is_told(place: Installation) -> None:

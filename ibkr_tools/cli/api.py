@@ -1,0 +1,76 @@
+"""`ibkr-tools api`: one listed read by its raw path."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ibkr_tools.cli import outputs
+from ibkr_tools.cli.common import setting_of
+
+
+def api(
+    context: typer.Context,
+    path: Annotated[
+        str, typer.Argument(help="Such as /portfolio/accounts; /v1/api before it and a query string after it may be.")
+    ],
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", help="A parameter of the query or the body; may be repeated.", metavar="NAME=VALUE"),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("-X", "--method", help="Only if it is listed with this method.", metavar="METHOD")
+    ] = None,
+    paginate: Annotated[bool, typer.Option("--paginate", help="Take all pages, as one list.")] = False,
+    jq: outputs.JqOption = None,
+    from_file: outputs.FileOption = None,
+    arg: outputs.ArgOption = None,
+    argjson: outputs.ArgJsonOption = None,
+    raw_output: outputs.RawOption = False,
+    join_output: outputs.JoinOption = False,
+    compact_output: outputs.CompactOption = False,
+    form: outputs.FormatOption = None,
+    table: outputs.TableOption = False,
+    output: outputs.OutputOption = None,
+) -> None:
+    """Ask IBKR for one listed read by its path, and print the answer as it came."""
+    from ibkr_tools.fetch.paths import find
+
+    found = find(path, method)
+    given = outputs.parameters(param or [])
+    printing = outputs.printing(
+        form,
+        table=table,
+        jq=jq,
+        from_file=from_file,
+        arg=arg,
+        argjson=argjson,
+        raw=raw_output,
+        join=join_output,
+        compact=compact_output,
+        output=output,
+    )
+    setting = setting_of(context)
+    config = setting.load()
+    from ibkr_tools.cli.progress import progress
+    from ibkr_tools.fetch.formats import answer_rows
+    from ibkr_tools.fetch.single import Single
+    from ibkr_tools.status import utc_now
+
+    single = Single(found, given, tier=config.session.tier, account=config.account)
+    if paginate:
+        single.require_pages()
+    age_s = 0.0
+    with progress() as line:
+        if paginate:
+            payload = single.pages(lambda: setting.client(config, on_wait=line.wait), now=utc_now, progress=line)
+        else:
+            line(str(single.call))
+            with setting.client(config, on_wait=line.wait) as client:
+                answer = single.ask(client)
+            payload, age_s = answer.body.strip() or b"null", answer.age_s
+    if age_s:
+        from ibkr_tools.cli.status_view import span
+
+        print(f"note: IBKR was asked {span(age_s)} ago, and may not be asked again yet", file=sys.stderr)
+    printing.put(lambda: (payload,), lambda: answer_rows(payload, found.endpoint))

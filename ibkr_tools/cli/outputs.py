@@ -1,0 +1,203 @@
+"""How a result is printed: the options that `fetch` and `api` share, and what they do."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from ibkr_tools.cli.common import write_pieces
+from ibkr_tools.errors import UsageError
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.formats import Rows
+    from ibkr_tools.fetch.query import Query
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    TABLE = "table"
+
+
+class PrintingCommand(TyperCommand):
+    """A command with --arg and --argjson, which take two values each and may be repeated: Typer has no words for it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for parameter in self.params:
+            if parameter.name in {"arg", "argjson"}:
+                parameter.nargs = 2
+
+
+_Pairs = list[Any] | None
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("-f", "--format", help="json; or of a list: ndjson, csv, or a table for people.", show_default=False),
+]
+TableOption = Annotated[bool, typer.Option("--table", help="Short for --format table.")]
+JqOption = Annotated[str | None, typer.Option("--jq", help="Filter it with a jq program.", metavar="PROGRAM")]
+FileOption = Annotated[
+    Path | None, typer.Option("--from-file", help="Read the jq program from a file.", metavar="FILE")
+]
+ArgOption = Annotated[
+    _Pairs, typer.Option("--arg", help="Have $NAME be a text in the jq program.", metavar="NAME TEXT", parser=str)
+]
+ArgJsonOption = Annotated[
+    _Pairs, typer.Option("--argjson", help="Have $NAME be JSON in the jq program.", metavar="NAME JSON", parser=str)
+]
+RawOption = Annotated[bool, typer.Option("-r", "--raw-output", help="Print texts of jq without quotes.")]
+JoinOption = Annotated[bool, typer.Option("-j", "--join-output", help="The same, and no newline after each.")]
+CompactOption = Annotated[bool, typer.Option("-c", "--compact-output", help="One line per result.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Write to a file, in one step; -: do not.", metavar="FILE")
+]
+
+
+@dataclass(frozen=True)
+class Printing:
+    """What is to be done with a result; made before anything is sent."""
+
+    form: Format
+    query: "Query | None" = None
+    raw: bool = False
+    join: bool = False
+    compact: bool = False
+    file: Path | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Says whether IBKR's own answer is to be printed as a list."""
+        return self.query is None and self.form is not Format.JSON
+
+    @property
+    def is_plain(self) -> bool:
+        """Says whether nothing was asked for but the result itself, on standard output."""
+        return self.query is None and self.form is Format.JSON and self.file is None
+
+    def put(self, chunks: Callable[[], Iterable[bytes]], rows: Callable[[], "Rows"]) -> None:
+        """Prints a result.
+
+        Args:
+            chunks: yields its JSON in pieces.
+            rows: makes rows of it.
+
+        Raises:
+            UsageError: the jq program does not fit, or there is no list to be printed.
+            OutputError: it cannot be written.
+        """
+        pieces = self._pieces(chunks, rows)
+        if self.file is not None:
+            from ibkr_tools.fetch.output import write_file
+
+            write_file(self.file, pieces)
+        else:
+            write_pieces(pieces)
+
+    def _pieces(self, chunks: Callable[[], Iterable[bytes]], rows: Callable[[], "Rows"]) -> Iterator[bytes]:
+        if self.query is None:
+            return self._json(chunks) if self.form is Format.JSON else self._list(rows())
+        outputs = self.query.run(b"".join(chunks()))
+        if self.form is not Format.JSON:
+            from ibkr_tools.fetch.formats import output_rows
+
+            return self._list(output_rows(outputs))
+        from ibkr_tools.fetch.query import as_jq_prints
+
+        end = "" if self.join else "\n"
+        raw = self.raw or self.join
+        return ((as_jq_prints(line, raw=raw, compact=self.compact) + end).encode() for line in outputs)
+
+    def _json(self, chunks: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
+        """Yields JSON as it came, on one line; a person at a terminal gets it indented."""
+        if self.compact or self.file is not None or not sys.stdout.isatty():
+            yield from chunks()
+        else:
+            import msgspec
+
+            yield msgspec.json.format(b"".join(chunks()), indent=2)
+        yield b"\n"
+
+    def _list(self, rows: "Rows") -> Iterator[bytes]:
+        from ibkr_tools.fetch import formats
+
+        if rows.unexpected:
+            print(f"warning: {rows.unexpected}", file=sys.stderr)
+        if self.form is Format.NDJSON:
+            return formats.as_ndjson(rows)
+        if self.form is Format.CSV:
+            return formats.as_csv(rows)
+        from ibkr_tools.fetch.tables import as_table
+
+        width = shutil.get_terminal_size().columns if self.file is None and sys.stdout.isatty() else None
+        return iter((as_table(rows, width=width).encode() + b"\n",))
+
+
+def printing(
+    form: Format | None,
+    *,
+    table: bool,
+    jq: str | None,
+    from_file: Path | None,
+    arg: Sequence[Any] | None,
+    argjson: Sequence[Any] | None,
+    raw: bool,
+    join: bool,
+    compact: bool,
+    output: Path | None,
+) -> Printing:
+    """Returns what the options mean.
+
+    Raises:
+        UsageError: they contradict each other, or the jq program is wrong.
+    """
+    if table and form not in {None, Format.TABLE}:
+        raise UsageError(f"--table and --format {form} are two different things")
+    chosen = Format.TABLE if table else form or Format.JSON
+    if jq is not None and from_file is not None:
+        raise UsageError("--jq and --from-file are two programs: give one of them")
+    is_program = jq is not None or from_file is not None
+    for given, name in ((raw, "-r"), (join, "-j"), (arg, "--arg"), (argjson, "--argjson")):
+        if given and not is_program:
+            raise UsageError(f"{name} goes with a jq program: --jq or --from-file")
+        if given and name in {"-r", "-j"} and chosen is not Format.JSON:
+            raise UsageError(f"{name} prints as jq does; it does not go with --format {chosen}")
+    query = None
+    if is_program:
+        from ibkr_tools.fetch.query import Query, named_values, read_program
+
+        args = named_values(arg or (), argjson or ())
+        query = (
+            Query(read_program(from_file), args, origin=f"--from-file {from_file}")
+            if from_file
+            else Query(jq or "", args)
+        )
+    file = None if output is None or str(output) == "-" else output
+    return Printing(chosen, query, raw=raw, join=join, compact=compact, file=file)
+
+
+def parameters(given: Sequence[str]) -> dict[str, str]:
+    """Returns what `--param` says, by name.
+
+    Raises:
+        UsageError: one is not NAME=VALUE, or there twice.
+    """
+    found: dict[str, str] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--param {one!r}: expected NAME=VALUE")
+        if name in found:
+            raise UsageError(
+                f"--param {name} is given twice", hint="Several values of one go with commas between them."
+            )
+        found[name] = value
+    return found
