@@ -1,3 +1,60 @@
-"""Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters."""
+"""Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.
+
+For scripts and notebooks: `connect()` asks IBKR, `latest()` reads what was saved; docs/python.md shows how.
+"""
 
 __version__ = "0.1.0"
+
+# What typing.TYPE_CHECKING means to type checkers, without loading typing: small programs start with this package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ibkr_tools.errors import (
+        ActionRequired,
+        BrokerageUnavailable,
+        ConfigError,
+        DataError,
+        GatewayUnavailable,
+        IbkrError,
+        OutputError,
+        RateLimited,
+        SessionUnavailable,
+        SnapshotMissing,
+        UpstreamUnavailable,
+        UsageError,
+    )
+    from ibkr_tools.fetch.saved import Snapshot
+    from ibkr_tools.library import Connection, connect, latest
+
+__all__ = [
+    "ActionRequired",
+    "BrokerageUnavailable",
+    "ConfigError",
+    "Connection",
+    "DataError",
+    "GatewayUnavailable",
+    "IbkrError",
+    "OutputError",
+    "RateLimited",
+    "SessionUnavailable",
+    "Snapshot",
+    "SnapshotMissing",
+    "UpstreamUnavailable",
+    "UsageError",
+    "connect",
+    "latest",
+]
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers: they would believe that every name is there.
+    def __getattr__(name: str) -> object:
+        """Loads what is asked for by name; `import ibkr_tools` alone loads nothing."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ibkr_tools import errors, library
+
+        return getattr(errors, name, None) or getattr(library, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -91,6 +91,24 @@ class Snapshot(Mapping[str, Any]):
             raise KeyError(resource)
         return bytes(self._members[resource])
 
+    def records(self, resource: str) -> list[dict[str, Any]]:
+        """Returns a list-shaped resource as rows, for `pandas.DataFrame` and the like.
+
+        What is kept by account or by key becomes rows with the columns `account` and `key`, as in CSV.
+
+        Raises:
+            KeyError: it is not in the snapshot.
+            UsageError: it is not a list.
+        """
+        from ibkr_tools.fetch.formats import snapshot_rows
+
+        if resource not in self:
+            raise KeyError(resource)
+        return [
+            {name: msgspec.json.decode(value) for name, value in row.items()}
+            for row in snapshot_rows(self._data, resource)
+        ]
+
     def narrowed(self, resources: Collection[str] = (), accounts: Collection[str] = ()) -> "Snapshot":
         """Returns a snapshot of some of its resources and accounts; none named means all.
 

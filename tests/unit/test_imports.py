@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+
+from tests.support.saved import save_simulated
 
 HEAVY = {"requests", "selenium", "jq", "rich", "loguru", "cryptography", "aiohttp", "websocket", "pydantic", "asyncio"}
 
@@ -28,11 +32,13 @@ def test_the_command_line_loads_nothing_heavy(environment: dict[str, str]) -> No
         *(["resources"], ["resources", "history"], ["resources", "--json"]),
     ],
 )
-def test_quick_commands_load_nothing_heavy(command: list[str], environment: dict[str, str]) -> None:
-    """`ibkr-tools status` takes less than 100 ms because requests, selenium, jq and rich stay on the disk."""
+def test_quick_commands_load_nothing_heavy(command: list[str], tmp_path: Path, environment: dict[str, str]) -> None:
+    """`status` and `show` take less than 80 ms because requests, selenium, jq and rich stay on the disk."""
+    save_simulated(tmp_path / "snapshots", datetime(2026, 11, 22, 12, tzinfo=UTC))
+    arguments = ["ibkr-tools", "--runtime-dir", "/nonexistent/run", "--state-dir", str(tmp_path), *command]
     program = (
         "from ibkr_tools.cli.app import app\n"
-        f"sys.argv = ['ibkr-tools', '--runtime-dir', '/nonexistent/run', *{command!r}]\n"
+        f"sys.argv = {arguments!r}\n"
         "try: app()\nexcept SystemExit: pass"
     )
     assert not loaded(program, environment) & HEAVY
@@ -56,3 +62,9 @@ def test_the_gateway_parent_loads_no_library_of_others(environment: dict[str, st
     """The parent of Java has to stay below 20 MB: it re-executes itself with these modules."""
     modules = loaded("import ibkr_tools.gateway.parent", environment)
     assert not modules & (HEAVY | {"msgspec", "typer", "click"})
+
+
+def test_the_package_alone_loads_nothing(environment: dict[str, str]) -> None:
+    """Small programs begin with it, and so do notebooks that only want `latest()`."""
+    assert "typing" not in loaded("import ibkr_tools", environment)
+    assert not loaded("from ibkr_tools import latest", environment) & (HEAVY | {"typer", "click", "tempfile"})
