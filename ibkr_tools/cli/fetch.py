@@ -75,9 +75,14 @@ def fetch(
     from ibkr_tools.fetch.store import LATEST
 
     with progress() as line:
-        document = Fetch(
-            config, lambda: setting.client(config, on_wait=line.wait), setting.status_file, progress=line
-        ).run(
+        fetching = Fetch(
+            config,
+            lambda: setting.client(config, on_wait=line.wait),
+            setting.status_file,
+            progress=line,
+            counted=line.count,
+        )
+        document = fetching.run(
             chosen,
             account or (),
             parameters=parameters,

@@ -170,6 +170,7 @@ def gather(
     is_lost: Callable[[IbkrError], bool],
     recover: Callable[[IbkrError], None],
     progress: Callable[[str], None],
+    counted: Callable[[int, int], None],
 ) -> None:
     """Does all jobs and writes what they bring, in their order.
 
@@ -181,12 +182,14 @@ def gather(
         is_lost: says of an error whether it could be recovered from.
         recover: returns once it makes sense to go on after such an error, raises if it does not.
         progress: is told what is asked for.
+        counted: is told how many calls are done, and of how many.
 
     Raises:
         IbkrError: the first error that is not recovered from; what has not begun is not sent.
     """
     head, failed = 0, None
     while head < len(jobs):
+        counted(head, len(jobs))
         while failed is None and workers.has_room and (unit := _next_unit(jobs[head : head + AHEAD])):
             progress(str(unit))
             workers.start(unit, ask)

@@ -20,7 +20,7 @@ from ibkr_tools.errors import (
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Covers, Document
-from ibkr_tools.fetch.snapshot import Fetcher, Losses, Progress
+from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Tier
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
@@ -112,6 +112,7 @@ class Fetch:
         status: StatusFile,
         *,
         progress: Progress = lambda _: None,
+        counted: Counted = lambda _done, _of: None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         """Prepares it; nothing is sent yet.
@@ -121,12 +122,14 @@ class Fetch:
             make_client: makes a client of the gateway; up to four are used at once, and closed in the end.
             status: where the session's state is read, and how the fetch went is said.
             progress: is told what is asked for.
+            counted: is told how many calls are done, and of how many.
             now: the time, aware, in UTC.
         """
         self._config = config
         self._make_client = make_client
         self._status = status
         self._progress = progress
+        self._counted = counted
         self._now = now
 
     def run(
@@ -169,6 +172,7 @@ class Fetch:
             now=self._now,
             losses=Waiting(self._status, wait_s, needed, self._lost, self._progress),
             progress=self._progress,
+            counted=self._counted,
         )
         try:
             document = fetcher.snapshot(

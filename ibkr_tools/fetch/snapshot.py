@@ -20,6 +20,7 @@ from ibkr_tools.portal.client import Answer, PortalClient
 from ibkr_tools.portal.endpoints import ACCOUNTS, READS, Pages
 
 Progress = Callable[[str], None]
+Counted = Callable[[int, int], None]
 
 
 class Losses:
@@ -45,6 +46,7 @@ class Fetcher:
         now: Callable[[], datetime],
         losses: Losses | None = None,
         progress: Progress = lambda _: None,
+        counted: Counted = lambda _done, _of: None,
         pause: Pause | None = None,
     ) -> None:
         """Prepares it; nothing is sent yet.
@@ -54,12 +56,14 @@ class Fetcher:
             now: the time, aware, in UTC.
             losses: what to do about a session that is lost on the way.
             progress: is told what is asked for.
+            counted: is told how many calls are done, and of how many.
             pause: waits so many seconds before something is asked again; default: real ones.
         """
         self._make_client = make_client
         self._now = now
         self._losses = losses or Losses()
         self._progress = progress
+        self._counted = counted
         self._preflights = Preflights()
         self._asker = Asker(self._preflights, pause or threading.Event().wait)
         self._accounts: Answer | None = None
@@ -110,6 +114,7 @@ class Fetcher:
                 is_lost=self._losses.is_lost,
                 recover=lambda error: self._recover(pool, viewable, error),
                 progress=self._progress,
+                counted=self._counted,
             )
         came = {part.name: one for part, one in zip(parts, freshness, strict=True)}
         return Document(

@@ -77,6 +77,7 @@ def gathered(
         is_lost=lambda error: isinstance(error, SessionUnavailable),
         recover=lambda _: None,
         progress=lambda _: None,
+        counted=lambda _done, _of: None,
     )
     document = msgspec.json.decode(b"{" + b"".join(spool.chunks()) + b"}")
     return [(row["acctId"], row["conid"]) for row in document["positions"]]
