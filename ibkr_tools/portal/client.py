@@ -27,8 +27,9 @@ from ibkr_tools.errors import (
 from ibkr_tools.portal import answers, endpoints
 from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, Kind
-from ibkr_tools.portal.pacing import Pacing, Turn, Unpaced
+from ibkr_tools.portal.pacing import Pacing, Unpaced
 from ibkr_tools.portal.recall import SLOW_S, Recall
+from ibkr_tools.portal.reservations import Turn
 
 CONNECT_TIMEOUT_S = 3.05
 """The gateway is on this machine: whoever accepts slower than this is stuck."""
@@ -131,6 +132,10 @@ class PortalClient:
     def penalty_s(self) -> float:
         """For how many seconds more nobody sends anything, because IBKR has answered 429; 0 if it has not."""
         return self._pacing.penalty_s()
+
+    def leave_room(self) -> None:
+        """Has everybody leave room for what the gateway sends by itself in the seconds after a login."""
+        self._pacing.leave_room()
 
     def request(
         self,

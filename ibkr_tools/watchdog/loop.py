@@ -292,6 +292,8 @@ class Watchdog:
             rows = self._client.accounts()
         except IbkrError as error:
             return Listed(verdict_of(error), error.message)
+        # Asked for once, to prove a new session; the gateway shakes hands for the other tier a moment later.
+        self._client.leave_room()
         return Listed(Verdict.ALIVE, accounts=tuple(str(row["id"]) for row in rows if "id" in row))
 
     def _listen(self) -> None:

@@ -31,8 +31,9 @@ from ibkr_tools.portal import client as module
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, Kind, Tier
-from ibkr_tools.portal.pacing import JITTER_S, SharedPacing, Turn, Unpaced
+from ibkr_tools.portal.pacing import SharedPacing, Unpaced
 from ibkr_tools.portal.recall import Recall
+from ibkr_tools.portal.reservations import JITTER_S, Turn
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
 

@@ -20,16 +20,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibkr_tools.errors import RateLimited
-from ibkr_tools.portal import pacing
 from ibkr_tools.portal.endpoints import ACCOUNTS, ENDPOINTS, POSITIONS, SUMMARY, TICKLE, VALIDATE, Endpoint, Kind
-from ibkr_tools.portal.pacing import (
+from ibkr_tools.portal.pacing import SharedPacing, Unpaced, in_words
+from ibkr_tools.portal.reservations import (
+    HEADROOM_PER_S,
     JITTER_S,
     LONGEST_PENALTY_S,
     PENALTY_S,
+    REQUESTS_PER_S,
     Reservations,
-    SharedPacing,
-    Unpaced,
-    in_words,
     note_arrival,
     reserve,
 )
@@ -57,7 +56,7 @@ def test_never_more_than_the_limits_in_any_second(claims: list[tuple[Endpoint, f
         reservations, at = reserve(reservations, endpoint, now_s)
         assert at >= now_s
         taken.append((endpoint, at))
-    assert most_in_a_second([at for _, at in taken]) <= pacing.REQUESTS_PER_S
+    assert most_in_a_second([at for _, at in taken]) <= REQUESTS_PER_S
     for endpoint in ENDPOINTS:
         own = sorted(at for one, at in taken if one is endpoint)
         # One that takes a moment longer to IBKR than the next one does not come too close to it.
@@ -78,7 +77,7 @@ def test_reads_leave_room_for_the_watchdog(claims: list[Endpoint]) -> None:
         reservations, at = reserve(reservations, endpoint, now_s)
         at_s.append(at)
         assert reserve(reservations, TICKLE, now_s)[1] == now_s
-    assert most_in_a_second(at_s) <= pacing.REQUESTS_PER_S - pacing.HEADROOM_PER_S
+    assert most_in_a_second(at_s) <= REQUESTS_PER_S - HEADROOM_PER_S
 
 
 def saturated(
@@ -113,7 +112,7 @@ def saturated(
 def test_reads_use_what_is_allowed() -> None:
     sent, arrived, waited = saturated(60.0, itertools.repeat(0.05), tickle_every_s=10.0)
     assert len(sent) / 60.0 >= 7.6
-    assert most_in_a_second(arrived) <= pacing.REQUESTS_PER_S
+    assert most_in_a_second(arrived) <= REQUESTS_PER_S
     assert max(waited) == 0.0
 
 
@@ -122,7 +121,7 @@ def test_reads_use_what_is_allowed() -> None:
 def test_whatever_arrives_late_ibkr_counts_ten_a_second(late_s: list[float]) -> None:
     """Each read's own delay, and a tickle every second and a half."""
     _, arrived, waited = saturated(20.0, itertools.cycle(late_s), tickle_every_s=1.5)
-    assert most_in_a_second(sorted(arrived)) <= pacing.REQUESTS_PER_S
+    assert most_in_a_second(sorted(arrived)) <= REQUESTS_PER_S
     assert max(waited) < 1.0
 
 
@@ -134,6 +133,17 @@ def test_a_keepalive_uses_the_room_that_reads_leave() -> None:
     assert reserve(reservations, SUMMARY, 100.0)[1] == pytest.approx(101.02)
     assert reserve(reservations, TICKLE, 100.0)[1] == 100.0
     assert reserve(reservations, ACCOUNTS, 100.0, urgent=True)[1] == 100.0
+
+
+def test_after_a_login_reads_leave_room_for_the_gateways_own_requests() -> None:
+    """Its hand-shake for the brokerage tier is up to three requests, which no budget of ours can hold back."""
+    reservations, sent = Reservations(handshake_until=103.0), []
+    for _ in range(30):
+        reservations, at = reserve(reservations, SUMMARY, 100.0)
+        note_arrival(reservations, at, at)
+        sent.append(at)
+    assert most_in_a_second([at for at in sent if at < 103.0]) == 5
+    assert most_in_a_second(sent) == 8
 
 
 def test_nobody_sends_during_the_penalty() -> None:
@@ -150,7 +160,7 @@ def test_the_file_does_not_grow(claims: list[Endpoint]) -> None:
         now_s += 0.2
         reservations, _ = reserve(reservations, endpoint, now_s)
         now_s = max(now_s, _)
-    assert len(reservations.slots) <= 2 * pacing.REQUESTS_PER_S
+    assert len(reservations.slots) <= 2 * REQUESTS_PER_S
     # Those with an interval that has not passed.
     assert len(reservations.next_at) <= sum(1 for one in ENDPOINTS if one.interval_s)
 

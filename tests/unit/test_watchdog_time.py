@@ -71,6 +71,7 @@ class Gateway:
         self.brokerage = ALIVE
         self.trouble: IbkrError | None = None
         self.penalty_s = 0.0
+        self.room_left: list[float] = []
         self.tickled: list[float] = []
         self.asked: list[tuple[float, str, object]] = []
 
@@ -79,6 +80,9 @@ class Gateway:
         if self.trouble is not None:
             raise self.trouble
         return self.brokerage
+
+    def leave_room(self) -> None:
+        self.room_left.append(self.time.now_s - 1000.0)
 
     def validate(self) -> bool:
         return False
