@@ -112,6 +112,7 @@ ROUTES: list[Route] = [
     ("GET", "/iserver/accounts", brokerage(accounts)),
     ("GET", "/iserver/account/pnl/partitioned", brokerage(profit)),
     ("GET", "/iserver/account/trades", brokerage(trades, preflight=True)),
+    ("GET", "/iserver/account/trades/", brokerage(trades, preflight=True)),
     ("GET", "/iserver/account/orders", brokerage(orders, preflight=True)),
     ("GET", "/iserver/account/order/status/{order}", brokerage(order_status, preflight=True)),
     ("GET", "/iserver/account/search/{pattern}", brokerage(search)),

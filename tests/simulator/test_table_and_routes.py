@@ -23,6 +23,7 @@ NOT_OURS = {
     ("GET", "/logout"): "ends the session; the gateway sends it by itself",
     ("POST", "/logout"): "ends the session",
     ("GET", "/ws"): "the WebSocket; its topics have a table of their own",
+    ("GET", "/iserver/account/trades/"): "how ibind spells it",
     ("POST", "/iserver/secdef/search"): "another form of the GET",
     ("POST", "/trsrv/secdef"): "an older form of the GET",
     ("POST", "/portfolio/{}/positions/invalidate"): "empties a cache",
