@@ -6,6 +6,7 @@ from recordings of public projects and from the gateway's own program (build of 
 
 from collections.abc import Mapping
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -20,9 +21,14 @@ from ibkr_tools.errors import (
     SessionUnavailable,
     UpstreamUnavailable,
 )
+from ibkr_tools.portal.pacing import in_words
+from ibkr_tools.portal.reservations import LONGEST_PENALTY_S, PENALTY_S
 
 _SHOWN = 200
 """How much of a foreign text an error may carry, in characters."""
+
+_REASONS = ("error", "detail", "text", "message", "failure_list", "title", "status")
+"""Where IBKR's bodies say what went wrong, the most telling first."""
 
 _LONGEST_MS = 7 * 86_400_000
 """No session of IBKR lasts longer, whatever a number says."""
@@ -46,14 +52,25 @@ class Tickle(msgspec.Struct, frozen=True, kw_only=True):
     tells_brokerage: bool = True
 
 
+def _line(value: object) -> str:
+    """Returns a foreign text, or whatever else somebody put in its place, as the beginning of one printable line."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:_SHOWN].strip()
+
+
 def _detail(payload: object) -> str:
     """Returns the reason a JSON body states, in whichever of IBKR's shapes; empty if it states none."""
-    if isinstance(payload, Mapping):
-        for key in ("error", "detail", "title", "status"):
-            value = payload.get(key)
-            if isinstance(value, str) and value:
-                return value[:_SHOWN]
-    return ""
+    if not isinstance(payload, Mapping):
+        return ""
+    reason = next((_line(payload[key]) for key in _REASONS if payload.get(key) and not _is_number(payload[key])), "")
+    arguments = payload.get("invalidArguments")
+    named = [one for one in arguments if isinstance(one, Mapping)] if isinstance(arguments, list) else []
+    fields = ", ".join(f"{_line(one.get('field'))}: {_line(one.get('description'))}" for one in named)
+    return f"{reason}: {fields}"[:_SHOWN] if fields else reason
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def _error_of(detail: str, where: str) -> IbkrError | None:
@@ -63,7 +80,7 @@ def _error_of(detail: str, where: str) -> IbkrError | None:
         return SessionUnavailable(f"{where}: {detail}")
     if "no bridge" in text or "init session first" in text:
         return BrokerageUnavailable(f"{where}: the brokerage session is not up ({detail})")
-    if "query /accounts first" in text:
+    if "accounts first" in text:
         return PreflightMissing(f"{where}: {detail}")
     if "failed to process request" in text:
         return UpstreamUnavailable(f"{where}: {detail}")
@@ -74,7 +91,14 @@ def _decode(body: bytes, where: str) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if text := _text(body):
+            raise DataError(f"{where}: a text instead of data ({text})") from None
         raise DataError(f"{where}: the answer is not JSON ({error})") from None
+
+
+def _text(body: bytes) -> str:
+    """Returns the beginning of a plain text; half of what begins like data may hold what no journal should."""
+    return _line(body[: 4 * _SHOWN].decode("utf-8", "replace")) if body[:1].isalpha() else ""
 
 
 def _try_decode(body: bytes) -> Any:
@@ -88,8 +112,19 @@ def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
     return "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<"
 
 
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    """Returns the seconds that a Retry-After states, as a number or as a date by the answer's own clock; 0 without."""
+    stated = headers.get("Retry-After", "").strip()
+    if stated.isascii() and stated.isdigit():
+        return float(stated[:9])
+    try:
+        return (parsedate_to_datetime(stated) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds()
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+
+
 def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, where: str) -> None:
-    detail = _detail(_try_decode(body)) or ("" if _is_html(headers, body) else body[:_SHOWN].decode("utf-8", "replace"))
+    detail = _detail(_try_decode(body)) or ("" if _is_html(headers, body) else _text(body))
     stated = f" ({detail})" if detail else ""
     if status in {301, 302, 303, 307, 308}:
         target = headers.get("Location", "")
@@ -99,7 +134,10 @@ def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, wher
     if status in {401, 410, 601}:
         raise SessionUnavailable(f"{where}: no session (HTTP {status})")
     if status == 429:
-        raise RateLimited(f"{where}: too many requests (HTTP 429)", hint="Everything waits 15 minutes.")
+        wait_s = min(max(PENALTY_S, _retry_after_s(headers)), LONGEST_PENALTY_S)
+        raise RateLimited(
+            f"{where}: too many requests (HTTP 429)", hint=f"Everything waits {in_words(wait_s)}.", wait_s=wait_s
+        )
     if status == 403 and "AirTunes" in headers.get("Server", ""):
         raise ConfigError(
             f"{where}: AirPlay answers on this port, not the gateway", hint="Choose another gateway.port."
@@ -111,6 +149,10 @@ def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, wher
         )
     if error := _error_of(detail, where):
         raise error
+    if status == 423:
+        raise UpstreamUnavailable(
+            f"{where}: asked more often than IBKR allows (HTTP 423){stated}", hint="Try again in five minutes."
+        )
     if status >= 500 or status == 403:
         raise UpstreamUnavailable(f"{where}: IBKR answers HTTP {status}{stated}")
     raise DataError(f"{where}: HTTP {status}{stated}")
@@ -129,22 +171,28 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, where: str) -> A
         SessionUnavailable: no session (401, 410, 601, redirect to the login, `{"error":"no session"}`).
         BrokerageUnavailable: "no bridge" or "Init session first".
         PreflightMissing: "Please query /accounts first".
-        UpstreamUnavailable: 5xx, HTML with 200, 403 of the edge, `failed to process request`.
-        RateLimited: 429.
+        UpstreamUnavailable: 5xx, HTML with 200, 403 of the edge, 423, `failed to process request`.
+        RateLimited: 429; `wait_s` is IBKR's penalty, or a longer Retry-After.
         ConfigError: another program on the port, or the gateway's address filter.
-        DataError: anything else that is not JSON, or a stated error we do not know.
+        DataError: anything else that is not JSON, or a stated error we do not know, with whatever status:
+            `{"error":…}`, `"success":false`, `application/problem+json`.
     """
     if status not in {200, 204}:
         _raise_for_status(status, headers, body, where)
-    if status == 204 or not body:
+    if status == 204 or not body.strip():
         return None
     if _is_html(headers, body):
         raise UpstreamUnavailable(f"{where}: a web page instead of data")
     payload = _decode(body, where)
-    if isinstance(payload, Mapping) and isinstance(payload.get("error"), str) and payload["error"]:
+    if isinstance(payload, Mapping) and _states_failure(headers, payload):
         detail = _detail(payload)
-        raise _error_of(detail, where) or DataError(f"{where}: {detail}")
+        raise _error_of(detail, where) or DataError(f"{where}: {detail or 'IBKR says that it failed'}")
     return payload
+
+
+def _states_failure(headers: Mapping[str, str], payload: Mapping[str, Any]) -> bool:
+    is_problem = "problem+json" in headers.get("Content-Type", "").lower()
+    return bool(payload.get("error")) or payload.get("success") is False or is_problem
 
 
 def parse_tickle(payload: Any, where: str = "POST /tickle") -> Tickle:

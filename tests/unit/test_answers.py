@@ -24,6 +24,7 @@ from ibkr_tools.portal import answers
 
 JSON = {"Content-Type": "application/json"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
+PROBLEM = {"Content-Type": "application/problem+json"}
 
 
 def body(document: object) -> bytes:
@@ -46,7 +47,7 @@ LOST = [
     (404, HTML, b"<html>not found</html>", DataError),
     (410, {}, b"", SessionUnavailable),
     (411, {}, b"", DataError),
-    (423, JSON, body({"status": "locked"}), DataError),
+    (423, JSON, body({"status": "locked"}), UpstreamUnavailable),
     (429, JSON, body({"error": "Too Many Requests"}), RateLimited),
     (429, {}, b"", RateLimited),
     (400, JSON, body({"error": "Bad Request: no bridge", "statusCode": 400}), BrokerageUnavailable),
@@ -63,6 +64,21 @@ LOST = [
     (200, JSON, body({"error": "not logged in"}), SessionUnavailable),
     (200, JSON, body({"error": "failed to process request"}), UpstreamUnavailable),
     (200, JSON, body({"error": "something new"}), DataError),
+    (200, JSON, body({"error": {"message": "nested"}}), DataError),
+    (200, JSON, body({"error": True}), DataError),
+    (200, JSON, body({"success": False, "text": "no such alert"}), DataError),
+    (200, JSON, body({"success": False}), DataError),
+    (200, JSON, body({"error": "Bad Request: no bridge", "success": False, "statusCode": 400}), BrokerageUnavailable),
+    (200, PROBLEM, body({"type": "/simple", "title": "Unauthorized", "detail": "expired"}), DataError),
+    (400, PROBLEM, body({"title": "Bad Request", "detail": "x", "invalidArguments": [{"field": "a"}]}), DataError),
+    (400, JSON, body({"invalidArguments": ["x", 1, None]}), DataError),
+    (500, JSON, body({"error": "Please query /iserver/accounts first"}), PreflightMissing),
+    (503, JSON, body({"error": "Details currently unavailable.", "statusCode": 503}), UpstreamUnavailable),
+    (200, {"Content-Type": "text/plain"}, b"Request was submitted", DataError),
+    (200, JSON, b"Internal Server Error", DataError),
+    (200, JSON, b'{"a": NaN}', DataError),
+    (200, JSON, b'{"a": 1}{"a": 2}', DataError),
+    (200, JSON, b'{"a": "\xff"}', DataError),
     (200, HTML, b"<!DOCTYPE html><html>login</html>", UpstreamUnavailable),
     (200, JSON, b"  <html>mislabelled</html>", UpstreamUnavailable),
     (200, JSON, b'{"half":', DataError),
@@ -91,7 +107,11 @@ def test_every_failure_has_its_error(status: int, headers: Any, data: bytes, kin
         (200, b'{"a": 1.50}', {"a": 1.5}),
         (200, b'"Success"', "Success"),
         (200, b"", None),
+        (200, b" \r\n", None),
         (204, b"", None),
+        (200, b'{"success":true}', {"success": True}),
+        (200, b'{"error":false,"rc":0}', {"error": False, "rc": 0}),
+        (200, b'[{"error":"of a row"}]', [{"error": "of a row"}]),
         (200, b'{"hmds":{"error":"no bridge"}}', {"hmds": {"error": "no bridge"}}),
         (200, b'{"error":null,"error2":1}', {"error": None, "error2": 1}),
         (200, b'{"error":""}', {"error": ""}),
@@ -99,6 +119,67 @@ def test_every_failure_has_its_error(status: int, headers: Any, data: bytes, kin
 )
 def test_good_answers_come_through_as_they_are(status: int, data: bytes, value: object) -> None:
     assert answers.parse(status, CaseInsensitiveDict(JSON), data, "GET /x") == value
+
+
+SAID = [
+    (
+        400,
+        {"error": "Bad Request: conid is not valid", "statusCode": 400},
+        "HTTP 400 (Bad Request: conid is not valid)",
+    ),
+    (
+        400,
+        {"title": "Bad Request", "detail": "see", "invalidArguments": [{"field": "conid", "description": "unknown"}]},
+        "HTTP 400 (see: conid: unknown)",
+    ),
+    (404, {"error": "Resource not found", "statusCode": 404}, "HTTP 404 (Resource not found)"),
+    (423, {"status": "too soon"}, "asked more often than IBKR allows (HTTP 423) (too soon)"),
+    (500, {"error": "unknown"}, "IBKR answers HTTP 500 (unknown)"),
+    (500, {"error": "two\nlines\x1b[2J"}, "IBKR answers HTTP 500 (two lines [2J)"),
+    (200, {"error": "no such conid"}, "no such conid"),
+    (200, {"success": False, "text": "no such alert", "order_id": 0}, "no such alert"),
+    (200, {"success": False, "failure_list": "group X"}, "group X"),
+    (200, {"success": False}, "IBKR says that it failed"),
+    (200, {"error": {"code": 3}}, '{"code":3}'),
+]
+
+
+@pytest.mark.parametrize(("status", "document", "said"), SAID)
+def test_what_ibkr_says_is_told_in_one_line(status: int, document: object, said: str) -> None:
+    """A conid that does not exist, a wrong parameter: one clear line."""
+    with pytest.raises(IbkrError) as caught:
+        answers.parse(status, CaseInsensitiveDict(JSON), body(document), "GET /x")
+    assert caught.value.message == f"GET /x: {said}"
+
+
+def test_a_text_instead_of_data_is_told_and_half_an_answer_is_not_shown() -> None:
+    """A cut tickle holds the session's id, which is a secret."""
+    with pytest.raises(DataError, match=r"a text instead of data \(Request was submitted\)"):
+        answers.parse(200, CaseInsensitiveDict(), b"Request was submitted", "GET /x")
+    with pytest.raises(DataError) as caught:
+        answers.parse(200, CaseInsensitiveDict(), b'{"session":"0f1e2d3c', "GET /x")
+    assert "0f1e" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s", "hint"),
+    [
+        ({}, 900.0, "15 min"),
+        ({"Retry-After": "60"}, 900.0, "15 min"),
+        ({"Retry-After": "1800"}, 1800.0, "30 min"),
+        ({"Retry-After": "9" * 400}, 3600.0, "60 min"),
+        ({"Retry-After": "-5"}, 900.0, "15 min"),
+        ({"Retry-After": "soon"}, 900.0, "15 min"),
+        ({"Retry-After": "Sun, 22 Nov 2026 12:20:00 GMT", "Date": "Sun, 22 Nov 2026 12:00:00 GMT"}, 1200.0, "20 min"),
+        ({"Retry-After": "Sun, 22 Nov 2026 12:20:00 GMT"}, 900.0, "15 min"),
+        ({"Retry-After": "Sun, 22 Nov 2026 12:20:00 -0000", "Date": "Sun, 22 Nov 2026 12:00:00 GMT"}, 900.0, "15 min"),
+    ],
+)
+def test_a_longer_penalty_is_believed_within_bounds(headers: dict[str, str], wait_s: float, hint: str) -> None:
+    with pytest.raises(RateLimited) as caught:
+        answers.parse(429, CaseInsensitiveDict(headers), b"", "GET /x")
+    assert caught.value.wait_s == wait_s
+    assert caught.value.hint == f"Everything waits {hint}."
 
 
 def test_a_long_foreign_text_is_cut() -> None:
@@ -110,7 +191,7 @@ def test_a_long_foreign_text_is_cut() -> None:
 @given(
     st.one_of(st.sampled_from([200, 204, 302, 400, 401, 403, 404, 429, 500, 503, 601]), st.integers(100, 999)),
     st.dictionaries(
-        st.sampled_from(["Content-Type", "Location", "Server"]),
+        st.sampled_from(["Content-Type", "Location", "Server", "Retry-After", "Date"]),
         st.one_of(st.text(max_size=20), st.sampled_from(["text/html", "application/json", "AirTunes"])),
     ),
     st.one_of(
@@ -119,7 +200,9 @@ def test_a_long_foreign_text_is_cut() -> None:
             st.one_of(st.none(), st.booleans(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5)),
             lambda inner: (
                 st.lists(inner, max_size=3)
-                | st.dictionaries(st.sampled_from(["error", "detail", "title", "status", "x"]), inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["error", "detail", "success", "text", "invalidArguments", "x"]), inner, max_size=3
+                )
             ),
         ).map(body),
     ),
