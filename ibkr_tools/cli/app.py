@@ -1,30 +1,22 @@
 """The commands of `ibkr-tools`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ibkr_tools import __version__
-from ibkr_tools.cli import api, configuration, fetch, gateway, logins, notify, resources, show
-from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
+from ibkr_tools.cli import api, configuration, fetch, gateway, logins, notify, resources, show, status
+from ibkr_tools.cli.common import log_to_stderr, setting_of
 from ibkr_tools.cli.outputs import PrintingCommand
-from ibkr_tools.directories import find_directories
+from ibkr_tools.cli.root import new_app
 
-app = typer.Typer(
-    name="ibkr-tools",
-    help="Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = new_app()
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(configuration.app, name="config")
-for reader in (fetch.fetch, api.api):
+for reader in (fetch.fetch, api.api, show.show):
     app.command(cls=PrintingCommand)(reader)
 for command in (
     resources.resources,
-    show.show,
+    status.status,
     logins.login,
     logins.unlock,
     logins.pause,
@@ -34,48 +26,10 @@ for command in (
     app.command()(command)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"ibkr-tools {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    context: typer.Context,
-    config: Annotated[Path | None, typer.Option(help="The configuration.", metavar="FILE")] = None,
-    runtime_dir: Annotated[Path | None, typer.Option(help="Where the status file is.", metavar="DIR")] = None,
-    state_dir: Annotated[Path | None, typer.Option(help="Where snapshots and the gateway are.", metavar="DIR")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log more, and show where an error came from.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Resolves the global options."""
-    del version
-    directories = find_directories(runtime=runtime_dir, state=state_dir)
-    context.obj = Setting(directories=directories, config_file=config or directories.config_file, verbose=verbose)
-
-
 @app.command()
 def watchdog(context: typer.Context) -> None:
     """Keep the session alive, notice its loss, have it renewed (what ibkr-watchdog.service runs)."""
     setting_of(context).become("ibkr_tools.watchdog")
-
-
-@app.command()
-def status(
-    context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Print the status file's content as JSON.")] = False,
-) -> None:
-    """Say how gateway, session, login and fetch are; the exit code tells health (0: the session is up)."""
-    from ibkr_tools.cli import status_view
-    from ibkr_tools.status import utc_now
-
-    document = setting_of(context).status_file.read()
-    now = utc_now()
-    write_out((status_view.as_json(document, now) if json else status_view.as_text(document, now)) + "\n")
-    raise typer.Exit(status_view.exit_code(document, now))
 
 
 @app.command()

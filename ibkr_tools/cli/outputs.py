@@ -1,4 +1,4 @@
-"""How a result is printed: the options that `fetch` and `api` share, and what they do."""
+"""How a result is printed: the options that `fetch`, `api` and `show` share, and what they do."""
 
 import shutil
 import sys
@@ -94,7 +94,14 @@ class Printing:
             UsageError: the jq program does not fit, or there is no list to be printed.
             OutputError: it cannot be written.
         """
-        pieces = self._pieces(chunks, rows)
+        self.write(self._pieces(chunks, rows))
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Writes what has been made of it to where it belongs.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         if self.file is not None:
             from ibkr_tools.fetch.output import write_file
 

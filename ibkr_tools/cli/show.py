@@ -2,28 +2,20 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from ibkr_tools.cli.common import setting_of, write_out
+from ibkr_tools.cli import outputs
+from ibkr_tools.cli.common import setting_of
 
 if TYPE_CHECKING:
+    from ibkr_tools.fetch.formats import Rows
     from ibkr_tools.fetch.saved import Snapshot
 
 View = Callable[..., str]
-
-
-class Format(StrEnum):
-    """How a part is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    NDJSON = "ndjson"
-    CSV = "csv"
 
 
 def view_of(resource: str) -> View | None:
@@ -57,21 +49,18 @@ def view_of(resource: str) -> View | None:
             return None
 
 
-def _table(snapshot: "Snapshot", resource: str, accounts: Sequence[str]) -> str:
+def _rows(document: bytes, resource: str | None) -> "Rows":
+    from ibkr_tools.fetch.formats import snapshot_rows
+
+    return snapshot_rows(document, resource)
+
+
+def _table(document: bytes, resource: str) -> str:
     """Returns what is listed in any other resource, in IBKR's words."""
-    from ibkr_tools.fetch import formats, tables
+    from ibkr_tools.fetch.tables import as_table
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    rows = formats.snapshot_rows(snapshot.narrowed([resource], accounts).encode(), resource)
-    return tables.as_table(rows, width=width)
-
-
-def _write_data(snapshot: "Snapshot", resource: str | None, form: Format) -> None:
-    from ibkr_tools.fetch import formats
-
-    rows = formats.snapshot_rows(snapshot.encode(), resource)
-    for chunk in formats.as_csv(rows) if form is Format.CSV else formats.as_ndjson(rows):
-        write_out(chunk.decode())
+    return as_table(_rows(document, resource), width=width)
 
 
 def _missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
@@ -106,10 +95,15 @@ def show(
     ] = None,
     file: Annotated[Path | None, typer.Option(help="This file, packed or not.", metavar="FILE")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All rows and columns of a table.")] = False,
-    form: Annotated[Format, typer.Option("-f", "--format", help="A table for people, or the data.")] = Format.TABLE,
-    jq: Annotated[str | None, typer.Option(help="Filter the snapshot with a jq program.", metavar="PROGRAM")] = None,
-    raw_output: Annotated[bool, typer.Option("-r", "--raw-output", help="Print texts without quotes.")] = False,
-    compact_output: Annotated[bool, typer.Option("-c", "--compact-output", help="One line per result.")] = False,
+    jq: outputs.JqOption = None,
+    from_file: outputs.FileOption = None,
+    arg: outputs.ArgOption = None,
+    argjson: outputs.ArgJsonOption = None,
+    raw_output: outputs.RawOption = False,
+    join_output: outputs.JoinOption = False,
+    compact_output: outputs.CompactOption = False,
+    form: outputs.FormatOption = None,
+    output: outputs.OutputOption = None,
 ) -> None:
     """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
     from ibkr_tools.cli.views import overview
@@ -120,8 +114,18 @@ def show(
 
     if at is not None and file is not None:
         raise UsageError("--at and --file both say which snapshot: give one of them")
-    if jq is not None and form not in {Format.TABLE, Format.JSON}:
-        raise UsageError(f"--jq prints JSON; it does not go with --format {form}")
+    printing = outputs.printing(
+        form or (outputs.Format.TABLE if jq is None and from_file is None else None),
+        table=False,
+        jq=jq,
+        from_file=from_file,
+        arg=arg,
+        argjson=argjson,
+        raw=raw_output,
+        join=join_output,
+        compact=compact_output,
+        output=output,
+    )
     directory = setting_of(context).directories.snapshots
     where = file or (store.dated(directory, at) if at else directory / store.LATEST)
     snapshot = Snapshot(store.read(where) if at or file else store.latest(directory), str(where))
@@ -131,23 +135,17 @@ def show(
     for name in account or ():
         if name not in snapshot.covers.accounts:
             raise UsageError(f"account {name}: not in the snapshot, which has {', '.join(snapshot.covers.accounts)}")
-    if jq is not None or form is Format.JSON:
-        from ibkr_tools.fetch.query import Query, as_jq_prints
-
-        document = snapshot.narrowed([resource] if resource else (), account or ()).encode()
-        results = Query(jq).run(document) if jq is not None else [document.decode()]
-        lines = (as_jq_prints(line, raw=raw_output, compact=compact_output) for line in results)
-        write_out("".join(f"{line}\n" for line in lines))
-    elif form is not Format.TABLE:
-        _write_data(snapshot.narrowed([resource] if resource else (), account or ()), resource, form)
+    accounts = tuple(dict.fromkeys(account or snapshot.covers.accounts))
+    chosen = snapshot.narrowed([resource] if resource else (), account or ())
+    if printing.query is not None or printing.form is not outputs.Format.TABLE:
+        printing.put(lambda: (chosen.encode(),), lambda: _rows(chosen.encode(), resource))
+        return
+    if resource is None:
+        text = overview.view(chosen, store.copies(directory) if file is None else [])
+    elif view := view_of(resource):
+        # What a position weighs is in other parts.
+        text = view(snapshot, accounts, everything=everything)
     else:
-        accounts = tuple(dict.fromkeys(account or snapshot.covers.accounts))
-        if resource is None:
-            copies = store.copies(directory) if file is None else []
-            text = overview.view(snapshot.narrowed((), account or ()), copies)
-        elif view := view_of(resource):
-            text = view(snapshot, accounts, everything=everything)
-        else:
-            text = _table(snapshot, resource, accounts)
-        taken = snapshot.part_as_of(resource) if resource else snapshot.as_of
-        write_out(f"{text}\n{overview.age(taken, accounts, utc_now())}\n")
+        text = _table(chosen.encode(), resource)
+    taken = snapshot.part_as_of(resource) if resource else snapshot.as_of
+    printing.write([f"{text}\n{overview.age(taken, accounts, utc_now())}\n".encode()])

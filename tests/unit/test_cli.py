@@ -271,7 +271,7 @@ def session(state: SessionState, *, age_s: float = 0.0) -> SessionSection:
     """Returns what a watchdog said `age_s` ago."""
     now = utc_now()
     at = now - timedelta(seconds=age_s)
-    return SessionSection(updated_at=at, fresh_for_s=30.0, state=state, since=now, why="because")
+    return SessionSection(updated_at=at, fresh_for_s=600.0, state=state, since=now, why="because")
 
 
 @pytest.mark.parametrize(

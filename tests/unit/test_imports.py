@@ -36,11 +36,7 @@ def test_quick_commands_load_nothing_heavy(command: list[str], tmp_path: Path, e
     """`status` and `show` take less than 80 ms because requests, selenium, jq and rich stay on the disk."""
     save_simulated(tmp_path / "snapshots", datetime(2026, 11, 22, 12, tzinfo=UTC))
     arguments = ["ibkr-tools", "--runtime-dir", "/nonexistent/run", "--state-dir", str(tmp_path), *command]
-    program = (
-        "from ibkr_tools.cli.app import app\n"
-        f"sys.argv = {arguments!r}\n"
-        "try: app()\nexcept SystemExit: pass"
-    )
+    program = f"from ibkr_tools.cli.app import app\nsys.argv = {arguments!r}\ntry: app()\nexcept SystemExit: pass"
     assert not loaded(program, environment) & HEAVY
 
 

@@ -91,6 +91,14 @@ def test_the_data_are_what_fetch_would_print(place: Installation) -> None:
     assert len(place.run("show", "positions", "--format", "ndjson").stdout.splitlines()) == 24
     assert place.run("show", "--jq", ".positions | length").stdout == "24\n"
     assert place.run("show", "-r", "--jq", ".covers.accounts[]").stdout == "U1234567\nU1234568\n"
+    program = ("--arg", "which", "U1234568", "-f", "csv", "--jq", ".positions[] | select(.acctId == $which)")
+    assert len(place.run("show", *program).stdout.splitlines()) == 13
+
+
+def test_a_table_goes_into_a_file(place: Installation, tmp_path: Path) -> None:
+    done = place.run("show", "ledger", "-o", str(tmp_path / "ledger.txt"))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "ledger.txt").read_text().startswith("Account   Currency")
 
 
 def test_numbers_are_printed_as_ibkr_wrote_them(place: Installation) -> None:
@@ -109,7 +117,8 @@ def test_numbers_are_printed_as_ibkr_wrote_them(place: Installation) -> None:
         (["--file", "/nonexistent"], 2, "/nonexistent: No such file"),
         (["--file", "/etc/passwd"], 65, "not a snapshot of ibkr-tools"),
         (["--file", "/x", "--at", "2020-01-01"], 2, "give one of them"),
-        (["positions", "-f", "csv", "--jq", "."], 2, "--jq prints JSON"),
+        (["positions", "-f", "csv", "-r", "--jq", "."], 2, "-r prints as jq does"),
+        (["-f", "csv"], 2, "one list at a time"),
         (["--jq", ".x["], 2, "--jq"),
         (["performance", "--account", "U1234567"], 2, "together"),
     ],
