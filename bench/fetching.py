@@ -13,7 +13,8 @@ from bench.processes import BenchError, Spent, environment, spent, timed
 from bench.stage import ACCOUNT, Servers, Stage
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.pacing import HEADROOM_PER_S, REQUESTS_PER_S, SharedPacing
+from ibkr_tools.portal.pacing import SharedPacing
+from ibkr_tools.portal.reservations import HEADROOM_PER_S, REQUESTS_PER_S
 from ibkr_tools.simulator import account_numbers
 from tests.support.peers import IBIND, peer_python
 

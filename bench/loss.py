@@ -16,7 +16,7 @@ from bench.prober import BROKERAGE, PORTFOLIO, Prober
 from bench.processes import BenchError, environment
 from bench.stage import Servers, Stage, wait_until
 from ibkr_tools.portal import endpoints
-from ibkr_tools.portal.pacing import Reservations
+from ibkr_tools.portal.reservations import Reservations
 
 OLD_S, SETTLED_S = 21.0, 8.0
 """The watchdog takes a session that lived shorter than 20 s for a fault, and pauses after the third in a row.
