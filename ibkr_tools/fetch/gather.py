@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,9 +10,11 @@ from ibkr_tools.errors import IbkrError
 from ibkr_tools.fetch.calls import Call, Part
 from ibkr_tools.fetch.document import KEPT_IN_MEMORY, Spool
 from ibkr_tools.fetch.pages import Page, Row, Walk
-from ibkr_tools.fetch.pool import Done
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Pages, Scope
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.pool import Pool
 
 AHEAD = 8
 """So many calls may have begun before the first of them is finished: what came is kept in memory until then."""
@@ -132,7 +134,7 @@ def jobs_of(part: Part, accounts: Sequence[str], freshness: Freshness, *, first:
     return jobs
 
 
-class Unit(NamedTuple):
+class Unit(msgspec.Struct, frozen=True):
     """One page of one walk of one job."""
 
     job: Job
@@ -143,27 +145,9 @@ class Unit(NamedTuple):
         return f"{self.job.call}, page {self.number}" if self.job.call.endpoint.pages else str(self.job.call)
 
 
-class Workers(Protocol):
-    """What does the units of work; see `pool.Pool`."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Says whether nothing is under way."""
-
-    @property
-    def has_room(self) -> bool:
-        """Says whether another request may be begun."""
-
-    def start(self, unit: Unit, work: Callable[[PortalClient, Unit], Page]) -> None:
-        """Begins one unit of work."""
-
-    def next(self) -> Done[Unit, Page]:
-        """Waits for whichever unit of work is done next."""
-
-
 def gather(
     jobs: Sequence[Job],
-    workers: Workers,
+    workers: "Pool",
     ask: Callable[[PortalClient, Unit], Page],
     spool: Spool,
     *,
@@ -176,7 +160,7 @@ def gather(
 
     Args:
         jobs: the jobs.
-        workers: who does them.
+        workers: does the units of work.
         ask: asks for one page.
         spool: where it is written.
         is_lost: says of an error whether it could be recovered from.
@@ -197,17 +181,16 @@ def gather(
             recover(failed)
             failed = None
             continue
-        done = workers.next()
-        job, walk = done.unit.job, done.unit.walk
-        if isinstance(done.result, IbkrError) and is_lost(done.result):
-            walk.forget(done.unit.number)
-            failed = failed or done.result
+        unit, result = workers.next()
+        if isinstance(result, IbkrError) and is_lost(result):
+            unit.walk.forget(unit.number)
+            failed = failed or result
             continue
-        if isinstance(done.result, BaseException):
-            raise done.result
-        walk.take(done.unit.number, done.result)
-        if not job.digest():
-            job.unwrite(spool)
+        if isinstance(result, BaseException):
+            raise result
+        unit.walk.take(unit.number, result)
+        if not unit.job.digest():
+            unit.job.unwrite(spool)
         while head < len(jobs) and jobs[head].write(spool):
             head += 1
 

@@ -7,7 +7,7 @@ in their order.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -23,14 +23,14 @@ MOST_PAGES = 1000
 Identity = tuple[object, ...]
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """One row as IBKR wrote it; `identity` is what makes it one, None if IBKR did not number it."""
 
     data: bytes
     identity: Identity | None = None
 
 
-class Page(NamedTuple):
+class Page(msgspec.Struct, frozen=True):
     """One answer: its rows (or all of it as one), whether another page may follow, when it came, what was odd."""
 
     rows: Sequence[Row]

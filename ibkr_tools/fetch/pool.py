@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from ibkr_tools.errors import IbkrError
 from ibkr_tools.portal.client import PortalClient
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.gather import Unit
+    from ibkr_tools.fetch.pages import Page
 
 MOST_AT_ONCE = 4
 """The gateway opens five connections to IBKR, and the watchdog needs one."""
@@ -17,18 +21,12 @@ MOST_AT_ONCE = 4
 ONE_EVERY_S = 0.1
 """IBKR takes ten requests a second: while answers are faster, another connection would only wait for its turn."""
 
-U = TypeVar("U")
-R = TypeVar("R")
+Work = Callable[[PortalClient, "Unit"], "Page"]
+Done = tuple["Unit", "Page | BaseException"]
+"""One unit of work, and its result or the error."""
 
 
-class Done(NamedTuple, Generic[U, R]):
-    """What came of one unit of work: its result, or the error."""
-
-    unit: U
-    result: R | BaseException
-
-
-class Pool(Generic[U, R]):
+class Pool:
     """Does units of work at once, each with a client that nobody else uses meanwhile.
 
     The threads are daemons: whoever has an error, or is interrupted, need not wait for a slow answer.
@@ -39,11 +37,11 @@ class Pool(Generic[U, R]):
         self._lock = threading.Lock()
         self._idle: list[PortalClient] = []
         self._closed = False
-        self._done: SimpleQueue[Done[U, R]] = SimpleQueue()
+        self._done: SimpleQueue[Done] = SimpleQueue()
         self._under_way = 0
         self._took_s = 0.0
 
-    def __enter__(self) -> "Pool[U, R]":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,29 +75,36 @@ class Pool(Generic[U, R]):
     @property
     def has_room(self) -> bool:
         """Says whether another request under way would bring the end nearer."""
-        worth = min(MOST_AT_ONCE, 1 + math.floor(self._took_s / ONE_EVERY_S))
-        return self._under_way < worth
+        return self._under_way < self._worth
 
-    def start(self, unit: U, work: Callable[[PortalClient, U], R]) -> None:
-        """Begins one unit of work."""
+    @property
+    def _worth(self) -> int:
+        """How many requests at once are worth it, by how long the last one took."""
+        return min(MOST_AT_ONCE, 1 + math.floor(self._took_s / ONE_EVERY_S))
+
+    def start(self, unit: "Unit", work: Work) -> None:
+        """Begins one unit of work; does it at once where it would be alone."""
         self._under_way += 1
-        threading.Thread(target=self._work, args=(unit, work), daemon=True).start()
+        if self._worth > 1:
+            threading.Thread(target=self._work, args=(unit, work), daemon=True).start()
+        else:
+            self._work(unit, work)
 
-    def _work(self, unit: U, work: Callable[[PortalClient, U], R]) -> None:
+    def _work(self, unit: "Unit", work: Work) -> None:
         began = time.monotonic()
         try:
             with self.client() as client:
                 result = work(client, unit)
         except IbkrError as error:
-            self._done.put(Done(unit, error))
+            self._done.put((unit, error))
         except BaseException as error:
-            self._done.put(Done(unit, error))
+            self._done.put((unit, error))
             raise
         else:
             self._took_s = time.monotonic() - began
-            self._done.put(Done(unit, result))
+            self._done.put((unit, result))
 
-    def next(self) -> Done[U, R]:
+    def next(self) -> Done:
         """Waits for whichever unit of work is done next."""
         done = self._done.get()
         self._under_way -= 1

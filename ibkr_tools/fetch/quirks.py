@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ibkr_tools.errors import DataError, IbkrError, PreflightMissing, SessionUnavailable, UpstreamUnavailable
 from ibkr_tools.fetch.calls import Call
@@ -26,13 +26,6 @@ _SNAPSHOT = READS["snapshot"]
 _HISTORY = READS["history"]
 
 Pause = Callable[[float], object]
-
-
-class Ask(Protocol):
-    """Sends the same request once more."""
-
-    def __call__(self) -> Answer:
-        """Returns the answer."""
 
 
 def is_bare(payload: object) -> bool:
@@ -126,7 +119,7 @@ class Asker:
             answer = once()
         return answer
 
-    def _snapshot(self, once: Ask, query: Mapping[str, str]) -> Answer:
+    def _snapshot(self, once: Callable[[], Answer], query: Mapping[str, str]) -> Answer:
         """Repeats until all fields are there, or no more come: some never do, such as without a subscription."""
         wanted, conids = query.get("fields", "").split(","), query.get("conids", "").split(",")
         answer, there = once(), 0

@@ -17,7 +17,6 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
     UsageError,
 )
-from ibkr_tools.fetch import store
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Covers, Document
 from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress
@@ -185,6 +184,8 @@ class Fetch:
             )
             saved = None
             if save_in:
+                from ibkr_tools.fetch import store
+
                 saved = store.save(save_in, document, self._config.fetch.keep_days, self._now())
         except IbkrError as error:
             lost = type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable)

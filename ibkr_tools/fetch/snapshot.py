@@ -93,7 +93,7 @@ class Fetcher:
             IbkrError: whatever kept one part from being complete; see `ibkr_tools.portal.answers`.
         """
         spool, freshness = Spool(), [Freshness() for _ in parts]
-        with Pool[Unit, Page](self._make_client) as pool:
+        with Pool(self._make_client) as pool:
             viewable = tuple(known_accounts)
             if not viewable or any(part.endpoint == ACCOUNTS for part in parts):
                 viewable = self._view(pool)
@@ -131,7 +131,7 @@ class Fetcher:
             parts=spool,
         )
 
-    def _view(self, pool: Pool[Unit, Page], *, recall: bool = True) -> tuple[str, ...]:
+    def _view(self, pool: Pool, *, recall: bool = True) -> tuple[str, ...]:
         """Returns the accounts that the user may view; IBKR wants that asked before any other /portfolio call."""
         while self._accounts is None:
             self._progress("accounts")
@@ -146,7 +146,7 @@ class Fetcher:
             self._preflights.made(ACCOUNTS)
         return tuple(account_ids(parse_rows(self._accounts.payload, "GET /portfolio/accounts")))
 
-    def _recover(self, pool: Pool[Unit, Page], viewable: tuple[str, ...], error: IbkrError) -> None:
+    def _recover(self, pool: Pool, viewable: tuple[str, ...], error: IbkrError) -> None:
         """Returns once there is a session of the same accounts again."""
         self._losses.wait(error)
         self._preflights.forget()
@@ -174,7 +174,7 @@ class Fetcher:
         came_at = self._now() - timedelta(seconds=answer.age_s)
         if unit.job.is_list:
             page = split(unit.job.call, answer.payload, answer.body, came_at)
-            return page._replace(age_s=answer.age_s)
+            return msgspec.structs.replace(page, age_s=answer.age_s)
         strange = require_shape(call, answer.payload)
         return Page(
             [Row(answer.body.strip() or b"null")], full=False, came_at=came_at, age_s=answer.age_s, unexpected=strange

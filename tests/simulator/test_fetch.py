@@ -271,7 +271,7 @@ def test_the_command_filters(place: Installation, arguments: list[str], output: 
         (["position"], "--param conid=… is missing"),
         (["position", "--param", "conid"], "expected NAME=VALUE"),
         (["position", "--param", "conid=1", "--param", "conid=2"], "twice"),
-        (["positions", "--param", "modle=x"], "did you mean 'model'?"),
+        (["positions", "--param", "mode=x"], "did you mean 'model'?"),
         (["ledger", "--fresh"], "--fresh"),
         (["--table", "--format", "csv"], "--table"),
         (["--format", "csv", "ledger", "positions"], "prints one list, and ledger, positions would be fetched"),

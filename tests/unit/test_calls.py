@@ -75,7 +75,7 @@ def test_fresh_positions_come_past_the_cache_under_their_own_name() -> None:
     [
         (["postions"], {}, "no resource 'postions'; did you mean 'positions'?"),
         (["tickle"], {}, "no resource 'tickle'"),
-        (["positions"], {"modle": "x"}, "positions: no parameter 'modle'; did you mean 'model'?"),
+        (["positions"], {"mode": "x"}, "positions: no parameter 'mode'; did you mean 'model'?"),
         (["ledger"], {"acctIds": "U1"}, "ledger: no parameter 'acctIds'"),
         (["performance"], {"acctIds": "U1"}, "performance: no parameter 'acctIds'"),
         (["positions"], {"page": "1"}, "no parameter 'page'"),

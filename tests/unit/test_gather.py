@@ -14,7 +14,7 @@ from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Spool
 from ibkr_tools.fetch.gather import Freshness, Unit, gather, jobs_of
 from ibkr_tools.fetch.pages import Page, split
-from ibkr_tools.fetch.pool import MOST_AT_ONCE, Done
+from ibkr_tools.fetch.pool import MOST_AT_ONCE, Done, Pool
 from ibkr_tools.portal.client import PortalClient
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -22,10 +22,11 @@ SIZE = 4
 NOBODY: PortalClient = None  # type: ignore[assignment] # what answers here needs no client
 
 
-class Shuffled:
+class Shuffled(Pool):
     """Does units of work in an order that Hypothesis draws; an answer is of the moment when it is drawn."""
 
     def __init__(self, data: st.DataObject, at_once: int) -> None:
+        super().__init__(lambda: NOBODY)
         self._data = data
         self._at_once = at_once
         self._begun: list[tuple[Unit, Callable[[PortalClient, Unit], Page]]] = []
@@ -43,12 +44,12 @@ class Shuffled:
         self._begun.append((unit, work))
         self.most = max(self.most, len(self._begun))
 
-    def next(self) -> Done[Unit, Page]:
+    def next(self) -> Done:
         unit, work = self._begun.pop(self._data.draw(st.integers(0, len(self._begun) - 1)))
         try:
-            return Done(unit, work(NOBODY, unit))
+            return unit, work(NOBODY, unit)
         except IbkrError as error:
-            return Done(unit, error)
+            return unit, error
 
 
 def gathered(
