@@ -1,0 +1,411 @@
+"""What `fetch` and `api` print: every format, jq's options, files, terminals. Against the simulator as the gateway."""
+
+import csv
+import io
+import json
+import os
+import pty
+import resource
+import select
+import shutil
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ibkr_tools.simulator import Simulator, account_numbers
+from tests.support.installation import Installation
+from tests.support.portal import asked, signed_in
+
+ACCOUNTS = account_numbers("U1234567", 2)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """Two accounts with 101 positions each: two pages."""
+    with signed_in(tmp_path_factory.mktemp("world"), user=None, accounts=ACCOUNTS, positions=101) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(world: Simulator) -> Iterator[Simulator]:
+    world.control.login("demo-reader")
+    # Rows are longer from the second time on; here two answers are compared.
+    world.control.behaviour(always_short_form=True)
+    yield world
+    world.control.clear()
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str], simulator: Simulator) -> Installation:
+    """A configured user of the simulator."""
+    installation = Installation(tmp_path, environment)
+    installation.configure(simulator.port, simulator.options.certificate)
+    return installation
+
+
+def printed(place: Installation, *arguments: str) -> str:
+    """Returns what a command prints; it must succeed, and say nothing else."""
+    place.rest()
+    done = place.run(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def read(text: str) -> list[dict[str, str]]:
+    """Reads CSV back."""
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+# Formats.
+
+
+def test_json_is_ibkrs_own_bytes_on_one_line(place: Installation, simulator: Simulator) -> None:
+    body = '{"netliquidation": {"amount": 1.10, "x": 9007199254740993, "neu": [null, "Ü"], "e": 1E-7}}'
+    simulator.control.fault("/portfolio/*/summary", "status", status=200, body=body)
+    text = printed(place, "fetch", "summary", "--account", "U1234567")
+    assert text.endswith(f'"summary":{{"U1234567":{body}}}}}\n')
+    assert text.count("\n") == 1
+
+
+def test_every_row_of_positions_in_every_format(place: Installation) -> None:
+    document = json.loads(printed(place, "fetch", "positions"), parse_float=str, parse_int=str)
+    rows = document["positions"]
+    assert len(rows) == 202
+    lines = printed(place, "fetch", "positions", "-f", "ndjson").splitlines()
+    assert [json.loads(line, parse_float=str, parse_int=str) for line in lines] == rows
+    cells = read(printed(place, "fetch", "positions", "-f", "csv"))
+    assert [row["mktValue"] for row in cells] == [row["mktValue"] for row in rows], "with IBKR's digits"
+    assert [row["acctId"] for row in cells] == [row["acctId"] for row in rows]
+    table = printed(place, "fetch", "positions", "--format", "table").splitlines()
+    assert len(table) == 202 + 3
+    totals: dict[str, Decimal] = {}
+    for row in rows:
+        totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + Decimal(row["mktValue"])
+    stated = ", ".join(f"{total:,.2f} {currency}" for currency, total in sorted(totals.items()))
+    assert table[-1] == f"202 positions; market value {stated}"
+
+
+@pytest.mark.parametrize(
+    ("resource", "columns"),
+    [
+        ("accounts", ["id"]),
+        ("summary", ["account", "key", "amount"]),
+        ("ledger", ["account", "currency", "cashbalance"]),
+        ("allocation", ["account", "by", "name", "long", "short"]),
+        ("meta", ["account", "id"]),
+        ("positions2", ["account", "conid"]),
+        ("fyi-settings", ["FC"]),
+    ],
+)
+def test_lists_of_all_shapes(place: Installation, resource: str, columns: list[str]) -> None:
+    rows = read(printed(place, "fetch", resource, "-f", "csv"))
+    assert rows
+    assert set(columns) <= set(rows[0])
+    if "account" in columns:
+        assert {row["account"] for row in rows} == set(ACCOUNTS)
+    table = printed(place, "fetch", resource, "-f", "table")
+    assert len(table.splitlines()) == len(rows) + 3
+
+
+def test_what_is_no_list_is_refused(place: Installation) -> None:
+    done = place.run("fetch", "user", "-f", "csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "user is an object, not a list" in done.stderr
+    assert "--jq" in done.stderr
+
+
+def test_rows_of_an_unexpected_shape_are_kept_and_told(place: Installation, simulator: Simulator) -> None:
+    simulator.control.fault("/portfolio/U1234567/positions/0", "json", body=[{"conid": 1}, 7])
+    done = place.run("fetch", "positions", "--account", "U1234567", "-f", "csv")
+    assert (done.returncode, done.stdout) == (0, "acctId,conid,value\nU1234567,1,\n,,7\n")
+    assert "1 of 2 rows are no objects" in done.stderr
+
+
+# jq.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["--jq", ".account, .schema"], '"U1234567"\n1\n'),
+        (["-j", "--jq", ".account, .schema"], "U12345671"),
+        (["-r", "--arg", "a", "x y", "--arg", "b", "z", "--jq", r'"\($a) \($b)"'], "x y z\n"),
+        (["-c", "--argjson", "a", '{"b":[1.50]}', "--jq", "$a, $ARGS.named"], '{"b":[1.5]}\n{"a":{"b":[1.5]}}\n'),
+        (
+            ["-f", "csv", "--jq", ".covers.accounts[] | {account: ., n: 1.10}"],
+            "account,n\nU1234567,1.10\nU1234568,1.10\n",
+        ),
+        (["-f", "ndjson", "--jq", ".covers.accounts"], '["U1234567","U1234568"]\n'),
+        (["-f", "table", "--jq", ".covers.accounts"], "1         2\n────────  ────────\nU1234567  U1234568\n1 row\n"),
+        (["-f", "csv", "--jq", "empty"], ""),
+    ],
+)
+def test_the_options_of_jq(place: Installation, arguments: list[str], output: str) -> None:
+    assert printed(place, "fetch", "ledger", *arguments) == output
+
+
+def test_a_program_from_a_file(place: Installation, tmp_path: Path) -> None:
+    program = tmp_path / "mine.jq"
+    program.write_text("# The accounts\n.covers.accounts[]\n  | $prefix + .\n")
+    assert printed(place, "fetch", "ledger", "-r", "--arg", "prefix", "→", "--from-file", str(program)) == (
+        "→U1234567\n→U1234568\n"
+    )
+    program.write_text("# The accounts\n.covers.accounts[\n")
+    done = place.run("fetch", "ledger", "--from-file", str(program))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"--from-file {program}: unexpected end of file" in done.stderr
+    assert "at line 3, column 1" in done.stderr or "at line 2, column" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs the jq program, to compare with")
+@pytest.mark.parametrize("flags", [["-c"], [], ["-r"], ["-j"]], ids=str)
+def test_a_whole_snapshot_through_jq_and_through_us(place: Installation, flags: list[str]) -> None:
+    program = '.accounts[] | .id, {accountTitle, list: [.parent | keys[]]}, "\\(.accountStatus)"'
+    whole = printed(place, "fetch", "accounts")
+    real = subprocess.run(["jq", *flags, program], input=whole, capture_output=True, text=True, check=True)
+    assert printed(place, "fetch", "accounts", *flags, "--jq", program) == real.stdout
+
+
+# Files.
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "table"])
+def test_a_file_has_what_would_be_printed(place: Installation, tmp_path: Path, form: str) -> None:
+    file = tmp_path / "out"
+    arguments = ("fetch", "positions", "--account", "U1234567", "-f", form)
+    assert printed(place, *arguments, "-o", str(file)) == ""
+    assert file.stat().st_mode & 0o777 == 0o600
+    shown = printed(place, *arguments, "-o", "-").encode()
+    if form == "json":
+        assert json.loads(file.read_bytes())["positions"] == json.loads(shown)["positions"]
+    else:
+        assert file.read_bytes().replace(b"\r\n", b"\n") == shown.replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv"])
+def test_a_full_disk_leaves_the_old_file(place: Installation, tmp_path: Path, form: str) -> None:
+    file = tmp_path / "out"
+    file.write_text("old")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, resource.RLIM_INFINITY))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "positions", "-f", form, "-o", str(file)],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,  # the child is Python, and no thread of ours forks
+    )
+    assert done.returncode == 73, done.stderr
+    assert file.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_does_not_fit_leaves_the_old_file(place: Installation, tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    file.write_text("old")
+    for arguments in (["--jq", ".x.y.z | error"], ["--jq", ".account.x"]):
+        place.rest()
+        assert place.run("fetch", "ledger", *arguments, "-o", str(file)).returncode == 2
+    assert place.run("fetch", "user", "-f", "csv", "-o", str(file)).returncode == 2
+    assert file.read_text() == "old"
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv", "table"])
+def test_a_full_standard_output_is_told(place: Installation, form: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "positions", "-f", form],
+            env=place.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 73
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "table"])
+def test_a_reader_that_leaves_early_is_content(place: Installation, form: str) -> None:
+    command = [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "positions", "-f", form]
+    with subprocess.Popen(command, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 0
+
+
+# Terminals.
+
+
+def at_terminal(place: Installation, *arguments: str, columns: int = 100) -> tuple[str, str, int]:
+    """Runs a command with standard output and error each at a terminal; returns what they show, and the exit code."""
+    ends = [pty.openpty(), pty.openpty()]
+    for leader, _ in ends:
+        termios.tcsetwinsize(leader, (24, columns))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ibkr_tools", *place.options, *arguments],
+        env=place.environment | {"TERM": "xterm", "COLUMNS": str(columns)},
+        stdin=subprocess.DEVNULL,
+        stdout=ends[0][1],
+        stderr=ends[1][1],
+        start_new_session=True,
+    )
+    for _, follower in ends:
+        os.close(follower)
+    shown: dict[int, bytes] = {leader: b"" for leader, _ in ends}
+    open_ones = set(shown)
+    while open_ones:
+        for leader in select.select(open_ones, [], [])[0]:
+            try:
+                data = os.read(leader, 65536)
+            except OSError:
+                data = b""
+            shown[leader] += data
+            if not data:
+                open_ones.discard(leader)
+                os.close(leader)
+    out, error = (shown[leader].decode() for leader, _ in ends)
+    return out, error, process.wait(20)
+
+
+def test_a_person_gets_json_indented(place: Installation) -> None:
+    out, _, code = at_terminal(place, "fetch", "ledger", "--account", "U1234567")
+    assert code == 0
+    assert out.startswith('{\r\n  "schema": 1,\r\n')
+    place.rest()
+    out, _, _ = at_terminal(place, "fetch", "ledger", "--account", "U1234567", "-c")
+    assert out.startswith('{"schema":1,')
+
+
+def test_a_table_fits_the_terminal(place: Installation) -> None:
+    out, _, code = at_terminal(place, "fetch", "accounts", "-f", "table", columns=60)
+    assert code == 0
+    assert max(len(line) for line in out.splitlines()) <= 60
+
+
+def test_progress_is_shown_and_erased(place: Installation, simulator: Simulator) -> None:
+    """A second for each answer, and two accounts: there is something to see."""
+    simulator.control.fault("/portfolio/*/ledger", "slow", delay_s=0.8)
+    out, error, code = at_terminal(place, "fetch", "ledger", "-c")
+    assert code == 0
+    assert out.startswith('{"schema":1,')
+    assert "ledger of U123456" in error
+    assert "/2" in error
+    assert error.endswith("\r\x1b[K")
+
+
+def test_a_wait_for_a_slow_turn_is_counted_down(place: Installation) -> None:
+    """`/portfolio/accounts` may be asked every five seconds."""
+    printed(place, "api", "/portfolio/subaccounts")
+    _, error, code = at_terminal(place, "api", "/portfolio/subaccounts", "-c")
+    assert code == 0
+    assert "/portfolio/subaccounts: its turn comes in" in error
+    assert error.endswith("\r\x1b[K")
+
+
+# Raw paths.
+
+
+def api(place: Installation, *arguments: str) -> Any:
+    """Returns the answer to a raw path."""
+    return json.loads(printed(place, "api", *arguments))
+
+
+def test_an_answer_is_printed_as_it_came(place: Installation, simulator: Simulator) -> None:
+    body = '{"USD": {"cashbalance":1.10,"sequence":9007199254740993}}'
+    simulator.control.fault("/portfolio/*/ledger", "status", status=200, body=body)
+    assert printed(place, "api", "/portfolio/U1234568/ledger") == body + "\n"
+    assert printed(place, "api", "v1/api/portfolio/U1234568/ledger", "-f", "csv") == (
+        "currency,cashbalance,sequence\nUSD,1.10,9007199254740993\n"
+    )
+
+
+def test_one_page_and_all_pages(place: Installation) -> None:
+    first = api(place, "/portfolio/U1234567/positions/0")
+    second = api(place, "portfolio/U1234567/positions/1")
+    assert (len(first), len(second)) == (100, 1)
+    assert api(place, "/portfolio/U1234567/positions/0", "--paginate") == first + second
+    assert printed(place, "api", "/portfolio/U1234567/positions/0", "--paginate", "--jq", "length") == "101\n"
+    table = printed(place, "api", "/portfolio/U1234567/positions/0", "--paginate", "--table")
+    assert "101 positions; market value" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "included"),
+    [
+        ([], ["U1234567"]),
+        (["--param", "acctIds=U1234568", "--param", "period=1D"], ["U1234568"]),
+        (["--param", "acctIds=U1234567,U1234568", "--param", "period=7D"], ["U1234567", "U1234568"]),
+    ],
+)
+def test_a_post_has_its_body_from_parameters(place: Installation, arguments: list[str], included: list[str]) -> None:
+    assert sorted(api(place, "/pa/performance", *arguments)["included"]) == included
+
+
+def test_what_may_not_be_asked_again_is_remembered(place: Installation, simulator: Simulator) -> None:
+    before = asked(simulator, "/pa/performance")
+    first = place.run("api", "/pa/performance", "--param", "period=MTD")
+    again = place.run("api", "/pa/performance", "--param", "period=MTD")
+    assert (first.returncode, again.returncode, first.stderr) == (0, 0, "")
+    assert first.stdout == again.stdout
+    assert "note: IBKR was asked" in again.stderr
+    assert asked(simulator, "/pa/performance") == before + 1
+
+
+REFUSED = [
+    (["/logout"], 2, "not a listed read"),
+    (["/portfolio/acounts"], 2, "did you mean GET /portfolio/accounts?"),
+    (["-X", "DELETE", "/portfolio/accounts"], 2, "not a listed read"),
+    (["/portfolio/../logout"], 2, "cannot be part of a path"),
+    (["/portfolio/%2e%2e/logout"], 2, "cannot be part of a path"),
+    (["//portfolio/accounts"], 2, "is empty"),
+    (["/portfolio/U1234567/ledger", "--param", "x=1"], 2, "no parameter 'x'"),
+    (["/portfolio/U1234567/ledger?x=1"], 2, "no parameter 'x'"),
+    (["/portfolio/U1234567/positions/0?sort=a", "--param", "sort=b"], 2, "sort is in the path already"),
+    (["/portfolio/U1234567/position/abc"], 2, "conid 'abc'"),
+    (["/portfolio/accounts", "--paginate"], 2, "answers all at once"),
+    (["/portfolio/U1234567/positions/1", "--paginate"], 2, "takes all pages"),
+    (["/pa/transactions"], 2, "--param conids=… is missing"),
+    (["/iserver/account/orders"], 78, "needs the brokerage tier"),
+    (["/portfolio/accounts", "--jq", ".["], 2, "unexpected end of file"),
+    ([], 2, "Missing argument"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "text"), REFUSED, ids=[str(one[0]) for one in REFUSED])
+def test_a_bad_command_line_sends_nothing(
+    place: Installation, simulator: Simulator, arguments: list[str], code: int, text: str
+) -> None:
+    before = sum(simulator.control.state()["requests"].values())
+    done = place.run("api", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert text in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert sum(simulator.control.state()["requests"].values()) == before
+
+
+def test_a_preflight_is_made_for_a_raw_path_too(place: Installation, simulator: Simulator) -> None:
+    """A fresh session wants `/portfolio/accounts` asked first."""
+    simulator.control.behaviour(require_preflight=True)
+    assert api(place, "/portfolio/U1234567/ledger")["BASE"]
+
+
+def test_what_ibkr_answers_to_a_raw_path_is_told(place: Installation, simulator: Simulator) -> None:
+    simulator.control.fault("/portfolio/*/ledger", "status", status=500)
+    done = place.run("api", "/portfolio/U1234567/ledger")
+    assert (done.returncode, done.stdout) == (75, "")
+    simulator.control.fault("/portfolio/*/ledger", "html")
+    assert place.run("api", "/portfolio/U1234567/ledger").returncode in {65, 75}
