@@ -1,11 +1,11 @@
 """The only way a request leaves for IBKR: through the gateway on this machine, listed, paced, with a deadline."""
 
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
@@ -26,9 +26,10 @@ from ibkr_tools.errors import (
 )
 from ibkr_tools.portal import answers, endpoints
 from ibkr_tools.portal.answers import Tickle
+from ibkr_tools.portal.causes import is_refused, is_stranger, is_timeout
 from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, Kind
 from ibkr_tools.portal.pacing import Pacing, Unpaced
-from ibkr_tools.portal.recall import SLOW_S, Recall
+from ibkr_tools.portal.recall import SLOW_S, Call, Recall
 from ibkr_tools.portal.reservations import Turn
 
 CONNECT_TIMEOUT_S = 3.05
@@ -42,6 +43,9 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 
 LONGEST_HELD_S = 2.0
 """A longer wait for a turn holds none of the reads that may be under way: others can use it meanwhile."""
+
+_LOOK_S = 0.125
+"""How often one that waits for the answer of another process looks for it."""
 
 NOTICED_S = 1.0
 """Who waits longer than this is told."""
@@ -175,38 +179,62 @@ class PortalClient:
                 does not come in time.
         """
         self._admit(endpoint, query, body)
-        path = endpoint.fill(**(names or {}))
-        where = f"{endpoint.method} {path}"
-        if (recall or endpoint.interval_s >= SLOW_S) and (known := self._remembered(endpoint, path, query, body)):
+        call = Call(endpoint, endpoint.fill(**(names or {})), query, body)
+        if self._recall is None or endpoint.kind is not Kind.READ:
+            return self._fetch(call)
+        if (recall or endpoint.interval_s >= SLOW_S) and (known := self._remembered(self._recall, call)):
             return known
-        self._require_certificate()
-        with self._turn(endpoint, where) as turn:
-            answer = self._send_in_turn(turn, path, where, query, body)
-        if self._recall and answer.payload and endpoint.kind is Kind.READ:
-            self._recall.store(endpoint, path, query, body, answer.body)
+        self._recall.begin(call)
+        try:
+            answer = self._fetch(call)
+        except BaseException:
+            self._recall.forget(call)
+            raise
+        # Nothing may be the answer of a session that has only just begun.
+        if answer.payload:
+            self._recall.store(call, answer.body)
+        else:
+            self._recall.forget(call)
         return answer
 
-    def _remembered(self, endpoint: Endpoint, path: str, query: dict[str, str] | None, body: object) -> Answer | None:
-        known = self._recall.load(endpoint, path, query, body) if self._recall else None
-        if known is None:
-            return None
+    def _remembered(self, recall: Recall, call: Call) -> Answer | None:
+        """Returns what is remembered; if somebody is making the same call now, waits for that."""
+        steps = 0
+        while (known := recall.load(call)) is None:
+            if not recall.is_under_way(call) or steps * _LOOK_S >= self._max_wait_s:
+                return None
+            steps += 1
+            if steps * _LOOK_S == NOTICED_S:
+                self._on_wait(call.where, self._max_wait_s - NOTICED_S)
+            self._pause(_LOOK_S)
         with suppress(IbkrError):
-            return Answer(answers.parse(200, {}, known[0], path), *known)
+            return Answer(answers.parse(200, {}, known[0], call.where), *known)
         return None
 
+    def _fetch(self, call: Call) -> Answer:
+        self._require_certificate()
+        with self._turn(call) as turn:
+            status, headers, data = self._exchange(turn, call)
+            try:
+                payload = answers.parse(status, headers, data, call.where)
+            except RateLimited as error:
+                self._pacing.penalise(error.wait_s)
+                raise
+        return Answer(payload, b"null" if payload is None else data)
+
     @contextmanager
-    def _turn(self, endpoint: Endpoint, where: str) -> Iterator[Turn]:
+    def _turn(self, call: Call) -> Iterator[Turn]:
         """Waits for the request's turn; a read then holds one of those that may be under way, for all of the block."""
-        if self._is_urgent(endpoint):
-            yield self._claim_and_wait(endpoint, where, self._max_wait_s)
+        if self._is_urgent(call.endpoint):
+            yield self._claim_and_wait(call, self._max_wait_s)
             return
-        left_s = self._max_wait_s
+        left_s, tell = self._max_wait_s, partial(self._on_wait, call.where)
         while True:
             # First the place, then the time: what was promised a time must not come later than that.
-            with self._pacing.under_way(left_s, self._pause, lambda seconds: self._on_wait(where, seconds)) as waited_s:
+            with self._pacing.under_way(left_s, self._pause, tell) as waited_s:
                 left_s -= waited_s
                 try:
-                    turn = self._claim_and_wait(endpoint, where, min(left_s, LONGEST_HELD_S))
+                    turn = self._claim_and_wait(call, min(left_s, LONGEST_HELD_S))
                 except RateLimited as error:
                     if error.wait_s is None or error.wait_s > left_s:
                         raise
@@ -214,25 +242,16 @@ class PortalClient:
                 else:
                     yield turn
                     return
-            self._wait(where, wait_s)
+            self._wait(call.where, wait_s)
             left_s -= wait_s
-
-    def _send_in_turn(self, turn: Turn, path: str, where: str, query: dict[str, str] | None, body: object) -> Answer:
-        status, headers, data = self._exchange(turn, path, where, query, body)
-        try:
-            payload = answers.parse(status, headers, data, where)
-        except RateLimited as error:
-            self._pacing.penalise(error.wait_s)
-            raise
-        return Answer(payload, b"null" if payload is None else data)
 
     def _is_urgent(self, endpoint: Endpoint) -> bool:
         """Says whether a request has the room that others leave: who keeps the session alive must not queue."""
         return self._owns_session or endpoint.kind is not Kind.READ
 
-    def _claim_and_wait(self, endpoint: Endpoint, where: str, max_wait_s: float) -> Turn:
-        turn = self._pacing.claim(endpoint, max_wait_s, urgent=self._is_urgent(endpoint))
-        self._wait(where, turn.wait_s)
+    def _claim_and_wait(self, call: Call, max_wait_s: float) -> Turn:
+        turn = self._pacing.claim(call.endpoint, max_wait_s, urgent=self._is_urgent(call.endpoint))
+        self._wait(call.where, turn.wait_s)
         return turn
 
     def _wait(self, where: str, seconds: float) -> None:
@@ -250,39 +269,36 @@ class PortalClient:
         if endpoint.kind is Kind.SESSION and not self._owns_session:
             raise ValueError(f"{what} is for the process that owns the session")
 
-    def _exchange(
-        self, turn: Turn, path: str, where: str, query: dict[str, str] | None, body: object
-    ) -> tuple[int, Any, bytes]:
+    def _exchange(self, turn: Turn, call: Call) -> tuple[int, Any, bytes]:
         try:
-            return self._attempt(turn, path, where, query, body)
+            return self._attempt(turn, call)
         except UpstreamUnavailable as error:
             # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one, of what
             # may be sent twice. The first one may have reached IBKR and counts there.
-            if isinstance(error, UpstreamSilent) or turn.endpoint.kind is Kind.SESSION:
+            if isinstance(error, UpstreamSilent) or call.endpoint.kind is Kind.SESSION:
                 raise
             try:
-                turn = self._claim_and_wait(turn.endpoint, where, self._max_wait_s)
+                turn = self._claim_and_wait(call, self._max_wait_s)
             except RateLimited:
                 raise error from error.__cause__
-        return self._attempt(turn, path, where, query, body)
+        return self._attempt(turn, call)
 
-    def _attempt(
-        self, turn: Turn, path: str, where: str, query: dict[str, str] | None, body: object
-    ) -> tuple[int, Any, bytes]:
+    def _attempt(self, turn: Turn, call: Call) -> tuple[int, Any, bytes]:
+        where = call.where
         try:
-            answer = self._send(turn.endpoint.method, path, where, query, body)
+            answer = self._send(call.endpoint.method, call.path, where, call.query, call.body)
         except exceptions.ReadTimeout as error:
             raise self._silent(where) from error
         except (exceptions.ConnectionError, exceptions.ChunkedEncodingError) as error:
-            if _is_refused(error):
+            if is_refused(error):
                 # It has not left this machine: IBKR has not counted it.
                 self._pacing.forgo(turn)
                 raise GatewayUnavailable(
                     f"{where}: nothing listens on {self._base}", hint="systemctl start ibkr-gateway"
                 ) from error
-            if _is_timeout(error):
+            if is_timeout(error):
                 raise self._silent(where) from error
-            if _is_stranger(error):
+            if is_stranger(error):
                 raise ConfigError(
                     f"{where}: the program on this port does not have the gateway's certificate",
                     hint="Another gateway may run there; `ss -ltnp` names it.",
@@ -290,7 +306,7 @@ class PortalClient:
             raise UpstreamUnavailable(f"{where}: the connection was closed without an answer") from error
         except (exceptions.RequestException, urllib3_exceptions.HTTPError) as error:
             raise DataError(f"{where}: {type(error).__name__}") from error
-        if not self._is_urgent(turn.endpoint):
+        if not self._is_urgent(call.endpoint):
             self._pacing.arrived(turn)
         return answer
 
@@ -351,29 +367,3 @@ class PortalClient:
         """
         answer = self.ask(endpoints.ACCOUNTS, recall=recall)
         return answers.parse_rows(answer.payload, "GET /portfolio/accounts")
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Lists an error and what stands behind it, where requests and urllib3 hide it."""
-    found: list[BaseException] = []
-    queue: list[object] = [error]
-    while queue:
-        item = queue.pop()
-        if isinstance(item, BaseException) and item not in found:
-            found.append(item)
-            queue += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
-    return found
-
-
-def _is_stranger(error: BaseException) -> bool:
-    """Says whether TLS itself failed; a connection that merely ended during it is not the other program's fault."""
-    ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
-    return any(isinstance(cause, ssl.SSLError) and not isinstance(cause, ended) for cause in _causes(error))
-
-
-def _is_refused(error: BaseException) -> bool:
-    return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
-
-
-def _is_timeout(error: BaseException) -> bool:
-    return any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in _causes(error))

@@ -6,8 +6,9 @@ import json
 import socket
 import ssl
 import struct
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,12 @@ from ibkr_tools.errors import (
 )
 from ibkr_tools.portal import client as module
 from ibkr_tools.portal import endpoints
-from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.portal.client import Answer, PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, Kind, Tier
 from ibkr_tools.portal.pacing import SharedPacing, Unpaced
 from ibkr_tools.portal.recall import Recall
 from ibkr_tools.portal.reservations import JITTER_S, Turn
-from tests.support.simulation import make_certificate
+from tests.support.simulation import make_certificate, wait_until
 from tests.support.tls_server import Scripted, http
 
 OK = http("200 OK", b"[]", "Content-Type: application/json")
@@ -216,6 +217,45 @@ def test_a_slow_endpoint_with_other_parameters_has_to_wait(material: Path, tmp_p
                 client.ask(endpoints.PERFORMANCE, body={**ONE_MONTH, "period": "1Y"})
         assert len(server.requests) == 1
     assert caught.value.wait_s == pytest.approx(900.0, abs=5.0)
+
+
+def test_two_who_ask_the_same_at_once_ask_ibkr_once(material: Path, tmp_path: Path) -> None:
+    """The second would have to wait for a quarter of an hour otherwise."""
+    pacing = SharedPacing(tmp_path / "pacing.json")
+    waiting = threading.Event()
+    got: list[Answer] = []
+
+    def hold(connection: socket.socket) -> None:
+        assert waiting.wait(10)
+        connection.sendall(PERFORMANCE)
+
+    def ask(pause: Callable[[float], object] | None = None) -> None:
+        recall = Recall(tmp_path, "reader")
+        with client_of(server, material, pacing=pacing, recall=recall, read_timeout_s=10.0, pause=pause) as client:
+            got.append(client.ask(endpoints.PERFORMANCE, body=ONE_MONTH))
+
+    def pause(seconds: float) -> None:
+        waiting.set()
+        threading.Event().wait(seconds)
+
+    with Scripted(material, hold) as server:
+        first = threading.Thread(target=ask)
+        first.start()
+        wait_until(lambda: len(server.requests) == 1)
+        ask(pause)
+        first.join()
+        assert len(server.requests) == 1
+    assert sorted(answer.age_s > 0.0 for answer in got) == [False, True]
+    assert got[0].body == got[1].body
+
+
+def test_a_call_that_failed_keeps_nobody_waiting(material: Path, tmp_path: Path) -> None:
+    recall = Recall(tmp_path, "reader")
+    with Scripted(material, http("503 Service Unavailable"), PERFORMANCE) as server:
+        with client_of(server, material, recall=recall) as client, pytest.raises(UpstreamUnavailable):
+            client.ask(endpoints.PERFORMANCE, body=ONE_MONTH)
+        with client_of(server, material, recall=recall, pause=lambda _: pytest.fail("waited")) as client:
+            assert client.ask(endpoints.PERFORMANCE, body=ONE_MONTH).age_s == 0.0
 
 
 def test_another_users_answer_is_not_served(material: Path, tmp_path: Path) -> None:

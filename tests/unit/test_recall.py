@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools.portal.endpoints import ACCOUNTS, PERFORMANCE, SUMMARY, Endpoint
-from ibkr_tools.portal.recall import Recall
+from ibkr_tools.portal.recall import Call, Recall
 
 ANSWER = b'[{"id":"U1234567", "balance": 1.50}]\n'
 PATH = "/portfolio/accounts"
@@ -33,8 +33,8 @@ class Clocks:
 
 def test_remembers_bytes_between_processes(tmp_path: Path) -> None:
     """What one process was told, another may use, as it came; nobody outside the group reads it."""
-    Recall(tmp_path, "reader").store(ACCOUNTS, PATH, None, None, ANSWER)
-    known = Recall(tmp_path, "reader").load(ACCOUNTS, PATH, None, None)
+    Recall(tmp_path, "reader").store(Call(ACCOUNTS, PATH), ANSWER)
+    known = Recall(tmp_path, "reader").load(Call(ACCOUNTS, PATH))
     assert known is not None
     assert known[0] == ANSWER
     assert 0.0 <= known[1] < 1.0
@@ -58,36 +58,53 @@ def test_remembers_bytes_between_processes(tmp_path: Path) -> None:
 def test_forgets_when_ibkr_may_be_asked_again(tmp_path: Path, endpoint: Endpoint, age_s: float, found: bool) -> None:
     """An answer from the future is from another clock; where there is no interval, nothing is remembered."""
     clocks = Clocks()
-    clocks.recall(tmp_path).store(endpoint, PATH, None, None, ANSWER)
+    clocks.recall(tmp_path).store(Call(endpoint, PATH), ANSWER)
     clocks.live(age_s)
-    known = clocks.recall(tmp_path).load(endpoint, PATH, None, None)
+    known = clocks.recall(tmp_path).load(Call(endpoint, PATH))
     assert (known is not None) is found
     assert known is None or known[1] == pytest.approx(age_s)
 
 
-CALLS = st.tuples(
+CALLS = st.builds(
+    Call,
     st.sampled_from([ACCOUNTS, PERFORMANCE]),
     st.sampled_from([PATH, "/portfolio/subaccounts"]),
     st.none() | st.dictionaries(st.sampled_from(["a", "b"]), st.sampled_from(["1", "2"]), min_size=1),
     st.none() | st.dictionaries(st.sampled_from(["period", "acctIds"]), st.sampled_from(["1M", ["U1"], ["U2", "U1"]])),
-    st.sampled_from(["one", "other"]),
-    st.booleans(),
 )
 
 
-@given(st.lists(CALLS, min_size=2, max_size=8))
+@given(st.lists(st.tuples(CALLS, st.sampled_from(["one", "other"]), st.booleans()), min_size=2, max_size=8))
 def test_each_call_has_its_own_answer(
-    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[object, ...]]
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[Call, str, bool]]
 ) -> None:
     """Whatever differs, the path, a parameter or the user, another answer is none."""
     folder, clocks = tmp_path_factory.mktemp("recall"), Clocks()
-    for number, (endpoint, path, query, body, user, paper) in enumerate(calls):
-        clocks.recall(folder, user, paper=paper).store(endpoint, path, query, body, b"%d" % number)  # type: ignore[arg-type]
-    for call in calls:
-        endpoint, path, query, body, user, paper = call
-        known = clocks.recall(folder, user, paper=paper).load(endpoint, path, query, body)  # type: ignore[arg-type]
+    for number, (call, user, paper) in enumerate(calls):
+        clocks.recall(folder, user, paper=paper).store(call, b"%d" % number)
+    for call, user, paper in calls:
+        known = clocks.recall(folder, user, paper=paper).load(call)
         assert known is not None
-        assert known[0] == b"%d" % max(number for number, one in enumerate(calls) if one == call)
+        assert known[0] == b"%d" % max(number for number, one in enumerate(calls) if one == (call, user, paper))
+
+
+def test_who_makes_a_call_says_so_until_it_is_over(tmp_path: Path) -> None:
+    """Or for a minute, if it dies on the way."""
+    clocks, call = Clocks(), Call(PERFORMANCE, PATH)
+    one, other = clocks.recall(tmp_path), clocks.recall(tmp_path)
+    for end in ("answer", "failure", "death"):
+        assert not other.is_under_way(call)
+        one.begin(call)
+        assert other.is_under_way(call)
+        assert other.load(call) is None
+        assert not other.is_under_way(Call(PERFORMANCE, PATH, None, {"period": "1M"}))
+        if end == "answer":
+            one.store(call, ANSWER)
+        elif end == "failure":
+            one.forget(call)
+        else:
+            clocks.live(61.0)
+        assert not other.is_under_way(call)
 
 
 @pytest.mark.parametrize(
@@ -95,34 +112,34 @@ def test_each_call_has_its_own_answer(
 )
 def test_damage_or_another_boot_is_no_answer(tmp_path: Path, data: bytes) -> None:
     one = Recall(tmp_path, "reader")
-    one.store(ACCOUNTS, PATH, None, None, ANSWER)
+    one.store(Call(ACCOUNTS, PATH), ANSWER)
     (file,) = tmp_path.iterdir()
     file.write_bytes(data)
-    assert one.load(ACCOUNTS, PATH, None, None) is None
+    assert one.load(Call(ACCOUNTS, PATH)) is None
 
 
 def test_a_boot_forgets(tmp_path: Path) -> None:
     """A runtime directory that outlives it (one below a home) says nothing of this one."""
     clocks = Clocks()
-    clocks.recall(tmp_path).store(PERFORMANCE, PATH, None, None, ANSWER)
+    clocks.recall(tmp_path).store(Call(PERFORMANCE, PATH), ANSWER)
     clocks.wall_s += 100.0
-    assert clocks.recall(tmp_path).load(PERFORMANCE, PATH, None, None) is None
+    assert clocks.recall(tmp_path).load(Call(PERFORMANCE, PATH)) is None
 
 
 def test_old_files_are_removed(tmp_path: Path) -> None:
     """Those of answers only."""
     one = Recall(tmp_path, "reader")
     for number in range(20):
-        one.store(PERFORMANCE, f"/{number}", None, None, ANSWER)
+        one.store(Call(PERFORMANCE, f"/{number}"), ANSWER)
     (tmp_path / "pacing.json").touch()
     hour_ago = time.time() - 3600.0
     for file in tmp_path.iterdir():
         os.utime(file, (hour_ago, hour_ago))
-    one.store(ACCOUNTS, PATH, None, None, ANSWER)
+    one.store(Call(ACCOUNTS, PATH), ANSWER)
     assert sorted(file.name.partition("-")[0] for file in tmp_path.iterdir()) == ["answer", "pacing.json"]
 
 
 def test_a_directory_that_takes_nothing_does_no_harm(tmp_path: Path) -> None:
     one = Recall(tmp_path / "missing", "reader")
-    one.store(ACCOUNTS, PATH, None, None, ANSWER)
-    assert one.load(ACCOUNTS, PATH, None, None) is None
+    one.store(Call(ACCOUNTS, PATH), ANSWER)
+    assert one.load(Call(ACCOUNTS, PATH)) is None
