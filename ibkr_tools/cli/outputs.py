@@ -1,13 +1,13 @@
 """How a result is printed: the options that `fetch`, `api` and `show` share, and what they do."""
 
-import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from typer.core import TyperCommand
 
@@ -62,8 +62,7 @@ OutputOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Printing:
+class Printing(msgspec.Struct, frozen=True):
     """What is to be done with a result; made before anything is sent."""
 
     form: Format
@@ -112,7 +111,7 @@ class Printing:
     def _pieces(self, chunks: Callable[[], Iterable[bytes]], rows: Callable[[], "Rows"]) -> Iterator[bytes]:
         if self.query is None:
             return self._json(chunks) if self.form is Format.JSON else self._list(rows())
-        outputs = self.query.run(b"".join(chunks()))
+        outputs = _interruptibly(self.query, b"".join(chunks()))
         if self.form is not Format.JSON:
             from ibkr_tools.fetch.formats import output_rows
 
@@ -128,8 +127,6 @@ class Printing:
         if self.compact or self.file is not None or not sys.stdout.isatty():
             yield from chunks()
         else:
-            import msgspec
-
             yield msgspec.json.format(b"".join(chunks()), indent=2)
         yield b"\n"
 
@@ -142,10 +139,21 @@ class Printing:
             return formats.as_ndjson(rows)
         if self.form is Format.CSV:
             return formats.as_csv(rows)
+        import shutil
+
         from ibkr_tools.fetch.tables import as_table
 
         width = shutil.get_terminal_size().columns if self.file is None and sys.stdout.isatty() else None
         return iter((as_table(rows, width=width).encode() + b"\n",))
+
+
+def _interruptibly(query: "Query", document: bytes) -> list[str]:
+    """Runs a jq program; one without an end can be ended from the keyboard, which Python would only notice after it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return query.run(document)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def printing(

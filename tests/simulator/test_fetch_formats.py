@@ -8,6 +8,7 @@ import pty
 import resource
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import termios
@@ -21,6 +22,7 @@ import pytest
 from ibkr_tools.simulator import Simulator, account_numbers
 from tests.support.installation import Installation
 from tests.support.portal import asked, signed_in
+from tests.support.simulation import wait_until
 
 ACCOUNTS = account_numbers("U1234567", 2)
 
@@ -170,6 +172,22 @@ def test_a_whole_snapshot_through_jq_and_through_us(place: Installation, flags: 
     whole = printed(place, "fetch", "accounts")
     real = subprocess.run(["jq", *flags, program], input=whole, capture_output=True, text=True, check=True)
     assert printed(place, "fetch", "accounts", *flags, "--jq", program) == real.stdout
+
+
+def catches_interrupts(pid: int) -> bool:
+    """Says whether a process does something else on Ctrl-C than end at once."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)
+
+
+def test_a_program_without_an_end_can_be_interrupted(place: Installation) -> None:
+    command = [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "ledger", "--jq", "def f: f; f"]
+    with subprocess.Popen(command, env=place.environment, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: catches_interrupts(process.pid))
+        wait_until(lambda: not catches_interrupts(process.pid))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
 
 
 # Files.
