@@ -61,12 +61,13 @@ def api(
     if paginate:
         single.require_pages()
     age_s = 0.0
+    clients = setting.clients(config)
     with progress() as line:
         if paginate:
-            payload = single.pages(lambda: setting.client(config, on_wait=line.wait), now=utc_now, progress=line)
+            payload = single.pages(lambda: clients.make(line.wait), now=utc_now, progress=line)
         else:
             line(str(single.call))
-            with setting.client(config, on_wait=line.wait) as client:
+            with clients.make(line.wait) as client:
                 answer = single.ask(client)
             payload, age_s = answer.body.strip() or b"null", answer.age_s
     if age_s:

@@ -2,23 +2,21 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from ibkr_tools.config import Config, load_config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import OutputError
 from ibkr_tools.guard import give_up_stdout
 from ibkr_tools.status import StatusFile
 
 if TYPE_CHECKING:
-    from ibkr_tools.portal.client import PortalClient
-    from ibkr_tools.portal.pacing import SharedPacing
+    from ibkr_tools.config import Config
+    from ibkr_tools.fetch.clients import Clients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +27,10 @@ class Setting:
     config_file: Path
     verbose: bool
 
-    def load(self) -> Config:
+    def load(self) -> "Config":
         """Reads the configuration; see `config.load_config`."""
+        from ibkr_tools.config import load_config
+
         return load_config(self.config_file)
 
     @property
@@ -38,25 +38,11 @@ class Setting:
         """The status file."""
         return StatusFile(self.directories.status_file)
 
-    @cached_property
-    def pacing(self) -> "SharedPacing":
-        """The shared request budget; one for all clients, for where its file cannot be written."""
-        from ibkr_tools.portal.pacing import SharedPacing
+    def clients(self, config: "Config") -> "Clients":
+        """Returns what makes clients of the gateway, which draw on the shared request budget."""
+        from ibkr_tools.fetch.clients import Clients
 
-        return SharedPacing(self.directories.pacing_file, self.directories.penalty_file)
-
-    def client(self, config: Config, *, on_wait: Callable[[str, float], None] | None = None) -> "PortalClient":
-        """Builds a client of the gateway that draws on the shared request budget; see `PortalClient` on `on_wait`."""
-        from ibkr_tools.portal.client import PortalClient
-        from ibkr_tools.portal.recall import Recall
-
-        return PortalClient(
-            config.gateway.port,
-            self.directories.certificate,
-            self.pacing,
-            Recall(self.directories.runtime, config.username, paper=config.session.paper),
-            on_wait=on_wait,
-        )
+        return Clients(config, self.directories)
 
     def options(self) -> list[str]:
         """Returns the global options that name the same directories to another program of ours."""

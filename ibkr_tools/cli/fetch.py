@@ -74,10 +74,11 @@ def fetch(
     from ibkr_tools.fetch.run import Fetch
     from ibkr_tools.fetch.store import LATEST
 
+    clients = setting.clients(config)
     with progress() as line:
         fetching = Fetch(
             config,
-            lambda: setting.client(config, on_wait=line.wait),
+            lambda: clients.make(line.wait),
             setting.status_file,
             progress=line,
             counted=line.count,

@@ -136,16 +136,19 @@ def show(
         if name not in snapshot.covers.accounts:
             raise UsageError(f"account {name}: not in the snapshot, which has {', '.join(snapshot.covers.accounts)}")
     accounts = tuple(dict.fromkeys(account or snapshot.covers.accounts))
-    chosen = snapshot.narrowed([resource] if resource else (), account or ())
+
+    def document() -> bytes:
+        return snapshot.narrowed([resource] if resource else (), account or ()).encode()
+
     if printing.query is not None or printing.form is not outputs.Format.TABLE:
-        printing.put(lambda: (chosen.encode(),), lambda: _rows(chosen.encode(), resource))
+        printing.put(lambda: [document()], lambda: _rows(document(), resource))
         return
     if resource is None:
-        text = overview.view(chosen, store.copies(directory) if file is None else [])
+        text = overview.view(snapshot.narrowed((), account or ()), store.copies(directory) if file is None else [])
     elif view := view_of(resource):
         # What a position weighs is in other parts.
         text = view(snapshot, accounts, everything=everything)
     else:
-        text = _table(chosen.encode(), resource)
+        text = _table(document(), resource)
     taken = snapshot.part_as_of(resource) if resource else snapshot.as_of
     printing.write([f"{text}\n{overview.age(taken, accounts, utc_now())}\n".encode()])

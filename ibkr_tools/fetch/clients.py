@@ -1,7 +1,6 @@
 """Clients of one installation: they trust its gateway, and draw on the budget that all of its processes share."""
 
 from collections.abc import Callable
-from functools import cached_property
 
 from ibkr_tools.config import Config
 from ibkr_tools.directories import Directories
@@ -11,16 +10,13 @@ from ibkr_tools.portal.recall import Recall
 
 
 class Clients:
-    """Makes them; each belongs to one thread."""
+    """Makes them; each belongs to the thread that uses it."""
 
     def __init__(self, config: Config, directories: Directories) -> None:
         self._config = config
         self._directories = directories
-
-    @cached_property
-    def _pacing(self) -> SharedPacing:
         # One for all, for where its file cannot be written.
-        return SharedPacing(self._directories.pacing_file, self._directories.penalty_file)
+        self._pacing = SharedPacing(directories.pacing_file, directories.penalty_file)
 
     def make(self, on_wait: Callable[[str, float], None] | None = None) -> PortalClient:
         """Returns a new one; see `PortalClient` on `on_wait`."""

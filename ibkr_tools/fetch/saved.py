@@ -45,7 +45,11 @@ class Snapshot(Mapping[str, Any]):
             schema = msgspec.json.decode(self._members.get("schema", b"null"))
             if schema != SCHEMA:
                 raise DataError(f"{where}: is of schema {schema!r}, this version knows {SCHEMA}")
-            envelope = msgspec.json.decode(data, type=_Envelope)
+            # Not of all the data: they are long.
+            own = {
+                name: self._members[name] for name in ("schema", "as_of", "account", "covers") if name in self._members
+            }
+            envelope = msgspec.json.decode(msgspec.json.encode(own), type=_Envelope)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DataError(f"{where}: not a snapshot of ibkr-tools ({error})") from error
         self.as_of = envelope.as_of.astimezone(UTC)

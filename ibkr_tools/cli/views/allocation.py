@@ -22,7 +22,7 @@ def view(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bo
                 into = sums.setdefault(kind, {}).setdefault(side, {})
                 for name, value in objects(values, f"allocation of {account}, {kind}, {side}").items():
                     into[name] = into.get(name, 0.0) + (number(value) or 0.0)
-    base = Money(snapshot, accounts).base()
+    base = Money(snapshot, accounts).base
     return "\n\n".join(_table(kind, sides, base, everything=everything) for kind, sides in sums.items())
 
 

@@ -26,7 +26,9 @@ def plain(value: object) -> str:
     """Returns a text without what could move the cursor, spaces squeezed; "" for null."""
     if value is None:
         return ""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(value))
+    text = str(value)
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(text.split())
 
 
@@ -87,17 +89,20 @@ def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], totals: Sequence[
     An empty row is an empty line; `totals` come last, under a rule.
     """
     lines = [[title.strip() for title in titles], *rows, *totals]
-    widths = [max(width(line[column]) for line in lines if line) for column in range(len(titles))]
+    sizes = [[width(cell) for cell in line] for line in lines]
+    widths = [max(line[column] for line in sizes if line) for column in range(len(titles))]
+    texts = [title.endswith(" ") for title in titles]
     rule = "  ".join("─" * wide for wide in widths)
 
-    def layout(cells: Sequence[str]) -> str:
+    def layout(cells: Sequence[str], own: Sequence[int]) -> str:
         parts = []
-        for cell, wide, title in zip(cells, widths, titles, strict=False):
-            gap = " " * (wide - width(cell))
-            parts.append(f"{cell}{gap}" if title.endswith(" ") else f"{gap}{cell}")
+        for cell, size, wide, is_text in zip(cells, own, widths, texts, strict=False):
+            gap = " " * (wide - size)
+            parts.append(cell + gap if is_text else gap + cell)
         return "  ".join(parts).rstrip()
 
-    text = [layout(lines[0]), rule, *map(layout, rows)]
+    text = [layout(line, size) for line, size in zip(lines, sizes, strict=True)]
+    text.insert(1, rule)
     if totals:
-        text += [rule, *map(layout, totals)]
+        text.insert(len(text) - len(totals), rule)
     return "\n".join(text)

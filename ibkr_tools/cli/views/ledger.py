@@ -32,7 +32,7 @@ def view(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bo
         currencies = objects(part.get(account), f"ledger of {account}")
         ordered = sorted(currencies, key=lambda name: (name == BASE, name))
         found += [(account, name, objects(currencies[name], f"ledger of {account}, {name}")) for name in ordered]
-    base = Money(snapshot, accounts).base()
+    base = Money(snapshot, accounts).base
 
     def value(row: dict[str, Any], key: str) -> float | None:
         return total(number(row.get(one)) for one in _HELD) if key == "positions" else number(row.get(key))

@@ -1,6 +1,7 @@
 """What a snapshot says about currencies: the base currency, rates to it, the value of the whole account."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from ibkr_tools.cli.views.grid import number, plain, total
@@ -21,12 +22,13 @@ class Money:
         self._snapshot = snapshot
         self._accounts = accounts
 
+    @cached_property
     def base(self) -> str | None:
-        """Returns the base currency; None if it is unknown, or not the same for all accounts."""
+        """The base currency; None if it is unknown, or not the same for all accounts."""
         found = set()
         listed = self._snapshot.get("accounts")
         rows = listed if isinstance(listed, list) else []
-        by_account = {row.get("id"): row.get("currency") for row in rows if isinstance(row, dict)}
+        by_account = {plain(row.get("id")): row.get("currency") for row in rows if isinstance(row, dict)}
         for account in self._accounts:
             stated = _record(self._snapshot, "summary", account, "netliquidation", "currency")
             found.add(plain(stated or by_account.get(account)))
@@ -34,13 +36,13 @@ class Money:
 
     def rate(self, account: str, currency: str) -> float | None:
         """Returns how much of the base currency one unit is, by the account's ledger."""
-        if currency == self.base():
+        if currency == self.base:
             return 1.0
         return number(_record(self._snapshot, "ledger", account, currency, "exchangerate"))
 
     def net_liquidation(self) -> float | None:
         """Returns the value of all accounts together in the base currency, by their ledgers or their summaries."""
-        if self.base() is None:
+        if self.base is None:
             return None
         values = []
         for account in self._accounts:

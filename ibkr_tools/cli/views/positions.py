@@ -17,7 +17,7 @@ def view(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bo
     open_rows = [row for row in rows if number(row.get("position")) != 0.0]
     shown = rows if everything else open_rows
     money = Money(snapshot, accounts)
-    base = money.base()
+    base = money.base
     whole = money.net_liquidation()
     values = {id(row): _in_base(row, "mktValue", money) for row in shown}
     shown = sorted(shown, key=lambda row: abs(values[id(row)] or number(row.get("mktValue")) or 0.0), reverse=True)
@@ -64,7 +64,7 @@ def _worth(rows: list[dict[str, Any]], values: dict[int, float | None], money: M
     if not rows:
         return ""
     profits = [_in_base(row, "unrealizedPnl", money) for row in rows]
-    base = money.base()
+    base = money.base
     if base and None not in values.values() and None not in profits:
         return f" worth {amount(total(values.values()))} {base}, unrealized {amount(total(profits))} {base}"
     by_currency: dict[str, list[float | None]] = {}
