@@ -14,6 +14,9 @@ from ibkr_tools.fetch.formats import VALUE, Record, Rows, text_of
 
 _NUMBER = re.compile(rb"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NUMBER_WITH_POINT = re.compile(rb"-?[0-9]+(\.[0-9]|[eE]).*")
+_AMOUNT = re.compile(r"-?[0-9][0-9,]*(\.[0-9]+)?%?( [A-Z]{3})?")
+"""A text that is a number to people: IBKR writes some with separators, and with a currency or a percent sign."""
+
 _GAP = "  "
 
 _MOST_DIGITS = 20
@@ -231,7 +234,8 @@ def _free(name: str, raws: Sequence[bytes]) -> _Cells:
     right = bool(given) and None not in given
     points = right and any(raw[:1] != b'"' and _NUMBER_WITH_POINT.fullmatch(raw) for raw in raws)
     if not points:
-        return _Cells(plain(name), [plain(text_of(raw)) for raw in raws], right)
+        cells = [plain(text_of(raw)) for raw in raws]
+        return _Cells(plain(name), cells, right or all(not cell or _AMOUNT.fullmatch(cell) for cell in cells))
     found = [number for number in numbers if number is not None]
     most = _DECIMALS if any(abs(number) >= 1 for number in found) else _DECIMALS_OF_SMALL
     places = _places(found, most)

@@ -147,6 +147,13 @@ def test_a_number_in_quotes_is_a_number() -> None:
     assert lines[2:4] == ["192.26", "   1.5"]
 
 
+def test_amounts_in_words_are_lined_up_too() -> None:
+    lines = as_table(
+        outputs({"cash": "2,345 EUR", "x": "5%"}, {"cash": "-12 EUR", "x": "12.5%"}, {"x": ""})
+    ).splitlines()
+    assert lines[2:4] == ["2,345 EUR     5%", "  -12 EUR  12.5%"]
+
+
 def test_nothing_at_all() -> None:
     assert as_table(outputs()) == "0 rows"
 
