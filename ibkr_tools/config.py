@@ -164,7 +164,10 @@ class FetchConfig(_Section, frozen=True):
         Described(description="Accounts of the snapshot; empty: every account that the user may view."),
     ] = ()
     keep_days: Annotated[
-        int, Described(ge=0, le=36_500, description="How long dated copies of saved snapshots are kept; 0: none.")
+        int,
+        Described(
+            ge=0, le=36_500, description="How many days dated copies of saved snapshots are kept; 0: none are made."
+        ),
     ] = 30
 
 

@@ -4,12 +4,12 @@ Letters that are two columns wide and letters that are none (combining marks) ar
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 
+from ibkr_tools.fetch.cells import columns_of, plain
 from ibkr_tools.fetch.formats import VALUE, Record, Rows, text_of
 
 _NUMBER = re.compile(rb"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -330,28 +330,12 @@ def _layout(columns: Sequence[_Cells], width: int | None) -> list[str]:
     return [line([column.title for column in shaped]), _GAP.join("─" * room for room in widths), *map(line, body)]
 
 
-def plain(text: str) -> str:
-    """Returns a text on one line, without what could move the cursor."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def columns_of(text: str) -> int:
-    """Returns how many columns of a terminal a text takes."""
-    return len(text) if text.isascii() else sum(_columns_of_letter(letter) for letter in text)
-
-
-def _columns_of_letter(letter: str) -> int:
-    if unicodedata.category(letter) in {"Mn", "Me"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in {"W", "F"} else 1
-
-
 def _cut(text: str, width: int) -> str:
     if columns_of(text) <= width:
         return text
     kept, room = "", width - 1
     for letter in text:
-        room -= _columns_of_letter(letter)
+        room -= columns_of(letter)
         if room < 0:
             break
         kept += letter

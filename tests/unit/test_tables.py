@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ibkr_tools.fetch.cells import columns_of, plain
 from ibkr_tools.fetch.formats import Rows, answer_rows, output_rows, snapshot_rows
-from ibkr_tools.fetch.tables import VIEWS, Column, View, as_table, columns_of, plain
+from ibkr_tools.fetch.tables import VIEWS, Column, View, as_table
 from ibkr_tools.portal.endpoints import READS
 
 

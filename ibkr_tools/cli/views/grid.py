@@ -5,31 +5,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ibkr_tools.errors import DataError
-
-_WIDE = "WF"
-"""East Asian widths of letters that take two cells of a terminal."""
-
-
-def width(text: str) -> int:
-    """Returns how many cells of a terminal a text takes."""
-    if text.isascii():
-        return len(text)
-    import unicodedata
-
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in _WIDE else 1
-        for letter in text
-    )
+from ibkr_tools.fetch import cells
+from ibkr_tools.fetch.cells import columns_of
 
 
 def plain(value: object) -> str:
-    """Returns a text without what could move the cursor, spaces squeezed; "" for null."""
-    if value is None:
-        return ""
-    text = str(value)
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(text.split())
+    """Returns a value as a text on one line; "" for null."""
+    return "" if value is None else cells.plain(str(value))
 
 
 def number(value: object) -> float | None:
@@ -89,14 +71,14 @@ def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], totals: Sequence[
     An empty row is an empty line; `totals` come last, under a rule.
     """
     lines = [[title.strip() for title in titles], *rows, *totals]
-    sizes = [[width(cell) for cell in line] for line in lines]
+    sizes = [[columns_of(cell) for cell in line] for line in lines]
     widths = [max(line[column] for line in sizes if line) for column in range(len(titles))]
     texts = [title.endswith(" ") for title in titles]
     rule = "  ".join("─" * wide for wide in widths)
 
-    def layout(cells: Sequence[str], own: Sequence[int]) -> str:
+    def layout(line: Sequence[str], own: Sequence[int]) -> str:
         parts = []
-        for cell, size, wide, is_text in zip(cells, own, widths, texts, strict=False):
+        for cell, size, wide, is_text in zip(line, own, widths, texts, strict=False):
             gap = " " * (wide - size)
             parts.append(cell + gap if is_text else gap + cell)
         return "  ".join(parts).rstrip()
