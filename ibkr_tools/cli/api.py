@@ -1,12 +1,15 @@
 """`ibkr-tools api`: one listed read by its raw path."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ibkr_tools.cli import outputs
 from ibkr_tools.cli.common import setting_of
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.formats import Rows
 
 
 def api(
@@ -53,7 +56,6 @@ def api(
     setting = setting_of(context)
     config = setting.load()
     from ibkr_tools.cli.progress import progress
-    from ibkr_tools.fetch.formats import answer_rows
     from ibkr_tools.fetch.single import Single
     from ibkr_tools.status import utc_now
 
@@ -74,4 +76,10 @@ def api(
         from ibkr_tools.cli.status_view import span
 
         print(f"note: IBKR was asked {span(age_s)} ago, and may not be asked again yet", file=sys.stderr)
-    printing.put(lambda: (payload,), lambda: answer_rows(payload, found.endpoint))
+
+    def rows() -> "Rows":
+        from ibkr_tools.fetch.formats import answer_rows
+
+        return answer_rows(payload, found.endpoint)
+
+    printing.put(lambda: (payload,), rows)

@@ -1,12 +1,15 @@
 """`ibkr-tools fetch`: one snapshot to standard output, through jq, as a list, to a file, to the state directory."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ibkr_tools.cli import outputs
 from ibkr_tools.cli.common import setting_of
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.formats import Rows
 
 
 def fetch(
@@ -70,7 +73,6 @@ def fetch(
     if shown and shown not in chosen:
         raise UsageError(f"the table is of positions, and only {', '.join(chosen)} would be fetched")
     from ibkr_tools.cli.progress import progress
-    from ibkr_tools.fetch.formats import snapshot_rows
     from ibkr_tools.fetch.run import Fetch
     from ibkr_tools.fetch.store import LATEST
 
@@ -96,4 +98,10 @@ def fetch(
     if save and printing.is_plain:
         print(f"saved {setting.directories.snapshots / LATEST}", file=sys.stderr)
         return
-    printing.put(document.chunks, lambda: snapshot_rows(document.encode(), shown or chosen[0]))
+
+    def rows() -> "Rows":
+        from ibkr_tools.fetch.formats import snapshot_rows
+
+        return snapshot_rows(document.encode(), shown or chosen[0])
+
+    printing.put(document.chunks, rows)
