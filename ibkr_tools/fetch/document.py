@@ -12,8 +12,8 @@ from ibkr_tools.errors import OutputError
 
 SCHEMA = 1
 
-KEPT_IN_MEMORY = 8 * 1024 * 1024
-"""In bytes; about 5,000 positions. What is longer goes to a file."""
+KEPT_IN_MEMORY = 2 * 1024 * 1024
+"""In bytes; some 2,000 positions. What is longer goes to a file."""
 
 _CHUNK = 256 * 1024
 
