@@ -10,7 +10,7 @@ from tests.system.chaos.fault import Blow, Fault, blow, once, said
 from tests.system.chaos.scene import Scene
 from tests.system.machine import Machine
 
-PACING = "/run/ibkr-tools/pacing.json"
+PACING, PENALTY = "/run/ibkr-tools/pacing.json", "/var/lib/ibkr-tools/penalty.json"
 # Long enough for a second opinion in every state, short enough not to outlast the patience of a test.
 AWAY = ("unreachable", "maintenance", "backing-off", "logging-in", "lost", "degraded")
 
@@ -71,6 +71,7 @@ def _penalty(scene: Scene) -> Iterator[None]:
     pacing = json.loads(path.read_bytes())
     with path.open("w", encoding="utf-8") as file:
         json.dump({**pacing, "penalty_until": 0.0}, file)
+    machine.container.inside(PENALTY).unlink(missing_ok=True)
     _clear(machine)
 
 
