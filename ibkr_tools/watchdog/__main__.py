@@ -37,6 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     directories = find_directories(runtime=options.runtime_dir, state=options.state_dir)
     config = load_config(options.config or directories.config_file)
+    journal = Journal(verbose=options.verbose)
     port, certificate = config.gateway.port, directories.certificate
     client = PortalClient(
         port,
@@ -45,13 +46,14 @@ def main() -> None:
         read_timeout_s=READ_TIMEOUT_S,
         max_wait_s=MAX_WAIT_S,
         owns_session=True,
+        on_wait=lambda where, seconds: journal.debug(f"{where} waits {seconds:.1f} s for its turn"),
     )
     watchdog = Watchdog(
         client,
         StatusFile(directories.status_file),
         directories,
         Notifier(),
-        Journal(verbose=options.verbose),
+        journal,
         session=config.session,
         notify=config.notify,
         user=config.username,
