@@ -20,9 +20,10 @@ _COMPILE_ERROR = re.compile(
 
 _MANUAL = "https://jqlang.org/manual describes the language."
 
-# Every output as JSON made by jq itself, which keeps the digits of numbers that the program only passes on. The lines
-# between end a comment of the program, even one that goes on after a backslash.
-_AS_JSON = "\n\n| @json"
+# Every output as JSON made by jq itself, which keeps the digits of numbers that the program only passes on. Defined
+# before the program, so that nothing in it changes what that is; the lines between end a comment of the program, even
+# one that goes on after a backslash.
+_AS_JSON = ("def __as_json: @json; ", "\n\n| __as_json")
 
 
 class Query:
@@ -40,10 +41,12 @@ class Query:
             UsageError: jq does not understand it; the message is jq's own, with line and column.
         """
         self._origin = origin
+        if "\0" in program:
+            raise UsageError(f"{origin}: not a text: it has a NUL in it")
         named = dict(args or {})
         every = {"ARGS": {"positional": [], "named": named}} | named
         try:
-            self._compiled = jq.compile(program + _AS_JSON, args=every)
+            self._compiled = jq.compile(_AS_JSON[0] + program + _AS_JSON[1], args=every)
         except ValueError as error:
             message = str(error)
             # Its errors, without what was added.

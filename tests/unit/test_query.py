@@ -218,6 +218,18 @@ def test_no_more_inputs() -> None:
         Query("input").run(b"1")
 
 
+@pytest.mark.parametrize("name", ["format(f)", "tojson"])
+def test_no_definition_of_a_program_changes_how_it_is_printed(name: str) -> None:
+    assert Query(f"def {name}: 5; .").run(b"1.50") == ["1.50"]
+
+
+@pytest.mark.parametrize("program", ["1\0 2", "\0", ".\0"])
+def test_a_program_ends_where_it_ends(program: str) -> None:
+    """In C a text would end at the NUL."""
+    with pytest.raises(UsageError, match="NUL"):
+        Query(program)
+
+
 @pytest.mark.parametrize("program", [". # why", ". # why \\", "# why\n.", ". as $x | $x # \\\\", "def f: .; f"])
 def test_comments_and_definitions(program: str) -> None:
     assert Query(program).run(b"1.50") == ["1.50"]
