@@ -10,8 +10,11 @@ app = typer.Typer(no_args_is_help=True, help="Check the configuration and print 
 @app.command()
 def check(context: typer.Context) -> None:
     """Check the configuration; every problem is named at once (exit code 78)."""
+    from ibkr_tools.fetch.calls import plan
+
     setting = setting_of(context)
     config = setting.load()
+    plan(config.fetch.resources, {}, config.session.tier)
     told = None
     if config.login.second_factor.method != "none":
         from ibkr_tools.login.factor import check_second_factor

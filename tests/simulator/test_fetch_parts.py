@@ -121,6 +121,24 @@ def test_pages_that_go_on_after_the_last_row(reader: Simulator) -> None:
     assert len({row["ID"] for row in found}) == len(found) > 10
 
 
+@pytest.mark.parametrize("count", [0, 29, 30, 31, 100])
+def test_older_builds_have_smaller_pages(tmp_path: Path, count: int) -> None:
+    """Of thirty rows, which say so or not; and accounts with fewer fields."""
+    with signed_in(tmp_path, positions=count) as simulator:
+        for short in (True, False):
+            simulator.control.behaviour(page_size=30, always_short_form=short, older_records=True)
+            found = taken(simulator, "positions").decode()["positions"]
+            assert len({row["conid"] for row in found}) == len(found) == count
+
+
+def test_lists_of_accounts_may_be_empty_at_first(tmp_path: Path) -> None:
+    with signed_in(tmp_path, user=None, brokerage_delay=timedelta(0)) as simulator:
+        simulator.control.behaviour(cold_accounts=True)
+        simulator.control.login("demo-trader")
+        found = taken(simulator, "accounts", "brokerage-accounts").decode()
+        assert [row["id"] for row in found["accounts"]] == found["brokerage_accounts"]["accounts"] == ["U1234567"]
+
+
 @pytest.mark.parametrize("shape", ["object", "list"])
 def test_one_contract_in_every_account(reader: Simulator, shape: str) -> None:
     """IBKR's sources disagree on the shape; it is kept as it comes."""

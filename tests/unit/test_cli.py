@@ -113,6 +113,14 @@ def test_a_wrong_configuration_is_78_with_every_problem(place: Installation) -> 
     assert "Traceback" not in done.stderr
 
 
+def test_resources_that_the_tier_has_not_are_78(place: Installation) -> None:
+    place.configure(1, fetch={"resources": ["positions", "orders"]})
+    done = place.run("config", "check")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "orders needs the brokerage tier" in done.stderr
+    assert "hint: " in done.stderr
+
+
 @pytest.mark.parametrize(
     "command", [["config", "check"], ["fetch"], ["watchdog"], ["login"], ["up"], ["gateway", "run"]]
 )
