@@ -58,7 +58,7 @@ RawOption = Annotated[bool, typer.Option("-r", "--raw-output", help="Print texts
 JoinOption = Annotated[bool, typer.Option("-j", "--join-output", help="The same, and no newline after each.")]
 CompactOption = Annotated[bool, typer.Option("-c", "--compact-output", help="One line per result.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Write to a file, in one step; -: do not.", metavar="FILE")
+    Path | None, typer.Option("-o", "--output", help="Write to a file, in one step; -: print it.", metavar="FILE")
 ]
 
 

@@ -12,6 +12,7 @@ import typer.main
 
 from ibkr_tools import config, errors
 from ibkr_tools.cli.app import app
+from ibkr_tools.cli.outputs import Format
 from ibkr_tools.config import SNAPSHOT, Config, Element
 from ibkr_tools.login.outcome import MEANINGS, Outcome
 from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
@@ -46,6 +47,15 @@ def keys(kind: type[msgspec.Struct], path: str = "") -> Iterator[tuple[str, obje
 @pytest.mark.parametrize("command", sorted(commands()))
 def test_every_command_is_documented(command: str) -> None:
     assert f"ibkr-tools {command}" in EVERYTHING
+
+
+@pytest.mark.parametrize("command", ["fetch", "api", "show"])
+def test_every_option_that_prints_or_chooses_is_documented(command: str) -> None:
+    pages = "\n".join((ROOT / f"docs/{name}.md").read_text() for name in ("fetch", "formats", "show", "resources"))
+    options = vars(typer.main.get_command(app))["commands"][command].params
+    names = {name for option in options for name in option.opts if name.startswith("--")} - {"--help"}
+    assert not {name for name in names if not re.search(rf"{name}(?![\w-])", pages)}
+    assert all(f"| `{form.value}` |" in pages for form in Format)
 
 
 @pytest.mark.parametrize(("key", "default"), list(keys(Config)))
