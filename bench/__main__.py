@@ -127,7 +127,7 @@ def _measure_many_accounts(report: Report, stage: Stage, base: Path) -> None:
     _add(report, f"{name}: refused for pacing (429)", "times", [many.traffic.refused], 1)
     peak = _add(report, f"{name}: most memory of the fetch", "MB", [many.spent.peak_mb])
     one = _add(report, f"1 account of {fetching.POSITIONS_EACH}: most memory of the fetch", "MB", [many.of_one.peak_mb])
-    report.ratios.append(Ratio(name=f"{name}: memory / of 1 account", numerator=peak, denominator=one, at_most=2))
+    report.ratios.append(Ratio(name=f"{name}: memory / of 1 account", numerator=peak, denominator=one, at_most=1.5))
 
 
 def _measure_at_once(report: Report, stage: Stage, base: Path) -> None:

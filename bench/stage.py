@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,9 @@ READER, TRADER = "demo-reader", "demo-trader"
 
 ACCOUNT = "U1234567"
 POSITIONS = 237
+MEMORY = Path("/dev/shm")
+"""A file system in memory that every Linux has."""
+
 STEP_S = 0.005
 """How often the status file is looked at: the resolution of what is measured with it."""
 
@@ -84,6 +89,12 @@ def simulated_servers(*, accounts: int = 1, positions: int = POSITIONS) -> Itera
         yield Servers.announced(program.wait_for_line("simulator ready", 20))
 
 
+def _in_memory(base: Path) -> Path:
+    """Returns a new directory in memory, as /run is; where the machine has no such place, one below `base`."""
+    base.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="ibkr-run-", dir=MEMORY if os.access(MEMORY, os.W_OK) else base))
+
+
 class Stage:
     """Our directories for one user: IBKR's jar installed and the certificate made, as `bin/install` leaves them."""
 
@@ -91,7 +102,8 @@ class Stage:
         """Makes them; `session` is the section of that name in the configuration."""
         self.servers = servers
         self.username, self.port = username, free_port()
-        self.runtime, self.state = base / "run", base / "state"
+        self.runtime, self.state = _in_memory(base), base / "state"
+        weakref.finalize(self, shutil.rmtree, self.runtime, ignore_errors=True)
         for folder in (base, self.runtime, self.state):
             # Started as root the browser runs as nobody, and can keep its profile only where that user may pass.
             folder.mkdir(exist_ok=True)
