@@ -1,22 +1,28 @@
 """The commands of `ibkr-tools`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ibkr_tools.cli import api, configuration, fetch, gateway, logins, notify, resources, show, status
-from ibkr_tools.cli.common import log_to_stderr, setting_of
+from ibkr_tools import __version__
+from ibkr_tools.cli import api, configuration, fetch, gateway, logins, notify, resources, show
+from ibkr_tools.cli.common import log_to_stderr, setting_from, setting_of
 from ibkr_tools.cli.outputs import PrintingCommand
-from ibkr_tools.cli.root import new_app
 
-app = new_app()
+app = typer.Typer(
+    name="ibkr-tools",
+    help="Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(configuration.app, name="config")
 for reader in (fetch.fetch, api.api, show.show):
     app.command(cls=PrintingCommand)(reader)
 for command in (
     resources.resources,
-    status.status,
     logins.login,
     logins.unlock,
     logins.pause,
@@ -26,10 +32,43 @@ for command in (
     app.command()(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ibkr-tools {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="The configuration.", metavar="FILE")] = None,
+    runtime_dir: Annotated[Path | None, typer.Option(help="Where the status file is.", metavar="DIR")] = None,
+    state_dir: Annotated[Path | None, typer.Option(help="Where snapshots and the gateway are.", metavar="DIR")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log more, and show where an error came from.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Resolves the global options."""
+    del version
+    context.obj = setting_from(config, runtime_dir, state_dir, verbose=verbose)
+
+
 @app.command()
 def watchdog(context: typer.Context) -> None:
     """Keep the session alive, notice its loss, have it renewed (what ibkr-watchdog.service runs)."""
     setting_of(context).become("ibkr_tools.watchdog")
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print the status file's content as JSON.")] = False,
+) -> None:
+    """Say how gateway, session, login and fetch are; the exit code tells health (0: the session is up)."""
+    from ibkr_tools.cli import reading
+
+    raise typer.Exit(reading.status(setting_of(context), json=json))
 
 
 @app.command()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
-from ibkr_tools.directories import Directories
+from ibkr_tools.directories import Directories, find_directories
 from ibkr_tools.errors import OutputError
 from ibkr_tools.guard import give_up_stdout
 from ibkr_tools.status import StatusFile
 
 if TYPE_CHECKING:
+    import typer
+
     from ibkr_tools.config import Config
     from ibkr_tools.fetch.clients import Clients
 
@@ -62,7 +62,15 @@ class Setting:
             raise OutputError(f"{sys.executable}: {error.strerror}") from error
 
 
-def setting_of(context: typer.Context) -> Setting:
+def setting_from(
+    config: Path | None = None, runtime_dir: Path | None = None, state_dir: Path | None = None, *, verbose: bool = False
+) -> Setting:
+    """Returns the setting that the global options mean; None: where things are by themselves."""
+    directories = find_directories(runtime=runtime_dir, state=state_dir)
+    return Setting(directories=directories, config_file=config or directories.config_file, verbose=verbose)
+
+
+def setting_of(context: "typer.Context") -> Setting:
     """Returns the global options of a command's context."""
     setting = context.find_object(Setting)
     if setting is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.cli.show import view_of
+from ibkr_tools.cli.reading import view_of
 from ibkr_tools.cli.views import overview
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.saved import Snapshot

@@ -1,0 +1,138 @@
+"""What `status` and `show` do: they read files, send nothing, and start without Typer; see `straight`."""
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from ibkr_tools.cli.common import Setting, write_out
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.saved import Snapshot
+
+View = Callable[..., str]
+
+
+def status(setting: Setting, *, json: bool) -> int:
+    """Prints the status and returns its exit code, which tells health."""
+    from ibkr_tools.cli import status_view
+    from ibkr_tools.status import utc_now
+
+    document = setting.status_file.read()
+    now = utc_now()
+    write_out((status_view.as_json(document, now) if json else status_view.as_text(document, now)) + "\n")
+    return status_view.exit_code(document, now)
+
+
+def view_of(resource: str) -> View | None:
+    """Returns what makes the table of a resource that has one of its own; no other module of them is loaded."""
+    match resource:
+        case "positions":
+            from ibkr_tools.cli.views import positions
+
+            return positions.view
+        case "summary":
+            from ibkr_tools.cli.views import summary
+
+            return summary.view
+        case "ledger":
+            from ibkr_tools.cli.views import ledger
+
+            return ledger.view
+        case "allocation":
+            from ibkr_tools.cli.views import allocation
+
+            return allocation.view
+        case "performance":
+            from ibkr_tools.cli.views import performance
+
+            return performance.view
+        case "periods":
+            from ibkr_tools.cli.views import performance
+
+            return performance.periods
+        case _:
+            return None
+
+
+def _table(document: bytes, resource: str) -> str:
+    """Returns what is listed in any other resource, in IBKR's words."""
+    from ibkr_tools.fetch.formats import snapshot_rows
+    from ibkr_tools.fetch.tables import as_table
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return as_table(snapshot_rows(document, resource), width=width)
+
+
+def _missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
+    from ibkr_tools.errors import ConfigError
+    from ibkr_tools.fetch.calls import require_resources
+
+    # A name that does not exist at all is told with a suggestion.
+    require_resources([resource])
+    raise ConfigError(
+        f"{where}: has no {resource}, only {', '.join(snapshot) or 'nothing'}",
+        hint=f'Add "{resource}" to fetch.resources in the configuration; the next saved snapshot has it.',
+    )
+
+
+class Shown:
+    """What is to be shown: a part of a saved snapshot, or what there is."""
+
+    def __init__(
+        self, setting: Setting, resource: str | None, accounts: Sequence[str], *, at: str | None, file: Path | None
+    ) -> None:
+        """Reads the snapshot.
+
+        Args:
+            setting: where saved snapshots are.
+            resource: the part; None: what there is.
+            accounts: only these; empty: all that are in it.
+            at: the copy of a date, see `store.dated`.
+            file: another file.
+
+        Raises:
+            UsageError: there is no such part, account, copy or file.
+            SnapshotMissing: nothing has been saved yet.
+            ConfigError: this snapshot has not got the part, or this user may not read it.
+            DataError: the file is damaged.
+        """
+        from ibkr_tools.errors import UsageError
+        from ibkr_tools.fetch import store
+        from ibkr_tools.fetch.saved import Snapshot
+
+        if at is not None and file is not None:
+            raise UsageError("--at and --file both say which snapshot: give one of them")
+        directory = setting.directories.snapshots
+        where = file or (directory / store.LATEST if at is None else store.dated(directory, at))
+        data = store.latest(directory) if at is None and file is None else store.read(where)
+        self._snapshot = Snapshot(data, str(where))
+        self._copies = store.copies(directory) if resource is None and file is None else []
+        self.resource = resource.replace("-", "_") if resource else None
+        if self.resource is not None and self.resource not in self._snapshot:
+            _missing(self.resource, self._snapshot, where)
+        there = self._snapshot.covers.accounts
+        for name in accounts:
+            if name not in there:
+                raise UsageError(f"account {name}: not in the snapshot, which has {', '.join(there)}")
+        self._accounts = tuple(dict.fromkeys(accounts)) or there
+
+    def document(self) -> bytes:
+        """Returns the JSON that `fetch` would print."""
+        return self._snapshot.narrowed([self.resource] if self.resource else (), self._accounts).encode()
+
+    def text(self, *, everything: bool) -> str:
+        """Returns the table and its age; `everything`: all rows and columns."""
+        from ibkr_tools.cli.views import overview
+        from ibkr_tools.status import utc_now
+
+        if self.resource is None:
+            text = overview.view(self._snapshot.narrowed((), self._accounts), self._copies)
+        elif view := view_of(self.resource):
+            # What a position weighs is in other parts.
+            text = view(self._snapshot, self._accounts, everything=everything)
+        else:
+            text = _table(self.document(), self.resource)
+        taken = self._snapshot.part_as_of(self.resource) if self.resource else self._snapshot.as_of
+        return f"{text}\n{overview.age(taken, self._accounts, utc_now())}\n"
