@@ -56,13 +56,19 @@ def view_of(resource: str) -> View | None:
             return None
 
 
-def _table(document: bytes, resource: str) -> str:
-    """Returns what is listed in any other resource, in IBKR's words."""
+def _table(snapshot: "Snapshot", resource: str) -> str:
+    """Returns what is listed in any other resource, in IBKR's words; what is no list, as indented JSON."""
+    import msgspec
+
+    from ibkr_tools.errors import UsageError
     from ibkr_tools.fetch.formats import snapshot_rows
     from ibkr_tools.fetch.tables import as_table
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return as_table(snapshot_rows(document, resource), width=width)
+    try:
+        rows = snapshot_rows(snapshot.encode(), resource)
+    except UsageError:
+        return msgspec.json.format(snapshot.part(resource), indent=2).decode()
+    return as_table(rows, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
 
 
 def _missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
@@ -120,7 +126,10 @@ class Shown:
 
     def document(self) -> bytes:
         """Returns the JSON that `fetch` would print."""
-        return self._snapshot.narrowed([self.resource] if self.resource else (), self._accounts).encode()
+        return self._narrowed().encode()
+
+    def _narrowed(self) -> "Snapshot":
+        return self._snapshot.narrowed([self.resource] if self.resource else (), self._accounts)
 
     def text(self, *, everything: bool) -> str:
         """Returns the table and its age; `everything`: all rows and columns."""
@@ -128,11 +137,11 @@ class Shown:
         from ibkr_tools.status import utc_now
 
         if self.resource is None:
-            text = overview.view(self._snapshot.narrowed((), self._accounts), self._copies)
+            text = overview.view(self._narrowed(), self._copies)
         elif view := view_of(self.resource):
             # What a position weighs is in other parts.
             text = view(self._snapshot, self._accounts, everything=everything)
         else:
-            text = _table(self.document(), self.resource)
+            text = _table(self._narrowed(), self.resource)
         taken = self._snapshot.part_as_of(self.resource) if self.resource else self._snapshot.as_of
         return f"{text}\n{overview.age(taken, self._accounts, utc_now())}\n"
