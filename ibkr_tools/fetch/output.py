@@ -1,5 +1,6 @@
 """A file that a result goes to: replaced in one step, or untouched."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +16,10 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
         IbkrError: whatever kept a piece from being made; the old file is intact, too.
     """
     try:
-        with files.replacing(path, mode=0o600) as file:
+        # /dev/null, a terminal or a pipe is written to, for it is nothing to be replaced; a link stays one.
+        stays = path.exists() and not path.is_file() and not path.is_dir()
+        whole = Path(os.path.realpath(path))
+        with path.open("wb") if stays else files.replacing(whole, mode=0o600) as file:
             for piece in pieces:
                 file.write(piece)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Files that are replaced whole."""
 
+import os
 import resource
 import stat
 from collections.abc import Iterator
@@ -51,3 +52,28 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
         write_file(path, pieces())
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    write_file(tmp_path / "link", [b"new"])
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """As root, a file would take the place of /dev/null."""
+    before = os.stat("/dev/null")  # noqa: PTH116
+    write_file(Path("/dev/null"), [b"text"])
+    assert os.stat("/dev/null").st_ino == before.st_ino  # noqa: PTH116
+    with pytest.raises(OutputError, match="No space left"):
+        write_file(Path("/dev/full"), [b"text"])
+
+
+def test_a_pipe_gets_what_a_file_would(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_file(tmp_path / "pipe", [b"some ", b"text"])
+    assert os.read(reader, 100) == b"some text"
+    os.close(reader)
