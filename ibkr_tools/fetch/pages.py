@@ -31,12 +31,16 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One answer: its rows (or all of it as one), whether another page may follow, when it came, what was odd."""
+    """One answer: its rows (or all of it as one), whether another page may follow, when it came, what was odd.
+
+    `age_s` is the age of a remembered answer, `took_s` how long one that was asked for took to come, both in seconds.
+    """
 
     rows: Sequence[Row]
     full: bool
     came_at: datetime
     age_s: float = 0.0
+    took_s: float = 0.0
     unexpected: str | None = None
 
 

@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -79,7 +78,7 @@ class Pool:
 
     @property
     def _worth(self) -> int:
-        """How many requests at once are worth it, by how long the last one took."""
+        """How many requests at once are worth it, by how long the last answer took to come."""
         return min(MOST_AT_ONCE, 1 + math.floor(self._took_s / ONE_EVERY_S))
 
     def start(self, unit: "Unit", work: Work) -> None:
@@ -91,7 +90,6 @@ class Pool:
             self._work(unit, work)
 
     def _work(self, unit: "Unit", work: Work) -> None:
-        began = time.monotonic()
         try:
             with self.client() as client:
                 result = work(client, unit)
@@ -101,7 +99,7 @@ class Pool:
             self._done.put((unit, error))
             raise
         else:
-            self._took_s = time.monotonic() - began
+            self._took_s = result.took_s
             self._done.put((unit, result))
 
     def next(self) -> Done:

@@ -174,11 +174,10 @@ class Fetcher:
         came_at = self._now() - timedelta(seconds=answer.age_s)
         if unit.job.is_list:
             page = split(unit.job.call, answer.payload, answer.body, came_at)
-            return msgspec.structs.replace(page, age_s=answer.age_s)
-        strange = require_shape(call, answer.payload)
-        return Page(
-            [Row(answer.body.strip() or b"null")], full=False, came_at=came_at, age_s=answer.age_s, unexpected=strange
-        )
+        else:
+            strange = require_shape(call, answer.payload)
+            page = Page([Row(answer.body.strip() or b"null")], full=False, came_at=came_at, unexpected=strange)
+        return msgspec.structs.replace(page, age_s=answer.age_s, took_s=answer.took_s)
 
 
 def _require_account(name: str, viewable: Sequence[str], error: type[IbkrError]) -> None:

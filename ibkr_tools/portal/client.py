@@ -56,12 +56,13 @@ class Answer:
     """One good answer: decoded, and as it came, for whoever wants numbers as IBKR wrote them.
 
     `age_s` is 0 for one that has just come, else how old a remembered one is, in seconds. Where nothing came (204), the
-    payload is None and the body `null`.
+    payload is None and the body `null`. `took_s` is how long it took to come once it was asked for, in seconds.
     """
 
     payload: Any
     body: bytes
     age_s: float = 0.0
+    took_s: float = 0.0
 
 
 class _Direct(requests.Session):
@@ -214,13 +215,15 @@ class PortalClient:
     def _fetch(self, call: Call) -> Answer:
         self._require_certificate()
         with self._turn(call) as turn:
+            began = time.monotonic()
             status, headers, data = self._exchange(turn, call)
+            took_s = time.monotonic() - began
             try:
                 payload = answers.parse(status, headers, data, call.where)
             except RateLimited as error:
                 self._pacing.penalise(error.wait_s)
                 raise
-        return Answer(payload, b"null" if payload is None else data)
+        return Answer(payload, b"null" if payload is None else data, took_s=took_s)
 
     @contextmanager
     def _turn(self, call: Call) -> Iterator[Turn]:

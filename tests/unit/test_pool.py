@@ -1,19 +1,20 @@
 """Requests side by side: a client for each, given back, closed in the end."""
 
 import threading
+from datetime import UTC, datetime
 from typing import cast
 
 import pytest
 
 from ibkr_tools.errors import DataError
-from ibkr_tools.fetch import pool as module
 from ibkr_tools.fetch.gather import Unit
 from ibkr_tools.fetch.pages import Page
 from ibkr_tools.fetch.pool import MOST_AT_ONCE, Pool
 from ibkr_tools.portal.client import PortalClient
 
 UNIT = cast("Unit", "unit")
-PAGE = cast("Page", "page")
+FAST = Page([], full=False, came_at=datetime.now(UTC), took_s=0.09)
+SLOW = Page([], full=False, came_at=datetime.now(UTC), took_s=0.5)
 
 
 class Lent:
@@ -32,12 +33,6 @@ def made() -> list[Lent]:
     return []
 
 
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every answer is slow enough for another connection."""
-    monkeypatch.setattr(module, "ONE_EVERY_S", 1e-9)
-
-
 def pool_of(made: list[Lent]) -> Pool:
     def make() -> PortalClient:
         made.append(Lent())
@@ -51,20 +46,19 @@ def test_fast_answers_come_over_one_connection_in_this_thread(made: list[Lent]) 
 
     def work(_client: PortalClient, _unit: Unit) -> Page:
         threads.append(threading.current_thread())
-        return PAGE
+        return FAST
 
     with pool_of(made) as pool:
         for _ in range(5):
             assert pool.has_room
             pool.start(UNIT, work)
             assert not pool.has_room
-            assert pool.next() == (UNIT, PAGE)
+            assert pool.next() == (UNIT, FAST)
             assert pool.is_idle
     assert set(threads) == {threading.current_thread()}
     assert [one.closed for one in made] == [1]
 
 
-@pytest.mark.usefixtures("slow")
 def test_slow_answers_come_side_by_side_each_with_its_own_client(made: list[Lent]) -> None:
     together = threading.Barrier(MOST_AT_ONCE, timeout=10)
 
@@ -73,22 +67,21 @@ def test_slow_answers_come_side_by_side_each_with_its_own_client(made: list[Lent
         assert lent.in_use.acquire(blocking=False)
         together.wait()
         lent.in_use.release()
-        return PAGE
+        return SLOW
 
     with pool_of(made) as pool:
-        pool.start(UNIT, lambda _client, _unit: PAGE)
-        assert pool.next() == (UNIT, PAGE)
+        pool.start(UNIT, lambda _client, _unit: SLOW)
+        assert pool.next() == (UNIT, SLOW)
         for _ in range(3):
             begun = 0
             while pool.has_room:
                 pool.start(UNIT, work)
                 begun += 1
             assert begun == MOST_AT_ONCE
-            assert [pool.next() for _ in range(begun)] == [(UNIT, PAGE)] * begun
+            assert [pool.next() for _ in range(begun)] == [(UNIT, SLOW)] * begun
     assert [one.closed for one in made] == [1] * MOST_AT_ONCE
 
 
-@pytest.mark.usefixtures("slow")
 def test_an_error_is_handed_over_and_nobody_waits_for_the_others(made: list[Lent]) -> None:
     """Whoever is still under way gives its client back to nobody: it is closed."""
 
@@ -96,13 +89,13 @@ def test_an_error_is_handed_over_and_nobody_waits_for_the_others(made: list[Lent
 
     def hang(_client: PortalClient, _unit: Unit) -> Page:
         assert release.wait(10)
-        return PAGE
+        return SLOW
 
     def fail(_client: PortalClient, _unit: Unit) -> Page:
         raise DataError("no")
 
     with pool_of(made) as pool:
-        pool.start(UNIT, lambda _client, _unit: PAGE)
+        pool.start(UNIT, lambda _client, _unit: SLOW)
         pool.next()
         pool.start(UNIT, hang)
         pool.start(UNIT, fail)
