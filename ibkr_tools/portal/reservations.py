@@ -26,6 +26,9 @@ with the jar of 2023-04-24. Reads leave that much more."""
 HANDSHAKE_S = 6.0
 """How long after a new session was proven that may come."""
 
+_BRINGS = {"auth_status": 2, "ssodh_init": 2, "reauthenticate": 3}
+"""How many requests of its own the gateway sends when it is asked these; measured with the same jar."""
+
 WINDOW_S = 1.02
 """IBKR's second, and a little."""
 
@@ -102,7 +105,7 @@ def reserve(
     """
     slots = [slot for slot in past.slots if slot > now_s - WINDOW_S]
     reads = [read for read in past.reads if read.latest_s > now_s - WINDOW_S]
-    until_s = past.handshake_until
+    until_s, brings = past.handshake_until, _BRINGS.get(endpoint.name, 0)
     is_read = endpoint.kind is Kind.READ and not urgent
     first = max(now_s, past.penalty_until, past.next_at.get(endpoint.name, 0.0))
     ends = {slot + WINDOW_S for slot in slots}
@@ -115,14 +118,14 @@ def reserve(
         if (
             _fits(slots, reads, time, HANDSHAKE_PER_S if time < until_s else 0)
             if is_read
-            else _has_room(slots, time, REQUESTS_PER_S)
+            else _has_room(slots, time, REQUESTS_PER_S - brings)
         )
     )
     next_at = {name: when for name, when in past.next_at.items() if when > now_s}
     if endpoint.interval_s:
         next_at[endpoint.name] = at + endpoint.interval_s + JITTER_S
     reads = [*reads, Read(at, at + LATEST_S)] if is_read else reads
-    return msgspec.structs.replace(past, slots=sorted([*slots, at]), reads=reads, next_at=next_at), at
+    return msgspec.structs.replace(past, slots=sorted([*slots, *[at] * (1 + brings)]), reads=reads, next_at=next_at), at
 
 
 def note_arrival(past: Reservations, at_s: float, now_s: float) -> None:
@@ -138,8 +141,8 @@ def take_back(past: Reservations, turn: Turn) -> None:
     name = turn.endpoint.name
     if past.next_at.get(name) == turn.at_s + turn.endpoint.interval_s + JITTER_S:
         del past.next_at[name]
-    if turn.at_s in past.slots:
-        past.slots.remove(turn.at_s)
+    for slot in [slot for slot in past.slots if slot == turn.at_s][: 1 + _BRINGS.get(name, 0)]:
+        past.slots.remove(slot)
     for read in [read for read in past.reads if read.sent_s == turn.at_s][-1:]:
         past.reads.remove(read)
 

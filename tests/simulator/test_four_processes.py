@@ -79,7 +79,7 @@ def test_four_fetches_and_a_watchdog_keep_every_limit(dog: WatchdogProcess) -> N
 
     def keep() -> None:
         while not stop.wait(0.7):
-            waits.append(keeper.claim(endpoints.AUTH_STATUS, 5.0).wait_s)
+            waits.append(keeper.claim(endpoints.USER, 5.0, urgent=True).wait_s)
 
     thread = threading.Thread(target=keep)
     thread.start()

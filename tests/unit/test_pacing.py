@@ -20,7 +20,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibkr_tools.errors import RateLimited
-from ibkr_tools.portal.endpoints import ACCOUNTS, ENDPOINTS, POSITIONS, SUMMARY, TICKLE, VALIDATE, Endpoint, Kind
+from ibkr_tools.portal.endpoints import (
+    ACCOUNTS,
+    AUTH_STATUS,
+    ENDPOINTS,
+    POSITIONS,
+    SUMMARY,
+    TICKLE,
+    VALIDATE,
+    Endpoint,
+    Kind,
+)
 from ibkr_tools.portal.pacing import SharedPacing, Unpaced, in_words
 from ibkr_tools.portal.reservations import (
     HEADROOM_PER_S,
@@ -28,6 +38,7 @@ from ibkr_tools.portal.reservations import (
     LONGEST_PENALTY_S,
     PENALTY_S,
     REQUESTS_PER_S,
+    WINDOW_S,
     Reservations,
     note_arrival,
     reserve,
@@ -133,6 +144,19 @@ def test_a_keepalive_uses_the_room_that_reads_leave() -> None:
     assert reserve(reservations, SUMMARY, 100.0)[1] == pytest.approx(101.02)
     assert reserve(reservations, TICKLE, 100.0)[1] == 100.0
     assert reserve(reservations, ACCOUNTS, 100.0, urgent=True)[1] == 100.0
+
+
+def test_what_the_gateway_adds_to_a_call_counts_too(tmp_path: Path) -> None:
+    """Asked for the brokerage tier's status, the jar asks IBKR up to two questions more."""
+    reservations = Reservations()
+    for _ in range(8):
+        reservations, _at = reserve(reservations, SUMMARY, 100.0)
+    after, at = reserve(reservations, AUTH_STATUS, 100.0)
+    assert at == pytest.approx(100.0 + WINDOW_S)
+    assert after.slots.count(at) == 3
+    shared = SharedPacing(tmp_path / "pacing.json")
+    shared.forgo(shared.claim(AUTH_STATUS, 0.0))
+    assert json.loads((tmp_path / "pacing.json").read_bytes())["slots"] == []
 
 
 def test_after_a_login_reads_leave_room_for_the_gateways_own_requests() -> None:
