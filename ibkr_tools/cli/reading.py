@@ -44,6 +44,10 @@ def view_of(resource: str) -> View | None:
             from ibkr_tools.cli.views import allocation
 
             return allocation.view
+        case "consolidated_allocation":
+            from ibkr_tools.cli.views import allocation
+
+            return allocation.consolidated
         case "performance":
             from ibkr_tools.cli.views import performance
 

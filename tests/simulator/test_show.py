@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from ibkr_tools.portal.endpoints import READS, Scope, Tier
 from ibkr_tools.simulator import account_numbers
 from tests.support.installation import Installation
@@ -34,10 +32,13 @@ def test_every_part_that_can_be_saved_is_shown(tmp_path: Path, environment: dict
         assert shown.stdout.splitlines()[-1].startswith("saved "), name
 
 
-@pytest.mark.parametrize("name", ["summary", "ledger", "allocation", "positions"])
-def test_all_of_a_part(tmp_path: Path, environment: dict[str, str], name: str) -> None:
+def test_positions_past_ibkrs_cache_weigh_the_same(tmp_path: Path, environment: dict[str, str]) -> None:
     place = Installation(tmp_path, environment)
     with signed_in(tmp_path / "simulator", positions=5) as simulator:
         place.configure(simulator.port, simulator.options.certificate)
-        assert place.run("fetch", "--save").returncode == 0
-    assert place.run("show", name, "--all").returncode == 0
+        shown = []
+        for more in ([], ["--fresh"]):
+            assert place.run("fetch", "positions", "summary", "ledger", "--save", *more).returncode == 0
+            shown.append(place.run("show", "positions").stdout.splitlines()[:-1])
+    assert shown[0] == shown[1]
+    assert "%" in shown[0][2]

@@ -88,6 +88,13 @@ def test_without_a_ledger_nothing_is_converted() -> None:
     assert [line[0] for line in lines(text)[2:5]] == ["B", "A", "7"]
 
 
+def test_positions_past_ibkrs_cache_have_other_names() -> None:
+    row = {"acctId": "U1", "description": "QQQ", "secType": "STK", "position": 3.0, "conid": "320227571"}
+    row |= {"marketPrice": 584.67999, "marketValue": 1754.04, "unrealizedPnl": 1.1, "currency": "USD"}
+    text = positions.view({"positions": [row]}, ("U1",), everything=False)
+    assert text.splitlines()[2].split() == ["QQQ", "STK", "3", "584.68", "1,754.04", "1.10", "USD"]
+
+
 def test_no_positions() -> None:
     text = positions.view({"positions": []}, ("U1",), everything=False)
     assert text.splitlines()[-1] == "0 positions"
@@ -199,6 +206,13 @@ def test_long_tables_of_the_allocation_are_cut_unless_all_is_wanted() -> None:
 def test_the_allocation_of_several_accounts_is_added_up(three: Snapshot) -> None:
     text = allocation.view(three, THREE, everything=False)
     assert "CASH            91,055.46   -42.12     91,013.34    4.1 %" in text
+
+
+def test_what_ibkr_has_added_up(three: Snapshot) -> None:
+    """The same as what we add up."""
+    one = three["allocation"]["U1234568"]
+    added = allocation.view({"allocation": {"U1": one}}, ("U1",), everything=False)
+    assert allocation.consolidated({"consolidated_allocation": one}, ("U1",), everything=False) == added
 
 
 # Performance.
@@ -332,6 +346,7 @@ VIEWS = {
     "summary": summary.view,
     "ledger": ledger.view,
     "allocation": allocation.view,
+    "consolidated_allocation": allocation.consolidated,
     "performance": performance.view,
     "periods": performance.periods,
 }

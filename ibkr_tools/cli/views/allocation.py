@@ -15,14 +15,24 @@ MOST = 10
 def view(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bool) -> str:
     """Returns a table of each kind, all accounts together; `everything`: all rows of them."""
     part = objects(snapshot["allocation"], "allocation")
+    own = [(f"allocation of {name}", part.get(name)) for name in accounts]
+    return _tables(own, Money(snapshot, accounts).base, everything=everything)
+
+
+def consolidated(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bool) -> str:
+    """Returns the same of what IBKR has added up itself."""
+    own = [("consolidated_allocation", snapshot["consolidated_allocation"])]
+    return _tables(own, Money(snapshot, accounts).base, everything=everything)
+
+
+def _tables(parts: Sequence[tuple[str, Any]], base: str | None, *, everything: bool) -> str:
     sums: dict[str, dict[str, dict[str, float]]] = {}
-    for account in accounts:
-        for kind, sides in objects(part.get(account), f"allocation of {account}").items():
-            for side, values in objects(sides, f"allocation of {account}, {kind}").items():
+    for what, part in parts:
+        for kind, sides in objects(part, what).items():
+            for side, values in objects(sides, f"{what}, {kind}").items():
                 into = sums.setdefault(kind, {}).setdefault(side, {})
-                for name, value in objects(values, f"allocation of {account}, {kind}, {side}").items():
+                for name, value in objects(values, f"{what}, {kind}, {side}").items():
                     into[name] = into.get(name, 0.0) + (number(value) or 0.0)
-    base = Money(snapshot, accounts).base
     return "\n\n".join(_table(kind, sides, base, everything=everything) for kind, sides in sums.items())
 
 

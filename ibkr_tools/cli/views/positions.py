@@ -7,6 +7,12 @@ from ibkr_tools.cli.views.grid import amount, grid, number, percent, plain, quan
 from ibkr_tools.cli.views.money import Money
 from ibkr_tools.errors import DataError
 
+# What IBKR calls them, and what it calls them where it answers past its cache (`fetch --fresh`).
+NAME = ("contractDesc", "description")
+CLASS = ("assetClass", "secType")
+PRICE = ("mktPrice", "marketPrice")
+VALUE = ("mktValue", "marketValue")
+
 
 def view(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bool) -> str:
     """Returns the table; `everything` also shows positions that are closed, and what each costs."""
@@ -19,18 +25,18 @@ def view(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bo
     money = Money(snapshot, accounts)
     base = money.base
     whole = money.net_liquidation()
-    values = {id(row): _in_base(row, "mktValue", money) for row in shown}
-    shown = sorted(shown, key=lambda row: abs(values[id(row)] or number(row.get("mktValue")) or 0.0), reverse=True)
+    values = {id(row): _in_base(row, _of(row, VALUE), money) for row in shown}
+    shown = sorted(shown, key=lambda row: abs(values[id(row)] or number(_of(row, VALUE)) or 0.0), reverse=True)
     currencies = sorted({plain(row.get("currency")) for row in shown})
     converted = base is not None and currencies not in ([base], []) and None not in values.values()
     columns: list[tuple[str, Any]] = [
         ("Account ", (lambda row: plain(row.get("acctId"))) if len(accounts) > 1 else None),
-        ("Position ", lambda row: plain(row.get("contractDesc") or row.get("conid"))),
-        ("Class ", lambda row: plain(row.get("assetClass"))),
+        ("Position ", lambda row: plain(_of(row, NAME) or row.get("conid"))),
+        ("Class ", lambda row: plain(_of(row, CLASS))),
         ("Quantity", lambda row: quantity(row.get("position"))),
         ("Avg. cost", (lambda row: amount(number(row.get("avgCost")))) if everything else None),
-        ("Price", lambda row: amount(number(row.get("mktPrice")))),
-        ("Value", lambda row: amount(number(row.get("mktValue")))),
+        ("Price", lambda row: amount(number(_of(row, PRICE)))),
+        ("Value", lambda row: amount(number(_of(row, VALUE)))),
         ("Unrealized", lambda row: amount(number(row.get("unrealizedPnl")))),
         ("Realized", (lambda row: amount(number(row.get("realizedPnl")))) if everything else None),
         (" ", lambda row: plain(row.get("currency"))),
@@ -54,8 +60,12 @@ def view(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bo
     return "\n".join(lines)
 
 
-def _in_base(row: dict[str, Any], name: str, money: Money) -> float | None:
-    value, currency = number(row.get(name)), plain(row.get("currency"))
+def _of(row: dict[str, Any], names: tuple[str, str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _in_base(row: dict[str, Any], stated: object, money: Money) -> float | None:
+    value, currency = number(stated), plain(row.get("currency"))
     rate = money.rate(plain(row.get("acctId")), currency)
     return value * rate if value is not None and rate is not None else 0.0 if value == 0.0 else None
 
@@ -63,12 +73,12 @@ def _in_base(row: dict[str, Any], name: str, money: Money) -> float | None:
 def _worth(rows: list[dict[str, Any]], values: dict[int, float | None], money: Money) -> str:
     if not rows:
         return ""
-    profits = [_in_base(row, "unrealizedPnl", money) for row in rows]
+    profits = [_in_base(row, row.get("unrealizedPnl"), money) for row in rows]
     base = money.base
     if base and None not in values.values() and None not in profits:
         return f" worth {amount(total(values.values()))} {base}, unrealized {amount(total(profits))} {base}"
     by_currency: dict[str, list[float | None]] = {}
     for row in rows:
-        by_currency.setdefault(plain(row.get("currency")) or "?", []).append(number(row.get("mktValue")))
+        by_currency.setdefault(plain(row.get("currency")) or "?", []).append(number(_of(row, VALUE)))
     stated = ", ".join(f"{amount(total(found))} {currency}" for currency, found in sorted(by_currency.items()))
     return f" worth {stated}"
