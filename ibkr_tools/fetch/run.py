@@ -192,7 +192,8 @@ class Fetch:
             self._say("failed", error.message, session_lost=lost)
             raise
         covers = document.covers
-        self._say("succeeded", f"{', '.join(covers.resources)} of {', '.join(covers.accounts)}", saved=saved)
+        odd = f"; unexpected: {'; '.join(covers.unexpected)}" if covers.unexpected else ""
+        self._say("succeeded", f"{', '.join(covers.resources)} of {', '.join(covers.accounts)}{odd}", saved=saved)
         return document
 
     def _lost(self, error: IbkrError) -> datetime:

@@ -209,7 +209,8 @@ class Watchdog:
 
     def __init__(self, status: StatusFile, simulator: Simulator, after_loss: Callable[[], object]) -> None:
         self.status = status
-        self.told = 0
+        self.states: list[str] = []
+        self._over = threading.Event()
         self._simulator = simulator
         self._after_loss = after_loss
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -220,6 +221,7 @@ class Watchdog:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         self.status.write(FetchSection(updated_at=utc_now(), state="succeeded", why="over"))
         self._thread.join(10)
 
@@ -240,10 +242,10 @@ class Watchdog:
             section = self.status.read_section(FetchSection)
             assert section
             seen = section.updated_at
-            if section.state == "succeeded":
+            if self._over.is_set():
                 return
             if section.session_lost:
-                self.told += 1
+                self.states.append(section.state)
                 self.say(SessionState.LOGGING_IN)
                 self._after_loss()
                 self.say(SessionState.UP)
@@ -270,10 +272,12 @@ def test_a_lost_session_is_waited_for_and_the_fetch_goes_on(reader: Simulator, t
     reader.control.fault("/portfolio/U1234568/positions/1", "status", status=401)
     with Watchdog(status, reader, reader.control.clear_faults) as watchdog:
         document = fetching(reader, status).run(["summary", "positions"], wait_s=30, save_in=tmp_path)
-        assert watchdog.told >= 1
+        section = status.read_section(FetchSection)
+    assert section
+    assert (watchdog.states, section.state, section.session_lost) == (["waiting"], "succeeded", False)
     assert len(document.decode()["positions"]) == 3 * 237
     asked_for = [now - then for now, then in zip(requests_of(reader, paths), before, strict=True)]
-    assert asked_for == [3, watchdog.told + 1, 3]
+    assert asked_for == [3, 2, 3], "one to make sure that the session is lost, one in the next"
 
 
 def test_a_gateway_that_starts_anew_is_waited_for(reader: Simulator, tmp_path: Path) -> None:
@@ -329,4 +333,4 @@ def test_trouble_of_ibkrs_servers_is_no_lost_session(
     with Watchdog(status, reader, lambda: None) as watchdog:
         with pytest.raises(error):
             fetching(reader, status).run(["ledger"], wait_s=30)
-        assert not watchdog.told
+        assert not watchdog.states
