@@ -1,12 +1,18 @@
 """Writing small files so that a reader sees the old one or the new one, never half of one."""
 
+import errno
 import fcntl
 import os
 import re
+import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_STEP_S = 0.002
+"""How often a lock that somebody holds is tried again."""
 
 
 def _follow_owner(fd: int, directory: Path) -> None:
@@ -84,14 +90,36 @@ def open_lock(path: Path, *, mode: int = 0o660) -> int:
 
 
 @contextmanager
-def locked(path: Path, *, mode: int = 0o660) -> Iterator[None]:
-    """Holds the lock file `path` exclusively; waits for whoever has it. The kernel frees it when we die."""
+def locked(path: Path, *, mode: int = 0o660, patience_s: float | None = None) -> Iterator[None]:
+    """Holds the lock file `path` exclusively; waits for whoever has it. The kernel frees it when we die.
+
+    Raises:
+        TimeoutError: somebody has held it for `patience_s`, such as a process that was stopped (Ctrl-Z) just then.
+        OSError: no rights, no directory.
+    """
     fd = open_lock(path, mode=mode)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        if patience_s is None:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        else:
+            _lock_within(fd, patience_s)
         yield
     finally:
         os.close(fd)
+
+
+def _lock_within(fd: int, seconds: float) -> None:
+    """Tries again and again: the kernel knows no lock with a deadline."""
+    end_s = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end_s:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
+            select.select((), (), (), _STEP_S)
+        else:
+            return
 
 
 def make_directory(path: Path, *, mode: int) -> None:

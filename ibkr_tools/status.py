@@ -18,6 +18,9 @@ from ibkr_tools.errors import DataError
 
 SCHEMA = 1
 
+PATIENCE_S = 3.0
+"""How long a writer waits for another one."""
+
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A point in time that says which zone it is in: without one it could not be compared with now."""
 
@@ -241,10 +244,11 @@ class StatusFile:
         """Replaces one section and leaves the others as they are; a damaged file is replaced whole.
 
         Raises:
-            OSError: the runtime directory is missing, full or not writable.
+            OSError: the runtime directory is missing, full or not writable, or a process that was stopped while it
+                wrote keeps everybody else out.
         """
         files.make_directory(self.path.parent, mode=0o775)
-        with files.locked(self.path.with_suffix(".lock"), mode=0o664):
+        with files.locked(self.path.with_suffix(".lock"), patience_s=PATIENCE_S):
             try:
                 status = self.read()
             except DataError:

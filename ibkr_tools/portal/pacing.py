@@ -30,6 +30,9 @@ from ibkr_tools.portal.reservations import (
     together,
 )
 
+PATIENCE_S = 0.5
+"""A lock that is held for so much longer than a claim takes is a stopped process's: we go on without it."""
+
 SAME_BOOT_S = 30.0
 """Corrections of the wall clock smaller than this do not make another boot. The kernel's boot id would say it exactly,
 but a unit with ProcSubset=pid cannot read it."""
@@ -191,7 +194,7 @@ class SharedPacing:
         with self._mutex, ExitStack() as stack:
             with suppress(OSError):
                 files.make_directory(self._path.parent, mode=0o775)
-                stack.enter_context(files.locked(self._path.with_suffix(".lock")))
+                stack.enter_context(files.locked(self._path.with_suffix(".lock"), patience_s=PATIENCE_S))
             yield
 
     def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> Turn:

@@ -85,6 +85,19 @@ def test_the_lock_excludes_other_processes(tmp_path: Path) -> None:
     assert (tmp_path / "number").read_text() == "150"
 
 
+def test_who_has_a_limited_patience_gets_no_lock_that_is_held(tmp_path: Path) -> None:
+    """Whoever holds it may have been stopped."""
+    lock = tmp_path / "lock"
+    with (
+        files.locked(lock),
+        pytest.raises(TimeoutError, match="timed out"),
+        files.locked(lock, patience_s=0.05),
+    ):
+        pytest.fail("it was held")
+    with files.locked(lock, patience_s=0.0):
+        assert lock.exists()
+
+
 def test_the_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path, environment: dict[str, str]) -> None:
     program = (
         "import os, signal; from pathlib import Path; from ibkr_tools import files\n"

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ibkr_tools import files
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import (
     ACCOUNTS,
@@ -459,6 +460,14 @@ def test_a_claim_costs_little(tmp_path: Path) -> None:
             shared.claim(SUMMARY, 0.0)
         spent_s.append(time.process_time() - begun_s)
     assert min(spent_s) < 0.001
+
+
+def test_a_process_that_was_stopped_in_a_claim_stops_nobody_else(tmp_path: Path) -> None:
+    """Ctrl-Z may come at any moment; what that process reserved before is still obeyed."""
+    shared = SharedPacing(tmp_path / "pacing.json")
+    shared.claim(TICKLE, 0.0)
+    with files.locked(tmp_path / "pacing.lock"):
+        assert 0.0 < shared.claim(TICKLE, 5.0).wait_s <= 1.0 + JITTER_S
 
 
 def test_threads_share_one_budget(tmp_path: Path) -> None:
