@@ -13,10 +13,6 @@ def main() -> None:
     from ibkr_tools import guard
 
     def program() -> int:
-        from ibkr_tools.cli import straight
-
-        if (command := straight.command(sys.argv[1:])) is not None:
-            return command()
         from ibkr_tools.cli.app import app
 
         app()

@@ -7,7 +7,7 @@ import typer
 
 from ibkr_tools import __version__
 from ibkr_tools.cli import api, configuration, fetch, gateway, logins, notify, resources, show
-from ibkr_tools.cli.common import log_to_stderr, setting_from, setting_of
+from ibkr_tools.cli.common import log_to_stderr, setting_from, setting_of, write_out
 from ibkr_tools.cli.outputs import PrintingCommand
 
 app = typer.Typer(
@@ -66,9 +66,13 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print the status file's content as JSON.")] = False,
 ) -> None:
     """Say how gateway, session, login and fetch are; the exit code tells health (0: the session is up)."""
-    from ibkr_tools.cli import reading
+    from ibkr_tools.cli import status_view
+    from ibkr_tools.status import utc_now
 
-    raise typer.Exit(reading.status(setting_of(context), json=json))
+    document = setting_of(context).status_file.read()
+    now = utc_now()
+    write_out((status_view.as_json(document, now) if json else status_view.as_text(document, now)) + "\n")
+    raise typer.Exit(status_view.exit_code(document, now))
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 
 from ibkr_tools.cli import outputs
 from ibkr_tools.cli.common import setting_of
-from ibkr_tools.cli.reading import Shown
+from ibkr_tools.cli.shown import Shown
 
 
 def show(

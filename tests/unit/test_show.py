@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.cli.reading import view_of
+from ibkr_tools.cli.shown import view_of
 from ibkr_tools.cli.views import overview
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.saved import Snapshot
@@ -16,7 +16,7 @@ from tests.support.saved import save_simulated, simulated
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
-
+"""When the tests began; what is three hours old is made when it is needed."""
 
 PAGES = [ROOT / "README.md", ROOT / "docs/show.md"]
 BLOCK = re.compile(r"<!-- show (\w+) -->\n\n    \$ ibkr-tools show \1\n(.*?)\n\n<!-- /show -->", re.DOTALL)
@@ -48,7 +48,7 @@ def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
     """A user with snapshots of three hours and of two days ago; neither a configuration nor a gateway."""
     installation = Installation(tmp_path, environment)
     save_simulated(installation.directories.snapshots, NOW - timedelta(days=2), accounts=2, positions=3)
-    save_simulated(installation.directories.snapshots, NOW - timedelta(hours=3), accounts=2)
+    save_simulated(installation.directories.snapshots, datetime.now(UTC) - timedelta(hours=3), accounts=2)
     return installation
 
 

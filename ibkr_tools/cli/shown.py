@@ -1,4 +1,4 @@
-"""What `status` and `show` do: they read files, send nothing, and start without Typer; see `straight`."""
+"""What `show` shows: the parts of a saved snapshot, read without any request."""
 
 import shutil
 import sys
@@ -6,23 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ibkr_tools.cli.common import Setting, write_out
+from ibkr_tools.cli.common import Setting
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.saved import Snapshot
 
 View = Callable[..., str]
-
-
-def status(setting: Setting, *, json: bool) -> int:
-    """Prints the status and returns its exit code, which tells health."""
-    from ibkr_tools.cli import status_view
-    from ibkr_tools.status import utc_now
-
-    document = setting.status_file.read()
-    now = utc_now()
-    write_out((status_view.as_json(document, now) if json else status_view.as_text(document, now)) + "\n")
-    return status_view.exit_code(document, now)
 
 
 def view_of(resource: str) -> View | None:
