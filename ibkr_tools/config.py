@@ -26,25 +26,9 @@ Described = msgspec.Meta
 Port = Annotated[int, Described(ge=1, le=65535)]
 AccountId = Annotated[str, Described(pattern=ACCOUNT_ID, description="A letter or two and digits: U1234567.")]
 Element = Literal[
-    "username",
-    "password",
-    "submit",
-    "continue",
-    "loading",
-    "finished",
-    "error",
-    "bulletin",
-    "consent",
-    "promo",
-    "restricted",
-    "tasks",
-    "paper-switch",
-    "paper-checkbox",
-    "method-picker",
-    "code",
-    "code-submit",
-    "push",
-]
+    "username", "password", "submit", "continue", "loading", "finished", "error", "bulletin", "consent", "promo",
+    "restricted", "tasks", "paper-switch", "paper-checkbox", "method-picker", "code", "code-submit", "push",
+]  # fmt: skip
 """The things on IBKR's login page whose selectors a user can override."""
 
 Resource = Literal[

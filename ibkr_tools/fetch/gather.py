@@ -186,7 +186,7 @@ def gather(
             unit.walk.forget(unit.number)
             failed = failed or result
             continue
-        if isinstance(result, BaseException):
+        if isinstance(result, Exception):
             raise result
         unit.walk.take(unit.number, result)
         if not unit.job.digest():

@@ -21,7 +21,7 @@ ONE_EVERY_S = 0.1
 """IBKR takes ten requests a second: while answers are faster, another connection would only wait for its turn."""
 
 Work = Callable[[PortalClient, "Unit"], "Page"]
-Done = tuple["Unit", "Page | BaseException"]
+Done = tuple["Unit", "Page | Exception"]
 """One unit of work, and its result or the error."""
 
 
@@ -90,16 +90,15 @@ class Pool:
             self._work(unit, work)
 
     def _work(self, unit: "Unit", work: Work) -> None:
+        # Whatever else ends the thread is a bug, which Python tells of; nobody shall wait for the thread for ever.
+        result: Page | Exception = RuntimeError("a thread of the fetch died")
         try:
             with self.client() as client:
                 result = work(client, unit)
-        except IbkrError as error:
-            self._done.put((unit, error))
-        except BaseException as error:
-            self._done.put((unit, error))
-            raise
-        else:
             self._took_s = result.took_s
+        except IbkrError as error:
+            result = error
+        finally:
             self._done.put((unit, result))
 
     def next(self) -> Done:

@@ -186,17 +186,16 @@ class PortalClient:
         if (recall or endpoint.interval_s >= SLOW_S) and (known := self._remembered(self._recall, call)):
             return known
         self._recall.begin(call)
+        answer = None
         try:
             answer = self._fetch(call)
-        except BaseException:
-            self._recall.forget(call)
-            raise
-        # Nothing may be the answer of a session that has only just begun.
-        if answer.payload:
-            self._recall.store(call, answer.body)
-        else:
-            self._recall.forget(call)
-        return answer
+            return answer
+        finally:
+            # Nothing may be the answer of a session that has only just begun.
+            if answer is not None and answer.payload:
+                self._recall.store(call, answer.body)
+            else:
+                self._recall.forget(call)
 
     def _remembered(self, recall: Recall, call: Call) -> Answer | None:
         """Returns what is remembered; if somebody is making the same call now, waits for that."""
