@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ibkr_tools.simulator import Simulator, account_numbers
+from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.forecast_routes import FIRST, UNDERLYING
 from ibkr_tools.simulator.fyi_routes import NOTIFICATIONS
 from ibkr_tools.simulator.lists_routes import FIRST_ALERT
@@ -138,8 +139,14 @@ def test_scanners_filter_and_have_an_end(trader: Caller) -> None:
     everything = trader.post(f"{API}/iserver/scanner/run", SCAN).data
     require_keys(everything["contracts"][0], "server_id column_name symbol conidex con_id listing_exchange sec_type")
     assert len(everything["contracts"]) == 50
-    dear = trader.post(f"{API}/iserver/scanner/run", {**SCAN, "filter": [{"code": "priceAbove", "value": 880}]}).data
-    assert 0 < len(dear["contracts"]) < 50
+    dear, none = (
+        trader.post(f"{API}/iserver/scanner/run", {**SCAN, "filter": [{"code": "priceAbove", "value": price}]}).data
+        for price in (880, 900)
+    )
+    price_of = {one.conid: one.price for one in catalogue(1).searchable()}
+    assert dear["contracts"]
+    assert all(price_of[row["con_id"]] >= 880 for row in dear["contracts"])
+    assert none["contracts"] == []
     assert trader.post(f"{API}/iserver/scanner/run", {**SCAN, "location": ""}).status == 400
     assert trader.post(f"{API}/iserver/scanner/run", {**SCAN, "type": "NONE"}).status == 500
 

@@ -313,6 +313,7 @@ def test_a_parameter_reads_what_fits_or_refuses(data: st.DataObject) -> None:
 WAYS_OUT = {
     "portal/client.py": "requests, each of them a row of the table",
     "portal/wire.py": "how the client's requests are sent",
+    "portal/causes.py": "the names of TLS's errors",
     "portal/push.py": "the WebSocket, with a table of its own",
     "gateway/distribution.py": "downloads IBKR's program",
     "gateway/probe.py": "asks for the gateway's own page /, which goes nowhere",
