@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
 
 
+@outputs.with_printing
 def api(
     context: typer.Context,
+    printing: outputs.Printing,
     path: Annotated[
         str, typer.Argument(help="Such as /portfolio/accounts; /v1/api before it and a query string after it may be.")
     ],
@@ -25,34 +27,12 @@ def api(
         str | None, typer.Option("-X", "--method", help="Only if it is listed with this method.", metavar="METHOD")
     ] = None,
     paginate: Annotated[bool, typer.Option("--paginate", help="Take all pages, as one list.")] = False,
-    jq: outputs.JqOption = None,
-    from_file: outputs.FileOption = None,
-    arg: outputs.ArgOption = None,
-    argjson: outputs.ArgJsonOption = None,
-    raw_output: outputs.RawOption = False,
-    join_output: outputs.JoinOption = False,
-    compact_output: outputs.CompactOption = False,
-    form: outputs.FormatOption = None,
-    table: outputs.TableOption = False,
-    output: outputs.OutputOption = None,
 ) -> None:
     """Ask IBKR for one listed read by its path, and print the answer as it came."""
     from ibkr_tools.fetch.paths import find
 
     found = find(path, method)
     given = outputs.parameters(param or [])
-    printing = outputs.printing(
-        form,
-        table=table,
-        jq=jq,
-        from_file=from_file,
-        arg=arg,
-        argjson=argjson,
-        raw=raw_output,
-        join=join_output,
-        compact=compact_output,
-        output=output,
-    )
     setting = setting_of(context)
     config = setting.load()
     from ibkr_tools.cli.progress import progress

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
 
 
+@outputs.with_printing
 def fetch(
     context: typer.Context,
+    printing: outputs.Printing,
     resources: Annotated[
         list[str] | None,
         typer.Argument(help="What to take: see `ibkr-tools resources`; none: what the configuration says."),
@@ -25,16 +27,6 @@ def fetch(
         list[str] | None, typer.Option("--param", help="A resource's parameter; may be repeated.", metavar="NAME=VALUE")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Take positions past IBKR's cache, in fewer words.")] = False,
-    jq: outputs.JqOption = None,
-    from_file: outputs.FileOption = None,
-    arg: outputs.ArgOption = None,
-    argjson: outputs.ArgJsonOption = None,
-    raw_output: outputs.RawOption = False,
-    join_output: outputs.JoinOption = False,
-    compact_output: outputs.CompactOption = False,
-    form: outputs.FormatOption = None,
-    table: outputs.TableOption = False,
-    output: outputs.OutputOption = None,
     save: Annotated[bool, typer.Option("--save", help="Store the snapshot as latest.json.")] = False,
     wait: Annotated[
         float, typer.Option(help="Wait so long for the session, if it is not up or lost.", metavar="SECONDS", min=0)
@@ -46,18 +38,6 @@ def fetch(
 
     wanted = [one.name for one in require_resources(resources or ())]
     parameters = outputs.parameters(param or [])
-    printing = outputs.printing(
-        form,
-        table=table,
-        jq=jq,
-        from_file=from_file,
-        arg=arg,
-        argjson=argjson,
-        raw=raw_output,
-        join=join_output,
-        compact=compact_output,
-        output=output,
-    )
     setting = setting_of(context)
     config = setting.load()
     # A table that is asked for without a word is that of the positions. What is saved is never less for it.

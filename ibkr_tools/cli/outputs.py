@@ -1,5 +1,7 @@
 """How a result is printed: the options that `fetch`, `api` and `show` share, and what they do."""
 
+import functools
+import inspect
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,7 +65,7 @@ OutputOption = Annotated[
 
 
 class Printing(msgspec.Struct, frozen=True):
-    """What is to be done with a result; made before anything is sent."""
+    """What is to be done with a result; made before anything is sent. `is_chosen`: a person named the form."""
 
     form: Format
     query: "Query | None" = None
@@ -71,6 +73,7 @@ class Printing(msgspec.Struct, frozen=True):
     join: bool = False
     compact: bool = False
     file: Path | None = None
+    is_chosen: bool = False
 
     @property
     def is_list(self) -> bool:
@@ -157,17 +160,17 @@ def _interruptibly(query: "Query", document: bytes) -> list[str]:
 
 
 def printing(
-    form: Format | None,
     *,
-    table: bool,
-    jq: str | None,
-    from_file: Path | None,
-    arg: Sequence[Any] | None,
-    argjson: Sequence[Any] | None,
-    raw: bool,
-    join: bool,
-    compact: bool,
-    output: Path | None,
+    jq: JqOption = None,
+    from_file: FileOption = None,
+    arg: ArgOption = None,
+    argjson: ArgJsonOption = None,
+    raw_output: RawOption = False,
+    join_output: JoinOption = False,
+    compact_output: CompactOption = False,
+    form: FormatOption = None,
+    table: TableOption = False,
+    output: OutputOption = None,
 ) -> Printing:
     """Returns what the options mean.
 
@@ -180,7 +183,7 @@ def printing(
     if jq is not None and from_file is not None:
         raise UsageError("--jq and --from-file are two programs: give one of them")
     is_program = jq is not None or from_file is not None
-    for given, name in ((raw, "-r"), (join, "-j"), (arg, "--arg"), (argjson, "--argjson")):
+    for given, name in ((raw_output, "-r"), (join_output, "-j"), (arg, "--arg"), (argjson, "--argjson")):
         if given and not is_program:
             raise UsageError(f"{name} goes with a jq program: --jq or --from-file")
         if given and name in {"-r", "-j"} and chosen is not Format.JSON:
@@ -196,7 +199,33 @@ def printing(
             else Query(jq or "", args)
         )
     file = None if output is None or str(output) == "-" else output
-    return Printing(chosen, query, raw=raw, join=join, compact=compact, file=file)
+    return Printing(
+        chosen,
+        query,
+        raw=raw_output,
+        join=join_output,
+        compact=compact_output,
+        file=file,
+        is_chosen=table or form is not None,
+    )
+
+
+def with_printing(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of `printing` for the parameter of that name, which gets what they mean."""
+    options = inspect.signature(printing).parameters
+    own = inspect.signature(command)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        meant = printing(**{name: given.pop(name) for name in options})
+        command(**given, printing=meant)
+
+    others = [one for one in own.parameters.values() if one.name != "printing"]
+    # Typer reads a command's options from its signature.
+    signature = own.replace(parameters=[*others, *options.values()])
+    run.__dict__["__signature__"] = signature
+    run.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+    return run
 
 
 def parameters(given: Sequence[str]) -> dict[str, str]:

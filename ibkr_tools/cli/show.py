@@ -10,8 +10,10 @@ from ibkr_tools.cli.common import setting_of
 from ibkr_tools.cli.shown import Shown
 
 
+@outputs.with_printing
 def show(
     context: typer.Context,
+    printing: outputs.Printing,
     resource: Annotated[
         str | None,
         typer.Argument(
@@ -30,31 +32,10 @@ def show(
     ] = None,
     file: Annotated[Path | None, typer.Option(help="This file, packed or not.", metavar="FILE")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All rows and columns of a table.")] = False,
-    jq: outputs.JqOption = None,
-    from_file: outputs.FileOption = None,
-    arg: outputs.ArgOption = None,
-    argjson: outputs.ArgJsonOption = None,
-    raw_output: outputs.RawOption = False,
-    join_output: outputs.JoinOption = False,
-    compact_output: outputs.CompactOption = False,
-    form: outputs.FormatOption = None,
-    output: outputs.OutputOption = None,
 ) -> None:
     """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
-    printing = outputs.printing(
-        form or (outputs.Format.TABLE if jq is None and from_file is None else None),
-        table=False,
-        jq=jq,
-        from_file=from_file,
-        arg=arg,
-        argjson=argjson,
-        raw=raw_output,
-        join=join_output,
-        compact=compact_output,
-        output=output,
-    )
     shown = Shown(setting_of(context), resource, account or (), at=at, file=file)
-    if printing.query is None and printing.form is outputs.Format.TABLE:
+    if printing.query is None and (printing.form is outputs.Format.TABLE or not printing.is_chosen):
         printing.write([shown.text(everything=everything).encode()])
         return
     from ibkr_tools.fetch.formats import snapshot_rows
