@@ -9,6 +9,7 @@ from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.push import Heartbeat, PushEvent
 from ibkr_tools.status import LoginSection, LoginState, SessionState
 from ibkr_tools.watchdog import machine
+from ibkr_tools.watchdog.hearing import Hearing
 from ibkr_tools.watchdog.observations import (
     Action,
     BrokerageAsked,
@@ -22,9 +23,23 @@ from ibkr_tools.watchdog.observations import (
 )
 from ibkr_tools.watchdog.state import State
 
-__all__ = ["ALIVE", "LoginState", "World", "login", "tickle"]
+__all__ = ["ALIVE", "LOCKED", "NOW", "UP", "LoginState", "World", "login", "tickle", "up_world"]
 
 ALIVE = Tickle(has_session=True, session="a" * 32)
+
+NOW = 5000.0
+"""The moment at which something is observed in `UP` and `LOCKED`."""
+
+UP = State(
+    phase=SessionState.UP,
+    since_s=4000.0,
+    up_since_s=4000.0,
+    due_s=NOW,
+    last_tickle_s=NOW - 30,
+    hearing=Hearing(listening=True, since_s=4000.0, heard_s=NOW),
+    accounts=("U1234567",),
+)
+LOCKED = replace(State(), phase=SessionState.LOCKED_OUT, todo="Check the password", why="refused", due_s=NOW)
 
 
 def tickle(verdict: Verdict = Verdict.ALIVE) -> Tickled:
@@ -171,3 +186,13 @@ class World:
         """Says how many of these actions fell into one such span at the most."""
         times = [at for at, one in self.done if not actions or one in actions]
         return max((sum(1 for other in times if at <= other < at + seconds) for at in times[::5] or times), default=0)
+
+
+def up_world(**changes: object) -> World:
+    """Returns a world in which the session has been up for a minute."""
+    world = World()
+    assert world.run(60, until=SessionState.UP)
+    world.run(60)
+    for name, value in changes.items():
+        setattr(world, name, value)
+    return world
