@@ -1,6 +1,6 @@
 """A snapshot is complete or failed: against the simulator as the gateway."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,27 +29,7 @@ from tests.support.portal import asked, client_of, signed_in
 
 ACCOUNTS = account_numbers("U1234567", 3)
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """Three accounts with 237 positions each; a session for every test."""
-    with signed_in(tmp_path_factory.mktemp("world"), user=None, accounts=ACCOUNTS) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(world: Simulator) -> Iterator[Simulator]:
-    world.control.login("demo-reader")
-    yield world
-    world.control.clear()
-
-
-@pytest.fixture
-def place(tmp_path: Path, environment: dict[str, str], simulator: Simulator) -> Installation:
-    """A configured user of the simulator."""
-    installation = Installation(tmp_path, environment)
-    installation.configure(simulator.port, simulator.options.certificate)
-    return installation
+pytestmark = pytest.mark.simulator(gateway=True, user="demo-reader", accounts=ACCOUNTS)
 
 
 def config(**fetch: Any) -> Config:

@@ -4,7 +4,6 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +15,10 @@ from ibkr_tools.fetch.run import wait_for_session
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
 from tests.support.installation import Installation
-from tests.support.portal import signed_in
 
 ACCOUNTS = account_numbers("U1234567", 3)
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """Three accounts with 237 positions each; a session for every test."""
-    with signed_in(tmp_path_factory.mktemp("world"), user=None, accounts=ACCOUNTS) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(world: Simulator) -> Iterator[Simulator]:
-    world.control.login("demo-reader")
-    yield world
-    world.control.clear()
-
-
-@pytest.fixture
-def place(tmp_path: Path, environment: dict[str, str], simulator: Simulator) -> Installation:
-    """A configured user of the simulator."""
-    installation = Installation(tmp_path, environment)
-    installation.configure(simulator.port, simulator.options.certificate)
-    return installation
+pytestmark = pytest.mark.simulator(gateway=True, user="demo-reader", accounts=ACCOUNTS)
 
 
 def test_the_command_prints_json(place: Installation) -> None:

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,34 +20,19 @@ import pytest
 
 from ibkr_tools.simulator import Simulator, account_numbers
 from tests.support.installation import Installation
-from tests.support.portal import asked, signed_in
+from tests.support.portal import asked
 from tests.support.simulation import wait_until
 
 ACCOUNTS = account_numbers("U1234567", 2)
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """Two accounts with 101 positions each: two pages."""
-    with signed_in(tmp_path_factory.mktemp("world"), user=None, accounts=ACCOUNTS, positions=101) as simulator:
-        yield simulator
+pytestmark = pytest.mark.simulator(gateway=True, user="demo-reader", accounts=ACCOUNTS, positions=101)
 
 
 @pytest.fixture
-def simulator(world: Simulator) -> Iterator[Simulator]:
-    world.control.login("demo-reader")
-    # Rows are longer from the second time on; here two answers are compared.
-    world.control.behaviour(always_short_form=True)
-    yield world
-    world.control.clear()
-
-
-@pytest.fixture
-def place(tmp_path: Path, environment: dict[str, str], simulator: Simulator) -> Installation:
-    """A configured user of the simulator."""
-    installation = Installation(tmp_path, environment)
-    installation.configure(simulator.port, simulator.options.certificate)
-    return installation
+def simulator(simulator: Simulator) -> Simulator:
+    """Rows are longer from the second time on; here two answers are compared."""
+    simulator.control.behaviour(always_short_form=True)
+    return simulator
 
 
 def printed(place: Installation, *arguments: str) -> str:

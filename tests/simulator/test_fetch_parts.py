@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -22,31 +22,21 @@ from tests.support.portal import asked, client_of, signed_in
 
 ACCOUNTS = account_numbers("U1234567", 3)
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """Three accounts with 237 positions each; a session for every test."""
-    options = {"accounts": ACCOUNTS, "brokerage_delay": timedelta(0)}
-    with signed_in(tmp_path_factory.mktemp("world"), user=None, **options) as simulator:
-        yield simulator
+pytestmark = pytest.mark.simulator(gateway=True, accounts=ACCOUNTS, brokerage_delay=timedelta(0))
 
 
 @pytest.fixture
-def trader(world: Simulator) -> Iterator[Simulator]:
+def trader(simulator: Simulator) -> Simulator:
     """A user who may trade, with the brokerage tier open."""
-    world.control.login("demo-trader")
-    yield world
-    world.control.drop()
-    world.control.clear()
+    simulator.control.login("demo-trader")
+    return simulator
 
 
 @pytest.fixture
-def reader(world: Simulator) -> Iterator[Simulator]:
+def reader(simulator: Simulator) -> Simulator:
     """A user who may only read reports."""
-    world.control.login("demo-reader")
-    yield world
-    world.control.drop()
-    world.control.clear()
+    simulator.control.login("demo-reader")
+    return simulator
 
 
 def taken(simulator: Simulator, *resources: str, fresh: bool = False, **parameters: str) -> Document:

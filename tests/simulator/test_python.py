@@ -24,33 +24,13 @@ from ibkr_tools import (
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, utc_now
 from tests.support.installation import Installation
-from tests.support.portal import asked, signed_in
+from tests.support.portal import asked
 
 PAGE = (Path(__file__).parents[2] / "docs/python.md").read_text()
 EXAMPLES = [dedent(text) for text in re.findall(r"<!-- python -->\n\n((?:    .*\n|\n)+)", PAGE)]
 ACCOUNTS = account_numbers("U1234567", 2)
 
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """Two accounts with 237 positions each."""
-    with signed_in(tmp_path_factory.mktemp("world"), user=None, accounts=ACCOUNTS) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(world: Simulator) -> Iterator[Simulator]:
-    world.control.login("demo-reader")
-    yield world
-    world.control.clear()
-
-
-@pytest.fixture
-def place(tmp_path: Path, environment: dict[str, str], simulator: Simulator) -> Installation:
-    """A configured user of the simulator."""
-    installation = Installation(tmp_path, environment)
-    installation.configure(simulator.port, simulator.options.certificate)
-    return installation
+pytestmark = pytest.mark.simulator(gateway=True, user="demo-reader", accounts=ACCOUNTS)
 
 
 @pytest.fixture

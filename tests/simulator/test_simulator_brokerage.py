@@ -1,6 +1,5 @@
 """Accounts, orders, trades, P&L and balances of the brokerage tier; traps for whatever would change something."""
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
@@ -11,33 +10,14 @@ from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.portfolio import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
-from tests.support.simulation import simulator_options, wait_until
+from tests.support.simulation import wait_until
 
 ACCOUNT, SECOND = ACCOUNTS = account_numbers("U1234567", 2)
 API = "/v1/api"
 OPEN = {"publish": True, "compete": True}
 SUMMARY = f"/iserver/account/{ACCOUNT}/summary"
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Simulator]:
-    with Simulator(simulator_options(accounts=ACCOUNTS, positions=120)) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(shared: Simulator) -> Iterator[Simulator]:
-    yield shared
-    shared.control.clear()
-    shared.control.drop()
-
-
-@pytest.fixture
-def trader(simulator: Simulator) -> Caller:
-    """Somebody with the brokerage tier, who has asked for nothing yet."""
-    caller = Caller(simulator.port, token=simulator.control.login("demo-trader"))
-    caller.post(f"{API}/iserver/auth/ssodh/init", OPEN)
-    return caller
+pytestmark = pytest.mark.simulator(accounts=ACCOUNTS, positions=120)
 
 
 @pytest.fixture

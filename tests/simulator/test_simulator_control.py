@@ -3,7 +3,6 @@
 import http.client
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,23 +10,7 @@ from ibkr_tools.simulator import ControlError, Simulator
 from tests.support.caller import Caller
 from tests.support.simulation import simulator_options, wait_until
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Simulator]:
-    with Simulator(simulator_options(positions=3)) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(shared: Simulator) -> Iterator[Simulator]:
-    yield shared
-    shared.control.clear()
-    shared.control.drop()
-
-
-@pytest.fixture
-def reader(simulator: Simulator) -> Caller:
-    return Caller(simulator.port, token=simulator.control.login("demo-reader"))
+pytestmark = pytest.mark.simulator(positions=3)
 
 
 def test_status_faults_are_counted(simulator: Simulator, reader: Caller) -> None:
@@ -157,7 +140,7 @@ def test_drop_can_be_for_one_user(simulator: Simulator, reader: Caller) -> None:
 
 
 def test_wrong_orders_are_refused_with_a_reason(simulator: Simulator) -> None:
-    orders: tuple[Callable[[], object], ...] = (
+    orders = (
         lambda: simulator.control.page(colour="red"),
         lambda: simulator.control.fault("/tickle", "explode"),
         lambda: simulator.control.login("nobody"),

@@ -23,11 +23,6 @@ def simulator(tmp_path: Path) -> Iterator[Simulator]:
         yield simulator
 
 
-@pytest.fixture
-def caller(simulator: Simulator) -> Caller:
-    return Caller(simulator.port, tls=True)
-
-
 def sign_in(caller: Caller, username: str) -> None:
     first = caller.form("/sso/Authenticator", ACTION="INIT", USER=username, A="n", LOGIN_TYPE="1").data
     proof = password_proof(username, "demo-password", first["s"], first["B"])

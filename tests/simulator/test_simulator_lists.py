@@ -1,6 +1,5 @@
 """Watchlists, alerts, scanners, notifications, advisors, event contracts, personal data: shapes and quirks."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,42 +12,13 @@ from ibkr_tools.simulator.lists_routes import FIRST_ALERT
 from ibkr_tools.simulator.portfolio import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
-from tests.support.simulation import simulator_options
 
 ACCOUNT, SECOND = ACCOUNTS = account_numbers("U1234567", 2)
 API = "/v1/api"
 SCAN = {"instrument": "STK", "type": "TOP_PERC_GAIN", "location": "STK.US.MAJOR"}
 MODEL = {"reqID": 7, "model": "Sample-Model"}
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Simulator]:
-    with Simulator(simulator_options(accounts=ACCOUNTS, positions=120)) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(shared: Simulator) -> Iterator[Simulator]:
-    yield shared
-    shared.control.clear()
-    shared.control.drop()
-
-
-def somebody(simulator: Simulator, username: str) -> Caller:
-    """Sign a user in and open the brokerage tier."""
-    caller = Caller(simulator.port, token=simulator.control.login(username))
-    caller.post(f"{API}/iserver/auth/ssodh/init", {"publish": True, "compete": True})
-    return caller
-
-
-@pytest.fixture
-def trader(simulator: Simulator) -> Caller:
-    return somebody(simulator, "demo-trader")
-
-
-@pytest.fixture
-def advisor(simulator: Simulator) -> Caller:
-    return somebody(simulator, "demo-advisor")
+pytestmark = pytest.mark.simulator(accounts=ACCOUNTS, positions=120)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Market data and contracts: shapes, limits, and contracts that are the same wherever they appear."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -13,12 +12,13 @@ from ibkr_tools.simulator.instruments import Instrument
 from ibkr_tools.simulator.portfolio import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
-from tests.support.simulation import simulator_options
 
 ACCOUNT = "U1234567"
 API = "/v1/api"
 HELD = Account(ACCOUNT, seed=1, count=400)
 PAIR = 12_087_792
+
+pytestmark = pytest.mark.simulator(positions=400)
 
 
 def held(asset_class: str) -> Instrument:
@@ -30,25 +30,11 @@ STOCK, OPTION, FUTURE, BOND = (held(name) for name in ("STK", "OPT", "FUT", "BON
 HISTORY = f"/iserver/marketdata/history?conid={STOCK.conid}"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Simulator]:
-    with Simulator(simulator_options(positions=400)) as simulator:
-        yield simulator
-
-
 @pytest.fixture
-def simulator(shared: Simulator) -> Iterator[Simulator]:
-    yield shared
-    shared.control.clear()
-    shared.control.drop()
-
-
-@pytest.fixture
-def trader(simulator: Simulator) -> Caller:
-    caller = Caller(simulator.port, token=simulator.control.login("demo-trader"))
-    caller.post(f"{API}/iserver/auth/ssodh/init", {"publish": True, "compete": True})
-    caller.get(f"{API}/iserver/accounts")
-    return caller
+def trader(trader: Caller) -> Caller:
+    """Past the preflight."""
+    trader.get(f"{API}/iserver/accounts")
+    return trader
 
 
 @pytest.mark.parametrize(

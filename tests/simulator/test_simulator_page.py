@@ -11,9 +11,9 @@ from selenium.webdriver.support.ui import Select
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.sso import INVALID, WRONG_MODE_LIVE
 from tests.support.chromium import chromium, page_text, sign_in
-from tests.support.simulation import gateway_options, wait_until
+from tests.support.simulation import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.simulator(gateway=True, positions=1)]
 
 SUCCESS = "Client login succeeds"
 
@@ -22,19 +22,6 @@ SUCCESS = "Client login succeeds"
 def browser() -> Iterator[WebDriver]:
     with chromium() as browser:
         yield browser
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with Simulator(gateway_options(tmp_path_factory.mktemp("tls"), positions=1)) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(shared: Simulator) -> Iterator[Simulator]:
-    yield shared
-    shared.control.clear()
-    shared.control.drop()
 
 
 def wait_for(browser: WebDriver, text: str) -> None:

@@ -1,7 +1,6 @@
 """The portfolio family beyond positions and balances, and PortfolioAnalyst: shapes, quirks, numbers as IBKR writes."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,30 +9,18 @@ from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.portfolio import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
-from tests.support.simulation import simulator_options
 
 ACCOUNT, SECOND = ACCOUNTS = account_numbers("U1234567", 2)
 API = "/v1/api"
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Simulator]:
-    with Simulator(simulator_options(accounts=ACCOUNTS, positions=240)) as simulator:
-        yield simulator
+pytestmark = pytest.mark.simulator(accounts=ACCOUNTS, positions=240)
 
 
 @pytest.fixture
-def simulator(shared: Simulator) -> Iterator[Simulator]:
-    yield shared
-    shared.control.clear()
-    shared.control.drop()
-
-
-@pytest.fixture
-def reader(simulator: Simulator) -> Caller:
-    caller = Caller(simulator.port, token=simulator.control.login("demo-reader"))
-    caller.get(f"{API}/portfolio/accounts")
-    return caller
+def reader(reader: Caller) -> Caller:
+    """Past the preflight."""
+    reader.get(f"{API}/portfolio/accounts")
+    return reader
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The simulator's REST answers have the shapes and oddities that IBKR's have."""
 
 import socket
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,27 +12,12 @@ from tests.support.simulation import simulator_options
 
 ACCOUNT = "U1234567"
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Simulator]:
-    with Simulator(simulator_options(accounts=account_numbers(ACCOUNT, 25), positions=201)) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(shared: Simulator) -> Iterator[Simulator]:
-    yield shared
-    shared.control.clear()
-    shared.control.drop()
-
-
-@pytest.fixture
-def reader(simulator: Simulator) -> Caller:
-    return Caller(simulator.port, token=simulator.control.login("demo-reader"))
+pytestmark = pytest.mark.simulator(accounts=account_numbers(ACCOUNT, 25), positions=201)
 
 
 @pytest.fixture
 def trader(simulator: Simulator) -> Caller:
+    """Whose brokerage tier is not open yet."""
     return Caller(simulator.port, token=simulator.control.login("demo-trader"))
 
 

@@ -21,11 +21,6 @@ def simulator() -> Iterator[Simulator]:
         yield simulator
 
 
-@pytest.fixture
-def caller(simulator: Simulator) -> Caller:
-    return Caller(simulator.port)
-
-
 def passes(caller: Caller, nonce: str = "a1", **fields: str) -> bool:
     answer = caller.form("/sso/Authenticator", ACTION="COMPLETETWOFACT", A=nonce, **fields).data
     assert bool(answer.get("message")) != answer["auth_res"] or "push" in answer

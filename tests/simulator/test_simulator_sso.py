@@ -22,11 +22,6 @@ def simulator() -> Iterator[Simulator]:
         yield simulator
 
 
-@pytest.fixture
-def caller(simulator: Simulator) -> Caller:
-    return Caller(simulator.port)
-
-
 def submit(caller: Caller, username: str, password: str, *, login_type: str = "1", nonce: str = "a1") -> Answer:
     """Do what the page's script does up to the proof."""
     first = caller.form("/sso/Authenticator", ACTION="INIT", USER=username, A=nonce, LOGIN_TYPE=login_type).data

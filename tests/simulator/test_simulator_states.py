@@ -17,6 +17,8 @@ from ibkr_tools.simulator.situations import SITUATIONS
 from tests.support.caller import Caller
 from tests.support.simulation import gateway_options, wait_until
 
+pytestmark = pytest.mark.simulator(gateway=True, positions=3)
+
 DOCS = Path(__file__).parents[2] / "docs" / "simulator.md"
 TICKLE, VALIDATE, STATUS = "/v1/api/tickle", "/v1/api/sso/validate", "/v1/api/iserver/auth/status"
 PORTFOLIO, DATA, INIT = "/v1/api/portfolio/accounts", "/v1/api/iserver/accounts", "/v1/api/iserver/auth/ssodh/init"
@@ -28,23 +30,11 @@ Said = tuple[int, Mapping[str, object]] | str
 """An HTTP status with fields of the body (dots lead into objects), or how there was no answer."""
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with Simulator(gateway_options(tmp_path_factory.mktemp("gateway"), positions=3)) as simulator:
-        yield simulator
-
-
 @pytest.fixture
-def simulator(shared: Simulator) -> Iterator[Simulator]:
-    yield shared
-    shared.control.gateway(up=True)
-    shared.control.clear()
-    shared.control.drop()
-
-
-@pytest.fixture
-def caller(simulator: Simulator) -> Caller:
-    return Caller(simulator.port, tls=True)
+def simulator(simulator: Simulator) -> Iterator[Simulator]:
+    """The gateway is up again after each test."""
+    yield simulator
+    simulator.control.gateway(up=True)
 
 
 def said(caller: Caller, method: str, path: str, fields: Mapping[str, object] | None = None) -> Said:
