@@ -10,7 +10,7 @@ from typing import Any
 from ibkr_tools.directories import Directories
 from ibkr_tools.status import StatusFile
 
-__all__ = ["Installation"]
+__all__ = ["Installation", "printed"]
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,11 @@ class Installation:
             check=False,
             timeout=60,
         )
+
+
+def printed(place: Installation, *arguments: str) -> str:
+    """Returns what a command prints; it must succeed, and say nothing else."""
+    place.rest()
+    done = place.run(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
