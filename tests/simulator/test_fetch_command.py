@@ -3,7 +3,6 @@
 import json
 import resource
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -174,23 +173,8 @@ def test_no_session(place: Installation, simulator: Simulator) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_full_standard_output_is_told(place: Installation) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "positions"],
-            env=place.environment,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 73
-    assert "No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_reader_that_leaves_early_is_content(place: Installation) -> None:
-    command = [sys.executable, "-m", "ibkr_tools", *place.options, "fetch"]
+    command = place.command("fetch")
     with subprocess.Popen(
         command, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -212,7 +196,7 @@ def test_a_disk_that_is_full_while_saving(place: Installation) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, resource.RLIM_INFINITY))
 
     done = subprocess.run(
-        [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "--save"],
+        place.command("fetch", "--save"),
         env=place.environment,
         capture_output=True,
         text=True,
@@ -237,7 +221,7 @@ def up(**changes: Any) -> SessionSection:
 
 def test_waiting_ends_when_the_watchdog_says_up(place: Installation) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "accounts", "--wait", "30", "--jq", ".account"],
+        place.command("fetch", "accounts", "--wait", "30", "--jq", ".account"),
         env=place.environment,
         stdout=subprocess.PIPE,
         text=True,

@@ -10,7 +10,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import termios
 from decimal import Decimal
 from pathlib import Path
@@ -156,7 +155,7 @@ def catches_interrupts(pid: int) -> bool:
 
 
 def test_a_program_without_an_end_can_be_interrupted(place: Installation) -> None:
-    command = [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "ledger", "--jq", "def f: f; f"]
+    command = place.command("fetch", "ledger", "--jq", "def f: f; f")
     with subprocess.Popen(command, env=place.environment, stdout=subprocess.DEVNULL) as process:
         wait_until(lambda: catches_interrupts(process.pid))
         wait_until(lambda: not catches_interrupts(process.pid))
@@ -189,7 +188,7 @@ def test_a_full_disk_leaves_the_old_file(place: Installation, tmp_path: Path, fo
         resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, resource.RLIM_INFINITY))
 
     done = subprocess.run(
-        [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "positions", "-f", form, "-o", str(file)],
+        place.command("fetch", "positions", "-f", form, "-o", str(file)),
         env=place.environment,
         capture_output=True,
         text=True,
@@ -211,11 +210,11 @@ def test_what_does_not_fit_leaves_the_old_file(place: Installation, tmp_path: Pa
     assert file.read_text() == "old"
 
 
-@pytest.mark.parametrize("form", ["ndjson", "csv", "table"])
-def test_a_full_standard_output_is_told(place: Installation, form: str) -> None:
+@pytest.mark.parametrize("arguments", [[], ["-f", "ndjson"], ["-f", "csv"], ["-f", "table"]], ids=str)
+def test_a_full_standard_output_is_told(place: Installation, arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "positions", "-f", form],
+            place.command("fetch", "positions", *arguments),
             env=place.environment,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -229,7 +228,7 @@ def test_a_full_standard_output_is_told(place: Installation, form: str) -> None:
 
 @pytest.mark.parametrize("form", ["json", "ndjson", "csv", "table"])
 def test_a_reader_that_leaves_early_is_content(place: Installation, form: str) -> None:
-    command = [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", "positions", "-f", form]
+    command = place.command("fetch", "positions", "-f", form)
     with subprocess.Popen(command, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
@@ -248,7 +247,7 @@ def at_terminal(place: Installation, *arguments: str, columns: int = 100) -> tup
     for leader, _ in ends:
         termios.tcsetwinsize(leader, (24, columns))
     process = subprocess.Popen(
-        [sys.executable, "-m", "ibkr_tools", *place.options, *arguments],
+        place.command(*arguments),
         env=place.environment | {"TERM": "xterm", "COLUMNS": str(columns)},
         stdin=subprocess.DEVNULL,
         stdout=ends[0][1],

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,7 +43,7 @@ def dog(tmp_path: Path, environment: dict[str, str]) -> Iterator[WatchdogProcess
 def fetching(place: Installation, number: int, *arguments: str) -> "subprocess.Popen[str]":
     """Starts a fetch that writes to a file of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "ibkr_tools", *place.options, "fetch", *arguments, "-o", f"{place.root}/{number}.json"],
+        place.command("fetch", *arguments, "-o", f"{place.root}/{number}.json"),
         env=place.environment,
         stderr=subprocess.PIPE,
         text=True,

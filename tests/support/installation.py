@@ -53,10 +53,14 @@ class Installation:
         """Forgets what was sent so far, as time would."""
         self.directories.pacing_file.unlink(missing_ok=True)
 
+    def command(self, *arguments: str) -> list[str]:
+        """Says how `ibkr-tools` is started with these arguments."""
+        return [sys.executable, "-m", "ibkr_tools", *self.options, *arguments]
+
     def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         """Runs `ibkr-tools` with these arguments; `more` is added to its environment."""
         return subprocess.run(
-            [sys.executable, "-m", "ibkr_tools", *self.options, *arguments],
+            self.command(*arguments),
             env=self.environment | more,
             capture_output=True,
             text=True,
