@@ -233,7 +233,6 @@ class SharedPacing:
         with self._locked():
             past = self._load()
             take_back(past, turn)
-            self._own = Reservations()
             self._store(past)
 
     def penalise(self, stated_s: float | None = None) -> None:

@@ -3,6 +3,7 @@
 Times are seconds of the machine's monotonic clock, which all processes see alike and no clock jump moves.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import msgspec
@@ -161,15 +162,19 @@ def believable(past: Reservations, now_s: float) -> Reservations:
 
 
 def together(one: Reservations, other: Reservations) -> Reservations:
-    """Returns what both say, where one process could not tell the others of its own."""
+    """Returns what both say, where one process could not tell the others of its own.
+
+    What several were promised for the same moment counts as often as the one of the two says that says more.
+    """
     next_at = dict(one.next_at)
     for name, when in other.next_at.items():
         next_at[name] = max(when, next_at.get(name, 0.0))
-    reads = {(read.sent_s, read.latest_s): read for read in (*one.reads, *other.reads)}
+    slots = Counter(one.slots) | Counter(other.slots)
+    reads = Counter(one.reads) | Counter(other.reads)
     return Reservations(
         one.booted_at,
-        sorted({*one.slots, *other.slots}),
-        list(reads.values()),
+        sorted(slots.elements()),
+        list(reads.elements()),
         next_at,
         max(one.penalty_until, other.penalty_until),
         max(one.handshake_until, other.handshake_until),

@@ -1,159 +1,59 @@
-"""When a request may be sent: no window of a second holds more than IBKR allows, in whatever order it is asked for."""
+"""What was reserved, as the next process reads it: promises for the same moment stay as many as they are."""
 
-import heapq
-import itertools
-import json
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ibkr_tools.portal.endpoints import ACCOUNTS, AUTH_STATUS, ENDPOINTS, SUMMARY, TICKLE, Endpoint, Kind
+from ibkr_tools.errors import RateLimited
+from ibkr_tools.portal.endpoints import REAUTHENTICATE, SSODH_INIT, SUMMARY, Endpoint
 from ibkr_tools.portal.pacing import SharedPacing
-from ibkr_tools.portal.reservations import (
-    HEADROOM_PER_S,
-    JITTER_S,
-    REQUESTS_PER_S,
-    WINDOW_S,
-    Reservations,
-    note_arrival,
-    reserve,
-)
-from tests.support.slots import TINY, most_in_a_second
-
-CLAIMS = st.lists(
-    st.tuples(st.sampled_from(ENDPOINTS), st.one_of(st.just(0.0), st.floats(0, 0.3), st.floats(0, 20))), max_size=60
-)
+from ibkr_tools.portal.reservations import REQUESTS_PER_S, Read, Reservations, together
 
 
-@given(CLAIMS, st.floats(0, 1e6))
-def test_never_more_than_the_limits_in_any_second(claims: list[tuple[Endpoint, float]], start_s: float) -> None:
-    reservations, now_s = Reservations(), start_s
-    taken: list[tuple[Endpoint, float]] = []
-    for endpoint, pause_s in claims:
-        now_s += pause_s
-        reservations, at = reserve(reservations, endpoint, now_s)
-        assert at >= now_s
-        taken.append((endpoint, at))
-    assert most_in_a_second([at for _, at in taken]) <= REQUESTS_PER_S
-    for endpoint in ENDPOINTS:
-        own = sorted(at for one, at in taken if one is endpoint)
-        # One that takes a moment longer to IBKR than the next one does not come too close to it.
-        least_s = endpoint.interval_s + JITTER_S if endpoint.interval_s else 0.0
-        assert all(later - earlier >= least_s - TINY for earlier, later in itertools.pairwise(own))
+def pacing_at(times: list[float], path: Path) -> SharedPacing:
+    """A budget whose clock shows the only one of `times`."""
+    return SharedPacing(path, clock=lambda: times[0], wall=lambda: 1e9 + times[0])
 
 
-READS = [one for one in ENDPOINTS if one.kind is Kind.READ]
+def test_reads_after_a_login_are_not_all_sent_when_its_handshake_is_over(tmp_path: Path) -> None:
+    """They are promised the same moment, and no more of them than fit there."""
+    times = [1000.0]
+    pacing = pacing_at(times, tmp_path / "pacing.json")
+    pacing.leave_room()
+    promised = []
+    for _ in range(60):
+        promised.append(pacing.claim(SUMMARY, 60.0).at_s)
+        times[0] += 0.0001
+    for at in promised:
+        assert sum(1 for other in promised if at <= other < at + 1.0) <= REQUESTS_PER_S
 
 
-@given(st.lists(st.sampled_from([one for one in READS if one.interval_s == 0]), min_size=9, max_size=40))
-def test_reads_leave_room_for_the_watchdog(claims: list[Endpoint]) -> None:
-    """Whatever the four reads that may wait for their turn at once: a tickle does not wait."""
-    reservations, now_s = Reservations(), 100.0
-    at_s: list[float] = []
-    for endpoint in claims:
-        now_s = max(now_s, at_s[-4]) if len(at_s) >= 4 else now_s
-        reservations, at = reserve(reservations, endpoint, now_s)
-        at_s.append(at)
-        assert reserve(reservations, TICKLE, now_s)[1] == now_s
-    assert most_in_a_second(at_s) <= REQUESTS_PER_S - HEADROOM_PER_S
+def test_reads_of_the_same_tick_of_the_clock_count_as_many(tmp_path: Path) -> None:
+    pacing = pacing_at([1000.0], tmp_path / "pacing.json")
+    promised = Counter(pacing.claim(SUMMARY, 60.0).at_s for _ in range(30))
+    assert max(promised.values()) < REQUESTS_PER_S
 
 
-def saturated(
-    seconds: float, late_s: Iterator[float], *, tickle_every_s: float
-) -> tuple[list[float], list[float], list[float]]:
-    """Returns when four busy readers send, when that arrives, and how long each tickle of a watchdog waited.
-
-    A reader's answer comes when its request has arrived, `late_s` after it was sent; it asks again at once.
-    """
-    reservations, now_s = Reservations(), 0.0
-    events: list[tuple[float, str, float]] = [(0.0, "read", 0.0)] * 4 + [(tickle_every_s / 2, "tickle", 0.0)]
-    sent: list[float] = []
-    arrived: list[float] = []
-    waited: list[float] = []
-    while now_s < seconds:
-        now_s, what, sent_s = heapq.heappop(events)
-        if what == "tickle":
-            reservations, at = reserve(reservations, TICKLE, now_s)
-            waited.append(at - now_s)
-            arrived.append(at)
-            heapq.heappush(events, (at + tickle_every_s, "tickle", 0.0))
-            continue
-        if what == "answer":
-            note_arrival(reservations, sent_s, now_s)
-        reservations, at = reserve(reservations, SUMMARY, now_s)
-        sent.append(at)
-        arrived.append(at + next(late_s))
-        heapq.heappush(events, (arrived[-1], "answer", at))
-    return sent, arrived, waited
+@pytest.mark.parametrize(("endpoint", "requests"), [(SSODH_INIT, 3), (REAUTHENTICATE, 4)])
+def test_what_the_gateway_sends_on_its_own_still_counts_for_the_next_process(
+    tmp_path: Path, endpoint: Endpoint, requests: int
+) -> None:
+    path = tmp_path / "pacing.json"
+    pacing_at([1000.0], path).claim(endpoint, 0.0)
+    other = pacing_at([1000.0], path)
+    for _ in range(REQUESTS_PER_S - requests):
+        other.claim(SUMMARY, 0.0, urgent=True)
+    with pytest.raises(RateLimited):
+        other.claim(SUMMARY, 0.0, urgent=True)
 
 
-def test_reads_use_what_is_allowed() -> None:
-    sent, arrived, waited = saturated(60.0, itertools.repeat(0.05), tickle_every_s=10.0)
-    assert len(sent) / 60.0 >= 7.6
-    assert most_in_a_second(arrived) <= REQUESTS_PER_S
-    assert max(waited) == 0.0
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.one_of(st.floats(0.001, 0.3), st.floats(0.001, 0.99)), min_size=1, max_size=50))
-def test_whatever_arrives_late_ibkr_counts_ten_a_second(late_s: list[float]) -> None:
-    """Each read's own delay, and a tickle every second and a half."""
-    _, arrived, waited = saturated(20.0, itertools.cycle(late_s), tickle_every_s=1.5)
-    assert most_in_a_second(sorted(arrived)) <= REQUESTS_PER_S
-    assert max(waited) < 1.0
-
-
-def test_a_keepalive_uses_the_room_that_reads_leave() -> None:
-    reservations = Reservations()
-    for _ in range(8):
-        reservations, at = reserve(reservations, SUMMARY, 100.0)
-        assert at == 100.0
-    assert reserve(reservations, SUMMARY, 100.0)[1] == pytest.approx(101.02)
-    assert reserve(reservations, TICKLE, 100.0)[1] == 100.0
-    assert reserve(reservations, ACCOUNTS, 100.0, urgent=True)[1] == 100.0
-
-
-def test_what_the_gateway_adds_to_a_call_counts_too(tmp_path: Path) -> None:
-    """Asked for the brokerage tier's status, the jar asks IBKR up to two questions more."""
-    reservations = Reservations()
-    for _ in range(8):
-        reservations, _at = reserve(reservations, SUMMARY, 100.0)
-    after, at = reserve(reservations, AUTH_STATUS, 100.0)
-    assert at == pytest.approx(100.0 + WINDOW_S)
-    assert after.slots.count(at) == 3
-    shared = SharedPacing(tmp_path / "pacing.json")
-    shared.forgo(shared.claim(AUTH_STATUS, 0.0))
-    assert json.loads((tmp_path / "pacing.json").read_bytes())["slots"] == []
-
-
-def test_after_a_login_reads_leave_room_for_the_gateways_own_requests() -> None:
-    """Its hand-shake for the brokerage tier is up to three requests, which no budget of ours can hold back."""
-    reservations, sent = Reservations(handshake_until=103.0), []
-    for _ in range(30):
-        reservations, at = reserve(reservations, SUMMARY, 100.0)
-        note_arrival(reservations, at, at)
-        sent.append(at)
-    assert most_in_a_second([at for at in sent if at < 103.0]) == 5
-    assert most_in_a_second(sent) == 8
-
-
-def test_nobody_sends_during_the_penalty() -> None:
-    past = Reservations(penalty_until=1000.0)
-    assert reserve(past, TICKLE, 100.0)[1] == 1000.0
-    assert reserve(past, TICKLE, 1000.5)[1] == 1000.5
-
-
-@settings(max_examples=20)
-@given(st.lists(st.sampled_from(ENDPOINTS), max_size=200))
-def test_the_file_does_not_grow(claims: list[Endpoint]) -> None:
-    reservations, now_s = Reservations(), 0.0
-    for endpoint in claims:
-        now_s += 0.2
-        reservations, _ = reserve(reservations, endpoint, now_s)
-        now_s = max(now_s, _)
-    assert len(reservations.slots) <= 2 * REQUESTS_PER_S
-    # Those with an interval that has not passed.
-    assert len(reservations.next_at) <= sum(1 for one in ENDPOINTS if one.interval_s)
+def test_together_says_what_either_says_and_nothing_twice() -> None:
+    """A process that could not write has read the others' before: its own are those and more."""
+    told = Reservations(1.0, [5.0, 5.0, 7.0], [Read(5.0, 6.0), Read(5.0, 6.0)], {"a": 9.0}, 3.0, 4.0)
+    own = Reservations(1.0, [5.0, 5.0, 5.0, 8.0], [Read(5.0, 6.0)], {"a": 8.0, "b": 1.0}, 2.0, 5.0)
+    both = together(told, own)
+    assert both.slots == [5.0, 5.0, 5.0, 7.0, 8.0]
+    assert both.reads == [Read(5.0, 6.0), Read(5.0, 6.0)]
+    assert (both.next_at, both.penalty_until, both.handshake_until) == ({"a": 9.0, "b": 1.0}, 3.0, 5.0)
+    assert together(told, told) == told == together(told, Reservations())
