@@ -1,4 +1,4 @@
-"""Lists that come in pages: which page to ask for, when there is no more, and each row once. No I/O.
+"""Lists that come in pages: which page to ask for, when there is no more, and what slid to the next once. No I/O.
 
 A list is live: what is bought while it is read pushes the rest on, and a row that slid to the next page comes twice.
 Pages read in their order lose nothing by that. Pages read side by side could: if a row comes twice, they are read again
@@ -98,12 +98,9 @@ class Walk:
             DataError: there is no end of pages.
         """
         while not self.ended and (page := self._arrived.pop(self.read, None)) is not None:
-            rows, here = [], set[Identity]()
-            for row in page.rows:
-                if row.identity is None or row.identity not in self._seen | here:
-                    rows.append(row)
-                if row.identity is not None:
-                    here.add(row.identity)
+            # What is twice on one page has not slid: IBKR has it twice.
+            rows = [row for row in page.rows if row.identity not in self._seen]
+            here = {row.identity for row in page.rows if row.identity is not None}
             if self._went_ahead and here & self._seen:
                 self.moved = self.ended = True
                 return

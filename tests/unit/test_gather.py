@@ -13,7 +13,7 @@ from ibkr_tools.fetch import pages
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Spool
 from ibkr_tools.fetch.gather import Freshness, Unit, gather, jobs_of
-from ibkr_tools.fetch.pages import Page, split
+from ibkr_tools.fetch.pages import Page, Row, Walk, split
 from ibkr_tools.fetch.pool import MOST_AT_ONCE, Done, Pool
 from ibkr_tools.portal.client import PortalClient
 
@@ -85,6 +85,16 @@ def gathered(
 
 
 HOLDINGS = st.dictionaries(st.sampled_from(["U1", "U2", "U3"]), st.integers(0, 30), min_size=1)
+
+
+def test_what_ibkr_lists_twice_on_one_page_is_there_twice() -> None:
+    """A row that slid is on two pages; IBKR's own rows are never fewer here than there."""
+    walk, found = Walk("positions"), b""
+    for number, names in enumerate((b"aab", b"bc")):
+        rows = [Row(bytes([name]), (name,)) for name in names]
+        walk.take(number, Page(rows, full=number == 0, came_at=AT))
+        found += b"".join(row.data for _, new in walk.pages() for row in new)
+    assert found == b"aabc"
 
 
 @given(st.data(), HOLDINGS, st.integers(1, MOST_AT_ONCE))
