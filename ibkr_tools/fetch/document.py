@@ -3,6 +3,7 @@
 import io
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any
 
@@ -16,6 +17,14 @@ KEPT_IN_MEMORY = 2 * 1024 * 1024
 """In bytes; some 2,000 positions. What is longer goes to a file."""
 
 _CHUNK = 256 * 1024
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"a temporary file: {error.strerror}", hint="TMPDIR names another place.") from error
 
 
 class Spool:
@@ -32,12 +41,10 @@ class Spool:
         Raises:
             OutputError: no space in the directory for temporary files.
         """
-        try:
+        with _told():
             if self._in_memory and self.size + len(data) > KEPT_IN_MEMORY:
                 self._move()
             self._file.write(data)
-        except OSError as error:
-            raise OutputError(f"a temporary file: {error.strerror}", hint="TMPDIR names another place.") from error
         self.size += len(data)
 
     def _move(self) -> None:
@@ -50,17 +57,27 @@ class Spool:
         self._file, self._in_memory = file, False
 
     def cut(self, size: int) -> None:
-        """Forgets what was added after there were `size` bytes."""
-        self._file.seek(size)
-        self._file.truncate()
+        """Forgets what was added after there were `size` bytes.
+
+        Raises:
+            OutputError: see `add`; what was added may be written only now.
+        """
+        with _told():
+            self._file.seek(size)
+            self._file.truncate()
         self.size = size
 
     def chunks(self) -> Iterator[bytes]:
-        """Yields all of it, in pieces."""
+        """Yields all of it, in pieces.
+
+        Raises:
+            OutputError: see `cut`.
+        """
         at = 0
         while at < self.size:
-            self._file.seek(at)
-            chunk = self._file.read(min(_CHUNK, self.size - at))
+            with _told():
+                self._file.seek(at)
+                chunk = self._file.read(min(_CHUNK, self.size - at))
             at += len(chunk)
             yield chunk
 

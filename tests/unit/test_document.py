@@ -1,5 +1,7 @@
 """A finished snapshot: IBKR's bytes in our envelope, however large."""
 
+import resource
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ibkr_tools.errors import OutputError
 from ibkr_tools.fetch import document as module
 from ibkr_tools.fetch.document import Covers, Document, Spool
 
@@ -33,6 +36,21 @@ def test_numbers_are_what_ibkr_wrote() -> None:
 
 def test_a_snapshot_of_nothing_is_valid() -> None:
     assert list(document(Spool()).decode()) == ["schema", "as_of", "account", "covers"]
+
+
+@pytest.mark.parametrize("late", [lambda spool: spool.cut(1), lambda spool: b"".join(spool.chunks())])
+def test_a_full_disk_is_told_even_late(monkeypatch: pytest.MonkeyPatch, late: Callable[[Spool], object]) -> None:
+    """What was added is in a buffer at first; RLIMIT_FSIZE stands in for the disk."""
+    monkeypatch.setattr(module, "KEPT_IN_MEMORY", 8)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        spool = Spool()
+        spool.add(b"x" * 5000)
+        with pytest.raises(OutputError, match="a temporary file: File too large"):
+            late(spool)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @given(st.lists(st.binary(max_size=50)), st.data())
