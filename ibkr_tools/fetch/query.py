@@ -9,9 +9,13 @@ import jq
 import msgspec
 
 from ibkr_tools.errors import UsageError
+from ibkr_tools.fetch.cells import plain
 
 _SHOWN = 80
 """How long a program, or a line of one, may be to stand in a message, in characters."""
+
+_REASON = 300
+"""How much is shown of why a program failed, in characters: its error may be all of the data."""
 
 _COMPILE_ERROR = re.compile(
     r"jq: error: (?:syntax error, )?(?P<reason>.*?)"
@@ -23,7 +27,11 @@ _MANUAL = "https://jqlang.org/manual describes the language."
 # Every output as JSON made by jq itself, which keeps the digits of numbers that the program only passes on. Defined
 # before the program, so that nothing in it changes what that is; the lines between end a comment of the program, even
 # one that goes on after a backslash.
-_AS_JSON = ("def __as_json: @json; ", "\n\n| __as_json")
+# The binding does not pass on that a program ended by halt_error: it is an error as any other.
+_AS_JSON = (
+    "def __as_json: @json; def halt_error: error; def halt_error($code): error; ",
+    "\n\n| __as_json",
+)
 
 
 class Query:
@@ -66,9 +74,13 @@ class Query:
             results: list[str] = self._compiled.input_text(document.decode()).all()
         except ValueError as error:
             # What jq itself says where its binding passes on how the program was left.
-            reason = str(error).strip()
-            raise UsageError(f"{self._origin}: {'No more inputs' if reason == 'break' else reason}") from None
+            reason = "No more inputs" if str(error) == "break" else plain(str(error))
+            raise UsageError(f"{self._origin}: {_cut(reason, _REASON) or 'an error without a text'}") from None
         return results
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _compile_message(origin: str, program: str, text: str) -> str:

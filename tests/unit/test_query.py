@@ -128,6 +128,16 @@ def test_identity_changes_nothing(document: object) -> None:
             assert json.loads(text) == document
 
 
+@pytest.mark.parametrize("program", ["1, halt_error", "halt_error(3)", 'error("")', "error", 'error("a\\nb")'])
+def test_an_error_is_one_short_line(program: str) -> None:
+    """However a program says that it failed, and whatever it says: its error may be all of the data."""
+    with pytest.raises(UsageError) as caught:
+        Query(program).run(json.dumps({"a": "x" * 5000}).encode())
+    assert len(caught.value.message) < 320
+    assert caught.value.message.isprintable()
+    assert not caught.value.message.endswith(": ")
+
+
 def test_a_query_can_run_twice() -> None:
     query = Query(".account")
     assert query.run(DOCUMENT) == query.run(DOCUMENT) == ['"U1234567"']
