@@ -5,13 +5,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import ClassVar
 
-from ibkr_tools.errors import LoginFailed
+from ibkr_tools.errors import IbkrError
 from ibkr_tools.login.pulse import fall_silent
 
 
-class Interrupted(LoginFailed):
-    """SIGTERM came: the login ends here; a password that was submitted counts as a failure."""
+class Interrupted(IbkrError):
+    """SIGTERM came: the login ends here; a password that was submitted counts as a failure.
+
+    It comes out of whatever is being done: as a SessionUnavailable it would be taken for the gateway's answer.
+    """
+
+    exit_code: ClassVar[int] = 75
 
 
 @contextmanager
