@@ -12,6 +12,9 @@ from ibkr_tools import files
 
 SCHEMA = 1
 
+PATIENCE_S = 1.0
+"""How long to wait for another writer; systemd waits 15 s for a word from us, and a process may be stopped (Ctrl-Z)."""
+
 
 def utc_now() -> str:
     """Returns the time now as the status file has it."""
@@ -26,10 +29,11 @@ def write_section(path: Path, section: dict[str, object]) -> None:
         section: the fields of `ibkr_tools.status.GatewaySection`; `updated_at` is set here.
 
     Raises:
-        OSError: the runtime directory is missing, full or not writable.
+        OSError: the runtime directory is missing, full or not writable, or a process that was stopped while it
+            wrote keeps everybody else out.
     """
     files.make_directory(path.parent, mode=0o775)
-    with files.locked(path.with_suffix(".lock"), mode=0o664):
+    with files.locked(path.with_suffix(".lock"), patience_s=PATIENCE_S):
         try:
             document = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError, RecursionError):

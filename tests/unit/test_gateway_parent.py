@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
+from ibkr_tools import files
 from ibkr_tools.gateway import tls
 from ibkr_tools.gateway.section import write_section
 from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
@@ -308,6 +309,23 @@ def test_both_writers_of_the_status_file_agree(tmp_path: Path) -> None:
         status.path.write_bytes(damaged)
         write_section(status.path, fields)
         assert status.read().gateway is not None
+
+
+def test_only_who_may_write_the_status_may_hold_its_lock(world: World) -> None:
+    """Whoever can read a file can lock it: another user of the machine would keep the gateway from going on."""
+    world.started()
+    assert world.status_file.path.with_suffix(".lock").stat().st_mode & 0o777 == 0o660
+
+
+def test_a_stopped_process_that_holds_the_status_does_not_end_the_gateway(world: World) -> None:
+    """systemd hears that Java answers; without that, it would end Java, and the session with it."""
+    process = world.started(watchdog=True)
+    with files.locked(world.status_file.path.with_suffix(".lock")):
+        before = world.notified().count("WATCHDOG=1")
+        wait_for(lambda: world.notified().count("WATCHDOG=1") > before + 2)
+        assert "Status file not written" in world.log.read_text()
+    wait_for(lambda: not world.section().is_stale(utc_now()))
+    assert process.poll() is None
 
 
 def test_the_parent_imports_little() -> None:
