@@ -71,7 +71,7 @@ class Connection:
     def fetch(
         self,
         *resources: str,
-        accounts: Sequence[str] = (),
+        accounts: str | Sequence[str] = (),
         parameters: Mapping[str, Value] | None = None,
         fresh: bool = False,
         wait_s: float = 0.0,
@@ -81,7 +81,7 @@ class Connection:
 
         Args:
             resources: names as `ibkr-tools resources` lists them; none: those of the configuration.
-            accounts: only these; none: those of the configuration.
+            accounts: only this one, or these; none: those of the configuration.
             parameters: of the resources, named as IBKR names them.
             fresh: take positions past IBKR's cache.
             wait_s: how long to wait for the session, at first and when it is lost on the way, in seconds.
@@ -101,7 +101,7 @@ class Connection:
             progress=self._progress,
         ).run(
             resources,
-            accounts,
+            [accounts] if isinstance(accounts, str) else accounts,
             parameters=_texts(parameters),
             fresh=fresh,
             wait_s=wait_s,

@@ -90,6 +90,10 @@ def test_the_examples_are_typed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_one_account_is_named_without_a_list(ibkr: Connection) -> None:
+    assert ibkr.fetch("ledger", accounts="U1234568").covers.accounts == ("U1234568",)
+
+
 def test_a_fetch_is_what_the_command_line_prints(place: Installation, ibkr: Connection) -> None:
     snapshot = ibkr.fetch("ledger", "positions", accounts=["U1234568"])
     assert list(snapshot) == ["ledger", "positions"]
