@@ -1,6 +1,7 @@
 """The command line: a thin layer over the rooms. Commands import what they need when they run."""
 
 import gc
+import os
 import sys
 
 GARBAGE_AFTER = 100_000
@@ -10,6 +11,8 @@ GARBAGE_AFTER = 100_000
 def main() -> None:
     """Runs `ibkr-tools` and exits with the code of what happened."""
     gc.set_threshold(GARBAGE_AFTER)
+    # Whoever closes it (`2>&-`) wants to hear nothing; the result and the exit code are the same.
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115  # small, and open to the end
     from ibkr_tools import guard
 
     def program() -> int:

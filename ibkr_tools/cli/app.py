@@ -34,7 +34,7 @@ for command in (
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"ibkr-tools {__version__}")
+        write_out(f"ibkr-tools {__version__}\n")
         raise typer.Exit
 
 

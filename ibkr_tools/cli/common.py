@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from ibkr_tools.directories import Directories, find_directories
 from ibkr_tools.errors import OutputError
@@ -78,9 +78,22 @@ def setting_of(context: "typer.Context") -> Setting:
     return setting
 
 
+def standard_output() -> TextIO:
+    """Returns it.
+
+    Raises:
+        OutputError: whoever started us has closed it (`>&-`).
+    """
+    stream: TextIO | None = sys.stdout
+    if stream is None:
+        raise OutputError("standard output: closed")
+    return stream
+
+
 def write_out(text: str) -> None:
     """Writes all of `text` to standard output, now; see `write_pieces`."""
-    write_pieces([text.encode(sys.stdout.encoding, sys.stdout.errors or "strict")])
+    stream = standard_output()
+    write_pieces([text.encode(stream.encoding, stream.errors or "strict")])
 
 
 def write_pieces(pieces: Iterable[bytes]) -> None:
@@ -89,11 +102,12 @@ def write_pieces(pieces: Iterable[bytes]) -> None:
     Raises:
         OutputError: it cannot be written, such as into a file on a full disk.
     """
+    stream = standard_output()
     try:
-        sys.stdout.flush()
+        stream.flush()
         for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
+            stream.buffer.write(piece)
+        stream.buffer.flush()
     except BrokenPipeError:
         give_up_stdout()
     except OSError as error:

@@ -20,7 +20,8 @@ def check(context: typer.Context) -> None:
         from ibkr_tools.login.factor import check_second_factor
 
         told = check_second_factor(config, setting.config_file)
-    print(f"{setting.config_file}: fine; user {config.username}, account {config.account}{f'; {told}' if told else ''}")
+    more = f"; {told}" if told else ""
+    write_out(f"{setting.config_file}: fine; user {config.username}, account {config.account}{more}\n")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ibkr_tools.cli.common import Setting, setting_of
+from ibkr_tools.cli.common import Setting, setting_of, write_out
 
 app = typer.Typer(no_args_is_help=True, help="Install and run IBKR's Client Portal gateway.")
 
@@ -64,8 +64,8 @@ def prepare(context: typer.Context) -> None:
 
     directory = setting_of(context).directories.certificate.parent
     make_material(directory)
-    print(f"certificate  {directory / 'gateway.pem'}")
+    write_out(f"certificate  {directory / 'gateway.pem'}\n")
 
 
 def _describe(root: Path, build: str, sha256: str) -> None:
-    print(f"gateway  {root}\nbuild    {build}\nsha256   {sha256}")
+    write_out(f"gateway  {root}\nbuild    {build}\nsha256   {sha256}\n")

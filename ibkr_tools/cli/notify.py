@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ibkr_tools.cli.common import log_to_stderr, setting_of
+from ibkr_tools.cli.common import log_to_stderr, setting_of, write_out
 
 
 def notify(
@@ -31,7 +31,7 @@ def notify(
     with Waiter(str(outbox)) as waiter:
         delivery = Delivery(lambda: setting.load().notify, setting.directories, waiter, notifier=Notifier())
         if test:
-            print(f"sent: {delivery.test()}")
+            write_out(f"sent: {delivery.test()}\n")
         elif unattended:
             delivery.run_until_done()
         else:

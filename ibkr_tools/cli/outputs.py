@@ -13,7 +13,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand
 
-from ibkr_tools.cli.common import write_pieces
+from ibkr_tools.cli.common import standard_output, write_pieces
 from ibkr_tools.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ OutputOption = Annotated[
 
 
 class Printing(msgspec.Struct, frozen=True):
-    """What is to be done with a result; made before anything is sent. `is_chosen`: a person named the form."""
+    """What is to be done with a result; made before anything is sent. `is_chosen`: a person named the form, or -c."""
 
     form: Format
     query: "Query | None" = None
@@ -84,6 +84,13 @@ class Printing(msgspec.Struct, frozen=True):
     def is_plain(self) -> bool:
         """Says whether nothing was asked for but the result itself, on standard output."""
         return self.query is None and self.form is Format.JSON and self.file is None
+
+    @property
+    def width(self) -> int | None:
+        """Returns how many columns the terminal has that it is printed on; None: it is printed elsewhere."""
+        import shutil
+
+        return shutil.get_terminal_size().columns if self.file is None and standard_output().isatty() else None
 
     def put(self, chunks: Callable[[], Iterable[bytes]], rows: Callable[[], "Rows"]) -> None:
         """Prints a result.
@@ -127,7 +134,7 @@ class Printing(msgspec.Struct, frozen=True):
 
     def _json(self, chunks: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
         """Yields JSON as it came, on one line; a person at a terminal gets it indented."""
-        if self.compact or self.file is not None or not sys.stdout.isatty():
+        if self.compact or self.file is not None or not standard_output().isatty():
             yield from chunks()
         else:
             yield msgspec.json.format(b"".join(chunks()), indent=2)
@@ -142,12 +149,9 @@ class Printing(msgspec.Struct, frozen=True):
             return formats.as_ndjson(rows)
         if self.form is Format.CSV:
             return formats.as_csv(rows)
-        import shutil
-
         from ibkr_tools.fetch.tables import as_table
 
-        width = shutil.get_terminal_size().columns if self.file is None and sys.stdout.isatty() else None
-        return iter((as_table(rows, width=width).encode() + b"\n",))
+        return iter((as_table(rows, width=self.width).encode() + b"\n",))
 
 
 def _interruptibly(query: "Query", document: bytes) -> list[str]:
@@ -206,7 +210,7 @@ def printing(
         join=join_output,
         compact=compact_output,
         file=file,
-        is_chosen=table or form is not None,
+        is_chosen=table or form is not None or compact_output,
     )
 
 

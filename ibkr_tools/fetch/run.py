@@ -155,6 +155,8 @@ class Fetch:
             UsageError: the resources, parameters or accounts are none; nothing was sent for the first two.
             IbkrError: the snapshot could not be completed or saved; the status says so too.
         """
+        if not wait_s >= 0:
+            raise UsageError(f"cannot wait for {wait_s} s")
         given = dict(parameters or {})
         tier = self._config.session.tier
         parts = plan(resources or self._config.fetch.resources, given, tier, fresh=fresh)

@@ -90,7 +90,10 @@ def test_the_version(place: Installation) -> None:
     assert (done.returncode, done.stdout) == (0, f"ibkr-tools {__version__}\n")
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["fetch", "--nonsense"], ["gateway", "nonsense"], ["--wait"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["fetch", "--nonsense"], ["gateway", "nonsense"], ["--wait"], ["fetch", "--wait", "nan"]],
+)
 def test_a_bad_command_line_is_2(place: Installation, arguments: list[str]) -> None:
     done = place.run(*arguments)
     assert done.returncode == 2
@@ -342,6 +345,29 @@ def test_a_reader_that_leaves_early_is_content(place: Installation) -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (69, "")
+
+
+def redirected(place: Installation, where: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `ibkr-tools` by a shell, with its output sent to `where`."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {where}', "sh", sys.executable, "-m", "ibkr_tools", *place.options, *arguments],
+        env=place.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "resources", "config check", "--version", "unlock --show"])
+@pytest.mark.parametrize(("where", "reason"), [(">&-", "closed"), (">/dev/full", "No space left on device")])
+def test_output_that_goes_nowhere_is_73(place: Installation, command: str, where: str, reason: str) -> None:
+    """Not a traceback that calls it our bug."""
+    done = redirected(place, where, *command.split())
+    assert (done.returncode, done.stderr) == (73, f"error: standard output: {reason}\n")
+
+
+def test_nobody_need_hear_of_an_error(place: Installation) -> None:
+    assert redirected(place, "2>&-", "resources", "nothing").returncode == 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
