@@ -36,7 +36,7 @@ def show(
     """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
     shown = Shown(setting_of(context), resource, account or (), at=at, file=file)
     if printing.query is None and (printing.form is outputs.Format.TABLE or not printing.is_chosen):
-        printing.write([shown.text(everything=everything).encode()])
+        printing.write([shown.text(printing.width, everything=everything).encode()])
         return
     from ibkr_tools.fetch.formats import snapshot_rows
 

@@ -1,7 +1,5 @@
 """What `show` shows: the parts of a saved snapshot, read without any request."""
 
-import shutil
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -49,7 +47,7 @@ def view_of(resource: str) -> View | None:
             return None
 
 
-def _table(snapshot: "Snapshot", resource: str) -> str:
+def _table(snapshot: "Snapshot", resource: str, width: int | None) -> str:
     """Returns what is listed in any other resource, in IBKR's words; what is no list, as indented JSON."""
     import msgspec
 
@@ -61,19 +59,22 @@ def _table(snapshot: "Snapshot", resource: str) -> str:
         rows = snapshot_rows(snapshot.encode(), resource)
     except UsageError:
         return msgspec.json.format(snapshot.part(resource), indent=2).decode()
-    return as_table(rows, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    return as_table(rows, width=width)
 
 
 def _missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
+    from typing import get_args
+
+    from ibkr_tools.config import Resource
     from ibkr_tools.errors import ConfigError
     from ibkr_tools.fetch.calls import require_resources
 
     # A name that does not exist at all is told with a suggestion.
     require_resources([resource])
-    raise ConfigError(
-        f"{where}: has no {resource}, only {', '.join(snapshot) or 'nothing'}",
-        hint=f'Add "{resource}" to fetch.resources in the configuration; the next saved snapshot has it.',
-    )
+    hint = f'Add "{resource}" to fetch.resources in the configuration; the next saved snapshot has it.'
+    if resource not in get_args(Resource):
+        hint = f"It needs a parameter: `ibkr-tools resources {resource}` says how it is fetched."
+    raise ConfigError(f"{where}: has no {resource}, only {', '.join(snapshot) or 'nothing'}", hint=hint)
 
 
 class Shown:
@@ -124,17 +125,19 @@ class Shown:
     def _narrowed(self) -> "Snapshot":
         return self._snapshot.narrowed([self.resource] if self.resource else (), self._accounts)
 
-    def text(self, *, everything: bool) -> str:
-        """Returns the table and its age; `everything`: all rows and columns."""
+    def text(self, width: int | None = None, *, everything: bool) -> str:
+        """Returns the table and its age; `width`: of the terminal; `everything`: all rows and columns."""
         from ibkr_tools.cli.views import overview
         from ibkr_tools.status import utc_now
 
         if self.resource is None:
             text = overview.view(self._narrowed(), self._copies)
         elif view := view_of(self.resource):
-            # What a position weighs is in other parts.
-            text = view(self._snapshot, self._accounts, everything=everything)
+            # All parts: what a position weighs is in others.
+            is_all = set(self._accounts) == set(self._snapshot.covers.accounts)
+            whole = self._snapshot if is_all else self._snapshot.narrowed((), self._accounts)
+            text = view(whole, self._accounts, everything=everything)
         else:
-            text = _table(self._narrowed(), self.resource)
+            text = _table(self._narrowed(), self.resource, width)
         taken = self._snapshot.part_as_of(self.resource) if self.resource else self._snapshot.as_of
         return f"{text}\n{overview.age(taken, self._accounts, utc_now())}\n"

@@ -103,7 +103,7 @@ def snapshot_rows(document: bytes, resource: str | None = None) -> Rows:
         if len(covered) != 1:
             raise UsageError(
                 f"one list at a time: the snapshot has {', '.join(covered)}",
-                hint="Name one, such as `ibkr-tools fetch positions`, or choose with --jq.",
+                hint="Name one of them, or choose with --jq.",
             )
         (resource,) = covered
     elif resource not in members:

@@ -23,4 +23,5 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
             for piece in pieces:
                 file.write(piece)
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}", hint="The file that was there before is intact.") from error
+        hint = "The file that was there before is intact." if path.is_file() else None
+        raise OutputError(f"{path}: {error.strerror}", hint=hint) from error

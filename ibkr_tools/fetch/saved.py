@@ -50,9 +50,9 @@ class Snapshot(Mapping[str, Any]):
                 name: self._members[name] for name in ("schema", "as_of", "account", "covers") if name in self._members
             }
             envelope = msgspec.json.decode(msgspec.json.encode(own), type=_Envelope)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self.as_of = envelope.as_of.astimezone(UTC)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
             raise DataError(f"{where}: not a snapshot of ibkr-tools ({error})") from error
-        self.as_of = envelope.as_of.astimezone(UTC)
         self.account = envelope.account
         self.covers = envelope.covers
         self._decoded: dict[str, Any] = {}
@@ -147,7 +147,7 @@ class Snapshot(Mapping[str, Any]):
         at = self.covers.parts_at.get(resource)
         try:
             return datetime.fromisoformat(at).astimezone(UTC) if at else self.as_of
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise DataError(f"{self._where}: {at!r} is no time") from error
 
     def age(self, now: datetime | None = None) -> timedelta:

@@ -1,7 +1,7 @@
 """Saved snapshots on the disk: `latest.json`, and dated copies that are kept for some days."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -123,7 +123,8 @@ def copies(directory: Path) -> list[Copy]:
 def dated(directory: Path, when: str) -> Path:
     """Returns the last copy of a day (`2026-11-22`), or the last one that is not after a time (`2026-11-22T12:00`).
 
-    Times are UTC unless they say otherwise (`2026-11-22T12:00+01:00`).
+    Times are UTC unless they say otherwise (`2026-11-22T12:00+01:00`); one without seconds is all of its minute, since
+    copies are listed by the minute.
 
     Raises:
         UsageError: that is no date, or there is no such copy; the message says which there are.
@@ -137,15 +138,23 @@ def dated(directory: Path, when: str) -> Path:
     there = copies(directory)
     if re.fullmatch(r"[0-9W-]+", when):
         fitting = [copy for copy in there if copy.saved_at.date() == until.date()]
-    else:
+    elif until.second or until.microsecond:
         fitting = [copy for copy in there if copy.saved_at <= until]
+    else:
+        fitting = [copy for copy in there if copy.saved_at.replace(second=0) <= until]
     if not fitting:
-        span = " to ".join(f"{there[end].saved_at:%Y-%m-%d %H:%M}" for end in (0, -1)) if there else ""
         raise UsageError(
             f"no saved copy of {when}",
-            hint=f"There are {len(there)}, {span} UTC, in {directory}." if there else f"There is none in {directory}.",
+            hint=f"{listed(there)} UTC, in {directory}." if there else f"There is none in {directory}.",
         )
     return fitting[-1].path
+
+
+def listed(there: Sequence[Copy]) -> str:
+    """Says how many copies there are, and of when (UTC)."""
+    first, last = (f"{there[end].saved_at:%Y-%m-%d %H:%M}" for end in (0, -1))
+    noun = "dated copy" if len(there) == 1 else "dated copies"
+    return f"{len(there)} {noun}, {f'{first} to {last}' if first != last else first}"
 
 
 def latest(directory: Path) -> bytes:

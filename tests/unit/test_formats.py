@@ -131,7 +131,7 @@ def test_several_resources_are_not_one_list() -> None:
     document = snapshot(accounts="[]", positions='[{"conid":1}]')
     with pytest.raises(UsageError, match="one list at a time: the snapshot has accounts, positions") as caught:
         snapshot_rows(document)
-    assert "ibkr-tools fetch positions" in str(caught.value.hint)
+    assert caught.value.hint == "Name one of them, or choose with --jq."
     assert len(snapshot_rows(document, "positions")) == 1
     with pytest.raises(UsageError, match="ledger: not in the snapshot"):
         snapshot_rows(document, "ledger")

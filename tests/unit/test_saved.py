@@ -81,6 +81,7 @@ def test_each_part_has_its_time() -> None:
         b'{"schema":1,"as_of":"2026-11-22T12:00:00","account":"U1","covers":{"accounts":[],"resources":[]}}',
         b'{"schema":2,"as_of":"2026-11-22T12:00:00Z","account":"U1","covers":{"accounts":[],"resources":[]}}',
         b'{"schema":1,"as_of":"2026-11-22T12:00:00Z","account":"U1","covers":{"accounts":5,"resources":[]}}',
+        b'{"schema":1,"as_of":"0001-01-01T00:00:00+23:00","account":"U1","covers":{"accounts":[],"resources":[]}}',
         b"[" * 100_000,
     ],
 )

@@ -95,6 +95,10 @@ def test_the_data_are_what_fetch_would_print(place: Installation) -> None:
     assert len(place.run("show", *program).stdout.splitlines()) == 13
 
 
+def test_compact_means_json(place: Installation) -> None:
+    assert place.run("show", "positions", "-c").stdout == place.run("show", "positions", "-f", "json").stdout
+
+
 def test_a_table_goes_into_a_file(place: Installation, tmp_path: Path) -> None:
     done = place.run("show", "ledger", "-o", str(tmp_path / "ledger.txt"))
     assert (done.returncode, done.stdout) == (0, "")
@@ -111,9 +115,10 @@ def test_numbers_are_printed_as_ibkr_wrote_them(place: Installation) -> None:
     [
         (["positin"], 2, "did you mean 'position'?"),
         (["trades"], 78, 'Add "trades" to fetch.resources'),
+        (["transactions"], 78, "It needs a parameter: `ibkr-tools resources transactions`"),
         (["positions", "--account", "U9"], 2, "account U9: not in the snapshot, which has U1234567, U1234568"),
         (["--at", "yesterday"], 2, "no date such as 2026-11-22"),
-        (["--at", "2020-01-01"], 2, "There are 2, "),
+        (["--at", "2020-01-01"], 2, "2 dated copies, "),
         (["--file", "/nonexistent"], 2, "/nonexistent: No such file"),
         (["--file", "/etc/passwd"], 65, "not a snapshot of ibkr-tools"),
         (["--file", "/x", "--at", "2020-01-01"], 2, "give one of them"),

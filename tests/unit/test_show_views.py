@@ -71,7 +71,7 @@ def test_all_positions_include_closed_ones_and_what_they_cost(one: Snapshot) -> 
 def test_positions_of_several_accounts_name_them(three: Snapshot) -> None:
     text = positions.view(three, THREE, everything=False)
     assert text.startswith("Account ")
-    own = positions.view(three, ("U1234568",), everything=False)
+    own = positions.view(three.narrowed((), ("U1234568",)), ("U1234568",), everything=False)
     assert "Account" not in own
     assert "-662.29" in own, "a short position"
 
@@ -93,6 +93,13 @@ def test_positions_past_ibkrs_cache_have_other_names() -> None:
     row |= {"marketPrice": 584.67999, "marketValue": 1754.04, "unrealizedPnl": 1.1, "currency": "USD"}
     text = positions.view({"positions": [row]}, ("U1",), everything=False)
     assert text.splitlines()[2].split() == ["QQQ", "STK", "3", "584.68", "1,754.04", "1.10", "USD"]
+
+
+def test_a_position_of_no_known_account_is_shown_too() -> None:
+    """Whatever IBKR writes there: no row is lost on the way to the table."""
+    rows = [{"acctId": whose, "contractDesc": "A", "position": 1, "mktValue": 2.0} for whose in ("U1", None, "U1.X")]
+    text = positions.view({"positions": rows}, ("U1",), everything=False)
+    assert text.splitlines()[-1] == "3 positions worth 6.00 ?"
 
 
 def test_no_positions() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ibkr_tools.cli.status_view import span
 from ibkr_tools.cli.views.grid import grid
 from ibkr_tools.fetch.saved import Snapshot
-from ibkr_tools.fetch.store import Copy
+from ibkr_tools.fetch.store import Copy, listed
 
 _MOST_ACCOUNTS = 5
 _MINUTE = "%Y-%m-%d %H:%M"
@@ -43,7 +43,5 @@ def view(snapshot: Snapshot, copies: Sequence[Copy]) -> str:
     ]
     lines = [grid(["Part ", "", "As of (UTC) "], rows)]
     if copies:
-        first, last = (f"{copies[end].saved_at:{_MINUTE}}" for end in (0, -1))
-        noun = "dated copy" if len(copies) == 1 else "dated copies"
-        lines.append(f"{len(copies)} {noun}, {f'{first} to {last}' if first != last else first} UTC: --at DATE")
+        lines.append(f"{listed(copies)} UTC: --at DATE")
     return "\n".join(lines)

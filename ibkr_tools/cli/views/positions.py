@@ -19,7 +19,6 @@ def view(snapshot: Mapping[str, Any], accounts: Sequence[str], *, everything: bo
     rows = snapshot["positions"]
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError("positions: rows that are not objects cannot be shown as a table")
-    rows = [row for row in rows if row.get("acctId") in accounts]
     open_rows = [row for row in rows if number(row.get("position")) != 0.0]
     shown = rows if everything else open_rows
     money = Money(snapshot, accounts)
