@@ -6,6 +6,7 @@ IBKR locks a user after ten refusals in a row within 24 hours, and every further
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
@@ -23,6 +24,8 @@ BACK_OFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 LOGINS_APART = timedelta(hours=1)
 """How far apart unattended logins are once there were many in a day: IBKR takes them for a stranger's."""
 MOST_ENTRIES = 1000
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e10)]
+"""Three centuries: what is more, or less than nothing, is damage, and no calendar could show when it ends."""
 
 FAILURES = (Mark.SUBMITTED, Mark.REFUSED, Mark.FAILED, Mark.PERSON, Mark.STOP)
 UNLOCK = "`ibkr-tools unlock` allows logins again"
@@ -54,10 +57,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     tag: str
     mark: Mark
-    begun_s: float
-    ended_s: float | None = None
+    begun_s: Seconds
+    ended_s: Seconds | None = None
     ending: Outcome | None = None
-    wait_s: float = 0.0
+    wait_s: Seconds = 0.0
     noted: bool = False
 
 
@@ -71,8 +74,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     salt: str
     at: datetime
     life: int
-    up: float
-    time_s: float = 0.0
+    up: Seconds
+    time_s: Seconds = 0.0
     entries: tuple[Entry, ...] = ()
     schema: int = 1
 

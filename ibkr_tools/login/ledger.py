@@ -104,7 +104,7 @@ class Ledger:
         try:
             book = msgspec.json.decode(data, type=Book)
             bytes.fromhex(book.salt)
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             return None
         stamps = [book.at, *(entry.at for entry in book.entries)]
         return None if book.schema != 1 or any(stamp.tzinfo is None for stamp in stamps) else book

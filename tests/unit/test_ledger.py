@@ -73,6 +73,7 @@ def test_same_password_is_recognised_only_within_one_ledger(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "damage",
     [
+        b'{"x":' + b"[" * 100_000,
         b"",
         b"{}",
         b"[]",
@@ -99,6 +100,20 @@ def test_damaged_ledger_is_locked_until_a_person_unlocks(tmp_path: Path, damage:
     assert ledger.unlock(NOW).allowed
     assert ledger.budget(NOW).failures_24h == FAILURES_A_DAY
     ledger.enter(NOW, "reader", PASSWORD)
+
+
+@pytest.mark.parametrize("number", [-1.0, -1e300, 1e11, 1e300])
+@pytest.mark.parametrize("field", ["time_s", "up", "begun_s", "ended_s", "wait_s"])
+def test_number_that_no_calendar_can_show_is_damage(tmp_path: Path, field: str, number: float) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.enter(NOW, "reader", PASSWORD)
+    book = json.loads(ledger.path.read_bytes())
+    (book if field in book else book["entries"][0])[field] = number
+    ledger.path.write_text(json.dumps(book))
+    assert ledger.budget(NOW).locked
+    with pytest.raises(LockedOut, match="cannot be read"):
+        ledger.enter(NOW, "reader", PASSWORD)
+    assert ledger.unlock(NOW).allowed
 
 
 def test_nothing_is_submitted_when_the_disk_does_not_take_the_entry(tmp_path: Path) -> None:
