@@ -94,21 +94,22 @@ def find(directory: Path) -> Distribution:
     """Returns the distribution in `directory`; if an installation was cut off half way, the one before it.
 
     Raises:
-        DistributionError: nothing there, or a part of it is missing; the message names each.
+        DistributionError: nothing there, or a part of it is missing; the message names each. No permission to look
+            is of this class too.
     """
-    root = directory
-    if not directory.is_dir() and _previous(directory).is_dir():
-        root = _previous(directory)
-    if not root.is_dir():
-        raise DistributionError(f"{directory}: no gateway of IBKR there", hint=_HINT)
-    missing = _missing(root)
-    jar = _main_jar(root)
-    if missing or jar is None:
-        raise DistributionError(f"{root}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_HINT)
     try:
+        root = directory
+        if not directory.is_dir() and _previous(directory).is_dir():
+            root = _previous(directory)
+        if not root.is_dir():
+            raise DistributionError(f"{directory}: no gateway of IBKR there", hint=_HINT)
+        missing = _missing(root)
+        jar = _main_jar(root)
+        if missing or jar is None:
+            raise DistributionError(f"{root}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_HINT)
         sha256 = hashlib.sha256(jar.read_bytes()).hexdigest()
     except OSError as error:
-        raise DistributionError(f"{jar}: {error.strerror}") from error
+        raise DistributionError(f"{error.filename or directory}: {error.strerror}") from error
     return Distribution(root=root, jar=jar, build=_build_of(jar, sha256), sha256=sha256)
 
 
@@ -291,6 +292,20 @@ def _swap(new: Path, into: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _offered(source: Path) -> Path:
+    """Returns what is to be installed: the zip, or the folder that holds the parts."""
+    if not source.is_dir():
+        if not source.exists():
+            raise DistributionError(f"{source}: not there", hint=_HINT)
+        return source
+    if located := _locate(source):
+        return located
+    zips = sorted(source.glob("*.zip"))
+    if len(zips) != 1:
+        raise DistributionError(f"{source}: neither IBKR's gateway nor its zip is in there", hint=_HINT)
+    return zips[0]
+
+
 def install(source: Path, into: Path) -> Distribution:
     """Installs IBKR's gateway as the folder `into`; whatever goes wrong, the one that was there stays.
 
@@ -303,21 +318,11 @@ def install(source: Path, into: Path) -> Distribution:
         DistributionError: not there, not a zip, truncated, with names that lead outside, links, absurd sizes, or
             not IBKR's gateway. No space or no permission are of this class too: the reason is in the message.
     """
-    if source.is_dir():
-        located = _locate(source)
-        zips = sorted(source.glob("*.zip"))
-        if located is None and len(zips) == 1:
-            source = zips[0]
-        elif located is None:
-            raise DistributionError(f"{source}: neither IBKR's gateway nor its zip is in there", hint=_HINT)
-        else:
-            source = located
-    elif not source.exists():
-        raise DistributionError(f"{source}: not there", hint=_HINT)
-    if source.resolve() == into.resolve():
-        _require_sound(source, source)
-        return find(into)
     try:
+        source = _offered(source)
+        if source.resolve() == into.resolve():
+            _require_sound(source, source)
+            return find(into)
         with _staging(into) as staging:
             if source.is_dir():
                 _copy_tree(source, staging)

@@ -258,6 +258,18 @@ def test_says_what_is_missing(tmp_path: Path) -> None:
         distribution.install(tmp_path, tmp_path / "into")
 
 
+def test_says_what_it_may_not_look_at(tmp_path: Path, into: Path) -> None:
+    """The kernel's refusal is told in one line; a name that is too long is one that root meets as well."""
+    hidden = tmp_path / ("x" * 300)
+    for attempt in (
+        lambda: distribution.find(hidden),
+        lambda: distribution.install(hidden, into),
+        lambda: distribution.install(hidden / "gateway.zip", into),
+    ):
+        with pytest.raises(DistributionError, match="File name too long"):
+            attempt()
+
+
 def test_a_crash_between_the_renames_leaves_the_old_one(
     tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
