@@ -189,6 +189,9 @@ def test_only_the_firewall_is_root() -> None:
     """Every service has the user ibkr, but the one that loads the packet filter."""
     assert [path.name for path in SERVICES if Unit(path).values.get("User") != ["ibkr"]] == ["ibkr-firewall.service"]
     assert unit("ibkr-firewall.service").all("CapabilityBoundingSet") == ["CAP_NET_ADMIN"]
+    # What only root may read is out of its sight.
+    hidden = unit("ibkr-firewall.service").all("InaccessiblePaths")
+    assert {"-/etc/ibkr-tools/password", "-/etc/ibkr-tools/totp"} <= set(hidden)
 
 
 def test_the_shared_sandbox_is_the_same_everywhere() -> None:
