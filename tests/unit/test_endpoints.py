@@ -14,7 +14,9 @@ from ibkr_tools.portal.endpoints import (
     Endpoint,
     Kind,
     Pages,
+    Parameter,
     Place,
+    Type,
 )
 
 KEEPALIVES = {"/tickle", "/sso/validate", "/iserver/auth/status"}
@@ -97,3 +99,23 @@ def test_any_text_is_one_segment_or_refused(value: str) -> None:
     except ValueError:
         return
     assert path.split("/") == ["", "portfolio", value, "summary"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Type.NUMBER, "007"),
+        (Type.NUMBER, "1" * 5000),
+        (Type.NUMBER, "1e5"),
+        (Type.JSON, "[" * 100_000),
+        (Type.JSON, "{"),
+    ],
+)
+def test_value_that_is_none_is_refused_with_what_was_expected(kind: Type, text: str) -> None:
+    with pytest.raises(ValueError, match="expected a number" if kind is Type.NUMBER else "expected JSON"):
+        Parameter("x", "something", Place.BODY, kind).read(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0), ("-12", -12), ("0.50", 0.5), ("101.25", 101.25)])
+def test_numbers(text: str, value: float) -> None:
+    assert Parameter("x", "something", Place.BODY, Type.NUMBER).read(text) == value

@@ -106,7 +106,7 @@ class Parameter:
         match self.type:
             case Type.INTEGER if re.fullmatch(r"-?[0-9]{1,18}", text):
                 return int(text)
-            case Type.NUMBER if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
+            case Type.NUMBER if re.fullmatch(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?", text):
                 return msgspec.json.decode(text)
             case Type.BOOLEAN if text in {"true", "false"}:
                 return text == "true"
@@ -117,7 +117,7 @@ class Parameter:
             case Type.JSON:
                 try:
                     return msgspec.json.decode(text)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, RecursionError) as error:
                     raise ValueError(f"{self.name} {text!r}: expected JSON ({error})") from None
             case Type.TEXT if text:
                 return text
