@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from ibkr_tools.messages import Message
+from ibkr_tools.messages import Message, unit_topic
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 SUBJECT_CHARACTERS = 120
@@ -47,7 +47,9 @@ def compose(message: Message, since: datetime, host: str | None = None) -> Lette
     """Returns the letter for a message whose topic was opened at `since`."""
     host = host or socket.gethostname()
     what = _one_line(message.what).rstrip(".")
-    lines = [f"{what[:1].upper()}{what[1:]}.", ""]
+    # The name of a unit stays as it is typed.
+    first = what[:1] if message.topic.startswith(unit_topic("")) else what[:1].upper()
+    lines = [f"{first}{what[1:]}.", ""]
     if message.over:
         lines.append(f"It began {_clock(since)} and lasted {_lasted(since, message.at)}.")
     if message.next:

@@ -47,6 +47,10 @@ _NEXT = {
 }
 
 
+_THEN = {"ibkr-fetch.service": "systemctl start ibkr-fetch"}
+"""How a unit is started again, where that is not by the gateway's."""
+
+
 def words(environ: Mapping[str, str]) -> str:
     """Says how a unit ended, from what systemd tells its OnFailure= unit."""
     result, code, status = (
@@ -68,7 +72,7 @@ def message_for(unit: str, environ: Mapping[str, str]) -> Message:
         at=utc_now(),
         what=f"{unit} {words(environ)}",
         next=_NEXT.get(unit, "nothing; systemd has given it up"),
-        todo=f"journalctl -u {unit} -n 20 says why; then systemctl start ibkr-gateway",
+        todo=f"journalctl -u {unit} -n 20 says why; then {_THEN.get(unit, 'systemctl start ibkr-gateway')}",
     )
 
 

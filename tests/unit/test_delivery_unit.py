@@ -6,6 +6,7 @@ import pytest
 
 from ibkr_tools import messages
 from ibkr_tools.delivery import unit
+from ibkr_tools.delivery.letter import compose
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import UsageError
 
@@ -36,6 +37,15 @@ def test_words(result: str, code: str, status: str, expected: str) -> None:
     message = unit.message_for(NAME, environ)
     assert (message.topic, message.what) == (f"unit:{NAME}", f"{NAME} {expected}")
     assert f"journalctl -u {NAME} -n 20" in (message.todo or "")
+
+
+def test_what_to_do_about_a_unit_names_it_as_it_is_typed() -> None:
+    """A fetch that failed is not mended by the gateway."""
+    message = unit.message_for("ibkr-fetch.service", {})
+    lines = compose(message, message.at, "host").text.splitlines()
+    assert lines[0] == "ibkr-fetch.service failed."
+    assert lines[3].endswith("journalctl -u ibkr-fetch.service -n 20 says why; then systemctl start ibkr-fetch")
+    assert (unit.message_for("ibkr-gateway.service", {}).todo or "").endswith("systemctl start ibkr-gateway")
 
 
 @pytest.fixture
