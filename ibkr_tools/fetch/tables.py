@@ -35,13 +35,15 @@ _SHORTEST_CELL = 12
 class Style(Enum):
     """How the cells of a column are written: AMOUNT with two decimals, the others with as many as needed.
 
-    For a QUANTITY that is by cell, for a RATE by column.
+    For a QUANTITY that is by cell, for a RATE by column. What is a text in IBKR's answer is one in an EITHER too, such
+    as a ratio or a time among amounts.
     """
 
     TEXT = "text"
     AMOUNT = "amount"
     QUANTITY = "quantity"
     RATE = "rate"
+    EITHER = "either"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ VIEWS: Mapping[str, View] = {
         ),
         noun="account",
     ),
-    "summary": View((_ACCOUNT, Column("Key", ("key",)), Column("Value", ("value", "amount"), Style.AMOUNT), _CURRENCY)),
+    "summary": View((_ACCOUNT, Column("Key", ("key",)), Column("Value", ("value", "amount"), Style.EITHER), _CURRENCY)),
     "ledger": View(
         (
             _ACCOUNT,
@@ -248,7 +250,10 @@ def _places(numbers: Sequence[Decimal], most: int) -> int:
 
 
 def _styled(column: Column, raws: Sequence[bytes]) -> _Cells:
-    numbers = [None if column.style is Style.TEXT else _number(raw) for raw in raws]
+    def is_text(raw: bytes) -> bool:
+        return column.style is Style.TEXT or (column.style is Style.EITHER and raw.startswith(b'"'))
+
+    numbers = [None if is_text(raw) else _number(raw) for raw in raws]
     places = 2
     if column.style is Style.RATE:
         places = _places([number for number in numbers if number is not None], _DECIMALS_OF_SMALL)

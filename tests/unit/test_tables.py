@@ -92,12 +92,14 @@ def test_a_summary_is_its_texts_and_amounts() -> None:
         "U1": {
             "netliquidation": {"amount": 12345.678, "currency": "EUR", "value": None},
             "accounttype": {"amount": 0.0, "currency": None, "value": "INDIVIDUAL"},
+            "lookaheadnextchange": {"amount": 0.0, "currency": None, "value": "1711627200"},
         }
     }
     lines = as_table(snapshot_rows(json.dumps({"summary": payload}).encode())).splitlines()
     assert lines[2].split() == ["U1", "netliquidation", "12,345.68", "EUR"]
     assert lines[3].split() == ["U1", "accounttype", "INDIVIDUAL"]
-    assert lines[-1] == "2 rows"
+    assert lines[4].split() == ["U1", "lookaheadnextchange", "1711627200"]
+    assert lines[-1] == "3 rows"
 
 
 def test_allocation_and_ledger() -> None:
