@@ -90,11 +90,11 @@ def test_what_is_no_list_of_positions_is_not_an_empty_account(simulator: Simulat
         snapshot(simulator, resources=("positions",))
 
 
-def test_rows_without_a_number_are_all_kept(simulator: Simulator) -> None:
+def test_all_rows_of_one_page_are_kept(simulator: Simulator) -> None:
     rows = [{"contractDesc": "a"}, {"contractDesc": "b"}, {"conid": 1}, {"conid": 1}, {"conid": 1, "model": "m"}]
     simulator.control.fault("/portfolio/*/positions/0", "json", body=rows)
     found = snapshot(simulator, resources=("positions",), accounts=("U1234567",))["positions"]
-    assert [row.get("contractDesc", row.get("conid")) for row in found] == ["a", "b", 1, 1]
+    assert [row.get("contractDesc", row.get("conid")) for row in found] == ["a", "b", 1, 1, 1]
     assert all(row["acctId"] == "U1234567" for row in found)
 
 
