@@ -12,6 +12,7 @@ import msgspec
 
 from ibkr_tools import guard
 from ibkr_tools.directories import find_directories
+from ibkr_tools.errors import OutputError
 from ibkr_tools.log import Journal
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
@@ -44,8 +45,17 @@ def settle(status_file: StatusFile, environ: Mapping[str, str]) -> str | None:
 
 
 def main() -> int:
-    """Settles the login of this unit; returns the exit code."""
-    if why := settle(StatusFile(find_directories().status_file), os.environ):
+    """Settles the login of this unit; returns the exit code.
+
+    Raises:
+        OutputError: the status file cannot be written.
+    """
+    status_file = StatusFile(find_directories().status_file)
+    try:
+        why = settle(status_file, os.environ)
+    except OSError as error:
+        raise OutputError(f"{status_file.path}: {error.strerror}") from error
+    if why:
         Journal().warning(why)
     return 0
 
