@@ -106,7 +106,8 @@ class Recall:
             self._file(call).unlink(missing_ok=True)
 
     def _forget_old_ones(self) -> None:
-        for file in self._directory.glob("answer-*"):
+        # Those with a dot are of writers that were killed.
+        for file in (*self._directory.glob("answer-*"), *self._directory.glob(".answer-*")):
             # Of a file that another process has just removed there is nothing left to remove.
             with suppress(FileNotFoundError):
                 if abs(time.time() - file.stat().st_mtime) > _USELESS_AFTER_S:

@@ -157,10 +157,13 @@ def catches_interrupts(pid: int) -> bool:
 def test_a_program_without_an_end_can_be_interrupted(place: Installation) -> None:
     command = place.command("fetch", "ledger", "--jq", "def f: f; f")
     with subprocess.Popen(command, env=place.environment, stdout=subprocess.DEVNULL) as process:
-        wait_until(lambda: catches_interrupts(process.pid))
-        wait_until(lambda: not catches_interrupts(process.pid))
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == -signal.SIGINT
+        try:
+            wait_until(lambda: catches_interrupts(process.pid))
+            wait_until(lambda: not catches_interrupts(process.pid))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == -signal.SIGINT
+        finally:
+            process.kill()
 
 
 # Files.

@@ -127,10 +127,11 @@ def test_a_boot_forgets(tmp_path: Path) -> None:
 
 
 def test_old_files_are_removed(tmp_path: Path) -> None:
-    """Those of answers only."""
+    """Those of answers only, half-written ones of a process that was killed among them."""
     one = Recall(tmp_path, "reader")
     for number in range(20):
         one.store(Call(PERFORMANCE, f"/{number}"), ANSWER)
+    (tmp_path / ".answer-summary-0.0123456789ab").touch()
     (tmp_path / "pacing.json").touch()
     hour_ago = time.time() - 3600.0
     for file in tmp_path.iterdir():
