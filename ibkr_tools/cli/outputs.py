@@ -156,7 +156,10 @@ class Printing(msgspec.Struct, frozen=True):
 
 def _interruptibly(query: "Query", document: bytes) -> list[str]:
     """Runs a jq program; one without an end can be ended from the keyboard, which Python would only notice after it."""
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    before = signal.getsignal(signal.SIGINT)
+    # In the background of a script it is ignored, and stays so.
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         return query.run(document)
     finally:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ from typer.core import TyperGroup
 
 from ibkr_tools import __version__, pause
 from ibkr_tools.cli.app import app
+from ibkr_tools.cli.outputs import Format, Printing
 from ibkr_tools.cli.spans import parse_span
 from ibkr_tools.config import Secret
 from ibkr_tools.errors import UsageError
+from ibkr_tools.fetch.formats import Rows
+from ibkr_tools.fetch.query import Query
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import Mark
 from ibkr_tools.status import GatewaySection, SessionSection, SessionState, utc_now
@@ -364,6 +368,25 @@ def test_output_that_goes_nowhere_is_73(place: Installation, command: str, where
     """Not a traceback that calls it our bug."""
     done = redirected(place, where, *command.split())
     assert (done.returncode, done.stderr) == (73, f"error: standard output: {reason}\n")
+
+
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.default_int_handler])
+def test_ctrl_c_ends_a_jq_program_unless_it_is_ignored(tmp_path: Path, before: Any) -> None:
+    """As it is in the background of a script."""
+    found = []
+
+    class Watched(Query):
+        def run(self, document: bytes) -> list[str]:
+            found.append(signal.getsignal(signal.SIGINT))
+            return super().run(document)
+
+    own = signal.signal(signal.SIGINT, before)
+    try:
+        Printing(Format.JSON, Watched("."), file=tmp_path / "out").put(lambda: [b"1"], Rows)
+        found.append(signal.getsignal(signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGINT, own)
+    assert found == [signal.SIG_IGN if before is signal.SIG_IGN else signal.SIG_DFL, before]
 
 
 def test_nobody_need_hear_of_an_error(place: Installation) -> None:
