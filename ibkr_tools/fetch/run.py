@@ -191,6 +191,8 @@ class Fetch:
                 saved = store.save(save_in, document, self._config.fetch.keep_days, self._now())
         except IbkrError as error:
             lost = type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable)
+            if type(error) is SessionUnavailable and not error.hint:
+                error.hint = "`ibkr-tools status` says what is done about it; --wait 60 waits for it."
             self._say("failed", error.message, session_lost=lost)
             raise
         covers = document.covers

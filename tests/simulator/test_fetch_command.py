@@ -111,6 +111,13 @@ def test_a_program_that_does_not_fit_is_told(place: Installation) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_without_a_session_it_says_what_to_do(place: Installation, simulator: Simulator) -> None:
+    simulator.control.drop()
+    done = place.run("fetch", "ledger")
+    assert (done.returncode, done.stdout) == (75, "")
+    assert done.stderr.splitlines()[1].startswith("hint: `ibkr-tools status` says")
+
+
 def test_saving_and_printing(place: Installation) -> None:
     latest = place.directories.snapshots / "latest.json"
     done = place.run("fetch", "--save")
