@@ -22,9 +22,18 @@ TOTP_CREDENTIAL = "ibkr-totp"
 ACCOUNT_ID = r"^[A-Z]{1,2}[0-9]{4,12}$(?!\n)"
 """Python's `$` also matches before a last line end, editors' does not: the look-ahead makes both strict."""
 
+UPSTREAM = r"^https?://[A-Za-z0-9.\-]+(:[0-9]+)?$(?!\n)"
+WORD = r"^[^\x00]+$"
+"""What the kernel takes as an argument."""
+
+FILE = r"^(?!~[^/])[^\x00]+$"
+"""What the kernel takes as a path, or that below the home directory with `~`. Another user's home is not looked up."""
+
 Described = msgspec.Meta
 Port = Annotated[int, Described(ge=1, le=65535)]
 AccountId = Annotated[str, Described(pattern=ACCOUNT_ID, description="A letter or two and digits: U1234567.")]
+Word = Annotated[str, Described(pattern=WORD)]
+FilePath = Annotated[str, Described(pattern=FILE)]
 Element = Literal[
     "username", "password", "submit", "continue", "loading", "finished", "error", "bulletin", "consent", "promo",
     "restricted", "tasks", "paper-switch", "paper-checkbox", "method-picker", "code", "code-submit", "push",
@@ -54,18 +63,18 @@ class GatewayConfig(_Section, frozen=True):
     """IBKR's Client Portal gateway: a Java program on this machine."""
 
     directory: Annotated[
-        str | None,
+        FilePath | None,
         Described(description="Where IBKR's distribution is unpacked; null: in the state directory."),
     ] = None
     port: Annotated[Port, Described(description="The port on 127.0.0.1.")] = 5000
     upstream: Annotated[
         str,
         Described(
-            pattern=r"^https?://[A-Za-z0-9.\-]+(:[0-9]+)?$(?!\n)",
+            pattern=UPSTREAM,
             description="IBKR's host: scheme, name, port if it is not the scheme's.",
         ),
     ] = "https://api.ibkr.com"
-    java: Annotated[str, Described(min_length=1, description="The Java program: a name on PATH or a path.")] = "java"
+    java: Annotated[Word, Described(description="The Java program: a name on PATH or a path.")] = "java"
     heap_mb: Annotated[int, Described(ge=32, le=4096, description="Largest Java heap, in MB.")] = 64
 
 
@@ -98,11 +107,11 @@ class SecondFactorConfig(_Section, frozen=True):
         Described(description="none: a person; totp: an authenticator app's code; push: IB Key; command: a program."),
     ] = "none"
     totp_file: Annotated[
-        str | None,
+        FilePath | None,
         Described(description="A file with nothing but the authenticator app's secret, readable by its owner only."),
     ] = None
     command: Annotated[
-        tuple[Annotated[str, Described(min_length=1)], ...],
+        tuple[Word, ...],
         Described(description="Program and arguments of one that prints the code; no shell."),
     ] = ()
     command_timeout_s: Annotated[
@@ -116,10 +125,14 @@ class SecondFactorConfig(_Section, frozen=True):
 class LoginConfig(_Section, frozen=True):
     """The browser that logs in."""
 
-    browser: Annotated[str | None, Described(description="Chromium's program; null: found by itself.")] = None
-    driver: Annotated[str | None, Described(description="chromedriver; null: found by itself.")] = None
+    browser: Annotated[
+        Word | None,
+        Described(description="Chromium's program; null: found by itself."),
+    ] = None
+    driver: Annotated[Word | None, Described(description="chromedriver; null: found by itself.")] = None
     password_file: Annotated[
-        str | None, Described(description="A file with nothing but the password, readable by its owner only.")
+        FilePath | None,
+        Described(description="A file with nothing but the password, readable by its owner only."),
     ] = None
     timeout_s: Annotated[
         int,
@@ -131,7 +144,7 @@ class LoginConfig(_Section, frozen=True):
     ] = 24
     second_factor: SecondFactorConfig = SecondFactorConfig()
     selectors: Annotated[
-        dict[Element, tuple[Annotated[str, Described(min_length=1)], ...]],
+        dict[Element, tuple[Word, ...]],
         Described(description="CSS selectors to try before the built-in ones, should IBKR change its page."),
     ] = {}
 
@@ -159,7 +172,7 @@ class NotifyConfig(_Section, frozen=True):
     """How a person is told that something needs them."""
 
     command: Annotated[
-        tuple[Annotated[str, Described(min_length=1)], ...],
+        tuple[Word, ...],
         Described(description="Program and arguments; gets one message as JSON on its standard input; no shell."),
     ] = ()
     timeout_s: Annotated[int, Described(ge=1, le=300, description="How long the command may take, in seconds.")] = 30
@@ -221,13 +234,19 @@ def _choices(kind: Any) -> list[str]:
     return [choice for part in typing.get_args(kind) for choice in _choices(part)]
 
 
+_MEANT = {
+    ACCOUNT_ID: "a letter or two and digits, such as U1234567",
+    UPSTREAM: "scheme, host and port, such as https://api.ibkr.com",
+    WORD: "a text with something in it, and without a NUL character",
+    FILE: "a path such as /etc/ibkr-tools/password; ~/ is the home directory, ~NAME is nobody's",
+}
+
+
 def _expectation(error: msgspec.ValidationError, value: object, kind: Any) -> str:
     text = re.sub(r" - at `.*`$", "", str(error))
     where = re.search(r"at `\$(.*)`$", str(error))
-    if "matching regex" in text and "[A-Z]{1,2}" in text:
-        text = "Expected a letter or two and digits, such as U1234567"
-    elif "matching regex" in text:
-        text = "Expected scheme, host and port, such as https://api.ibkr.com"
+    if "matching regex" in text:
+        text = next(f"Expected {meant}" for pattern, meant in _MEANT.items() if repr(pattern)[1:-1] in text)
     if text.startswith("Invalid enum value"):
         text = f"Expected one of {', '.join(_choices(kind))}"
     shown = f", got {value!r}" if isinstance(value, str | int | float | bool | None) else ""

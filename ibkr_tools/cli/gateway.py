@@ -11,8 +11,11 @@ app = typer.Typer(no_args_is_help=True, help="Install and run IBKR's Client Port
 
 
 def _folder(setting: Setting) -> Path:
-    own = setting.load().gateway.directory if setting.config_file.exists() else None
-    return Path(own).expanduser() if own else setting.directories.gateway / "clientportal.gw"
+    from ibkr_tools.config import GatewayConfig
+    from ibkr_tools.gateway.start import distribution_directory
+
+    config = setting.load().gateway if setting.config_file.exists() else GatewayConfig()
+    return distribution_directory(config, setting.directories)
 
 
 @app.command()

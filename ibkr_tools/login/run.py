@@ -122,7 +122,9 @@ def _client(config: Config, directories: Directories) -> "Portal":
 
     pacing = SharedPacing(directories.pacing_file, directories.penalty_file)
     recall = Recall(directories.runtime, config.username, paper=config.session.paper)
-    return PortalClient(config.gateway.port, directories.certificate, pacing, recall, read_timeout_s=READ_TIMEOUT_S)
+    return PortalClient(
+        config.gateway.port, directories.certificate, pacing, recall, read_timeout_s=READ_TIMEOUT_S, urgent=True
+    )
 
 
 def _state_of(error: IbkrError) -> StatusState:

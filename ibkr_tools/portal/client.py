@@ -90,6 +90,7 @@ class PortalClient:
         read_timeout_s: float = READ_TIMEOUT_S,
         max_wait_s: float = 30.0,
         owns_session: bool = False,
+        urgent: bool = False,
         pause: Callable[[float], object] | None = None,
         on_wait: Callable[[str, float], None] | None = None,
     ) -> None:
@@ -103,6 +104,7 @@ class PortalClient:
             read_timeout_s: how long an answer may take.
             max_wait_s: how long a request may wait for its turn before RateLimited is raised instead.
             owns_session: whether this process may control the session; the watchdog, and nobody else.
+            urgent: whether its reads have the room that others leave, as the owner's have: those that prove a login.
             pause: waits so many seconds for a turn; default: real ones.
             on_wait: is told before a wait of more than a second: for which request, and how many seconds it may last.
         """
@@ -113,6 +115,7 @@ class PortalClient:
         self._timeouts = (CONNECT_TIMEOUT_S, read_timeout_s)
         self._max_wait_s = max_wait_s
         self._owns_session = owns_session
+        self._urgent = urgent or owns_session
         self._pause = pause or threading.Event().wait
         self._on_wait = on_wait or (lambda _where, _seconds: None)
         self._http = _Direct()
@@ -249,7 +252,7 @@ class PortalClient:
 
     def _is_urgent(self, endpoint: Endpoint) -> bool:
         """Says whether a request has the room that others leave: who keeps the session alive must not queue."""
-        return self._owns_session or endpoint.kind is not Kind.READ
+        return self._urgent or endpoint.kind is not Kind.READ
 
     def _claim_and_wait(self, call: Call, max_wait_s: float) -> Turn:
         turn = self._pacing.claim(call.endpoint, max_wait_s, urgent=self._is_urgent(call.endpoint))

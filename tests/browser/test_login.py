@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from time import monotonic
 
 import pytest
 
+from ibkr_tools.config import load_config
 from ibkr_tools.errors import (
     ActionRequired,
     ConfigError,
@@ -24,6 +25,9 @@ from ibkr_tools.errors import (
 from ibkr_tools.login import browser, processes
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Outcome
+from ibkr_tools.login.run import run
+from ibkr_tools.portal.flight import MOST
+from ibkr_tools.portal.pacing import SharedPacing
 from ibkr_tools.status import utc_now
 from tests.browser.conftest import HURRIED, PASSWORD, Home
 from tests.support.simulation import wait_until
@@ -77,6 +81,18 @@ def test_living_session_is_left_alone(home: Home) -> None:
     assert home.control.submitted() == 0
     assert home.marks == []
     assert home.section.state == "not-needed"
+
+
+def test_reads_that_are_stuck_do_not_spoil_a_login(home: Home) -> None:
+    """A stopped fetch holds the place of every read, and a session is proven all the same."""
+    file = home.configure()
+    with ExitStack() as held:
+        pacing = SharedPacing(home.directories.pacing_file, home.directories.penalty_file)
+        for _ in range(MOST):
+            held.enter_context(pacing.under_way(1.0, threading.Event().wait, lambda _: None))
+        result = run(load_config(file), home.directories, file, unattended=False, patience=HURRIED)
+    assert result.outcome is Outcome.SUCCEEDED
+    assert home.marks == ["succeeded"]
 
 
 def test_unknown_is_not_lost(home: Home) -> None:

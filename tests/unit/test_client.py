@@ -123,9 +123,10 @@ def test_four_reads_are_under_way_at_most_and_a_tickle_besides(material: Path, t
             assert client.tickle().has_session
             with pytest.raises(RateLimited, match="4 reads are under way"):
                 client.request(endpoints.SUMMARY, {"account": "U1234567"})
-        with client_of(server, material, pacing=pacing, max_wait_s=0.1, owns_session=True) as owner:
-            owner.request(endpoints.LEDGER, {"account": "U1234567"})
-        assert len(server.requests) == 2
+        for kind in ("owns_session", "urgent"):
+            with client_of(server, material, pacing=pacing, max_wait_s=0.1, **{kind: True}) as client:
+                client.request(endpoints.LEDGER, {"account": "U1234567"})
+        assert len(server.requests) == 3
 
 
 PERFORMANCE = http("200 OK", b'{"nav": 1.50, "rc":0 }')

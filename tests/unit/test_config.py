@@ -93,6 +93,25 @@ def test_every_problem_is_named_at_once_with_suggestions(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("section", "key", "value", "expected"),
+    [
+        ("gateway", "directory", "~nobody/gw", "a path such as /etc"),
+        ("gateway", "directory", "a\0b", "a path such as /etc"),
+        ("login", "password_file", "~root", "~NAME is nobody's, got '~root'"),
+        ("login", "driver", "", "a text with something in it"),
+        ("gateway", "java", "ja\0va", "without a NUL character, got 'ja\\x00va'"),
+    ],
+)
+def test_what_the_kernel_would_not_take_is_told(
+    tmp_path: Path, section: str, key: str, value: str, expected: str
+) -> None:
+    config = {"username": "x", "account": "U1234567", section: {key: value}}
+    message = str(refusal(tmp_path, config))
+    assert f"{section}.{key}: Expected " in message
+    assert expected in message
+
+
+@pytest.mark.parametrize(
     ("text", "where"),
     [
         ('{\n  "username": "a",\n  "account" "U1234567"\n}', "line 3, column 13"),
