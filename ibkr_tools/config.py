@@ -68,11 +68,7 @@ class GatewayConfig(_Section, frozen=True):
     ] = None
     port: Annotated[Port, Described(description="The port on 127.0.0.1.")] = 5000
     upstream: Annotated[
-        str,
-        Described(
-            pattern=UPSTREAM,
-            description="IBKR's host: scheme, name, port if it is not the scheme's.",
-        ),
+        str, Described(pattern=UPSTREAM, description="IBKR's host: scheme, name, port if it is not the scheme's.")
     ] = "https://api.ibkr.com"
     java: Annotated[Word, Described(description="The Java program: a name on PATH or a path.")] = "java"
     heap_mb: Annotated[int, Described(ge=32, le=4096, description="Largest Java heap, in MB.")] = 64
@@ -125,14 +121,10 @@ class SecondFactorConfig(_Section, frozen=True):
 class LoginConfig(_Section, frozen=True):
     """The browser that logs in."""
 
-    browser: Annotated[
-        Word | None,
-        Described(description="Chromium's program; null: found by itself."),
-    ] = None
+    browser: Annotated[Word | None, Described(description="Chromium's program; null: found by itself.")] = None
     driver: Annotated[Word | None, Described(description="chromedriver; null: found by itself.")] = None
     password_file: Annotated[
-        FilePath | None,
-        Described(description="A file with nothing but the password, readable by its owner only."),
+        FilePath | None, Described(description="A file with nothing but the password, readable by its owner only.")
     ] = None
     timeout_s: Annotated[
         int,

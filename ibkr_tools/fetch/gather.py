@@ -88,6 +88,12 @@ class Job:
         self._restart(ahead=False)
         return False
 
+    def begin_anew(self, spool: Spool) -> None:
+        """Has all of it asked for again, if it has not come whole: the next session may list rows in another order."""
+        if not self.walk.ended:
+            self.unwrite(spool)
+            self._restart(ahead=True)
+
     def write(self, spool: Spool) -> bool:
         """Writes what has been taken, since it is its turn; says whether that was all.
 
@@ -163,7 +169,7 @@ def gather(
         workers: does the units of work.
         ask: asks for one page.
         spool: where it is written.
-        is_lost: says of an error whether it could be recovered from.
+        is_lost: says of an error whether it could be recovered from; what has come whole then stays.
         recover: returns once it makes sense to go on after such an error, raises if it does not.
         progress: is told what is asked for.
         counted: is told how many calls are done, and of how many.
@@ -180,10 +186,11 @@ def gather(
         if failed is not None and workers.is_idle:
             recover(failed)
             failed = None
+            for job in jobs[head : head + AHEAD]:
+                job.begin_anew(spool)
             continue
         unit, result = workers.next()
         if isinstance(result, IbkrError) and is_lost(result):
-            unit.walk.forget(unit.number)
             failed = failed or result
             continue
         if isinstance(result, Exception):

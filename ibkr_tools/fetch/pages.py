@@ -60,7 +60,6 @@ class Walk:
         self._ends_without_news = ends_without_news
         self._asked = 0
         self._went_ahead = False
-        self._again: list[int] = []
         self._arrived: dict[int, Page] = {}
         self._seen: set[Identity] = set()
         self.read = 0
@@ -71,8 +70,6 @@ class Walk:
         """Returns the number of a page to ask for, None if there is none now; `ahead`: even if it may not exist."""
         if self.ended:
             return None
-        if self._again:
-            return self._again.pop(0)
         beyond = self._asked - self.read
         # As many pages are asked for in vain, at most, as were not.
         if beyond and not (ahead and self._ahead and beyond <= self.read):
@@ -80,10 +77,6 @@ class Walk:
         self._went_ahead |= beyond > 0
         self._asked += 1
         return self._asked - 1
-
-    def forget(self, number: int) -> None:
-        """Has a page that did not come asked for again."""
-        self._again = sorted([*self._again, number])
 
     def take(self, number: int, page: Page) -> None:
         """Takes a page that came, in whatever order they come."""

@@ -253,11 +253,11 @@ def requests_of(simulator: Simulator, paths: Sequence[str]) -> list[int]:
 
 
 def test_a_lost_session_is_waited_for_and_the_fetch_goes_on(reader: Simulator, tmp_path: Path) -> None:
-    """What was complete is not asked for again; the preflight is."""
+    """What was complete is not asked for again; the preflight and a list that was half read are."""
     status = StatusFile(tmp_path / "status.json")
     with client_of(reader) as client:
         client.accounts()
-    paths = ["/summary", "/portfolio/accounts", "/positions/0"]
+    paths = ["/summary", "/portfolio/accounts", "/U1234567/positions/0", "/U1234568/positions/0"]
     before = requests_of(reader, paths)
     reader.control.fault("/portfolio/U1234568/positions/1", "status", status=401)
     with Watchdog(status, reader, reader.control.clear_faults) as watchdog:
@@ -267,7 +267,7 @@ def test_a_lost_session_is_waited_for_and_the_fetch_goes_on(reader: Simulator, t
     assert (watchdog.states, section.state, section.session_lost) == (["waiting"], "succeeded", False)
     assert len(document.decode()["positions"]) == 3 * 237
     asked_for = [now - then for now, then in zip(requests_of(reader, paths), before, strict=True)]
-    assert asked_for == [3, 2, 3], "one to make sure that the session is lost, one in the next"
+    assert asked_for == [3, 2, 1, 2], "of the accounts one to make sure that the session is lost, one in the next"
 
 
 def test_a_gateway_that_starts_anew_is_waited_for(reader: Simulator, tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ibkr_tools.config import Secret
 from ibkr_tools.directories import Directories
-from ibkr_tools.status import StatusFile
+from ibkr_tools.login.ledger import Ledger
+from ibkr_tools.login.outcome import Mark
+from ibkr_tools.status import StatusFile, utc_now
 
 __all__ = ["Installation", "printed"]
 
@@ -48,6 +51,13 @@ class Installation:
         if certificate is not None:
             self.directories.certificate.parent.mkdir(parents=True, exist_ok=True)
             self.directories.certificate.write_bytes(certificate.read_bytes())
+
+    def enter_logins(self, *marks: Mark) -> Ledger:
+        """Enters logins with these endings, one password each; returns the ledger."""
+        ledger = Ledger(self.directories.login)
+        for number, mark in enumerate(marks):
+            ledger.settle(ledger.enter(utc_now(), "demo-reader", Secret(f"secret-{number}")), mark, utc_now())
+        return ledger
 
     def rest(self) -> None:
         """Forgets what was sent so far, as time would."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.installation import Installation
 from tests.support.simulation import make_certificate
 
 
@@ -13,3 +14,11 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     make_certificate(folder)
     return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
+    """A configured user; no gateway runs."""
+    installation = Installation(tmp_path, environment)
+    installation.configure(1)
+    return installation
