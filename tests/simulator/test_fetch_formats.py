@@ -18,6 +18,7 @@ import pytest
 
 from ibkr_tools.simulator import Simulator, account_numbers
 from tests.support.installation import Installation, printed
+from tests.support.portal import asked
 from tests.support.simulation import wait_until
 
 ACCOUNTS = account_numbers("U1234567", 2)
@@ -154,11 +155,13 @@ def catches_interrupts(pid: int) -> bool:
     return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)
 
 
-def test_a_program_without_an_end_can_be_interrupted(place: Installation) -> None:
-    command = place.command("fetch", "ledger", "--jq", "def f: f; f")
+def test_a_program_without_an_end_can_be_interrupted(place: Installation, simulator: Simulator) -> None:
+    """By Ctrl-C, once IBKR has answered and jq has it: until then Python itself takes the signal."""
+    before = asked(simulator, "/U1234567/ledger")
+    command = place.command("fetch", "ledger", "--account", "U1234567", "--jq", "def f: f; f")
     with subprocess.Popen(command, env=place.environment, stdout=subprocess.DEVNULL) as process:
         try:
-            wait_until(lambda: catches_interrupts(process.pid))
+            wait_until(lambda: asked(simulator, "/U1234567/ledger") > before)
             wait_until(lambda: not catches_interrupts(process.pid))
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == -signal.SIGINT
