@@ -158,7 +158,9 @@ def catches_interrupts(pid: int) -> bool:
 def test_a_program_without_an_end_can_be_interrupted(place: Installation, simulator: Simulator) -> None:
     """By Ctrl-C, once IBKR has answered and jq has it: until then Python itself takes the signal."""
     before = asked(simulator, "/U1234567/ledger")
-    command = place.command("fetch", "ledger", "--account", "U1234567", "--jq", "def f: f; f")
+    # A shell ignores the signal in what it starts in the background, tests among it, and so do their processes.
+    command = ["env", "--default-signal=INT"]
+    command += place.command("fetch", "ledger", "--account", "U1234567", "--jq", "def f: f; f")
     with subprocess.Popen(command, env=place.environment, stdout=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: asked(simulator, "/U1234567/ledger") > before)
