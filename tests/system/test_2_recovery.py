@@ -151,7 +151,10 @@ def test_configuration_error_is_not_retried(up: Machine) -> None:
     up.stop()
     up.run(f"cp -p {config} /root/good && sed -i 's/username/usrname/' {config}")
     assert up.code("systemctl start ibkr-gateway") != 0
-    wait_until("an end of the attempts", lambda: not up.is_active("ibkr-gateway.service"), within_s=10)
+    assert not up.is_active("ibkr-gateway.service")
+    # What is still starting would take the next start for its own.
+    failed = "systemctl is-failed --quiet ibkr-watchdog.service"
+    wait_until("an end of the attempts", lambda: up.code(failed) == 0, within_s=20)
     assert "usrname" in up.container.journal("--unit=ibkr-*", "--priority=err", lines=20)
     up.run(f"cp -p /root/good {config}")
     up.start()
