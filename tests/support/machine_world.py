@@ -34,6 +34,7 @@ UP = State(
     phase=SessionState.UP,
     since_s=4000.0,
     up_since_s=4000.0,
+    without_since_s=None,
     due_s=NOW,
     last_tickle_s=NOW - 30,
     hearing=Hearing(listening=True, since_s=4000.0, heard_s=NOW),

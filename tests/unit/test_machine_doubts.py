@@ -10,31 +10,10 @@ from ibkr_tools.portal import answers
 from ibkr_tools.portal.push import SessionFrame
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog import doubts, machine
-from ibkr_tools.watchdog.hearing import Hearing
 from ibkr_tools.watchdog.loop import verdict_of
 from ibkr_tools.watchdog.observations import Action, Listed, Tickled, Validated, Verdict
 from ibkr_tools.watchdog.state import State
-from tests.support.machine_world import World, tickle
-
-NOW = 5000.0
-UP = State(
-    phase=SessionState.UP,
-    since_s=4000.0,
-    up_since_s=4000.0,
-    without_since_s=None,
-    due_s=NOW,
-    last_tickle_s=NOW - 30,
-    hearing=Hearing(listening=True, since_s=4000.0, heard_s=NOW),
-)
-
-
-def up_world(**changes: object) -> World:
-    world = World()
-    world.run(120)
-    for name, value in changes.items():
-        setattr(world, name, value)
-    return world
-
+from tests.support.machine_world import NOW, UP, World, tickle, up_world
 
 # One row per signal of a lost session, and per answer of the login's table that the watchdog meets: the answer to a
 # tickle, and what becomes of a session that was up.
