@@ -6,6 +6,7 @@ import resource
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,27 @@ def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def _in_three_processes(work: Callable[[Path, int], None], folder: Path, times: int) -> list[int | None]:
+    """Has the same work done side by side; returns the exit codes."""
+    workers = [multiprocessing.get_context("spawn").Process(target=work, args=(folder, times)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return [worker.exitcode for worker in workers]
+
+
+def _write(folder: Path, times: int) -> None:
+    for _ in range(times):
+        files.write_atomically(folder / "file", b"data", mode=0o600, durable=False)
+
+
+def test_writers_of_one_file_do_not_sweep_each_other(tmp_path: Path) -> None:
+    """Not even between the making of a file and its lock."""
+    assert _in_three_processes(_write, tmp_path, 2000) == [0, 0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @AS_ROOT
 def test_what_root_writes_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
     """Root's `ibkr-tools fetch --save` must not lock the service out of its own file."""
@@ -110,11 +132,7 @@ def _count(folder: Path, times: int) -> None:
 
 def test_the_lock_excludes_other_processes(tmp_path: Path) -> None:
     (tmp_path / "number").write_text("0")
-    workers = [multiprocessing.get_context("spawn").Process(target=_count, args=(tmp_path, 50)) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    assert _in_three_processes(_count, tmp_path, 50) == [0, 0, 0]
     assert (tmp_path / "number").read_text() == "150"
 
 
