@@ -256,7 +256,8 @@ class SecondFactors:
     def _after_approval(self, facts: Facts, view: View) -> bool:
         if page.classify(facts) is Sight.ERROR:
             raise self._missed(facts, view)
-        if page.classify(facts) in (Sight.CREDENTIALS, Sight.USERNAME_STEP):
+        if page.classify(facts) in (Sight.CREDENTIALS, Sight.USERNAME_STEP) and not facts.left_the_form:
+            # Elsewhere the page went on with an approval, and it is the login that came to nothing.
             raise Ended(Outcome.PUSH_MISSED, "nobody approved in time: the page shows its form again")
         return False
 
