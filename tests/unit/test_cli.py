@@ -262,12 +262,13 @@ def test_a_person_without_rights_gets_one_line(place: Installation, command: lis
     place.directories.login.chmod(0o755)
     for above in (place.root, *place.root.parents[:2]):
         above.chmod(0o755)
-    # What it imports, it imports as root: the interpreter itself may be out of the other user's reach.
+    # What it imports, it imports as root: interpreter and checkout may be out of the other user's reach.
     program = (
         "import os, sys, traceback, difflib\n"
         "import ibkr_tools.cli.app, ibkr_tools.supervisor, ibkr_tools.login.ledger, ibkr_tools.fetch.query\n"
         "import ibkr_tools.cli.ledger_view, ibkr_tools.cli.spans, ibkr_tools.pause\n"
         "import ibkr_tools.fetch.run, ibkr_tools.cli.status_view, ibkr_tools.log, loguru, logging\n"
+        "import typer._click.decorators\n"
         "os.seteuid(65534); sys.argv[0] = 'ibkr-tools'\n"
         "ibkr_tools.cli.main()"
     )
