@@ -142,7 +142,7 @@ class _Keeper:
         self._client = PortalClient(
             stage.port,
             stage.certificate,
-            SharedPacing(stage.directories.pacing_file),
+            SharedPacing(stage.directories.pacing_file, shared=stage.directories.shared_pacing_file),
             owns_session=True,
             pause=self._pause,
         )

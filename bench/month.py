@@ -132,7 +132,9 @@ class Month:
     def _client(self, read_timeout_s: float, max_wait_s: float, *, owns_session: bool = False) -> WiredClient:
         time = self.time
         files = self._directories
-        pacing = SharedPacing(files.pacing_file, files.penalty_file, clock=time.clock, wall=time.wall)
+        pacing = SharedPacing(
+            files.pacing_file, files.penalty_file, shared=files.shared_pacing_file, clock=time.clock, wall=time.wall
+        )
         return WiredClient(
             self.wire,
             self.config.gateway.port,

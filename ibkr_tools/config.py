@@ -5,7 +5,8 @@ import os
 import re
 import stat
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -395,3 +396,37 @@ def read_totp_secret(file: Path, config: Config, environ: Mapping[str, str] | No
         f"no authenticator's secret: no credential, no login.second_factor.totp_file, nothing to read in {kept}",
         hint="See docs/second-factor.md.",
     )
+
+
+class SecretSource:
+    """The secrets of one configuration; root reads them before it becomes a user who may not."""
+
+    def __init__(self, file: Path, config: Config) -> None:
+        self._file = file
+        self._config = config
+        self._read: dict[str, Secret | ConfigError] = {}
+
+    def read_now(self) -> None:
+        """Reads whatever there is, for later; what is missing or wrong is said when it is asked for."""
+        for find in (self.password, self.totp):
+            with suppress(ConfigError):
+                find()
+
+    def password(self) -> Secret:
+        """Returns the password; see `read_password`."""
+        return self._found("password", read_password)
+
+    def totp(self) -> Secret:
+        """Returns the authenticator app's secret; see `read_totp_secret`."""
+        return self._found("totp", read_totp_secret)
+
+    def _found(self, name: str, read: Callable[[Path, Config], Secret]) -> Secret:
+        if name not in self._read:
+            try:
+                self._read[name] = read(self._file, self._config)
+            except ConfigError as error:
+                self._read[name] = error
+        found = self._read[name]
+        if isinstance(found, ConfigError):
+            raise found
+        return found

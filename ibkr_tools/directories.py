@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibkr_tools.errors import UsageError
+
 SYSTEM_CONFIGURATION = Path("/etc/ibkr-tools")
 SYSTEM_RUNTIME = Path("/run/ibkr-tools")
 SYSTEM_STATE = Path("/var/lib/ibkr-tools")
@@ -34,6 +36,21 @@ class Directories:
         return self.runtime / "login.request"
 
     @property
+    def shared(self) -> Path:
+        """What members of the group may write: the request budget, the read semaphore, hints. It is not trusted."""
+        return self.runtime / "shared"
+
+    @property
+    def session_hint(self) -> Path:
+        """Replaced by a fetch without rights in `runtime` that met no session; see `ibkr_tools.watchdog.others`."""
+        return self.shared / "session-lost"
+
+    @property
+    def cache(self) -> Path:
+        """Answers of IBKR that may not be asked for again yet; see `ibkr_tools.portal.recall`."""
+        return self.runtime / "cache"
+
+    @property
     def outbox(self) -> Path:
         """Messages for a person that nobody has delivered yet; see `ibkr_tools.messages`."""
         return self.runtime / "outbox"
@@ -55,8 +72,13 @@ class Directories:
 
     @property
     def pacing_file(self) -> Path:
-        """The request budget that all processes share."""
+        """The request budget of the units."""
         return self.runtime / "pacing.json"
+
+    @property
+    def shared_pacing_file(self) -> Path:
+        """The request budget of those who may not write that of the units."""
+        return self.shared / "pacing.json"
 
     @property
     def penalty_file(self) -> Path:
@@ -87,6 +109,35 @@ class Directories:
     def snapshots(self) -> Path:
         """What `fetch --save` writes."""
         return self.state / "snapshots"
+
+
+def require_own_directories(
+    directories: Directories,
+    config: Path | None,
+    *,
+    runtime: Path | None,
+    state: Path | None,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Returns if `config` is the configuration of `directories`, or the directories beside it were named too.
+
+    Another configuration is another IBKR user: its logins must not be counted with those of the first one.
+
+    Raises:
+        UsageError: it is another one, and which directories are its own was not said.
+    """
+    env = os.environ if environ is None else environ
+    if config is None or os.path.realpath(config) == os.path.realpath(directories.config_file):
+        return
+    named = {
+        "--runtime-dir": runtime or env.get("RUNTIME_DIRECTORY"),
+        "--state-dir": state or env.get("STATE_DIRECTORY"),
+    }
+    if missing := [option for option, directory in named.items() if not directory]:
+        raise UsageError(
+            f"{config} is another configuration than {directories.config_file}, with a status and logins of its own",
+            hint=f"Say where they are: {' '.join(f'{option} DIR' for option in missing)}.",
+        )
 
 
 def find_directories(

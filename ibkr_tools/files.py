@@ -1,10 +1,15 @@
-"""Writing small files so that a reader sees the old one or the new one, never half of one."""
+"""Small files: written so that a reader sees the old one or the new one, and opened for what they seem to be.
+
+Others may write in some of the directories: nothing here follows a link there, waits for a FIFO, touches a file that
+has a second name elsewhere, or changes owner or mode of anything that was there before.
+"""
 
 import errno
 import fcntl
 import os
 import re
 import select
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,11 +23,52 @@ _STEP_S = 0.002
 """How often a lock that somebody holds is tried again."""
 
 
-def _follow_owner(fd: int, directory: Path) -> None:
-    """Gives a file made by root to the owner of its directory, so that the service can replace it later."""
-    if os.geteuid() == 0:
-        owner = directory.stat()
-        os.fchown(fd, owner.st_uid, owner.st_gid)
+SHARED_MODE = 0o660
+"""Of files in the directory that members of the group share; elsewhere nobody else can reach them."""
+
+SMALL = 1 << 20
+"""What a small file of ours may have at most, in bytes."""
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Opens what is at `path` if it is a regular file with that one name, and returns its descriptor; never waits.
+
+    Args:
+        path: a file that is there; a link in its last part is refused.
+        flags: O_RDONLY or O_RDWR.
+
+    Raises:
+        OSError: no file, no rights, a link (ELOOP), or something else than a regular file with one name (EINVAL).
+    """
+    # O_NONBLOCK: opening a FIFO would wait for its other end.
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    entry = os.fstat(fd)
+    # No name at all: it has been replaced since.
+    if stat.S_ISREG(entry.st_mode) and entry.st_nlink <= 1:
+        return fd
+    os.close(fd)
+    what = "has a second name elsewhere" if stat.S_ISREG(entry.st_mode) else "not a regular file"
+    raise OSError(errno.EINVAL, what, str(path))
+
+
+def read_regular(path: Path, limit: int = SMALL) -> bytes:
+    """Returns the content of the regular file `path`, of at most `limit` bytes; see `open_regular`.
+
+    Raises:
+        OSError: as `open_regular`, or the file is larger (EFBIG).
+    """
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+    return data
+
+
+def is_writable(directory: Path) -> bool:
+    """Says whether we may write in `directory`, or could if it were made."""
+    while not directory.is_dir() and directory != directory.parent:
+        directory = directory.parent
+    return os.access(directory, os.W_OK)
 
 
 def _open_scrap(path: Path) -> tuple[Path, int]:
@@ -58,7 +104,6 @@ def replacing(path: Path, *, mode: int, durable: bool = True) -> Iterator[Binary
     scrap, fd = _open_scrap(path)
     try:
         with os.fdopen(fd, "wb") as file:
-            _follow_owner(fd, path.parent)
             yield file
             file.flush()
             os.fchmod(fd, mode)
@@ -73,6 +118,21 @@ def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True
     """Replaces `path` by `data`, all of its new content, in one step; see `replacing`."""
     with replacing(path, mode=mode, durable=durable) as file:
         file.write(data)
+
+
+def remove(path: Path) -> bool:
+    """Removes the file `path`; what else is there is moved out of the way. Says whether there was anything.
+
+    Raises:
+        OSError: no rights.
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except IsADirectoryError:
+        path.rename(path.with_name(f".{path.name}.{os.urandom(6).hex()}"))
+    return True
 
 
 def sweep(directory: Path, name: str | None = None) -> None:
@@ -103,25 +163,25 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def open_lock(path: Path, *, mode: int = 0o660) -> int:
-    """Opens the lock file `path`, made if it is missing; whoever can open it can hold it.
+def open_lock(path: Path, *, mode: int = 0o600) -> int:
+    """Opens the lock file `path`, made with `mode` if it is missing; whoever can open it can hold it.
 
     Raises:
-        OSError: no rights, no directory.
+        OSError: no rights, no directory, or `path` is something else (see `open_regular`).
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
-    try:
-        if os.fstat(fd).st_uid == os.geteuid():
+    while True:
+        with suppress(FileNotFoundError):
+            return open_regular(path, os.O_RDWR)
+        # Neither: it was made, or removed, in between.
+        with suppress(FileExistsError):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+            # It is new and ours; a unit's umask would keep the group from it.
             os.fchmod(fd, mode)
-            _follow_owner(fd, path.parent)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
+            return fd
 
 
 @contextmanager
-def locked(path: Path, *, mode: int = 0o660, patience_s: float | None = None) -> Iterator[None]:
+def locked(path: Path, *, mode: int = 0o600, patience_s: float | None = None) -> Iterator[None]:
     """Holds the lock file `path` exclusively; waits for whoever has it. The kernel frees it when we die.
 
     Raises:
@@ -154,18 +214,24 @@ def _lock_within(fd: int, seconds: float) -> None:
 
 
 def make_directory(path: Path, *, mode: int) -> None:
-    """Makes `path` and what is missing above it; a directory made by root belongs to its parent's owner."""
+    """Makes `path` with `mode`, and what is missing above it; what is there stays as it is.
+
+    Raises:
+        OSError: no rights, or something that is no directory is in the way.
+    """
     if path.is_dir():
         return
     make_directory(path.parent, mode=mode)
     try:
-        path.mkdir(mode=mode)
+        path.mkdir(mode=0o700)
     except FileExistsError:
         if path.is_dir():
             # Somebody was faster.
             return
         raise
-    path.chmod(mode)
-    if os.geteuid() == 0:
-        owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(fd).st_uid == os.geteuid():
+            os.fchmod(fd, mode)
+    finally:
+        os.close(fd)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from ibkr_tools import privileges
 from ibkr_tools.config import load_config
-from ibkr_tools.directories import find_directories
+from ibkr_tools.directories import find_directories, require_own_directories
+from ibkr_tools.errors import UsageError
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.saved import Snapshot
 from ibkr_tools.status import StatusFile, utc_now
@@ -41,10 +43,15 @@ class Connection:
         """Reads the configuration; see `connect`."""
         from ibkr_tools.fetch.clients import Clients
 
-        self._directories = find_directories(
-            runtime=Path(runtime_dir) if runtime_dir else None, state=Path(state_dir) if state_dir else None
-        )
-        self._config = load_config(Path(config) if config else self._directories.config_file)
+        file, runtime, state = (Path(where) if where else None for where in (config, runtime_dir, state_dir))
+        self._directories = find_directories(runtime=runtime, state=state)
+        require_own_directories(self._directories, file, runtime=runtime, state=state)
+        if (user := privileges.user_to_become(self._directories)) is not None:
+            raise UsageError(
+                f"root does nothing in the directories of {user.pw_name}",
+                hint=f"Run the script as {user.pw_name} (sudo -u {user.pw_name}), or as a member of its group.",
+            )
+        self._config = load_config(file or self._directories.config_file)
         self._clients = Clients(self._config, self._directories)
         self._progress = progress
         self._client: PortalClient | None = None
@@ -98,6 +105,7 @@ class Connection:
             self._config,
             self._new_client,
             StatusFile(self._directories.status_file),
+            hint=self._directories.session_hint,
             progress=self._progress,
         ).run(
             resources,

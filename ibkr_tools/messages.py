@@ -67,12 +67,12 @@ def put(outbox: Path, message: Message) -> Path:
     Raises:
         OSError: the runtime directory cannot be written.
     """
-    files.make_directory(outbox, mode=0o770)
+    files.make_directory(outbox, mode=0o700)
     # The boot clock orders messages, and tells their age, when a machine without a battery learns the time late.
     path = outbox / f"{_since_boot_ns():020d}-{os.urandom(3).hex()}.json"
     for oldest in waiting(outbox)[: -OUTBOX_HOLDS + 1]:
         oldest.unlink(missing_ok=True)
-    files.write_atomically(path, msgspec.json.encode(message) + b"\n", mode=0o640, durable=False)
+    files.write_atomically(path, msgspec.json.encode(message) + b"\n", mode=0o600, durable=False)
     return path
 
 
@@ -93,7 +93,7 @@ def read(path: Path) -> Message | None:
         OSError: it cannot be read.
     """
     try:
-        message = msgspec.json.decode(path.read_bytes(), type=Message)
+        message = msgspec.json.decode(files.read_regular(path), type=Message)
     except FileNotFoundError:
         return None
     except RecursionError as error:

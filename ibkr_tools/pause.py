@@ -37,7 +37,7 @@ def read(path: Path, now: datetime) -> Pause | None:
     A file that cannot be read is a pause without end: somebody wanted one, and logging in cannot be undone.
     """
     try:
-        pause = msgspec.json.decode(path.read_bytes(), type=Pause)
+        pause = msgspec.json.decode(files.read_regular(path), type=Pause)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -52,7 +52,7 @@ def begin(path: Path, pause: Pause) -> None:
         OSError: the state directory cannot be written.
     """
     files.make_directory(path.parent, mode=0o750)
-    files.write_atomically(path, msgspec.json.encode(pause) + b"\n", mode=0o644)
+    files.write_atomically(path, msgspec.json.encode(pause) + b"\n", mode=0o640)
 
 
 def end(path: Path) -> bool:

@@ -193,7 +193,7 @@ class StatusFile:
             DataError: the file is not ours, or of a schema this version does not know.
         """
         try:
-            data = self.path.read_bytes()
+            data = files.read_regular(self.path)
         except FileNotFoundError:
             return Status()
         except OSError as error:
@@ -228,7 +228,7 @@ class StatusFile:
         """
         from inotify_simple import INotify, flags
 
-        files.make_directory(self.path.parent, mode=0o775)
+        files.make_directory(self.path.parent, mode=0o700)
         deadline = time.monotonic() + seconds
         with INotify() as inotify:
             inotify.add_watch(self.path.parent, flags.MOVED_TO)
@@ -247,11 +247,11 @@ class StatusFile:
             OSError: the runtime directory is missing, full or not writable, or a process that was stopped while it
                 wrote keeps everybody else out.
         """
-        files.make_directory(self.path.parent, mode=0o775)
+        files.make_directory(self.path.parent, mode=0o700)
         with files.locked(self.path.with_suffix(".lock"), patience_s=PATIENCE_S):
             try:
                 status = self.read()
             except DataError:
                 status = Status()
             status = msgspec.structs.replace(status, **{_NAMES[type(section)]: section})
-            files.write_atomically(self.path, msgspec.json.encode(status) + b"\n", mode=0o664, durable=False)
+            files.write_atomically(self.path, msgspec.json.encode(status) + b"\n", mode=0o640, durable=False)

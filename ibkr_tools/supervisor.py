@@ -127,8 +127,8 @@ class Supervisor:
             OutputError: a directory cannot be made.
         """
         try:
-            files.make_directory(self._directories.runtime, mode=0o775)
-            files.make_directory(self._directories.state, mode=0o750)
+            files.make_directory(self._directories.runtime, mode=0o700)
+            files.make_directory(self._directories.state, mode=0o700)
         except OSError as error:
             raise OutputError(f"{error.filename}: {error.strerror}") from error
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:

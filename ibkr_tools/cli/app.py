@@ -32,6 +32,11 @@ for command in (
     app.command()(command)
 
 
+STAYS_ROOT = frozenset({"config", "login", "resources"})
+"""Commands that root begins as root: they read what only root may read, and touch no directory of others before they
+become the user of the units themselves."""
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         write_out(f"ibkr-tools {__version__}\n")
@@ -51,7 +56,9 @@ def root(
 ) -> None:
     """Resolves the global options."""
     del version
-    context.obj = setting_from(config, runtime_dir, state_dir, verbose=verbose)
+    context.obj = setting = setting_from(config, runtime_dir, state_dir, verbose=verbose)
+    if context.invoked_subcommand not in STAYS_ROOT:
+        setting.drop_root()
 
 
 @app.command()

@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from ibkr_tools.directories import Directories, find_directories
-from ibkr_tools.errors import OutputError
+from ibkr_tools.directories import Directories, find_directories, require_own_directories
+from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.guard import give_up_stdout
 from ibkr_tools.status import StatusFile
 
@@ -23,15 +25,53 @@ if TYPE_CHECKING:
 class Setting:
     """The global options, resolved."""
 
-    directories: Directories
-    config_file: Path
+    all_directories: Directories
+    config: Path | None
+    runtime_dir: Path | None
+    state_dir: Path | None
     verbose: bool
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration."""
+        return self.config or self.all_directories.config_file
+
+    @property
+    def directories(self) -> Directories:
+        """Where the instance lives whose configuration it is.
+
+        Raises:
+            UsageError: --config names another instance, and its directories were not named.
+        """
+        require_own_directories(self.all_directories, self.config, runtime=self.runtime_dir, state=self.state_dir)
+        return self.all_directories
 
     def load(self) -> "Config":
         """Reads the configuration; see `config.load_config`."""
+        return self._config
+
+    @cached_property
+    def _config(self) -> "Config":
         from ibkr_tools.config import load_config
 
         return load_config(self.config_file)
+
+    def drop_root(self) -> None:
+        """Has root become the user of the units, if the directories are theirs; see `privileges.drop`.
+
+        Root reads the configuration first. If it is wrong, the command that needs it says so.
+
+        Raises:
+            ActionRequired: the directories are a person's.
+            UsageError: see `directories`.
+        """
+        from ibkr_tools import privileges
+
+        if os.geteuid() != 0:
+            return
+        with suppress(ConfigError):
+            self.load()
+        privileges.drop(self.directories)
 
     @property
     def status_file(self) -> StatusFile:
@@ -66,8 +106,13 @@ def setting_from(
     config: Path | None = None, runtime_dir: Path | None = None, state_dir: Path | None = None, *, verbose: bool = False
 ) -> Setting:
     """Returns the setting that the global options mean; None: where things are by themselves."""
-    directories = find_directories(runtime=runtime_dir, state=state_dir)
-    return Setting(directories=directories, config_file=config or directories.config_file, verbose=verbose)
+    return Setting(
+        all_directories=find_directories(runtime=runtime_dir, state=state_dir),
+        config=config,
+        runtime_dir=runtime_dir,
+        state_dir=state_dir,
+        verbose=verbose,
+    )
 
 
 def setting_of(context: "typer.Context") -> Setting:

@@ -62,6 +62,7 @@ def fetch(
             config,
             lambda: clients.make(line.wait),
             setting.status_file,
+            hint=setting.directories.session_hint,
             progress=line,
             counted=line.count,
         )

@@ -1,5 +1,6 @@
 """The commands about logging in: do it now, see and clear the budget, have nothing log in for a while."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -18,12 +19,18 @@ def login(
     ] = False,
 ) -> None:
     """Log in once with the browser, unless the session is alive."""
+    from ibkr_tools.config import SecretSource
     from ibkr_tools.login.run import run
     from ibkr_tools.notify import Notifier
 
     setting = setting_of(context)
     log_to_stderr(setting)
-    run(setting.load(), setting.directories, setting.config_file, unattended=unattended, notifier=Notifier())
+    config, directories = setting.load(), setting.directories
+    secrets = SecretSource(setting.config_file, config)
+    if os.geteuid() == 0:
+        secrets.read_now()
+        setting.drop_root()
+    run(config, directories, setting.config_file, secrets=secrets, unattended=unattended, notifier=Notifier())
 
 
 def _logins_a_day(setting: Setting) -> int:

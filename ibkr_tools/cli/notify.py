@@ -25,7 +25,7 @@ def notify(
     log_to_stderr(setting)
     outbox = setting.directories.outbox
     try:
-        files.make_directory(outbox, mode=0o770)
+        files.make_directory(outbox, mode=0o700)
     except OSError as error:
         raise OutputError(f"{outbox}: {error.strerror}") from error
     with Waiter(str(outbox)) as waiter:

@@ -16,7 +16,9 @@ class Clients:
         self._config = config
         self._directories = directories
         # One for all, for where its file cannot be written.
-        self._pacing = SharedPacing(directories.pacing_file, directories.penalty_file)
+        self._pacing = SharedPacing(
+            directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file
+        )
 
     def make(self, on_wait: Callable[[str, float], None] | None = None) -> PortalClient:
         """Returns a new one; see `PortalClient` on `on_wait`."""
@@ -24,6 +26,11 @@ class Clients:
             self._config.gateway.port,
             self._directories.certificate,
             self._pacing,
-            Recall(self._directories.runtime, self._config.username, paper=self._config.session.paper),
+            Recall(
+                self._directories.cache,
+                self._config.username,
+                shared=self._directories.shared,
+                paper=self._config.session.paper,
+            ),
             on_wait=on_wait,
         )

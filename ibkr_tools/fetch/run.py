@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from ibkr_tools import hints
 from ibkr_tools.config import Config
 from ibkr_tools.errors import (
     BrokerageUnavailable,
@@ -110,6 +111,7 @@ class Fetch:
         make_client: Callable[[], PortalClient],
         status: StatusFile,
         *,
+        hint: Path | None = None,
         progress: Progress = lambda _: None,
         counted: Counted = lambda _done, _of: None,
         now: Callable[[], datetime] = utc_now,
@@ -120,6 +122,7 @@ class Fetch:
             config: the configuration.
             make_client: makes a client of the gateway; up to four are used at once, and closed in the end.
             status: where the session's state is read, and how the fetch went is said.
+            hint: what is left where we may not write the status, if there is no session; see `hints`.
             progress: is told what is asked for.
             counted: is told how many calls are done, and of how many.
             now: the time, aware, in UTC.
@@ -127,6 +130,7 @@ class Fetch:
         self._config = config
         self._make_client = make_client
         self._status = status
+        self._hint = hint
         self._progress = progress
         self._counted = counted
         self._now = now
@@ -225,5 +229,6 @@ class Fetch:
             self._status.write(section)
         except OSError:
             # A person without rights in the runtime directory may still fetch; only the status lacks it.
-            return now
+            if session_lost and self._hint is not None:
+                hints.leave(self._hint)
         return now

@@ -23,9 +23,9 @@ def _say(state: str, config: GatewayConfig, directories: Directories) -> None:
     if state == "starting":
         section |= {"pid": os.getpid(), "fresh_for_s": 60}
     try:
-        files.make_directory(directories.runtime, mode=0o775)
+        files.make_directory(directories.runtime, mode=0o700)
         # A request from before this start is fulfilled by it.
-        directories.restart_request.unlink(missing_ok=True)
+        files.remove(directories.restart_request)
         write_section(directories.status_file, section)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error

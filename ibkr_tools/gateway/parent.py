@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from ibkr_tools import files
 from ibkr_tools.errors import GatewayUnavailable, IbkrError
 from ibkr_tools.gateway.child import Child, Waiter
 from ibkr_tools.gateway.probe import answers_locally
@@ -163,11 +164,7 @@ class Parent:
     def _asked_to_end(self, waiter: Waiter) -> str | None:
         if waiter.stop_asked:
             return "asked to stop"
-        try:
-            Path(self._plan["restart_request"]).unlink()
-        except FileNotFoundError:
-            return None
-        return "a restart was asked for"
+        return "a restart was asked for" if files.remove(Path(self._plan["restart_request"])) else None
 
     def _after_end(self, child: Child, waiter: Waiter) -> int:
         """Tells how Java ended. systemd ends all of a unit's processes at once: our own signal can be a moment late."""

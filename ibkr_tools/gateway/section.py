@@ -32,14 +32,14 @@ def write_section(path: Path, section: dict[str, object]) -> None:
         OSError: the runtime directory is missing, full or not writable, or a process that was stopped while it
             wrote keeps everybody else out.
     """
-    files.make_directory(path.parent, mode=0o775)
+    files.make_directory(path.parent, mode=0o700)
     with files.locked(path.with_suffix(".lock"), patience_s=PATIENCE_S):
         try:
-            document = json.loads(path.read_bytes())
-        except (FileNotFoundError, ValueError, RecursionError):
+            document = json.loads(files.read_regular(path))
+        except (OSError, ValueError, RecursionError):
             document = {}
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             document = {"schema": SCHEMA}
         document["gateway"] = {**section, "updated_at": utc_now()}
         data = json.dumps(document, separators=(",", ":")).encode() + b"\n"
-        files.write_atomically(path, data, mode=0o664, durable=False)
+        files.write_atomically(path, data, mode=0o640, durable=False)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from loguru import logger
 
-from ibkr_tools.config import Config, Secret, read_totp_secret
+from ibkr_tools.config import Config, Secret, SecretSource
 from ibkr_tools.errors import ConfigError, DataError, SessionUnavailable
 from ibkr_tools.login import page, scripts
 from ibkr_tools.login.factor import (
@@ -275,7 +275,7 @@ class SecondFactors:
             return False
 
 
-def make_second_factors(config: Config, config_file: Path, directory: Path) -> SecondFactors | None:
+def make_second_factors(config: Config, secrets: SecretSource, directory: Path) -> SecondFactors | None:
     """Returns what answers by the configured method, None if nothing does; `directory` keeps what outlives a login.
 
     Raises:
@@ -283,7 +283,7 @@ def make_second_factors(config: Config, config_file: Path, directory: Path) -> S
     """
     second = config.login.second_factor
     if second.method == "totp":
-        return SecondFactors("totp", TotpCodes(read_totp_secret(config_file, config), directory))
+        return SecondFactors("totp", TotpCodes(secrets.totp(), directory))
     if second.method == "command":
         if not second.command:
             raise ConfigError("login.second_factor.command: it is empty")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from ibkr_tools import files, pause
-from ibkr_tools.config import Config, Secret, read_password
+from ibkr_tools.config import Config, Secret, SecretSource
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
 from ibkr_tools.errors import SessionUnavailable as NoSession
@@ -60,6 +60,7 @@ def run(
     patience: "Patience | None" = None,
     ledger: Ledger | None = None,
     sign_in: SignIn | None = None,
+    secrets: SecretSource | None = None,
 ) -> LoginResult:
     """Logs in once, unless there is a session already; only one login runs at a time, a second one waits.
 
@@ -74,6 +75,7 @@ def run(
         patience: how long to wait for what; default: as the configuration says.
         ledger: what was submitted before; default: the one of the state directory.
         sign_in: what goes through the page; default: a browser.
+        secrets: password and authenticator's secret; default: read when they are needed.
 
     Raises:
         LoginRefused, LockedOut, ActionRequired: a person must act.
@@ -92,7 +94,14 @@ def run(
             with ending_on_sigterm(), files.locked(directories.login / "login.lock", mode=0o600):
                 reporter.running()
                 one = _Login(
-                    config, directories, config_file, ledger, reporter, clock=clock, patience=patience, sign_in=sign_in
+                    config,
+                    directories,
+                    secrets or SecretSource(config_file, config),
+                    ledger,
+                    reporter,
+                    clock=clock,
+                    patience=patience,
+                    sign_in=sign_in,
                 )
                 return one.run(client or _client(config, directories), unattended=unattended, fresh=fresh)
         except OSError as error:
@@ -107,11 +116,13 @@ def run(
 def _take_request(file: Path) -> bool:
     """Removes the request; says whether it asks for a login though there is a session."""
     try:
-        with file.open("rb") as request:
-            fresh = request.read(len(FRESH) + 1).strip() == FRESH
+        fresh = files.read_regular(file).strip() == FRESH
     except FileNotFoundError:
         return False
-    file.unlink(missing_ok=True)
+    except OSError:
+        # Nothing that a process of ours has left.
+        fresh = False
+    files.remove(file)
     return fresh
 
 
@@ -120,8 +131,8 @@ def _client(config: Config, directories: Directories) -> "Portal":
     from ibkr_tools.portal.pacing import SharedPacing
     from ibkr_tools.portal.recall import Recall
 
-    pacing = SharedPacing(directories.pacing_file, directories.penalty_file)
-    recall = Recall(directories.runtime, config.username, paper=config.session.paper)
+    pacing = SharedPacing(directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file)
+    recall = Recall(directories.cache, config.username, shared=directories.shared, paper=config.session.paper)
     return PortalClient(
         config.gateway.port, directories.certificate, pacing, recall, read_timeout_s=READ_TIMEOUT_S, urgent=True
     )
@@ -145,7 +156,7 @@ class _Login:
         self,
         config: Config,
         directories: Directories,
-        config_file: Path,
+        secrets: SecretSource,
         ledger: Ledger,
         reporter: Reporter,
         *,
@@ -155,7 +166,7 @@ class _Login:
     ) -> None:
         self._config = config
         self._directories = directories
-        self._config_file = config_file
+        self._secrets = secrets
         self._reporter = reporter
         self._clock = clock
         self._patience = patience
@@ -198,7 +209,7 @@ class _Login:
             )
         if not budget.allowed:
             return LoginFailed(budget.why)
-        if self._ledger.was_refused(read_password(self._config_file, self._config), self._clock()):
+        if self._ledger.was_refused(self._secrets.password(), self._clock()):
             return LoginRefused(
                 "IBKR refused this password before; no machine submits it again",
                 hint=MEANINGS[Outcome.REFUSED].todo,
@@ -235,7 +246,7 @@ class _Login:
     def _at_the_page(self, portal: "Portal", *, look_first: bool = False, old_session: str | None = None) -> Ending:
         if self._sign_in is None:
             return self._in_browser(portal, look_first=look_first, old_session=old_session)
-        password = read_password(self._config_file, self._config)
+        password = self._secrets.password()
         if look_first and _find_session(portal):
             return _NOT_NEEDED
         try:
@@ -274,11 +285,11 @@ class _Login:
         from ibkr_tools.login.diagnostics import save_diagnostics
         from ibkr_tools.login.flow import Credentials, Flow, Patience
 
-        password = read_password(self._config_file, self._config)
+        password = self._secrets.password()
         if self._config.login.second_factor.method != "none":
             from ibkr_tools.login.challenge import make_second_factors
 
-            self._second_factors = make_second_factors(self._config, self._config_file, self._directories.login)
+            self._second_factors = make_second_factors(self._config, self._secrets, self._directories.login)
         flow = Flow(
             browser=browser,
             portal=portal,

@@ -7,7 +7,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ibkr_tools import files
@@ -27,13 +27,15 @@ _TOLD_AFTER = 50
 class Flights:
     """The reads under way, as locks on four files: the kernel frees those of a process that dies.
 
-    Where the files cannot be opened (a person without rights), a process obeys its own four. A process that is stopped
-    keeps what it holds; the others share the rest.
+    The first is for those who may write `directory`, so that nobody else can hold all of them. Where the files cannot
+    be opened, a process obeys its own four. A process that is stopped keeps what it holds; the others share the rest.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._files = [directory / f"flight-{number}.lock" for number in range(1, MOST + 1)]
-        self._queue = directory / "flight-queue.lock"
+    def __init__(self, directory: Path, shared: Path | None = None) -> None:
+        place = directory if shared is None else shared
+        self._reserved = directory / "flight-1.lock"
+        self._files = [place / f"flight-{number}.lock" for number in range(2, MOST + 1)]
+        self._queue = place / "flight-queue.lock"
         self._own = [threading.Lock() for _ in range(MOST)]
 
     @contextmanager
@@ -71,6 +73,9 @@ class Flights:
             return steps * STEP_S
 
     def _try(self, held: ExitStack) -> bool:
+        with suppress(OSError):
+            if _hold(held, self._reserved, fcntl.LOCK_EX):
+                return True
         try:
             return any(_hold(held, file, fcntl.LOCK_EX) for file in self._files)
         except OSError:
@@ -97,7 +102,7 @@ def _hold(held: ExitStack, file: Path, how: int) -> bool:
         OSError: the file cannot be opened or locked.
     """
     with ExitStack() as opened:
-        fd = files.open_lock(file)
+        fd = files.open_lock(file, mode=files.SHARED_MODE)
         opened.callback(os.close, fd)
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)

@@ -1,6 +1,8 @@
 """The last answer of a call that may not be made again yet: within IBKR's interval there is no fresher one."""
 
 import hashlib
+import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,11 +50,25 @@ class _Stamp(msgspec.Struct):
     at_s: float
 
 
-class Recall:
-    """Answers in files that all processes of one IBKR user share: a line that says when, then the bytes as they came.
+LARGEST_ANSWER = 64 * 2**20
+"""More than any answer has, in bytes."""
 
-    The directory is the user's own, and the user is part of a file's name besides: a configuration may be changed
-    within an interval.
+
+def _is_our_own(directory: Path) -> bool:
+    """Says whether `directory` is one that we have made: what stands in somebody else's is what he wants us to read."""
+    try:
+        entry = directory.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(entry.st_mode) and entry.st_uid == os.geteuid()
+
+
+class Recall:
+    """Answers in files that the processes of one IBKR user share: a line that says when, then the bytes as they came.
+
+    Whoever may write the units' directory remembers there; a member of the group reads there, and remembers in a
+    directory of his own, which is nobody else's business. The IBKR user is part of a file's name besides: a
+    configuration may be changed within an interval.
     """
 
     def __init__(
@@ -60,6 +76,7 @@ class Recall:
         directory: Path,
         user: str,
         *,
+        shared: Path | None = None,
         paper: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -67,21 +84,24 @@ class Recall:
         """Prepares it; nothing is read yet.
 
         Args:
-            directory: the runtime directory; members of its group may read the answers, others may not.
+            directory: the units'; members of its group may read the answers, others may not.
+            shared: where members of the group may write; None: nobody but the units is there.
             user: the IBKR user's name.
             paper: whether it is the user's paper trading account.
             clock: seconds that never jump, the same for all processes of one boot.
             wall: Unix time.
         """
-        self._directory = directory
+        self._units = self._directory = directory
+        if shared is not None and not files.is_writable(directory):
+            self._directory = shared / f"cache-{os.geteuid()}"
         self._whose = [user, paper]
         self._clock = clock
         self._wall = wall
 
-    def _file(self, call: Call) -> Path:
+    def _name(self, call: Call) -> str:
         said = [self._whose, call.where, call.query or {}, call.body]
         digest = hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:32]
-        return self._directory / f"answer-{call.endpoint.name}-{digest}"
+        return f"answer-{call.endpoint.name}-{digest}"
 
     def begin(self, call: Call) -> None:
         """Has others who want to make the same call wait for this one's answer, until `store` or `forget`."""
@@ -97,25 +117,36 @@ class Recall:
         now_s = self._clock()
         stamp = msgspec.json.encode(_Stamp(self._wall() - now_s, now_s))
         with suppress(OSError):
-            self._forget_old_ones()
-            files.write_atomically(self._file(call), stamp + b"\n" + answer, mode=0o640, durable=False)
+            files.make_directory(self._directory, mode=0o750)
+            if _is_our_own(self._directory):
+                self._forget_old_ones()
+                path = self._directory / self._name(call)
+                files.write_atomically(path, stamp + b"\n" + answer, mode=0o640, durable=False)
 
     def forget(self, call: Call) -> None:
         """Remembers nothing of it: it has failed."""
         with suppress(OSError):
-            self._file(call).unlink(missing_ok=True)
+            if _is_our_own(self._directory):
+                (self._directory / self._name(call)).unlink(missing_ok=True)
 
     def _forget_old_ones(self) -> None:
         # Those with a dot are of writers that were killed.
         for file in (*self._directory.glob("answer-*"), *self._directory.glob(".answer-*")):
             # Of a file that another process has just removed there is nothing left to remove.
             with suppress(FileNotFoundError):
-                if abs(time.time() - file.stat().st_mtime) > _USELESS_AFTER_S:
+                if abs(time.time() - file.lstat().st_mtime) > _USELESS_AFTER_S:
                     file.unlink()
 
     def _read(self, call: Call, young_s: float) -> tuple[bytes, float] | None:
+        found = [self._read_in(self._units, call, young_s)]
+        if self._directory != self._units and _is_our_own(self._directory):
+            found.append(self._read_in(self._directory, call, young_s))
+        return min((one for one in found if one), key=lambda one: one[1], default=None)
+
+    def _read_in(self, directory: Path, call: Call, young_s: float) -> tuple[bytes, float] | None:
         try:
-            head, _, answer = self._file(call).read_bytes().partition(b"\n")
+            data = files.read_regular(directory / self._name(call), LARGEST_ANSWER)
+            head, _, answer = data.partition(b"\n")
             stamp = msgspec.json.decode(head, type=_Stamp)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None

@@ -36,6 +36,9 @@ WINDOW_S = 1.02
 LATEST_S = 1.0
 """How long after it was sent a read without an answer may still arrive at IBKR."""
 
+MOST_RESERVED = 500
+"""More requests than wait for their turn at the same time, whatever a file says."""
+
 _ROUNDING_S = 1e-6
 """What adding a window to a time and taking it away again may differ by."""
 
@@ -68,6 +71,10 @@ class Reservations(msgspec.Struct):
     handshake_until: float = 0.0
 
 
+def _sent_s(read: Read) -> float:
+    return read.sent_s
+
+
 @dataclass(frozen=True)
 class Turn:
     """When one request may be sent: at a time of the budget's clock, `wait_s` from when it was claimed."""
@@ -97,15 +104,18 @@ def _fits(slots: list[float], reads: list[Read], at: float, room: int) -> bool:
     )
 
 
-def reserve(
-    past: Reservations, endpoint: Endpoint, now_s: float, *, urgent: bool = False
-) -> tuple[Reservations, float]:
-    """Returns the reservations with one more request, and when that one may be sent (`now_s` or later).
+def _recent(past: Reservations, now_s: float) -> tuple[list[float], list[Read]]:
+    """Returns the slots and the reads that still count at `now_s`."""
+    slots = [slot for slot in past.slots if slot > now_s - WINDOW_S]
+    return slots, [read for read in past.reads if read.latest_s > now_s - WINDOW_S]
+
+
+def earliest(past: Reservations, endpoint: Endpoint, now_s: float, *, urgent: bool = False) -> float:
+    """Returns when one more request may be sent (`now_s` or later).
 
     What is not a read, or `urgent`, uses the room that reads leave.
     """
-    slots = [slot for slot in past.slots if slot > now_s - WINDOW_S]
-    reads = [read for read in past.reads if read.latest_s > now_s - WINDOW_S]
+    slots, reads = _recent(past, now_s)
     until_s, brings = past.handshake_until, _BRINGS.get(endpoint.name, 0)
     is_read = endpoint.kind is Kind.READ and not urgent
     first = max(now_s, past.penalty_until, past.next_at.get(endpoint.name, 0.0))
@@ -113,7 +123,7 @@ def reserve(
     if is_read:
         ends |= {until_s, *(read.latest_s + 1.0 for read in reads)}
     times = (first, *(end for end in sorted(ends) if end > first))
-    at = next(
+    return next(
         time
         for time in times
         if (
@@ -122,11 +132,20 @@ def reserve(
             else _has_room(slots, time, REQUESTS_PER_S - brings)
         )
     )
+
+
+def with_request(
+    past: Reservations, endpoint: Endpoint, at: float, now_s: float, *, urgent: bool = False
+) -> Reservations:
+    """Returns the reservations with one more request that is sent at `at`, without what no longer counts at `now_s`."""
+    slots, reads = _recent(past, now_s)
+    brings = _BRINGS.get(endpoint.name, 0)
     next_at = {name: when for name, when in past.next_at.items() if when > now_s}
     if endpoint.interval_s:
         next_at[endpoint.name] = at + endpoint.interval_s + JITTER_S
-    reads = [*reads, Read(at, at + LATEST_S)] if is_read else reads
-    return msgspec.structs.replace(past, slots=sorted([*slots, *[at] * (1 + brings)]), reads=reads, next_at=next_at), at
+    if endpoint.kind is Kind.READ and not urgent:
+        reads = [*reads, Read(at, at + LATEST_S)]
+    return msgspec.structs.replace(past, slots=sorted([*slots, *[at] * (1 + brings)]), reads=reads, next_at=next_at)
 
 
 def note_arrival(past: Reservations, at_s: float, now_s: float) -> None:
@@ -149,12 +168,16 @@ def take_back(past: Reservations, turn: Turn) -> None:
 
 
 def believable(past: Reservations, now_s: float) -> Reservations:
-    """Returns the reservations without those that no process of ours can have made: nothing waits longer."""
+    """Returns the reservations without those that no process of ours can have made: nothing waits longer.
+
+    Of more than `MOST_RESERVED` the first are kept: looking for a gap takes the square of their number.
+    """
     end_s = now_s + LONGEST_PENALTY_S
+    slots, reads = _recent(past, now_s)
     return Reservations(
         past.booted_at,
-        [slot for slot in past.slots if slot <= end_s],
-        [read for read in past.reads if read.latest_s <= end_s],
+        sorted(slot for slot in slots if slot <= end_s)[:MOST_RESERVED],
+        sorted((read for read in reads if read.latest_s <= end_s), key=_sent_s)[:MOST_RESERVED],
         {name: when for name, when in past.next_at.items() if when <= end_s},
         min(past.penalty_until, end_s),
         min(past.handshake_until, now_s + HANDSHAKE_S),

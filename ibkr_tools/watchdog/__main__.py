@@ -5,9 +5,9 @@ import signal
 import sys
 from pathlib import Path
 
-from ibkr_tools import guard
+from ibkr_tools import guard, privileges
 from ibkr_tools.config import load_config
-from ibkr_tools.directories import find_directories
+from ibkr_tools.directories import find_directories, require_own_directories
 from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.client import PortalClient
@@ -28,6 +28,8 @@ def main() -> None:
 
     Raises:
         ConfigError: the configuration is missing or wrong.
+        UsageError: it is another one than that of the directories.
+        ActionRequired: we are root, and the directories are a person's.
     """
     parser = argparse.ArgumentParser(prog="ibkr-tools watchdog")
     parser.add_argument("--config", type=Path)
@@ -36,13 +38,15 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     directories = find_directories(runtime=options.runtime_dir, state=options.state_dir)
+    require_own_directories(directories, options.config, runtime=options.runtime_dir, state=options.state_dir)
     config = load_config(options.config or directories.config_file)
+    privileges.drop(directories)
     journal = Journal(verbose=options.verbose)
     port, certificate = config.gateway.port, directories.certificate
     client = PortalClient(
         port,
         certificate,
-        SharedPacing(directories.pacing_file, directories.penalty_file),
+        SharedPacing(directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file),
         read_timeout_s=READ_TIMEOUT_S,
         max_wait_s=MAX_WAIT_S,
         owns_session=True,

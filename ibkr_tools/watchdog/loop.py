@@ -158,9 +158,9 @@ class Watchdog:
 
     def run(self) -> None:
         """Keeps the session until `stop`: every wait is for an event or the machine's next deadline."""
-        with suppress(FileNotFoundError):
-            # A request of a former life: this one decides anew.
-            self._directories.login_request.unlink()
+        # A request of a former life: this one decides anew.
+        with suppress(OSError):
+            files.remove(self._directories.login_request)
         # What was said before this life is not news, but for a gateway that is starting just now.
         said = self._others.status()
         self._desk.unit_is_well("ibkr-watchdog.service")
@@ -195,9 +195,7 @@ class Watchdog:
     def _take(self, event: _Event) -> None:
         match event:
             case _FileChanged(path=path):
-                of_pause = path == self._directories.pause_file
-                said = self._others.pause() if of_pause else self._others.status()
-                for observation in said:
+                for observation in self._others.changed(path):
                     self._feed(observation)
             case _Pushed(connection=connection, event=pushed) if connection == self._connection:
                 if isinstance(pushed, PushClosed):
@@ -324,14 +322,14 @@ class Watchdog:
     def _leave(self, request: Path, content: bytes = b"") -> None:
         """Leaves a request file; who it is for is watching for it."""
         try:
-            files.write_atomically(request, content, mode=0o664, durable=False)
+            files.write_atomically(request, content, mode=0o600, durable=False)
         except OSError as error:
             self._journal.error(f"{request} cannot be written: {error.strerror}")
 
     def _watch_files(self) -> None:
-        paths = {self._status_file.path: 0o775, self._directories.pause_file: 0o750}
+        changing = (self._status_file.path, self._directories.pause_file, self._directories.session_hint)
         try:
-            watch.start(paths, lambda path: self._events.put(_FileChanged(path)))
+            watch.start(changing, lambda path: self._events.put(_FileChanged(path)))
         except OSError as error:
             self._journal.warning(f"changes of the status are seen every {BEAT_S:.0f} s only: {error.strerror}")
 

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfoNotFoundError
 
-from ibkr_tools import pause
+from ibkr_tools import hints, pause
 from ibkr_tools.directories import Directories
 from ibkr_tools.log import Journal
 from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, StatusFile
@@ -26,6 +27,10 @@ from ibkr_tools.watchdog.observations import (
 if TYPE_CHECKING:
     from ibkr_tools.pause import Pause
     from ibkr_tools.watchdog.windows import Window
+
+
+HINTS_APART = timedelta(seconds=10)
+"""A member of the group may hint as often as it likes; that we look costs IBKR a request."""
 
 
 def _lives(pid: int) -> bool:
@@ -53,6 +58,9 @@ class Others:
     ) -> None:
         self._status_file = status_file
         self._pause_file = directories.pause_file
+        self._hint = directories.session_hint
+        self._hint_stamp = hints.stamp(self._hint)
+        self._hinted_at = now() - HINTS_APART
         self._login_request = directories.login_request
         self._desk = desk
         self._journal = journal
@@ -65,7 +73,27 @@ class Others:
 
     def everything(self) -> list[Observation]:
         """Returns what is new anywhere."""
-        return [*self.pause(), *self.window(), *self.status()]
+        return [*self.pause(), *self.window(), *self.status(), *self.hint()]
+
+    def changed(self, path: Path) -> list[Observation]:
+        """Returns what is new in a file that was written just now."""
+        if path == self._pause_file:
+            return self.pause()
+        return self.hint() if path == self._hint else self.status()
+
+    def hint(self) -> list[Observation]:
+        """Returns whether a fetch without rights in the status has met no session since the last call.
+
+        However many hints there are: one of them every `HINTS_APART` has us look.
+        """
+        stamp, now = hints.stamp(self._hint), self._now()
+        if stamp == self._hint_stamp:
+            return []
+        self._hint_stamp = stamp
+        if not stamp or now - self._hinted_at < HINTS_APART:
+            return []
+        self._hinted_at = now
+        return [FetchHinted()]
 
     def pause_ends_in_s(self) -> float:
         """Returns the seconds until the pause is over by itself."""

@@ -1,7 +1,7 @@
-"""Watches the two files that others write for the watchdog, in a thread of its own."""
+"""Watches the files that others write for the watchdog, in a thread of its own."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from inotify_simple import INotify, flags
@@ -11,11 +11,11 @@ from ibkr_tools import files
 _CHANGES = flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE
 
 
-def start(paths: dict[Path, int], changed: Callable[[Path], None]) -> None:
+def start(paths: Iterable[Path], changed: Callable[[Path], None]) -> None:
     """Calls `changed`, from another thread and for as long as the process lives, when one of the files is replaced.
 
     Args:
-        paths: the files, and the mode that their directory gets if it is missing.
+        paths: the files; a directory that is missing is made.
         changed: gets the file.
 
     Raises:
@@ -24,8 +24,8 @@ def start(paths: dict[Path, int], changed: Callable[[Path], None]) -> None:
     inotify = INotify()
     try:
         watched: dict[int, dict[str, Path]] = {}
-        for path, mode in paths.items():
-            files.make_directory(path.parent, mode=mode)
+        for path in paths:
+            files.make_directory(path.parent, mode=0o700)
             watched.setdefault(inotify.add_watch(path.parent, _CHANGES), {})[path.name] = path
     except OSError:
         inotify.close()

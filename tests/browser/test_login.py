@@ -87,7 +87,8 @@ def test_reads_that_are_stuck_do_not_spoil_a_login(home: Home) -> None:
     """A stopped fetch holds the place of every read, and a session is proven all the same."""
     file = home.configure()
     with ExitStack() as held:
-        pacing = SharedPacing(home.directories.pacing_file, home.directories.penalty_file)
+        places = home.directories
+        pacing = SharedPacing(places.pacing_file, places.penalty_file, shared=places.shared_pacing_file)
         for _ in range(MOST):
             held.enter_context(pacing.under_way(1.0, threading.Event().wait, lambda _: None))
         result = run(load_config(file), home.directories, file, unattended=False, patience=HURRIED)

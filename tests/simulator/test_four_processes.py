@@ -73,7 +73,10 @@ def test_four_fetches_and_a_watchdog_keep_every_limit(dog: WatchdogProcess) -> N
     wait_until(lambda: positions_seen(dog.simulator) > 0, 30.0)
     begun, already = time.monotonic(), positions_seen(dog.simulator)
     # The watchdog's own claims are too few to tell: another one that keeps a session asks at any moment, too.
-    keeper, stop = SharedPacing(place.directories.pacing_file), threading.Event()
+    keeper, stop = (
+        SharedPacing(place.directories.pacing_file, shared=place.directories.shared_pacing_file),
+        threading.Event(),
+    )
     waits: list[float] = []
 
     def keep() -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from ibkr_tools import messages, pause
+from ibkr_tools import hints, messages, pause
 from ibkr_tools.messages import Message
 from ibkr_tools.pause import Pause
 from ibkr_tools.simulator import Simulator
@@ -135,6 +135,16 @@ def test_a_hint_from_fetch_is_followed(watch: Watched) -> None:
     dog.simulator.control.drop(push="silent")
     section = FetchSection(updated_at=utc_now(), state="failed", why="lost", session_lost=True)
     dog.place.status.write(section)
+    wait_until(lambda: dog.login.requests == 1, NOTICED_S, 0.01)
+
+
+def test_a_hint_of_a_member_of_the_group_is_followed(watch: Watched) -> None:
+    """Whoever may not write the status leaves a file where the group may write."""
+    dog = watch()
+    dog.wait_for(SessionState.UP)
+    wait_until(lambda: dog.simulator.control.state()["websockets"] == 1)
+    dog.simulator.control.drop(push="silent")
+    hints.leave(dog.place.directories.session_hint)
     wait_until(lambda: dog.login.requests == 1, NOTICED_S, 0.01)
 
 

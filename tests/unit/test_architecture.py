@@ -10,10 +10,23 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ibkr_tools"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-FLOOR = {"errors", "log", "files", "directories", "config", "status", "notify", "guard", "pause", "messages"}
+FLOOR = {
+    "errors",
+    "log",
+    "files",
+    "directories",
+    "config",
+    "status",
+    "notify",
+    "guard",
+    "pause",
+    "messages",
+    "privileges",
+    "hints",
+}
 STORIES = {
     "portal": {"files", "config", "errors"},
-    "gateway": {"files", "config", "directories", "errors", "log", "notify", "guard", "status"},
+    "gateway": {"files", "config", "directories", "errors", "log", "notify", "guard", "status", "privileges"},
     "watchdog": FLOOR | {"portal"},
     "login": FLOOR | {"portal"},
     "fetch": FLOOR | {"portal"},
@@ -31,12 +44,14 @@ GROUND = {
     "errors": set[str](),
     "log": set[str](),
     "files": set[str](),
-    "directories": set[str](),
+    "directories": {"errors"},
     "notify": set[str](),
     "config": {"errors"},
     "status": {"errors", "files"},
     "pause": {"files"},
     "messages": {"files"},
+    "hints": {"files"},
+    "privileges": {"directories", "errors"},
     "guard": {"errors", "log"},
 }
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import resource
+import socket
 import stat
 import subprocess
 import sys
@@ -111,16 +112,109 @@ def test_writers_of_one_file_do_not_sweep_each_other(tmp_path: Path) -> None:
 
 
 @AS_ROOT
-def test_what_root_writes_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
-    """Root's `ibkr-tools fetch --save` must not lock the service out of its own file."""
+def test_nothing_that_exists_changes_owner_or_mode(tmp_path: Path) -> None:
+    """Whose directory it is may have put there what should change."""
     os.chown(tmp_path, 65534, 65534)
-    files.write_atomically(tmp_path / "file", b"data", mode=0o600)
-    files.make_directory(tmp_path / "a" / "b", mode=0o750)
-    with files.locked(tmp_path / "lock"):
-        pass
-    for name in ("file", "a", "a/b", "lock"):
-        assert (tmp_path / name).stat().st_uid == 65534, name
-    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o750
+    lock, directory = tmp_path / "lock", tmp_path / "directory"
+    lock.touch(mode=0o640)
+    directory.mkdir(mode=0o751)
+    with files.locked(lock, mode=0o666):
+        files.make_directory(directory, mode=0o700)
+        files.write_atomically(tmp_path / "new", b"data", mode=0o600)
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o640
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o751
+    assert (tmp_path / "new").stat().st_uid == 0
+
+
+def test_what_is_new_has_the_mode_that_was_asked_for(tmp_path: Path) -> None:
+    """Whatever the umask is: that of a unit is 0077."""
+    before = os.umask(0o077)
+    try:
+        with files.locked(tmp_path / "lock", mode=0o660):
+            files.make_directory(tmp_path / "a" / "b", mode=0o750)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o660
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")} == {0o750}
+
+
+def _link(path: Path, other: Path) -> None:
+    path.symlink_to(other)
+
+
+def _dangling(path: Path, other: Path) -> None:
+    path.symlink_to(other.with_name("missing"))
+
+
+def _second_name(path: Path, other: Path) -> None:
+    path.hardlink_to(other)
+
+
+def _fifo(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
+def _directory(path: Path, _: Path) -> None:
+    path.mkdir()
+
+
+def _socket(path: Path, _: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+TRAPS = (_link, _dangling, _second_name, _fifo, _directory, _socket)
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_what_only_seems_to_be_a_file_is_neither_read_nor_locked(
+    tmp_path: Path, trap: Callable[[Path, Path], None]
+) -> None:
+    """Nor waited for, nor made where a link leads."""
+    target, path = tmp_path / "target", tmp_path / "file"
+    target.write_bytes(b"secret")
+    target.chmod(0o600)
+    trap(path, target)
+    with pytest.raises(OSError, match=str(path)):
+        files.read_regular(path)
+    with pytest.raises(OSError, match=str(path)), files.locked(path, mode=0o666, patience_s=0.1):
+        pytest.fail("it was locked")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "target"]
+
+
+@pytest.mark.parametrize("trap", [_link, _dangling, _second_name, _fifo, _socket])
+def test_a_writer_replaces_it_and_writes_nowhere_else(tmp_path: Path, trap: Callable[[Path, Path], None]) -> None:
+    target, path = tmp_path / "target", tmp_path / "file"
+    target.write_bytes(b"theirs")
+    trap(path, target)
+    files.write_atomically(path, b"ours", mode=0o600)
+    assert (files.read_regular(path), target.read_bytes()) == (b"ours", b"theirs")
+
+
+def test_no_more_is_read_than_a_file_may_have(tmp_path: Path) -> None:
+    """A file that grows without end would fill the memory of whoever looks."""
+    (tmp_path / "file").write_bytes(b"x" * 100)
+    assert len(files.read_regular(tmp_path / "file", 100)) == 100
+    with pytest.raises(OSError, match="larger than 99 bytes"):
+        files.read_regular(tmp_path / "file", 99)
+
+
+@pytest.mark.parametrize("trap", [*TRAPS, None])
+def test_whatever_stands_for_a_request_can_be_removed(
+    tmp_path: Path, trap: Callable[[Path, Path], None] | None
+) -> None:
+    """A request that stays would be served for ever, or make systemd deaf."""
+    target, path = tmp_path / "target", tmp_path / "request"
+    target.touch()
+    if trap is None:
+        path.mkdir()
+        (path / "inside").touch()
+    else:
+        trap(path, target)
+    assert files.remove(path)
+    assert not files.remove(path)
+    assert target.exists()
 
 
 def _count(folder: Path, times: int) -> None:

@@ -314,7 +314,7 @@ def test_both_writers_of_the_status_file_agree(tmp_path: Path) -> None:
 def test_only_who_may_write_the_status_may_hold_its_lock(world: World) -> None:
     """Whoever can read a file can lock it: another user of the machine would keep the gateway from going on."""
     world.started()
-    assert world.status_file.path.with_suffix(".lock").stat().st_mode & 0o777 == 0o660
+    assert world.status_file.path.with_suffix(".lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_stopped_process_that_holds_the_status_does_not_end_the_gateway(world: World) -> None:

@@ -21,7 +21,7 @@ def test_what_is_put_is_read(tmp_path: Path) -> None:
     path = messages.put(tmp_path / "outbox", message(todo="Look.", user="demo-reader"))
     assert messages.waiting(tmp_path / "outbox") == [path]
     assert messages.read(path) == message(todo="Look.", user="demo-reader")
-    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_order_is_that_of_putting(tmp_path: Path) -> None:

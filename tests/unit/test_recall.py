@@ -141,6 +141,7 @@ def test_old_files_are_removed(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_takes_nothing_does_no_harm(tmp_path: Path) -> None:
-    one = Recall(tmp_path / "missing", "reader")
+    (tmp_path / "file").touch()
+    one = Recall(tmp_path / "file" / "cache", "reader")
     one.store(Call(ACCOUNTS, PATH), ANSWER)
     assert one.load(Call(ACCOUNTS, PATH)) is None

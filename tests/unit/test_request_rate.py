@@ -18,14 +18,23 @@ from ibkr_tools.portal.reservations import (
     REQUESTS_PER_S,
     WINDOW_S,
     Reservations,
+    earliest,
     note_arrival,
-    reserve,
+    with_request,
 )
 from tests.support.slots import TINY, most_in_a_second
 
 CLAIMS = st.lists(
     st.tuples(st.sampled_from(ENDPOINTS), st.one_of(st.just(0.0), st.floats(0, 0.3), st.floats(0, 20))), max_size=60
 )
+
+
+def reserve(
+    past: Reservations, endpoint: Endpoint, now_s: float, *, urgent: bool = False
+) -> tuple[Reservations, float]:
+    """Returns the reservations with one more request, as early as it may be sent, and when that is."""
+    at = earliest(past, endpoint, now_s, urgent=urgent)
+    return with_request(past, endpoint, at, now_s, urgent=urgent), at
 
 
 @given(CLAIMS, st.floats(0, 1e6))

@@ -73,7 +73,7 @@ def test_what_is_written_is_read_and_fits_the_schema(tmp_path: Path, section: Se
     file.write(section)
     assert section in msgspec.structs.astuple(file.read())
     VALIDATOR.validate(json.loads(file.path.read_bytes()))
-    assert stat.S_IMODE(file.path.stat().st_mode) == 0o664
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o640
 
 
 def test_sections_live_side_by_side(tmp_path: Path) -> None:

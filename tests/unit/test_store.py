@@ -66,14 +66,6 @@ def test_the_group_can_read_all_of_it_and_others_none(tmp_path: Path, umask: int
         assert stat.S_IMODE((tmp_path / "snapshots" / name).stat().st_mode) == 0o640
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files of another owner")
-def test_what_root_saves_the_service_can_replace(tmp_path: Path) -> None:
-    os.chown(tmp_path, 65534, 65534)
-    store.save(tmp_path / "snapshots", document(), 30, NOON)
-    for path in [tmp_path / "snapshots", *(tmp_path / "snapshots").iterdir()]:
-        assert path.stat().st_uid == 65534, path
-
-
 def test_copies_go_when_they_are_old(tmp_path: Path) -> None:
     for number in range(10):
         store.save(tmp_path, document(str(number)), 3, NOON + number * DAY)

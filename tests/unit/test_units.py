@@ -230,8 +230,18 @@ def test_directories_are_the_ones_the_program_expects() -> None:
     assert request == str(SYSTEM_RUNTIME / "login.request")
     outbox = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE).outbox
     assert unit("ibkr-notify.path").one("PathExistsGlob") == str(outbox / "*.json")
-    # Set-group-ID as above it, and closed to others: messages name the account's troubles.
-    assert modes[str(outbox)] == "2770"
+    assert modes[str(outbox)] == "0700"
+
+
+def test_the_group_writes_in_one_directory_and_the_others_nowhere() -> None:
+    """What a member may write there is a request budget, and hints; never a command."""
+    declared = [line.split() for line in (SYSTEMD / "tmpfiles.d/ibkr-tools.conf").read_text().splitlines()]
+    modes = {path: int(mode, 8) for kind, path, mode, *_ in (line for line in declared if line and line[0] == "d")}
+    shared = SYSTEM_RUNTIME / "shared"
+    assert {path for path, mode in modes.items() if mode & 0o020} == {str(shared)}
+    assert all(mode & 0o007 == 0 for mode in modes.values())
+    # Set-group-ID: what one member writes, the others and the units can replace.
+    assert modes[str(shared)] == 0o2770
 
 
 def test_a_login_that_hangs_is_ended_soon() -> None:

@@ -1,0 +1,76 @@
+"""What root starts by hand becomes the user of the units before it touches what belongs to that user.
+
+Root that opens, creates or removes by path name in a directory of others does what those others want of it. So root
+reads what only root may read (the password, a configuration), and goes on as the user who owns the directories.
+"""
+
+import os
+import pwd
+from pathlib import Path
+
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import ActionRequired
+
+SERVICE_USER = "ibkr"
+"""The user of the units, made by systemd/sysusers.d."""
+
+
+def _owner(path: Path) -> int:
+    """Returns the user id of who owns `path`, or what is there of the way to it."""
+    while True:
+        try:
+            return path.stat().st_uid
+        except (FileNotFoundError, NotADirectoryError):
+            path = path.parent
+
+
+def user_to_become(directories: Directories) -> pwd.struct_passwd | None:
+    """Returns the user that root has to become before it uses `directories`; None: we are not root, or they are root's.
+
+    Raises:
+        ActionRequired: one of them belongs to a person.
+    """
+    if os.geteuid() != 0:
+        return None
+    wanted = None
+    for directory in (directories.runtime, directories.state):
+        owner = _owner(directory.absolute())
+        if owner == 0:
+            continue
+        try:
+            user = pwd.getpwuid(owner)
+        except KeyError:
+            user = None
+        if user is None or user.pw_name != SERVICE_USER:
+            name = user.pw_name if user else f"the user id {owner}"
+            raise ActionRequired(
+                f"{directory}: belongs to {name}, and root does nothing in a directory of others",
+                hint=f"Run it as {name}." if user else "Give the directory to its user, or take another one.",
+            )
+        wanted = user
+    return wanted
+
+
+def become(user: pwd.struct_passwd) -> None:
+    """Makes this process one of `user`, with their groups, for good.
+
+    Raises:
+        OSError: the kernel does not let us (we are not root).
+    """
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
+
+
+def drop(directories: Directories) -> bool:
+    """Has root become who owns `directories`; says whether it did. Anybody else goes on as they are.
+
+    Raises:
+        ActionRequired: see `user_to_become`.
+    """
+    user = user_to_become(directories)
+    if user is None:
+        return False
+    become(user)
+    return True

@@ -1,0 +1,139 @@
+"""What root starts by hand becomes the user of the units; a person's directories root does not touch at all."""
+
+import importlib
+import multiprocessing
+import os
+import pwd
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools import privileges
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import ActionRequired
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to stop being it")
+
+NOBODY = pwd.getpwnam("nobody")
+CONFIG = '{"username": "demo-reader", "account": "U1234567", "password": "hunter2 hunter2"}'
+
+
+@pytest.fixture
+def place() -> Iterator[Directories]:
+    """Directories that another user can enter: pytest's own are root's alone."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        directories = Directories(configuration=root / "etc", runtime=root / "run", state=root / "state")
+        for directory in (directories.configuration, directories.runtime, directories.state):
+            directory.mkdir(mode=0o750)
+        directories.config_file.write_text(CONFIG)
+        directories.config_file.chmod(0o600)
+        yield directories
+
+
+def give(directories: Directories, uid: int = NOBODY.pw_uid) -> None:
+    """Gives the two directories that the units write to a user."""
+    for directory in (directories.runtime, directories.state):
+        os.chown(directory, uid, -1)
+
+
+# A checkout may be one that only root can enter: what a command imports late is imported before it is nobody's.
+for module in (
+    "fetch.run",
+    "fetch.store",
+    "login.run",
+    "portal.client",
+    "gateway.tls",
+    "cli.status_view",
+    "cli.ledger_view",
+):
+    importlib.import_module(f"ibkr_tools.{module}")
+
+
+def _command(directories: Directories, arguments: tuple[str, ...], service_user: str) -> None:
+    from ibkr_tools.cli import main
+
+    privileges.SERVICE_USER = service_user
+    places = (
+        "--config",
+        directories.config_file,
+        "--runtime-dir",
+        directories.runtime,
+        "--state-dir",
+        directories.state,
+    )
+    sys.argv = ["ibkr-tools", *map(str, places), *arguments]
+    main()
+
+
+def run(directories: Directories, *arguments: str, service_user: str = "nobody") -> int | None:
+    """Runs a command as root, in a process of its own, and returns its exit code."""
+    process = multiprocessing.get_context("fork").Process(
+        target=_command, args=(directories, arguments, service_user), daemon=True
+    )
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def test_root_becomes_who_owns_the_directories(place: Directories) -> None:
+    give(place)
+    assert run(place, "pause") == 0
+    assert place.pause_file.stat().st_uid == NOBODY.pw_uid
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("pause",), ("resume",), ("unlock",), ("status",), ("fetch",), ("show",), ("gateway", "prepare"), ("login",)],
+)
+def test_root_follows_no_link_in_directories_of_others(place: Directories, arguments: tuple[str, ...]) -> None:
+    """Whatever the user of the units has put there: neither a file nor its owner or mode changes."""
+    precious = place.configuration / "precious"
+    precious.write_text("root's")
+    precious.chmod(0o600)
+    give(place)
+    names = ("status.json", "status.lock", "pacing.json", "pacing.lock", "login.request", "shared", "outbox", "cache")
+    for name in names:
+        (place.runtime / name).symlink_to(precious)
+    for name in ("login", "browser", "gateway", "snapshots", "pause.json"):
+        (place.state / name).symlink_to(precious)
+    run(place, *arguments)
+    assert (precious.read_text(), precious.stat().st_uid, precious.stat().st_mode & 0o7777) == ("root's", 0, 0o600)
+
+
+def test_root_stays_root_where_everything_is_roots(place: Directories) -> None:
+    """In a container there may be nobody else."""
+    assert privileges.user_to_become(place) is None
+    assert run(place, "pause") == 0
+    assert place.pause_file.stat().st_uid == 0
+
+
+def test_root_does_nothing_in_a_persons_directories(place: Directories) -> None:
+    give(place)
+    with pytest.raises(ActionRequired, match="belongs to nobody"):
+        privileges.user_to_become(place)
+    assert run(place, "pause", service_user="ibkr") == 77
+    assert not place.pause_file.exists()
+
+
+def test_a_directory_that_is_not_there_belongs_to_who_can_make_it(place: Directories) -> None:
+    give(place)
+    deep = Directories(configuration=place.configuration, runtime=place.runtime / "a" / "b", state=place.state)
+    with pytest.raises(ActionRequired):
+        privileges.user_to_become(deep)
+
+
+def test_whoever_is_not_root_goes_on_as_they_are(place: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    give(place)
+    assert not privileges.drop(place)
+
+
+def test_root_reads_first_what_only_root_may_read(place: Directories) -> None:
+    """The configuration is root's: without it the command would not know the port. The gateway is not there: 69."""
+    give(place)
+    assert run(place, "fetch") == 69
