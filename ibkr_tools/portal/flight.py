@@ -74,7 +74,7 @@ class Flights:
 
     def _try(self, held: ExitStack) -> bool:
         with suppress(OSError):
-            if _hold(held, self._reserved, fcntl.LOCK_EX):
+            if _hold(held, self._reserved, fcntl.LOCK_EX, mode=0o600):
                 return True
         try:
             return any(_hold(held, file, fcntl.LOCK_EX) for file in self._files)
@@ -95,14 +95,14 @@ class Flights:
             return False
 
 
-def _hold(held: ExitStack, file: Path, how: int) -> bool:
+def _hold(held: ExitStack, file: Path, how: int, *, mode: int = files.SHARED_MODE) -> bool:
     """Takes a lock, if it is free, for as long as `held` lasts.
 
     Raises:
         OSError: the file cannot be opened or locked.
     """
     with ExitStack() as opened:
-        fd = files.open_lock(file, mode=files.SHARED_MODE)
+        fd = files.open_lock(file, mode=mode)
         opened.callback(os.close, fd)
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)

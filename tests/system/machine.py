@@ -121,6 +121,11 @@ class Machine:
         """Returns IBKR's Java program, None if it is not running."""
         return next((process for process in self.ours() if process.program == "java"), None)
 
+    def java_pid(self) -> int | None:
+        """Returns the number of IBKR's Java program, None if it is not running."""
+        java = self.java()
+        return None if java is None else java.pid
+
     def browser(self) -> Process | None:
         """Returns Chromium's main process, None if no login is running."""
         chromium = [process for process in self.ours() if process.program == "chromium"]

@@ -28,12 +28,15 @@ def test_everything_arrives(systemd: socket.socket) -> None:
     notifier = Notifier()
     notifier.ready()
     notifier.status("two\nlines  and Šimůnek")
+    notifier.status("the session is proven: U1234567, DU7654321")
     notifier.watchdog()
     notifier.extend_timeout(timedelta(seconds=1.5))
     notifier.stopping()
-    assert [systemd.recv(4096).decode() for _ in range(5)] == [
+    assert [systemd.recv(4096).decode() for _ in range(6)] == [
         "READY=1",
         "STATUS=two lines and Šimůnek",
+        # `systemctl status` is for everybody on the machine.
+        "STATUS=the session is proven: …, …",
         "WATCHDOG=1",
         "EXTEND_TIMEOUT_USEC=1500000",
         "STOPPING=1",

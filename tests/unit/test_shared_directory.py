@@ -126,6 +126,8 @@ def test_members_cannot_hold_all_reads(place: Directories) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX)
         with Flights(place.runtime, place.shared).take(0.0, lambda _: None):
             pass
+    # Whoever can open a file can lock it.
+    assert (place.runtime / "flight-1.lock").stat().st_mode & 0o077 == 0
 
 
 def recall(place: Directories) -> Recall:

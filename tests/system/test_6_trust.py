@@ -1,0 +1,263 @@
+"""What a local user, a member of the group and a taken-over unit can do to a booted machine, as SECURITY.md says."""
+
+import json
+import shlex
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.system.machine import PASSWORD, Machine, now
+
+pytestmark = pytest.mark.system
+
+OURS = "/run/ibkr-tools /var/lib/ibkr-tools /etc/ibkr-tools"
+SHARED = "/run/ibkr-tools/shared"
+ACCOUNT = "U1234567"
+PRECIOUS = "/root/precious"
+
+
+class Answer(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+class People:
+    """The booted machine with two more accounts: `outsider` in no group, `member` in the group ibkr."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def run(self, user: str, command: str, *, timeout_s: float = 60) -> Answer:
+        """Runs a shell command as a user of the machine; a failure is an answer."""
+        told = self.machine.container.run(
+            f"cd / && runuser -u {user} -- env HOME=/tmp bash -c {shlex.quote(command)}",
+            check=False,
+            timeout_s=timeout_s,
+        )
+        return Answer(told.returncode, told.stdout, told.stderr)
+
+
+@pytest.fixture
+def people(up: Machine) -> Iterator[People]:
+    up.run("id outsider 2>/dev/null || useradd -M outsider; id member 2>/dev/null || useradd -M -G ibkr member")
+    up.run("systemctl reload ibkr-firewall")
+    yield People(up)
+    up.run(f"rm -rf {SHARED}/* {PRECIOUS}; systemctl reset-failed 'ibkr-*' || true")
+
+
+def guarded(machine: Machine) -> str:
+    """Returns owner, mode and content of what must not change."""
+    machine.run(f"[ -e {PRECIOUS} ] || {{ echo root\\'s >{PRECIOUS}; chmod 600 {PRECIOUS}; }}")
+    return machine.run(
+        f"stat -c '%n %U:%G %a %s' /etc/shadow /etc/passwd {PRECIOUS} /etc; sha256sum /etc/shadow {PRECIOUS}"
+    )
+
+
+# Somebody in no group.
+
+
+def test_outsider_reads_nothing_of_ours(people: People) -> None:
+    """Neither a file nor the name of the account in what systemd shows everybody."""
+    assert people.run("outsider", f"ls {OURS}").out.strip() == ""
+    assert people.run("outsider", f"find {OURS} 2>/dev/null").out.split() == OURS.split()
+    shown = people.run("outsider", "systemctl show 'ibkr-*'; systemctl status --no-pager 'ibkr-*'; ps -ef").out
+    assert "ibkr-watchdog.service" in shown
+    assert ACCOUNT not in shown
+    assert PASSWORD not in shown
+
+
+@pytest.mark.parametrize("command", ["status", "status --json", "fetch", "show", "unlock --show", "pause", "login"])
+def test_outsider_is_refused_in_one_line(people: People, command: str) -> None:
+    told = people.run("outsider", f"ibkr-tools {command}")
+    assert told.code in {65, 69, 73, 77, 78}, told
+    assert "Traceback" not in told.err
+    assert ACCOUNT not in told.out + told.err
+
+
+# A member of the group.
+
+
+def test_member_fetches_shows_and_looks(people: People) -> None:
+    people.machine.run("ibkr-tools fetch --save", timeout_s=90)
+    status = people.run("member", "ibkr-tools status")
+    assert status.code == 0, status
+    fetched = people.run("member", "ibkr-tools fetch --jq '.positions | length'")
+    assert fetched.code == 0, fetched
+    assert int(fetched.out) > 0
+    assert people.run("member", "ibkr-tools show positions").code == 0
+
+
+def test_member_writes_only_where_the_group_may(people: People) -> None:
+    writable = people.run("member", f"find {OURS} -writable 2>/dev/null").out.split()
+    assert SHARED in writable
+    assert [path for path in writable if path != SHARED and not path.startswith(f"{SHARED}/")] == []
+
+
+def test_member_reads_no_secret(people: People) -> None:
+    readable = people.run("member", f"find {OURS} -type f -readable 2>/dev/null").out.split()
+    assert "/run/ibkr-tools/status.json" in readable
+    assert "/etc/ibkr-tools/config.json" in readable
+    secret = ("password", "totp", "gateway.p12", "gateway.password", "ledger.json", "Cookies", "conf/conf.yaml")
+    assert [path for path in readable if path.endswith(secret)] == []
+    found = people.run("member", f"grep -rlaE {PASSWORD}'|PRIVATE KEY' {OURS} 2>/dev/null").out
+    assert found == ""
+    assert people.run("member", "ls /var/lib/ibkr-tools/gateway/private").code != 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mkfifo /run/ibkr-tools/status.json.x", "mkdir /run/ibkr-tools/login.request",
+        "echo fresh >/run/ibkr-tools/login.request", "touch /run/ibkr-tools/gateway.restart",
+        "rm -f /run/ibkr-tools/status.json", "mv /run/ibkr-tools/shared /run/ibkr-tools/x",
+        "ln -s /etc/shadow /run/ibkr-tools/x.lock", "echo x >/run/ibkr-tools/outbox/1.json",
+        "systemctl stop ibkr-watchdog", "systemctl restart ibkr-gateway", "systemctl start ibkr-login",
+        "pkill -u ibkr", "ibkr-tools pause", "ibkr-tools unlock",
+    ],
+)  # fmt: skip
+def test_member_commands_nothing(people: People, command: str) -> None:
+    logins, java = people.machine.logins(), people.machine.java_pid()
+    assert people.run("member", command).code != 0
+    assert people.machine.state() == "up"
+    assert (people.machine.logins(), people.machine.java_pid()) == (logins, java)
+
+
+LINKS = "pacing.json pacing.lock session-lost flight-2.lock flight-3.lock flight-4.lock flight-queue.lock cache-0"
+
+
+@pytest.mark.parametrize("target", ["/etc/shadow", PRECIOUS, "/var/lib/ibkr-tools/gateway/private/gateway.p12"])
+def test_members_links_lead_root_and_the_units_nowhere(people: People, target: str) -> None:
+    """Root's commands and the units pass by: nothing is read, written, owned or opened up where a link leads."""
+    before = guarded(people.machine)
+    key = people.machine.run("cd /var/lib/ibkr-tools/gateway && find . -type f -exec stat -c '%n %U %a' {} + | sort")
+    people.run("member", f"rm -rf {SHARED}/*; for name in {LINKS}; do ln -s {target} {SHARED}/$name; done")
+    for command in ("unlock", "status", "fetch", "pause", "resume", "show"):
+        people.machine.code(f"ibkr-tools {command}", timeout_s=120)
+    people.machine.run("systemctl start ibkr-fetch", timeout_s=120)
+    assert guarded(people.machine) == before
+    assert key == people.machine.run(
+        "cd /var/lib/ibkr-tools/gateway && find . -type f -exec stat -c '%n %U %a' {} + | sort"
+    )
+    assert people.run("member", f"cat {target}").code != 0
+    assert people.machine.state() == "up"
+
+
+def test_whatever_a_member_leaves_the_session_is_kept_alive(people: People) -> None:
+    """A forged budget, locks that are held for ever, FIFOs: tickles go on, nothing restarts."""
+    machine = people.machine
+    watchdog = machine.main_process("ibkr-watchdog.service")
+    forged = json.dumps(
+        {
+            "booted_at": time.time() - time.monotonic(),
+            "penalty_until": time.monotonic() + 3000,
+            "slots": [time.monotonic() + number / 10 for number in range(5000)],
+            "next_at": {"tickle": time.monotonic() + 3000, "validate": time.monotonic() + 3000},
+        }
+    )
+    people.run(
+        "member", f"rm -rf {SHARED}/*; cat >{SHARED}/pacing.json <<'E'\n{forged}\nE\nmkfifo {SHARED}/pacing.lock"
+    )
+    people.run("member", f"cd {SHARED}; for n in 1 2 3 4 queue; do mkfifo flight-$n.lock; done; mkdir session-lost")
+    before = machine.control(lambda simulator: int(simulator.state()["requests"].get("GET /v1/api/tickle", 0)))
+    logins = machine.logins()
+    machine.wait(
+        "two more tickles",
+        lambda: (
+            machine.control(
+                lambda simulator: sum(
+                    count for name, count in simulator.state()["requests"].items() if name.endswith("/tickle")
+                )
+            )
+            >= before + 2
+        ),
+        within_s=100,
+    )
+    assert machine.state() == "up"
+    assert (machine.main_process("ibkr-watchdog.service"), machine.logins()) == (watchdog, logins)
+
+
+def test_a_storm_of_hints_is_no_login(people: People) -> None:
+    machine = people.machine
+    logins, submitted = machine.logins(), machine.submitted()
+    storm = f"for n in $(seq 300); do date >{SHARED}/.h && mv {SHARED}/.h {SHARED}/session-lost; sleep 0.02; done"
+    assert people.run("member", storm).code == 0
+    assert machine.state() == "up"
+    assert (machine.logins(), machine.submitted()) == (logins, submitted)
+
+
+def test_a_members_hint_is_heard(people: People) -> None:
+    """IBKR drops the session without a word; a member's fetch meets that first."""
+    machine = people.machine
+    machine.control(lambda simulator: simulator.drop(push="silent"))
+    since = now()
+    assert people.run("member", "ibkr-tools fetch", timeout_s=90).code == 75
+    machine.wait_back(since, within_s=40)
+
+
+# A unit that was taken over: everything that the user ibkr can do.
+
+
+@pytest.mark.parametrize("name", ["status.json", "status.lock", "login.request", "gateway.restart", "pacing.json"])
+@pytest.mark.parametrize("trap", ["mkfifo", "mkdir", "ln -s /etc/shadow"])
+def test_taken_over_unit_leads_root_nowhere(people: People, name: str, trap: str) -> None:
+    """Nor does anything hang or end in a traceback; and what the units need comes back by itself."""
+    machine, path = people.machine, f"/run/ibkr-tools/{name}"
+    before = guarded(machine)
+    assert people.run("ibkr", f"rm -rf {path}; {trap} {path}").code == 0
+    try:
+        for command in ("status", "unlock --show", "fetch", "resume"):
+            told = machine.container.run(f"timeout 60 ibkr-tools {command}", check=False, timeout_s=90)
+            assert told.returncode != 124, command
+            assert "Traceback" not in told.stderr, told.stderr
+    finally:
+        people.run("ibkr", f"rm -rf {path}")
+    assert guarded(machine) == before
+    machine.wait("the session to be up", lambda: machine.state() == "up", within_s=90)
+
+
+def test_taken_over_state_leads_root_nowhere(people: People) -> None:
+    """Links in the state directory: a login by hand neither owns nor deletes what is behind them."""
+    machine = people.machine
+    machine.run("install -d /root/theirs && touch /root/theirs/a.html /root/theirs/a.png")
+    before = guarded(machine) + machine.run("stat -c '%n %U %a' /root/theirs /root/theirs/*")
+    places = {name: f"/var/lib/ibkr-tools/{name}" for name in ("browser", "login/diagnostics", "snapshots")}
+    for place in places.values():
+        people.run("ibkr", f"rm -rf {place}.old; mv {place} {place}.old; ln -s /root/theirs {place}")
+    try:
+        machine.drop_session()
+        for command in ("login", "fetch --save", "unlock", "show"):
+            machine.code(f"timeout 100 ibkr-tools {command}", timeout_s=120)
+        after = guarded(machine) + machine.run("stat -c '%n %U %a' /root/theirs /root/theirs/*")
+    finally:
+        for place in places.values():
+            people.run("ibkr", f"rm -f {place}; [ -e {place}.old ] && mv {place}.old {place}")
+        machine.run("ibkr-tools unlock")
+    assert after == before
+
+
+def test_root_by_hand_is_ibkr_where_it_is_ibkrs(people: People) -> None:
+    machine = people.machine
+    machine.run("ibkr-tools pause --for 1min && ibkr-tools fetch --save", timeout_s=90)
+    owners = machine.run("find /run/ibkr-tools /var/lib/ibkr-tools ! -user ibkr ! -user member")
+    machine.run("ibkr-tools resume")
+    assert owners == ""
+
+
+def test_second_factors_command_is_not_roots(people: People) -> None:
+    """`sudo ibkr-tools login` runs as ibkr whatever the configuration names."""
+    told = people.machine.run(
+        "cat >/usr/local/bin/who-am-i <<'E'\n#!/bin/sh\nid -un >/tmp/who; exit 1\nE\nchmod 755 /usr/local/bin/who-am-i;"
+        " python3 -I - <<'E'\nimport subprocess, json\n"
+        "config = json.load(open('/etc/ibkr-tools/config.json'))\n"
+        "config['notify'] = {'command': ['/usr/local/bin/who-am-i']}\n"
+        "json.dump(config, open('/tmp/config.json', 'w'))\nE\n"
+        "chmod 640 /tmp/config.json; chgrp ibkr /tmp/config.json; rm -f /tmp/who;"
+        " ibkr-tools --config /tmp/config.json --runtime-dir /run/ibkr-tools --state-dir /var/lib/ibkr-tools"
+        " notify --test; cat /tmp/who; rm -f /tmp/who /tmp/config.json /usr/local/bin/who-am-i"
+    )
+    assert told.strip().splitlines()[-1] == "ibkr"
