@@ -71,6 +71,11 @@ class Directories:
         return self.runtime / "gateway.restart"
 
     @property
+    def gateway_environment(self) -> Path:
+        """The port that the gateway was started with, as systemd's EnvironmentFile= has it."""
+        return self.runtime / "gateway.env"
+
+    @property
     def pacing_file(self) -> Path:
         """The request budget of the units."""
         return self.runtime / "pacing.json"

@@ -63,7 +63,10 @@ class Section(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class GatewaySection(Section, kw_only=True, frozen=True):
-    """The gateway's parent process: is Java there, and does it answer locally."""
+    """The gateway's parent process: is Java there, and does it answer locally.
+
+    `filtered`: whether the packet filter guards the port; null while nobody knows.
+    """
 
     state: Literal["starting", "up", "unresponsive", "stopped"]
     since: Moment
@@ -71,6 +74,7 @@ class GatewaySection(Section, kw_only=True, frozen=True):
     upstream: str
     java_pid: int | None = None
     build: str | None = None
+    filtered: bool | None = None
 
 
 class SessionSection(Section, kw_only=True, frozen=True):

@@ -9,6 +9,7 @@ from ibkr_tools import __version__
 from ibkr_tools.cli import api, configuration, fetch, gateway, logins, notify, resources, show
 from ibkr_tools.cli.common import log_to_stderr, setting_from, setting_of, write_out
 from ibkr_tools.cli.outputs import PrintingCommand
+from ibkr_tools.defaults import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
 
 app = typer.Typer(
     name="ibkr-tools",
@@ -88,7 +89,9 @@ def up(
     simulate: Annotated[
         bool, typer.Option("--simulate", help="Run the simulator in the gateway's place: no account, no Java.")
     ] = False,
-    control_port: Annotated[int, typer.Option(help="The simulator's control port.", min=0, max=65535)] = 5081,
+    control_port: Annotated[
+        int, typer.Option(help="The simulator's control port.", min=0, max=65535)
+    ] = SIMULATOR_CONTROL_PORT,
     positions: Annotated[int, typer.Option(help="The simulator's positions.", min=0, max=100_000)] = 237,
 ) -> None:
     """Run gateway, watchdog and logins under this terminal, without systemd; Ctrl-C ends them all."""
@@ -108,8 +111,10 @@ def up(
 @app.command()
 def simulate(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="Where to listen on 127.0.0.1; 0: any.", min=0, max=65535)] = 5080,
-    control_port: Annotated[int, typer.Option(help="Where to take orders; 0: any.", min=0, max=65535)] = 5081,
+    port: Annotated[int, typer.Option(help="Where to listen on 127.0.0.1; 0: any.", min=0, max=65535)] = SIMULATOR_PORT,
+    control_port: Annotated[
+        int, typer.Option(help="Where to take orders; 0: any.", min=0, max=65535)
+    ] = SIMULATOR_CONTROL_PORT,
     as_gateway: Annotated[
         bool, typer.Option("--as-gateway", help="Speak TLS and play the gateway too; no Java is needed.")
     ] = False,

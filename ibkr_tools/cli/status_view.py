@@ -45,6 +45,9 @@ def _gateway(section: GatewaySection, now: datetime) -> list[str]:
         lines.append(f"https://127.0.0.1:{section.port} → {section.upstream}")
     if section.java_pid is not None:
         lines.append(f"Java {section.java_pid}, IBKR's build {section.build or 'unknown'}")
+    if section.filtered is False and section.state != "stopped":
+        lines.append("EXPOSED: no packet filter guards the port; whoever reaches it is the IBKR user")
+        lines.append("to do: run it as a service (sudo ./bin/install), or sudo systemctl restart ibkr-firewall")
     return lines + _silence(section, "the gateway's parent", now)
 
 

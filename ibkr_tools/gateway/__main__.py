@@ -6,14 +6,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ibkr_tools import files
+from ibkr_tools import files, privileges
 from ibkr_tools.config import GatewayConfig, load_config
-from ibkr_tools.directories import Directories, find_directories
+from ibkr_tools.directories import Directories, find_directories, require_own_directories
 from ibkr_tools.errors import IbkrError, OutputError, UsageError
 from ibkr_tools.gateway import start
 from ibkr_tools.gateway.section import utc_now, write_section
 from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
+
+FILTER, REQUIRED = "IBKR_TOOLS_PACKET_FILTER", "required"
+"""The environment variable with which the unit insists on the packet filter, and its value; see docs/systemd.md."""
 
 USAGE = "usage: python -m ibkr_tools.gateway [--config FILE] [--runtime-dir DIR] [--state-dir DIR]"
 
@@ -26,6 +29,9 @@ def _say(state: str, config: GatewayConfig, directories: Directories) -> None:
         files.make_directory(directories.runtime, mode=0o700)
         # A request from before this start is fulfilled by it.
         files.remove(directories.restart_request)
+        # For the unit that leads the login to this port.
+        port = f"GATEWAY_PORT={config.port}\n".encode()
+        files.write_atomically(directories.gateway_environment, port, mode=0o640, durable=False)
         write_section(directories.status_file, section)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error
@@ -39,7 +45,7 @@ def run(config: GatewayConfig, directories: Directories, journal: Journal) -> No
     """
     _say("starting", config, directories)
     try:
-        plan = start.prepare(config, directories, journal)
+        plan = start.prepare(config, directories, journal, filter_required=os.environ.get(FILTER) == REQUIRED)
     except IbkrError as error:
         Notifier().status(error.message)
         _say("stopped", config, directories)
@@ -65,8 +71,12 @@ def main(arguments: Sequence[str]) -> int:
         def path(option: str) -> Path | None:
             return Path(given[option]).absolute() if option in given else None
 
-        directories = find_directories(runtime=path("--runtime-dir"), state=path("--state-dir"))
-        run(load_config(path("--config") or directories.config_file).gateway, directories, journal)
+        file, runtime, state = path("--config"), path("--runtime-dir"), path("--state-dir")
+        directories = find_directories(runtime=runtime, state=state)
+        require_own_directories(directories, file, runtime=runtime, state=state)
+        config = load_config(file or directories.config_file).gateway
+        privileges.drop(directories)
+        run(config, directories, journal)
     except IbkrError as error:
         journal.error(error.message)
         if error.hint:

@@ -1,46 +1,107 @@
-"""Keeps everybody but this machine away from the gateway's port; `python -m ibkr_tools.gateway.firewall`, as root.
+"""Keeps all but a few users of this machine away from our ports; `python -m ibkr_tools.gateway.firewall`, as root.
 
-IBKR's program binds every interface, and its own IP filter does not cover the WebSocket, which accepts anybody. So
-the kernel drops what does not come over the loopback interface, IPv4 and IPv6. One table of ours, replaced in one
-step; the machine's other rules are neither read nor changed. Source: nft(8); cpapi facts observed on the jar.
+IBKR's program binds every interface, and its own IP filter does not cover the WebSocket, which accepts anybody. So the
+kernel drops what comes from other machines, and rejects what other users of this one send there: root, the user of the
+units and the members of its group pass. One table of ours, replaced in one step; the machine's other rules are neither
+read nor changed. Source: nft(8); observed on the jar of 2023-04-24.
 """
 
+import grp
+import pwd
 import subprocess
 import sys
+from collections.abc import Collection, Iterator
+from urllib.parse import urlsplit
 
-from ibkr_tools.config import load_config
+from ibkr_tools.config import GatewayConfig, load_config
+from ibkr_tools.defaults import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import ConfigError, IbkrError
+from ibkr_tools.gateway.filter_probe import PROBED
 from ibkr_tools.log import Journal
+from ibkr_tools.privileges import SERVICE_USER
 
 TABLE = "ibkr_tools"
 
 
-def ruleset(port: int) -> str:
-    """Returns what `nft -f -` loads: our table, whatever was in it before, with the one rule for `port`."""
+def ruleset(ports: Collection[int], users: Collection[int]) -> str:
+    """Returns what `nft -f -` loads: our table, whatever was in it before.
+
+    Args:
+        ports: those to guard, on every address of this machine.
+        users: the user ids that may connect to them.
+    """
+
+    def elements(numbers: Collection[int]) -> str:
+        return ", ".join(str(number) for number in sorted(numbers))
+
     return (
         # Adding a table that is there is no error, deleting one that is not would be.
         f"table inet {TABLE}\n"
         f"delete table inet {TABLE}\n"
         f"table inet {TABLE} {{\n"
+        f"  set ports {{ type inet_service; elements = {{ {elements(ports)} }}; }}\n"
+        f"  set users {{ type uid; elements = {{ {elements(users)} }}; }}\n"
         "  chain input {\n"
         # Before the machine's own chains; to accept here would not overrule them, to drop does.
         "    type filter hook input priority filter - 10; policy accept;\n"
-        f'    iifname != "lo" tcp dport {port} drop\n'
+        '    iifname != "lo" tcp dport @ports drop\n'
+        "  }\n"
+        "  chain output {\n"
+        "    type filter hook output priority filter - 10; policy accept;\n"
+        '    oifname "lo" tcp dport @ports jump local\n'
+        "  }\n"
+        "  chain local {\n"
+        # Nobody uses this address: who is refused there knows that the table is loaded.
+        f"    ip daddr {PROBED} reject with tcp reset\n"
+        "    meta skuid @users accept\n"
+        "    meta skuid != @users reject with tcp reset\n"
+        # No socket, so no user: the rest of a connection that was closed may pass, a new one may not.
+        "    tcp flags & (fin | syn | rst | ack) == syn drop\n"
         "  }\n"
         "}\n"
     )
 
 
-def load(port: int) -> None:
-    """Loads the rule for `port`.
+def guarded_ports(config: GatewayConfig) -> set[int]:
+    """Returns our ports: the gateway's, and those of the simulator where that stands in for IBKR's servers."""
+    upstream = urlsplit(config.upstream)
+    if upstream.hostname in {"localhost", "::1"} or str(upstream.hostname).startswith("127."):
+        return {config.port, SIMULATOR_PORT, SIMULATOR_CONTROL_PORT, *([upstream.port] if upstream.port else [])}
+    return {config.port}
+
+
+def _members(group: grp.struct_group) -> Iterator[int]:
+    for name in group.gr_mem:
+        try:
+            yield pwd.getpwnam(name).pw_uid
+        except KeyError:
+            # A user that is gone stays in the group's list.
+            continue
+    yield from (user.pw_uid for user in pwd.getpwall() if user.pw_gid == group.gr_gid)
+
+
+def permitted_users(name: str) -> set[int]:
+    """Returns the user ids of root, of the user `name` and of the members of the group of that name.
+
+    Raises:
+        ConfigError: there is no such user or group.
+    """
+    try:
+        return {0, pwd.getpwnam(name).pw_uid, *_members(grp.getgrnam(name))}
+    except KeyError:
+        raise ConfigError(f"there is no user and group {name}", hint="sudo ./bin/install makes them.") from None
+
+
+def load(ports: Collection[int], users: Collection[int]) -> None:
+    """Loads the table.
 
     Raises:
         ConfigError: there is no nft, or it or the kernel refused.
     """
     try:
         result = subprocess.run(
-            ["nft", "-f", "-"], input=ruleset(port), capture_output=True, text=True, check=False, timeout=10
+            ["nft", "-f", "-"], input=ruleset(ports, users), capture_output=True, text=True, check=False, timeout=10
         )
     except FileNotFoundError:
         raise ConfigError("nft is not installed", hint="apt install nftables") from None
@@ -54,18 +115,20 @@ def load(port: int) -> None:
         )
 
 
-def main() -> int:
-    """Loads the rule for the configured port; returns the exit code."""
+def main(service_user: str = SERVICE_USER) -> int:
+    """Loads the table for the configured ports; returns the exit code."""
     journal = Journal()
     try:
-        port = load_config(find_directories().config_file).gateway.port
-        load(port)
+        ports = guarded_ports(load_config(find_directories().config_file).gateway)
+        users = permitted_users(service_user)
+        load(ports, users)
     except IbkrError as error:
         journal.error(error.message)
         if error.hint:
             journal.error(error.hint)
         return error.exit_code
-    journal.info(f"port {port} is closed to everybody but this machine")
+    noun, numbers = "port" if len(ports) == 1 else "ports", ", ".join(map(str, sorted(ports)))
+    journal.info(f"{noun} {numbers}: open to {len(users)} users of this machine, closed to everybody else")
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from ibkr_tools import files
 from ibkr_tools.errors import GatewayUnavailable, IbkrError
 from ibkr_tools.gateway.child import Child, Waiter
+from ibkr_tools.gateway.filter_probe import exposed, is_filtered
 from ibkr_tools.gateway.probe import answers_locally
 from ibkr_tools.gateway.section import utc_now, write_section
 from ibkr_tools.log import Journal
@@ -29,6 +30,7 @@ class Pace(NamedTuple):
     (less than the unit's TimeoutStartSec=, so that the reason is ours);
     `silence_s` without an answer until the parent gives up by itself, where no systemd watchdog does (after the
     WatchdogSec= of the unit, the same);
+    `unfiltered_s` without a packet filter that is required (it may be being loaded anew);
     `stop_s` from SIGTERM to SIGKILL, `hung_stop_s` the same for a Java that does not answer.
     """
 
@@ -36,6 +38,7 @@ class Pace(NamedTuple):
     probe_s: float = 1.5
     start_s: float = 50.0
     silence_s: float = 15.0
+    unfiltered_s: float = 8.0
     stop_s: float = 8.0
     hung_stop_s: float = 1.0
 
@@ -65,6 +68,8 @@ class Parent:
         self._state: State = "starting"
         self._since = utc_now()
         self._java_pid: int | None = None
+        self._filtered: bool | None = None
+        self._filtered_s = 0.0
         self._status_broken = False
 
     def _say(self, state: State, text: str | None = None) -> None:
@@ -84,6 +89,7 @@ class Parent:
             "upstream": self._plan["upstream"],
             "java_pid": self._java_pid,
             "build": self._plan["build"],
+            "filtered": self._filtered,
         }
         try:
             write_section(Path(self._plan["status_file"]), section)
@@ -126,6 +132,7 @@ class Parent:
                 # Some other file in the runtime directory, often our own status.
                 continue
             if answers_locally(self._plan["port"], Path(self._plan["certificate"]), self._pace.probe_s):
+                self._look_at_filter(waiter.now())
                 self._answered(waiter.now() - started)
                 last_answer = waiter.now()
             elif self._state == "starting":
@@ -137,6 +144,20 @@ class Parent:
             else:
                 self._silent(waiter.now() - last_answer)
             next_beat = waiter.now() + (_START_BEAT_S if self._state == "starting" else self._beat_s)
+
+    def _look_at_filter(self, now_s: float) -> None:
+        """Looks whether the packet filter still guards the port.
+
+        Raises:
+            GatewayUnavailable: it has not for a while, and must; the next start waits for it.
+        """
+        before, self._filtered = self._filtered, is_filtered(self._plan["port"])
+        if self._filtered or before is None:
+            self._filtered_s = now_s
+        if before and not self._filtered:
+            self._journal.warning(exposed(self._plan["port"]))
+        if self._plan["filter_required"] and now_s - self._filtered_s > self._pace.unfiltered_s:
+            raise GatewayUnavailable(f"no packet filter has guarded port {self._plan['port']} any more; ended Java")
 
     def _answered(self, after_s: float) -> None:
         text = f"Answers on {self._address}, IBKR's build {self._plan['build']}"

@@ -2,6 +2,8 @@
 
 import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ibkr_tools.errors import ConfigError, PortTaken
@@ -56,8 +58,9 @@ def describe_owner(port: int, proc: Path = Path("/proc")) -> str:
     return "another program"
 
 
-def require_free(port: int) -> None:
-    """Returns if Java could listen on `port` now.
+@contextmanager
+def held(port: int) -> Iterator[None]:
+    """Listens on `port` of every address for the length of the block: Java could, too, when it is over.
 
     Raises:
         PortTaken: somebody listens there; says who.
@@ -68,7 +71,7 @@ def require_free(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("0.0.0.0", port))  # noqa: S104  # the jar listens on every address
-            probe.listen(1)
+            probe.listen()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(
@@ -78,3 +81,4 @@ def require_free(port: int) -> None:
             raise ConfigError(
                 f"port {port}: {error.strerror}", hint='Choose a "gateway.port" from 1024 up in config.json.'
             ) from error
+        yield

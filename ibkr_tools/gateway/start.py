@@ -13,9 +13,12 @@ import msgspec
 from ibkr_tools import files
 from ibkr_tools.config import GatewayConfig
 from ibkr_tools.directories import Directories
-from ibkr_tools.errors import OutputError
-from ibkr_tools.gateway import conf, distribution, java, ports, tls
+from ibkr_tools.errors import ConfigError, OutputError
+from ibkr_tools.gateway import conf, distribution, filter_probe, java, ports, tls
 from ibkr_tools.log import Journal, is_journal
+
+FILTER_PATIENCE_S = 5.0
+"""How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     upstream: str
     build: str
+    filter_required: bool
 
 
 def distribution_directory(config: GatewayConfig, directories: Directories) -> Path:
@@ -51,19 +55,33 @@ def _require_material(directory: Path) -> None:
             raise OutputError(f"{directory}: the gateway's certificate could not be made")
 
 
-def prepare(config: GatewayConfig, directories: Directories, journal: Journal) -> Plan:
+def _require_filter(port: int, journal: Journal, *, required: bool) -> None:
+    """Returns if the packet filter guards `port`, on which we listen now; warns without, where it is not required."""
+    if filter_probe.await_filter(port, FILTER_PATIENCE_S if required else 0.0):
+        return
+    if required:
+        raise ConfigError(
+            f"no packet filter guards port {port}, and whoever reached the gateway there would be its IBKR user",
+            hint="sudo systemctl restart ibkr-firewall ibkr-gateway (docs/systemd.md: another packet filter)",
+        )
+    journal.warning(filter_probe.exposed(port))
+
+
+def prepare(config: GatewayConfig, directories: Directories, journal: Journal, *, filter_required: bool) -> Plan:
     """Checks all that Java needs, writes its configuration, and says how to run it.
 
     Raises:
         DistributionError: IBKR's gateway is not there, or not whole.
         JavaUnavailable: no Java, or one that is too old.
         PortTaken: another program listens on the port.
-        ConfigError: this user may not listen on the port, or the templates are missing.
+        ConfigError: this user may not listen on the port, no packet filter guards it and one is required, or the
+            templates are missing.
         OutputError: the state or runtime directory cannot be written.
     """
     found = distribution.find(distribution_directory(config, directories))
     program = java.require_java(config.java)
-    ports.require_free(config.port)
+    with ports.held(config.port):
+        _require_filter(config.port, journal, required=filter_required)
     secrets = directories.certificate.parent
     settings, home = directories.gateway / "conf", directories.gateway / "work"
     templates = conf.read_templates()
@@ -95,6 +113,7 @@ def prepare(config: GatewayConfig, directories: Directories, journal: Journal) -
         port=config.port,
         upstream=config.upstream,
         build=found.build,
+        filter_required=filter_required,
     )
 
 

@@ -5,6 +5,8 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from ibkr_tools.defaults import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
+
 __all__ = ["DEFAULT_USERS", "SimulatorOptions", "User", "UserKind", "account_numbers"]
 
 
@@ -57,8 +59,8 @@ class SimulatorOptions:
     """
 
     host: str = "127.0.0.1"
-    port: int = 5080
-    control_port: int = 5081
+    port: int = SIMULATOR_PORT
+    control_port: int = SIMULATOR_CONTROL_PORT
     certificate: Path | None = None
     key: Path | None = None
     seed: int = 1

@@ -11,6 +11,7 @@ from tests.support.container import Container, missing_needs
 from tests.support.distribution import distribution
 from tests.support.wheels import wheelhouse
 from tests.system.machine import CHECKOUT, DISTRIBUTION, INSTALL, WHEELS, Machine
+from tests.system.people import SHARED, People
 
 ROOT = Path(__file__).parents[2]
 MACHINE = pytest.StashKey[Machine]()
@@ -60,6 +61,15 @@ def up(machine: Machine) -> Machine:
         machine.run("ibkr-tools unlock")
     machine.start()
     return machine
+
+
+@pytest.fixture
+def people(up: Machine) -> Iterator[People]:
+    """The machine with a session that is up, and with the accounts `outsider` and `member`."""
+    up.run("id outsider 2>/dev/null || useradd -M outsider; id member 2>/dev/null || useradd -M -G ibkr member")
+    up.run("systemctl reload ibkr-firewall")
+    yield People(up)
+    up.run(f"rm -rf {SHARED}/*; systemctl reset-failed 'ibkr-*' || true")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,53 +1,18 @@
 """What a local user, a member of the group and a taken-over unit can do to a booted machine, as SECURITY.md says."""
 
 import json
-import shlex
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import pytest
 
 from tests.system.machine import PASSWORD, Machine, now
+from tests.system.people import SHARED, People
 
 pytestmark = pytest.mark.system
 
 OURS = "/run/ibkr-tools /var/lib/ibkr-tools /etc/ibkr-tools"
-SHARED = "/run/ibkr-tools/shared"
 ACCOUNT = "U1234567"
 PRECIOUS = "/root/precious"
-
-
-class Answer(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-class People:
-    """The booted machine with two more accounts: `outsider` in no group, `member` in the group ibkr."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def run(self, user: str, command: str, *, timeout_s: float = 60) -> Answer:
-        """Runs a shell command as a user of the machine; a failure is an answer."""
-        told = self.machine.container.run(
-            f"cd / && runuser -u {user} -- env HOME=/tmp bash -c {shlex.quote(command)}",
-            check=False,
-            timeout_s=timeout_s,
-        )
-        return Answer(told.returncode, told.stdout, told.stderr)
-
-
-@pytest.fixture
-def people(up: Machine) -> Iterator[People]:
-    up.run("id outsider 2>/dev/null || useradd -M outsider; id member 2>/dev/null || useradd -M -G ibkr member")
-    up.run("systemctl reload ibkr-firewall")
-    yield People(up)
-    up.run(f"rm -rf {SHARED}/* {PRECIOUS}; systemctl reset-failed 'ibkr-*' || true")
 
 
 def guarded(machine: Machine) -> str:

@@ -23,17 +23,29 @@ FLOOR = {
     "messages",
     "privileges",
     "hints",
+    "defaults",
 }
 STORIES = {
     "portal": {"files", "config", "errors"},
-    "gateway": {"files", "config", "directories", "errors", "log", "notify", "guard", "status", "privileges"},
+    "gateway": {
+        "files",
+        "config",
+        "directories",
+        "errors",
+        "log",
+        "notify",
+        "guard",
+        "status",
+        "privileges",
+        "defaults",
+    },
     "watchdog": FLOOR | {"portal"},
     "login": FLOOR | {"portal"},
     "fetch": FLOOR | {"portal"},
     # The one place where a process waits for a child, a file and a signal at once.
     "delivery": FLOOR | {"gateway"},
     "supervisor": FLOOR | {"gateway"},
-    "simulator": {"errors", "guard", "status"},
+    "simulator": {"errors", "guard", "status", "defaults"},
     # What scripts import: the fetch, without the command line.
     "library": FLOOR | {"portal", "fetch"},
     "__init__": {"errors", "fetch", "library"},
@@ -42,6 +54,7 @@ STORIES = {
 
 GROUND = {
     "errors": set[str](),
+    "defaults": set[str](),
     "log": set[str](),
     "files": set[str](),
     "directories": {"errors"},

@@ -32,7 +32,8 @@ port, pem, stubborn = int(sys.argv[1]), sys.argv[2], len(sys.argv) > 3
 signal.signal(signal.SIGTERM, signal.SIG_IGN if stubborn else lambda *_: sys.exit(143))
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(pem)
-listener = socket.create_server(("127.0.0.1", port))
+# As the jar does.
+listener = socket.create_server(("0.0.0.0", port))
 while True:
     plain, _ = listener.accept()
     try:
@@ -51,7 +52,7 @@ from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 try:
     plan = json.loads(sys.argv[1])
-    pace = Pace(beat_s=0.1, probe_s=1, start_s=3, silence_s=0.5, stop_s=1, hung_stop_s=0.2)
+    pace = Pace(beat_s=0.1, probe_s=1, start_s=3, silence_s=0.5, unfiltered_s=0.5, stop_s=1, hung_stop_s=0.2)
     sys.exit(Parent(plan, Notifier(), Journal(), pace).run())
 except IbkrError as error:
     print(error, file=sys.stderr)
@@ -110,6 +111,7 @@ class World:
             "port": self.port,
             "upstream": "http://127.0.0.1:1",
             "build": "2023-04-24",
+            "filter_required": False,
         }
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -326,6 +328,22 @@ def test_a_stopped_process_that_holds_the_status_does_not_end_the_gateway(world:
         assert "Status file not written" in world.log.read_text()
     wait_for(lambda: not world.section().is_stale(utc_now()))
     assert process.poll() is None
+
+
+def test_without_a_packet_filter_the_status_says_so(world: World) -> None:
+    """Nobody may have looked at the log; by hand it runs on."""
+    process = world.started()
+    assert world.section().filtered is False
+    assert process.poll() is None
+
+
+def test_a_unit_ends_java_when_its_packet_filter_is_gone(world: World) -> None:
+    """Not at once: whoever flushes all rules may be loading ours again."""
+    world.plan["filter_required"] = True
+    process = world.started()
+    assert process.wait(20) == 69
+    assert f"no packet filter has guarded port {world.port}" in world.log.read_text()
+    assert world.section().state == "stopped"
 
 
 def test_the_parent_imports_little() -> None:

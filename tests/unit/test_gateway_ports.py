@@ -29,9 +29,10 @@ def test_names_the_program(address: str) -> None:
     with socket.create_server((address, 0), family=family, dualstack_ipv6=family == socket.AF_INET6) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"port {port} is taken by .+ \(pid {os.getpid()}\)") as caught:
-            ports.require_free(port)
+            ports.held(port).__enter__()
         assert caught.value.exit_code == 69
-    ports.require_free(port)
+    with ports.held(port):
+        pass
 
 
 def test_a_connection_that_lingers_is_no_owner() -> None:
@@ -41,7 +42,8 @@ def test_a_connection_that_lingers_is_no_owner() -> None:
         accepted, _ = server.accept()
         accepted.close()
         client.close()
-    ports.require_free(port)
+    with ports.held(port):
+        pass
 
 
 def test_says_as_much_as_it_may_see(tmp_path: Path) -> None:

@@ -180,8 +180,12 @@ def test_only_the_login_gets_the_secrets() -> None:
 
 def test_nothing_secret_stands_in_an_environment() -> None:
     """Anybody may read a unit's Environment=: only what is no secret stands there."""
+    found = {path.name: values for path in SERVICES if (values := Unit(path).values.get("Environment", []))}
+    assert found == {
+        "ibkr-gateway.service": ["IBKR_TOOLS_PACKET_FILTER=required"],
+        "ibkr-login.service": ["SE_OFFLINE=true"],
+    }
     for path in SERVICES:
-        assert Unit(path).values.get("Environment", []) in ([], ["SE_OFFLINE=true"]), path.name
         assert "EnvironmentFile" not in Unit(path).values, path.name
 
 

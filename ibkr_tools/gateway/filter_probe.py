@@ -1,0 +1,40 @@
+"""Is the packet filter in the kernel, for this port, now? Anybody may ask: one of its rules refuses everybody.
+
+The filter rejects whatever goes to our ports at `PROBED`, an address of this machine that nobody uses. While something
+listens on the port of every address, a connection there is refused by the filter, or made because there is none.
+Standard library only: the gateway's parent asks at every beat.
+"""
+
+import errno
+import select
+import socket
+import time
+
+PROBED = "127.0.0.2"
+
+_TIMEOUT_S = 1.0
+_PAUSE_S = 0.05
+
+
+def exposed(port: int) -> str:
+    """Returns what it means that nothing guards `port`, in a sentence."""
+    return (
+        f"EXPOSED: no packet filter guards port {port}. Every local user, and everybody on this machine's network, "
+        "can use the gateway as its IBKR user. Run it as a service (sudo ./bin/install), which brings the filter"
+    )
+
+
+def is_filtered(port: int) -> bool:
+    """Says whether the filter guards `port`, on which something listens at every address of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_TIMEOUT_S)
+        # Other packet filters drop, and then nobody answers: only ours says no.
+        return probe.connect_ex((PROBED, port)) == errno.ECONNREFUSED
+
+
+def await_filter(port: int, patience_s: float) -> bool:
+    """Says whether the filter guards `port` within `patience_s`: it may just be being loaded anew."""
+    deadline = time.monotonic() + patience_s
+    while not (found := is_filtered(port)) and time.monotonic() < deadline:
+        select.select((), (), (), _PAUSE_S)
+    return found
