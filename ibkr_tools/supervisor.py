@@ -140,6 +140,7 @@ class Supervisor:
                     self._start_due(waiter)
                     waiter.wait(self._until_next_start(waiter))
                     self._reap(waiter)
+                    self._reap_orphans()
             finally:
                 self._end_all(waiter)
         return self._code
@@ -176,6 +177,14 @@ class Supervisor:
             one.start_at_s = waiter.now() + pause_s
             logger.warning("{} ended ({}); it starts again in {:g} s", one.program.name, _words(code), pause_s)
 
+    def _reap_orphans(self) -> None:
+        """Lets processes go that have ended and are ours by inheritance: process 1 of a container gets every orphan."""
+        own = {one.process.pid for one in self._running if one.process is not None}
+        # Looked at first, without reaping: how a program of ours has ended is for `_reap`.
+        while (ended := _ended_child()) is not None and ended not in own:
+            with suppress(ChildProcessError):
+                os.waitpid(ended, os.WNOHANG)
+
     def _end_all(self, waiter: Waiter) -> None:
         """Ends the last started first: a watchdog that outlives the gateway would only complain."""
         for one in reversed(self._running):
@@ -189,6 +198,15 @@ class Supervisor:
             waiter.wait(max(0.0, deadline_s - waiter.now()))
             for one in self._running:
                 one.reap(waiter)
+
+
+def _ended_child() -> int | None:
+    """Returns a child that has ended and waits to be reaped, None without one."""
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if ended is None else ended.si_pid
 
 
 def _pause_s(failures: int) -> float:

@@ -76,11 +76,11 @@ def watchdog(home: Home, end: signal.Signals) -> Iterator[None]:
 
 
 def let_time_pass(home: Home) -> None:
-    """Makes the ledger that much older, by the machine's own clock."""
+    """Makes the ledger that much older, by its own clock: the machine's may not have run for as long."""
     file = home.directories.login / "ledger.json"
     if file.exists():
         book = json.loads(file.read_bytes())
-        book["up"] -= APART_S
+        book["time_s"] += APART_S
         file.write_text(json.dumps(book))
 
 

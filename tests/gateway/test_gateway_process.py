@@ -26,6 +26,7 @@ from tests.support.chromium import chromium, page_text, sign_in
 from tests.support.distribution import distribution
 from tests.support.jar import free_port
 from tests.support.notify import NotifySocket
+from tests.support.processes import is_alive
 from tests.support.simulation import simulator_options, wait_until
 
 pytestmark = pytest.mark.gateway
@@ -110,13 +111,6 @@ def running(folder: Path, upstream: str = "http://127.0.0.1:9", *, journal: bool
         made.start(journal=journal)
         wait_until(lambda: made.state() == "up", 30)
         yield made
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def resident_mb(pid: int) -> float:

@@ -191,7 +191,7 @@ def test_time_across_a_restart() -> None:
     wait_s=st.sampled_from([0.0, 600.0, DAY.total_seconds()]),
     noted=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_budget_is_total_and_consistent(marks: list[tuple[float, Mark, str]], wait_s: float, noted: bool) -> None:
     """Any book has an answer: locked, a person's turn, waiting or allowed, and only one of them; no wait is endless."""
     found = judge(book_of(*marks, wait_s=wait_s, noted=noted))

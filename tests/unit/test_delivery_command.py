@@ -23,6 +23,7 @@ from ibkr_tools.delivery.run import Delivery
 from ibkr_tools.errors import ConfigError, DeliveryFailed
 from tests.support.installation import Installation
 from tests.support.post import Post, message, posting
+from tests.support.processes import is_group_alive
 from tests.support.simulation import wait_until
 
 
@@ -30,15 +31,6 @@ from tests.support.simulation import wait_until
 def post(tmp_path: Path) -> Iterator[Post]:
     with posting(tmp_path) as one:
         yield one
-
-
-def is_there(group: int) -> bool:
-    """Says whether a process group has a member left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize(
@@ -61,7 +53,7 @@ def test_a_command_that_fails_keeps_the_message(post: Post, script: str, why: st
     assert "something" in failure.value.message
     assert post.left() == 2
     group = int((post.root / "pid").read_text())
-    wait_until(lambda: not is_there(group), 2.0)
+    wait_until(lambda: not is_group_alive(group))
     assert told.read(post.directories.told_file).topics == {}
     post.command, post.timeout_s = good, 5
     assert post.deliver() == ["person", "outage"]

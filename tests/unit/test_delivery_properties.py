@@ -108,7 +108,7 @@ class World:
                 return
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps)
 def test_told_once(given_steps: list[News | str]) -> None:
     logger.disable("ibkr_tools")

@@ -23,6 +23,7 @@ from ibkr_tools.gateway import tls
 from ibkr_tools.gateway.section import write_section
 from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
 from tests.support.notify import NotifySocket
+from tests.support.processes import is_alive
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -65,13 +66,6 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 15) -> None:
     while not condition():
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
 
 
 class World:

@@ -259,7 +259,7 @@ def some_of(names: list[str]) -> st.SearchStrategy[str]:
     return st.sampled_from(names * 5 + ["force", "..", "_method"]) if names else values
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_values_make_another_request(
     data: st.DataObject, wire: tuple[Scripted, Path], clients: list[PortalClient]

@@ -343,5 +343,5 @@ class LoginsThatCrash(RuleBasedStateMachine):
         assert until is None or timedelta() < until - self.clocks.now <= DAY
 
 
-LoginsThatCrash.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+LoginsThatCrash.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestLoginsThatCrash = LoginsThatCrash.TestCase

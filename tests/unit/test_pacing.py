@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools import files
@@ -248,7 +248,6 @@ def test_a_penalty_lasts_as_long_as_ibkr_says(tmp_path: Path, stated_s: float | 
     st.floats(0, 1000),
     st.lists(st.tuples(st.sampled_from(["restart", "boot", "live"]), st.floats(0, 400)), max_size=6),
 )
-@settings(deadline=None)
 def test_a_penalty_outlives_restarts_and_boots(
     tmp_path_factory: pytest.TempPathFactory, met_after_s: float, events: list[tuple[str, float]]
 ) -> None:

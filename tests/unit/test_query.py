@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibkr_tools.errors import UsageError
@@ -159,7 +159,7 @@ def same_numbers(text: str) -> str:
 
 
 @pytest.mark.skipif(JQ is None, reason="needs the jq program, to compare with")
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(
     document=st.recursive(
         st.none()

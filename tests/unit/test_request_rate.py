@@ -106,7 +106,7 @@ def test_reads_use_what_is_allowed() -> None:
     assert max(waited) == 0.0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.one_of(st.floats(0.001, 0.3), st.floats(0.001, 0.99)), min_size=1, max_size=50))
 def test_whatever_arrives_late_ibkr_counts_ten_a_second(late_s: list[float]) -> None:
     """Each read's own delay, and a tickle every second and a half."""

@@ -14,6 +14,7 @@ import pytest
 from ibkr_tools import supervisor
 from ibkr_tools.directories import Directories
 from ibkr_tools.supervisor import programs, with_simulator
+from tests.support.processes import is_alive
 from tests.support.simulation import wait_until
 
 RUNNER = """
@@ -21,7 +22,10 @@ import signal, sys
 from pathlib import Path
 from ibkr_tools import guard, supervisor
 from ibkr_tools.directories import Directories
+from ibkr_tools.login import processes
 from ibkr_tools.supervisor import Program, Supervisor
+# What process 1 of a container is by birth: the parent of every orphan below it.
+processes.adopt_orphans()
 # Under nohup the tests themselves ignore it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 root = Path(sys.argv[1])
@@ -69,14 +73,6 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[...,
             up.end(signal.SIGTERM)
 
 
-def is_alive(pid: str) -> bool:
-    """Says whether a process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 LOYAL = "echo $$ >> {root}/{name}; exec sleep 60"
 STUBBORN = "trap '' TERM INT; echo $$ >> {root}/{name}; while true; do sleep 60; done"
 PARENT = "sleep 60 & echo $! >> {root}/{name}; echo $$ >> {root}/{name}; wait"
@@ -115,6 +111,15 @@ def test_a_killed_program_leaves_nothing_and_comes_back(start: Callable[..., Up]
     os.kill(int(parent), signal.SIGKILL)
     wait_until(lambda: not is_alive(child), 2.0)
     wait_until(lambda: len(up.lines("a")) == 4)
+    assert up.end() == 0
+
+
+def test_orphans_are_let_go(start: Callable[..., Up], tmp_path: Path) -> None:
+    """As process 1 of a container, where nobody else reaps them; how its own programs ended it knows all the same."""
+    orphans = f"for n in 1 2 3; do (sleep 0.2 & echo $! >> {tmp_path}/orphans); done"
+    up = start(gateway=f"{orphans}; sleep 1; echo $$ >> {tmp_path}/gateway; exit 1", watchdog="exec sleep 60")
+    wait_until(lambda: len(up.lines("gateway")) >= 2)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in up.lines("orphans")[:3]))
     assert up.end() == 0
 
 
