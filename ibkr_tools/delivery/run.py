@@ -79,6 +79,8 @@ class Delivery:
         """
         failures = 0
         while not self._waiter.stop_asked:
+            # What comes while the command runs is not tried with it.
+            tried = self._waiting()
             try:
                 return self.run()
             except (DeliveryFailed, ConfigError) as error:
@@ -86,19 +88,21 @@ class Delivery:
                 failures += 1
                 logger.warning("not told yet: {}; again in {:.0f} s", error.message, pause_s)
                 self._notifier.status(f"again in {pause_s:.0f} s: {error.message}")
-                self._rest(pause_s)
+                self._rest(pause_s, tried)
         return None
 
-    def _rest(self, seconds: float) -> None:
-        """Returns after `seconds`, when there is news that was not tried yet, or when we are asked to end."""
+    def _rest(self, seconds: float, tried: set[str]) -> None:
+        """Returns after `seconds`, when there is news that is not among `tried`, or when we are asked to end."""
         deadline_s = self._waiter.now() + seconds
-        tried = {path.name for path in messages.waiting(self._directories.outbox)}
         self._notifier.extend_timeout(timedelta(seconds=seconds + MARGIN_S) + self._longest())
         while not self._waiter.stop_asked and (left_s := deadline_s - self._waiter.now()) > 0:
-            self._waiter.wait(left_s)
-            arrived = {path.name for path in messages.waiting(self._directories.outbox)} - tried
+            arrived = self._waiting() - tried
             if arrived and arrived & {path.name for path, _ in self._plan(self._known())}:
                 return
+            self._waiter.wait(left_s)
+
+    def _waiting(self) -> set[str]:
+        return {path.name for path in messages.waiting(self._directories.outbox)}
 
     def _longest(self) -> timedelta:
         try:
