@@ -30,6 +30,7 @@ from ibkr_tools.portal.flight import MOST
 from ibkr_tools.portal.pacing import SharedPacing
 from ibkr_tools.status import utc_now
 from tests.browser.conftest import HURRIED, PASSWORD, Home
+from tests.support.patience import slowdown
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -301,7 +302,7 @@ def test_browser_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch, victim:
     with meanwhile(stop), pytest.raises(LoginFailed, match="does not answer any more"):
         home.login(patience=replace(HURRIED, whole=timedelta(seconds=90)))
     # A script's 3 s, the command's, and what SETTLED gives a session to show.
-    assert monotonic() - stopped[0] < 12
+    assert monotonic() - stopped[0] < 12 * slowdown()
     assert not processes.browser_processes()
     assert home.marks == ["failed" if submitted else "unsubmitted"]
     assert home.section.state == "failed"

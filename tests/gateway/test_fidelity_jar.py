@@ -1,7 +1,6 @@
 """IBKR's real gateway program cannot tell the simulator from IBKR's servers."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import websocket
 from ibkr_tools.simulator import Simulator
 from tests.support.chromium import chromium, page_text, sign_in
 from tests.support.jar import Jar, running_jar
+from tests.support.patience import within
 from tests.support.simulation import simulator_options, wait_until
 
 pytestmark = [pytest.mark.gateway, pytest.mark.browser]
@@ -46,9 +46,8 @@ def sign_in_through(jar: Jar, username: str) -> None:
 def test_trading_user_gets_both_tiers_through_the_real_jar(jar: Jar, upstream: Simulator) -> None:
     """A browser login makes the jar complete its own handshake: brokerage authenticated, accounts asked for."""
     sign_in_through(jar, "demo-trader")
-    began = time.monotonic()
-    wait_until(lambda: bool(auth_status(jar)["authenticated"]))
-    assert time.monotonic() - began < 6
+    with within(6):
+        wait_until(lambda: bool(auth_status(jar)["authenticated"]))
     state = upstream.control.state()
     counted = {name: count for name, count in state["counters"].items() if count}
     assert counted == {"submitted": 1, "logins": 1}

@@ -6,6 +6,7 @@ import pytest
 
 from bench.loss import Blow, Kind, lose_at_once
 from tests.gateway.conftest import Begin
+from tests.support.patience import slowdown
 from tests.support.simulation import wait_until
 from tests.support.stages import READER, TRADER, Scene
 
@@ -19,7 +20,7 @@ KINDS: dict[Kind, tuple[float, float]] = {
     "fetch": (5.0, 30.0),
     "java-killed": (5.0, 45.0),
 }
-"""Until when a loss must have been noticed and served again, on a machine that does much else; seconds."""
+"""Until when a loss must have been noticed and served again, on a quiet machine; seconds."""
 
 
 @pytest.fixture(params=[READER, TRADER])
@@ -48,8 +49,8 @@ def test_lost(ours: Scene, kind: Kind) -> None:
     settle(ours)
     loss = lose_at_once(ours.stage, kind)
     ours.print(kind, loss)
-    assert loss.noticed_s < noticed_s
-    assert max(loss.served_s, loss.status_s) < served_s
+    assert loss.noticed_s < noticed_s * slowdown()
+    assert max(loss.served_s, loss.status_s) < served_s * slowdown()
     assert ours.logins == 2
     assert ours.control.state()["counters"]["failures"] == 0
     keeps_out_of_the_brokerage_tier(ours)
@@ -60,8 +61,8 @@ def test_java_hangs(begin: Begin) -> None:
     ours = begin(READER)
     loss = lose_at_once(ours.stage, "java-hung")
     ours.print("java-hung", loss)
-    assert loss.noticed_s < 8
-    assert max(loss.served_s, loss.status_s) < 60
+    assert loss.noticed_s < 8 * slowdown()
+    assert max(loss.served_s, loss.status_s) < 60 * slowdown()
     assert ours.logins == 2
 
 
@@ -70,7 +71,7 @@ def test_servers_that_hang(ours: Scene) -> None:
     before = ours.session_ids
     loss = lose_at_once(ours.stage, "servers-hang")
     ours.print("servers-hang", loss)
-    assert max(loss.served_s, loss.status_s) < 45
+    assert max(loss.served_s, loss.status_s) < 45 * slowdown()
     assert ours.session_ids == before
     assert ours.logins == 1
     keeps_out_of_the_brokerage_tier(ours)
@@ -99,7 +100,7 @@ def test_another_program_takes_the_brokerage_tier(begin: Begin) -> None:
 
     loss = Blow(ours.stage).strike(steal)
     ours.print("brokerage tier stolen, then the jar's own logout", loss)
-    assert loss.noticed_s < 35
-    assert loss.served_s < loss.noticed_s + 30
+    assert loss.noticed_s < 35 * slowdown()
+    assert loss.served_s < loss.noticed_s + 30 * slowdown()
     assert ours.logins == 2
     keeps_out_of_the_brokerage_tier(ours)

@@ -2,9 +2,6 @@
 
 import datetime as dt
 import ipaddress
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from cryptography import x509
@@ -13,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ibkr_tools.simulator import SimulatorOptions
+from tests.support.patience import wait_until
 
 __all__ = ["gateway_options", "make_certificate", "simulator_options", "wait_until"]
 
@@ -55,12 +53,3 @@ def gateway_options(folder: Path, **changes: object) -> SimulatorOptions:
     """Return options for a simulator that is the gateway, on free ports; its certificate is made in `folder`."""
     certificate, key = make_certificate(folder)
     return simulator_options(certificate=certificate, key=key, **changes)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0, step_s: float = 0.05) -> None:
-    """Return as soon as `condition` holds; fail the test when it does not within `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not so within {timeout_s} s"
-        pause.wait(step_s)

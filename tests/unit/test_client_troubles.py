@@ -4,7 +4,6 @@ import inspect
 import socket
 import ssl
 import struct
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, Kind
 from ibkr_tools.portal.pacing import Unpaced
 from ibkr_tools.portal.reservations import Turn
+from tests.support.patience import within
 from tests.support.scripted_client import client_of
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
@@ -144,10 +144,8 @@ def test_silence_ends_at_the_deadline(material: Path) -> None:
         server.stopped.wait(10)
 
     with Scripted(material, hang) as server, client_of(server, material) as client:
-        begun = time.monotonic()
-        with pytest.raises(UpstreamSilent, match=r"no answer within 0\.5 s"):
+        with within(2.0), pytest.raises(UpstreamSilent, match=r"no answer within 0\.5 s"):
             client.tickle()
-        assert time.monotonic() - begun < 2.0
         assert len(server.requests) == 1
 
 
@@ -170,10 +168,8 @@ def test_a_drip_ends_at_the_deadline(material: Path) -> None:
 
     with Scripted(material, drip) as server, client_of(server, material, read_timeout_s=0.3) as client:
         client._timeouts = (0.2, 0.3)
-        begun = time.monotonic()
-        with pytest.raises(UpstreamSilent):
+        with within(3.0), pytest.raises(UpstreamSilent):
             client.accounts()
-        assert time.monotonic() - begun < 3.0
 
 
 @pytest.mark.parametrize("end", [close, reset])

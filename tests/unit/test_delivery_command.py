@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from ibkr_tools.delivery import told
 from ibkr_tools.delivery.run import Delivery
 from ibkr_tools.errors import ConfigError, DeliveryFailed
 from tests.support.installation import Installation
+from tests.support.patience import within
 from tests.support.post import Post, message, posting
 from tests.support.processes import is_group_alive
 from tests.support.simulation import wait_until
@@ -72,10 +72,9 @@ def test_a_command_need_not_read_nor_clean_up(post: Post, script: str) -> None:
     """A child that it leaves behind does not hold anybody up, and ends with it."""
     post.command = ("/bin/sh", "-c", script)
     post.timeout_s = 60
-    begun = time.monotonic()
-    post.deliver(message(what="x" * 200_000))
-    assert post.left() == 0
-    assert time.monotonic() - begun < post.timeout_s / 2
+    with within(post.timeout_s / 2):
+        post.deliver(message(what="x" * 200_000))
+        assert post.left() == 0
 
 
 def test_the_command_hears_nothing_of_systemd(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +171,7 @@ def test_news_that_comes_while_the_command_runs_is_not_left_for_later(
     monkeypatch.setattr(delivery_run, "RETRY_S", (3600.0,))
     post.command = (
         *("/bin/sh", "-c"),
-        f"echo >> {post.root}/tries; while [ ! -e {post.root}/go ]; do sleep 0.02; done; "
-        f"[ $(wc -l < {post.root}/tries) -gt 1 ]",
+        f"cd {post.root}; echo >> tries; while [ ! -e go ]; do sleep 0.02; done; [ $(wc -l < tries) -gt 1 ]",
     )
     post.timeout_s = 60
 
@@ -193,15 +191,14 @@ def test_unattended_ends_when_asked(post: Post) -> None:
     """During a wait at once; the message is kept."""
     post.command = ("/bin/false",)
     post.put(message())
-    begun = time.monotonic()
+    with within(delivery_run.RETRY_S[0] / 2):
 
-    def stop() -> None:
-        wait_until(lambda: any("not told yet" in line for line in post.log))
-        os.kill(os.getpid(), signal.SIGTERM)
+        def stop() -> None:
+            wait_until(lambda: any("not told yet" in line for line in post.log))
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    with meanwhile(post, stop):
-        post.delivery().run_until_done()
-    assert time.monotonic() - begun < delivery_run.RETRY_S[0] / 2
+        with meanwhile(post, stop):
+            post.delivery().run_until_done()
     assert post.left() == 1
 
 

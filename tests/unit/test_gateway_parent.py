@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ibkr_tools.gateway import tls
 from ibkr_tools.gateway.section import write_section
 from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
 from tests.support.notify import NotifySocket
+from tests.support.patience import wait_until
 from tests.support.processes import is_alive
 
 CHECKOUT = Path(__file__).parents[2]
@@ -59,13 +59,6 @@ except IbkrError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
 """
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
 
 
 class World:
@@ -121,7 +114,7 @@ class World:
 
     def started(self, *, watchdog: bool = False) -> "subprocess.Popen[bytes]":
         process = self.start(watchdog=watchdog)
-        wait_for(lambda: self.section().state == "up")
+        wait_until(lambda: self.section().state == "up")
         return process
 
     def notified(self) -> list[str]:
@@ -158,7 +151,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_ready_when_it_answers_and_a_ping_for_every_answer(world: World) -> None:
     """READY comes once, after the first answer; then pings, and the status text only when it changes."""
     world.started(watchdog=True)
-    wait_for(lambda: world.notified().count("WATCHDOG=1") > 3)
+    wait_until(lambda: world.notified().count("WATCHDOG=1") > 3)
     messages = world.notified()
     assert messages.count("READY=1") == 1
     assert messages.index("READY=1") < messages.index("WATCHDOG=1")
@@ -204,7 +197,7 @@ def test_java_never_outlives_its_parent(world: World) -> None:
     java = world.java()
     process.kill()
     world.end()
-    wait_for(lambda: not is_alive(java))
+    wait_until(lambda: not is_alive(java))
 
 
 @pytest.mark.parametrize(("number", "words"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "exit status 143")])
@@ -223,15 +216,15 @@ def test_a_silent_java_gets_no_ping(world: World) -> None:
     world.started(watchdog=True)
     java = world.java()
     os.kill(java, signal.SIGSTOP)
-    wait_for(lambda: world.section().state == "unresponsive")
+    wait_until(lambda: world.section().state == "unresponsive")
     world.notify.messages.clear()
     since = world.section().since
-    wait_for(lambda: world.section().updated_at > since)
+    wait_until(lambda: world.section().updated_at > since)
     assert "WATCHDOG=1" not in world.notified()
     assert is_alive(java)
     os.kill(java, signal.SIGCONT)
-    wait_for(lambda: world.section().state == "up")
-    wait_for(lambda: "WATCHDOG=1" in world.notified())
+    wait_until(lambda: world.section().state == "up")
+    wait_until(lambda: "WATCHDOG=1" in world.notified())
     assert "READY=1" not in world.notified()
     assert world.java() == java
 
@@ -275,7 +268,7 @@ def test_a_status_file_that_cannot_be_written_ends_nothing(world: World) -> None
     """It is said once, and the gateway goes on."""
     world.status_file.path.mkdir()
     world.start()
-    wait_for(lambda: world.notified().count("WATCHDOG=1") > 3)
+    wait_until(lambda: world.notified().count("WATCHDOG=1") > 3)
     assert world.log.read_text().count("Status file not written") == 1
 
 
@@ -318,9 +311,9 @@ def test_a_stopped_process_that_holds_the_status_does_not_end_the_gateway(world:
     process = world.started(watchdog=True)
     with files.locked(world.status_file.path.with_suffix(".lock")):
         before = world.notified().count("WATCHDOG=1")
-        wait_for(lambda: world.notified().count("WATCHDOG=1") > before + 2)
+        wait_until(lambda: world.notified().count("WATCHDOG=1") > before + 2)
         assert "Status file not written" in world.log.read_text()
-    wait_for(lambda: not world.section().is_stale(utc_now()))
+    wait_until(lambda: not world.section().is_stale(utc_now()))
     assert process.poll() is None
 
 

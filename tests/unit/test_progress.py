@@ -4,7 +4,6 @@ import io
 import os
 import pty
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -38,13 +37,14 @@ def test_what_the_line_says() -> None:
     assert line.text(0.0, 20) == "[#####............."
 
 
-def test_a_wait_is_counted_down() -> None:
+def test_a_wait_is_counted_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("ibkr_tools.cli.progress.time.monotonic", lambda: now)
     line = Line(io.StringIO())
     line("performance")
-    now = time.monotonic()
     line.wait("POST /pa/performance", 872.0)
     line.wait("GET /portfolio/accounts", 5.0)
-    assert line.text(now, 80) == "POST /pa/performance: its turn comes in 14 min 33 s"
+    assert line.text(now, 80) == "POST /pa/performance: its turn comes in 14 min 32 s"
     assert line.text(now + 870.5, 80) == "POST /pa/performance: its turn comes in 2 s"
     assert line.text(now + 873.0, 80) == "performance"
 
