@@ -85,6 +85,12 @@ class Flow:
     `on_withdrawn` is called when the page turned out not to take it after all. `challenge` answers a second factor;
     without one the login ends there. `selectors` are the user's own. `old_session` names the session that this login is
     to replace, None if there was none; `on_wait` is told of long waits.
+
+    `after_success`: the login before this one had a session through the same gateway. Of that session the jar keeps a
+    timer, which nothing but its own next call, every 30 s, can stop; should it come in the seconds between the new
+    login and the end of the jar's handshake for the brokerage tier, the jar logs the new session out (observed with
+    the build of 2023-04-24, users who may trade). The page says success then, and the API at once and for ever that
+    there is no session: that is not waited for.
     """
 
     browser: Browser
@@ -96,6 +102,7 @@ class Flow:
     challenge: Challenge | None = None
     selectors: page.Selectors = field(default_factory=dict)
     old_session: str | None = None
+    after_success: bool = False
     patience: Patience = field(default_factory=Patience)
     on_step: Callable[[str], None] = logger.info
     on_wait: Callable[[str, float], None] = quiet
@@ -121,7 +128,13 @@ class Flow:
             accounts = self._through(form)
         except Ended as ended:
             why = self._clean(ended.why)
-            return Ending(outcome=ended.outcome, why=why, submitted=view.submitted, wait=ended.wait)
+            return Ending(
+                outcome=ended.outcome,
+                why=why,
+                submitted=view.submitted,
+                wait=ended.wait,
+                logged_out=ended.logged_out,
+            )
         who = ", ".join(accounts) or "no account"
         return Ending(outcome=Outcome.SUCCEEDED, why=f"the session is proven: {who}", submitted=True, accounts=accounts)
 
@@ -200,8 +213,9 @@ class Flow:
 
         Every answer that is not about the session is taken for "not yet": a timeout says nothing.
         """
-        timer = Timer(question.span)
+        timer, denied = Timer(question.span), Standing(self.patience.logged_out)
         while True:
+            is_denied = False
             try:
                 if self._is_ours(self.portal.tickle(), question):
                     accounts = self.portal.accounts()
@@ -210,6 +224,10 @@ class Flow:
                 raise Ended(Outcome.UNPROVEN, f"{question.otherwise.why}: {error.message}") from error
             except (UpstreamUnavailable, SessionUnavailable, DataError) as error:
                 logger.debug("Not proven yet: {}", error.message)
+                is_denied = type(error) is SessionUnavailable
+            may_be = self.after_success and question.is_success
+            if denied.is_over(while_it_is=is_denied and may_be):
+                raise Ended(question.otherwise.outcome, question.otherwise.why, logged_out=True)
             if timer.is_over:
                 raise question.otherwise
             self._view.check_time()

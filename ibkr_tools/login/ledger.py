@@ -171,6 +171,11 @@ class Ledger:
         last = last_submitted(since_unlock(book)) if book else None
         return last.ending if last else None
 
+    def follows_success(self, now: datetime) -> bool:
+        """Says whether the last login that submitted a password succeeded."""
+        last = last_submitted(self.entries(now))
+        return last is not None and last.mark is Mark.SUCCEEDED
+
     def keep_time(self, now: datetime) -> None:
         """Notes how late it is, so that a clock that is set later in this life of the machine does not matter."""
         with suppress(OSError, LockedOut):

@@ -195,7 +195,8 @@ MEANINGS: Mapping[Outcome, Meaning] = MappingProxyType(
 class Ending:
     """How one login ended: the outcome, one sentence why, and whether a password was submitted on the way.
 
-    `wait`: how long IBKR told us to stay away, None if it said nothing of the kind.
+    `wait`: how long IBKR told us to stay away, None if it said nothing of the kind. `logged_out`: IBKR took the
+    password, and the gateway itself has ended the new session: another login is worth its price at once.
     """
 
     outcome: Outcome
@@ -203,6 +204,7 @@ class Ending:
     submitted: bool = False
     accounts: tuple[str, ...] = ()
     wait: timedelta | None = None
+    logged_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -274,14 +274,22 @@ class _Login:
                 self._await_gateway()
                 if _find_session(portal):
                     return _NOT_NEEDED
-            ending = self._through_the_page(portal, browser, old_session)
+            after_success = self._ledger.follows_success(self._clock()) and not self._approval.is_needed
+            ending = self._through_the_page(portal, browser, old_session, after_success=after_success)
             self._settle(ending)
+            if ending.logged_out:
+                self._entry = None
+                self._reporter.announce("The gateway has logged the new session out; once more", 0.0)
+                ending = self._through_the_page(portal, browser, old_session)
+                self._settle(ending)
             if ending.outcome is Outcome.SUCCEEDED:
                 # Whoever waits for the session need not wait for the browser's end.
                 self._report(ending)
         return ending
 
-    def _through_the_page(self, portal: "Portal", browser: "Browser", old_session: str | None) -> Ending:
+    def _through_the_page(
+        self, portal: "Portal", browser: "Browser", old_session: str | None, *, after_success: bool = False
+    ) -> Ending:
         from ibkr_tools.login.diagnostics import save_diagnostics
         from ibkr_tools.login.flow import Credentials, Flow, Patience
 
@@ -301,6 +309,7 @@ class _Login:
             on_withdrawn=self._withdraw,
             selectors=self._config.login.selectors,
             old_session=old_session,
+            after_success=after_success,
             challenge=self._second_factors,
             patience=self._patience or Patience(whole=timedelta(seconds=self._config.login.timeout_s)),
             on_step=self._reporter.step,
@@ -311,7 +320,7 @@ class _Login:
                 ending = flow.run()
         except Paused as error:
             return Ending(outcome=Outcome.PAUSED, why=error.message)
-        if ending.outcome not in (Outcome.SUCCEEDED, Outcome.BROWSER_DIED):
+        if ending.outcome not in (Outcome.SUCCEEDED, Outcome.BROWSER_DIED) and not ending.logged_out:
             picture = save_diagnostics(
                 browser,
                 self._directories.login / "diagnostics",

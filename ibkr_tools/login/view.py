@@ -70,7 +70,8 @@ class Patience:
     stand unchanged before it counts as ready. `loading`: how long the page may say that it is busy. `switch`: for the
     page's answer to the live/paper switch. `again`: how long the same form may stand there after the submission
     without any sign. `strange`: how long an unknown or blank page may stand. `proof`: from leaving the form to a
-    session. `look`: between two looks.
+    session; `logged_out`: how long the API may say that there is none, though the page says success, before the gateway
+    is taken to have ended it (see `Flow`). `look`: between two looks.
     """
 
     whole: timedelta = timedelta(seconds=90)
@@ -81,6 +82,7 @@ class Patience:
     again: timedelta = timedelta(seconds=20)
     strange: timedelta = timedelta(seconds=15)
     proof: timedelta = timedelta(seconds=30)
+    logged_out: timedelta = timedelta(seconds=4)
     look: timedelta = timedelta(milliseconds=40)
 
 
@@ -90,13 +92,17 @@ FORM = frozenset({Sight.CREDENTIALS, Sight.USERNAME_STEP})
 
 
 class Ended(Exception):
-    """Carries an ending out of the depths; never leaves `Flow.run`. `wait`: how long IBKR says to stay away."""
+    """Carries an ending out of the depths; never leaves `Flow.run`.
 
-    def __init__(self, outcome: Outcome, why: str, *, wait: timedelta | None = None) -> None:
+    `wait`: how long IBKR says to stay away. `logged_out`: see `outcome.Ending`.
+    """
+
+    def __init__(self, outcome: Outcome, why: str, *, wait: timedelta | None = None, logged_out: bool = False) -> None:
         super().__init__(why)
         self.outcome = outcome
         self.why = why
         self.wait = wait
+        self.logged_out = logged_out
 
 
 class Timer:

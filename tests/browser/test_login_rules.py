@@ -1,5 +1,6 @@
 """What a login obeys besides the page: a pause, a stated wait, a request for a fresh session, the configuration."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,11 +12,13 @@ from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import Mark, Outcome
 from ibkr_tools.login.run import FRESH
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
-from tests.browser.conftest import Home
+from tests.browser.conftest import HURRIED, Home
 from tests.browser.test_login import meanwhile
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
+
+QUICK = replace(HURRIED, logged_out=timedelta(seconds=1))
 
 
 def ask_for(home: Home, content: bytes) -> None:
@@ -145,3 +148,30 @@ def test_foreign_account_is_told(home: Home) -> None:
     assert result.outcome is Outcome.SUCCEEDED
     assert result.todo == "Correct account in the configuration: this user may not view U7654321."
     assert (home.section.state, home.section.todo) == ("succeeded", result.todo)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_session_that_the_gateway_logs_out_again(home: Home, old: bool) -> None:
+    """The timer of the session before does so: the login that follows one that had a session tries once more itself.
+
+    The jar does it within the seconds after the login; see tests/gateway. After no such login it is IBKR's trouble.
+    """
+    if old:
+        home.login()
+        home.control.drop(push="silent")
+    before = list(home.marks)
+    home.control.page(dispatcher="302-nothing")
+
+    def let_it_be() -> None:
+        wait_until(lambda: len(home.marks) > len(before) and home.marks[-1] == "failed", 30)
+        home.control.page(dispatcher="302")
+
+    with meanwhile(let_it_be):
+        if old:
+            assert home.login(patience=QUICK).outcome is Outcome.SUCCEEDED
+        else:
+            with pytest.raises(LoginFailed, match="the page says success, the API has no session"):
+                home.login(patience=QUICK)
+    assert home.marks == (["succeeded", "failed", "succeeded"] if old else ["failed"])
+    assert home.section.state == ("succeeded" if old else "failed")
+    assert len(home.diagnostics) == (0 if old else 2)

@@ -104,3 +104,29 @@ def test_another_program_takes_the_brokerage_tier(begin: Begin) -> None:
     assert loss.served_s < loss.noticed_s + 30 * slowdown()
     assert ours.logins == 2
     keeps_out_of_the_brokerage_tier(ours)
+
+
+def test_the_timer_of_the_old_session_logs_the_new_one_out(begin: Begin) -> None:
+    """The jar's own call comes between the login and our proof of it: the login goes through the page once more."""
+    ours = begin(TRADER)
+    began_at = time.time()
+    wait_until(lambda: ours.stage.servers.first(began_at, "/v1/portal/tickle", 200) is not None, 60)
+    timer_at = (ours.stage.servers.first(began_at, "/v1/portal/tickle", 200) or 0.0) + 30
+    wait_until(lambda: time.time() > timer_at - 10, 30)
+    submitted = ours.control.submitted()
+    ours.control.page(verdict_delay_ms=1000)
+
+    def lose() -> None:
+        ours.control.drop()
+        wait_until(lambda: ours.control.submitted() > submitted, 20, 0.01)
+        # The session begins right before the timer ends, and what the login asks about it arrives right after.
+        ours.control.page(verdict_delay_ms=0, dispatcher_delay_ms=max(0, int((timer_at - time.time() - 1.2) * 1000)))
+        ours.control.fault("/v1/api/tickle", "slow", delay_s=1.0, count=2)
+
+    loss = Blow(ours.stage).strike(lose)
+    ours.print("the new session logged out by the jar", loss)
+    assert ours.asked("GET /v1/portal/logout") == 1
+    assert ours.logged("The gateway has logged the new session out")
+    assert ours.logins == 3
+    assert loss.status_s < 45 * slowdown()
+    keeps_out_of_the_brokerage_tier(ours)

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,19 +18,46 @@ def _has(*programs: str) -> Callable[[], str | None]:
     return missing
 
 
+def no_namespaces(*kinds: str, user: str | None = None) -> str | None:
+    """Says why no process here gets namespaces of its own, None if it does: a plain container allows none.
+
+    `kinds` are options of unshare(1), `user` whose process it is.
+    """
+    try:
+        done = subprocess.run(
+            ["unshare", *kinds, "--fork", "true"], user=user, capture_output=True, text=True, check=False, timeout=30
+        )
+    except OSError as error:
+        return f"unshare: {error.strerror}"
+    return None if done.returncode == 0 else f"{done.stderr.strip()} ({' '.join(kinds)})"
+
+
+def _sandbox() -> str | None:
+    """Says why Chromium's own sandbox does not work here: it wants namespaces, or a helper with root's rights."""
+    helper = Path("/usr/lib/chromium/chrome-sandbox")
+    if helper.exists() and helper.stat().st_mode & stat.S_ISUID and no_namespaces("--net", "--pid") is None:
+        return None
+    reason = no_namespaces("--user", "--net", "--pid", user="nobody" if os.geteuid() == 0 else None)
+    return reason and f"Chromium's sandbox does not work here: {reason}"
+
+
+def _browser() -> str | None:
+    return _has("chromium", "chromedriver")() or _sandbox()
+
+
+def _gateway() -> str | None:
+    return _has("java", "npm", "Xvfb")() or _browser()
+
+
 def _system() -> str | None:
     if os.geteuid() != 0:
         return "needs root"
     if not Path("/usr/lib/systemd/systemd").exists():
         return "missing: systemd"
-    return _has("systemd-nspawn", "nsenter", "nft")()
+    return _has("systemd-nspawn", "nsenter", "nft")() or no_namespaces("--mount", "--net", "--pid")
 
 
-NEEDS: dict[str, Callable[[], str | None]] = {
-    "browser": _has("chromium", "chromedriver"),
-    "gateway": _has("java", "npm", "chromium", "chromedriver", "Xvfb"),
-    "system": _system,
-}
+NEEDS: dict[str, Callable[[], str | None]] = {"browser": _browser, "gateway": _gateway, "system": _system}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
