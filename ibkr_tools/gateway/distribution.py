@@ -348,12 +348,18 @@ def download(url: str, to: Path, *, deadline_s: float = 600, max_bytes: int = MA
 
     import requests
 
+    from ibkr_tools.transport import DeadlineAdapter
+
     by_hand = f"Fetch {url} with a browser and give the file: ibkr-tools gateway install FILE.zip"
     give_up_at = time.monotonic() + deadline_s
     received = 0
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, DeadlineAdapter(give_up_at))
     try:
         with (
-            requests.get(url, stream=True, timeout=(10, 30), headers={"Accept-Encoding": "identity"}) as response,
+            session,
+            session.get(url, stream=True, headers={"Accept-Encoding": "identity"}) as response,
             tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.") as scrap,
         ):
             response.raise_for_status()
@@ -363,8 +369,6 @@ def download(url: str, to: Path, *, deadline_s: float = 600, max_bytes: int = MA
                 received += len(chunk)
                 if received > max_bytes:
                     raise DistributionError(f"{url}: more than {max_bytes // 1_000_000} MB", hint=by_hand)
-                if time.monotonic() > give_up_at:
-                    raise DistributionError(f"{url}: not complete after {deadline_s:.0f} s", hint=by_hand)
                 scrap.write(chunk)
             announced = response.headers.get("Content-Length", "")
             if announced.isdigit() and int(announced) != received:
@@ -375,6 +379,8 @@ def download(url: str, to: Path, *, deadline_s: float = 600, max_bytes: int = MA
     except requests.HTTPError as error:
         raise DistributionError(f"{url}: HTTP {error.response.status_code}", hint=by_hand) from error
     except requests.RequestException as error:
+        if time.monotonic() >= give_up_at:
+            raise DistributionError(f"{url}: not complete after {deadline_s:.0f} s", hint=by_hand) from error
         raise DistributionError(f"{url}: not reachable ({type(error).__name__})", hint=by_hand) from error
     except OSError as error:
         raise DistributionError(f"{to}: {error.strerror}") from error

@@ -5,6 +5,7 @@ Nothing here knows the page. Codes are secrets as passwords are: they are typed,
 
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,9 @@ KEPT = 20
 OWN_CLOCK_S = 10.0
 TRUSTED_CLOCK_S = 300.0
 """From where on the difference between our clock and IBKR's is worth a word, and from where on neither is believed."""
+
+LARGEST_OUTPUT = 64 * 1024
+"""In bytes; what a command prints is a code and perhaps some lines around it."""
 
 SHORTEST = 10
 """Bytes of the shortest secret that any site hands out; what is shorter is a code, or half a secret."""
@@ -283,9 +287,11 @@ class CommandCodes:
         except OSError as error:
             raise NoCode(f"{name}: {error.strerror}") from None
         try:
-            printed, complaint = process.communicate(timeout=self._timeout_s)
-        except subprocess.TimeoutExpired:
+            printed, complaint = _read_out(process, self._timeout_s)
+        except TimeoutError:
             raise NoCode(f"{name} gave no code within {self._timeout_s:.0f} s") from None
+        except OverflowError:
+            raise NoCode(f"{name} printed more than {LARGEST_OUTPUT // 1024} kB, which is no code") from None
         finally:
             _end_group(process)
         text = printed.decode(errors="replace")
@@ -293,6 +299,38 @@ class CommandCodes:
             last = _last_line(complaint.decode(errors="replace"), find_code(text, question.factor))
             raise NoCode(f"{name} ended with {_exit(process.returncode)}{f': {last}' if last else ''}")
         return text
+
+
+def _read_out(process: "subprocess.Popen[bytes]", timeout_s: float) -> tuple[bytes, bytes]:
+    """Waits for the end of a process, and returns what it has printed and the last of its complaints.
+
+    Raises:
+        TimeoutError: it takes longer, or whoever it has started keeps its output open.
+        OverflowError: it has printed more than any code is long.
+    """
+    if process.stdout is None or process.stderr is None:
+        raise AssertionError("both are pipes")
+    out, errors = bytearray(), bytearray()
+    deadline_s = time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as open_ones:
+        open_ones.register(process.stdout, selectors.EVENT_READ, out)
+        open_ones.register(process.stderr, selectors.EVENT_READ, errors)
+        while open_ones.get_map():
+            if (left_s := deadline_s - time.monotonic()) <= 0:
+                raise TimeoutError
+            for key, _ in open_ones.select(left_s):
+                if data := os.read(key.fd, LARGEST_OUTPUT):
+                    key.data.extend(data)
+                else:
+                    open_ones.unregister(key.fileobj)
+            if len(out) > LARGEST_OUTPUT:
+                raise OverflowError
+            del errors[:-LARGEST_OUTPUT]
+    try:
+        process.wait(max(0.0, deadline_s - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    return bytes(out), bytes(errors)
 
 
 def _exit(code: int) -> str:

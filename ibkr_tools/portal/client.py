@@ -15,6 +15,7 @@ import requests
 from requests import exceptions
 from urllib3 import exceptions as urllib3_exceptions
 
+from ibkr_tools import transport
 from ibkr_tools.errors import (
     ConfigError,
     DataError,
@@ -101,7 +102,7 @@ class PortalClient:
             certificate: the gateway's certificate (PEM).
             pacing: the shared budget; None sends at will.
             recall: where answers are remembered that may not be asked for again at once; None: nowhere.
-            read_timeout_s: how long an answer may take.
+            read_timeout_s: how long an answer may take, to its last byte.
             max_wait_s: how long a request may wait for its turn before RateLimited is raised instead.
             owns_session: whether this process may control the session; the watchdog, and nobody else.
             urgent: whether its reads have the room that others leave, as the owner's have: those that prove a login.
@@ -121,6 +122,7 @@ class PortalClient:
         self._http = _Direct()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
         self._http.trust_env = False
+        self._http.mount("https://", transport.DeadlineAdapter())
         self._http.headers.update({"User-Agent": "ibkr-tools", "Accept": "*/*"})
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -334,14 +336,13 @@ class PortalClient:
     def _send(
         self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
     ) -> tuple[int, Any, bytes]:
-        deadline = time.monotonic() + sum(self._timeouts)
         response = self._http.request(
             method,
             f"{self._base}/v1/api{path}",
             params=query,
             json=body,
             data=b"" if method == "POST" and body is None else None,
-            timeout=self._timeouts,
+            timeout=transport.deadline(*self._timeouts),
             verify=str(self._certificate),
             allow_redirects=False,
             stream=True,
@@ -350,8 +351,6 @@ class PortalClient:
             data = bytearray()
             for chunk in response.iter_content(16 * 1024):
                 data += chunk
-                if time.monotonic() > deadline:
-                    raise self._silent(where)
                 if len(data) > LARGEST_ANSWER:
                     raise DataError(f"{where}: the answer is larger than {LARGEST_ANSWER // 2**20} MB")
             return response.status_code, response.headers, bytes(data)

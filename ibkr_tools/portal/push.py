@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import websocket
 
+from ibkr_tools.deadline import DeadlineTLSSocket
 from ibkr_tools.portal.endpoints import TIC, TOPICS, Topic
 
 SILENCE_S = 25.0
@@ -22,6 +23,8 @@ SILENCE_S = 25.0
 TIC_EVERY_S = 50.0
 """IBKR wants a `tic` at least once a minute on an open socket."""
 
+
+_MESSAGES = frozenset({websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY})
 
 _SHOWN = 200
 """How much of a library's message is told, in characters: it may quote a whole web page."""
@@ -107,7 +110,7 @@ class PushListener:
             port: the gateway's.
             certificate: the only certificate to trust (PEM).
             deliver: called from the listener's thread with every event.
-            silence_s: after how many seconds without a frame the connection counts as dead.
+            silence_s: after how many seconds without a whole frame the connection counts as dead.
             tic_every_s: how often IBKR is told that somebody listens, in seconds.
         """
         self._silence_s = silence_s
@@ -154,6 +157,7 @@ class PushListener:
 
     def _connect(self) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self._certificate)
+        context.sslsocket_class = DeadlineTLSSocket
         plain = socket.create_connection(("127.0.0.1", self._port), timeout=self._silence_s)
         try:
             return context.wrap_socket(plain, server_hostname="127.0.0.1")
@@ -164,10 +168,13 @@ class PushListener:
     def _listen(self, connection: websocket.WebSocket) -> None:
         tic_at = time.monotonic() + self._tic_every_s
         while not self._stopped.is_set():
-            opcode, data = connection.recv_data()
+            # For a whole message, and for what is sent after it.
+            connection.settimeout(self._silence_s)
+            opcode, data = connection.recv_data(control_frame=True)
+            connection.settimeout(self._silence_s)
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 raise websocket.WebSocketConnectionClosedException("closed by IBKR")
-            if event := parse_frame(data):
+            if opcode in _MESSAGES and (event := parse_frame(data)):
                 self._deliver(event)
             if time.monotonic() > tic_at:
                 send(connection, TIC)

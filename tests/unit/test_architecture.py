@@ -26,7 +26,7 @@ FLOOR = {
     "defaults",
 }
 STORIES = {
-    "portal": {"files", "config", "errors"},
+    "portal": {"files", "config", "errors", "deadline", "transport"},
     "gateway": {
         "files",
         "config",
@@ -38,6 +38,7 @@ STORIES = {
         "status",
         "privileges",
         "defaults",
+        "transport",
     },
     "watchdog": FLOOR | {"portal"},
     "login": FLOOR | {"portal"},
@@ -65,13 +66,15 @@ GROUND = {
     "messages": {"files"},
     "hints": {"files"},
     "privileges": {"directories", "errors"},
+    "deadline": set[str](),
+    "transport": {"deadline"},
     "guard": {"errors", "log"},
 }
 
 ONE_PLACE = {
-    "requests": {"portal/client.py", "gateway/distribution.py"},
+    "requests": {"portal/client.py", "gateway/distribution.py", "transport.py"},
     # requests and selenium both let some of its errors through.
-    "urllib3": {"portal/client.py", "login/browser.py"},
+    "urllib3": {"portal/client.py", "login/browser.py", "transport.py"},
     "websocket": {"portal/push.py"},
     "selenium": {"login/browser.py"},
     "jq": {"fetch/query.py"},

@@ -59,6 +59,20 @@ def test_a_command_that_fails_keeps_the_message(post: Post, script: str, why: st
     assert post.deliver() == ["person", "outage"]
 
 
+def test_of_what_a_command_says_only_the_last_is_kept(post: Post) -> None:
+    """One that complains for ever must not fill the memory: its standard error is no file that grows."""
+    loud = "head -c 20000000 /dev/zero | tr '\\0' x >&2; echo >&2; stat -Lc 'it is a %F' /proc/self/fd/2 >&2; exit 3"
+    post.command, post.timeout_s = ("/bin/sh", "-c", loud), 30
+    with pytest.raises(DeliveryFailed, match="ended with exit code 3: it is a fifo"):
+        post.deliver(message())
+    with delivery_command._Tail() as tail:
+        for _ in range(100):
+            os.write(tail.write_end, b"x" * 5000 + b"\nend")
+            assert tail.take()
+        assert len(tail._kept) <= 4096
+        assert tail.last_line() == "end"
+
+
 @pytest.mark.parametrize("command", [("/no/such/program",), ("/etc",), ("a\0b",)])
 def test_a_command_that_cannot_be_started(post: Post, command: tuple[str, ...]) -> None:
     post.command = command

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -249,6 +250,22 @@ def test_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path
     with within(8), pytest.raises(NoCode, match="gave no code within 1 s"):
         python(tmp_path, body, timeout_s=1).take(0, QUESTION)
     wait_until(lambda: not is_alive(note.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("yes", "printed more than 64 kB"),
+        ("yes >&2", "gave no code within 2 s"),
+        ("head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo full >&2; exit 3", "exit code 3: full$"),
+    ],
+)
+def test_command_that_prints_for_ever_is_bounded(body: str, why: str) -> None:
+    """In time, and in what is kept of it."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(NoCode, match=why):
+        CommandCodes(["/bin/sh", "-c", body], 2).take(0, QUESTION)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
 def test_command_that_cannot_be_started(tmp_path: Path) -> None:
