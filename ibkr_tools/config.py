@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ibkr_tools import files
 from ibkr_tools.errors import ConfigError
 
 CREDENTIAL = "ibkr-password"
@@ -276,9 +277,8 @@ def problems(value: object, kind: type[_Section] = Config, path: str = "") -> It
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as handle:
-            others_can_read = bool(os.fstat(handle.fileno()).st_mode & stat.S_IROTH)
-            data = handle.read()
+        data = files.read_named(file)
+        others_can_read = bool(file.stat().st_mode & stat.S_IROTH)
     except FileNotFoundError as error:
         raise ConfigError(
             f"{file}: not there", hint="Copy config.example.json there and fill in username and account."
@@ -349,13 +349,14 @@ def _read_secret(
     directory = env.get("CREDENTIALS_DIRECTORY")
     for source in [Path(directory) / credential, *private] if directory else private:
         try:
-            text = source.read_bytes().decode()
+            text = files.regular(source).read_bytes().decode()
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
             if source == kept and isinstance(error, PermissionError):
                 continue
-            raise ConfigError(f"{source}: {what} cannot be read ({type(error).__name__})") from None
+            why = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
+            raise ConfigError(f"{source}: {what} cannot be read: {why}") from None
         if source in private and source.stat().st_mode & (stat.S_IRWXO | stat.S_IRWXG):
             raise ConfigError(f"{source}: others can read {what}", hint=f"chmod 600 {source}")
         if found := _only_newline_stripped(text):

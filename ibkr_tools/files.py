@@ -19,6 +19,12 @@ from typing import BinaryIO
 _SCRAP = re.compile(r"\.(.+)\.[0-9a-f]{12}")
 """What a file is called while it is being written."""
 
+WRITTEN_BY_HAND = 1_000_000
+"""The most that a file holds which a person writes, in bytes: a configuration, a password, a program."""
+
+_PART = 1 << 20
+"""How much is read at once, in bytes."""
+
 _STEP_S = 0.002
 """How often a lock that somebody holds is tried again."""
 
@@ -235,3 +241,49 @@ def make_directory(path: Path, *, mode: int) -> None:
             os.fchmod(fd, mode)
     finally:
         os.close(fd)
+
+
+def read_named(path: Path, limit: int = WRITTEN_BY_HAND) -> bytes:
+    """Returns the content of a file that a person has named, which may be a link; for those of ours see the others.
+
+    Never waits for anybody, and never holds more than `limit` bytes and one.
+
+    Raises:
+        OSError: not there, no rights, not a regular file (a pipe, a device, a folder), or larger than `limit` bytes.
+    """
+    fd = os.open(regular(path, limit), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        _require_regular(os.fstat(fd), path, limit)
+        parts, size = [], 0
+        # Files of /proc do not say how large they are.
+        while size <= limit and (part := file.read(min(_PART, limit + 1 - size))):
+            parts.append(part)
+            size += len(part)
+    if size > limit:
+        raise _too_large(path, limit)
+    return b"".join(parts)
+
+
+def regular(path: Path, limit: int = WRITTEN_BY_HAND) -> Path:
+    """Returns `path`, which a person has named, if it leads to a regular file of at most `limit` bytes.
+
+    It is looked at before it is opened: opening a device can do something, and opening a pipe waits.
+
+    Raises:
+        OSError: see `read_named`.
+    """
+    _require_regular(path.stat(), path, limit)
+    return path
+
+
+def _require_regular(entry: os.stat_result, path: Path, limit: int) -> None:
+    if stat.S_ISDIR(entry.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(entry.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    if entry.st_size > limit:
+        raise _too_large(path, limit)
+
+
+def _too_large(path: Path, limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {limit // 1_000_000} MB", os.fspath(path))

@@ -8,6 +8,7 @@ from typing import Any
 import jq
 import msgspec
 
+from ibkr_tools import files
 from ibkr_tools.errors import UsageError
 from ibkr_tools.fetch.cells import plain
 
@@ -104,7 +105,7 @@ def read_program(path: Path) -> str:
         UsageError: it cannot be read, or is not text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return files.read_named(path).decode()
     except OSError as error:
         raise UsageError(f"--from-file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -1,5 +1,6 @@
 """Saved snapshots on the disk: `latest.json`, and dated copies that are kept for some days."""
 
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,12 @@ _LEVEL = 6
 """Of zlib: 9 takes far longer for a percent less."""
 
 _GZIP = b"\x1f\x8b"
+
+LARGEST = 500_000_000
+"""In bytes, of a snapshot; 3,000 positions are a megabyte."""
+
+_SMALL, _TIMES = 16_000_000, 100
+"""A packed one becomes at most so large, in bytes, or so many times as large; usual are 10 times, of a bomb 1,000."""
 
 
 @dataclass(frozen=True)
@@ -177,24 +184,36 @@ def read(path: Path) -> bytes:
     """Returns a snapshot's JSON, unpacked if it is a copy.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it is not a regular one.
         ConfigError: this user may not read it.
-        DataError: it is packed, and damaged.
+        DataError: it is packed, and damaged; or larger than any snapshot.
     """
+    try:
+        data = files.read_named(path, LARGEST)
+    except PermissionError as error:
+        raise _barred(path, error) from error
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise DataError(f"{path}: {error.strerror}, that is no snapshot") from error
+        # What is there, but is no file at all.
+        raise UsageError(f"{path}: {error.strerror}") from error
+    return _unpacked(data, path) if data.startswith(_GZIP) else data
+
+
+def _unpacked(data: bytes, path: Path) -> bytes:
     import zlib
 
+    limit = min(LARGEST, max(_SMALL, _TIMES * len(data)))
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        data = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except OSError as error:
-        raise _barred(path, error) from error
-    if not data.startswith(_GZIP):
-        return data
-    try:
-        return zlib.decompress(data, wbits=zlib.MAX_WBITS | 16)
+        unpacked = unpacker.decompress(data, limit + 1)
     except zlib.error as error:
         raise DataError(f"{path}: damaged ({error})") from error
+    if len(unpacked) > limit:
+        raise DataError(f"{path}: larger than {limit // 1_000_000} MB when unpacked, that is no snapshot")
+    if not unpacker.eof:
+        raise DataError(f"{path}: damaged (it is cut off)")
+    return unpacked
 
 
 def _barred(path: Path, error: OSError) -> ConfigError:

@@ -156,6 +156,8 @@ def _safe_name(info: "zipfile.ZipInfo", source: Path) -> PurePosixPath:
 
 def _require_small_directory(source: Path) -> None:
     """Refuses an archive whose table of contents alone would fill the memory, before anything reads it."""
+    if not source.is_file():
+        raise DistributionError(f"{source}: not a regular file", hint=_HINT)
     size = source.stat().st_size
     if size > MAX_ZIP_BYTES:
         raise DistributionError(f"{source}: {size // 1_000_000} MB, that is not IBKR's gateway")
@@ -228,6 +230,8 @@ def _require_sound(root: Path, source: Path) -> None:
     for jar in (*(root / "dist").glob("*.jar"), *(root / "build/lib/runtime").glob("*.jar")):
         try:
             with zipfile.ZipFile(jar) as archive:
+                if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+                    raise DistributionError(f"{source}: {jar.name} is absurdly large when unpacked")
                 damaged = archive.testzip()
                 names = archive.namelist()
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

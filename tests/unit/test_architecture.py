@@ -60,7 +60,7 @@ GROUND = {
     "files": set[str](),
     "directories": {"errors"},
     "notify": set[str](),
-    "config": {"errors"},
+    "config": {"errors", "files"},
     "status": {"errors", "files"},
     "pause": {"files"},
     "messages": {"files"},
