@@ -4,16 +4,25 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
-from ibkr_tools.errors import IbkrError
+from ibkr_tools.errors import IbkrError, OutputError
 from ibkr_tools.log import is_journal, with_priority
+from ibkr_tools.text import visible
 
 SOFTWARE = 70
 """EX_SOFTWARE of sysexits.h: our own bug."""
 
 
-def _tell(text: str) -> None:
-    sys.stderr.write(with_priority(40, text) if is_journal(sys.stderr) else f"{text}\n")
+def tell(text: str, level: int = 40) -> None:
+    """Writes a message for people to standard error, where it can do nothing to a terminal; 30 is a warning.
+
+    Who reads standard error, and whether anybody does, changes nothing about how a command ends.
+    """
+    shown = visible(text)
+    with suppress(OSError):
+        sys.stderr.write(with_priority(level, shown) if is_journal(sys.stderr) else f"{shown}\n")
+        sys.stderr.flush()
 
 
 def give_up_stdout() -> None:
@@ -23,6 +32,23 @@ def give_up_stdout() -> None:
     os.close(nowhere)
 
 
+def _finish_stdout() -> None:
+    """Has everything written that was printed.
+
+    Raises:
+        OutputError: it cannot be, such as into a file on a full disk.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        give_up_stdout()
+    except OSError as error:
+        give_up_stdout()
+        raise OutputError(f"standard output: {error.strerror}") from error
+
+
 def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
     """Runs `program` and returns its exit code.
 
@@ -30,13 +56,17 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
     adds the traceback to the former. Ctrl-C is 130, as a shell has it.
     """
     try:
-        return program() or 0
+        try:
+            return program() or 0
+        finally:
+            # Also of what printed something and left by SystemExit, such as --help.
+            _finish_stdout()
     except IbkrError as error:
-        _tell(f"error: {error.message}")
+        tell(f"error: {error.message}")
         if error.hint:
-            _tell(f"hint: {error.hint}")
+            tell(f"hint: {error.hint}")
         if verbose:
-            _tell(traceback.format_exc())
+            tell(traceback.format_exc())
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -44,5 +74,5 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
         give_up_stdout()
         return 0
     except Exception:  # noqa: BLE001  # the one place: a bug must end with its traceback and 70
-        _tell("This is a bug in ibkr-tools:\n" + traceback.format_exc())
+        tell("This is a bug in ibkr-tools:\n" + traceback.format_exc())
         return SOFTWARE

@@ -9,8 +9,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from ibkr_tools.text import visible
+
 if TYPE_CHECKING:
-    from loguru import Message
+    from loguru import Message, Record
 
 # Levels of syslog(3), which journald shows as priorities.
 _PRIORITIES = (
@@ -60,6 +62,7 @@ class Journal:
         self._verbose = verbose
 
     def _write(self, level: int, name: str, text: str) -> None:
+        text = visible(text)
         human = f"{time.strftime('%H:%M:%S')} {name: <7} {text}\n"
         self._stream.write(with_priority(level, text) if self._prefixed else human)
         self._stream.flush()
@@ -82,6 +85,10 @@ class Journal:
         self._write(40, "ERROR", text)
 
 
+def _show_controls(record: "Record") -> None:
+    record["message"] = visible(record["message"])
+
+
 def setup(*, verbose: bool = False) -> None:
     """Sends loguru's records, and the standard library's from WARNING up, to stderr; call once per process.
 
@@ -93,6 +100,7 @@ def setup(*, verbose: bool = False) -> None:
     from loguru import logger
 
     logger.remove()
+    logger.configure(patcher=_show_controls)
     level = "DEBUG" if verbose else "INFO"
     if is_journal(sys.stderr):
 

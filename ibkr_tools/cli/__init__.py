@@ -2,10 +2,23 @@
 
 import gc
 import os
+import re
 import sys
 
 GARBAGE_AFTER = 100_000
 """New objects before Python looks for cycles among all of them: most commands have ended by then."""
+
+
+WIDEST = 10_000
+"""Columns or lines; a COLUMNS that says more, or is no number, is nobody's terminal."""
+
+
+def _forget_odd_sizes() -> None:
+    """Takes sizes of a terminal out of the environment that would break whatever believes them."""
+    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
+        text = os.environ.get(name, "1")
+        if not (re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) <= WIDEST):
+            del os.environ[name]
 
 
 def main() -> None:
@@ -13,6 +26,7 @@ def main() -> None:
     gc.set_threshold(GARBAGE_AFTER)
     # Whoever closes it (`2>&-`) wants to hear nothing; the result and the exit code are the same.
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115  # small, and open to the end
+    _forget_odd_sizes()
     from ibkr_tools import guard
 
     def program() -> int:

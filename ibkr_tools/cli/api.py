@@ -1,12 +1,12 @@
 """`ibkr-tools api`: one listed read by its raw path."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ibkr_tools.cli import outputs
 from ibkr_tools.cli.common import setting_of
+from ibkr_tools.guard import tell
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
@@ -55,7 +55,7 @@ def api(
     if age_s:
         from ibkr_tools.cli.status_view import span
 
-        print(f"note: IBKR was asked {span(age_s)} ago, and may not be asked again yet", file=sys.stderr)
+        tell(f"note: IBKR was asked {span(age_s)} ago, and may not be asked again yet", 20)
 
     def rows() -> "Rows":
         from ibkr_tools.fetch.formats import answer_rows

@@ -13,6 +13,7 @@ from ibkr_tools.directories import Directories, find_directories, require_own_di
 from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.guard import give_up_stdout
 from ibkr_tools.status import StatusFile
+from ibkr_tools.text import for_terminal
 
 if TYPE_CHECKING:
     import typer
@@ -138,11 +139,18 @@ def standard_output() -> TextIO:
 def write_out(text: str) -> None:
     """Writes all of `text` to standard output, now; see `write_pieces`."""
     stream = standard_output()
-    write_pieces([text.encode(stream.encoding, stream.errors or "strict")])
+    try:
+        data = text.encode(stream.encoding, stream.errors or "strict")
+    except UnicodeEncodeError:
+        # A name that is no text, or a locale with few letters.
+        data = text.encode(stream.encoding, "backslashreplace")
+    write_pieces([data])
 
 
 def write_pieces(pieces: Iterable[bytes]) -> None:
     """Writes all of it to standard output, now; a reader that has left early (`| head`) is content with it.
+
+    A terminal is not told what IBKR's texts would have it do; a file or a pipe gets every byte.
 
     Raises:
         OutputError: it cannot be written, such as into a file on a full disk.
@@ -150,7 +158,7 @@ def write_pieces(pieces: Iterable[bytes]) -> None:
     stream = standard_output()
     try:
         stream.flush()
-        for piece in pieces:
+        for piece in for_terminal(pieces) if stream.isatty() else pieces:
             stream.buffer.write(piece)
         stream.buffer.flush()
     except BrokenPipeError:

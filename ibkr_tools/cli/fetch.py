@@ -1,12 +1,12 @@
 """`ibkr-tools fetch`: one snapshot to standard output, through jq, as a list, to a file, to the state directory."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ibkr_tools.cli import outputs
 from ibkr_tools.cli.common import setting_of
+from ibkr_tools.guard import tell
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
@@ -75,9 +75,9 @@ def fetch(
             save_in=setting.directories.snapshots if save else None,
         )
     for warning in document.covers.unexpected:
-        print(f"warning: {warning}; kept as it came", file=sys.stderr)
+        tell(f"warning: {warning}; kept as it came", 30)
     if save and printing.is_plain:
-        print(f"saved {setting.directories.snapshots / LATEST}", file=sys.stderr)
+        tell(f"saved {setting.directories.snapshots / LATEST}", 20)
         return
 
     def rows() -> "Rows":

@@ -3,7 +3,6 @@
 import functools
 import inspect
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +14,8 @@ from typer.core import TyperCommand
 
 from ibkr_tools.cli.common import standard_output, write_pieces
 from ibkr_tools.errors import UsageError
+from ibkr_tools.guard import tell
+from ibkr_tools.text import visible
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
@@ -144,14 +145,14 @@ class Printing(msgspec.Struct, frozen=True):
         from ibkr_tools.fetch import formats
 
         if rows.unexpected:
-            print(f"warning: {rows.unexpected}", file=sys.stderr)
+            tell(f"warning: {rows.unexpected}", 30)
         if self.form is Format.NDJSON:
             return formats.as_ndjson(rows)
         if self.form is Format.CSV:
             return formats.as_csv(rows)
         from ibkr_tools.fetch.tables import as_table
 
-        return iter((as_table(rows, width=self.width).encode() + b"\n",))
+        return iter((visible(as_table(rows, width=self.width)).encode() + b"\n",))
 
 
 def _interruptibly(query: "Query", document: bytes) -> list[str]:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from ibkr_tools.cli.status_view import span
+from ibkr_tools.text import visible
 
 QUIET_S = 0.4
 """What is over by then needs no progress."""
@@ -100,6 +101,7 @@ class Line:
         if of > 1:
             filled = _BAR * done // of
             said = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done}/{of}  {said}"
+        said = visible(said).replace("\n", " ").replace("\t", " ")
         # A terminal may go to the next line once the last column is written.
         return said[: max(0, width - 1)]
 

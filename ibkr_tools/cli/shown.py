@@ -129,6 +129,7 @@ class Shown:
         """Returns the table and its age; `width`: of the terminal; `everything`: all rows and columns."""
         from ibkr_tools.cli.views import overview
         from ibkr_tools.status import utc_now
+        from ibkr_tools.text import visible
 
         if self.resource is None:
             text = overview.view(self._narrowed(), self._copies)
@@ -140,4 +141,4 @@ class Shown:
         else:
             text = _table(self._narrowed(), self.resource, width)
         taken = self._snapshot.part_as_of(self.resource) if self.resource else self._snapshot.as_of
-        return f"{text}\n{overview.age(taken, self._accounts, utc_now())}\n"
+        return visible(f"{text}\n{overview.age(taken, self._accounts, utc_now())}\n")

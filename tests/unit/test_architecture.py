@@ -24,6 +24,7 @@ FLOOR = {
     "privileges",
     "hints",
     "defaults",
+    "text",
 }
 STORIES = {
     "portal": {"files", "config", "errors", "deadline", "transport"},
@@ -56,7 +57,8 @@ STORIES = {
 GROUND = {
     "errors": set[str](),
     "defaults": set[str](),
-    "log": set[str](),
+    "text": set[str](),
+    "log": {"text"},
     "files": set[str](),
     "directories": {"errors"},
     "notify": set[str](),
@@ -68,7 +70,7 @@ GROUND = {
     "privileges": {"directories", "errors"},
     "deadline": set[str](),
     "transport": {"deadline"},
-    "guard": {"errors", "log"},
+    "guard": {"errors", "log", "text"},
 }
 
 ONE_PLACE = {

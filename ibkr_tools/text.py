@@ -1,0 +1,34 @@
+"""Texts of others on a terminal: what could move a cursor or turn the direction is shown, not obeyed. Pure."""
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+
+__all__ = ["for_terminal", "visible"]
+
+_OBEYED = re.compile(
+    # C0 but tab and line feed, DEL, C1; what turns the direction of a text; what other programs take as a new line.
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    # Bytes of a name that are no text.
+    "\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Returns a text with its control characters as JSON writes them (`\u001b`); tabs and line feeds stay."""
+    return text if text.isascii() and text.isprintable() else _OBEYED.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def for_terminal(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields UTF-8 in pieces as it may go to a terminal; a CR LF is a line feed there."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    held = ""
+    for piece in pieces:
+        text = held + decoder.decode(piece)
+        held = "\r" if text.endswith("\r") else ""
+        yield visible(text.removesuffix("\r").replace("\r\n", "\n")).encode()
+    yield visible(held + decoder.decode(b"", final=True)).encode()
