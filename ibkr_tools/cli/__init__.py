@@ -24,10 +24,11 @@ def _forget_odd_sizes() -> None:
 def main() -> None:
     """Runs `ibkr-tools` and exits with the code of what happened."""
     gc.set_threshold(GARBAGE_AFTER)
-    # Whoever closes it (`2>&-`) wants to hear nothing; the result and the exit code are the same.
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115  # small, and open to the end
     _forget_odd_sizes()
     from ibkr_tools import guard
+    from ibkr_tools.cli import streams
+
+    streams.set_up()
 
     def program() -> int:
         from ibkr_tools.cli.app import app
