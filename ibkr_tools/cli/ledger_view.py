@@ -17,6 +17,7 @@ WORDS: Mapping[Mark, str] = {
     Mark.FAILED: "no session",
     Mark.PERSON: "no session; IBKR wanted something of a person",
     Mark.STOP: "IBKR showed something that stops all logins",
+    Mark.UNKNOWN: "the ledger was lost, nobody knows what it held: counts as failed",
     Mark.UNSUBMITTED: "ended before the password went out: costs nothing",
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
-from ibkr_tools.errors import ConfigError, LoginFailed, OutputError
+from ibkr_tools.errors import ConfigError, LoginFailed, OutputError, UsageError
 from ibkr_tools.status import LoginSection, utc_now
 
 _RIGHTS = "It belongs to the user ibkr: run it as root."
@@ -17,12 +17,17 @@ def login(
     unattended: Annotated[
         bool, typer.Option("--unattended", help="Obey the login budget and its waits, as ibkr-login.service does.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Submit a password once more that IBKR has refused; says what is left.")
+    ] = False,
 ) -> None:
     """Log in once with the browser, unless the session is alive."""
     from ibkr_tools.config import SecretSource
     from ibkr_tools.login.run import run
     from ibkr_tools.notify import Notifier
 
+    if again and unattended:
+        raise UsageError("--again is a person's decision: not with --unattended")
     setting = setting_of(context)
     log_to_stderr(setting)
     config, directories = setting.load(), setting.directories
@@ -30,7 +35,15 @@ def login(
     if os.geteuid() == 0:
         secrets.read_now()
         setting.drop_root()
-    run(config, directories, setting.config_file, secrets=secrets, unattended=unattended, notifier=Notifier())
+    run(
+        config,
+        directories,
+        setting.config_file,
+        secrets=secrets,
+        unattended=unattended,
+        again=again,
+        notifier=Notifier(),
+    )
 
 
 def _logins_a_day(setting: Setting) -> int:
@@ -54,7 +67,7 @@ def unlock(
 
     setting = setting_of(context)
     now = utc_now()
-    ledger = Ledger(setting.directories.login, _logins_a_day(setting))
+    ledger = Ledger(setting.directories.login, _logins_a_day(setting), directories=setting.directories)
     entries, before = ledger.entries(now), ledger.budget(now)
     if show:
         write_out(ledger_view.as_json(entries, before) if json else ledger_view.as_text(entries, before))

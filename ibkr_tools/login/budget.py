@@ -27,8 +27,9 @@ MOST_ENTRIES = 1000
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e10)]
 """Three centuries: what is more, or less than nothing, is damage, and no calendar could show when it ends."""
 
-FAILURES = (Mark.SUBMITTED, Mark.REFUSED, Mark.FAILED, Mark.PERSON, Mark.STOP)
+FAILURES = (Mark.SUBMITTED, Mark.REFUSED, Mark.FAILED, Mark.PERSON, Mark.STOP, Mark.UNKNOWN)
 UNLOCK = "`ibkr-tools unlock` allows logins again"
+BEGIN_ANEW = "`ibkr-tools unlock` begins a new one, and nothing logs in for 24 hours after that"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     """The file: entries, oldest first.
 
     The ledger has a time of its own, in seconds since it was begun: `time_s` when it was last written, which was at
-    `at`, in that life of the machine, `up` seconds after its start.
+    `at`, in that life of the machine, `up` seconds after its start. `entered` counts the entries there ever were, and
+    `forgotten` those that can no longer matter and were taken out.
     """
 
     salt: str
@@ -77,7 +79,32 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     up: Seconds
     time_s: Seconds = 0.0
     entries: tuple[Entry, ...] = ()
+    entered: int = 0
+    forgotten: int = 0
     schema: int = 1
+
+
+def is_whole(book: Book) -> bool:
+    """Says whether the book can have been written as it is: no entry was taken out, and none is of the future."""
+    ends = [max(entry.begun_s, entry.ended_s or 0.0) for entry in book.entries]
+    return book.entered == book.forgotten + len(book.entries) and max(ends, default=0.0) <= book.time_s
+
+
+def with_entry(book: Book, entry: Entry) -> Book:
+    """Returns the book with one more entry, and without those that can no longer matter."""
+    book = pruned(book)
+    return msgspec.structs.replace(book, entries=(*book.entries, entry), entered=book.entered + 1)
+
+
+def after_damage(book: Book, ids: Sequence[str]) -> Book:
+    """Returns the new, empty `book` as one that follows a lost one: as if a whole day's failures had just happened.
+
+    Whatever the lost one held: with these, no 24 hours see more than the ceiling.
+    """
+    entries = tuple(
+        Entry(id=one, at=book.at, user="", tag="", mark=Mark.UNKNOWN, begun_s=book.time_s, noted=True) for one in ids
+    )
+    return msgspec.structs.replace(book, entries=entries, entered=len(entries))
 
 
 def time_s(book: Book, now: Instant) -> float:
@@ -116,6 +143,7 @@ class Budget:
     logins_24h: int = 0
     locked: bool = False
     person: bool = False
+    failures_left: int = 0
     why: str
 
 
@@ -224,15 +252,13 @@ def budget(book: Book, now: Instant, logins_a_day: int) -> Budget:
     closed = max((until for until in (ceiling, told) if until), default=None)
     waiting = max((until for until in (closed, back_off, spread) if until), default=None)
 
+    counted = sum(1 for entry in failures if not entry.noted)
     reason = reason_to_lock(entries)
     person = not reason and _needs_person(entries)
     if reason:
         why = f"{reason}; {UNLOCK}" + (f", though not before {moment(ceiling)}" if ceiling else "")
     elif closed and closed == ceiling:
-        why = (
-            f"{FAILURES_AT_MOST} logins failed within 24 hours, and IBKR locks a user at ten: "
-            f"nothing logs in before {moment(closed)}"
-        )
+        why = f"{_at_the_ceiling(failures)}, and IBKR locks a user at ten: nothing logs in before {moment(closed)}"
     elif closed:
         why = f"IBKR says to wait until {moment(closed)}"
     elif person:
@@ -245,7 +271,6 @@ def budget(book: Book, now: Instant, logins_a_day: int) -> Budget:
     elif waiting:
         why = f"the last login failed; the next unattended one not before {moment(waiting)}"
     else:
-        counted = sum(1 for entry in failures if not entry.noted)
         why = f"{counted} of {FAILURES_A_DAY} failures within 24 hours"
     return Budget(
         allowed=not reason and not person and waiting is None,
@@ -256,8 +281,15 @@ def budget(book: Book, now: Instant, logins_a_day: int) -> Budget:
         logins_24h=len(logins),
         locked=bool(reason),
         person=person,
+        failures_left=0 if reason else max(0, min(FAILURES_A_DAY - counted, FAILURES_AT_MOST - len(failures))),
         why=why,
     )
+
+
+def _at_the_ceiling(failures: Sequence[Entry]) -> str:
+    if any(entry.mark is Mark.UNKNOWN for entry in failures):
+        return f"the login ledger was lost, so {FAILURES_AT_MOST} failures within 24 hours are assumed"
+    return f"{FAILURES_AT_MOST} logins failed within 24 hours"
 
 
 def pruned(book: Book) -> Book:
@@ -276,4 +308,5 @@ def pruned(book: Book) -> Book:
         surplus = len(kept) - MOST_ENTRIES
         harmless = [entry.id for entry in kept if entry.mark in (Mark.UNSUBMITTED, Mark.SUCCEEDED)][:surplus]
         kept = tuple(entry for entry in kept if entry.id not in set(harmless))
-    return msgspec.structs.replace(book, entries=kept)
+    forgotten = book.forgotten + len(book.entries) - len(kept)
+    return msgspec.structs.replace(book, entries=kept, forgotten=forgotten)

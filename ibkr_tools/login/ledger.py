@@ -2,8 +2,9 @@
 
 IBKR locks a user after ten refusals in a row within 24 hours, and only a telephone call shortens that. So no process
 of ours submits a password without an entry here, an entry without an outcome counts as a failure, and what cannot be
-read counts as locked. Restarts, reboots and several processes share the one file. What the entries allow is the
-business of `budget`.
+read counts as locked. The first login begins the file before it leaves anything else behind, so that one which is
+missing beside such traces is a lost one. Restarts, reboots and several processes share the one file. What the entries
+allow is the business of `budget`.
 """
 
 import hashlib
@@ -20,23 +21,31 @@ import msgspec
 
 from ibkr_tools import files
 from ibkr_tools.config import LoginConfig, Secret
+from ibkr_tools.directories import Directories
 from ibkr_tools.errors import DataError, LockedOut, LoginFailed, OutputError
 from ibkr_tools.login.budget import (
+    BEGIN_ANEW,
     DAY,
-    FAILURES_A_DAY,
-    UNLOCK,
+    FAILURES_AT_MOST,
     Book,
     Budget,
     Entry,
     Instant,
+    after_damage,
     at_time,
     budget,
+    is_whole,
     last_submitted,
     pruned,
     since_success,
     since_unlock,
+    with_entry,
 )
 from ibkr_tools.login.outcome import Mark, Outcome
+from ibkr_tools.login.traces import find_trace, forget_trace, keep_trace
+
+LARGEST = 4_000_000
+"""Bytes that are read of the file: `budget.MOST_ENTRIES` entries are a tenth of that."""
 
 
 def _tag(book: Book, password: Secret) -> str:
@@ -49,12 +58,7 @@ def _new_book(now: Instant) -> Book:
 
 
 def _after_damage(now: Instant) -> Book:
-    """Begins anew where nobody knows what was: as if a whole budget had been spent just now, and noted."""
-    unknown = tuple(
-        Entry(id=secrets.token_hex(8), at=now.at, user="", tag="", mark=Mark.SUBMITTED, begun_s=0.0, noted=True)
-        for _ in range(FAILURES_A_DAY)
-    )
-    return msgspec.structs.replace(_new_book(now), entries=unknown)
+    return after_damage(_new_book(now), [secrets.token_hex(8) for _ in range(FAILURES_AT_MOST)])
 
 
 def uptime() -> tuple[int, float]:
@@ -71,10 +75,10 @@ def uptime() -> tuple[int, float]:
 
 
 class Ledger:
-    """The ledger of one IBKR user, in `directory`; every change is on disk when the method returns.
+    """The ledger in `directory`; every change is on disk when the method returns.
 
     `logins_a_day` is login.logins_a_day of the configuration; `uptime` is the machine's own clock. `now` is always the
-    wall's, aware.
+    wall's, aware. `directories` are where logins leave traces besides.
 
     Each method that changes something raises OutputError when the disk does not take it: then nothing may be submitted.
     """
@@ -84,9 +88,11 @@ class Ledger:
         directory: Path,
         logins_a_day: int = LoginConfig().logins_a_day,
         *,
+        directories: Directories | None = None,
         uptime: Callable[[], tuple[int, float]] = uptime,
     ) -> None:
         self.path = directory / "ledger.json"
+        self._directories = directories
         self._logins_a_day = logins_a_day
         self._uptime = uptime
 
@@ -94,11 +100,11 @@ class Ledger:
         return Instant(now, *self._uptime())
 
     def _read(self, now: Instant) -> Book | None:
-        """Returns the book, an empty one if there was never a file, None for anything that cannot be read."""
+        """Returns the book, an empty one if there was never a file, None for one that is lost or cannot be read."""
         try:
-            data = self.path.read_bytes()
+            data = files.read_regular(self.path, LARGEST)
         except FileNotFoundError:
-            return _new_book(now)
+            return None if self._trace() else _new_book(now)
         except OSError:
             return None
         try:
@@ -107,10 +113,16 @@ class Ledger:
         except (msgspec.DecodeError, ValueError, RecursionError):
             return None
         stamps = [book.at, *(entry.at for entry in book.entries)]
-        return None if book.schema != 1 or any(stamp.tzinfo is None for stamp in stamps) else book
+        is_ours = book.schema == 1 and all(stamp.tzinfo is not None for stamp in stamps)
+        return book if is_ours and is_whole(book) else None
+
+    def _trace(self) -> str | None:
+        return find_trace(self.path.parent, self._directories)
 
     def _damage(self) -> str:
-        return f"the login ledger {self.path} cannot be read, so nobody knows how many logins failed; {UNLOCK}"
+        trace = None if os.path.lexists(self.path) else self._trace()
+        what = f"is missing, though {trace} shows that logins happened" if trace else "is damaged: it cannot be read"
+        return f"the login ledger {self.path} {what}, so nobody knows how many failed; {BEGIN_ANEW}"
 
     def _change(self, book: Book) -> None:
         files.write_atomically(self.path, msgspec.json.format(msgspec.json.encode(book)) + b"\n", mode=0o600)
@@ -147,23 +159,34 @@ class Ledger:
             DataError: this user may not read it.
         """
         try:
-            with suppress(FileNotFoundError):
-                self.path.open().close()
+            files.read_regular(self.path, LARGEST)
         except OSError as error:
-            raise DataError(f"{self.path}: {error.strerror}", hint="Run it as root.") from error
+            # What else may be wrong with it, the budget says.
+            if isinstance(error, PermissionError):
+                raise DataError(f"{self.path}: {error.strerror}", hint="Run it as root.") from error
         book = self._read(self._instant(now))
         return () if book is None else book.entries
 
-    def was_refused(self, password: Secret, now: datetime) -> bool:
-        """Says whether IBKR's last word on this password was no: a machine does not submit it again.
+    def last_refusal(self, password: Secret, now: datetime, *, user: str | None = None) -> Entry | None:
+        """Returns the entry in which IBKR said no to this password, if that was its last word; None if it was not.
 
-        Another password is a person's correction; an unlock, or a success in between, makes it forgotten.
+        Another password is a person's correction; an unlock, or a success in between, makes it forgotten. With `user`
+        another user name is a correction too.
         """
         book = self._read(self._instant(now))
         if book is None:
-            return True
+            return None
         tag = _tag(book, password)
-        return any(entry.mark is Mark.REFUSED and entry.tag == tag for entry in since_success(since_unlock(book)))
+        refusals = [
+            entry
+            for entry in since_success(since_unlock(book))
+            if entry.mark is Mark.REFUSED and entry.tag == tag and user in {None, entry.user}
+        ]
+        return refusals[-1] if refusals else None
+
+    def was_refused(self, password: Secret, now: datetime, *, user: str | None = None) -> bool:
+        """Says whether a machine must not submit this password: see `last_refusal`; after damage none may be."""
+        return self._read(self._instant(now)) is None or self.last_refusal(password, now, user=user) is not None
 
     def last_ending(self, now: datetime) -> Outcome | None:
         """Returns how the last login ended that submitted a password, unless a person has taken note of it."""
@@ -176,10 +199,29 @@ class Ledger:
         last = last_submitted(self.entries(now))
         return last is not None and last.mark is Mark.SUCCEEDED
 
+    def begin(self, now: datetime) -> None:
+        """Makes the file if there never was one: to be called before anything else of a login leaves a trace.
+
+        Of one that is lost it keeps what shows that: the status, for one, will soon say something else.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        if os.path.lexists(self.path):
+            return
+        with self._locked():
+            if os.path.lexists(self.path):
+                return
+            if trace := self._trace():
+                keep_trace(self.path.parent, trace)
+            else:
+                self._change(_new_book(self._instant(now)))
+            files.sync_directory(self.path.parent.parent)
+
     def keep_time(self, now: datetime) -> None:
         """Notes how late it is, so that a clock that is set later in this life of the machine does not matter."""
         with suppress(OSError, LockedOut):
-            if self.path.exists():
+            if os.path.lexists(self.path):
                 self._rewrite(now, lambda book: book)
 
     def enter(self, now: datetime, user: str, password: Secret, *, mark: Mark = Mark.SUBMITTED) -> str:
@@ -193,19 +235,18 @@ class Ledger:
             OutputError: the disk does not take the entry; nothing may be submitted.
         """
 
-        def with_entry(book: Book) -> Book:
+        def entered(book: Book) -> Book:
             state = budget(book, Instant(book.at, book.life, book.up), self._logins_a_day)
             if state.locked:
                 raise LockedOut(state.why)
             if state.closed_until:
                 raise LoginFailed(state.why)
             tag = _tag(book, password)
-            entry = Entry(id=entry_id, at=now, user=user, tag=tag, mark=mark, begun_s=book.time_s)
-            return msgspec.structs.replace(book, entries=(*pruned(book).entries, entry))
+            return with_entry(book, Entry(id=entry_id, at=now, user=user, tag=tag, mark=mark, begun_s=book.time_s))
 
         entry_id = secrets.token_hex(8)
         try:
-            self._rewrite(now, with_entry)
+            self._rewrite(now, entered)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}: no password is submitted without an entry") from error
         return entry_id
@@ -236,7 +277,7 @@ class Ledger:
     def note_unsubmitted(self, now: datetime, user: str, *, wait: timedelta | None = None) -> None:
         """Writes that a login failed before the password was submitted: no failure at IBKR, but a reason to wait."""
 
-        def with_entry(book: Book) -> Book:
+        def noted(book: Book) -> Book:
             entry = Entry(
                 id=secrets.token_hex(8),
                 at=now,
@@ -247,26 +288,31 @@ class Ledger:
                 ended_s=book.time_s,
                 wait_s=_believed_s(wait),
             )
-            return msgspec.structs.replace(book, entries=(*pruned(book).entries, entry))
+            return with_entry(book, entry)
 
         try:
             with suppress(LockedOut):
-                self._rewrite(now, with_entry)
+                self._rewrite(now, noted)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
 
     def unlock(self, now: datetime) -> Budget:
         """Lets logins happen again, as a person decided; returns the budget after that.
 
-        A damaged ledger is begun anew. What no unlock clears is the ceiling: see `Budget.closed_until`.
+        One that is lost or damaged is begun anew, at the ceiling. What no unlock clears is the ceiling: see
+        `Budget.closed_until`.
         """
         try:
             with self._locked():
+                if self.path.is_dir() and not self.path.is_symlink():
+                    # Nothing can be renamed over a directory.
+                    self.path.rename(self.path.with_name(f"ledger.damaged-{secrets.token_hex(4)}"))
                 instant = self._instant(now)
                 book = at_time(self._read(instant) or _after_damage(instant), instant)
                 noted = tuple(msgspec.structs.replace(entry, noted=True) for entry in book.entries)
                 book = pruned(msgspec.structs.replace(book, entries=noted))
                 self._change(book)
+                forget_trace(self.path.parent)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from error
         return budget(book, instant, self._logins_a_day)

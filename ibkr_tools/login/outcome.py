@@ -48,7 +48,8 @@ class Mark(StrEnum):
     """What the ledger says about one entry.
 
     `submitted` is what a crash leaves behind. `stop` locks at once. `unsubmitted`: the page never got the password.
-    `person`: a failure after which no machine logs in before a person has done so.
+    `person`: a failure after which no machine logs in before a person has done so. `unknown` stands for what a ledger
+    that was lost may have held.
     """
 
     SUBMITTED = "submitted"
@@ -57,6 +58,7 @@ class Mark(StrEnum):
     FAILED = "failed"
     PERSON = "person"
     STOP = "stop"
+    UNKNOWN = "unknown"
     UNSUBMITTED = "unsubmitted"
 
 

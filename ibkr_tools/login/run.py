@@ -20,6 +20,7 @@ from ibkr_tools.login.approval import Approval
 from ibkr_tools.login.interruption import ending_on_sigterm
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
+from ibkr_tools.login.refusal import mind_refusal
 from ibkr_tools.login.report import Reporter, remark
 from ibkr_tools.notify import Notifier
 from ibkr_tools.status import GatewaySection, StatusFile, utc_now
@@ -54,6 +55,7 @@ def run(
     config_file: Path,
     *,
     unattended: bool,
+    again: bool = False,
     client: "Portal | None" = None,
     notifier: Notifier | None = None,
     clock: Clock = utc_now,
@@ -69,6 +71,7 @@ def run(
         directories: where ledger, profile, certificate and status file are.
         config_file: the configuration's file, which may hold the password.
         unattended: no person waits: the request file is consumed, and the waits of the budget are kept.
+        again: a person wants a password submitted that IBKR has refused.
         client: the API through the gateway; default: a client of the configured port.
         notifier: systemd; default: the one of this process.
         clock: the time now, aware.
@@ -85,12 +88,14 @@ def run(
             session; then nobody logs in, because there may be one.
         OutputError: ledger or status file cannot be written.
     """
-    ledger = ledger or Ledger(directories.login, config.login.logins_a_day)
+    ledger = ledger or Ledger(directories.login, config.login.logins_a_day, directories=directories)
     reporter = Reporter(config, directories, ledger, notifier or Notifier(), clock)
     with reporter.telling():
         try:
             fresh = unattended and _take_request(directories.login_request)
             files.make_directory(directories.login, mode=0o700)
+            # Before anything else shows that a login has begun: beside that, a ledger that is missing is a lost one.
+            ledger.begin(clock())
             with ending_on_sigterm(), files.locked(directories.login / "login.lock", mode=0o600):
                 reporter.running()
                 one = _Login(
@@ -103,7 +108,7 @@ def run(
                     patience=patience,
                     sign_in=sign_in,
                 )
-                return one.run(client or _client(config, directories), unattended=unattended, fresh=fresh)
+                return one.run(client or _client(config, directories), unattended=unattended, fresh=fresh, again=again)
         except OSError as error:
             raise OutputError(f"{error.filename or directories.login}: {error.strerror}") from error
         except IbkrError as error:
@@ -176,7 +181,7 @@ class _Login:
         self._second_factors: SecondFactors | None = None
         self._approval = Approval(config, directories, clock)
 
-    def run(self, portal: "Portal", *, unattended: bool, fresh: bool) -> LoginResult:
+    def run(self, portal: "Portal", *, unattended: bool, fresh: bool, again: bool) -> LoginResult:
         self._ledger.keep_time(self._clock())
         objection = self._objection(unattended=unattended)
         if fresh:
@@ -189,6 +194,9 @@ class _Login:
             return self._conclude(_NOT_NEEDED)
         if objection:
             raise objection
+        if not unattended:
+            password = self._secrets.password()
+            mind_refusal(self._ledger, self._config.username, password, self._clock(), again=again)
         return self._conclude(self._at_the_page(portal, look_first=unattended))
 
     def _objection(self, *, unattended: bool) -> IbkrError | None:
@@ -209,7 +217,8 @@ class _Login:
             )
         if not budget.allowed:
             return LoginFailed(budget.why)
-        if self._ledger.was_refused(self._secrets.password(), self._clock()):
+        password = self._secrets.password()
+        if self._ledger.was_refused(password, self._clock(), user=self._config.username):
             return LoginRefused(
                 "IBKR refused this password before; no machine submits it again",
                 hint=MEANINGS[Outcome.REFUSED].todo,

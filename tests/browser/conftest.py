@@ -90,6 +90,7 @@ class Home:
         *,
         paper: bool = False,
         unattended: bool = False,
+        again: bool = False,
         patience: Patience = HURRIED,
         notifier: Notifier | None = None,
     ) -> LoginResult:
@@ -100,6 +101,7 @@ class Home:
                 self.directories,
                 file,
                 unattended=unattended,
+                again=again,
                 client=client,
                 notifier=notifier,
                 patience=patience,

@@ -117,8 +117,11 @@ def test_wrong_password_is_submitted_once_and_locks_when_repeated(home: Home) ->
         home.login(password="mistaken-secret", unattended=True)
     assert str(home.section.state) == "refused"
     assert home.control.submitted() == 1
-    with pytest.raises(LoginRefused):
+    with pytest.raises(LoginRefused, match=r"at 20.* UTC, so nothing was submitted; 3 more logins may fail"):
         home.login(password="mistaken-secret")
+    assert home.control.submitted() == 1
+    with pytest.raises(LoginRefused, match="Invalid username password combination"):
+        home.login(password="mistaken-secret", again=True)
     assert home.section.retry_at is None
     for unattended in (True, False):
         with pytest.raises(LockedOut, match="unlock"):

@@ -1,24 +1,31 @@
 """The login ledger: every password on disk before it goes out, and no crash lets one too many out."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import typing
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from ibkr_tools import files
 from ibkr_tools.config import Secret
+from ibkr_tools.delivery.told import Told, Topic
+from ibkr_tools.directories import Directories
 from ibkr_tools.errors import DataError, LockedOut, LoginFailed, OutputError
 from ibkr_tools.login.budget import DAY, FAILURES_A_DAY, FAILURES_AT_MOST
-from ibkr_tools.login.ledger import Ledger
+from ibkr_tools.login.ledger import LARGEST, Ledger
 from ibkr_tools.login.outcome import Mark
+from ibkr_tools.status import LoginSection, LoginState, StatusFile
 from tests.support.clocks import BEGIN as NOW
 from tests.support.clocks import Clocks
 
@@ -70,6 +77,19 @@ def test_same_password_is_recognised_only_within_one_ledger(tmp_path: Path) -> N
     assert len(set(tags)) > 1
 
 
+def assert_begun_anew_at_the_ceiling(ledger: Ledger) -> None:
+    """After `unlock` nobody logs in for 24 hours, and is told why and until when."""
+    until = f"{NOW + DAY:%Y-%m-%d %H:%M:%S} UTC"
+    for _ in range(2):
+        found = ledger.unlock(NOW)
+        assert (found.locked, found.allowed, found.closed_until) == (False, False, NOW + DAY)
+        assert found.failures_24h == FAILURES_AT_MOST
+        assert found.why.startswith("the login ledger was lost, so 8 failures within 24 hours are assumed")
+        assert found.why.endswith(f"nothing logs in before {until}")
+    with pytest.raises(LoginFailed, match=until):
+        ledger.enter(NOW, "reader", PASSWORD)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -89,23 +109,21 @@ def test_same_password_is_recognised_only_within_one_ledger(tmp_path: Path) -> N
     ],
 )
 def test_damaged_ledger_is_locked_until_a_person_unlocks(tmp_path: Path, damage: bytes) -> None:
-    """What cannot be read counts as spent; unlocking begins a new ledger."""
-    ledger = Ledger(tmp_path)
+    """What cannot be read counts as spent; unlocking begins a new ledger, at the ceiling."""
+    ledger = Ledger(tmp_path, uptime=Clocks().uptime)
     ledger.path.write_bytes(damage)
     assert ledger.budget(NOW).locked
     with pytest.raises(LockedOut, match="cannot be read"):
         ledger.enter(NOW, "reader", PASSWORD)
     assert ledger.path.read_bytes() == damage
     assert ledger.entries(NOW) == ()
-    assert ledger.unlock(NOW).allowed
-    assert ledger.budget(NOW).failures_24h == FAILURES_A_DAY
-    ledger.enter(NOW, "reader", PASSWORD)
+    assert_begun_anew_at_the_ceiling(ledger)
 
 
 @pytest.mark.parametrize("number", [-1.0, -1e300, 1e11, 1e300])
 @pytest.mark.parametrize("field", ["time_s", "up", "begun_s", "ended_s", "wait_s"])
 def test_number_that_no_calendar_can_show_is_damage(tmp_path: Path, field: str, number: float) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = Ledger(tmp_path, uptime=Clocks().uptime)
     ledger.enter(NOW, "reader", PASSWORD)
     book = json.loads(ledger.path.read_bytes())
     (book if field in book else book["entries"][0])[field] = number
@@ -113,7 +131,165 @@ def test_number_that_no_calendar_can_show_is_damage(tmp_path: Path, field: str, 
     assert ledger.budget(NOW).locked
     with pytest.raises(LockedOut, match="cannot be read"):
         ledger.enter(NOW, "reader", PASSWORD)
-    assert ledger.unlock(NOW).allowed
+    assert_begun_anew_at_the_ceiling(ledger)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "dangling", "second name", "device", "directory", "huge"])
+@pytest.mark.timeout(20)
+def test_ledger_that_is_no_plain_file_is_damage_and_hangs_nobody(tmp_path: Path, kind: str) -> None:
+    ledger = Ledger(tmp_path / "login", uptime=Clocks().uptime)
+    ledger.enter(NOW, "reader", PASSWORD)
+    path = ledger.path
+    if kind == "second name":
+        os.link(path, tmp_path / "other")
+    else:
+        path.rename(tmp_path / "other")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind in {"link", "dangling"}:
+        path.symlink_to(tmp_path / ("other" if kind == "link" else "nowhere"))
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "directory":
+        path.mkdir()
+        (path / "x").touch()
+    elif kind == "huge":
+        with path.open("wb") as file:
+            file.truncate(LARGEST + 1)
+    before = (tmp_path / "other").read_bytes()
+    assert "cannot be read" in ledger.budget(NOW).why
+    assert ledger.entries(NOW) == ()
+    ledger.begin(NOW)
+    ledger.keep_time(NOW)
+    with pytest.raises(LockedOut, match="cannot be read"):
+        ledger.enter(NOW, "reader", PASSWORD)
+    assert_begun_anew_at_the_ceiling(ledger)
+    assert (tmp_path / "other").read_bytes() == before
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("change", ["emptied", "one less", "of the future"])
+def test_ledger_that_nobody_can_have_written_so_is_damage(tmp_path: Path, change: str) -> None:
+    """Entries that were taken out, or that began later than the ledger was written."""
+    ledger = Ledger(tmp_path, uptime=Clocks().uptime)
+    for _ in range(2):
+        ledger.settle(ledger.enter(NOW, "reader", PASSWORD), Mark.FAILED, NOW)
+    book = json.loads(ledger.path.read_bytes())
+    if change == "of the future":
+        book["entries"][1]["begun_s"] = book["time_s"] + 60
+    else:
+        book["entries"] = book["entries"][1:] if change == "one less" else []
+    ledger.path.write_text(json.dumps(book))
+    assert ledger.budget(NOW).locked
+    assert_begun_anew_at_the_ceiling(ledger)
+
+
+def directories_in(folder: Path) -> Directories:
+    return Directories(configuration=folder / "conf", runtime=folder / "run", state=folder / "state")
+
+
+def leave(directories: Directories, what: str) -> None:
+    """Leaves something that the logins before have left."""
+    directories.login.mkdir(parents=True)
+    directories.runtime.mkdir()
+    for name in ("login.lock", "ledger.lock", "totp.lock", ".ledger.json.0123456789ab"):
+        (directories.login / name).touch()
+    if what in {"diagnostics", "totp.json"}:
+        (directories.login / what).touch()
+    elif what == "profile":
+        (directories.browser / "Default").mkdir(parents=True)
+    elif what == "snapshots":
+        directories.snapshots.mkdir()
+        (directories.snapshots / "latest.json").touch()
+    elif what.startswith("told"):
+        topic = what.removeprefix("told ")
+        told = Told(topics={topic: Topic(since=NOW)})
+        files.write_atomically(directories.told_file, msgspec.json.encode(told), mode=0o640)
+    elif what == "damaged told":
+        directories.told_file.write_text("{")
+    elif what == "told fifo":
+        os.mkfifo(directories.told_file)
+    elif what in typing.get_args(LoginState):
+        StatusFile(directories.status_file).write(
+            LoginSection(updated_at=NOW, state=typing.cast("LoginState", what), why="x")
+        )
+
+
+TRACES = [
+    *("diagnostics", "totp.json", "profile", "snapshots", "told person", "told approval", "damaged told"),
+    *("failed", "refused", "locked-out", "succeeded", "maintenance"),
+]
+
+
+@pytest.mark.parametrize("trace", TRACES)
+@pytest.mark.timeout(20)
+def test_missing_ledger_beside_traces_of_logins_is_a_lost_one(tmp_path: Path, trace: str) -> None:
+    """It is not begun anew as if nothing had been, and says which trace it is; `unlock` begins it at the ceiling."""
+    directories = directories_in(tmp_path)
+    leave(directories, trace)
+    ledger = Ledger(directories.login, directories=directories, uptime=Clocks().uptime)
+    ledger.begin(NOW)
+    assert not ledger.path.exists()
+    found = ledger.budget(NOW)
+    assert found.locked
+    assert "ledger.json is missing, though" in found.why
+    assert "24 hours" in found.why
+    assert ledger.was_refused(PASSWORD, NOW)
+    ledger.note_unsubmitted(NOW, "reader")
+    assert not ledger.path.exists()
+    with pytest.raises(LockedOut, match="is missing"):
+        ledger.enter(NOW, "reader", PASSWORD)
+    assert_begun_anew_at_the_ceiling(ledger)
+
+
+@pytest.mark.parametrize(
+    "trace", ["nothing", "told outage", "told test", "broken", "not-needed", "running", "unlocked"]
+)
+def test_ledger_is_begun_where_no_login_has_been(tmp_path: Path, trace: str) -> None:
+    """What there may be before the first login shows nothing: messages about the gateway, lock files, a pause."""
+    directories = directories_in(tmp_path)
+    leave(directories, trace)
+    directories.pause_file.touch()
+    (directories.gateway / "tls").mkdir(parents=True)
+    ledger = Ledger(directories.login, directories=directories)
+    ledger.begin(NOW)
+    assert ledger.path.exists()
+    assert ledger.budget(NOW).allowed
+
+
+def test_first_login_that_is_killed_anywhere_locks_nobody_out(tmp_path: Path) -> None:
+    """SIGKILL at every line while the ledger is begun: the next login begins it, or finds it whole."""
+    ours = str(Path(files.__file__).parent)
+    killed, was_begun = 0, False
+    for line in itertools.count(1):
+        directories = directories_in(tmp_path / str(line))
+        ledger = Ledger(directories.login, directories=directories)
+        pid = os.fork()
+        if pid == 0:
+            left = line
+
+            def count(frame: typing.Any, event: str, _argument: object) -> typing.Any:
+                nonlocal left
+                if not frame.f_code.co_filename.startswith(ours):
+                    return None
+                if event == "line":
+                    left -= 1
+                    if left == 0:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                return count
+
+            sys.settrace(count)
+            ledger.begin(NOW)
+            os._exit(0)
+        status = os.waitpid(pid, 0)[1]
+        was_begun = ledger.path.exists()
+        ledger.begin(NOW)
+        assert ledger.budget(NOW).allowed
+        if status == 0:
+            break
+        killed += 1
+    assert was_begun
+    assert killed > 30
 
 
 def test_nothing_is_submitted_when_the_disk_does_not_take_the_entry(tmp_path: Path) -> None:
@@ -314,6 +490,25 @@ class LoginsThatCrash(RuleBasedStateMachine):
         self.clocks.restart()
         self.clocks.set_wall(-ahead - timedelta(hours=set_back))
         self.ledger.keep_time(self.clocks.now)
+
+    @rule(kind=st.sampled_from(["gone", "half", "emptied", "garbage"]), unlocking=st.booleans())
+    def damage(self, kind: str, unlocking: bool) -> None:
+        """Loses the ledger in one way or another, once there was a login; a person may unlock at once."""
+        path = self.ledger.path
+        if not path.exists() or not self.ledger.entries(self.clocks.now):
+            return
+        (path.parent / "diagnostics").mkdir(exist_ok=True)
+        whole = path.read_bytes()
+        if kind == "gone":
+            path.unlink()
+        elif kind == "emptied":
+            path.write_text(json.dumps({**json.loads(whole), "entries": []}))
+        else:
+            path.write_bytes(whole[: len(whole) // 2] if kind == "half" else b"garbage")
+        assert self.ledger.budget(self.clocks.now).locked
+        if unlocking:
+            self.unlock()
+            assert not self.ledger.budget(self.clocks.now).allowed
 
     @rule()
     def unlock(self) -> None:

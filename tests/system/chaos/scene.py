@@ -199,6 +199,13 @@ class Scene:
         code, told = self.tool("unlock")
         assert code == 0, told
 
+    def unlock_after_damage(self) -> None:
+        """Does the same after the ledger was lost: it is begun anew at the ceiling, and helps a day later."""
+        code, told = self.tool("unlock")
+        assert code == 75, told
+        self._let_a_night_pass()
+        self.unlock()
+
     def _submitted(self, book: Book) -> set[str]:
         return {entry.id for entry in book.entries if entry.tag} - self._known
 

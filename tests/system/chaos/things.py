@@ -90,13 +90,13 @@ def _removed(scene: Scene) -> None:
 
 
 def _ledger_damaged(scene: Scene) -> Iterator[None]:
-    """A ledger that cannot be read is a locked one; a person takes note of it and unlocks."""
+    """A ledger that cannot be read is a locked one; a person takes note of it, unlocks, and waits for a day."""
     path = scene.machine.container.inside(LEDGER)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
     scene.machine.drop_session()
     yield
-    scene.unlock()
+    scene.unlock_after_damage()
 
 
 def _clock(scene: Scene) -> Iterator[None]:
