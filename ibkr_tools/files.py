@@ -160,26 +160,6 @@ def _remove_if_dead(scrap: Path) -> None:
             os.close(fd)
 
 
-def read_regular(path: Path, limit: int) -> bytes:
-    """Returns the content of `path`, at most `limit` bytes; waits for nobody and follows no link.
-
-    Raises:
-        OSError: not there, no rights; a link, a FIFO, a device, a directory, one file with two names; or too long.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise OSError(errno.EINVAL, "Not a regular file with one name", os.fspath(path))
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            data = file.read(limit + 1)
-    finally:
-        os.close(fd)
-    if len(data) > limit:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), os.fspath(path))
-    return data
-
-
 def sync_directory(directory: Path) -> None:
     """Has the names in `directory` on disk: a power cut could otherwise undo a rename that is over."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,5 +1,7 @@
 """One headless Chromium, driven; the only importer of selenium. It knows nothing about IBKR's page.
 
+Every text of the page, of an answer or of the driver leaves it covered, and on one line: see `redaction`.
+
 Chromium's own sandbox is always on. It trusts exactly one certificate, resolves no name, is driven through a pipe (it
 opens no debugging port), and every process of it has ended when `open_browser` is left, however it is left.
 """
@@ -29,6 +31,7 @@ from urllib3.exceptions import HTTPError
 from ibkr_tools.errors import BrowserUnavailable, LoginFailed
 from ibkr_tools.login import processes
 from ibkr_tools.login.processes import Programs
+from ibkr_tools.login.redaction import LONGEST, Redactor, one_line, shortened
 
 START_S = 15
 """The longest that Chromium may take to start, in seconds."""
@@ -102,9 +105,13 @@ _MISFITS = (foreign.SessionNotCreatedException, foreign.NoSuchDriverException)
 _LOADING_TEXTS = ("navigat", "execution context", "document unloaded", "node with given id", "target frame detached")
 
 
-def translate(error: foreign.WebDriverException | HTTPError | OSError) -> LoginFailed | BrowserUnavailable:
-    """Returns ours for theirs. Texts of the driver are cut to their first line; they carry no typed text."""
-    line = (getattr(error, "msg", None) or str(error) or type(error).__name__).splitlines()[0][:200]
+def translate(
+    error: foreign.WebDriverException | HTTPError | OSError, redactor: Redactor | None = None
+) -> LoginFailed | BrowserUnavailable:
+    """Returns ours for theirs. Texts of the driver can quote the page: they are covered, then cut to a line."""
+    text = getattr(error, "msg", None) or str(error) or type(error).__name__
+    covered = (redactor or Redactor())(text[:LONGEST], is_cut=len(text) > LONGEST)
+    line = shortened(one_line((covered.splitlines() or [""])[0]), 200)
     if isinstance(error, _MISFITS):
         return BrowserUnavailable(f"Chromium did not start: {line}", hint=processes.INSTALL)
     if isinstance(error, _TRANSIENT) or (
@@ -137,11 +144,12 @@ class _Service(ChromiumService):
 class Browser:
     """A running Chromium with one page. Every method raises BrowserLost or PageChanging and nothing else.
 
-    `is_lost`: it died or hangs, and need not be asked anything more.
+    `is_lost`: it died or hangs, and need not be asked anything more. `redactor` covers what comes out.
     """
 
-    def __init__(self, driver: WebDriver) -> None:
+    def __init__(self, driver: WebDriver, redactor: Redactor | None = None) -> None:
         self._driver = driver
+        self.redactor = redactor or Redactor()
         self.is_lost = False
         self._requests: dict[str, str] = {}
         self._finished: set[str] = set()
@@ -153,10 +161,11 @@ class Browser:
         try:
             yield
         except _FOREIGN as error:
-            raise self._ours(error) from error
+            # Not as its cause: a traceback would show what the driver quotes.
+            raise self._ours(error) from None
 
     def _ours(self, error: foreign.WebDriverException | HTTPError | OSError) -> LoginFailed | BrowserUnavailable:
-        ours = translate(error)
+        ours = translate(error, self.redactor)
         self.is_lost = self.is_lost or isinstance(ours, BrowserLost)
         return ours
 
@@ -171,7 +180,21 @@ class Browser:
             self._driver.get(url)
 
     def run(self, script: str, *arguments: object) -> Any:
-        """Evaluates JavaScript in the page; `arguments` and the result are JSON."""
+        """Evaluates JavaScript in the page; `arguments` and the result are JSON, every text of it covered."""
+        return self.redactor.lines(self._run(script, *arguments), LONGEST)
+
+    def read_document(self, script: str, *arguments: object, most: int) -> tuple[str, int]:
+        """Evaluates JavaScript that returns a text of at most `most` characters, and a number.
+
+        The text is covered, and its lines are left as they are.
+        """
+        answer = self._run(script, *arguments)
+        if not isinstance(answer, list):
+            raise PageChanging("the page went away")
+        document, number = str(answer[0]), int(answer[1])
+        return self.redactor(document, is_cut=len(document) >= most), number
+
+    def _run(self, script: str, *arguments: object) -> Any:
         with self._translated():
             try:
                 return self._driver.execute_script(script, *arguments)
@@ -199,7 +222,7 @@ class Browser:
         return any(not done for _, done in self._exchanges(suffix))
 
     def last_answer(self, suffix: str) -> str | None:
-        """Returns the body of the last answer from an address that ends in `suffix`, None if it is gone."""
+        """Returns the body of the last answer from an address that ends in `suffix`, covered; None if it is gone."""
         answered = [request for request, done in self._exchanges(suffix) if done]
         if not answered:
             return None
@@ -208,13 +231,14 @@ class Browser:
         except foreign.WebDriverException:
             return None
         except (HTTPError, OSError) as error:
-            raise self._ours(error) from error
-        return str(answer["value"].get("body", ""))
+            raise self._ours(error) from None
+        return self.redactor.line(str(answer["value"].get("body", "")))
 
     def last_header(self, suffix: str, name: str) -> str | None:
         """Returns a header (in small letters) of the last answer from such an address, None without one."""
         answers = [self._headers[request] for request, _ in self._exchanges(suffix) if request in self._headers]
-        return answers[-1].get(name) if answers else None
+        found = answers[-1].get(name) if answers else None
+        return None if found is None else self.redactor.line(found)
 
     def clock_offset(self, suffix: str) -> float | None:
         """Returns how many seconds the clock of whoever answered last at such an address is ahead of ours.
@@ -288,12 +312,12 @@ def _connect(service: _Service, options: Options) -> WebDriver:
     return driver
 
 
-def _start(service: _Service, options: Options, programs: Programs) -> Browser:
+def _start(service: _Service, options: Options, programs: Programs, redactor: Redactor | None) -> Browser:
     try:
         service.start()
-        return Browser(_connect(service, options))
+        return Browser(_connect(service, options), redactor)
     except _FOREIGN as error:
-        raise _explained(translate(error), programs) from error
+        raise _explained(translate(error, redactor), programs) from None
 
 
 def _explained(error: BrowserUnavailable | LoginFailed, programs: Programs) -> BrowserUnavailable | BrowserLost:
@@ -319,8 +343,8 @@ def _end(browser: Browser | None, service: _Service, spared: set[int]) -> None:
 
 
 @contextlib.contextmanager
-def open_browser(settings: BrowserSettings) -> Iterator[Browser]:
-    """Starts Chromium; on leaving, every process of it has ended and been reaped.
+def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) -> Iterator[Browser]:
+    """Starts Chromium; on leaving, every process of it has ended and been reaped. `redactor` covers what comes out.
 
     Raises:
         BrowserUnavailable: missing, of a version that its driver does not know, or it does not start.
@@ -342,7 +366,7 @@ def open_browser(settings: BrowserSettings) -> Iterator[Browser]:
         )
         browser: Browser | None = None
         try:
-            browser = _start(service, _options(programs, profile, settings.spki), programs)
+            browser = _start(service, _options(programs, profile, settings.spki), programs, redactor)
             yield browser
         finally:
             with processes.undisturbed():

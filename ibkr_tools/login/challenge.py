@@ -25,6 +25,7 @@ from ibkr_tools.login.factor import (
 )
 from ibkr_tools.login.outcome import Outcome
 from ibkr_tools.login.page import Facts, SecondFactor, Sight
+from ibkr_tools.login.redaction import as_written
 from ibkr_tools.login.sights import judged
 from ibkr_tools.login.texts import judge_error
 from ibkr_tools.login.view import Ended, Standing, Timer, View
@@ -165,7 +166,7 @@ class SecondFactors:
         question = Question(
             factor=kind.name.lower(),
             asked_at=self._asked_at,
-            challenge=str(view.act(scripts.READ, list(page.CHALLENGES)) or ""),
+            challenge=as_written(view.act(scripts.READ, list(page.CHALLENGES)) or "")[: page.SHOWN],
             attempt=self._sent + 1,
         )
         wait = codes.wait_s(ibkr_time(offset))
@@ -189,6 +190,7 @@ class SecondFactors:
     def _submit(self, kind: SecondFactor, code: Secret, view: View) -> bool:
         fields = [*view.own.get("code", ()), *page.CODE_FIELDS[kind]]
         table = view.selectors
+        view.browser.redactor.add(code.reveal())
         refusal = view.act(scripts.ANSWER, fields, table["code-submit"], table["loading"], code.reveal())
         if refusal:
             logger.warning("The code was not submitted: {}", refusal)
@@ -214,7 +216,7 @@ class SecondFactors:
                 raise Ended(Outcome.TIMED_OUT, "IBKR did not say what it made of the code")
             view.pause()
         self._refusal = f"IBKR says {facts.error[:200]!r}"
-        if judge_error(facts.error, after_code=True) is not Outcome.CODE_REFUSED:
+        if judge_error(as_written(facts.error), after_code=True) is not Outcome.CODE_REFUSED:
             raise judged(view, facts)
         if self._sent >= CODES_AT_MOST:
             raise self._refused(self._refusal, offset)

@@ -15,7 +15,6 @@ from loguru import logger
 from ibkr_tools.errors import DataError, RateLimited, SessionUnavailable, UpstreamUnavailable
 from ibkr_tools.login import page
 from ibkr_tools.login.browser import Browser, BrowserLost
-from ibkr_tools.login.diagnostics import cover
 from ibkr_tools.login.form import Form
 from ibkr_tools.login.outcome import Ending, Outcome
 from ibkr_tools.login.page import Facts, Sight
@@ -127,10 +126,9 @@ class Flow:
         try:
             accounts = self._through(form)
         except Ended as ended:
-            why = self._clean(ended.why)
             return Ending(
                 outcome=ended.outcome,
-                why=why,
+                why=ended.why,
                 submitted=view.submitted,
                 wait=ended.wait,
                 logged_out=ended.logged_out,
@@ -153,9 +151,6 @@ class Flow:
             if ended.outcome is not Outcome.TIMED_OUT or not self._view.submitted:
                 raise
             return self._prove(Question(otherwise=ended), looking=False)
-
-    def _clean(self, text: str) -> str:
-        return cover(text, self.credentials.username, self.credentials.password)
 
     def _react(self, facts: Facts, sight: Sight) -> bool | None:
         """Does what a sight after the password asks for.

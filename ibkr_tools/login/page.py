@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ibkr_tools.config import Element
+from ibkr_tools.login.redaction import as_written, one_line, shortened
 
 LOGIN_PATH = "/sso/Login?forwardTo=22&RL=1&ip2loc=US"
 """Where the gateway sends a browser that opens `/`."""
@@ -216,9 +217,15 @@ class Sight(StrEnum):
     UNKNOWN = "an unknown page"
 
 
+SHOWN = 500
+"""Characters of a text that are of interest."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What one look found. `visible` has the text (at most 500 characters) of each known thing that can be seen.
+    """What one look found. `visible` has the text (at most `SHOWN` characters) of each known thing that can be seen.
+
+    Texts are covered, as the browser gives them; what is decided by them is decided by what was written.
 
     `paper` is the state of the live/paper switch, None without one. `exchanges` counts the calls to
     /sso/Authenticator of this document that were answered well; `exchange` is the HTTP status of the last one, 0 before
@@ -251,19 +258,24 @@ class Facts:
         return urlsplit(self.url).path
 
     @property
+    def path_as_written(self) -> str:
+        """The same, to decide by."""
+        return urlsplit(as_written(self.url)).path
+
+    @property
     def left_the_form(self) -> bool:
         """Whether the browser went on from the login page, to wherever."""
-        return not self.path.lower().startswith("/sso/login")
+        return not self.path_as_written.lower().startswith("/sso/login")
 
     @property
     def error(self) -> str:
         """The visible error's text on one line, empty without one."""
-        return " ".join(self.visible.get("error", "").split())
+        return one_line(self.visible.get("error", ""))
 
     @property
     def bulletin(self) -> str:
         """The visible maintenance note on one line, empty without one."""
-        return " ".join(self.visible.get("bulletin", "").split())
+        return one_line(self.visible.get("bulletin", ""))
 
     @property
     def second_factor(self) -> SecondFactor | None:
@@ -274,13 +286,13 @@ class Facts:
 def parse_facts(answer: Mapping[str, Any], *, ignored_error: str = "") -> Facts:
     """Takes what `scripts.LOOK` returned; an error with the text `ignored_error` is taken for invisible."""
     paper = answer["paper"]
-    visible = {str(name): str(text) for name, text in answer["visible"].items()}
-    if ignored_error and " ".join(visible.get("error", "").split()) == ignored_error:
+    visible = {str(name): shortened(text, SHOWN) for name, text in answer["visible"].items()}
+    if ignored_error and one_line(visible.get("error", "")) == ignored_error:
         del visible["error"]
     return Facts(
-        url=str(answer["url"]),
+        url=answer["url"],
         is_complete=bool(answer["complete"]),
-        text=str(answer["text"]),
+        text=shortened(answer["text"], SHOWN),
         visible=visible,
         inputs=int(answer["inputs"]),
         paper=None if paper is None else bool(paper),
@@ -302,17 +314,17 @@ def classify(facts: Facts) -> Sight:
 
     A maintenance note above a usable form is information only: the form counts.
     """
-    seen = facts.visible
-    if facts.url.startswith("chrome-error:"):
+    seen, url, text = facts.visible, as_written(facts.url), as_written(facts.text)
+    if url.startswith("chrome-error:"):
         # Chromium's own page is also what an error without a body looks like.
         return _by_status(facts) or Sight.UNREACHABLE
-    if not facts.url.startswith("http"):
+    if not url.startswith("http"):
         return Sight.PENDING
-    if facts.text == SUCCESS_TEXT:
+    if text == SUCCESS_TEXT:
         return Sight.FINISHED
-    if facts.text == "Access Denied":
+    if text == "Access Denied":
         return Sight.DENIED
-    if "/restricted/" in facts.path or "restricted" in seen:
+    if "/restricted/" in facts.path_as_written or "restricted" in seen:
         return Sight.RESTRICTED
     rows = (
         (_is_unstyled(facts), Sight.UNSTYLED),
@@ -326,11 +338,11 @@ def classify(facts: Facts) -> Sight:
         ("username" in seen and "password" in seen, Sight.CREDENTIALS),
         ("username" in seen, Sight.USERNAME_STEP),
         (not facts.is_complete, Sight.LOADING),
-        (bool(facts.bulletin or MAINTENANCE.search(facts.text)), Sight.MAINTENANCE),
-        (facts.text.lower().startswith("access denied"), Sight.BLOCKED),
+        (bool(facts.bulletin or MAINTENANCE.search(text)), Sight.MAINTENANCE),
+        (text.lower().startswith("access denied"), Sight.BLOCKED),
     )
     found = next((sight for applies, sight in rows if applies), None) or _by_status(facts)
-    return found or (Sight.UNKNOWN if facts.text or facts.inputs else Sight.BLANK)
+    return found or (Sight.UNKNOWN if text or facts.inputs else Sight.BLANK)
 
 
 def _by_status(facts: Facts) -> Sight | None:

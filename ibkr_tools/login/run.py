@@ -270,6 +270,7 @@ class _Login:
     def _in_browser(self, portal: "Portal", *, look_first: bool, old_session: str | None) -> Ending:
         # 170 ms and 20 MB that a login which is not needed can do without.
         from ibkr_tools.login.browser import BrowserSettings, open_browser
+        from ibkr_tools.login.redaction import Redactor
 
         settings = BrowserSettings(
             profile=self._directories.browser,
@@ -277,7 +278,7 @@ class _Login:
             program=self._config.login.browser,
             driver=self._config.login.driver,
         )
-        with open_browser(settings) as browser:
+        with open_browser(settings, Redactor([self._config.username])) as browser:
             self._reporter.step("The browser is there")
             if look_first:
                 self._await_gateway()
@@ -303,6 +304,7 @@ class _Login:
         from ibkr_tools.login.flow import Credentials, Flow, Patience
 
         password = self._secrets.password()
+        browser.redactor.add(password.reveal())
         if self._config.login.second_factor.method != "none":
             from ibkr_tools.login.challenge import make_second_factors
 
@@ -335,10 +337,8 @@ class _Login:
                 self._directories.login / "diagnostics",
                 name=ending.outcome.value,
                 now=self._clock(),
-                username=self._config.username,
-                password=password,
             )
-            logger.info("A picture of the page is in {}", picture or "no file: the browser could not give one")
+            logger.info("A picture of the page is in {}", picture or "no file: there is none without secrets")
         return ending
 
     def _enter(self, password: Secret) -> None:

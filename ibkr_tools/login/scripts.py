@@ -4,7 +4,17 @@ Every script is one evaluation, so nothing can redraw between a check and the ac
 selectors from `page`; none of them returns what is typed into a field.
 """
 
-_FIND = r"""
+from ibkr_tools.login.redaction import LONGEST
+
+DOCUMENT = 1_000_000
+"""Characters of the document that is kept, at most."""
+
+_TEXT = f"const textOf = (element) => ((element && element.innerText) || '').trim().slice(0, {LONGEST});"
+"""Far more than is ever shown: a text is covered before it is cut to that."""
+
+_FIND = (
+    _TEXT
+    + r"""
 const shown = (element) => {
   if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) return false;
   const box = element.getBoundingClientRect();
@@ -27,6 +37,7 @@ const calls = () => performance.getEntriesByType('resource')
   .filter((entry) => new URL(entry.name).pathname.endsWith('/sso/Authenticator') && entry.responseEnd > 0);
 const exchanges = () => calls().filter(arrived).length;
 """
+)
 
 LOOK = (
     _FIND
@@ -35,7 +46,7 @@ const [known, switches, checkboxes] = arguments;
 const visible = {};
 for (const [name, selectors] of Object.entries(known)) {
   const element = find(selectors);
-  if (element) visible[name] = (element.innerText || '').trim().slice(0, 500);
+  if (element) visible[name] = textOf(element);
 }
 const checkbox = first(checkboxes);
 const last = calls().at(-1);
@@ -46,7 +57,7 @@ performance.setResourceTimingBufferSize(5000);
 return {
   url: location.href,
   complete: document.readyState === 'complete',
-  text: ((document.body && document.body.innerText) || '').trim().slice(0, 500),
+  text: textOf(document.body),
   visible: visible,
   inputs: [...document.querySelectorAll('input, button, select')].filter(shown).length,
   paper: checkbox && find(switches) ? checkbox.checked : null,
@@ -175,7 +186,7 @@ READ = (
     _FIND
     + r"""
 const element = find(arguments[0]);
-return element ? (element.innerText || '').trim().slice(0, 200) : '';
+return textOf(element);
 """
 )
 """Argument: selectors. Returns what the first visible element says; a field says nothing."""
@@ -224,33 +235,48 @@ then by number, from a select or from a list of the page's own, which it opens f
 anything, and else what is offered; null without a choice."""
 
 BLANK = r"""
-const secrets = arguments[0].filter((one) => one).map((one) => one.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-const pattern = new RegExp(secrets.join('|'), 'gi');
-const clean = (text) => (secrets.length ? text.replace(pattern, '…') : text);
+const pattern = arguments[0].length ? new RegExp(arguments[0].join('|'), 'gi') : /(?!)/g;
+let found = 0;
+const clean = (text) => {
+  const cleaned = text.replace(pattern, '…');
+  if (cleaned !== text) found += 1;
+  return cleaned;
+};
+const hide = (element) => element.style && element.style.setProperty('visibility', 'hidden', 'important');
 const empty = (field) => {
+  clean(field.value || '');
   field.removeAttribute('value');
   if (!['checkbox', 'radio', 'file'].includes(field.type)) field.value = '';
 };
 const blank = (root) => {
   for (const field of root.querySelectorAll('input, textarea')) empty(field);
-  // What other documents and drawings show cannot be looked into.
-  for (const frame of root.querySelectorAll('iframe, frame, object, embed, canvas, video'))
-    frame.style.setProperty('visibility', 'hidden', 'important');
+  // What other documents and drawings show cannot be looked into, nor a closed shadow tree.
+  for (const frame of root.querySelectorAll('iframe, frame, object, embed, canvas, video')) hide(frame);
   for (const element of root.querySelectorAll('*')) {
     if (element.shadowRoot) blank(element.shadowRoot);
+    else if (element.localName.includes('-')) hide(element);
     for (const {name, value} of [...element.attributes]) {
-      if (clean(value) === value) continue;
+      const cleaned = clean(value);
+      if (cleaned === value) continue;
       // A page may forbid that code is set, but not that it is removed.
       if (/^on|^src/.test(name)) element.removeAttribute(name);
-      else element.setAttribute(name, clean(value));
+      else element.setAttribute(name, cleaned);
     }
+    // What a style writes, wherever that style comes from.
+    for (const where of ['::before', '::after', '::marker'])
+      if (getComputedStyle(element).visibility !== 'hidden' && clean(getComputedStyle(element, where).content) !==
+        getComputedStyle(element, where).content) hide(element);
   }
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-  for (let node = walker.nextNode(); node; node = walker.nextNode())
-    if (clean(node.data) !== node.data) node.data = clean(node.data);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const cleaned = clean(node.data);
+    if (cleaned !== node.data) node.data = cleaned;
+  }
   // Innermost first: a name may be spread over several elements.
-  for (const element of [...root.querySelectorAll('*:not(script)')].reverse())
-    if (clean(element.textContent) !== element.textContent) element.textContent = clean(element.textContent);
+  for (const element of [...root.querySelectorAll('*:not(script)')].reverse()) {
+    const cleaned = clean(element.textContent);
+    if (cleaned !== element.textContent) element.textContent = cleaned;
+  }
 };
 blank(document);
 const copy = document.documentElement.cloneNode(true);
@@ -264,10 +290,10 @@ for (const element of [copy, ...copy.querySelectorAll('*')])
     if (name === 'value' || name === 'content' || name.startsWith('on') || value.startsWith('data:'))
       element.removeAttribute(name);
     else if (['href', 'src', 'action', 'formaction'].includes(name))
-      element.setAttribute(name, clean(value.split(/[?#]/)[0]));
-    else element.setAttribute(name, clean(value));
+      element.setAttribute(name, value.split(/[?#]/)[0]);
   }
-return copy.outerHTML.slice(0, 1000000);
-"""
-"""Argument: texts that must not be seen. Empties every field of the live page, covers those texts wherever they stand,
-shadow trees and attributes included, and returns the document without values, scripts and comments."""
+return [copy.outerHTML.slice(0, DOCUMENT), found];
+""".replace("DOCUMENT", str(DOCUMENT))
+"""Argument: patterns of what must not be seen. Empties every field of the live page, covers that wherever it stands,
+shadow trees and attributes included, and returns the document without values, scripts and comments, and how often
+there was something to cover."""

@@ -8,6 +8,7 @@ from ibkr_tools.errors import LoginFailed
 from ibkr_tools.login import page, scripts
 from ibkr_tools.login.outcome import Outcome
 from ibkr_tools.login.page import Facts, Sight
+from ibkr_tools.login.redaction import as_written
 from ibkr_tools.login.texts import judge_error, parse_retry_after, stated_wait
 from ibkr_tools.login.view import FORM, Ended, Timer, View
 from ibkr_tools.status import utc_now
@@ -62,7 +63,9 @@ def stop_for_a_person(view: View, facts: Facts, sight: Sight) -> None:
 def dead_end(view: View, facts: Facts, sight: Sight) -> Ended:
     """Says how a login ends that got stuck at this sight."""
     if facts.bulletin:
-        return Ended(Outcome.MAINTENANCE, f"IBKR says {facts.bulletin[:200]!r}", wait=stated_wait(facts.bulletin))
+        return Ended(
+            Outcome.MAINTENANCE, f"IBKR says {facts.bulletin[:200]!r}", wait=stated_wait(as_written(facts.bulletin))
+        )
     if sight is Sight.ERROR:
         return judged(view, facts)
     if sight is Sight.UNREACHABLE:
@@ -87,10 +90,9 @@ def _plain(view: View, facts: Facts, sight: Sight) -> Ended:
     if sight in (Sight.BLANK, Sight.UNSTYLED):
         return Ended(Outcome.BLANK_PAGE, f"the login page stayed {'blank' if sight is Sight.BLANK else sight}")
     if sight is Sight.MAINTENANCE:
-        return Ended(Outcome.MAINTENANCE, f"IBKR says {' '.join(facts.text.split())[:200]!r}")
+        return Ended(Outcome.MAINTENANCE, f"IBKR says {facts.text[:200]!r}")
     if sight is Sight.BLOCKED:
-        text = " ".join(facts.text.split())[:200]
-        return Ended(Outcome.BLOCKED, f"IBKR's network refuses this machine's address: {text!r}")
+        return Ended(Outcome.BLOCKED, f"IBKR's network refuses this machine's address: {facts.text[:200]!r}")
     if sight is Sight.SERVER_ERROR:
         return Ended(Outcome.SERVER_ERROR, f"IBKR answers {facts.status} instead of its page")
     when = "after the password there was" if view.submitted else "where the login form should be there was"
@@ -109,27 +111,27 @@ def _unreachable(facts: Facts) -> Ended:
 
 
 def _retry_after(view: View, facts: Facts) -> timedelta | None:
-    path = facts.path if facts.status == HTTPStatus.TOO_MANY_REQUESTS else page.AUTHENTICATOR
+    path = facts.path_as_written if facts.status == HTTPStatus.TOO_MANY_REQUESTS else page.AUTHENTICATOR
     try:
-        return parse_retry_after(view.browser.last_header(path, "retry-after") or "", utc_now())
+        return parse_retry_after(as_written(view.browser.last_header(path, "retry-after") or ""), utc_now())
     except LoginFailed:
         return None
 
 
 def judged(view: View, facts: Facts) -> Ended:
     """Says how a login ends that the page shows an error to."""
-    outcome = judge_error(facts.error, after_code=view.code_was_given)
+    outcome = judge_error(as_written(facts.error), after_code=view.code_was_given)
     said = f"IBKR says {facts.error[:200]!r}"
     if outcome in (Outcome.REFUSED, Outcome.UNKNOWN_ERROR) and view.submitted and _is_locked_at_ibkr(view):
         return Ended(Outcome.LOCKED, f"{said}, and that the number of failed logins is exhausted")
     if outcome is Outcome.UNKNOWN_ERROR and facts.bulletin:
         return Ended(Outcome.MAINTENANCE, f"IBKR says {facts.bulletin[:120]!r}, and {facts.error[:120]!r}")
-    return Ended(outcome, said, wait=stated_wait(facts.error))
+    return Ended(outcome, said, wait=stated_wait(as_written(facts.error)))
 
 
 def _is_locked_at_ibkr(view: View) -> bool:
     try:
-        answer = json.loads(view.browser.last_answer(page.AUTHENTICATOR) or "{}")
+        answer = json.loads(as_written(view.browser.last_answer(page.AUTHENTICATOR) or "{}"))
     except (LoginFailed, json.JSONDecodeError):
         return False
     return isinstance(answer, dict) and str(answer.get("reached_max_login", "")).lower() == "true"

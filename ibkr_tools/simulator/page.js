@@ -34,8 +34,9 @@
     const answer = await post({ACTION: "COMPLETEAUTH", USER: user, A, M1, LOGIN_TYPE: loginType()});
     show("loading", false);
     if (!answer.auth_res) {
+      const typed = field.value;
       field.value = "";
-      window.xyzError(answer.message);
+      refuse(answer.message, typed);
       return undefined;
     }
     if (settings.resets) return event.target.reset();
@@ -43,6 +44,13 @@
     exchange = {user, A, M1, length: field.value.length};
     if (answer.sftypes) return secondFactor(answer.sftypes);
     return proceed();
+  }
+
+  // Some pages repeat what they refuse.
+  function refuse(message, typed) {
+    if (settings.echo === "alert") window.alert(`${message}: ${typed}`);
+    if (settings.echo) document.title = typed;
+    window.xyzError(settings.echo ? `${message}: "${typed}" was typed, or ${JSON.stringify(typed)}` : message);
   }
 
   function busy() {
@@ -118,8 +126,9 @@
     const input = event.target.querySelector("input");
     const answer = await post({ACTION: "COMPLETETWOFACT", A: exchange.A, RESPONSE: input.value});
     if (answer.auth_res) return proceed();
+    const typed = input.value;
     input.value = "";
-    return window.xyzError(answer.message);
+    return refuse(answer.message, typed);
   }
 
   function proceed() {

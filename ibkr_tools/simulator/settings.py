@@ -28,7 +28,8 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `script_delay_ms` is the time between the button being there and its handler being ready (login-facts 1.8).
     `rename` replaces texts in page and script, `hide` lists CSS selectors that are made invisible.
-    `error_text` replaces the text shown after a refusal, `notice` stands above the form before it is used.
+    `error_text` replaces the text shown after a refusal, `notice` stands above the form before it is used. `echo`: what
+    was refused is repeated, in the error and the title, or in an `alert` before that.
     `maintenance` is a bulletin in the `.gstat` block. `instead` answers without the page: a refusal of IBKR's edge,
     429 with Retry-After, or a page about maintenance. `unstyled`: nothing hides the blocks. `two_steps`: the password
     is asked for after the user name. `spinner`: the page is busy for ever, `before` the form is ready or `after` the
@@ -64,6 +65,7 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     init_again_ms: Milliseconds | None = None
     notice: str = ""
     error_text: str = ""
+    echo: Literal["", "error", "alert"] = ""
     maintenance: str = ""
     restricted: bool = False
     tasks: bool = False

@@ -71,7 +71,7 @@ async def script(request: web.Request) -> web.Response:
     page = context_of(request).world.page
     known = {"script_delay_ms", "restricted", "promo", "consent", "consent_returns", "paper_clears_fields"}
     known |= {"picker", "picker_options", "promo_before", "two_steps", "spinner", "resets", "init_again_ms", "notice"}
-    known |= {"tasks", "paper_remounts"}
+    known |= {"tasks", "paper_remounts", "echo"}
     shown = {key: value for key, value in msgspec.to_builtins(page).items() if key in known}
     text = _SCRIPT.replace("/*SETTINGS*/{}", json.dumps(shown))
     return web.Response(text=_renamed(text, page.rename), content_type="application/javascript", charset="utf-8")

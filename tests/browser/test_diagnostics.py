@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 import pytest
 
-from ibkr_tools.config import Secret
 from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.diagnostics import save_diagnostics
+from ibkr_tools.login.redaction import Redactor, as_written, one_line
 from tests.browser.conftest import Home
 from tests.support.simulation import wait_until
+from tests.support.spellings import SPELLINGS
 
 pytestmark = pytest.mark.browser
 
@@ -62,6 +63,17 @@ add('iframe', {srcdoc: name});
 const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
 svg.append(Object.assign(document.createElementNS('http://www.w3.org/2000/svg', 'text'), {textContent: password}));
 document.body.append(svg);
+document.head.append(Object.assign(document.createElement('style'), {id: 'sheet'}));
+const sheet = document.querySelector('#sheet').sheet;
+sheet.insertRule('#drawn::after { content: "' + CSS.escape(name) + ' said the sheet" }');
+add('p', {id: 'drawn'});
+class Closed extends HTMLElement {
+  connectedCallback() { this.attachShadow({mode: 'closed'}).textContent = name; }
+}
+customElements.define('x-closed', Closed);
+add('x-closed', {id: 'closed'});
+add('p', {}, password.split('').join('\u00ad'));
+add('p', {}, [...password].map((one) => '&#' + one.codePointAt(0) + ';').join(''));
 add('p', {id: 'kept'}, 'Something that nobody has seen before');
 """
 
@@ -72,6 +84,8 @@ const walk = (root) => {
     if (['SCRIPT', 'TEMPLATE'].includes(element.tagName)) continue;
     for (const {value} of element.attributes) seen.push(value);
     seen.push(element.textContent, String(element.value || ''), getComputedStyle(element, '::before').content);
+    if (getComputedStyle(element).visibility !== 'hidden') seen.push(getComputedStyle(element, '::after').content);
+    if (element.id === 'closed' && getComputedStyle(element).visibility !== 'hidden') seen.push('a closed tree');
     if (element.tagName === 'IFRAME' && getComputedStyle(element).visibility !== 'hidden') seen.push('a frame');
     if (element.shadowRoot) walk(element.shadowRoot);
   }
@@ -86,20 +100,19 @@ def test_unknown_page_with_secrets_in_odd_places(home: Home) -> None:
     spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     directory = home.directories.login / "diagnostics"
     home.control.page(blank=True)
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki)) as browser:
+    redactor = Redactor([NAME.lower(), PASSWORD])
+    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki), redactor) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
         wait_until(lambda: browser.run("return location.pathname + document.readyState") == "/sso/Logincomplete")
         browser.run(ODD_PLACES, NAME, PASSWORD)
-        before = str(browser.run(SEEN))
+        before = as_written(browser.run(SEEN))
         picture = save_diagnostics(
             browser,
             directory,
             name="unknown-page",
             now=datetime(2026, 11, 22, tzinfo=UTC),
-            username=NAME.lower(),
-            password=Secret(PASSWORD),
         )
-        shown = str(browser.run(SEEN)).lower()
+        shown = as_written(browser.run(SEEN)).lower()
     assert NAME in before
     assert PASSWORD in before
     assert "a frame" in before
@@ -108,6 +121,8 @@ def test_unknown_page_with_secrets_in_odd_places(home: Home) -> None:
     for text in (shown, document.lower()):
         assert "something that nobody has seen before" in text
         assert "a frame" not in text
+        assert "said the sheet" not in text
+        assert "a closed tree" not in text
         for secret in (NAME, PASSWORD):
             for form in (secret, html.escape(secret), html.escape(secret, quote=False), quote(secret, safe="")):
                 assert form.lower() not in text
@@ -116,3 +131,40 @@ def test_unknown_page_with_secrets_in_odd_places(home: Home) -> None:
     for path in (picture, picture.with_suffix(".html")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+DRAWS_ANEW = r"""
+const [name] = arguments;
+document.body.textContent = name;
+new MutationObserver(() => { if (document.body.textContent !== name) document.body.textContent = name; })
+  .observe(document.body, {childList: true, characterData: true, subtree: true});
+"""
+
+
+def test_page_that_writes_a_secret_anew_leaves_no_picture(home: Home) -> None:
+    """It would be in it; the document was covered before."""
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    directory = home.directories.login / "diagnostics"
+    home.control.page(blank=True)
+    redactor = Redactor([NAME])
+    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki), redactor) as browser:
+        browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
+        wait_until(lambda: browser.run("return location.pathname + document.readyState") == "/sso/Logincomplete")
+        browser.run(DRAWS_ANEW, NAME)
+        assert save_diagnostics(browser, directory, name="x", now=datetime(2026, 11, 22, tzinfo=UTC)) is None
+    (document,) = directory.iterdir()
+    assert document.suffix == ".html"
+    assert NAME not in document.read_text()
+
+
+def test_page_covers_what_we_cover(home: Home) -> None:
+    """The patterns mean the same in Chromium as in Python, for every spelling."""
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    secrets = ["p'w\\x  d\"<&%ü+Ä", "🔑密码Grüße", "correct horse", "a\\", "??", "Straße\\"]
+    texts = [f"x {spell(secret)} y" for secret in secrets for spell in SPELLINGS.values()] + ["nothing here a b c"]
+    script = "return arguments[1].map((text) => text.replace(new RegExp(arguments[0].join('|'), 'gi'), '…'));"
+    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki)) as browser:
+        found = browser.run(script, Redactor(secrets).patterns_for_scripts(), texts)
+    redactor = Redactor(secrets)
+    assert [as_written(one) for one in found] == [one_line(redactor(text)) for text in texts]
+    assert sum("…" in one for one in found) > len(texts) * 0.9

@@ -9,12 +9,11 @@ import pytest
 from selenium.common import exceptions as foreign
 from urllib3 import exceptions as transport
 
-from ibkr_tools.config import Secret
 from ibkr_tools.errors import BrowserUnavailable, IbkrError
 from ibkr_tools.login import processes
 from ibkr_tools.login.browser import FLAGS, BrowserLost, PageChanging, translate
-from ibkr_tools.login.diagnostics import cover
 from ibkr_tools.login.processes import Runner
+from ibkr_tools.login.redaction import Redactor
 
 
 def all_foreign() -> list[type[foreign.WebDriverException]]:
@@ -93,8 +92,8 @@ def test_directories_that_the_other_user_cannot_enter(tmp_path: Path) -> None:
         "user=demo-reader&x=p%3Css%20%26%20%27w%22rd",
     ],
 )
-def test_cover_hides_names_and_passwords_in_every_spelling(text: str) -> None:
+def test_redactor_hides_names_and_passwords_in_every_spelling(text: str) -> None:
     """User name and password do not survive, as text, HTML or in an address."""
-    covered = cover(text, "demo-reader", Secret("p<ss & 'w\"rd"))
+    covered = Redactor(["demo-reader", "p<ss & 'w\"rd"])(text)
     assert "demo-reader" not in covered.lower()
     assert "ss" not in covered
