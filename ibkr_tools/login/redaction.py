@@ -174,10 +174,9 @@ def _pattern(secret: str, *, javascript: bool = False) -> str:
 
     words = visible.split()
     body = blank.join(spelled for word in words if (spelled := spell(word)))
-    # Whatever begins or ends it need not be there, such as the blanks that a page has trimmed.
-    body = blank * (not secret.startswith(visible[0])) + body + blank * (not secret.endswith(visible[-1]))
-    if is_loose:
-        body = between * secret.startswith("\\") + body + between * secret.endswith("\\")
+    # Blanks and backslashes at its ends need not be there, such as when a page has trimmed it.
+    core = visible.replace("\\", " ").strip() if is_loose else visible
+    body = blank * (not secret.startswith(core[0])) + body + blank * (not secret.endswith(core[-1]))
     if len(visible) >= SHORT:
         return body
     edge = r"\w" if visible.isalnum() else r"\S"
