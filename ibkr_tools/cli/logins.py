@@ -23,11 +23,15 @@ def login(
 ) -> None:
     """Log in once with the browser, unless the session is alive."""
     from ibkr_tools.config import SecretSource
+    from ibkr_tools.login.memory import forbid_core_files, hide_memory
+    from ibkr_tools.login.network import own_network
     from ibkr_tools.login.run import run
     from ibkr_tools.notify import Notifier
 
     if again and unattended:
         raise UsageError("--again is a person's decision: not with --unattended")
+    forbid_core_files()
+    hide_memory()
     setting = setting_of(context)
     log_to_stderr(setting)
     config, directories = setting.load(), setting.directories
@@ -35,15 +39,18 @@ def login(
     if os.geteuid() == 0:
         secrets.read_now()
         setting.drop_root()
-    run(
-        config,
-        directories,
-        setting.config_file,
-        secrets=secrets,
-        unattended=unattended,
-        again=again,
-        notifier=Notifier(),
-    )
+    with own_network(config.gateway.port, os.environ) as spawn:
+        hide_memory()
+        run(
+            config,
+            directories,
+            setting.config_file,
+            secrets=secrets,
+            unattended=unattended,
+            again=again,
+            notifier=Notifier(),
+            spawn=spawn,
+        )
 
 
 def _logins_a_day(setting: Setting) -> int:

@@ -2,8 +2,8 @@
 
 Every text of the page, of an answer or of the driver leaves it covered, and on one line: see `redaction`.
 
-Chromium's own sandbox is always on. It trusts exactly one certificate, resolves no name, is driven through a pipe (it
-opens no debugging port), and every process of it has ended when `open_browser` is left, however it is left.
+Chromium's own sandbox is always on. It trusts exactly one certificate, resolves no name, reaches one port, is driven
+through a pipe (it opens no debugging port), and every process of it has ended when `open_browser` is left, however.
 """
 
 import contextlib
@@ -49,8 +49,11 @@ FLAGS = (
     # Containers have a /dev/shm of 64 MB, on which the page crashes.
     "--disable-dev-shm-usage",
     "--window-size=1280,1024",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--no-proxy-server",
+    # WebRTC sends UDP past every rule about host names; this leaves it nothing but a proxy, and there is none. The
+    # second one is what older versions call it.
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -128,10 +131,15 @@ _FOREIGN = (foreign.WebDriverException, HTTPError, OSError)
 
 @dataclass(frozen=True, kw_only=True)
 class BrowserSettings:
-    """How to start. `profile` is kept between logins; `spki` is the Base64 SHA-256 of the gateway's public key."""
+    """How to start.
+
+    `profile` is kept between logins; `spki` is the Base64 SHA-256 of the gateway's public key. `port` of 127.0.0.1 is
+    all that a page can reach; None: every port of it.
+    """
 
     profile: Path
     spki: str
+    port: int | None = None
     program: str | None = None
     driver: str | None = None
 
@@ -279,13 +287,27 @@ class Browser:
             self._offsets[request] = said - float(response.get("responseTime") or time.time() * 1000) / 1000
 
 
-def _options(programs: Programs, profile: Path, spki: str) -> Options:
+def host_rules(port: int | None) -> str:
+    """Returns Chromium's --host-resolver-rules, under which everything but the gateway is a name that does not exist.
+
+    The rules hold for addresses too, however they are spelt. Without the port a page of the gateway could give orders
+    to chromedriver, which believes an Origin on this machine.
+    """
+    return f"MAP 127.0.0.1:{port} 127.0.0.1:{port}, MAP * ~NOTFOUND" if port else "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
+
+def _options(programs: Programs, profile: Path, settings: BrowserSettings) -> Options:
     options = Options()
     options.binary_location = os.fspath(programs.browser)
     options.page_load_strategy = "none"
     options.timeouts = {"script": SCRIPT_MS, "pageLoad": ANSWER_S * 1000}
     options.unhandled_prompt_behavior = "dismiss"
-    for flag in (*FLAGS, f"--user-data-dir={profile}", f"--ignore-certificate-errors-spki-list={spki}"):
+    for flag in (
+        *FLAGS,
+        f"--host-resolver-rules={host_rules(settings.port)}",
+        f"--user-data-dir={profile}",
+        f"--ignore-certificate-errors-spki-list={settings.spki}",
+    ):
         options.add_argument(flag)
     options.add_experimental_option("prefs", PREFERENCES)
     options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
@@ -366,7 +388,7 @@ def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) ->
         )
         browser: Browser | None = None
         try:
-            browser = _start(service, _options(programs, profile, settings.spki), programs, redactor)
+            browser = _start(service, _options(programs, profile, settings), programs, redactor)
             yield browser
         finally:
             with processes.undisturbed():

@@ -19,9 +19,11 @@ from ibkr_tools.login.factor import (
     CommandCodes,
     NoCode,
     Question,
+    Spawn,
     TotpCodes,
     describe_clock,
     ibkr_time,
+    spawn_here,
 )
 from ibkr_tools.login.outcome import Outcome
 from ibkr_tools.login.page import Facts, SecondFactor, Sight
@@ -277,8 +279,12 @@ class SecondFactors:
             return False
 
 
-def make_second_factors(config: Config, secrets: SecretSource, directory: Path) -> SecondFactors | None:
+def make_second_factors(
+    config: Config, secrets: SecretSource, directory: Path, spawn: Spawn | None = None
+) -> SecondFactors | None:
     """Returns what answers by the configured method, None if nothing does; `directory` keeps what outlives a login.
+
+    `spawn` starts a command; default: as a child of this process.
 
     Raises:
         ConfigError: the method lacks what it needs.
@@ -289,7 +295,8 @@ def make_second_factors(config: Config, secrets: SecretSource, directory: Path) 
     if second.method == "command":
         if not second.command:
             raise ConfigError("login.second_factor.command: it is empty")
-        return SecondFactors("command", CommandCodes(second.command, second.command_timeout_s))
+        codes = CommandCodes(second.command, second.command_timeout_s, spawn=spawn or spawn_here)
+        return SecondFactors("command", codes)
     if second.method == "push":
         return SecondFactors("push", push_wait=timedelta(seconds=second.push_wait_s))
     return None

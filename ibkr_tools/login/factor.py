@@ -10,11 +10,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import msgspec
 from pyotp import parse_uri
@@ -232,6 +232,54 @@ def find_code(text: str, factor: str) -> str | None:
     return next((line for line in lines if pattern.fullmatch(line)), None)
 
 
+class Process(Protocol):
+    """A program that runs, as subprocess.Popen has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its process group."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, negative for a signal."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """The pipe with what it prints."""
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """The pipe with what it complains of."""
+
+    def communicate(self, *, timeout: float) -> tuple[bytes, bytes]:
+        """Returns all that it wrote to both; raises subprocess.TimeoutExpired."""
+
+    def wait(self) -> int:
+        """Waits for its end."""
+
+
+Spawn = Callable[[Sequence[str], Mapping[str, str]], Process]
+"""Starts a program with an environment, in a session of its own and with pipes; raises OSError."""
+
+
+def spawn_here(command: Sequence[str], environment: Mapping[str, str]) -> Process:
+    """Starts a program as a child of this process.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    process: Process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(environment),
+        cwd="/",
+        start_new_session=True,
+    )
+    return process
+
+
 class CommandCodes:
     """Codes that a program of the user's own prints; it gets no shell, little environment and no secrets.
 
@@ -239,8 +287,16 @@ class CommandCodes:
     `IBKR_TOOLS_ASKED_AT` from when on a message with a code is the right one.
     """
 
-    def __init__(self, command: Sequence[str], timeout_s: float, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        timeout_s: float,
+        environ: Mapping[str, str] | None = None,
+        *,
+        spawn: Spawn = spawn_here,
+    ) -> None:
         self._command = list(command)
+        self._spawn = spawn
         self._timeout_s = timeout_s
         self._environ = os.environ if environ is None else environ
         self._given: set[str] = set()
@@ -275,15 +331,7 @@ class CommandCodes:
             "IBKR_TOOLS_ASKED_AT": str(int(question.asked_at)),
         }
         try:
-            process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                cwd="/",
-                start_new_session=True,
-            )
+            process = self._spawn(self._command, environment)
         except OSError as error:
             raise NoCode(f"{name}: {error.strerror}") from None
         try:
@@ -344,7 +392,7 @@ def _last_line(text: str, code: str | None) -> str:
     return re.sub(r"\d{4,}", "…", last.replace(code, "…") if code else last)
 
 
-def _end_group(process: "subprocess.Popen[bytes]") -> None:
+def _end_group(process: Process) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

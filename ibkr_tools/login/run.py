@@ -21,21 +21,20 @@ from ibkr_tools.login.interruption import ending_on_sigterm
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
 from ibkr_tools.login.refusal import mind_refusal
+from ibkr_tools.login.readiness import await_gateway
 from ibkr_tools.login.report import Reporter, remark
 from ibkr_tools.notify import Notifier
-from ibkr_tools.status import GatewaySection, StatusFile, utc_now
+from ibkr_tools.status import StatusFile, utc_now
 
 if TYPE_CHECKING:
     from ibkr_tools.login.browser import Browser
     from ibkr_tools.login.challenge import SecondFactors
+    from ibkr_tools.login.factor import Spawn
     from ibkr_tools.login.flow import Patience, Portal, SessionAnswer
 
 Clock = Callable[[], datetime]
 SignIn = Callable[["Portal", Callable[[], None]], Ending]
 """Goes through the page in another way than with a browser; calls its second argument right before it submits."""
-
-GATEWAY_START_S = 60.0
-"""The gateway's parent gives Java 50 s to answer."""
 
 READ_TIMEOUT_S = 8.0
 """How long an answer of the API may take here: a login that waits longer is better tried again."""
@@ -63,6 +62,7 @@ def run(
     ledger: Ledger | None = None,
     sign_in: SignIn | None = None,
     secrets: SecretSource | None = None,
+    spawn: "Spawn | None" = None,
 ) -> LoginResult:
     """Logs in once, unless there is a session already; only one login runs at a time, a second one waits.
 
@@ -79,6 +79,7 @@ def run(
         ledger: what was submitted before; default: the one of the state directory.
         sign_in: what goes through the page; default: a browser.
         secrets: password and authenticator's secret; default: read when they are needed.
+        spawn: what starts the second factor's command; default: this process does.
 
     Raises:
         LoginRefused, LockedOut, ActionRequired: a person must act.
@@ -107,6 +108,7 @@ def run(
                     clock=clock,
                     patience=patience,
                     sign_in=sign_in,
+                    spawn=spawn,
                 )
                 return one.run(client or _client(config, directories), unattended=unattended, fresh=fresh, again=again)
         except OSError as error:
@@ -168,6 +170,7 @@ class _Login:
         clock: Clock,
         patience: "Patience | None",
         sign_in: SignIn | None,
+        spawn: "Spawn | None",
     ) -> None:
         self._config = config
         self._directories = directories
@@ -176,6 +179,7 @@ class _Login:
         self._clock = clock
         self._patience = patience
         self._sign_in = sign_in
+        self._spawn = spawn
         self._ledger = ledger
         self._entry: str | None = None
         self._second_factors: SecondFactors | None = None
@@ -233,16 +237,6 @@ class _Login:
     def _pause(self) -> pause.Pause | None:
         return pause.read(self._directories.pause_file, self._clock())
 
-    def _await_gateway(self) -> None:
-        """Waits while the gateway starts: the watchdog has a login begin as soon as a new Java does."""
-        status = StatusFile(self._directories.status_file)
-
-        def settled() -> bool:
-            gateway = status.read_section(GatewaySection)
-            return gateway is None or gateway.state != "starting" or gateway.is_stale(self._clock())
-
-        status.wait(settled, GATEWAY_START_S)
-
     def _spki(self) -> str:
         path = self._directories.gateway / "tls" / "gateway.spki"
         try:
@@ -275,13 +269,14 @@ class _Login:
         settings = BrowserSettings(
             profile=self._directories.browser,
             spki=self._spki(),
+            port=self._config.gateway.port,
             program=self._config.login.browser,
             driver=self._config.login.driver,
         )
         with open_browser(settings, Redactor([self._config.username])) as browser:
             self._reporter.step("The browser is there")
             if look_first:
-                self._await_gateway()
+                await_gateway(StatusFile(self._directories.status_file), self._config.gateway.port, self._clock)
                 if _find_session(portal):
                     return _NOT_NEEDED
             after_success = self._ledger.follows_success(self._clock()) and not self._approval.is_needed
@@ -308,7 +303,9 @@ class _Login:
         if self._config.login.second_factor.method != "none":
             from ibkr_tools.login.challenge import make_second_factors
 
-            self._second_factors = make_second_factors(self._config, self._secrets, self._directories.login)
+            self._second_factors = make_second_factors(
+                self._config, self._secrets, self._directories.login, self._spawn
+            )
         flow = Flow(
             browser=browser,
             portal=portal,

@@ -23,9 +23,9 @@ from tests.support.simulation import wait_until
 pytestmark = pytest.mark.browser
 
 
-def settings_of(home: Home, **changes: str) -> BrowserSettings:
+def settings_of(home: Home, program: str | None = None) -> BrowserSettings:
     spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
-    return BrowserSettings(profile=home.directories.browser, spki=spki, **changes)
+    return BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port, program=program)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""The process that stays in the machine's network while a login has one of its own.
+
+It forwards the login's connections to the gateway, and starts the programs that the login asks it to start there. It
+ends with the login: the control socket is then at its end.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ibkr_tools.login.relay import Relay, Target
+
+ORDER_BYTES = 65_536
+READY = b"ready"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What the login wants.
+
+    With a `command`: to have it started with `environment`; the message carries its standard output, its standard
+    error, and where to report: a line `pid N` or `error ERRNO`, then `exit N` when it has ended. Without one: to have
+    connections forwarded that come to the socket in the message; `READY` is the answer.
+    """
+
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+
+
+def send(control: socket.socket, order: Order, descriptors: Sequence[int]) -> None:
+    """Gives the helper an order. Raises OSError when it is gone."""
+    socket.send_fds(control, [msgspec.json.encode(order)], list(descriptors))
+
+
+def _popen(
+    command: Sequence[str], environment: Mapping[str, str], stdout: int, stderr: int
+) -> "subprocess.Popen[bytes]":
+    """Starts a program in a session of its own, without input. Raises OSError if it cannot be started."""
+    return subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env=dict(environment),
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+class _Started:
+    """A program that was started, and where its end is to be reported."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", report: int) -> None:
+        self.process = process
+        self.pidfd = os.pidfd_open(process.pid)
+        self._report = report
+        _write(report, f"pid {process.pid}\n")
+
+    def end(self) -> None:
+        """Reports that it has ended."""
+        _write(self._report, f"exit {self.process.wait()}\n")
+        os.close(self.pidfd)
+        os.close(self._report)
+
+
+class _Helper:
+    def __init__(self, control: socket.socket, target: Target) -> None:
+        self._control = control
+        self._target = target
+        self._selector = selectors.DefaultSelector()
+        self._relays: list[Relay] = []
+        self._started: list[_Started] = []
+        self._is_over = False
+
+    def run(self) -> None:
+        """Serves until the login is gone."""
+        self._selector.register(self._control, selectors.EVENT_READ, self._take_order)
+        while not self._is_over:
+            waits = [relay.wait_s for relay in self._relays]
+            for key, events in self._selector.select(min((one for one in waits if one is not None), default=None)):
+                key.data(events)
+            for relay in self._relays:
+                relay.probe()
+        for one in self._started:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(one.process.pid, signal.SIGKILL)
+
+    def _take_order(self, _events: int) -> None:
+        data, descriptors, _, _ = socket.recv_fds(self._control, ORDER_BYTES, 3)
+        if not data:
+            self._is_over = True
+            return
+        order = msgspec.json.decode(data, type=Order)
+        if order.command:
+            self._start(order, *descriptors)
+        else:
+            self._relays.append(Relay(self._selector, socket.socket(fileno=descriptors[0]), self._target))
+            self._control.send(READY)
+
+    def _start(self, order: Order, stdout: int, stderr: int, report: int) -> None:
+        try:
+            one = _Started(_popen(order.command, order.environment, stdout, stderr), report)
+        except OSError as error:
+            _write(report, f"error {error.errno}\n")
+            os.close(report)
+            return
+        finally:
+            os.close(stdout)
+            os.close(stderr)
+        self._started.append(one)
+
+        def ended(_events: int) -> None:
+            self._selector.unregister(one.pidfd)
+            self._started.remove(one)
+            one.end()
+
+        self._selector.register(one.pidfd, selectors.EVENT_READ, ended)
+
+
+def _write(report: int, line: str) -> None:
+    # The login may have stopped waiting.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(report, line.encode())
+
+
+def serve(control: socket.socket, target: Target) -> None:
+    """Is what the forked process does until the login ends; returns then."""
+    for number in _SIGNALS:
+        # They are meant for the login, which needs its connections to end in order. A handler, since a program that is
+        # started would inherit that a signal is ignored.
+        signal.signal(number, lambda *_: None)
+    _Helper(control, target).run()
