@@ -72,7 +72,7 @@ class Directories:
 
     @property
     def gateway_environment(self) -> Path:
-        """The port that the gateway was started with, as systemd's EnvironmentFile= has it."""
+        """The port that the gateway was started with, for ibkr-relay.service: one line, GATEWAY_PORT=5000."""
         return self.runtime / "gateway.env"
 
     @property

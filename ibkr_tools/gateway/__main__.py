@@ -29,9 +29,10 @@ def _say(state: str, config: GatewayConfig, directories: Directories) -> None:
         files.make_directory(directories.runtime, mode=0o700)
         # A request from before this start is fulfilled by it.
         files.remove(directories.restart_request)
-        # For the unit that leads the login to this port.
-        port = f"GATEWAY_PORT={config.port}\n".encode()
-        files.write_atomically(directories.gateway_environment, port, mode=0o640, durable=False)
+        if state == "starting":
+            # For ibkr-relay.service: the port of this start, whatever the configuration says later.
+            line = f"GATEWAY_PORT={config.port}\n".encode()
+            files.write_atomically(directories.gateway_environment, line, mode=0o640, durable=False)
         write_section(directories.status_file, section)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error

@@ -37,9 +37,9 @@ def enter() -> None:
         # A process that has changed its user is hidden, and could not write its own maps.
         hide_memory(hidden=False)
         _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
+        Path("/proc/self/setgroups").write_bytes(b"deny")
+        Path("/proc/self/uid_map").write_bytes(f"{user} {user} 1".encode())
+        Path("/proc/self/gid_map").write_bytes(f"{group} {group} 1".encode())
     _bring_loopback_up()
 
 

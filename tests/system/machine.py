@@ -27,6 +27,8 @@ UNITS = (
     "ibkr-watchdog.service",
     "ibkr-login.path",
     "ibkr-login.service",
+    "ibkr-relay.socket",
+    "ibkr-relay.service",
     "ibkr-notify.path",
     "ibkr-notify.service",
     "ibkr-fetch.service",

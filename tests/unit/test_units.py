@@ -11,10 +11,11 @@ import pytest
 from ibkr_tools.config import CREDENTIAL, TOTP_CREDENTIAL
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
+from ibkr_tools.login.network import GATEWAY_SOCKET
 from ibkr_tools.login.pulse import EVERY_S, GRANTED_S
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
-UNITS = sorted(path for kind in ("service", "path", "timer") for path in SYSTEMD.glob(f"*.{kind}"))
+UNITS = sorted(path for kind in ("service", "socket", "path", "timer") for path in SYSTEMD.glob(f"*.{kind}"))
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 VENV_PROGRAM = re.compile(r"/opt/ibkr-tools/venv/bin/[a-z-]+")
 
@@ -23,9 +24,10 @@ EXPOSURE = {
     "ibkr-fetch.service": 9,
     "ibkr-firewall.service": 14,
     "ibkr-gateway.service": 11,
-    "ibkr-login.service": 17,
+    "ibkr-login.service": 12,
     "ibkr-notify.service": 11,
     "ibkr-notify@.service": 4,
+    "ibkr-relay.service": 9,
     "ibkr-simulator.service": 9,
     "ibkr-watchdog.service": 9,
 }
@@ -78,6 +80,8 @@ def test_units_are_the_ones_of_the_design() -> None:
         "ibkr-notify.path",
         "ibkr-notify.service",
         "ibkr-notify@.service",
+        "ibkr-relay.service",
+        "ibkr-relay.socket",
         "ibkr-fetch.timer",
     }
     assert sorted(EXPOSURE) == sorted(path.name for path in SERVICES)
@@ -154,16 +158,17 @@ def test_the_first_login_does_not_wait_for_java() -> None:
 def test_starting_the_gateway_starts_everything() -> None:
     """`systemctl start ibkr-gateway` is all a person has to know."""
     gateway = unit("ibkr-gateway.service")
-    assert {"ibkr-watchdog.service", "ibkr-login.path", "ibkr-notify.path"} <= set(gateway.all("Wants"))
+    wanted = {"ibkr-watchdog.service", "ibkr-login.path", "ibkr-notify.path", "ibkr-relay.socket"}
+    assert wanted <= set(gateway.all("Wants"))
     assert gateway.all("Requires") == ["ibkr-firewall.service"]
     assert gateway.all("WantedBy") == ["multi-user.target"]
 
 
 def test_nothing_waits_for_the_gateway_before_it_may_start() -> None:
-    """A path or timer is part of basic.target by default, and the gateway comes after that: a cycle at boot."""
+    """Path, timer and socket are part of basic.target by default, and the gateway comes after that: a cycle at boot."""
     for path in UNITS:
         candidate = Unit(path)
-        if path.suffix in {".path", ".timer"} and "ibkr-gateway.service" in candidate.all("After"):
+        if path.suffix in {".path", ".timer", ".socket"} and "ibkr-gateway.service" in candidate.all("After"):
             assert candidate.one("DefaultDependencies") == "no", path.name
             assert "shutdown.target" in candidate.all("Conflicts"), path.name
 
@@ -183,9 +188,10 @@ def test_nothing_secret_stands_in_an_environment() -> None:
     found = {path.name: values for path in SERVICES if (values := Unit(path).values.get("Environment", []))}
     assert found == {
         "ibkr-gateway.service": ["IBKR_TOOLS_PACKET_FILTER=required"],
-        "ibkr-login.service": ["SE_OFFLINE=true"],
+        "ibkr-login.service": ["SE_OFFLINE=true", f"{GATEWAY_SOCKET}=/run/ibkr-gateway.sock"],
     }
     for path in SERVICES:
+        # Nor is a file of one made in a directory that others write: systemd would read it as root.
         assert "EnvironmentFile" not in Unit(path).values, path.name
 
 
@@ -220,7 +226,7 @@ def test_directories_are_the_ones_the_program_expects() -> None:
     for path in SERVICES:
         service = Unit(path)
         if "RuntimeDirectory" not in service.values:
-            assert path.name in {"ibkr-simulator.service", "ibkr-firewall.service"}
+            assert path.name in {"ibkr-simulator.service", "ibkr-firewall.service", "ibkr-relay.service"}
             continue
         assert f"/etc/{service.one('ConfigurationDirectory')}" == str(SYSTEM_CONFIGURATION)
         assert f"/run/{service.one('RuntimeDirectory')}" == str(SYSTEM_RUNTIME)
@@ -280,6 +286,19 @@ def test_who_reaches_the_network() -> None:
     """The gateway, and the command that tells a person; everybody else talks to this machine only."""
     free = {path.name for path in SERVICES if Unit(path).values.get("IPAddressDeny") != ["any"]}
     assert free == {"ibkr-gateway.service", "ibkr-notify.service"}
+
+
+def test_the_login_is_alone_in_its_network() -> None:
+    """Its one way out is the socket of the relay, which only ibkr may use and which lies where only root may write."""
+    login, relay = unit("ibkr-login.service"), unit("ibkr-relay.socket")
+    assert login.one("PrivateNetwork") == "yes"
+    (path,) = [line.partition("=")[2] for line in login.values["Environment"] if line.startswith(GATEWAY_SOCKET)]
+    assert relay.one("ListenStream") == path
+    assert Path(path).parent == Path("/run")
+    assert (relay.one("SocketUser"), relay.one("SocketMode")) == ("ibkr", "0600")
+    # It goes with the gateway, also from the file system: a login then is refused, and not left hanging.
+    assert relay.one("RemoveOnStop") == "yes"
+    assert {"ibkr-gateway.service"} <= set(relay.all("After")) & set(relay.all("PartOf"))
 
 
 def test_sections_are_well_formed() -> None:
