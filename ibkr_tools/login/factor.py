@@ -251,11 +251,8 @@ class Process(Protocol):
     def stderr(self) -> IO[bytes] | None:
         """The pipe with what it complains of."""
 
-    def communicate(self, *, timeout: float) -> tuple[bytes, bytes]:
-        """Returns all that it wrote to both; raises subprocess.TimeoutExpired."""
-
-    def wait(self) -> int:
-        """Waits for its end."""
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end; raises subprocess.TimeoutExpired."""
 
 
 Spawn = Callable[[Sequence[str], Mapping[str, str]], Process]
@@ -349,7 +346,7 @@ class CommandCodes:
         return text
 
 
-def _read_out(process: "subprocess.Popen[bytes]", timeout_s: float) -> tuple[bytes, bytes]:
+def _read_out(process: Process, timeout_s: float) -> tuple[bytes, bytes]:
     """Waits for the end of a process, and returns what it has printed and the last of its complaints.
 
     Raises:

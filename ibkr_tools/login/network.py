@@ -8,14 +8,13 @@ gateway through a Unix socket; a login by hand makes itself such a network.
 import contextlib
 import errno
 import os
-import selectors
+import select
 import socket
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from time import monotonic
 from typing import IO
 
 from loguru import logger
@@ -153,33 +152,16 @@ class RemoteProcess:
             raise OSError(code, os.strerror(code))
         self.pid = int(number)
 
-    def communicate(self, timeout: float) -> tuple[bytes, bytes]:
-        """Returns what it printed on both outputs, once they are closed and it has ended.
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end.
 
         Raises:
-            subprocess.TimeoutExpired: that takes longer.
+            subprocess.TimeoutExpired: it takes longer than `timeout` seconds.
         """
-        deadline = monotonic() + timeout
-        texts: dict[IO[bytes], bytes] = {self.stdout: b"", self.stderr: b"", self._report: b""}
-        with selectors.DefaultSelector() as selector:
-            for pipe in texts:
-                selector.register(pipe, selectors.EVENT_READ)
-            while selector.get_map():
-                ready = selector.select(max(0.0, deadline - monotonic()))
-                if not ready:
-                    raise subprocess.TimeoutExpired(self._command, timeout)
-                for key, _ in ready:
-                    pipe = next(one for one in texts if one is key.fileobj)
-                    if chunk := os.read(key.fd, 65_536):
-                        texts[pipe] += chunk
-                    else:
-                        selector.unregister(pipe)
-        self._settle(texts[self._report])
-        return texts[self.stdout], texts[self.stderr]
-
-    def wait(self) -> int:
-        """Waits for its end."""
         if self.returncode is None:
+            ready, _, _ = select.select([self._report], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired(self._command, timeout or 0.0)
             self._settle(self._report.read())
         self._report.close()
         return self.returncode or 0

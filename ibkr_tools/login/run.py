@@ -20,8 +20,8 @@ from ibkr_tools.login.approval import Approval
 from ibkr_tools.login.interruption import ending_on_sigterm
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
-from ibkr_tools.login.refusal import mind_refusal
 from ibkr_tools.login.readiness import await_gateway
+from ibkr_tools.login.refusal import mind_refusal
 from ibkr_tools.login.report import Reporter, remark
 from ibkr_tools.notify import Notifier
 from ibkr_tools.status import StatusFile, utc_now
