@@ -12,9 +12,16 @@ app = typer.Typer(no_args_is_help=True, help="Install and run IBKR's Client Port
 
 def _folder(setting: Setting) -> Path:
     from ibkr_tools.config import GatewayConfig
+    from ibkr_tools.errors import ConfigError
     from ibkr_tools.gateway.start import distribution_directory
 
-    config = setting.load().gateway if setting.config_file.exists() else GatewayConfig()
+    try:
+        setting.config_file.lstat()
+        config = setting.load().gateway
+    except FileNotFoundError:
+        config = GatewayConfig()
+    except OSError as error:
+        raise ConfigError(f"{setting.config_file}: {error.strerror}") from error
     return distribution_directory(config, setting.directories)
 
 
@@ -34,13 +41,16 @@ def install(
     import tempfile
 
     from ibkr_tools import files
-    from ibkr_tools.errors import UsageError
+    from ibkr_tools.errors import OutputError, UsageError
     from ibkr_tools.gateway import distribution
 
     if (source is None) is not download:
         raise UsageError("name a zip or a folder, or say --download", hint="ibkr-tools gateway install --help")
     into = _folder(setting_of(context))
-    files.make_directory(into.parent, mode=0o750)
+    try:
+        files.make_directory(into.parent, mode=0o750)
+    except OSError as error:
+        raise OutputError(f"{into.parent}: {error.strerror}") from error
     if source is not None:
         found = distribution.install(source, into)
     else:

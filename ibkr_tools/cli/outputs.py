@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from ibkr_tools.cli.common import standard_output, write_pieces
-from ibkr_tools.errors import UsageError
+from ibkr_tools.errors import DataError, UsageError
 from ibkr_tools.guard import tell
 from ibkr_tools.text import visible
 
@@ -226,7 +226,12 @@ def with_printing(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         meant = printing(**{name: given.pop(name) for name in options})
-        command(**given, printing=meant)
+        try:
+            command(**given, printing=meant)
+        except RecursionError:
+            if meant.query is not None:
+                raise UsageError(f"{meant.query.origin}: the result nests too deeply to be printed") from None
+            raise DataError("what IBKR has answered nests too deeply to be printed") from None
 
     others = [one for one in own.parameters.values() if one.name != "printing"]
     # Typer reads a command's options from its signature.

@@ -49,7 +49,7 @@ class Query:
         Raises:
             UsageError: jq does not understand it; the message is jq's own, with line and column.
         """
-        self._origin = origin
+        self.origin = origin
         if "\0" in program:
             raise UsageError(f"{origin}: not a text: it has a NUL in it")
         named = dict(args or {})
@@ -76,7 +76,7 @@ class Query:
         except ValueError as error:
             # What jq itself says where its binding passes on how the program was left.
             reason = "No more inputs" if str(error) == "break" else plain(str(error))
-            raise UsageError(f"{self._origin}: {_cut(reason, _REASON) or 'an error without a text'}") from None
+            raise UsageError(f"{self.origin}: {_cut(reason, _REASON) or 'an error without a text'}") from None
         return results
 
 

@@ -25,6 +25,9 @@ from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Tier
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
 
+LONGEST_WAIT_S = 86_400
+"""How long anybody may wait for a session, in seconds: a day."""
+
 _SERVES = {
     Tier.PORTFOLIO: frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING}),
     Tier.BROKERAGE: frozenset({SessionState.UP}),
@@ -159,8 +162,8 @@ class Fetch:
             UsageError: the resources, parameters or accounts are none; nothing was sent for the first two.
             IbkrError: the snapshot could not be completed or saved; the status says so too.
         """
-        if not wait_s >= 0:
-            raise UsageError(f"cannot wait for {wait_s} s")
+        if not 0 <= wait_s <= LONGEST_WAIT_S:
+            raise UsageError(f"cannot wait for {wait_s} s, but for {LONGEST_WAIT_S} at most")
         given = dict(parameters or {})
         tier = self._config.session.tier
         parts = plan(resources or self._config.fetch.resources, given, tier, fresh=fresh)

@@ -8,6 +8,7 @@ from pathlib import Path
 from ibkr_tools import guard, privileges
 from ibkr_tools.config import load_config
 from ibkr_tools.directories import find_directories, require_own_directories
+from ibkr_tools.errors import OutputError
 from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.client import PortalClient
@@ -65,7 +66,10 @@ def main() -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watchdog.stop())
-    watchdog.run()
+    try:
+        watchdog.run()
+    except OSError as error:
+        raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error
 
 
 if __name__ == "__main__":
