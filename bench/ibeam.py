@@ -118,7 +118,8 @@ def running_ibeam(base: Path, servers: Servers) -> Iterator[Ibeam]:
         IBEAM_HEALTH_SERVER_PORT=str(free_port()),
         IBEAM_LOG_TO_FILE="False",
     )
-    del environ["PYTHONPATH"]
+    # It finds its own modules beside its starter.
+    del environ["PYTHONPATH"], environ["PYTHONSAFEPATH"]
     with running([python, starter], environ, cwd=base) as program:
         yield Ibeam(program, port, mark)
 

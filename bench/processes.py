@@ -27,7 +27,13 @@ class BenchError(RuntimeError):
 def environment(**more: str) -> dict[str, str]:
     """Returns a small environment for programs of the checkout; nothing of ours leaks in but the PATH."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "TZ") if name in os.environ}
-    return {"HOME": os.environ.get("HOME", "/"), "PYTHONPATH": os.fspath(CHECKOUT), **kept, **more}
+    return {
+        "HOME": os.environ.get("HOME", "/"),
+        "PYTHONPATH": os.fspath(CHECKOUT),
+        "PYTHONSAFEPATH": "1",
+        **kept,
+        **more,
+    }
 
 
 class Program:

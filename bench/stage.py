@@ -39,7 +39,7 @@ _READY = re.compile(r"http://127\.0\.0\.1:(\d+), control http://127\.0\.0\.1:(\d
 def ibkr_tools() -> list[str]:
     """Returns how `ibkr-tools` is called: the installed command beside this Python, else the checkout's package."""
     installed = Path(sys.executable).with_name("ibkr-tools")
-    return [os.fspath(installed)] if installed.exists() else [sys.executable, "-m", "ibkr_tools"]
+    return [os.fspath(installed)] if installed.exists() else [sys.executable, "-P", "-m", "ibkr_tools"]
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str, step_s: float = STEP_S) -> float:

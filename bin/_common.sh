@@ -1,8 +1,16 @@
 # shellcheck shell=bash
 # Shared by the scripts in bin/; sourced, never run. Needs bash, and `set -euo pipefail` in whoever sources it.
 
-CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# Without CDPATH: a folder of the same name in one of its places would be taken for ours.
+CHECKOUT=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly CHECKOUT
+
+# What the caller's shell tells Python (other folders with modules, other start-up files) is not meant for ours. Every
+# interpreter is started isolated besides (-I): the folder that somebody happens to be in is no source of modules.
+for _variable in "${!PYTHON@}"; do
+    case $_variable in PYTHONUNBUFFERED | PYTHONDONTWRITEBYTECODE) ;; *) unset -v "$_variable" ;; esac
+done
+unset -v _variable
 
 if [[ -t 1 ]]; then
     _bold=$'\e[1m' _yellow=$'\e[33m' _red=$'\e[31m' _plain=$'\e[0m'
@@ -27,7 +35,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # python_is_new_enough PROGRAM: Python 3.11 or newer.
 python_is_new_enough() {
-    "$1" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null
+    "$1" -I -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
 # find_python [system]: prints a Python 3.11 or newer; with `system` only one that a service may execute, which one in
@@ -39,7 +47,7 @@ find_python() {
             python_is_new_enough "$program" || continue
             if [[ ${1:-} == system ]]; then
                 # A launcher like pyenv's is a script: ask Python itself where it lives.
-                real=$("$program" -c 'import os, sys; print(os.path.realpath(sys.executable))')
+                real=$("$program" -I -c 'import os, sys; print(os.path.realpath(sys.executable))')
                 [[ $program == /usr/* && $real == /usr/* ]] || continue
             fi
             printf '%s\n' "$program"
@@ -53,17 +61,48 @@ find_python() {
 make_venv() {
     local python=$1 directory=$2
     if [[ -x $directory/bin/python ]] && python_is_new_enough "$directory/bin/python" &&
-        "$directory/bin/python" -m pip --version >/dev/null 2>&1; then
+        "$directory/bin/python" -I -m pip --version >/dev/null 2>&1; then
         return 0
     fi
-    "$python" -m venv --clear "$directory"
+    "$python" -I -m venv --clear "$directory"
 }
 
 # pip_in DIRECTORY ARGUMENTS...: pip of a virtual environment, quiet, without questions.
 pip_in() {
     local directory=$1
     shift
-    "$directory/bin/python" -m pip -qq --no-input --disable-pip-version-check "$@"
+    "$directory/bin/python" -I -m pip -qq --no-input --disable-pip-version-check "$@"
+}
+
+# install_locked DIRECTORY LOCK [PIP OPTIONS...]: what a lock file lists, each file by its hash. What exists as source
+# only is built with what requirements-build.lock lists; pip would fetch build tools of its own choice, without a hash,
+# and run them.
+install_locked() {
+    local directory=$1 lock
+    for lock in requirements-build.lock "$2"; do
+        pip_in "$directory" install --require-hashes --no-build-isolation "${@:3}" --requirement "$CHECKOUT/$lock"
+    done
+}
+
+# install_checkout DIRECTORY [PIP OPTIONS...]: the checkout itself, after install_locked; nothing is fetched for it.
+install_checkout() {
+    pip_in "$1" install --no-index --no-deps --no-build-isolation "${@:2}" "$CHECKOUT"
+}
+
+# locked_names LOCK: the names in a lock file, sorted.
+locked_names() { sed -n 's/^\([a-z0-9-]*\)==.*/\1/p' "$CHECKOUT/$1" | LC_ALL=C sort; }
+
+# remove_builders DIRECTORY LOCK: what only requirements-build.lock lists; a program that runs needs none of it.
+remove_builders() {
+    local names
+    mapfile -t names < <(LC_ALL=C comm -23 <(locked_names requirements-build.lock) <(locked_names "$2"))
+    pip_in "$1" uninstall --yes "${names[@]}"
+}
+
+# isolate_script FILE: has a console script that pip wrote start Python isolated, as every unit does.
+isolate_script() {
+    sed -i '1s|^#!\(/[^ ]*/python[0-9.]*\)$|#!\1 -I|' "$1"
+    if [[ $(head -n 1 "$1") != '#!'*' -I' ]]; then die 70 "$1 does not start Python as expected"; fi
 }
 
 # content_id PATH...: one number for everything in these files and folders, to know whether anything changed.
@@ -80,7 +119,7 @@ use_checkout_venv() {
     if ! python=$(find_python); then
         die 78 "Python 3.11 or newer is needed" "On Debian 12: apt-get install python3 python3-venv"
     fi
-    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    if ! "$python" -I -c 'import ensurepip, venv' 2>/dev/null; then
         if [[ $EUID -eq 0 ]] && has apt-get; then
             say "installing python3-venv"
             apt-get -qq update
@@ -89,13 +128,13 @@ use_checkout_venv() {
             die 78 "Python's venv module is missing" "sudo apt-get install python3-venv"
         fi
     fi
-    stamp="$(content_id pyproject.toml "$lock") $("$python" -V)"
+    stamp="$(content_id pyproject.toml requirements-build.lock "$lock") $("$python" -V)"
     if [[ -x $CHECKOUT/.venv/bin/ibkr-tools && $(cat "$CHECKOUT/.venv/stamp" 2>/dev/null) == "$stamp" ]]; then
         return 0
     fi
     say "setting up .venv"
     make_venv "$python" "$CHECKOUT/.venv"
-    pip_in "$CHECKOUT/.venv" install --require-hashes --requirement "$CHECKOUT/$lock"
-    pip_in "$CHECKOUT/.venv" install --no-deps --editable "$CHECKOUT"
+    install_locked "$CHECKOUT/.venv" "$lock"
+    install_checkout "$CHECKOUT/.venv" --editable
     printf '%s\n' "$stamp" >"$CHECKOUT/.venv/stamp"
 }

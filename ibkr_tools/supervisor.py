@@ -50,19 +50,20 @@ class Program:
 
 def programs(options: Sequence[str], directories: Directories, *, verbose: bool) -> tuple[Program, ...]:
     """Returns the processes of the units, told to use `directories` by `options`."""
-    python = sys.executable
+    # Isolated, as in the units: neither the current directory nor PYTHONPATH is a source of modules.
+    python = (sys.executable, "-I", "-m")
     loud = ("--verbose",) if verbose else ()
     return (
-        Program(name="gateway", command=(python, "-m", "ibkr_tools.gateway", *options)),
-        Program(name="watchdog", command=(python, "-m", "ibkr_tools.watchdog", *options, *loud)),
+        Program(name="gateway", command=(*python, "ibkr_tools.gateway", *options)),
+        Program(name="watchdog", command=(*python, "ibkr_tools.watchdog", *options, *loud)),
         Program(
             name="login",
-            command=(python, "-m", "ibkr_tools", *options, *loud, "login", "--unattended"),
+            command=(*python, "ibkr_tools", *options, *loud, "login", "--unattended"),
             on_request=directories.login_request,
         ),
         Program(
             name="notify",
-            command=(python, "-m", "ibkr_tools", *options, *loud, "notify", "--unattended"),
+            command=(*python, "ibkr_tools", *options, *loud, "notify", "--unattended"),
             # Not the scrap of a writer, which begins with a dot.
             on_request=directories.outbox / "[!.]*.json",
         ),
@@ -71,7 +72,7 @@ def programs(options: Sequence[str], directories: Directories, *, verbose: bool)
 
 def with_simulator(given: Sequence[Program], options: Sequence[str], arguments: Sequence[str]) -> tuple[Program, ...]:
     """Returns the same processes with the simulator in the gateway's place, started with `arguments`."""
-    command = (sys.executable, "-m", "ibkr_tools", *options, "simulate", "--as-gateway", *arguments)
+    command = (sys.executable, "-I", "-m", "ibkr_tools", *options, "simulate", "--as-gateway", *arguments)
     return tuple(replace(one, command=command) if one.name == "gateway" else one for one in given)
 
 

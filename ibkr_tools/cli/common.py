@@ -98,7 +98,7 @@ class Setting:
         more = ["--verbose"] if self.verbose and module == "ibkr_tools.watchdog" else []
         sys.stdout.flush()
         try:
-            os.execv(sys.executable, [sys.executable, "-m", module, *self.options(), *more])  # noqa: S606
+            os.execv(sys.executable, [sys.executable, "-I", "-m", module, *self.options(), *more])  # noqa: S606
         except OSError as error:
             raise OutputError(f"{sys.executable}: {error.strerror}") from error
 

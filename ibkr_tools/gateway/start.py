@@ -44,8 +44,8 @@ def distribution_directory(config: GatewayConfig, directories: Directories) -> P
 
 
 def _python(*arguments: str) -> list[str]:
-    """Returns the command line of another Python like this one, isolated if we are."""
-    return [sys.executable, *(["-I"] if sys.flags.isolated else []), *arguments]
+    """Returns the command line of another Python: isolated, whatever the current directory has in it."""
+    return [sys.executable, "-I", *arguments]
 
 
 def _require_material(directory: Path) -> None:

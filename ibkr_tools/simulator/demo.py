@@ -68,7 +68,7 @@ class Demo:
         file = self._directory / "config.json"
         file.touch(mode=0o600)
         file.write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2))
-        command = [sys.executable, "-m", "ibkr_tools", *self._options, "up", "--simulate"]
+        command = [sys.executable, "-I", "-m", "ibkr_tools", *self._options, "up", "--simulate"]
         more = ["--control-port", str(self.control_port), "--positions", str(POSITIONS)]
         self._say("starting the simulator in the gateway's place, and the watchdog")
         with self._log.open("wb") as log:
@@ -112,7 +112,7 @@ class Demo:
     def show(self, *arguments: str) -> None:
         """Runs one command as a user would, and prints it and what it prints."""
         print(f"\n$ ibkr-tools {shlex.join(arguments)}", flush=True)
-        subprocess.run([sys.executable, "-m", "ibkr_tools", *self._options, *arguments], check=True)
+        subprocess.run([sys.executable, "-I", "-m", "ibkr_tools", *self._options, *arguments], check=True)
 
     def run(self) -> None:
         """Goes through the whole story."""
@@ -135,7 +135,7 @@ class Demo:
         """Leaves everything up until Ctrl-C, and says how to play with it."""
         options = shlex.join(self._options)
         print("Everything stays up until Ctrl-C. In another terminal:")
-        print(f'  alias ibkr="{sys.executable} -m ibkr_tools {options}"')
+        print(f'  alias ibkr="{sys.executable} -I -m ibkr_tools {options}"')
         print("  ibkr status; ibkr fetch --jq '.positions'; journal: " + str(self._log))
         print(f'  curl -X POST -d \'{{"tier": "all"}}\' http://127.0.0.1:{self.control_port}/drop')
         if self._up is not None:

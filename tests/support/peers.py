@@ -20,10 +20,10 @@ def peer_python(requirement: str) -> Path:
     with locked(target.name):
         if not (target / "complete").exists():
             # A virtual environment cannot be moved, so a half-made one is made again from the start.
-            subprocess.run([sys.executable, "-m", "venv", "--clear", target], check=True)
+            subprocess.run([sys.executable, "-I", "-m", "venv", "--clear", target], check=True)
             with tempfile.TemporaryDirectory() as folder:
                 subprocess.run(
-                    [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
+                    [interpreter, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
                     check=True,
                     cwd=folder,
                 )
