@@ -1,4 +1,4 @@
-"""`ibkr-tools config …`: check the configuration, print its schema."""
+"""`ibkr-tools config …`: check the configuration, print its schema, move the password out of it."""
 
 import typer
 
@@ -36,3 +36,19 @@ def schema(
 
     document = status_module.schema() if status else config.schema()
     write_out(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+
+
+@app.command()
+def adopt_password(context: typer.Context) -> None:
+    """Move "password" to the file `password` beside the configuration, as bin/install does; name what else has one."""
+    from ibkr_tools import config_password
+
+    config = setting_of(context).config_file
+    kept = config.with_name("password")
+    try:
+        if told := config_password.adopt_password(config, kept):
+            write_out(f"{told}\n")
+    finally:
+        for path in config_password.copies(config.parent, kept, config.with_name("totp")):
+            name = path if str(path).isprintable() else ascii(str(path))
+            typer.echo(f"warning: {name} has a password in it; delete it, or take the password out", err=True)

@@ -63,6 +63,7 @@ GROUND = {
     "directories": {"errors"},
     "notify": set[str](),
     "config": {"errors", "files"},
+    "config_password": {"errors", "files"},
     "status": {"errors", "files"},
     "pause": {"files"},
     "messages": {"files"},

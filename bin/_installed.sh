@@ -1,0 +1,127 @@
+# shellcheck shell=bash disable=SC2034  # what is set here is used by those who source it
+# Where an installation is, and the list of what it consists of; sourced by bin/install and bin/uninstall after _common.sh.
+
+readonly HOME_DIR=/opt/ibkr-tools
+readonly VENV=$HOME_DIR/venv
+readonly STAMP=$HOME_DIR/installed
+readonly LINK=/usr/local/bin/ibkr-tools
+readonly LIBRARY=/usr/local/lib
+readonly UNIT_DIR=$LIBRARY/systemd/system
+readonly CONFIG_DIR=/etc/ibkr-tools
+readonly CONFIG=$CONFIG_DIR/config.json
+readonly PASSWORD=$CONFIG_DIR/password
+readonly TOTP=$CONFIG_DIR/totp
+readonly STATE_DIR=/var/lib/ibkr-tools
+readonly RUNTIME_DIR=/run/ibkr-tools
+
+# One path a line: every file and link that bin/install has put outside /opt/ibkr-tools, and with a slash at its end every
+# directory that it had to make for them. bin/uninstall removes these and no others.
+readonly MANIFEST=$HOME_DIR/manifest
+
+# shipped_files SYSTEMD_VERSION: what of the checkout's systemd/ belongs on a machine with that version, one file a line,
+# as SOURCE<TAB>TARGET.
+shipped_files() {
+    local path target
+    while IFS= read -r path; do
+        case $path in
+            sysusers.d/* | tmpfiles.d/*) target=$LIBRARY/$path ;;
+            since-*/*)
+                target=${path#since-}
+                if ((${target%%/*} > $1)); then continue; fi
+                target=$UNIT_DIR/${target#*/}
+                ;;
+            *) target=$UNIT_DIR/$path ;;
+        esac
+        printf '%s\t%s\n' "$CHECKOUT/systemd/$path" "$target"
+    done < <(find "$CHECKOUT/systemd" -type f -regextype posix-extended \
+        -regex '.*/[a-z0-9@.-]+\.(service|path|timer|socket|conf)' -printf '%P\n' | LC_ALL=C sort)
+}
+
+# is_foreign PATH: is there something that only has the name of one of our files? Each of them says whose it is.
+is_foreign() { [[ -e $1 || -L $1 ]] && ! grep -qsE 'ibkr-tools/ibkr-tools|of ibkr-tools' "$1"; }
+
+# is_place PATH: could bin/install have put something there? A damaged list must not lead anywhere else.
+is_place() {
+    [[ $1 == "$LINK" ]] || [[ $1 =~ ^/usr/local/lib/[A-Za-z0-9@._/-]+$ && ! $1 =~ (^|/)\.\.?(/|$) ]]
+}
+
+# read_manifest: prints the list; fails if there is none, or none that only root has written.
+read_manifest() {
+    local line
+    [[ -f $MANIFEST && ! -L $MANIFEST && -s $MANIFEST ]] || return 1
+    [[ $(stat -c %u "$MANIFEST") == 0 ]] && ((!(0$(stat -c %a "$MANIFEST") & 022))) || return 1
+    while IFS= read -r line; do
+        # shellcheck disable=SC2310  # an answer, not a failure
+        if is_place "$line"; then
+            printf '%s\n' "$line"
+        else
+            warn "$MANIFEST: $(printf %q "$line") is no place of ours and stays"
+        fi
+    done <"$MANIFEST"
+}
+
+# write_manifest LINES...: in one step, before the first file comes and again after the last one.
+write_manifest() {
+    local fresh
+    fresh=$(mktemp "$HOME_DIR/.manifest.XXXXXX")
+    printf '%s\n' "$@" | LC_ALL=C sort -u >"$fresh"
+    chmod 0644 "$fresh"
+    sync "$fresh"
+    mv -f -- "$fresh" "$MANIFEST"
+}
+
+# units_among LINES...: the names of the units in a list, templates too.
+units_among() {
+    local line
+    for line in "$@"; do
+        if [[ $line == "$UNIT_DIR"/*.@(service|path|timer|socket) && ${line#"$UNIT_DIR/"} != */* ]]; then
+            printf '%s\n' "${line##*/}"
+        fi
+    done
+}
+
+# stop_units NAMES...: stops and disables them. What was made of a template is stopped, which itself cannot be.
+stop_units() {
+    local unit
+    if (($# == 0)); then return; fi
+    if [[ -d /run/systemd/system ]]; then
+        # The gateway first: everything else goes down with it, in order. What is not there any more cannot be stopped.
+        for unit in "$@"; do
+            if [[ $unit == ibkr-gateway.service ]]; then systemctl stop "$unit" 2>/dev/null || true; fi
+        done
+        systemctl stop "${@/@./@*.}" 2>/dev/null || true
+        for unit in "${@/@./@*.}"; do
+            if systemctl --quiet is-active "$unit" 2>/dev/null; then
+                die 73 "$unit could not be stopped" "systemctl status '$unit'"
+            fi
+        done
+    fi
+    # One by one: a file that is missing would keep all of them enabled.
+    for unit in "$@"; do systemctl --quiet disable "$unit" 2>/dev/null || true; done
+}
+
+# remove_listed LINES...: removes the files of a list, then the directories of it that are empty now. Whatever else is in
+# them is somebody's own; in a directory for drop-ins it is named.
+remove_listed() {
+    local line other
+    for line in "$@"; do
+        if [[ $line == */ || ! (-e $line || -L $line) ]]; then continue; fi
+        if [[ $line == "$LINK" && ! (-L $line && $(readlink -- "$line") == "$VENV"/*) ]]; then
+            left "$line" "not the link that was installed"
+        elif [[ -d $line && ! -L $line ]]; then
+            left "$line" "a directory now"
+        else
+            rm -f -- "$line"
+        fi
+    done
+    while IFS= read -r line; do
+        if [[ $line != */ || ! -d $line || -L ${line%/} ]]; then continue; fi
+        rmdir --ignore-fail-on-non-empty -- "$line" 2>/dev/null || true
+        if [[ $line == "$UNIT_DIR"/ibkr-*.d/ && -d $line ]]; then
+            while IFS= read -r -d '' other; do left "$other" "not ours"; done < <(find "$line" -mindepth 1 -print0)
+        fi
+    done < <(printf '%s\n' "$@" | LC_ALL=C sort -r)
+}
+
+# left PATH WHY: says that something stays; its name may be anybody's.
+left() { note "left: $(printf %q "$1") ($2)"; }

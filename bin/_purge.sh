@@ -1,0 +1,151 @@
+# shellcheck shell=bash disable=SC2034  # what is set here is used by bin/uninstall
+# Removes configuration and data as root, who follows no path that anybody else may change; sourced by bin/uninstall after
+# _installed.sh. What stays is named, with the reason.
+
+# What ibkr-tools itself puts into its directories. Where such a directory is a link, only this is ours for certain.
+readonly CONFIG_NAMES=(config.json password totp)
+readonly STATE_NAMES=(
+    gateway login browser snapshots told.json told.lock pause.json pause.lock penalty.json .pki .config .cache .local
+)
+
+# resolve PATH: prints where PATH leads in the end, which may not exist; fails if anybody but root may change the way.
+resolve() {
+    local path=/ rest=$1 part count=0
+    while [[ -n $rest ]]; do
+        while [[ $rest == /* ]]; do rest=${rest#/}; done
+        part=${rest%%/*}
+        if [[ $rest == */* ]]; then rest=${rest#*/}; else rest=''; fi
+        case $part in
+            '' | .) continue ;;
+            ..) path=$(dirname -- "$path") && continue ;;
+        esac
+        # What is in a directory is decided by whoever may write it.
+        [[ $(stat -c %u -- "$path") == 0 ]] && ((!(8#$(stat -c %a -- "$path") & 8#022))) || return 1
+        if [[ -L ${path%/}/$part ]]; then
+            ((++count < 40)) || return 1
+            part=$(readlink -- "${path%/}/$part")
+            if [[ $part == /* ]]; then path=/; fi
+            rest=$part/$rest
+        else
+            path=${path%/}/$part
+            if [[ -n ${rest//\//} && ! -d $path ]]; then return 1; fi
+        fi
+    done
+    printf '%s\n' "$path"
+}
+
+removed() { note "removed: $(printf %q "$1")"; }
+
+# remove_tree PATH: removes a file, a link or a directory, and never what a link leads to; says so if anything remains.
+remove_tree() {
+    local rest
+    rm -rf --one-file-system -- "$1" 2>/dev/null || true
+    if [[ ! -e $1 && ! -L $1 ]]; then return; fi
+    if [[ -d $1 ]] && mountpoint -q -- "$1"; then
+        rest=$(find "$1" -xdev -mindepth 1 -print -quit)
+        left "$1" "another file system is mounted there${rest:+, and could not be emptied}"
+    else
+        left "$1" "it cannot be removed, or a file system is mounted below it"
+    fi
+}
+
+# name_targets DIRECTORY: names what links in a directory of ours lead to. They are removed, and what they lead to is not:
+# whoever may write the directory may have made them.
+name_targets() {
+    local link target
+    while IFS= read -r -d '' link; do
+        if target=$(realpath -e -- "$link" 2>/dev/null) && [[ $target != "$1"/* ]]; then
+            left "$target" "where the link $(printf %q "$link") led"
+        fi
+    done < <(find "$1" -xdev -mindepth 1 -maxdepth 2 -type l -print0 2>/dev/null)
+}
+
+# purge_file PATH: removes a file of ours in a directory that only root writes, and the file that it leads to.
+purge_file() {
+    local target
+    if [[ ! -e $1 && ! -L $1 ]]; then return; fi
+    if [[ -f $1 ]] && (($(stat -L -c %h -- "$1") > 1)); then
+        note "left: another name of the file $(printf %q "$1") ($(stat -L -c 'find %m -xdev -inum %i' -- "$1"))"
+    fi
+    if [[ -L $1 ]]; then
+        # shellcheck disable=SC2310  # an answer, not a failure
+        if ! target=$(resolve "$1"); then
+            left "$(readlink -- "$1")" "where $(printf %q "$1") led; others may change that way: remove it by hand"
+        elif [[ -f $target ]]; then
+            remove_tree "$target"
+            if [[ ! -e $target ]]; then removed "$target"; fi
+        elif [[ -e $target ]]; then
+            left "$target" "where $(printf %q "$1") led, and no file"
+        fi
+    fi
+    remove_tree "$1"
+}
+
+# purge_directory PATH NAMES...: removes a directory of ours with all that is in it. If PATH is a link, the NAMES in the
+# directory that it leads to, and that directory if nothing else is in it.
+purge_directory() {
+    local path=$1 target=$1 name
+    shift
+    if [[ ! -e $path && ! -L $path ]]; then return; fi
+    if [[ -L $path ]]; then
+        # shellcheck disable=SC2310  # an answer, not a failure
+        if ! target=$(resolve "$path"); then
+            left "$(readlink -- "$path")" "where $(printf %q "$path") led; others may change that way: remove it by hand"
+            target=''
+        fi
+    fi
+    if [[ -d $target ]]; then
+        name_targets "$target"
+        # One by one, since a file system of its own may be mounted on each.
+        for name in "$@"; do
+            if [[ -e $target/$name || -L $target/$name ]]; then remove_tree "$target/$name"; fi
+        done
+        if [[ $target == "$path" ]]; then
+            remove_tree "$target"
+        elif ! rmdir -- "$target" 2>/dev/null; then
+            while IFS= read -r -d '' name; do left "$name" "not known to be ours"; done \
+                < <(find "$target" -xdev -mindepth 1 -maxdepth 1 -print0)
+        fi
+        if [[ ! -e $target ]]; then removed "$target"; fi
+    elif [[ -n $target && -e $target ]]; then
+        left "$target" "not a directory"
+    fi
+    if [[ -L $path ]]; then rm -f -- "$path"; fi
+}
+
+# named_elsewhere PYTHON: the files outside our directories that the configuration names, each as KEY<TAB>PATH.
+named_elsewhere() {
+    "$1" -I - "$CONFIG" "$CONFIG_DIR" "$STATE_DIR" <<'PYTHON'
+import json, os, pathlib, stat, sys
+
+config, *ours = sys.argv[1:]
+try:
+    fd = os.open(config, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise ValueError("not a file")
+    content = json.loads(os.read(fd, 1 << 20).decode("utf-8-sig"))
+    keys = ("login.password_file", "login.second_factor.totp_file", "gateway.directory")
+    for key in keys:
+        value = content
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, str) and value and "\0" not in value:
+            path = os.path.abspath(os.path.expanduser(value))
+            if os.path.lexists(path) and not any(pathlib.PurePath(path).is_relative_to(place) for place in ours):
+                print(key, path.encode("unicode_escape").decode(), sep="\t")
+except FileNotFoundError:
+    pass
+except (OSError, ValueError, RecursionError):
+    sys.exit(1)
+PYTHON
+}
+
+# processes_of UID: the processes that run as a user, as NUMBER (NAME). /proc says who owns a directory, which is root
+# where a process may not be dumped; its file says who runs it.
+processes_of() {
+    local status
+    for status in /proc/[0-9]*/status; do
+        awk -v uid="$1" '/^Name:/ {name = $2} /^Pid:/ {pid = $2} /^Uid:/ && ($2 == uid || $3 == uid) {print pid " (" name ")"}' \
+            "$status" 2>/dev/null || true
+    done
+}
