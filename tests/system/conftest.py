@@ -10,10 +10,14 @@ import pytest
 from tests.support.container import Container, missing_needs
 from tests.support.distribution import distribution
 from tests.support.wheels import wheelhouse
-from tests.system.machine import CHECKOUT, DISTRIBUTION, INSTALL, WHEELS, Machine
+from tests.system.machine import CHECKOUT, DISTRIBUTION, HOSTILE, IN_HOSTILE, INSTALL, WHEELS, Machine
 from tests.system.people import SHARED, People
 
 ROOT = Path(__file__).parents[2]
+HOSTILE_MODULES = (
+    *("os", "json", "site", "sitecustomize", "usercustomize", "venv", "ensurepip", "pip", "setuptools", "hatchling"),
+    *("msgspec", "typer", "ibkr_tools", "cryptography"),
+)
 MACHINE = pytest.StashKey[Machine]()
 PROGRAMS = ("java", "chromium", "chromedriver", "nft", "ip", "curl", "jq", "faketime")
 
@@ -22,6 +26,14 @@ def _copy_checkout(container: Container) -> None:
     """Puts the sources where the installation inside finds them, without what git would ignore."""
     ignored = shutil.ignore_patterns(".*", "__pycache__", "clientportal.gw", "*.zip")
     shutil.copytree(ROOT, container.root / CHECKOUT.lstrip("/"), ignore=ignored, symlinks=True)
+
+
+def _set_traps(container: Container) -> None:
+    """Puts modules where the installation stands that Python would take for its own, or for those that it needs."""
+    folder = container.root / HOSTILE.lstrip("/")
+    folder.mkdir()
+    for name in HOSTILE_MODULES:
+        (folder / f"{name}.py").write_text(f"open({HOSTILE + '/ran'!r}, 'a').write({name + ' '!r})\n")
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +51,9 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         _copy_checkout(container)
         container.copy_in(wheels, WHEELS)
         container.copy_in(gateway, DISTRIBUTION)
+        _set_traps(container)
         with it.timed("bin/install --simulator, no network"):
-            told = container.run(INSTALL, timeout_s=240)
+            told = container.run(f"{IN_HOSTILE} {INSTALL}", timeout_s=240)
         print(told.stdout, told.stderr)
         yield it
         del request.config.stash[MACHINE]

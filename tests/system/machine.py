@@ -17,6 +17,12 @@ CHECKOUT = "/srv/ibkr-tools"
 WHEELS = "/srv/wheels"
 DISTRIBUTION = "/srv/clientportal.gw"
 INSTALL = f"{CHECKOUT}/bin/install --simulator --gateway {DISTRIBUTION} --wheels {WHEELS}"
+HOSTILE = "/srv/hostile"
+"""A folder of modules that nobody may load; each leaves its name in the file `ran` there."""
+
+IN_HOSTILE = f"cd {HOSTILE} && env PYTHONPATH={HOSTILE} PYTHONHOME={HOSTILE} PYTHONSTARTUP={HOSTILE}/os.py"
+"""Before a command: as somebody would run it who was led into that folder."""
+
 PASSWORD = "demo-password"
 PASSWORD_FILE = "/etc/ibkr-tools/password"
 CONFIG = "/etc/ibkr-tools/config.json"

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.system.machine import INSTALL, PASSWORD, PASSWORD_FILE, Machine, now
+from tests.system.machine import CHECKOUT, CONFIG, HOSTILE, IN_HOSTILE, INSTALL, PASSWORD, PASSWORD_FILE, Machine, now
 
 pytestmark = pytest.mark.system
 
@@ -33,6 +33,27 @@ def test_files_have_their_owners_and_modes(machine: Machine) -> None:
         "/var/lib/ibkr-tools/gateway/tls/gateway.p12": "600 ibkr:ibkr",
         "/opt/ibkr-tools/venv/bin/ibkr-tools": "755 root:root",
     }
+
+
+def test_nothing_was_run_that_lay_where_root_stood(machine: Machine) -> None:
+    """bin/install ran in a folder of hostile modules, with variables that lead there; so does the program."""
+    assert machine.run("head -n 1 /opt/ibkr-tools/venv/bin/ibkr-tools").endswith("/python -I")
+    for command in ("ibkr-tools --version", "ibkr-tools config check", f"{CHECKOUT}/bin/uninstall --help"):
+        # PYTHONHOME would only keep Python from starting at all.
+        machine.run(f"{IN_HOSTILE.replace('PYTHONHOME', 'PYTHONUSERBASE')} {command}")
+    assert machine.code(f"test -e {HOSTILE}/ran") != 0
+
+
+def test_what_was_installed_is_written_down(machine: Machine) -> None:
+    """Every file outside /opt/ibkr-tools and every directory made for one; nothing else is on the list."""
+    listed = machine.run("cat /opt/ibkr-tools/manifest").splitlines()
+    found = machine.run(
+        r"find /usr/local/lib /usr/local/bin \( -name '*ibkr*' -o -path '*ibkr*' \) ! -path '*.wants*' ! -type d"
+    ).splitlines()
+    assert sorted(path for path in listed if not path.endswith("/")) == sorted(found)
+    assert modes(machine, "/opt/ibkr-tools/manifest") == {"/opt/ibkr-tools/manifest": "644 root:root"}
+    # What builds packages is not what runs.
+    assert machine.code("ls -d /opt/ibkr-tools/venv/lib/python3*/site-packages/hatchling") != 0
 
 
 def test_first_installation_enables_but_does_not_start(machine: Machine) -> None:
@@ -110,6 +131,67 @@ def test_password_is_moved_out_of_the_configuration(up: Machine) -> None:
     assert modes(up, config, PASSWORD_FILE) == {config: "640 root:ibkr", PASSWORD_FILE: "600 root:root"}
 
 
+def test_a_password_that_cannot_be_moved_is_named(machine: Machine) -> None:
+    """So are copies that an editor left beside the configuration, and in the checkout; the password itself is not."""
+    former = machine.run(f"cat {CONFIG}")
+    machine.run(
+        f"""cp -p {CONFIG} /srv/kept; sed -i '1a "password": "hunter22",' {CONFIG}; cp {CONFIG} {CONFIG}~
+        cp {CONFIG} {CHECKOUT}/config.json.save; echo , >>{CONFIG}"""
+    )
+    told = machine.container.run(INSTALL, check=False, timeout_s=120)
+    machine.run(f"rm {CONFIG}~ {CHECKOUT}/config.json.save; mv /srv/kept {CONFIG}")
+    assert f"{CONFIG}: not a JSON object; the password in it is not moved" in told.stderr
+    assert f"a password in {CONFIG} was not moved" in told.stderr
+    assert f"{CONFIG}~ has a password in it" in told.stderr
+    assert f"{CHECKOUT}/config.json.save has a password in it" in told.stderr
+    assert "hunter22" not in told.stdout + told.stderr
+    assert machine.run(f"cat {CONFIG}") == former
+    assert machine.run(f"cat {PASSWORD_FILE}") == PASSWORD
+
+
+def test_a_new_configuration_is_for_root_until_its_password_is_moved(machine: Machine) -> None:
+    """The copy from the checkout: whoever watches the directory never sees it readable with the password in it."""
+    machine.run(
+        f"""mv {CONFIG} /srv/kept; cp {PASSWORD_FILE} /srv/kept.password
+        sed '1a "password": "hunter22",' /srv/kept >{CHECKOUT}/config.json; chmod 644 {CHECKOUT}/config.json"""
+    )
+    install = INSTALL.replace("--simulator ", "")
+    machine.run(f"sed -i 's/demo-reader/{{/' {CHECKOUT}/config.json; echo x >>{CHECKOUT}/config.json")
+    told = machine.container.run(install, check=False, timeout_s=120)
+    assert f"{CONFIG}: not a JSON object" in told.stderr
+    assert modes(machine, CONFIG) == {CONFIG: "600 root:root"}
+    machine.run(f"""rm {CONFIG}; sed '1a "password": "hunter22",' /srv/kept >{CHECKOUT}/config.json""")
+    told = machine.container.run(install, check=False, timeout_s=120)
+    assert f"the password was moved from config.json to {PASSWORD_FILE}" in told.stdout
+    assert f"{CHECKOUT}/config.json has a password in it: delete that file" in told.stderr
+    assert modes(machine, CONFIG) == {CONFIG: "640 root:ibkr"}
+    assert machine.run(f"cat {PASSWORD_FILE}") == "hunter22"
+    machine.run(f"rm {CHECKOUT}/config.json; mv /srv/kept {CONFIG}; mv /srv/kept.password {PASSWORD_FILE}")
+
+
+def test_an_upgrade_removes_what_is_no_longer_part_of_it(machine: Machine) -> None:
+    """By the former list: a unit of an older version is stopped, disabled and gone; a person's own stays."""
+    units = "/usr/local/lib/systemd/system"
+    text = "[Service]\\nExecStart=/bin/sleep 600\\n[Install]\\nWantedBy=multi-user.target"
+    machine.run(
+        f"""for name in ibkr-former ibkr-second-user; do printf '{text}\\n' >{units}/$name.service; done
+        echo {units}/ibkr-former.service >>/opt/ibkr-tools/manifest; echo /etc/hostname >>/opt/ibkr-tools/manifest
+        systemctl daemon-reload; systemctl enable --now ibkr-former ibkr-second-user"""
+    )
+    told = machine.container.run(INSTALL, timeout_s=120)
+    assert f"no longer part of it, removed: {units}/ibkr-former.service" in told.stdout
+    assert "/etc/hostname is no place of ours and stays" in told.stderr
+    assert machine.code("test -e /etc/hostname") == 0
+    for path in (f"{units}/ibkr-former.service", "/etc/systemd/system/multi-user.target.wants/ibkr-former.service"):
+        assert machine.code(f"test -e {path} -o -L {path}") != 0
+    assert not machine.is_active("ibkr-former.service")
+    assert machine.is_active("ibkr-second-user.service")
+    assert "former" not in machine.run("cat /opt/ibkr-tools/manifest")
+    machine.run(
+        f"systemctl disable --now ibkr-second-user; rm {units}/ibkr-second-user.service; systemctl daemon-reload"
+    )
+
+
 def test_mistakes_are_refused_before_anything_is_changed(machine: Machine) -> None:
     """A wrong option, a missing folder, no root: a clear line and a code each."""
     script = "/srv/ibkr-tools/bin/install"
@@ -117,9 +199,24 @@ def test_mistakes_are_refused_before_anything_is_changed(machine: Machine) -> No
         (f"{script} --gatway x", 2, "unknown option: --gatway"),
         (f"{script} --gateway /nowhere.zip", 2, "/nowhere.zip: no such file"),
         (f"{script} --wheels /nowhere", 2, "/nowhere: no such folder"),
+        (f"{script} --gateway /dev/zero", 2, "/dev/zero: neither a file nor a folder"),
+        (f"{script} --accept", 2, "--accept needs a SHA-256"),
         (f"runuser -u nobody -- {script}", 77, "needs root"),
         ("runuser -u nobody -- /srv/ibkr-tools/bin/uninstall", 77, "needs root"),
     ):
         told = machine.container.run(command, check=False)
         assert told.returncode == code, told.stderr
         assert words in told.stderr
+
+
+def test_somebody_elses_files_are_not_overwritten(machine: Machine) -> None:
+    """A program or a unit of the same name that was there before us is named, and nothing is changed."""
+    link, unit = "/usr/local/bin/ibkr-tools", "/usr/local/lib/systemd/system/ibkr-fetch.service"
+    machine.run(f"mv {link} /srv/link; echo own >{link}; cp {unit} /srv/unit; echo '[Service]' >{unit}")
+    told = machine.container.run(INSTALL, check=False)
+    machine.run(f"rm {link}; mv /srv/link {link}; mv /opt/ibkr-tools /srv/opt")
+    foreign = machine.container.run(INSTALL, check=False)
+    own = machine.run(f"cat {unit}; mv /srv/opt /opt/ibkr-tools; mv /srv/unit {unit}")
+    assert (told.returncode, foreign.returncode, own) == (73, 73, "[Service]")
+    assert f"{link} is there and is not ours" in told.stderr
+    assert f"{unit} is there and is not ours" in foreign.stderr
