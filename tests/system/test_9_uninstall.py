@@ -28,7 +28,7 @@ def test_uninstall_keeps_data(up: Machine) -> None:
     for path in (*FOREIGN, OWN_DROP_IN):
         up.run(f"mkdir -p $(dirname {path}); printf '[Unit]\\nDescription=mine\\n' >{path}")
     up.run(f"printf '[Service]\\nExecStart=/bin/sleep 600\\n' >>{FOREIGN[0]}; systemctl daemon-reload")
-    up.run("systemctl enable --now ibkr-fetch.timer; systemctl start ibkr-second-user")
+    up.run("systemctl enable --now ibkr-fetch.timer; systemctl start ibkr-second-user ibkr-fetch")
     told = up.run(f"{IN_HOSTILE} {CHECKOUT}/bin/uninstall")
     assert not exists(up, f"{HOSTILE}/ran")
     for path in (*FOREIGN, OWN_DROP_IN):
@@ -69,10 +69,16 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
         ln -s /srv/disk/state /var/lib/ibkr-tools
         mv /etc/ibkr-tools/password /srv/secrets/pw; ln -s /srv/secrets/pw /etc/ibkr-tools/password
         echo {PASSWORD} >/srv/secrets/other; echo x >/srv/victim; echo x >/srv/disk/state/mine
+        cp {CHECKOUT}/systemd/ibkr-watchdog.service {UNITS}; cp {FOREIGN[0]} {UNITS}/ibkr-fetch.service
         sed -i '1a "login": {{"password_file": "/srv/secrets/other"}},' /etc/ibkr-tools/config.json
         ln -s /srv/victim /srv/disk/state/login/ledger.link; chown -h ibkr /srv/disk/state/login/ledger.link"""
     )
-    told = machine.run(f"{IN_HOSTILE} {CHECKOUT}/bin/uninstall --purge")
+    done = machine.container.run(f"{IN_HOSTILE} {CHECKOUT}/bin/uninstall --purge")
+    # What somebody has put back by hand is not on any list, and what only has a name of ours is not ours.
+    assert "there is no list of what was installed" in done.stderr
+    assert not exists(machine, f"{UNITS}/ibkr-watchdog.service")
+    assert exists(machine, f"{UNITS}/ibkr-fetch.service")
+    told = done.stdout
     for line in (
         "removed: /srv/secrets/pw",
         "left: /srv/secrets/other (login.password_file in /etc/ibkr-tools/config.json)",
@@ -93,9 +99,8 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
         assert exists(machine, path), path
     assert not exists(machine, OWN_DROP_IN)
     assert not exists(machine, f"{HOSTILE}/ran")
-    machine.run(
-        f"rm -r {' '.join(FOREIGN)} /etc/systemd/system/ibkr-second-user.service.d {UNITS}/ibkr-gateway.service.d"
-    )
+    own = " ".join((*FOREIGN, f"{UNITS}/ibkr-fetch.service", f"{UNITS}/ibkr-gateway.service.d"))
+    machine.run(f"rm -r {own} /etc/systemd/system/ibkr-second-user.service.d")
     machine.run("rmdir /opt/ibkr-tools")
     names = r"\( -name 'ibkr*' -o -name '*-ibkr*' \)"
     assert machine.run(f"find /etc /opt /run /usr/local /var/lib -xdev {names} ! -path '/run/host/*' || true") == ""
