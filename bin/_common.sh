@@ -44,11 +44,13 @@ find_python() {
     local name program real
     for name in python3 python3.14 python3.13 python3.12 python3.11; do
         while IFS= read -r program; do
+            # Looked at before it is started: root does not try whatever PATH leads to.
+            if [[ ${1:-} == system && $program != /usr/* ]]; then continue; fi
             python_is_new_enough "$program" || continue
             if [[ ${1:-} == system ]]; then
                 # A launcher like pyenv's is a script: ask Python itself where it lives.
                 real=$("$program" -I -c 'import os, sys; print(os.path.realpath(sys.executable))')
-                [[ $program == /usr/* && $real == /usr/* ]] || continue
+                [[ $real == /usr/* ]] || continue
             fi
             printf '%s\n' "$program"
             return 0
