@@ -101,6 +101,16 @@ class Directories:
         return self.gateway / "tls" / "gateway.pem"
 
     @property
+    def private(self) -> Path:
+        """The gateway's private key and its password, which only Java needs; see `ibkr_tools.gateway.tls`."""
+        return self.gateway / "private"
+
+    @property
+    def accepted_builds(self) -> Path:
+        """The builds of IBKR's gateway that a person has accepted."""
+        return self.gateway / "accepted.json"
+
+    @property
     def login(self) -> Path:
         """The login ledger and the diagnostics of failed logins."""
         return self.state / "login"

@@ -140,9 +140,9 @@ def simulate(
     with ExitStack() as material:
         certificate = key = None
         if as_gateway:
-            directory = setting_of(context).directories.certificate.parent
-            make_material(directory)
-            certificate, key = material.enter_context(pem_pair(directory))
+            directories = setting_of(context).directories
+            make_material(directories.certificate.parent, directories.private)
+            certificate, key = material.enter_context(pem_pair(directories.certificate.parent, directories.private))
         options = SimulatorOptions(
             port=port,
             control_port=control_port,

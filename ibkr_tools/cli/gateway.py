@@ -1,11 +1,14 @@
 """`ibkr-tools gateway …`: IBKR's Java program."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ibkr_tools.cli.common import Setting, setting_of, write_out
+
+if TYPE_CHECKING:
+    from ibkr_tools.gateway.distribution import Distribution
 
 app = typer.Typer(no_args_is_help=True, help="Install and run IBKR's Client Portal gateway.")
 
@@ -36,8 +39,15 @@ def install(
     context: typer.Context,
     source: Annotated[Path | None, typer.Argument(help="IBKR's zip, or a folder with its content.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Get the zip from IBKR.")] = False,
+    accept: Annotated[
+        str | None,
+        typer.Option(metavar="SHA256", help="Trust this unknown build from now on; it must be the one that is found."),
+    ] = None,
 ) -> None:
-    """Install IBKR's distribution from a zip or a folder, replacing the old one in one step."""
+    """Install IBKR's distribution from a zip or a folder, replacing the old one in one step.
+
+    A build that is not known is named with its SHA-256 and refused, until --accept says that it is trusted.
+    """
     import tempfile
 
     from ibkr_tools import files
@@ -46,28 +56,30 @@ def install(
 
     if (source is None) is not download:
         raise UsageError("name a zip or a folder, or say --download", hint="ibkr-tools gateway install --help")
-    into = _folder(setting_of(context))
+    setting = setting_of(context)
+    into, accepted = _folder(setting), setting.directories.accepted_builds
     try:
         files.make_directory(into.parent, mode=0o750)
     except OSError as error:
         raise OutputError(f"{into.parent}: {error.strerror}") from error
     if source is not None:
-        found = distribution.install(source, into)
+        found = distribution.install(source, into, accepted, accept=accept)
     else:
         with tempfile.TemporaryDirectory(prefix="ibkr-tools-") as scratch:
             target = Path(scratch) / "clientportal.gw.zip"
             distribution.download(distribution.PUBLIC_ZIP, target)
-            found = distribution.install(target, into)
-    _describe(found.root, found.build, found.sha256)
+            found = distribution.install(target, into, accepted, accept=accept)
+    _describe(found)
 
 
 @app.command()
 def info(context: typer.Context) -> None:
-    """Say which distribution is installed: folder, build, SHA-256 of the program."""
+    """Say which distribution is installed: folder, build, SHA-256 of all that Java runs, and why it may run."""
     from ibkr_tools.gateway import distribution
 
-    found = distribution.find(_folder(setting_of(context)))
-    _describe(found.root, found.build, found.sha256)
+    setting = setting_of(context)
+    found = distribution.find(_folder(setting), setting.directories.accepted_builds)
+    _describe(found)
 
 
 @app.command()
@@ -75,10 +87,10 @@ def prepare(context: typer.Context) -> None:
     """Make the gateway's own key and certificate, unless they are there and good for a month."""
     from ibkr_tools.gateway.tls import make_material
 
-    directory = setting_of(context).directories.certificate.parent
-    make_material(directory)
-    write_out(f"certificate  {directory / 'gateway.pem'}\n")
+    directories = setting_of(context).directories
+    make_material(directories.certificate.parent, directories.private)
+    write_out(f"certificate  {directories.certificate}\n")
 
 
-def _describe(root: Path, build: str, sha256: str) -> None:
-    write_out(f"gateway  {root}\nbuild    {build}\nsha256   {sha256}\n")
+def _describe(found: "Distribution") -> None:
+    write_out(f"gateway  {found.root}\nbuild    {found.build}, {found.trust}\nsha256   {found.sha256}\n")

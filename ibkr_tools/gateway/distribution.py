@@ -1,9 +1,8 @@
 """IBKR's distribution of the gateway: found, or installed from a zip or a folder that is distrusted until checked.
 
-The parent process needs `find` only; what installing takes is imported where it is used.
+A start needs `find` only; what installing takes is imported where it is used.
 """
 
-import hashlib
 import os
 import re
 import stat
@@ -15,14 +14,13 @@ from typing import IO, TYPE_CHECKING
 
 from ibkr_tools import files
 from ibkr_tools.errors import DistributionError
+from ibkr_tools.gateway.distribution_identity import MAIN_CLASS, identify, require_trusted
 
 if TYPE_CHECKING:
     import zipfile
 
 PUBLIC_ZIP = "https://download2.interactivebrokers.com/portal/clientportal.gw.zip"
 """Where IBKR offers it; the file is replaced there without notice and carries no version in its name."""
-
-MAIN_CLASS = "ibgroup/web/core/clientportal/gw/GatewayStart.class"
 
 # What we keep of a distribution; the rest of a folder (our templates, somebody's notes) is not copied.
 _PARTS = ("bin", "build", "dist", "doc", "root")
@@ -34,8 +32,6 @@ MAX_ZIP_BYTES = 100_000_000
 _MAX_DIRECTORY_BYTES = 4_000_000
 _CHUNK = 1 << 16
 
-_KNOWN_BUILDS = {"95b0a0b20a6b1c2013d5f7f737d4ecf03afac6f71a28ace41fcfdb608ce0e97f": "2023-04-24"}
-
 _HINT = f"Get IBKR's gateway from {PUBLIC_ZIP} and install it: ibkr-tools gateway install FILE.zip"
 
 
@@ -43,14 +39,15 @@ _HINT = f"Get IBKR's gateway from {PUBLIC_ZIP} and install it: ibkr-tools gatewa
 class Distribution:
     """One unpacked distribution.
 
-    `jar` is IBKR's own program, `build` the day it was built (YYYY-MM-DD, "unknown" if it does not say), `sha256`
-    the jar's digest in hexadecimal.
+    `jar` is IBKR's own program, `build` the day it was built (YYYY-MM-DD, "unknown" if it does not say), `sha256` the
+    digest over everything that Java runs, in hexadecimal, and `trust` why it may run: "known" or "accepted".
     """
 
     root: Path
     jar: Path
     build: str
     sha256: str
+    trust: str = ""
 
 
 def _previous(directory: Path) -> Path:
@@ -73,29 +70,26 @@ def _missing(root: Path) -> list[str]:
     return missing
 
 
-def _build_of(jar: Path, sha256: str) -> str:
-    """Returns the day of the build: from the table, the manifest (`When-Built`), or the jar's newest entry."""
-    if known := _KNOWN_BUILDS.get(sha256):
-        return known
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(jar) as archive:
-            manifest = archive.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
-            newest = max((info.date_time for info in archive.infolist()), default=(1980, 1, 1))
-    except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError):
-        return "unknown"
-    if match := re.search(r"^When-Built: (\d{4}-\d\d-\d\d)", manifest, re.MULTILINE):
-        return match.group(1)
-    return "{:04}-{:02}-{:02}".format(*newest)
+def _judge(root: Path, accepted: Path, *, source: Path, accept: str | None = None) -> Distribution:
+    jar = _main_jar(root)
+    missing = _missing(root)
+    if missing or jar is None:
+        raise DistributionError(f"{source}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_HINT)
+    identity = identify(root, jar)
+    trust = require_trusted(identity, accepted, source=source, accept=accept)
+    return Distribution(root=root, jar=jar, build=identity.build, sha256=identity.digest, trust=trust)
 
 
-def find(directory: Path) -> Distribution:
+def find(directory: Path, accepted: Path) -> Distribution:
     """Returns the distribution in `directory`; if an installation was cut off half way, the one before it.
 
+    Args:
+        directory: where it is.
+        accepted: the file with the builds that a person has accepted.
+
     Raises:
-        DistributionError: nothing there, or a part of it is missing; the message names each. No permission to look
-            is of this class too.
+        DistributionError: nothing there, or a part of it is missing, or it is a build that is neither known nor
+            accepted; the message names each. No permission to look is of this class too.
     """
     try:
         root = directory
@@ -103,14 +97,9 @@ def find(directory: Path) -> Distribution:
             root = _previous(directory)
         if not root.is_dir():
             raise DistributionError(f"{directory}: no gateway of IBKR there", hint=_HINT)
-        missing = _missing(root)
-        jar = _main_jar(root)
-        if missing or jar is None:
-            raise DistributionError(f"{root}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_HINT)
-        sha256 = hashlib.sha256(jar.read_bytes()).hexdigest()
+        return _judge(root, accepted, source=root)
     except OSError as error:
         raise DistributionError(f"{error.filename or directory}: {error.strerror}") from error
-    return Distribution(root=root, jar=jar, build=_build_of(jar, sha256), sha256=sha256)
 
 
 class _Budget:
@@ -310,23 +299,26 @@ def _offered(source: Path) -> Path:
     return zips[0]
 
 
-def install(source: Path, into: Path) -> Distribution:
+def install(source: Path, into: Path, accepted: Path, *, accept: str | None = None) -> Distribution:
     """Installs IBKR's gateway as the folder `into`; whatever goes wrong, the one that was there stays.
 
     Args:
         source: IBKR's zip, a folder with its content (`dist/`, `build/`, `root/`), or a folder with one of these in
             it, such as `clientportal/`.
         into: the folder to make or to replace. A gateway that is running keeps its open files; restart it.
+        accepted: the file with the builds that a person has accepted.
+        accept: the digest of an unknown build that a person accepts; remembered in that file.
 
     Raises:
-        DistributionError: not there, not a zip, truncated, with names that lead outside, links, absurd sizes, or
-            not IBKR's gateway. No space or no permission are of this class too: the reason is in the message.
+        DistributionError: not there, not a zip, truncated, with names that lead outside, links, absurd sizes, not
+            IBKR's gateway, or a build that is neither known nor accepted. No space or no permission are of this class
+            too: the reason is in the message.
     """
     try:
         source = _offered(source)
         if source.resolve() == into.resolve():
             _require_sound(source, source)
-            return find(into)
+            return _judge(source, accepted, source=source, accept=accept)
         with _staging(into) as staging:
             if source.is_dir():
                 _copy_tree(source, staging)
@@ -334,11 +326,12 @@ def install(source: Path, into: Path) -> Distribution:
                 _unzip(source, staging)
             root = _locate(staging) or staging
             _require_sound(root, source)
+            _judge(root, accepted, source=source, accept=accept)
             _settle(root, into.parent.stat())
             _swap(root, into)
     except OSError as error:
         raise DistributionError(f"{error.filename or into}: {error.strerror or error}") from error
-    return find(into)
+    return find(into, accepted)
 
 
 def download(url: str, to: Path, *, deadline_s: float = 600, max_bytes: int = MAX_ZIP_BYTES) -> None:

@@ -48,11 +48,11 @@ def _python(*arguments: str) -> list[str]:
     return [sys.executable, "-I", *arguments]
 
 
-def _require_material(directory: Path) -> None:
-    if not tls.is_current(directory):
-        made = subprocess.run(_python("-m", tls.__name__, str(directory)), check=False)
+def _require_material(public: Path, private: Path) -> None:
+    if not tls.is_current(public, private):
+        made = subprocess.run(_python("-m", tls.__name__, str(public), str(private)), check=False)
         if made.returncode:
-            raise OutputError(f"{directory}: the gateway's certificate could not be made")
+            raise OutputError(f"{private}: the gateway's key and certificate could not be made")
 
 
 def _require_filter(port: int, journal: Journal, *, required: bool) -> None:
@@ -71,28 +71,28 @@ def prepare(config: GatewayConfig, directories: Directories, journal: Journal, *
     """Checks all that Java needs, writes its configuration, and says how to run it.
 
     Raises:
-        DistributionError: IBKR's gateway is not there, or not whole.
+        DistributionError: IBKR's gateway is not there, not whole, or a build that nobody has accepted.
         JavaUnavailable: no Java, or one that is too old.
         PortTaken: another program listens on the port.
         ConfigError: this user may not listen on the port, no packet filter guards it and one is required, or the
             templates are missing.
         OutputError: the state or runtime directory cannot be written.
     """
-    found = distribution.find(distribution_directory(config, directories))
+    found = distribution.find(distribution_directory(config, directories), directories.accepted_builds)
     program = java.require_java(config.java)
     with ports.held(config.port):
         _require_filter(config.port, journal, required=filter_required)
-    secrets = directories.certificate.parent
+    private = directories.private
     settings, home = directories.gateway / "conf", directories.gateway / "work"
     templates = conf.read_templates()
     try:
-        _require_material(secrets)
+        _require_material(directories.certificate.parent, private)
         rendered = conf.render(
             templates,
             port=config.port,
             upstream=config.upstream,
-            keystore=(secrets / tls.KEYSTORE).absolute(),
-            keystore_password=(secrets / tls.PASSWORD).read_text(),
+            keystore=(private / tls.KEYSTORE).absolute(),
+            keystore_password=(private / tls.PASSWORD).read_text(),
             journal=is_journal(sys.stdout),
         )
         for directory in (settings, home):

@@ -1,8 +1,8 @@
 """The gateway's own key and certificate; the one shipped in its jar expired in 2019 and everybody has its key.
 
-Files in the directory: `gateway.p12` and `gateway.password` (0600, for Java only), `gateway.pem` (0644, what clients
-trust) and `gateway.spki` (0644, base64 of the SHA-256 of the public key, for Chromium). `gateway.pem` is written last
-and removed first: where it is, the other three belong to it.
+Two directories. `private` (0700), where nobody but their owner can even look: `gateway.p12` and `gateway.password`, for
+Java only. `public`, for the group: `gateway.pem`, what clients trust, and `gateway.spki`, base64 of the SHA-256 of the
+public key, for Chromium. `gateway.pem` is written last and removed first: where it is, the other three belong to it.
 """
 
 import base64
@@ -42,34 +42,38 @@ def expires_at(certificate: Path) -> datetime | None:
     return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
-def is_current(directory: Path, now: datetime | None = None) -> bool:
+def is_current(public: Path, private: Path, now: datetime | None = None) -> bool:
     """Says whether the material is complete and valid for longer than the renewal margin."""
-    if not all((directory / name).is_file() for name in (KEYSTORE, PASSWORD, CERTIFICATE, SPKI)):
+    wanted = (private / KEYSTORE, private / PASSWORD, public / CERTIFICATE, public / SPKI)
+    if not all(path.is_file() for path in wanted):
         return False
-    end = expires_at(directory / CERTIFICATE)
+    end = expires_at(public / CERTIFICATE)
     return end is not None and end - RENEW_BEFORE > (now or datetime.now(UTC))
 
 
-def make_material(directory: Path, *, now: datetime | None = None) -> None:
+def make_material(public: Path, private: Path, *, now: datetime | None = None) -> None:
     """Makes key, certificate and key store unless they are there and good for another 30 days.
 
     The key exists only in `gateway.p12`. After a renewal the gateway must be restarted, and clients must read
     `gateway.pem` again.
 
     Raises:
-        OutputError: the directory cannot be written.
+        OutputError: a directory cannot be written, or others may look into the private one.
     """
     moment = now or datetime.now(UTC)
     try:
-        files.make_directory(directory, mode=0o755)
-        with files.locked(directory / ".lock", mode=0o600):
-            if not is_current(directory, moment):
-                _write(directory, moment)
+        files.make_directory(public, mode=0o755)
+        files.make_directory(private, mode=0o700)
+        if private.stat().st_mode & 0o077:
+            raise OutputError(f"{private}: others may look into it", hint=f"chmod 0700 {private}")
+        with files.locked(private / ".lock", mode=0o600):
+            if not is_current(public, private, moment):
+                _write(public, private, moment)
     except OSError as error:
-        raise OutputError(f"{error.filename or directory}: {error.strerror}") from error
+        raise OutputError(f"{error.filename or private}: {error.strerror}") from error
 
 
-def _write(directory: Path, now: datetime) -> None:
+def _write(public: Path, private: Path, now: datetime) -> None:
     import ipaddress
     import secrets
 
@@ -80,7 +84,7 @@ def _write(directory: Path, now: datetime) -> None:
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key()
+    public_key = key.public_key()
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.COMMON_NAME, "ibkr-tools gateway"),
@@ -94,7 +98,7 @@ def _write(directory: Path, now: datetime) -> None:
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(public)
+        .public_key(public_key)
         .serial_number(x509.random_serial_number())
         # A small machine's clock begins anywhere in the past until the network sets it; trust rests on the key alone.
         .not_valid_before(datetime(1970, 1, 1, tzinfo=UTC))
@@ -121,8 +125,8 @@ def _write(directory: Path, now: datetime) -> None:
             critical=True,
         )
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key), critical=False)
         .sign(key, hashes.SHA256())
     )
     password = secrets.token_urlsafe(24)
@@ -136,17 +140,17 @@ def _write(directory: Path, now: datetime) -> None:
         .build(password.encode())
     )
     store = pkcs12.serialize_key_and_certificates(b"gateway", key, certificate, None, encryption)
-    spki = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-    (directory / CERTIFICATE).unlink(missing_ok=True)
-    files.write_atomically(directory / PASSWORD, password.encode(), mode=0o600)
-    files.write_atomically(directory / KEYSTORE, store, mode=0o600)
-    files.write_atomically(directory / SPKI, base64.b64encode(spki) + b"\n", mode=0o644)
-    files.write_atomically(directory / CERTIFICATE, certificate.public_bytes(Encoding.PEM), mode=0o644)
+    spki = hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    (public / CERTIFICATE).unlink(missing_ok=True)
+    files.write_atomically(private / PASSWORD, password.encode(), mode=0o600)
+    files.write_atomically(private / KEYSTORE, store, mode=0o600)
+    files.write_atomically(public / SPKI, base64.b64encode(spki) + b"\n", mode=0o644)
+    files.write_atomically(public / CERTIFICATE, certificate.public_bytes(Encoding.PEM), mode=0o644)
 
 
 if __name__ == "__main__":
     # The gateway's parent runs this as a child, so that it does not keep a cryptography library in memory.
     try:
-        make_material(Path(sys.argv[1]))
+        make_material(Path(sys.argv[1]), Path(sys.argv[2]))
     except OutputError as failure:
-        sys.exit(failure.message)
+        sys.exit(f"{failure.message}; {failure.hint}" if failure.hint else failure.message)

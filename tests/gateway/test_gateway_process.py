@@ -138,7 +138,7 @@ def test_starts_small_and_ready_and_ends_cleanly(tmp_path: Path) -> None:
         assert ours.ended() == 0
         assert not is_alive(java)
         assert ours.state() == "stopped"
-        assert {path.name for path in ours.directories.gateway.iterdir()} == {"conf", "tls", "work"}
+        assert {path.name for path in ours.directories.gateway.iterdir()} == {"conf", "private", "tls", "work"}
         assert list((ours.directories.gateway / "work").iterdir()) == []
 
 
@@ -311,7 +311,7 @@ def test_a_login_leaves_no_secret_in_the_log(tmp_path: Path) -> None:
             assert call("POST", "/tickle") == 200
         call("GET", "/portfolio/accounts?secret=5e55105e55105e55")
         call("GET", "/portfolio/U1234567/positions/0")
-        secrets = {(ours.directories.certificate.parent / PASSWORD).read_text(), "demo-password", "U1234567"}
+        secrets = {(ours.directories.private / PASSWORD).read_text(), "demo-password", "U1234567"}
         for session in gc.get_objects():
             if isinstance(session, Session):
                 secrets |= {session.token, session.session_id, session.secret, session.challenge}

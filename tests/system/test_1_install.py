@@ -23,14 +23,16 @@ def test_files_have_their_owners_and_modes(machine: Machine) -> None:
         PASSWORD_FILE,
         "/var/lib/ibkr-tools",
         "/var/lib/ibkr-tools/login",
-        "/var/lib/ibkr-tools/gateway/tls/gateway.p12",
+        "/var/lib/ibkr-tools/gateway/private",
+        "/var/lib/ibkr-tools/gateway/private/gateway.p12",
         "/opt/ibkr-tools/venv/bin/ibkr-tools",
     ) == {
         "/etc/ibkr-tools/config.json": "640 root:ibkr",
         PASSWORD_FILE: "600 root:root",
         "/var/lib/ibkr-tools": "750 ibkr:ibkr",
         "/var/lib/ibkr-tools/login": "700 ibkr:ibkr",
-        "/var/lib/ibkr-tools/gateway/tls/gateway.p12": "600 ibkr:ibkr",
+        "/var/lib/ibkr-tools/gateway/private": "700 ibkr:ibkr",
+        "/var/lib/ibkr-tools/gateway/private/gateway.p12": "600 ibkr:ibkr",
         "/opt/ibkr-tools/venv/bin/ibkr-tools": "755 root:root",
     }
 
@@ -86,6 +88,8 @@ def test_start_is_all_it_takes(machine: Machine) -> None:
 def test_members_of_the_group_need_no_root(machine: Machine) -> None:
     """A person in the group ibkr fetches and sees the status; anybody else is told that he may not."""
     machine.run("useradd --create-home --groups ibkr alice && useradd --create-home mallory")
+    # The packet filter knows the members of the moment when it was loaded.
+    machine.run("systemctl reload ibkr-firewall")
     fetch = "ibkr-tools fetch positions --jq '.positions | length'"
     assert machine.run(f"runuser -u alice -- {fetch}") == "237"
     assert machine.code("runuser -u alice -- ibkr-tools status") == 0

@@ -3,6 +3,7 @@
 import http.server
 import io
 import os
+import re
 import shutil
 import stat
 import struct
@@ -16,17 +17,44 @@ import pytest
 
 from ibkr_tools.errors import DistributionError
 from ibkr_tools.gateway import distribution
+from ibkr_tools.gateway.distribution_identity import MAIN_CLASS
 
 JAR = "dist/ibgroup.web.core.iblink.router.clientportal.gw.jar"
 Names = Mapping[str, bytes]
 
 
-def jar(manifest: str = "When-Built: 2031-05-06T01:02:03\n", name: str = distribution.MAIN_CLASS) -> bytes:
+def jar(manifest: str = "When-Built: 2031-05-06T01:02:03\n", name: str = MAIN_CLASS) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("META-INF/MANIFEST.MF", manifest)
         archive.writestr(zipfile.ZipInfo(name, (2030, 1, 2, 0, 0, 0)), b"\xca\xfe")
     return out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def _accepted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each test has its own list of accepted builds, apart from where it installs."""
+    ACCEPTED.append(tmp_path_factory.mktemp("accepted") / "accepted.json")
+    yield
+    ACCEPTED.clear()
+
+
+ACCEPTED: list[Path] = []
+
+
+def find(directory: Path) -> distribution.Distribution:
+    return distribution.find(directory, ACCEPTED[0])
+
+
+def install(source: Path, into: Path) -> distribution.Distribution:
+    """Installs a distribution of these tests as a person does who trusts it: refused, named, accepted."""
+    try:
+        return distribution.install(source, into, ACCEPTED[0])
+    except DistributionError as error:
+        named = re.search(r"SHA-256 ([0-9a-f]{64})", error.message)
+        if named is None:
+            raise
+    return distribution.install(source, into, ACCEPTED[0], accept=named[1])
 
 
 def parts(mark: bytes = b"one") -> dict[str, bytes]:
@@ -50,13 +78,11 @@ def unpacked(folder: Path, names: Names) -> Path:
 @pytest.fixture
 def into(tmp_path: Path) -> Path:
     """A place with an older distribution in it, which every refusal must leave alone."""
-    return distribution.install(
-        zipped(tmp_path / "old.zip", parts(b"old")), tmp_path / "state/gateway/clientportal.gw"
-    ).root
+    return install(zipped(tmp_path / "old.zip", parts(b"old")), tmp_path / "state/gateway/clientportal.gw").root
 
 
 def marker(root: Path) -> bytes:
-    return (distribution.find(root).root / "root/conf.yaml").read_bytes()
+    return (find(root).root / "root/conf.yaml").read_bytes()
 
 
 def leftovers(into: Path) -> list[str]:
@@ -66,7 +92,7 @@ def leftovers(into: Path) -> list[str]:
 @pytest.mark.parametrize("prefix", ["", "clientportal.gw/"])
 def test_installs_a_zip(tmp_path: Path, into: Path, prefix: str) -> None:
     """Content at the top or inside one folder; the old one is replaced, nothing else stays."""
-    found = distribution.install(zipped(tmp_path / "new.zip", parts(b"new"), prefix), into)
+    found = install(zipped(tmp_path / "new.zip", parts(b"new"), prefix), into)
     assert found.root == into
     assert found.jar == into / JAR
     assert found.build == "2031-05-06"
@@ -79,18 +105,18 @@ def test_installs_a_zip(tmp_path: Path, into: Path, prefix: str) -> None:
 def test_installs_folders(tmp_path: Path, into: Path) -> None:
     """A folder with the content, a folder around one, a folder with the zip in it; only known parts are copied."""
     one = unpacked(tmp_path / "a/clientportal.gw", {**parts(b"a"), "notes.txt": b"mine"})
-    distribution.install(one, into)
+    install(one, into)
     assert marker(into) == b"a"
     assert not (into / "notes.txt").exists()
     unpacked(tmp_path / "b/clientportal.gw", parts(b"b"))
     (tmp_path / "b/README.md").write_text("x")
-    distribution.install(tmp_path / "b", into)
+    install(tmp_path / "b", into)
     assert marker(into) == b"b"
     (tmp_path / "c").mkdir()
     zipped(tmp_path / "c/clientportal.gw.zip", parts(b"c"))
-    distribution.install(tmp_path / "c", into)
+    install(tmp_path / "c", into)
     assert marker(into) == b"c"
-    assert distribution.install(into, into).root == into
+    assert install(into, into).root == into
     assert marker(into) == b"c"
 
 
@@ -98,7 +124,8 @@ def test_a_build_without_manifest_is_dated_by_its_newest_entry(tmp_path: Path) -
     names = parts() | {JAR: jar(manifest="")}
     with zipfile.ZipFile(io.BytesIO(names[JAR])) as archive:
         newest = max(info.date_time for info in archive.infolist())
-    found = distribution.find(unpacked(tmp_path / "d", names))
+    folder = unpacked(tmp_path / "d", names)
+    found = install(folder, folder)
     assert found.build == "{:04}-{:02}-{:02}".format(*newest)
 
 
@@ -210,7 +237,7 @@ def test_refuses(tmp_path: Path, into: Path, name: str) -> None:
     make, message = ATTACKS[name]
     before = sorted(path for path in tmp_path.rglob("*") if path.name != "bad.zip")
     with pytest.raises(DistributionError, match=message):
-        distribution.install(make(tmp_path / "bad.zip"), into)
+        install(make(tmp_path / "bad.zip"), into)
     assert marker(into) == b"old"
     assert sorted(path for path in tmp_path.rglob("*") if path.name != "bad.zip") == before
     assert not Path("/etc/evil").exists()
@@ -224,10 +251,10 @@ def test_refuses_a_bomb_while_it_explodes(tmp_path: Path, into: Path, monkeypatc
     bomb.write_bytes(data.replace(struct.pack("<I", 3_000_000), struct.pack("<I", 3_000)))
     monkeypatch.setattr(distribution, "MAX_BYTES", 1_000_000)
     with pytest.raises(DistributionError, match=r"MB unpacked|not a whole zip"):
-        distribution.install(bomb, into)
+        install(bomb, into)
     honest = zipped(tmp_path / "honest.zip", {**parts(), "root/zeros": bytes(3_000_000)})
     with pytest.raises(DistributionError, match="1 MB unpacked"):
-        distribution.install(honest, into)
+        install(honest, into)
     assert marker(into) == b"old"
     assert leftovers(into) == []
 
@@ -235,7 +262,7 @@ def test_refuses_a_bomb_while_it_explodes(tmp_path: Path, into: Path, monkeypatc
 def test_refuses_too_many_entries(tmp_path: Path, into: Path) -> None:
     many = {f"root/{number}": b"" for number in range(distribution.MAX_ENTRIES)}
     with pytest.raises(DistributionError, match="more than 5000 entries"):
-        distribution.install(zipped(tmp_path / "many.zip", {**parts(), **many}), into)
+        install(zipped(tmp_path / "many.zip", {**parts(), **many}), into)
     assert marker(into) == b"old"
 
 
@@ -243,29 +270,29 @@ def test_refuses_links_in_folders(tmp_path: Path, into: Path) -> None:
     folder = unpacked(tmp_path / "f", parts(b"new"))
     (folder / "root/link").symlink_to("/etc/passwd")
     with pytest.raises(DistributionError, match="a link"):
-        distribution.install(folder, into)
+        install(folder, into)
     assert marker(into) == b"old"
 
 
 def test_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DistributionError, match="no gateway of IBKR there"):
-        distribution.find(tmp_path / "none")
+        find(tmp_path / "none")
     with pytest.raises(DistributionError, match=r"lacks dist/.*build/lib/runtime.*root/"):
-        distribution.find(tmp_path)
+        find(tmp_path)
     with pytest.raises(DistributionError, match="not there"):
-        distribution.install(tmp_path / "none.zip", tmp_path / "into")
+        install(tmp_path / "none.zip", tmp_path / "into")
     with pytest.raises(DistributionError, match="neither"):
-        distribution.install(tmp_path, tmp_path / "into")
+        install(tmp_path, tmp_path / "into")
 
 
 def test_says_what_it_may_not_look_at(tmp_path: Path, into: Path) -> None:
     """The kernel's refusal is told in one line; a name that is too long is one that root meets as well."""
     hidden = tmp_path / ("x" * 300)
     with pytest.raises(DistributionError, match="File name too long"):
-        distribution.find(hidden)
+        find(hidden)
     for source in (hidden, hidden / "gateway.zip"):
         with pytest.raises(DistributionError, match="File name too long"):
-            distribution.install(source, into)
+            install(source, into)
 
 
 def test_a_crash_between_the_renames_leaves_the_old_one(
@@ -286,10 +313,10 @@ def test_a_crash_between_the_renames_leaves_the_old_one(
         patch.setattr(Path, "rename", rename)
         patch.setattr(shutil, "rmtree", lambda *_args, **_kwargs: None)
         with pytest.raises(PowerCut):
-            distribution.install(zipped(tmp_path / "new.zip", parts(b"new")), into)
+            install(zipped(tmp_path / "new.zip", parts(b"new")), into)
     assert not into.exists()
     assert marker(into) == b"old"
-    distribution.install(zipped(tmp_path / "new.zip", parts(b"new")), into)
+    install(zipped(tmp_path / "new.zip", parts(b"new")), into)
     assert marker(into) == b"new"
     assert leftovers(into) == []
 
@@ -307,7 +334,7 @@ def test_an_installation_that_fails_to_swap_puts_the_old_one_back(
 
     monkeypatch.setattr(Path, "rename", rename)
     with pytest.raises(DistributionError, match="No space left"):
-        distribution.install(zipped(tmp_path / "new.zip", parts(b"new")), into)
+        install(zipped(tmp_path / "new.zip", parts(b"new")), into)
     assert into.is_dir()
     assert marker(into) == b"old"
     assert leftovers(into) == []
@@ -343,7 +370,7 @@ def test_downloads(tmp_path: Path) -> None:
     with serving(200, body) as url:
         distribution.download(url, target)
         assert target.read_bytes() == body
-        assert distribution.install(target, tmp_path / "into").build == "2031-05-06"
+        assert install(target, tmp_path / "into").build == "2031-05-06"
         target.unlink()
         with pytest.raises(DistributionError, match="more than"):
             distribution.download(url, target, max_bytes=len(body) - 1)

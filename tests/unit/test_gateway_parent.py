@@ -71,10 +71,10 @@ class World:
         home = folder / "work"
         home.mkdir()
         self.runtime.mkdir()
-        material = folder / "tls"
-        tls.make_material(material)
+        material, private = folder / "tls", folder / "private"
+        tls.make_material(material, private)
         key, certificate, _ = pkcs12.load_key_and_certificates(
-            (material / tls.KEYSTORE).read_bytes(), (material / tls.PASSWORD).read_bytes()
+            (private / tls.KEYSTORE).read_bytes(), (private / tls.PASSWORD).read_bytes()
         )
         assert key is not None
         assert certificate is not None

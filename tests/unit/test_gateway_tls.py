@@ -32,18 +32,30 @@ NAMES = (tls.KEYSTORE, tls.PASSWORD, tls.CERTIFICATE, tls.SPKI)
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("state") / "gateway/tls"
-    tls.make_material(directory)
-    return directory
+    folder = tmp_path_factory.mktemp("state") / "gateway"
+    make(folder)
+    return folder
 
 
-def read(directory: Path) -> dict[str, bytes]:
-    return {name: (directory / name).read_bytes() for name in NAMES}
+def make(folder: Path, now: datetime | None = None) -> None:
+    tls.make_material(folder / "tls", folder / "private", now=now)
+
+
+def is_current(folder: Path, now: datetime | None = None) -> bool:
+    return tls.is_current(folder / "tls", folder / "private", now)
+
+
+def path_of(folder: Path, name: str) -> Path:
+    return folder / ("private" if name in {tls.KEYSTORE, tls.PASSWORD} else "tls") / name
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    return {name: path_of(folder, name).read_bytes() for name in NAMES}
 
 
 def server_context(directory: Path) -> ssl.SSLContext:
     key, certificate, _ = pkcs12.load_key_and_certificates(
-        (directory / tls.KEYSTORE).read_bytes(), (directory / tls.PASSWORD).read_bytes()
+        path_of(directory, tls.KEYSTORE).read_bytes(), path_of(directory, tls.PASSWORD).read_bytes()
     )
     assert key is not None
     assert certificate is not None
@@ -94,88 +106,100 @@ def serving(context: ssl.SSLContext | None, answer: bytes | None) -> Iterator[in
 
 
 def test_files_and_modes(material: Path) -> None:
-    """The key is readable by its owner only; what clients need is readable by all."""
-    modes = {name: stat.S_IMODE((material / name).stat().st_mode) for name in NAMES}
+    """Nobody but the owner can even look where the key is; what clients need is readable, and nothing else is there."""
+    modes = {name: stat.S_IMODE(path_of(material, name).stat().st_mode) for name in NAMES}
+    folders = {path.name: stat.S_IMODE(path.stat().st_mode) for path in material.iterdir()}
+    assert folders == {"private": 0o700, "tls": 0o755}
+    assert {path.name for path in (material / "tls").iterdir()} == {tls.CERTIFICATE, tls.SPKI}
     assert modes == {tls.KEYSTORE: 0o600, tls.PASSWORD: 0o600, tls.CERTIFICATE: 0o644, tls.SPKI: 0o644}
     assert b"PRIVATE" not in b"".join(read(material).values())
 
 
 def test_certificate_and_key_belong_together(material: Path) -> None:
-    certificate = x509.load_pem_x509_certificate((material / tls.CERTIFICATE).read_bytes())
+    certificate = x509.load_pem_x509_certificate(path_of(material, tls.CERTIFICATE).read_bytes())
     _, in_store, others = pkcs12.load_key_and_certificates(
-        (material / tls.KEYSTORE).read_bytes(), (material / tls.PASSWORD).read_bytes()
+        path_of(material, tls.KEYSTORE).read_bytes(), path_of(material, tls.PASSWORD).read_bytes()
     )
     assert (in_store, others) == (certificate, [])
     spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    assert base64.b64decode((material / tls.SPKI).read_text()) == hashlib.sha256(spki).digest()
+    assert base64.b64decode(path_of(material, tls.SPKI).read_text()) == hashlib.sha256(spki).digest()
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
-    end = tls.expires_at(material / tls.CERTIFICATE)
+    end = tls.expires_at(path_of(material, tls.CERTIFICATE))
     assert end == certificate.not_valid_after_utc
     assert end > datetime.now(UTC) + timedelta(days=3600)
 
 
 def test_made_once(material: Path) -> None:
     before = read(material)
-    tls.make_material(material)
+    make(material)
     assert read(material) == before
 
 
 def test_renewed_in_time(tmp_path: Path) -> None:
     """Not 31 days before its end, but 29."""
     now = datetime.now(UTC)
-    tls.make_material(tmp_path, now=now)
+    make(tmp_path, now=now)
     before = read(tmp_path)
     end = now + tls.LIFETIME
-    tls.make_material(tmp_path, now=end - timedelta(days=31))
+    make(tmp_path, now=end - timedelta(days=31))
     assert read(tmp_path) == before
-    tls.make_material(tmp_path, now=end - timedelta(days=29))
+    make(tmp_path, now=end - timedelta(days=29))
     after = read(tmp_path)
     assert all(after[name] != before[name] for name in NAMES)
-    assert tls.is_current(tmp_path, end)
+    assert is_current(tmp_path, end)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_made_anew_when_a_part_is_lost(tmp_path: Path, name: str) -> None:
-    tls.make_material(tmp_path)
+    make(tmp_path)
     before = read(tmp_path)
-    (tmp_path / name).unlink()
-    assert not tls.is_current(tmp_path)
-    tls.make_material(tmp_path)
-    assert tls.is_current(tmp_path)
+    path_of(tmp_path, name).unlink()
+    assert not is_current(tmp_path)
+    make(tmp_path)
+    assert is_current(tmp_path)
     assert read(tmp_path)[tls.KEYSTORE] != before[tls.KEYSTORE]
 
 
 def test_made_anew_when_the_certificate_is_unreadable(tmp_path: Path) -> None:
     for name in NAMES:
-        (tmp_path / name).write_text("nonsense")
-    tls.make_material(tmp_path)
-    assert tls.is_current(tmp_path)
+        path_of(tmp_path, name).parent.mkdir(mode=0o700, exist_ok=True)
+        path_of(tmp_path, name).write_text("nonsense")
+    make(tmp_path)
+    assert is_current(tmp_path)
 
 
 def test_a_clock_that_was_set_back_is_no_reason_to_distrust(material: Path) -> None:
     """A machine without a battery begins in the past, and must reach its gateway all the same."""
-    certificate = x509.load_pem_x509_certificate((material / tls.CERTIFICATE).read_bytes())
+    certificate = x509.load_pem_x509_certificate(path_of(material, tls.CERTIFICATE).read_bytes())
     assert certificate.not_valid_before_utc == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_validity_beyond_2049_is_understood(tmp_path: Path) -> None:
-    tls.make_material(tmp_path, now=datetime(2045, 1, 1, tzinfo=UTC))
-    end = tls.expires_at(tmp_path / tls.CERTIFICATE)
+    make(tmp_path, now=datetime(2045, 1, 1, tzinfo=UTC))
+    end = tls.expires_at(path_of(tmp_path, tls.CERTIFICATE))
     assert end is not None
     assert end.year == 2055
+
+
+def test_no_key_goes_where_others_may_look(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private").chmod(0o750)
+    with pytest.raises(OutputError, match="others may look into it"):
+        make(tmp_path)
+    assert list((tmp_path / "private").iterdir()) == []
 
 
 def test_no_directory_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
-        tls.make_material(tmp_path / "file/tls")
+        make(tmp_path / "file/gateway")
 
 
 def test_strict_clients_accept_it(material: Path) -> None:
     """OpenSSL's strictest flag, which Python 3.13 sets by default; by address and by name."""
-    context = ssl.create_default_context(cafile=str(material / tls.CERTIFICATE))
+    context = ssl.create_default_context(cafile=str(path_of(material, tls.CERTIFICATE)))
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     for name in ("127.0.0.1", "localhost"):
         with (
@@ -190,14 +214,14 @@ def test_strict_clients_accept_it(material: Path) -> None:
 @pytest.mark.skipif(shutil.which("keytool") is None, reason="needs a Java runtime")
 def test_java_reads_the_store_as_the_jar_does(material: Path) -> None:
     """The jar asks for type JKS; every Java since 8u60 then reads PKCS#12 too."""
-    password = (material / tls.PASSWORD).read_text()
+    password = path_of(material, tls.PASSWORD).read_text()
     command = [
         "keytool",
         "-list",
         "-storetype",
         "JKS",
         "-keystore",
-        str(material / tls.KEYSTORE),
+        str(path_of(material, tls.KEYSTORE)),
         "-storepass:env",
         "P",
     ]
@@ -209,12 +233,12 @@ def test_java_reads_the_store_as_the_jar_does(material: Path) -> None:
 
 def test_probe_wants_a_redirect_from_exactly_our_certificate(material: Path, tmp_path: Path) -> None:
     """A redirect counts; other statuses, other keys, plain text, silence and nobody do not."""
-    ours = material / tls.CERTIFICATE
+    ours = path_of(material, tls.CERTIFICATE)
     context = server_context(material)
     with serving(context, b"HTTP/1.1 302 Found\r\nLocation: https://example.invalid/\r\n\r\n") as port:
         assert answers_locally(port, ours, 5)
-        tls.make_material(tmp_path)
-        assert not answers_locally(port, tmp_path / tls.CERTIFICATE, 5)
+        make(tmp_path)
+        assert not answers_locally(port, path_of(tmp_path, tls.CERTIFICATE), 5)
         assert not answers_locally(port, tmp_path / "none.pem", 5)
         (tmp_path / "bad.pem").write_text("nonsense")
         assert not answers_locally(port, tmp_path / "bad.pem", 5)
