@@ -24,19 +24,24 @@ from ibkr_tools.portal.reservations import JITTER_S, LONGEST_PENALTY_S, PENALTY_
 from tests.support.slots import most_in_a_second
 
 
+def at_rest(folder: Path) -> SharedPacing:
+    """The budget in `folder`, while no time passes: how fast this machine is does not matter."""
+    return SharedPacing(folder / "pacing.json", clock=lambda: 1000.0, wall=lambda: 1_800_000_000.0)
+
+
 def test_the_file_is_shared(tmp_path: Path) -> None:
-    one, other = SharedPacing(tmp_path / "pacing.json"), SharedPacing(tmp_path / "pacing.json")
+    one, other = at_rest(tmp_path), at_rest(tmp_path)
     assert one.claim(TICKLE, 5.0).wait_s == 0.0
-    assert 0.5 < other.claim(TICKLE, 5.0).wait_s <= 1.0 + JITTER_S
+    assert other.claim(TICKLE, 5.0).wait_s == pytest.approx(1.0 + JITTER_S)
 
 
 def test_a_wait_that_is_too_long_is_refused_and_not_reserved(tmp_path: Path) -> None:
-    shared = SharedPacing(tmp_path / "pacing.json")
+    shared = at_rest(tmp_path)
     shared.claim(ACCOUNTS, 0.0)
     for _ in range(20):
         with pytest.raises(RateLimited, match="asked too often; possible in 6 s"):
             shared.claim(ACCOUNTS, 1.0)
-    assert shared.claim(ACCOUNTS, 6.0).wait_s < 5.1
+    assert shared.claim(ACCOUNTS, 6.0).wait_s == pytest.approx(5.0 + JITTER_S)
 
 
 def test_a_429_is_obeyed_by_everyone_and_after_a_restart(tmp_path: Path) -> None:
@@ -95,7 +100,7 @@ def test_nothing_can_shut_us_out_for_ever(tmp_path: Path) -> None:
 
 def test_without_room_on_the_disk_the_process_paces_itself(tmp_path: Path) -> None:
     """The kernel's RLIMIT_FSIZE refuses writes as a full disk does."""
-    shared = SharedPacing(tmp_path / "pacing.json")
+    shared = at_rest(tmp_path)
     shared.claim(SUMMARY, 0.0)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
@@ -174,15 +179,15 @@ def test_a_claim_costs_little(tmp_path: Path) -> None:
 
 def test_a_process_that_was_stopped_in_a_claim_stops_nobody_else(tmp_path: Path) -> None:
     """Ctrl-Z may come at any moment; what that process reserved before is still obeyed."""
-    shared = SharedPacing(tmp_path / "pacing.json")
+    shared = at_rest(tmp_path)
     shared.claim(TICKLE, 0.0)
     with files.locked(tmp_path / "pacing.lock"):
-        assert 0.0 < shared.claim(TICKLE, 5.0).wait_s <= 1.0 + JITTER_S
+        assert shared.claim(TICKLE, 5.0).wait_s == pytest.approx(1.0 + JITTER_S)
 
 
 def test_threads_share_one_budget(tmp_path: Path) -> None:
     """Also where the file cannot be written, and the object alone knows what was sent."""
-    shared = SharedPacing(tmp_path / "missing" / "no" / "pacing.json")
+    shared = at_rest(tmp_path / "missing" / "no")
     (tmp_path / "missing").write_text("a file where a directory should be")
     with ThreadPoolExecutor(4) as pool:
         waits = list(pool.map(lambda _: shared.claim(SUMMARY, 60.0).wait_s, range(40)))
@@ -197,7 +202,7 @@ def test_unpaced_never_waits() -> None:
 
 def test_what_never_left_is_given_back(tmp_path: Path) -> None:
     """A call that nobody listened to does not make the next one wait."""
-    shared = SharedPacing(tmp_path / "pacing.json")
+    shared = at_rest(tmp_path)
     turn = shared.claim(TICKLE, 0.0)
     assert turn.wait_s == 0.0
     with pytest.raises(RateLimited):
