@@ -1,10 +1,7 @@
 """The configuration: one JSON file, decoded strictly, every problem named at once; and where secrets come from."""
 
-import difflib
 import os
-import re
 import stat
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ibkr_tools import files
+from ibkr_tools import example, files
+from ibkr_tools.config_problems import find_problems, with_place
 from ibkr_tools.errors import ConfigError
 
 CREDENTIAL = "ibkr-password"
@@ -218,16 +216,6 @@ def schema() -> dict[str, Any]:
     return definition
 
 
-def _section_of(kind: Any) -> type[_Section] | None:
-    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
-
-
-def _choices(kind: Any) -> list[str]:
-    if typing.get_origin(kind) is Literal:
-        return list(typing.get_args(kind))
-    return [choice for part in typing.get_args(kind) for choice in _choices(part)]
-
-
 _MEANT = {
     ACCOUNT_ID: "a letter or two and digits, such as U1234567",
     UPSTREAM: "scheme, host and port, such as https://api.ibkr.com",
@@ -236,46 +224,12 @@ _MEANT = {
 }
 
 
-def _expectation(error: msgspec.ValidationError, value: object, kind: Any) -> str:
-    text = re.sub(r" - at `.*`$", "", str(error))
-    where = re.search(r"at `\$(.*)`$", str(error))
-    if "matching regex" in text:
-        text = next(f"Expected {meant}" for pattern, meant in _MEANT.items() if repr(pattern)[1:-1] in text)
-    if text.startswith("Invalid enum value"):
-        text = f"Expected one of {', '.join(_choices(kind))}"
-    shown = f", got {value!r}" if isinstance(value, str | int | float | bool | None) else ""
-    return f"{where.group(1) if where else ''}: {text}{'' if 'got' in text else shown}"
+def problems(value: object, source: str = "") -> Iterator[str]:
+    """Yields one line per problem of a decoded `config.json`; `source` is its text, to name lines."""
+    return find_problems(value, Config, texts=("password", "$schema"), meant=_MEANT, source=source)
 
 
-def problems(value: object, kind: type[_Section] = Config, path: str = "") -> Iterator[str]:
-    """Yields one line per problem of a decoded `config.json`: where it is, what was expected, what was found."""
-    if not isinstance(value, Mapping):
-        yield f"{path.removesuffix('.') or 'the file'}: expected an object"
-        return
-    hints = typing.get_type_hints(kind, include_extras=True)
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    texts = ("password", "$schema") if kind is Config else ()
-    known = [*fields, *texts]
-    for key in value:
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            yield f"{path}{key}: unknown key" + (f"; did you mean {close[0]!r}?" if close else "")
-    for name, field in fields.items():
-        if name not in value:
-            if field.required:
-                yield f"{path}{name}: missing"
-            continue
-        if section := _section_of(hints[name]):
-            yield from problems(value[name], section, f"{path}{name}.")
-            continue
-        try:
-            msgspec.convert(value[name], hints[name], strict=True)
-        except msgspec.ValidationError as error:
-            yield f"{path}{name}{_expectation(error, value[name], hints[name])}"
-    yield from (f"{key}: expected a text" for key in texts if not isinstance(value.get(key, ""), str))
-
-
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> tuple[dict[str, Any], bytes]:
     try:
         data = files.read_named(file)
         others_can_read = bool(file.stat().st_mode & stat.S_IROTH)
@@ -292,8 +246,11 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: {error.strerror}") from error
     try:
         raw = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file}: not JSON: {_position(data, str(error))}") from None
+    except UnicodeDecodeError as error:
+        # Its own words show a byte of what may be a password.
+        raise ConfigError(f"{file}: not JSON: {with_place(data, f'not UTF-8 (byte {error.start})')}") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ConfigError(f"{file}: not JSON: {with_place(data, str(error))}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{file}: expected an object, such as config.example.json")
     if others_can_read and raw.get("password"):
@@ -301,28 +258,19 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file}: holds the password and every user of this machine can read it",
             hint=f"chmod o= {file}",
         )
-    return raw
+    return raw, data
 
 
-def _position(data: bytes, message: str) -> str:
-    """Turns msgspec's byte offset into line and column, as editors count them."""
-    match = re.search(r"\(byte (\d+)\)", message)
-    if not match:
-        return message
-    before = data[: int(match.group(1))]
-    line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-    return message.replace(match.group(0), f"(line {line}, column {column})")
-
-
-def load_config(file: Path) -> Config:
-    """Reads and checks the configuration.
+def load_config(file: Path, *, takes_example: bool = False) -> Config:
+    """Reads and checks the configuration; `takes_example`: for what asks neither IBKR nor its gateway anything.
 
     Raises:
-        ConfigError: not there, not readable, not JSON, world-readable with a password in it, or with wrong keys
-            or values; then the message names every one of them.
+        ConfigError: not there, not readable, not JSON, world-readable with a password in it, still the example, or
+            with wrong keys or values; then the message names every one of them.
     """
-    raw = _read(file)
-    if found := list(problems(raw)):
+    raw, data = _read(file)
+    left_over = [] if takes_example else example.left_over(raw)
+    if found := [*problems(raw, data.decode(errors="replace")), *left_over]:
         noun = "problem" if len(found) == 1 else "problems"
         raise ConfigError(
             f"{file}: {len(found)} {noun}:\n" + "\n".join(f"  {line}" for line in found),
@@ -338,16 +286,18 @@ def _only_newline_stripped(text: str) -> str:
 
 
 def _read_secret(
-    what: str, credential: str, own: str | None, kept: Path, environ: Mapping[str, str] | None
+    what: str, credential: str, key: str, own: str | None, kept: Path, environ: Mapping[str, str] | None
 ) -> Secret | None:
     """Returns what the systemd credential holds, else the file `own`, else `kept`; None if none has anything in it.
 
-    `kept` is what systemd makes the credential of: only root reads it, when a person logs in by hand.
+    `key` is where `own` stands: errors name that, for people put the secret itself there. `kept` is what systemd makes
+    the credential of: only root reads it, when a person logs in by hand.
     """
     env = os.environ if environ is None else environ
     private = [*([Path(own).expanduser()] if own else []), kept]
     directory = env.get("CREDENTIALS_DIRECTORY")
     for source in [Path(directory) / credential, *private] if directory else private:
+        name = f"the file of {key}" if own and source == private[0] else str(source)
         try:
             text = files.regular(source).read_bytes().decode()
         except FileNotFoundError:
@@ -356,12 +306,21 @@ def _read_secret(
             if source == kept and isinstance(error, PermissionError):
                 continue
             why = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
-            raise ConfigError(f"{source}: {what} cannot be read: {why}") from None
+            raise ConfigError(f"{name}: {what} cannot be read: {why}") from None
         if source in private and source.stat().st_mode & (stat.S_IRWXO | stat.S_IRWXG):
             raise ConfigError(f"{source}: others can read {what}", hint=f"chmod 600 {source}")
         if found := _only_newline_stripped(text):
-            return Secret(found)
+            return _not_the_example(name, found)
     return None
+
+
+def _not_the_example(source: str, text: str) -> Secret:
+    """Returns the secret; the example's text is none, wherever it was copied to."""
+    if example.is_password(text):
+        raise ConfigError(
+            f"{source}: the password {example.PLACE}", hint="Put the real one there; nothing was submitted."
+        )
+    return Secret(text)
 
 
 def read_password(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
@@ -373,13 +332,15 @@ def read_password(file: Path, config: Config, environ: Mapping[str, str] | None 
         ConfigError: none of the four has one, or the file is readable by others.
     """
     kept = file.with_name("password")
-    if found := _read_secret("the password", CREDENTIAL, config.login.password_file, kept, environ):
+    own = config.login.password_file
+    if found := _read_secret("the password", CREDENTIAL, "login.password_file", own, kept, environ):
         return found
-    in_config = _read(file).get("password")
+    in_config = _read(file)[0].get("password")
     if isinstance(in_config, str) and in_config:
-        return Secret(in_config)
+        return _not_the_example(f'{file}: "password"', in_config)
+    named = "; login.password_file names a file that is not there" if config.login.password_file else ""
     raise ConfigError(
-        'no password: no credential, no login.password_file, no "password" in the configuration',
+        f'no password: no credential, no login.password_file, no "password" in the configuration{named}',
         hint=f'Put "password" in {file}; `sudo ./bin/install` moves it to a file only root can read.',
     )
 
@@ -391,7 +352,8 @@ def read_totp_secret(file: Path, config: Config, environ: Mapping[str, str] | No
         ConfigError: none of the three has one, or the file is readable by others.
     """
     kept, own = file.with_name("totp"), config.login.second_factor.totp_file
-    if found := _read_secret("the authenticator's secret", TOTP_CREDENTIAL, own, kept, environ):
+    key = "login.second_factor.totp_file"
+    if found := _read_secret("the authenticator's secret", TOTP_CREDENTIAL, key, own, kept, environ):
         return found
     raise ConfigError(
         f"no authenticator's secret: no credential, no login.second_factor.totp_file, nothing to read in {kept}",

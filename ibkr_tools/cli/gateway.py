@@ -14,13 +14,14 @@ app = typer.Typer(no_args_is_help=True, help="Install and run IBKR's Client Port
 
 
 def _folder(setting: Setting) -> Path:
-    from ibkr_tools.config import GatewayConfig
+    from ibkr_tools.config import GatewayConfig, load_config
     from ibkr_tools.errors import ConfigError
     from ibkr_tools.gateway.start import distribution_directory
 
     try:
         setting.config_file.lstat()
-        config = setting.load().gateway
+        # Installing comes before anybody has edited the example.
+        config = load_config(setting.config_file, takes_example=True).gateway
     except FileNotFoundError:
         config = GatewayConfig()
     except OSError as error:

@@ -37,13 +37,17 @@ _HASH, _SEMICOLON = f"(?:#|{_PERCENT}23)", f"(?:;|{_PERCENT}3b)?"
 _BACKSLASH = rf"(?:\\(?:u005c|x5c)?|{_PERCENT}5c|&(?:amp;)*(?:#0*92|#x0*5c|bsol);)"
 _UNSEEN_NAMES = "&(?:amp;)*(?:shy|zwj|zwnj|zerowidthspace|lrm|rlm|#173|#820[3-7]|#x200[b-f]|#xad);"
 
+_HEX = "(?:00)?(?:09|0[a-d]|1[c-f]|20|85|a0)|1680|20(?:0[0-9a]|28|29|2f|5f)|3000"
+_DECIMAL = "9|1[0-3]|2[89]|3[0-2]|133|160|5760|819[2-9]|820[0-2]|823[239]|8287|12288"
+_OCTETS = rf"""09|0[a-d]|1[c-f]|20|c2{_PERCENT}85|c2{_PERCENT}a0|a0|e1{_PERCENT}9a{_PERCENT}80
+    |e2{_PERCENT}(?:80{_PERCENT}(?:8[0-9a]|a[89f])|81{_PERCENT}9f)|e3{_PERCENT}80{_PERCENT}80"""
 _BLANKS = "|".join(
     [
         f"{_AMPERSAND}(?:nbsp|nonbreakingspace|tab|newline|ensp|emsp|thinsp){_SEMICOLON}",
-        f"{_AMPERSAND}{_HASH}(?:0*(?:9|1[0-3]|32|160)|x0*(?:9|[a-d]|20|a0)){_SEMICOLON}",
-        f"{_PERCENT}(?:09|0[a-d]|20|c2{_PERCENT}a0|a0)",
+        f"{_AMPERSAND}{_HASH}(?:0*(?:{_DECIMAL})|x0*(?:9|[a-d]|{_HEX})){_SEMICOLON}",
+        f"{_PERCENT}(?:{''.join(_OCTETS.split())}|u(?:{_HEX}))",
         r"\+",
-        f"{_BACKSLASH}(?:[nrtfv]|(?:u00|x)(?:09|0[a-d]|20|a0))",
+        f"{_BACKSLASH}QUOTED(?:[nrtfv]|(?:u|x)(?:{_HEX}))",
     ]
 )
 """How else white space is written."""
@@ -166,7 +170,10 @@ def _pattern(secret: str, *, javascript: bool = False) -> str:
     is_loose = len(visible.replace("\\", "").replace(" ", "")) >= SHORT
     quoting = f"|{_BACKSLASH}" if is_loose else ""
     unseen = f"[{_UNSEEN if javascript else _UNSEEN + _ALONE}]|{_UNSEEN_NAMES}{quoting}"
-    between, blank = f"(?:{unseen})*", f"(?:[{_SPACES}]|{_BLANKS}|{unseen})*"
+    # Backslashes that quote others: elsewhere in the pattern, or here.
+    blanks = _BLANKS.replace("QUOTED", "" if is_loose else "{1,4}")
+    then = "" if is_loose else f"{_BACKSLASH}{{0,4}}"
+    between, blank = f"(?:{unseen})*{then}", f"(?:[{_SPACES}]|{blanks}|{unseen})*{then}"
 
     def spell(word: str) -> str:
         letters = _clusters(word.replace("\\", "") if is_loose else word)
@@ -177,6 +184,7 @@ def _pattern(secret: str, *, javascript: bool = False) -> str:
     # Blanks and backslashes at its ends need not be there, such as when a page has trimmed it.
     core = visible.replace("\\", " ").strip() if is_loose else visible
     body = blank * (not secret.startswith(core[0])) + body + blank * (not secret.endswith(core[-1]))
+    body = f"{_BACKSLASH}{{0,8}}{body}"
     if len(visible) >= SHORT:
         return body
     edge = r"\w" if visible.isalnum() else r"\S"
@@ -233,7 +241,7 @@ def _character(cases: set[str], *, javascript: bool) -> str:
     )
     # By itself last: what the others begin with can be the character.
     itself = _any(_literal(one.lower()[:1], javascript=javascript) for one in sorted(cases))
-    return f"(?:{_PERCENT}{in_address}|{_AMPERSAND}(?:{in_html}){_SEMICOLON}|{_BACKSLASH}(?:{in_script})|{itself})"
+    return f"(?:{_AMPERSAND}(?:{in_html}){_SEMICOLON}|{_BACKSLASH}(?:{in_script})|{_PERCENT}{in_address}|{itself})"
 
 
 def _any(ways: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools import config as module
+from ibkr_tools import example
 from ibkr_tools.config import Secret, load_config, problems, read_password, schema
 from ibkr_tools.errors import ConfigError
 
@@ -41,7 +42,7 @@ def refusal(tmp_path: Path, document: object, *, mode: int = 0o640) -> ConfigErr
 
 
 def test_the_example_loads_and_is_complete(tmp_path: Path) -> None:
-    config = load_config(written(tmp_path, EXAMPLE))
+    config = load_config(written(tmp_path, EXAMPLE), takes_example=True)
     assert (config.username, config.account, config.gateway.port) == ("readonlyuser", "U1234567", 5000)
     defined = schema()["$defs"]
     for name, definition in (("Config", EXAMPLE), *((name, EXAMPLE[name]) for name in sorted(SECTIONS))):
@@ -97,7 +98,7 @@ def test_every_problem_is_named_at_once_with_suggestions(tmp_path: Path) -> None
     [
         ("gateway", "directory", "~nobody/gw", "a path such as /etc"),
         ("gateway", "directory", "a\0b", "a path such as /etc"),
-        ("login", "password_file", "~root", "~NAME is nobody's, got '~root'"),
+        ("login", "password_file", "~root", "~NAME is nobody's"),
         ("login", "driver", "", "a text with something in it"),
         ("gateway", "java", "ja\0va", "without a NUL character, got 'ja\\x00va'"),
     ],
@@ -189,15 +190,99 @@ def test_a_password_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
     load_config(written(tmp_path, {**MINIMAL, "password": ""}, mode=0o644))
 
 
-def test_no_error_shows_the_password(tmp_path: Path) -> None:
-    """Not even where it stands under a wrong key or next to a mistake."""
-    for document in (
+@pytest.mark.parametrize(
+    "document",
+    [
         {**MINIMAL, "pasword": "hunter2"},
         {**MINIMAL, "password": ["hunter2"]},
+        {**MINIMAL, "password": {"hunter2": "hunter2"}},
         {"password": "hunter2"},
+        {**MINIMAL, "hunter2": "x"},
+        {**MINIMAL, "hunter2": {"hunter2": ["hunter2"]}},
+        {**MINIMAL, "login": {"hunter2": True}},
+        {**MINIMAL, "login": "hunter2"},
+        {**MINIMAL, "login": {"password": "hunter2"}},
+        {**MINIMAL, "login": {"password_file": "hunter2\0"}},
+        {**MINIMAL, "login": {"password_file": "~hunter2"}},
+        {**MINIMAL, "login": {"second_factor": {"totp_file": "~hunter2"}}},
+        {**MINIMAL, "login": {"second_factor": {"totp_secret": "hunter2"}}},
+        {**MINIMAL, "login": {"second_factor": {"command": "hunter2"}}},
+        {**MINIMAL, "login": {"selectors": {"hunter2": ["hunter2"]}}},
+        {**MINIMAL, "notify": {"command": "hunter2"}},
+        {**MINIMAL, "notify": {"command": ["hunter2\0"]}},
+        {**MINIMAL, "username": "hunter2" * 20},
+        {**MINIMAL, "Hunter2 ": "hunter2"},
         '{"password": "hunter2" "username"',
-    ):
-        assert "hunter2" not in str(refusal(tmp_path, document))
+        '{"password": "hunter2\u0001\n"}',
+        '{"password": hunter2}',
+        "hunter2",
+        '"hunter2"',
+    ],
+)
+def test_no_error_shows_the_password(tmp_path: Path, document: object) -> None:
+    """Not even where it stands under a wrong key, as a key, or next to a mistake."""
+    error = refusal(tmp_path, document)
+    assert "hunter2" not in f"{error} {error.hint}".lower()
+    assert error.__suppress_context__ or error.__context__ is None
+
+
+def test_wrong_key_that_may_be_anything_is_told_by_its_line(tmp_path: Path) -> None:
+    """Also where the same word stands before it as a value, or in another way of writing."""
+    text = '{\n"username": "hun\\"ter2",\n"account": "U1234567",\n"login": {\n  "hun\\u0022ter2" : 1}}'
+    assert "login: a key that is not known (line 5)" in str(refusal(tmp_path, text))
+    near = '{"username": "a",\n"account": "U1234567",\n"Passw0rd": 1}'
+    assert "the file: a key that is not known (line 3); did you mean 'password'?" in str(refusal(tmp_path, near))
+
+
+@pytest.mark.parametrize("mode", [0o600, None])
+def test_password_in_the_place_of_its_file_is_not_shown(tmp_path: Path, mode: int | None) -> None:
+    """Whatever the kernel makes of it: the key is named."""
+    for wrong in ("hunter2", "hunter2" * 100, f"{tmp_path}/config.json/hunter2"):
+        path = written(tmp_path, {**MINIMAL, "login": {"password_file": wrong}}, mode=mode or 0o640)
+        with pytest.raises(ConfigError, match=r"login\.password_file") as caught:
+            read_password(path, load_config(path), {})
+        assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+# The example.
+
+
+def test_the_example_is_known_for_what_it_is() -> None:
+    assert (EXAMPLE["username"], EXAMPLE["password"]) == (example.USERNAME, example.PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["username: is still the example's", "password: is still the example's"]),
+        ({"username": "somebody"}, ["password: is still the example's"]),
+        ({"password": "real"}, ["username: is still the example's"]),
+        ({"username": " ReadOnlyUser\n", "password": "real"}, ["username: is still the example's"]),
+        ({"username": "somebody", "password": " the password  of that user\n"}, ["password: is still the example's"]),
+    ],
+)
+def test_the_example_is_refused(tmp_path: Path, changes: dict[str, str], expected: list[str]) -> None:
+    error = refusal(tmp_path, {**EXAMPLE, **changes})
+    assert error.exit_code == 78
+    assert [line.strip().split(";")[0] for line in error.message.splitlines()[1:]] == expected
+
+
+@pytest.mark.parametrize("place", ["credential", "password_file", "kept", "config.json"])
+@pytest.mark.parametrize("around", ["{}", " {}\n", "\t{}  "])
+def test_the_examples_password_is_none_wherever_it_stands(tmp_path: Path, place: str, around: str) -> None:
+    text = around.format(example.PASSWORD)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)} if place == "credential" else {}
+    names = {"credential": "ibkr-password", "password_file": "own", "kept": "password"}
+    login = {"password_file": str(tmp_path / "own")} if place == "password_file" else {}
+    path = written(tmp_path, {**MINIMAL, "login": login, **({"password": text} if place == "config.json" else {})})
+    if place in names:
+        (tmp_path / names[place]).touch(mode=0o600)
+        (tmp_path / names[place]).write_text(text)
+    config = load_config(path, takes_example=True)
+    with pytest.raises(ConfigError, match="the password is still the example's") as caught:
+        read_password(path, config, environ)
+    assert caught.value.exit_code == 78
 
 
 @pytest.mark.parametrize(
