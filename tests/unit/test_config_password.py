@@ -70,7 +70,7 @@ def test_everything_else_stays_byte_by_byte(config: Path, text: str, rest: str) 
     assert config.with_name("password").read_text() == "x\n"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.dictionaries(st.text(max_size=8), st.recursive(st.none() | st.integers() | st.text(), st.lists), max_size=5),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1),

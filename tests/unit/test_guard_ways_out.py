@@ -25,9 +25,16 @@ WAYS_OUT = {
     "portal/push.py": "the WebSocket, with a table of its own",
     "gateway/distribution.py": "downloads IBKR's program",
     "gateway/probe.py": "asks for the gateway's own page /, which goes nowhere",
+    "gateway/filter_probe.py": "asks for what the packet filter closes to everybody",
     "gateway/ports.py": "looks whether a port is free",
     "gateway/tls.py": "reads a certificate",
     "login/browser.py": "Chromium, on the login page alone",
+    "login/network.py": "listens for Chromium, where nobody else is",
+    "login/namespaces.py": "brings the loopback interface up there",
+    "login/helper.py": "is handed that listener",
+    "login/relay.py": "leads it to the gateway's port and nowhere else",
+    "deadline.py": "ends an exchange that takes too long",
+    "transport.py": "requests with that deadline, for those who send any",
     "delivery/letter.py": "the name of this machine",
 }
 """Files with a library that could open a connection, and for what."""

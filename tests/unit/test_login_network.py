@@ -47,13 +47,13 @@ LOGIN = textwrap.dedent(
             for command in (["readlink", "/proc/self/ns/net"], ["sh", "-c", "echo x; exit 3"], ["/nowhere"]):
                 try:
                     process = spawn(command, {"PATH": os.environ["PATH"]})
-                    print("command", process.communicate(10)[0].decode().strip(), process.wait(), process.returncode)
+                    print("command", process.stdout.read().decode().strip(), process.wait(10), process.returncode)
                 except OSError as error:
                     print("command", error.strerror)
         if "hang" in todo:
             process = spawn(["sleep", "600"], {"PATH": os.environ["PATH"]})
             try:
-                process.communicate(0.1)
+                process.wait(0.1)
             except subprocess.TimeoutExpired:
                 print("hangs", process.pid, flush=True)
             signal.pause()

@@ -80,7 +80,6 @@ def browser_of(answer: object, *secrets: str) -> Browser:
 
 @given(PASSWORDS, AROUND, AROUND, st.sampled_from(sorted(SPELLINGS)))
 @example(ODD, "", "", "json in json")
-@settings(deadline=None)
 def test_nothing_of_a_password_is_shown(password: str, before: str, after: str, way: str) -> None:
     """Not in what a login says, which is cut and quoted, nor in an error of the driver."""
     spelled = SPELLINGS[way](password)
@@ -99,7 +98,7 @@ def test_nothing_of_a_password_is_shown(password: str, before: str, after: str, 
 
 
 @given(PASSWORDS, AROUND, st.sampled_from(sorted(SPELLINGS)), st.integers(0, 60))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_cut_leaves_no_beginning_of_a_password(password: str, before: str, way: str, left: int) -> None:
     """A text that the page is too long for ends before a secret may have begun, wherever it was cut."""
     spelled, longest, redactor = SPELLINGS[way](password), 3000, Redactor([password])
