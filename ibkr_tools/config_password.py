@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ibkr_tools import files
+from ibkr_tools import example, files
 from ibkr_tools.errors import ConfigError, OutputError
-
-EXAMPLE = "the password of that user"
-"""What config.example.json has in the password's place."""
 
 LIMIT_BYTES = 1 << 20
 """More than any configuration has."""
@@ -31,7 +28,7 @@ _TYPED = re.compile(
 )
 """A password as people type it, in JSON or in what was meant to be JSON; `password_file` is none."""
 
-_NONE = frozenset({b"null", b'""', b"''", f'"{EXAMPLE}"'.encode()})
+_NONE = frozenset({b"null", b'""', b"''", f'"{example.PASSWORD}"'.encode()})
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BOM = b"\xef\xbb\xbf"
@@ -80,7 +77,7 @@ def _adopt(config: Path, password: Path) -> str | None:
             f"{config}: not a JSON object; the password in it is not moved",
             hint="`ibkr-tools config check` says where it is wrong. Correct it, then run this again.",
         ) from None
-    found = [member for member in members if member.key == _KEY and member.value not in (None, "", EXAMPLE)]
+    found = [member for member in members if member.key == _KEY and member.value not in (None, "", example.PASSWORD)]
     misplaced = list(_misplaced(json.loads(text, parse_int=float)))
     if config.is_symlink() and (found or misplaced):
         raise ConfigError(

@@ -231,12 +231,9 @@ def _require_sound(root: Path, source: Path) -> None:
             raise DistributionError(f"{source}: {jar.name} is not IBKR's gateway: no {MAIN_CLASS}", hint=_HINT)
 
 
-def _settle(root: Path, owner: os.stat_result) -> None:
-    """Brings the tree to disk, readable by everybody, owned like the directory it will live in."""
-    for folder, _, names in os.walk(root):
-        for path in (Path(folder), *(Path(folder, name) for name in names)):
-            if os.geteuid() == 0:
-                os.chown(path, owner.st_uid, owner.st_gid)
+def _settle(root: Path) -> None:
+    """Brings the tree, which we have just made, to disk; everybody may read it."""
+    for folder, _, _ in os.walk(root):
         Path(folder).chmod(0o755)
         _sync_directory(Path(folder))
 
@@ -327,7 +324,7 @@ def install(source: Path, into: Path, accepted: Path, *, accept: str | None = No
             root = _locate(staging) or staging
             _require_sound(root, source)
             _judge(root, accepted, source=source, accept=accept)
-            _settle(root, into.parent.stat())
+            _settle(root)
             _swap(root, into)
     except OSError as error:
         raise DistributionError(f"{error.filename or into}: {error.strerror or error}") from error

@@ -7,6 +7,7 @@ import pwd
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -82,6 +83,12 @@ class Runner:
             arguments |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
         return arguments
 
+    def owns(self, directory: Path) -> bool:
+        """Says whether `directory` is one of this user's; a link is nobody's where the user is not ourselves."""
+        entry = directory.stat() if self.user is None else directory.lstat()
+        uid = os.geteuid() if self.user is None else self.user.pw_uid
+        return stat.S_ISDIR(entry.st_mode) and entry.st_uid == uid
+
     def can_enter(self, path: Path) -> bool:
         """Says whether this user may pass through all directories above `path`."""
         if self.user is None:
@@ -146,27 +153,33 @@ def clean_profile(profile: Path, *, patience_s: float = 3.0) -> None:
 
 @contextlib.contextmanager
 def prepared_profile(wanted: Path, runner: Runner) -> Iterator[Path]:
-    """Gives a profile directory that the browser's user owns: the kept one if it can be reached, else one for now."""
-    if not runner.can_enter(wanted):
-        with tempfile.TemporaryDirectory(prefix="ibkr-browser-", ignore_cleanup_errors=True) as scrap:
-            _own(Path(scrap), runner)
-            yield Path(scrap)
-        return
-    files.make_directory(wanted, mode=0o700)
-    _own(wanted, runner)
-    clean_profile(wanted)
-    yield wanted
+    """Gives a profile directory that the browser's user owns: the kept one if it is theirs, else one for now.
+
+    What is there already never changes its owner: whoever could put it there would choose what does.
+    """
+    if runner.can_enter(wanted):
+        is_new = not os.path.lexists(wanted)
+        files.make_directory(wanted, mode=0o700)
+        if is_new:
+            _give(wanted, runner)
+        if runner.owns(wanted):
+            clean_profile(wanted)
+            yield wanted
+            return
+    with tempfile.TemporaryDirectory(prefix="ibkr-browser-", ignore_cleanup_errors=True) as scrap:
+        _give(Path(scrap), runner)
+        yield Path(scrap)
 
 
-def _own(directory: Path, runner: Runner) -> None:
-    user = runner.user
-    if user is None or directory.stat().st_uid == user.pw_uid:
+def _give(directory: Path, runner: Runner) -> None:
+    """Gives a directory that we have just made to the browser's user."""
+    if runner.user is None:
         return
-    # A profile from another user's time is made ours, links not followed.
-    os.chown(directory, user.pw_uid, user.pw_gid)
-    for folder, folders, names in os.walk(directory):
-        for name in (*folders, *names):
-            os.chown(Path(folder) / name, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(fd, runner.user.pw_uid, runner.user.pw_gid)
+    finally:
+        os.close(fd)
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -62,7 +62,7 @@ GROUND = {
     "files": set[str](),
     "directories": {"errors"},
     "notify": set[str](),
-    "config_password": {"errors", "files"},
+    "config_password": {"errors", "files", "example"},
     "example": set[str](),
     "config_problems": set[str](),
     "config": {"errors", "files", "example", "config_problems"},

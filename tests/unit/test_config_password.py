@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibkr_tools import files
-from ibkr_tools.config_password import EXAMPLE, LIMIT_BYTES, adopt_password, copies
+from ibkr_tools import example, files
+from ibkr_tools.config_password import LIMIT_BYTES, adopt_password, copies
 from ibkr_tools.errors import ConfigError, OutputError
 
 SECRET = "se'cr\"et  \\ü"
@@ -81,7 +81,7 @@ def test_any_document_keeps_its_other_keys(
     others: dict[str, object], secret: str, place: int, indent: int | str | None
 ) -> None:
     others = {name: value for name, value in others.items() if name.casefold() not in {"password", "passwd", "pwd"}}
-    if secret == EXAMPLE:
+    if secret == example.PASSWORD:
         return
     items = list(others.items())
     items.insert(place, ("password", secret))
@@ -112,7 +112,15 @@ def test_owner_and_mode_stay(config: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": 1}', '{"password": ""}', '{"password": null}', json.dumps({"password": EXAMPLE}), "{", "[]", '{"a": tru'],
+    [
+        '{"a": 1}',
+        '{"password": ""}',
+        '{"password": null}',
+        json.dumps({"password": example.PASSWORD}),
+        "{",
+        "[]",
+        '{"a": tru',
+    ],
 )
 def test_nothing_to_move(config: Path, text: str) -> None:
     config.write_text(text)
@@ -122,7 +130,7 @@ def test_nothing_to_move(config: Path, text: str) -> None:
 
 
 def test_the_example_is_the_example() -> None:
-    assert json.loads((ROOT / "config.example.json").read_text())["password"] == EXAMPLE
+    assert json.loads((ROOT / "config.example.json").read_text())["password"] == example.PASSWORD
 
 
 @pytest.mark.parametrize(
@@ -285,7 +293,7 @@ def test_what_is_no_copy_is_not_named(config: Path, tmp_path: Path) -> None:
     config.write_text(document())
     (directory / "password").write_text("")
     (directory / "config.json~").write_text('{"login": {"password_file": "/x"}, "password": null}')
-    (directory / "example.json").write_text(json.dumps({"password": EXAMPLE}))
+    (directory / "example.json").write_text(json.dumps({"password": example.PASSWORD}))
     (directory / "notify.sh").write_text("#!/bin/sh\nexec mail")
     os.mkfifo(directory / "pipe")
     outside = tmp_path / "outside"
