@@ -65,14 +65,16 @@ def why_not() -> OSError | None:
     return None if code == 0 else OSError(code, os.strerror(code) if code > 0 else f"signal {-code}")
 
 
-def has_listener(path: Path) -> bool:
+def has_socket(path: str) -> bool:
     """Says whether a Unix socket of that path was made in this process's network: there they are listed, elsewhere not.
+
+    A name that is no path begins with `@`, as in $NOTIFY_SOCKET.
 
     Raises:
         OSError: there is no /proc.
     """
     lines = Path("/proc/self/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()
-    return any(line.split()[-1] == os.fspath(path) for line in lines if line.split())
+    return any(line.split()[-1] == path for line in lines if line.split())
 
 
 def _unshare(flags: int) -> None:

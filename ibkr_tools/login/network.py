@@ -14,7 +14,6 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import IO
 
 from loguru import logger
@@ -44,7 +43,7 @@ def own_network(port: int, environ: Mapping[str, str]) -> Iterator[Spawn | None]
         LoginFailed: the network was there and cannot be used.
     """
     path = environ.get(GATEWAY_SOCKET)
-    listener = _bind_inside(Path(path), port) if path else None
+    listener = _bind_inside(port) if path and not _is_among_systemd(path, environ) else None
     if listener is not None:
         with _helped(Target(path=path)) as control:
             _hand_over(control, listener)
@@ -80,10 +79,17 @@ def _bind(port: int) -> socket.socket:
     return listener
 
 
-def _bind_inside(path: Path, port: int) -> socket.socket | None:
-    """Takes the gateway's port in the unit's own network; None if this is the machine's, where the gateway has it."""
-    if namespaces.has_listener(path):
-        return None
+def _is_among_systemd(path: str, environ: Mapping[str, str]) -> bool:
+    """Says whether this is systemd's own network, although the unit asks for another: its sockets are in it.
+
+    The gateway's port must not be taken there, also while Java is only starting; then the relay's socket is not there
+    either, and the one of sd_notify(3) tells.
+    """
+    return any(namespaces.has_socket(one) for one in (path, environ.get("NOTIFY_SOCKET")) if one)
+
+
+def _bind_inside(port: int) -> socket.socket | None:
+    """Takes the gateway's port in the unit's own network; None if it is taken: then the network is not its own."""
     try:
         return _bind(port)
     except OSError as error:

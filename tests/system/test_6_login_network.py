@@ -1,10 +1,14 @@
 """A login under way, and what another local user can reach of it: nothing."""
 
+import json
+import subprocess
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from ibkr_tools.simulator.control_client import ControlClient
 from tests.system.machine import Machine, now
 
 pytestmark = pytest.mark.system
@@ -58,8 +62,6 @@ def listeners(machine: Machine) -> set[str]:
 def test_sweep_would_find_a_driver(machine: Machine, outsider: str) -> None:
     """The attack works where there is something to find."""
     driver = machine.container.nsenter("chromedriver", "--port=9515")
-    import subprocess
-
     with subprocess.Popen(driver, stdout=subprocess.DEVNULL) as process:
         try:
             machine.wait("chromedriver", lambda: "127.0.0.1:9515" in listeners(machine), within_s=10)
@@ -93,3 +95,89 @@ def test_the_login_sees_nothing_but_its_own_loopback(login: Machine) -> None:
     assert "5000" in ports
     assert len(ports) == 2, ports
     assert login.code(f"{inside} curl --silent --max-time 3 http://127.0.0.1:5081/") != 0
+
+
+DROP_IN = "/run/systemd/system/ibkr-login.service.d/network.conf"
+
+
+@pytest.fixture
+def networkless(machine: Machine) -> Iterator[None]:
+    """The drop-in of docs/second-factor.md for a command that needs a network of its own."""
+    machine.container.run(
+        f"install -D -m 0644 /dev/stdin {DROP_IN} && systemctl daemon-reload", stdin="[Service]\nPrivateNetwork=no\n"
+    )
+    yield
+    machine.run(f"rm {DROP_IN} && systemctl daemon-reload")
+
+
+@pytest.mark.usefixtures("networkless")
+def test_unit_without_private_network_makes_its_own(login: Machine, outsider: str) -> None:
+    """The drop-in opens the network to the command that gets codes, not to the browser, and nobody to the driver."""
+    moment = now()
+    assert login.show("ibkr-login.service", "PrivateNetwork") == "no"
+    pid = login.main_process("ibkr-login.service")
+    assert login.run(f"readlink /proc/{pid}/ns/net") != login.run("readlink /proc/1/ns/net")
+    assert login.run(f"runuser -u {outsider} -- python3 -c '{SWEEP}'") == ""
+    login.wait_back(moment)
+    assert "no network of its own" not in login.container.journal("--unit=ibkr-login", lines=40)
+
+
+PORT, CONTROL = 5600, 5601
+
+
+@contextmanager
+def up_by_hand(machine: Machine, user: str) -> Iterator[ControlClient]:
+    """`ibkr-tools up` of a person without any rights, with the simulator as gateway; gives its control."""
+    config = {
+        "username": "demo-reader",
+        "account": "U1234567",
+        "password": "demo-password",
+        "gateway": {"port": PORT},
+    }
+    home = f"/home/{user}/try"
+    machine.run(f"runuser -u {user} -- mkdir -p {home}")
+    machine.container.run(
+        f"install -m 0600 -o {user} -g {user} /dev/stdin {home}/config.json", stdin=json.dumps(config)
+    )
+    options = f"--config {home}/config.json --runtime-dir {home}/run --state-dir {home}/state"
+    line = f"exec ibkr-tools {options} up --simulate --control-port {CONTROL} >{home}/log 2>&1"
+    command = machine.container.nsenter("runuser", "-u", user, "--", "sh", "-c", line)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        try:
+            yield ControlClient(CONTROL)
+        finally:
+            machine.run(f"pkill --uid {user} --full 'ibkr_tools up|ibkr-tools .* up '")
+            process.wait(30)
+
+
+def test_login_by_hand_is_as_alone(machine: Machine, outsider: str) -> None:
+    """Without systemd and without rights: the user himself makes the network, and nobody reaches the driver."""
+    machine.run("systemctl stop ibkr-gateway", timeout_s=60)
+    inside = machine.container.in_network
+
+    def logins(control: ControlClient) -> int:
+        try:
+            return int(inside(control.state)["users"]["demo-reader"]["logins"])
+        except OSError:
+            return -1
+
+    with up_by_hand(machine, outsider) as control:
+        try:
+            machine.wait("the first login", lambda: logins(control) == 1, within_s=60)
+            inside(lambda: control.page(form_delay_ms=DELAY_MS))
+            before = listeners(machine)
+            pages = inside(control.state)["requests"]["GET /sso/Login"]
+            inside(control.drop)
+            machine.wait(
+                "a login to load the page",
+                lambda: inside(control.state)["requests"]["GET /sso/Login"] > pages,
+                within_s=60,
+            )
+            assert listeners(machine) == before
+            assert machine.run(f"runuser -u nobody -- python3 -c '{SWEEP}'") == ""
+            assert int(machine.run("pgrep --count --exact chromedriver")) == 1
+            machine.wait("the second login", lambda: logins(control) > 1, within_s=60)
+        finally:
+            told = machine.run(f"cat /home/{outsider}/try/log")
+    assert "no network of its own" not in told
+    machine.wait("the end of all of it", lambda: machine.code(f"pgrep --uid {outsider}") != 0, within_s=30)
