@@ -155,15 +155,16 @@ def test_login_by_hand_is_as_alone(machine: Machine, outsider: str) -> None:
     machine.run("systemctl stop ibkr-gateway", timeout_s=60)
     inside = machine.container.in_network
 
-    def logins(control: ControlClient) -> int:
+    def has_logged_in() -> bool:
         try:
-            return int(inside(control.state)["users"]["demo-reader"]["logins"])
-        except OSError:
-            return -1
+            status = json.loads(machine.container.inside(f"/home/{outsider}/try/run/status.json").read_bytes())
+        except FileNotFoundError:
+            return False
+        return bool((status.get("login") or {}).get("state") == "succeeded" and status["session"]["state"] == "up")
 
     with up_by_hand(machine, outsider) as control:
         try:
-            machine.wait("the first login", lambda: logins(control) == 1, within_s=60)
+            machine.wait("the first login", has_logged_in, within_s=60)
             inside(lambda: control.page(form_delay_ms=DELAY_MS))
             before = listeners(machine)
             pages = inside(control.state)["requests"]["GET /sso/Login"]
@@ -174,10 +175,12 @@ def test_login_by_hand_is_as_alone(machine: Machine, outsider: str) -> None:
                 within_s=60,
             )
             assert listeners(machine) == before
+            assert not has_logged_in()
             assert machine.run(f"runuser -u nobody -- python3 -c '{SWEEP}'") == ""
             assert int(machine.run("pgrep --count --exact chromedriver")) == 1
-            machine.wait("the second login", lambda: logins(control) > 1, within_s=60)
+            machine.wait("the second login", has_logged_in, within_s=60)
         finally:
             told = machine.run(f"cat /home/{outsider}/try/log")
+            print(told)
     assert "no network of its own" not in told
     machine.wait("the end of all of it", lambda: machine.code(f"pgrep --uid {outsider}") != 0, within_s=30)
