@@ -85,10 +85,12 @@ def read(path: Path) -> Told:
         OSError: it cannot be read.
     """
     try:
-        told = msgspec.json.decode(path.read_bytes(), type=Told)
+        told = msgspec.json.decode(files.read_regular(path), type=Told)
     except FileNotFoundError:
         return Told()
-    except RecursionError as error:
+    except PermissionError:
+        raise
+    except (OSError, RecursionError) as error:
         raise ValueError(str(error)) from error
     if told.schema != SCHEMA:
         raise ValueError(f"schema {told.schema}, this version knows {SCHEMA}")

@@ -33,6 +33,8 @@ LEAD_S = 1.0
 NEAR = 4
 """A used step so many steps ahead comes from a clock that was since corrected; one further ahead from a wrong one."""
 
+_LARGEST = 100_000
+
 KEPT = 20
 """How many used steps are remembered."""
 
@@ -137,12 +139,16 @@ class _Used(msgspec.Struct, frozen=True, kw_only=True):
 class TotpCodes:
     """Codes of an authenticator app (RFC 6238). No code is given twice, whatever clocks, crashes and reboots do.
 
-    `directory` keeps which time steps were used; each is on disk before its code is given.
+    `directory` keeps which time steps were used; each is on disk before its code is given. Where that note is damaged,
+    or is gone though there was one, the present step counts as used.
     """
 
     def __init__(self, secret: Secret, directory: Path) -> None:
         self._totp = parse_totp(secret)
         self._path = directory / "totp.json"
+        self._lock = self._path.with_suffix(".lock")
+        # It is made before the first note.
+        self._may_be_lost = self._lock.exists()
 
     @property
     def timeout_s(self) -> float:
@@ -151,14 +157,18 @@ class TotpCodes:
 
     def _used(self, now: float) -> tuple[int, ...]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Used).steps
+            return msgspec.json.decode(files.read_regular(self._path, _LARGEST), type=_Used).steps
         except FileNotFoundError:
-            return ()
-        except msgspec.DecodeError:
-            # Nobody knows what was used: at worst the present step.
-            used = (int(now // self._totp.interval),)
-            self._note(used)
-            return used
+            if not self._may_be_lost:
+                # From now on one that is missing is a lost one.
+                self._note(())
+                return ()
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        # Nobody knows what was used: at worst the present step.
+        used = (int(now // self._totp.interval),)
+        self._note(used)
+        return used
 
     def _note(self, steps: tuple[int, ...]) -> None:
         files.write_atomically(self._path, msgspec.json.encode(_Used(steps=steps)) + b"\n", mode=0o600)
@@ -167,7 +177,7 @@ class TotpCodes:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
-            with files.locked(self._path.with_suffix(".lock"), mode=0o600):
+            with files.locked(self._lock, mode=0o600):
                 yield
         except OSError as error:
             raise OutputError(f"{self._path}: {error.strerror}: no code is sent without a note") from error

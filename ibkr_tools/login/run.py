@@ -303,6 +303,8 @@ class _Login:
         if self._config.login.second_factor.method != "none":
             from ibkr_tools.login.challenge import make_second_factors
 
+            if self._config.login.second_factor.method == "totp":
+                browser.redactor.add(self._secrets.totp().reveal())
             self._second_factors = make_second_factors(
                 self._config, self._secrets, self._directories.login, self._spawn
             )

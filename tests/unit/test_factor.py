@@ -142,6 +142,28 @@ def test_damaged_note_costs_one_window(tmp_path: Path, content: str) -> None:
     assert json.loads((tmp_path / "totp.json").read_text())["steps"] == [40_000_000, 40_000_001]
 
 
+@pytest.mark.parametrize("kind", ["gone", "fifo", "link", "directory of another"])
+@pytest.mark.timeout(20)
+def test_lost_note_costs_one_window(tmp_path: Path, kind: str) -> None:
+    """One that was there is missed; whatever is in its place is not waited for, nor followed."""
+    begin = 30 * 40_000_000
+    codes(tmp_path).take(begin + 1, QUESTION)
+    note = tmp_path / "totp.json"
+    note.unlink()
+    if kind == "fifo":
+        os.mkfifo(note)
+    elif kind == "link":
+        note.symlink_to("/dev/zero")
+    elif kind == "directory of another":
+        note.mkdir()
+        with pytest.raises(OutputError, match="no code is sent without a note"):
+            codes(tmp_path).wait_s(begin + 5)
+        return
+    source = codes(tmp_path)
+    assert source.wait_s(begin + 5) == pytest.approx(26)
+    source.take(begin + 32, QUESTION)
+
+
 # Each code is on disk before it is given, and disks take their time.
 @given(
     jumps=st.lists(
