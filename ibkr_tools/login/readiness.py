@@ -1,10 +1,18 @@
-"""Waits for the gateway while it starts: the watchdog has a login begin as soon as a new Java does."""
+"""What there is before a login: a gateway that has started, and perhaps a session.
+
+The watchdog has a login begin as soon as a new Java does, so it waits while the gateway starts.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from ibkr_tools.errors import RateLimited, SessionUnavailable, UpstreamUnavailable
 from ibkr_tools.login.relay import wait_until_listening
 from ibkr_tools.status import GatewaySection, StatusFile
+
+if TYPE_CHECKING:
+    from ibkr_tools.login.view import Portal, SessionAnswer
 
 GATEWAY_START_S = 60.0
 """The gateway's parent gives Java 50 s to answer."""
@@ -28,3 +36,18 @@ def await_gateway(status: StatusFile, port: int, clock: Callable[[], datetime]) 
     gateway = status.read_section(GatewaySection)
     if gateway is not None and gateway.state == "up" and not gateway.is_stale(clock()):
         wait_until_listening(port, SOCKET_OPENS_S)
+
+
+def find_session(portal: "Portal") -> "SessionAnswer | None":
+    """Returns the session that there is, None without one.
+
+    Raises:
+        IbkrError: what is not an answer about the session: unknown is not lost.
+    """
+    try:
+        answer = portal.tickle()
+    except (RateLimited, UpstreamUnavailable):
+        raise
+    except SessionUnavailable:
+        return None
+    return answer if answer.has_session else None

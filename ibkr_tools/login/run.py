@@ -15,12 +15,12 @@ from ibkr_tools import files, pause
 from ibkr_tools.config import Config, Secret, SecretSource
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
-from ibkr_tools.errors import SessionUnavailable as NoSession
 from ibkr_tools.login.approval import Approval
 from ibkr_tools.login.interruption import ending_on_sigterm
 from ibkr_tools.login.ledger import Ledger
+from ibkr_tools.login.login_request import take_request
 from ibkr_tools.login.outcome import MEANINGS, Ending, LoginResult, Mark, Outcome, StatusState
-from ibkr_tools.login.readiness import await_gateway
+from ibkr_tools.login.readiness import await_gateway, find_session
 from ibkr_tools.login.refusal import mind_refusal
 from ibkr_tools.login.report import Reporter, remark
 from ibkr_tools.notify import Notifier
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ibkr_tools.login.browser import Browser
     from ibkr_tools.login.challenge import SecondFactors
     from ibkr_tools.login.factor import Spawn
-    from ibkr_tools.login.flow import Patience, Portal, SessionAnswer
+    from ibkr_tools.login.flow import Patience, Portal
 
 Clock = Callable[[], datetime]
 SignIn = Callable[["Portal", Callable[[], None]], Ending]
@@ -38,10 +38,6 @@ SignIn = Callable[["Portal", Callable[[], None]], Ending]
 
 READ_TIMEOUT_S = 8.0
 """How long an answer of the API may take here: a login that waits longer is better tried again."""
-
-
-FRESH = b"fresh"
-"""What a login request says that is meant though there is a session: the brokerage tier may need a new one."""
 
 
 class Paused(LoginFailed):
@@ -93,7 +89,7 @@ def run(
     reporter = Reporter(config, directories, ledger, notifier or Notifier(), clock)
     with reporter.telling():
         try:
-            fresh = unattended and _take_request(directories.login_request)
+            fresh = unattended and take_request(directories.login_request)
             files.make_directory(directories.login, mode=0o700)
             # Before anything else shows that a login has begun: beside that, a ledger that is missing is a lost one.
             ledger.begin(clock())
@@ -118,19 +114,6 @@ def run(
             if not getattr(error, "reported", False):
                 reporter.result(_state_of(error), error.message, todo=error.hint)
             raise
-
-
-def _take_request(file: Path) -> bool:
-    """Removes the request; says whether it asks for a login though there is a session."""
-    try:
-        fresh = files.read_regular(file).strip() == FRESH
-    except FileNotFoundError:
-        return False
-    except OSError:
-        # Nothing that a process of ours has left.
-        fresh = False
-    files.remove(file)
-    return fresh
 
 
 def _client(config: Config, directories: Directories) -> "Portal":
@@ -191,10 +174,10 @@ class _Login:
         if fresh:
             if objection:
                 raise objection
-            old = _find_session(portal)
+            old = find_session(portal)
             return self._conclude(self._at_the_page(portal, old_session=old.session if old else None))
         # The watchdog asks for a login when it knows that there is no session: then the browser may start meanwhile.
-        if (objection or not unattended) and _find_session(portal):
+        if (objection or not unattended) and find_session(portal):
             return self._conclude(_NOT_NEEDED)
         if objection:
             raise objection
@@ -250,7 +233,7 @@ class _Login:
         if self._sign_in is None:
             return self._in_browser(portal, look_first=look_first, old_session=old_session)
         password = self._secrets.password()
-        if look_first and _find_session(portal):
+        if look_first and find_session(portal):
             return _NOT_NEEDED
         try:
             ending = self._sign_in(portal, lambda: self._enter(password))
@@ -277,7 +260,7 @@ class _Login:
             self._reporter.step("The browser is there")
             if look_first:
                 await_gateway(StatusFile(self._directories.status_file), self._config.gateway.port, self._clock)
-                if _find_session(portal):
+                if find_session(portal):
                     return _NOT_NEEDED
             after_success = self._ledger.follows_success(self._clock()) and not self._approval.is_needed
             ending = self._through_the_page(portal, browser, old_session, after_success=after_success)
@@ -401,16 +384,3 @@ class _Login:
             accounts=ending.accounts,
             todo=todo,
         )
-
-
-def _find_session(portal: "Portal") -> "SessionAnswer | None":
-    """Returns the session that there is; what is not an answer about the session is raised: unknown is not lost."""
-    from ibkr_tools.errors import RateLimited, UpstreamUnavailable
-
-    try:
-        answer = portal.tickle()
-    except (RateLimited, UpstreamUnavailable):
-        raise
-    except NoSession:
-        return None
-    return answer if answer.has_session else None

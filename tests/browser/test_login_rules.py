@@ -9,8 +9,8 @@ from ibkr_tools import pause
 from ibkr_tools.config import Secret
 from ibkr_tools.errors import ActionRequired, LoginFailed, LoginRefused
 from ibkr_tools.login.ledger import Ledger
+from ibkr_tools.login.login_request import FRESH
 from ibkr_tools.login.outcome import Mark, Outcome
-from ibkr_tools.login.run import FRESH
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 from tests.browser.conftest import HURRIED, Home
 from tests.browser.test_login import meanwhile
