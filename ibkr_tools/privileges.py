@@ -51,6 +51,21 @@ def user_to_become(directories: Directories) -> pwd.struct_passwd | None:
     return wanted
 
 
+class _Process:
+    """What this process has become."""
+
+    user: str | None = None
+
+
+def advice() -> str | None:
+    """Returns what to do where the user that root has become may not write; None: root has become nobody."""
+    if _Process.user is None:
+        return None
+    return (
+        f"As root it goes on as {_Process.user}: a file of root's is written by the shell (sudo ibkr-tools … > FILE)."
+    )
+
+
 def become(user: pwd.struct_passwd) -> None:
     """Makes this process one of `user`, with their groups, for good.
 
@@ -60,6 +75,7 @@ def become(user: pwd.struct_passwd) -> None:
     os.initgroups(user.pw_name, user.pw_gid)
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    _Process.user = user.pw_name
     os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ibkr_tools import files
+from ibkr_tools import files, privileges
 from ibkr_tools.errors import OutputError
 from ibkr_tools.text import for_terminal
 
@@ -39,6 +39,8 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
                 file.write(piece)
     except OSError as error:
         hint = "Name a file in a directory of your own." if isinstance(error, _Stranger) else None
+        if isinstance(error, PermissionError):
+            hint = hint or privileges.advice()
         with suppress(OSError):
             hint = hint or ("The file that was there before is intact." if path.is_file() else None)
         raise OutputError(f"{path}: {error.strerror}", hint=hint) from error

@@ -105,6 +105,20 @@ def test_root_follows_no_link_in_directories_of_others(place: Directories, argum
     assert (precious.read_text(), precious.stat().st_uid, precious.stat().st_mode & 0o7777) == ("root's", 0, 0o600)
 
 
+def test_root_is_told_why_it_may_not_write(place: Directories, capfd: pytest.CaptureFixture[str]) -> None:
+    """The file would be `nobody`'s to write, who may not."""
+    from ibkr_tools.fetch import store
+    from tests.unit.test_store import NOON, document
+
+    store.save(place.snapshots, document(), 0, NOON)
+    for path in (place.snapshots, *place.snapshots.iterdir()):
+        os.chown(path, NOBODY.pw_uid, -1)
+    give(place)
+    assert run(place, "show", "--format", "json", "-o", str(place.configuration / "new.json")) == 73
+    assert "As root it goes on as nobody" in capfd.readouterr().err
+    assert not (place.configuration / "new.json").exists()
+
+
 def test_root_stays_root_where_everything_is_roots(place: Directories) -> None:
     """In a container there may be nobody else."""
     assert privileges.user_to_become(place) is None
