@@ -2,11 +2,11 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibkr_tools import command_output
 from ibkr_tools.errors import JavaUnavailable
 from ibkr_tools.gateway.distribution import Distribution
 
@@ -100,25 +100,22 @@ def require_java(program: str, *, timeout_s: float = 20) -> Java:
 
 def _asked_version(program: str, timeout_s: float) -> tuple[str, tuple[int, int]]:
     try:
-        done = subprocess.run(
+        code, out, errors = command_output.ask(
             [program, "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-version"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env=environment({}, Path("/")),
+            timeout_s,
+            environment({}, Path("/")),
         )
     except FileNotFoundError as error:
         raise JavaUnavailable(f"no Java: {program!r} is not there", hint=_HINT) from error
+    except OverflowError as error:
+        raise JavaUnavailable(f"no Java: {program!r} prints no version, but without an end", hint=_HINT) from error
+    except TimeoutError as error:
+        raise JavaUnavailable(f"{program}: no answer to -version in {timeout_s:.0f} s", hint=_HINT) from error
     except OSError as error:
         raise JavaUnavailable(f"no Java: {program!r} does not start ({error.strerror})", hint=_HINT) from error
-    except subprocess.TimeoutExpired as error:
-        raise JavaUnavailable(f"{program}: no answer to -version in {timeout_s:.0f} s", hint=_HINT) from error
-    found = parse_version(done.stderr + done.stdout)
+    found = parse_version(errors + out)
     if found is None:
-        raise JavaUnavailable(f"{program}: says no Java version (exit status {done.returncode})", hint=_HINT)
+        raise JavaUnavailable(f"{program}: says no Java version (exit status {code})", hint=_HINT)
     return found
 
 

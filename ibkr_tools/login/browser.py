@@ -1,9 +1,7 @@
 """One headless Chromium, driven; the only importer of selenium. It knows nothing about IBKR's page.
 
-Every text of the page, of an answer or of the driver leaves it covered, and on one line: see `redaction`.
-
-Chromium's own sandbox is always on. It trusts exactly one certificate, resolves no name, reaches one port, is driven
-through a pipe (it opens no debugging port), and every process of it has ended when `open_browser` is left, however.
+Every text of the page, of an answer or of the driver leaves it covered, and on one line: see `redaction`. Chromium's own sandbox is always on. It trusts exactly one certificate, resolves no name, reaches one port, is driven through a pipe (it
+opens no debugging port), and every process of it has ended when `open_browser` is left, however it is left.
 """
 
 import contextlib
@@ -12,6 +10,7 @@ import logging
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from ibkr_tools.errors import BrowserUnavailable, LoginFailed
 from ibkr_tools.login import processes
 from ibkr_tools.login.processes import Programs
 from ibkr_tools.login.redaction import LONGEST, Redactor, one_line, shortened
+from ibkr_tools.login.space import require_space
 
 START_S = 15
 """The longest that Chromium may take to start, in seconds."""
@@ -334,11 +334,14 @@ def _connect(service: _Service, options: Options) -> WebDriver:
     return driver
 
 
-def _start(service: _Service, options: Options, programs: Programs, redactor: Redactor | None) -> Browser:
+def _start(
+    service: _Service, options: Options, programs: Programs, redactor: Redactor | None, profile: Path
+) -> Browser:
     try:
         service.start()
         return Browser(_connect(service, options), redactor)
     except _FOREIGN as error:
+        require_space(profile, Path(tempfile.gettempdir()))
         raise _explained(translate(error, redactor), programs) from None
 
 
@@ -371,6 +374,7 @@ def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) ->
     Raises:
         BrowserUnavailable: missing, of a version that its driver does not know, or it does not start.
         BrowserLost: it died while starting.
+        OutputError: there is no room for its profile.
     """
     # Typed text stands in selenium's debug records.
     logging.getLogger("selenium").setLevel(logging.WARNING)
@@ -388,7 +392,7 @@ def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) ->
         )
         browser: Browser | None = None
         try:
-            browser = _start(service, _options(programs, profile, settings), programs, redactor)
+            browser = _start(service, _options(programs, profile, settings), programs, redactor, profile)
             yield browser
         finally:
             with processes.undisturbed():

@@ -5,7 +5,6 @@ Nothing here knows the page. Codes are secrets as passwords are: they are typed,
 
 import os
 import re
-import selectors
 import shutil
 import signal
 import subprocess
@@ -14,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 import msgspec
 from pyotp import parse_uri
 from pyotp.totp import TOTP
 
-from ibkr_tools import files
+from ibkr_tools import command_output, files
+from ibkr_tools.command_output import Process
 from ibkr_tools.config import Config, Secret, read_totp_secret
 from ibkr_tools.errors import ActionRequired, ConfigError, OutputError
 
@@ -41,9 +41,6 @@ KEPT = 20
 OWN_CLOCK_S = 10.0
 TRUSTED_CLOCK_S = 300.0
 """From where on the difference between our clock and IBKR's is worth a word, and from where on neither is believed."""
-
-LARGEST_OUTPUT = 64 * 1024
-"""In bytes; what a command prints is a code and perhaps some lines around it."""
 
 SHORTEST = 10
 """Bytes of the shortest secret that any site hands out; what is shorter is a code, or half a secret."""
@@ -242,29 +239,6 @@ def find_code(text: str, factor: str) -> str | None:
     return next((line for line in lines if pattern.fullmatch(line)), None)
 
 
-class Process(Protocol):
-    """A program that runs, as subprocess.Popen has it."""
-
-    @property
-    def pid(self) -> int:
-        """Its number, and that of its process group."""
-
-    @property
-    def returncode(self) -> int | None:
-        """How it ended, negative for a signal."""
-
-    @property
-    def stdout(self) -> IO[bytes] | None:
-        """The pipe with what it prints."""
-
-    @property
-    def stderr(self) -> IO[bytes] | None:
-        """The pipe with what it complains of."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Waits for its end; raises subprocess.TimeoutExpired."""
-
-
 Spawn = Callable[[Sequence[str], Mapping[str, str]], Process]
 """Starts a program with an environment, in a session of its own and with pipes; raises OSError."""
 
@@ -342,11 +316,11 @@ class CommandCodes:
         except OSError as error:
             raise NoCode(f"{name}: {error.strerror}") from None
         try:
-            printed, complaint = _read_out(process, self._timeout_s)
+            printed, complaint = command_output.read(process, self._timeout_s)
         except TimeoutError:
             raise NoCode(f"{name} gave no code within {self._timeout_s:.0f} s") from None
         except OverflowError:
-            raise NoCode(f"{name} printed more than {LARGEST_OUTPUT // 1024} kB, which is no code") from None
+            raise NoCode(f"{name} printed more than {command_output.LARGEST // 1024} kB, which is no code") from None
         finally:
             _end_group(process)
         text = printed.decode(errors="replace")
@@ -354,38 +328,6 @@ class CommandCodes:
             last = _last_line(complaint.decode(errors="replace"), find_code(text, question.factor))
             raise NoCode(f"{name} ended with {_exit(process.returncode)}{f': {last}' if last else ''}")
         return text
-
-
-def _read_out(process: Process, timeout_s: float) -> tuple[bytes, bytes]:
-    """Waits for the end of a process, and returns what it has printed and the last of its complaints.
-
-    Raises:
-        TimeoutError: it takes longer, or whoever it has started keeps its output open.
-        OverflowError: it has printed more than any code is long.
-    """
-    if process.stdout is None or process.stderr is None:
-        raise AssertionError("both are pipes")
-    out, errors = bytearray(), bytearray()
-    deadline_s = time.monotonic() + timeout_s
-    with selectors.DefaultSelector() as open_ones:
-        open_ones.register(process.stdout, selectors.EVENT_READ, out)
-        open_ones.register(process.stderr, selectors.EVENT_READ, errors)
-        while open_ones.get_map():
-            if (left_s := deadline_s - time.monotonic()) <= 0:
-                raise TimeoutError
-            for key, _ in open_ones.select(left_s):
-                if data := os.read(key.fd, LARGEST_OUTPUT):
-                    key.data.extend(data)
-                else:
-                    open_ones.unregister(key.fileobj)
-            if len(out) > LARGEST_OUTPUT:
-                raise OverflowError
-            del errors[:-LARGEST_OUTPUT]
-    try:
-        process.wait(max(0.0, deadline_s - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise TimeoutError from None
-    return bytes(out), bytes(errors)
 
 
 def _exit(code: int) -> str:

@@ -8,7 +8,6 @@ import resource
 import shutil
 import signal
 import stat
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from threading import Event
 from time import monotonic
 
-from ibkr_tools import files
+from ibkr_tools import command_output, files
 from ibkr_tools.errors import BrowserUnavailable
 
 INSTALL = "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"
@@ -63,10 +62,10 @@ def find_programs(browser: str | None = None, driver: str | None = None) -> Prog
 def read_version(program: Path) -> str:
     """Returns what `program --version` prints, in one line."""
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        _, said, _ = command_output.ask([os.fspath(program), "--version"], 10)
+    except (OSError, OverflowError) as error:
         return f"{program} ({type(error).__name__})"
-    return " ".join(done.stdout.split()) or f"{program} (says nothing about its version)"
+    return " ".join(said.split()) or f"{program} (says nothing about its version)"
 
 
 @dataclass(frozen=True, kw_only=True)

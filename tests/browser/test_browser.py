@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.errors import BrowserUnavailable
+from ibkr_tools.errors import BrowserUnavailable, OutputError
 from ibkr_tools.login import processes
 from ibkr_tools.login.browser import BrowserLost, BrowserSettings, open_browser
 from tests.browser.conftest import Home
@@ -214,3 +214,32 @@ def test_missing_browser_names_the_command(tmp_path: Path) -> None:
     assert shutil.which("sh")
     with pytest.raises(BrowserUnavailable, match="chromedriver"):
         processes.find_programs(browser="sh", driver=str(tmp_path / "chromedriver"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
+@pytest.mark.parametrize("of", ["bytes", "files"])
+def test_full_state_directory_is_told_as_such(home: Home, of: str) -> None:
+    """73 and the directory; not the advice to install Chromium, which is there."""
+    state = home.directories.browser.parent
+    kept = {path: path.read_bytes() for path in state.rglob("*") if path.is_file()}
+    limit = "size=512k" if of == "bytes" else "size=16m,nr_inodes=20"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"{limit},mode=755", "tmpfs", state], check=True)
+    try:
+        for path, data in kept.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        home.directories.browser.mkdir(mode=0o700)
+        with suppress(OSError), (state / "rest").open("wb", buffering=0) as rest:
+            for number in range(1000):
+                if of == "bytes":
+                    rest.write(bytes(4096))
+                else:
+                    (state / f"rest-{number}").touch()
+        with pytest.raises(OutputError, match="No space left on device") as caught, open_browser(settings_of(home)):
+            pass
+    finally:
+        subprocess.run(["umount", "-l", state], check=True)
+    assert str(state) in caught.value.message
+    assert caught.value.exit_code == 73
+    assert "apt" not in str(caught.value.hint)
+    assert not processes.browser_processes()

@@ -12,6 +12,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOOR = {
     "errors",
+    "text",
+    "command_output",
     "log",
     "files",
     "directories",
@@ -24,7 +26,6 @@ FLOOR = {
     "privileges",
     "hints",
     "defaults",
-    "text",
 }
 STORIES = {
     "portal": {"files", "config", "errors", "deadline", "transport"},
@@ -40,6 +41,7 @@ STORIES = {
         "privileges",
         "defaults",
         "transport",
+        "command_output",
     },
     "watchdog": FLOOR | {"portal"},
     "login": FLOOR | {"portal"},
@@ -58,6 +60,7 @@ GROUND = {
     "errors": set[str](),
     "defaults": set[str](),
     "text": set[str](),
+    "command_output": set[str](),
     "log": {"text"},
     "files": set[str](),
     "directories": {"errors"},
