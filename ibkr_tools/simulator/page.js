@@ -36,7 +36,8 @@
     if (!answer.auth_res) {
       const typed = field.value;
       field.value = "";
-      refuse(answer.message, typed);
+      answer.message = repeated(answer.message, typed);
+      window.xyzError(answer.message);
       return undefined;
     }
     if (settings.resets) return event.target.reset();
@@ -47,10 +48,11 @@
   }
 
   // Some pages repeat what they refuse.
-  function refuse(message, typed) {
+  function repeated(message, typed) {
+    if (!settings.echo) return message;
     if (settings.echo === "alert") window.alert(`${message}: ${typed}`);
-    if (settings.echo) document.title = typed;
-    window.xyzError(settings.echo ? `${message}: "${typed}" was typed, or ${JSON.stringify(typed)}` : message);
+    document.title = typed;
+    return `${message}: "${typed}" was typed, or ${JSON.stringify(typed)}`;
   }
 
   function busy() {
@@ -128,7 +130,8 @@
     if (answer.auth_res) return proceed();
     const typed = input.value;
     input.value = "";
-    return refuse(answer.message, typed);
+    answer.message = repeated(answer.message, typed);
+    return window.xyzError(answer.message);
   }
 
   function proceed() {
