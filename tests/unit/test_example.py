@@ -1,4 +1,4 @@
-"""The unedited example goes nowhere: every program says so once, with the code after which systemd starts none of them."""
+"""The unedited example goes nowhere: every program says so once, with the code that systemd does not restart after."""
 
 import shutil
 from pathlib import Path
