@@ -1,7 +1,8 @@
 """One headless Chromium, driven; the only importer of selenium. It knows nothing about IBKR's page.
 
-Every text of the page, of an answer or of the driver leaves it covered, and on one line: see `redaction`. Chromium's own sandbox is always on. It trusts exactly one certificate, resolves no name, reaches one port, is driven through a pipe (it
-opens no debugging port), and every process of it has ended when `open_browser` is left, however it is left.
+Every text of the page, of an answer or of the driver leaves it covered, and on one line: see `redaction`. Chromium's
+own sandbox is always on. It trusts exactly one certificate, resolves no name, reaches one port, is driven through a
+pipe (it opens no debugging port), and every process of it has ended when `open_browser` is left, however it is left.
 """
 
 import contextlib
