@@ -20,7 +20,8 @@ def _owner(path: Path) -> int:
     while True:
         try:
             return path.stat().st_uid
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
+            # Not there, or nothing that could be.
             path = path.parent
 
 

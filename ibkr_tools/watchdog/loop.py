@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -159,8 +158,7 @@ class Watchdog:
     def run(self) -> None:
         """Keeps the session until `stop`: every wait is for an event or the machine's next deadline."""
         # A request of a former life: this one decides anew.
-        with suppress(OSError):
-            files.remove(self._directories.login_request)
+        files.remove(self._directories.login_request)
         # What was said before this life is not news, but for a gateway that is starting just now.
         said = self._others.status()
         self._desk.unit_is_well("ibkr-watchdog.service")

@@ -204,6 +204,26 @@ def test_only_the_firewall_is_root() -> None:
     assert {"-/etc/ibkr-tools/password", "-/etc/ibkr-tools/totp"} <= set(hidden)
 
 
+def test_only_the_gateway_sees_its_private_key() -> None:
+    """Whoever has the key can play the gateway: no other unit sees it, and no member."""
+    place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE).private
+    hiding = {f"-{directory}" for directory in (place, *place.parents)}
+    seeing = {path.name for path in SERVICES if not hiding & set(" ".join(Unit(path).all("InaccessiblePaths")).split())}
+    assert seeing == {"ibkr-gateway.service"}
+    lines = (SYSTEMD / "tmpfiles.d/ibkr-tools.conf").read_text().splitlines()
+    assert f"d {place} 0700 ibkr ibkr -" in lines
+
+
+def test_no_unit_changes_the_program_that_the_gateway_runs() -> None:
+    """Installing is what a person does; who has the state directory and is taken over cannot change Java's program."""
+    place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
+    for path in (path for path in SERVICES if "StateDirectory" in Unit(path).values):
+        kept = [line for key in ("ReadOnlyPaths", "InaccessiblePaths") for line in Unit(path).all(key)]
+        kept = " ".join(kept).split()
+        for precious in (place.gateway / "clientportal.gw", place.accepted_builds):
+            assert {f"-{precious}", f"-{place.gateway}"} & set(kept), path.name
+
+
 def test_the_shared_sandbox_is_the_same_everywhere() -> None:
     """The common block is copied into each unit, and the copies have not drifted apart."""
 
