@@ -89,19 +89,17 @@ def _traces(login: Path, directories: Directories | None) -> Iterator[str]:
 
 
 def _content(directory: Path) -> Path | None:
-    """Returns something that is in `directory`; what cannot be looked into counts as such."""
+    """Returns something that is in `directory`; None also if it cannot be looked into: a unit's sandbox hides some."""
     try:
         return next((path for path in sorted(directory.iterdir()) if not _NO_TRACE.fullmatch(path.name)), None)
-    except FileNotFoundError:
-        return None
     except OSError:
-        return directory
+        return None
 
 
 def _tells_of_a_login(told_file: Path) -> bool:
     try:
         told = msgspec.json.decode(files.read_regular(told_file, _LIMIT), type=_Told)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return False
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Nobody knows what it told.

@@ -257,6 +257,28 @@ def test_ledger_is_begun_where_no_login_has_been(tmp_path: Path, trace: str) -> 
     assert ledger.budget(NOW).allowed
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+def test_what_a_sandbox_hides_is_no_trace(tmp_path: Path) -> None:
+    """As systemd's InaccessiblePaths= does it: a directory or file of root's that nobody else may enter."""
+    directories = directories_in(tmp_path)
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+    directories.state.mkdir(mode=0o755)
+    for hidden in (directories.snapshots, directories.browser):
+        hidden.mkdir()
+        (hidden / "x").touch()
+        hidden.chmod(0)
+    directories.told_file.touch(mode=0)
+    os.chown(directories.state, 65534, 65534)
+    os.seteuid(65534)
+    try:
+        ledger = Ledger(directories.login, directories=directories)
+        ledger.begin(NOW)
+        assert ledger.budget(NOW).allowed
+    finally:
+        os.seteuid(0)
+
+
 def test_first_login_that_is_killed_anywhere_locks_nobody_out(tmp_path: Path) -> None:
     """SIGKILL at every line while the ledger is begun: the next login begins it, or finds it whole."""
     ours = str(Path(files.__file__).parent)
