@@ -72,7 +72,8 @@ def read_regular(path: Path, limit: int = SMALL) -> bytes:
 
 def is_writable(directory: Path) -> bool:
     """Says whether we may write in `directory`, or could if it were made."""
-    while not directory.is_dir() and directory != directory.parent:
+    # Unlike Path.is_dir, it takes a name that is too long for one that is not there.
+    while not os.path.isdir(directory) and directory != directory.parent:  # noqa: PTH112
         directory = directory.parent
     return os.access(directory, os.W_OK)
 
