@@ -229,6 +229,8 @@ def test_full_state_directory_is_told_as_such(home: Home, of: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         home.directories.browser.mkdir(mode=0o700)
+        if user := processes.choose_runner().user:
+            os.chown(home.directories.browser, user.pw_uid, user.pw_gid)
         with suppress(OSError), (state / "rest").open("wb", buffering=0) as rest:
             for number in range(1000):
                 if of == "bytes":
