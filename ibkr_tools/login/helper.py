@@ -92,11 +92,16 @@ class _Helper:
                 os.killpg(one.process.pid, signal.SIGKILL)
 
     def _take_order(self, _events: int) -> None:
-        data, descriptors, _, _ = socket.recv_fds(self._control, ORDER_BYTES, 3)
-        if not data:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, ORDER_BYTES, 3)
+            if data:
+                self._obey(msgspec.json.decode(data, type=Order), descriptors)
+            self._is_over = not data
+        except ConnectionError:
+            # The login was killed before it took an answer.
             self._is_over = True
-            return
-        order = msgspec.json.decode(data, type=Order)
+
+    def _obey(self, order: Order, descriptors: Sequence[int]) -> None:
         if order.command:
             self._start(order, *descriptors)
         else:
