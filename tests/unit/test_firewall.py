@@ -16,6 +16,7 @@ from ibkr_tools.config import GatewayConfig
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.gateway import filter_probe, ports
 from ibkr_tools.gateway.firewall import TABLE, guarded_ports, permitted_users, ruleset
+from tests.support.layers import no_namespaces
 
 needs_nft = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft (apt install nftables)"
@@ -184,6 +185,8 @@ print(json.dumps(told))
 @needs_nft
 def test_the_kernel_lets_in_whom_the_table_names() -> None:
     """In a network that ends with this: at every address of the machine, and as the table says now, not as it said."""
+    if reason := no_namespaces("--net"):
+        pytest.skip(f"needs a network of its own: {reason}")
     done = subprocess.run(
         ["unshare", "--net", sys.executable, "-c", IN_A_NETWORK],
         capture_output=True,
