@@ -60,10 +60,15 @@ def test_the_jars_handshake_has_stalled(begin: Begin, step: str) -> None:
 
 def seconds_without(ours: Scene) -> float:
     """Returns how long the portfolio tier was there without the brokerage tier, after the login."""
-    at = {
-        word: next(at for at, line in ours.program.lines if f"session {word}:" in line) for word in ("degraded", "up")
-    }
-    return at["up"] - at["degraded"]
+
+    def said(word: str) -> float | None:
+        return next((at for at, line in ours.program.lines if f"session {word}:" in line), None)
+
+    wait_until(lambda: said("up") is not None, 15.0)
+    begun, ended = said("degraded"), said("up")
+    assert begun is not None
+    assert ended is not None
+    return ended - begun
 
 
 @pytest.mark.parametrize("what", TROUBLES)

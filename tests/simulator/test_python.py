@@ -151,7 +151,7 @@ def test_errors_are_the_command_lines(place: Installation, ibkr: Connection, sim
     with connected(place) as nowhere, pytest.raises(GatewayUnavailable):
         nowhere.fetch("ledger")
     with pytest.raises(ConfigError):
-        connect(place.root / "missing.json")
+        connect(place.root / "missing.json", runtime_dir=place.directories.runtime, state_dir=place.directories.state)
 
 
 def test_what_it_does_is_told(place: Installation) -> None:
