@@ -20,7 +20,8 @@ from tests.support.tls_server import Scripted
 
 WAYS_OUT = {
     "portal/client.py": "requests, each of them a row of the table",
-    "portal/wire.py": "how the client's requests are sent",
+    "transport.py": "how requests of the client and the download are sent",
+    "deadline.py": "the sockets of both and of the WebSocket; it connects none",
     "portal/causes.py": "the names of TLS's errors",
     "portal/push.py": "the WebSocket, with a table of its own",
     "gateway/distribution.py": "downloads IBKR's program",
