@@ -12,9 +12,12 @@ from loguru import logger
 from ibkr_tools import files
 from ibkr_tools.errors import LoginFailed
 from ibkr_tools.login import scripts
-from ibkr_tools.login.browser import Browser
+from ibkr_tools.login.browser import Browser, PageChanging
 
 KEPT = 10
+
+ATTEMPTS = 3
+"""How often a page that is changing is looked at."""
 
 
 def save_diagnostics(browser: Browser, directory: Path, *, name: str, now: datetime) -> Path | None:
@@ -23,13 +26,10 @@ def save_diagnostics(browser: Browser, directory: Path, *, name: str, now: datet
     The page is emptied and covered before the picture is taken, and looked at again after that: if something was there
     again, because the page draws itself anew, the picture is thrown away.
     """
-    try:
-        browser.stop()
-        document, _ = _blank(browser)
-        picture = browser.screenshot()
-        is_clean = not _blank(browser)[1]
-    except LoginFailed:
+    found = _look(browser)
+    if found is None:
         return None
+    document, picture, is_clean = found
     stem = f"{now:%Y%m%dT%H%M%SZ}-{name}"
     target = directory / f"{stem}.png"
     try:
@@ -42,6 +42,21 @@ def save_diagnostics(browser: Browser, directory: Path, *, name: str, now: datet
         logger.warning("The diagnostics of the login could not be saved: {}", error.strerror)
         return None
     return target if is_clean else None
+
+
+def _look(browser: Browser) -> tuple[str, bytes, bool] | None:
+    """Returns the covered document, the picture, and whether nothing drew itself anew; None if the browser cannot."""
+    for _ in range(ATTEMPTS):
+        try:
+            browser.stop()
+            document, _drawn = _blank(browser)
+            return document, browser.screenshot(), not _blank(browser)[1]
+        except PageChanging:
+            # On a busy machine a page that was being loaded takes its time to stop.
+            continue
+        except LoginFailed:
+            return None
+    return None
 
 
 def _blank(browser: Browser) -> tuple[str, int]:
