@@ -34,8 +34,6 @@ WAYS_OUT = {
     "login/namespaces.py": "brings the loopback interface up there",
     "login/helper.py": "is handed that listener",
     "login/relay.py": "leads it to the gateway's port and nowhere else",
-    "deadline.py": "ends an exchange that takes too long",
-    "transport.py": "requests with that deadline, for those who send any",
     "delivery/letter.py": "the name of this machine",
 }
 """Files with a library that could open a connection, and for what."""
