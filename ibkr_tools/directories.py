@@ -37,8 +37,11 @@ class Directories:
 
     @property
     def shared(self) -> Path:
-        """What members of the group may write: the request budget, the read semaphore, hints. It is not trusted."""
-        return self.runtime / "shared"
+        """What members of the group may write: the request budget, the read semaphore, hints. It is not trusted.
+
+        It is not in the runtime directory: whoever can write there can fill the memory that all units need.
+        """
+        return self.state / "shared"
 
     @property
     def session_hint(self) -> Path:
@@ -124,6 +127,13 @@ class Directories:
     def snapshots(self) -> Path:
         """What `fetch --save` writes."""
         return self.state / "snapshots"
+
+
+def own_cache(environ: Mapping[str, str] | None = None) -> Path:
+    """Returns where a person's own programs remember answers, who may not write the units' directories."""
+    env = os.environ if environ is None else environ
+    place = env.get("XDG_RUNTIME_DIR") or Path(env.get("HOME") or Path.home()) / ".cache"
+    return Path(place) / "ibkr-tools" / "answers"
 
 
 def require_own_directories(

@@ -36,12 +36,13 @@ SMALL = 1 << 20
 """What a small file of ours may have at most, in bytes."""
 
 
-def open_regular(path: Path, flags: int) -> int:
+def open_regular(path: Path, flags: int, *, one_name: bool = True) -> int:
     """Opens what is at `path` if it is a regular file with that one name, and returns its descriptor; never waits.
 
     Args:
         path: a file that is there; a link in its last part is refused.
         flags: O_RDONLY or O_RDWR.
+        one_name: refuse a file with a second name too. Where nobody else may write, a backup may have made one.
 
     Raises:
         OSError: no file, no rights, a link (ELOOP), or something else than a regular file with one name (EINVAL).
@@ -50,20 +51,20 @@ def open_regular(path: Path, flags: int) -> int:
     fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     entry = os.fstat(fd)
     # No name at all: it has been replaced since.
-    if stat.S_ISREG(entry.st_mode) and entry.st_nlink <= 1:
+    if stat.S_ISREG(entry.st_mode) and (entry.st_nlink <= 1 or not one_name):
         return fd
     os.close(fd)
     what = "has a second name elsewhere" if stat.S_ISREG(entry.st_mode) else "not a regular file"
     raise OSError(errno.EINVAL, what, str(path))
 
 
-def read_regular(path: Path, limit: int = SMALL) -> bytes:
+def read_regular(path: Path, limit: int = SMALL, *, one_name: bool = True) -> bytes:
     """Returns the content of the regular file `path`, of at most `limit` bytes; see `open_regular`.
 
     Raises:
         OSError: as `open_regular`, or the file is larger (EFBIG).
     """
-    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+    with os.fdopen(open_regular(path, os.O_RDONLY, one_name=one_name), "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))

@@ -46,7 +46,9 @@ def user_to_become(directories: Directories) -> pwd.struct_passwd | None:
             name = user.pw_name if user else f"the user id {owner}"
             raise ActionRequired(
                 f"{directory}: belongs to {name}, and root does nothing in a directory of others",
-                hint=f"Run it as {name}." if user else "Give the directory to its user, or take another one.",
+                hint=f"Run it as {name}."
+                if user
+                else f"Run it as that user (docker run --user {owner}), or take another directory.",
             )
         wanted = user
     return wanted

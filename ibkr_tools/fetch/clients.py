@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ibkr_tools.config import Config
-from ibkr_tools.directories import Directories
+from ibkr_tools.directories import Directories, own_cache
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.pacing import SharedPacing
 from ibkr_tools.portal.recall import Recall
@@ -29,7 +29,7 @@ class Clients:
             Recall(
                 self._directories.cache,
                 self._config.username,
-                shared=self._directories.shared,
+                own=own_cache(),
                 paper=self._config.session.paper,
             ),
             on_wait=on_wait,

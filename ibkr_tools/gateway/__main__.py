@@ -15,8 +15,8 @@ from ibkr_tools.gateway.section import utc_now, write_section
 from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 
-FILTER, REQUIRED = "IBKR_TOOLS_PACKET_FILTER", "required"
-"""The environment variable with which the unit insists on the packet filter, and its value; see docs/systemd.md."""
+FILTER, REQUIRED, OTHER = "IBKR_TOOLS_PACKET_FILTER", "required", "other"
+"""The environment variable with which the unit insists on the packet filter, or on another one; docs/systemd.md."""
 
 USAGE = "usage: python -m ibkr_tools.gateway [--config FILE] [--runtime-dir DIR] [--state-dir DIR]"
 
@@ -46,7 +46,13 @@ def run(config: GatewayConfig, directories: Directories, journal: Journal) -> No
     """
     _say("starting", config, directories)
     try:
-        plan = start.prepare(config, directories, journal, filter_required=os.environ.get(FILTER) == REQUIRED)
+        plan = start.prepare(
+            config,
+            directories,
+            journal,
+            filter_required=os.environ.get(FILTER) == REQUIRED,
+            filter_probed=os.environ.get(FILTER) != OTHER,
+        )
     except IbkrError as error:
         Notifier().status(error.message)
         _say("stopped", config, directories)

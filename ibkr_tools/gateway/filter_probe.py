@@ -24,16 +24,19 @@ def exposed(port: int) -> str:
     )
 
 
-def is_filtered(port: int) -> bool:
-    """Says whether the filter guards `port`, on which something listens at every address of this machine."""
+def is_filtered(port: int) -> bool | None:
+    """Says whether the filter guards `port`, on which something listens at every address of this machine.
+
+    None: nobody can say now, as on a machine that has no more sockets or ports to give, which any local user can bring
+    about. Only a connection that was made shows that there is no filter.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.settimeout(_TIMEOUT_S)
-        # Other packet filters drop, and then nobody answers: only ours says no.
-        return probe.connect_ex((PROBED, port)) == errno.ECONNREFUSED
+        return {errno.ECONNREFUSED: True, 0: False}.get(probe.connect_ex((PROBED, port)))
 
 
-def await_filter(port: int, patience_s: float) -> bool:
-    """Says whether the filter guards `port` within `patience_s`: it may just be being loaded anew."""
+def await_filter(port: int, patience_s: float) -> bool | None:
+    """Says the same within `patience_s`: the filter may just be being loaded anew."""
     deadline = time.monotonic() + patience_s
     while not (found := is_filtered(port)) and time.monotonic() < deadline:
         select.select((), (), (), _PAUSE_S)

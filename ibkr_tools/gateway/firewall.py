@@ -7,10 +7,12 @@ read nor changed. Source: nft(8); observed on the jar of 2023-04-24.
 """
 
 import grp
+import os
 import pwd
+import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from ibkr_tools.config import GatewayConfig, load_config
@@ -22,14 +24,16 @@ from ibkr_tools.log import Journal
 from ibkr_tools.privileges import SERVICE_USER
 
 TABLE = "ibkr_tools"
+"""Our table; a second instance on the machine names another one in IBKR_TOOLS_TABLE."""
 
 
-def ruleset(ports: Collection[int], users: Collection[int]) -> str:
+def ruleset(ports: Collection[int], users: Collection[int], table: str = TABLE) -> str:
     """Returns what `nft -f -` loads: our table, whatever was in it before.
 
     Args:
         ports: those to guard, on every address of this machine.
         users: the user ids that may connect to them.
+        table: its name.
     """
 
     def elements(numbers: Collection[int]) -> str:
@@ -37,9 +41,9 @@ def ruleset(ports: Collection[int], users: Collection[int]) -> str:
 
     return (
         # Adding a table that is there is no error, deleting one that is not would be.
-        f"table inet {TABLE}\n"
-        f"delete table inet {TABLE}\n"
-        f"table inet {TABLE} {{\n"
+        f"table inet {table}\n"
+        f"delete table inet {table}\n"
+        f"table inet {table} {{\n"
         f"  set ports {{ type inet_service; elements = {{ {elements(ports)} }}; }}\n"
         f"  set users {{ type uid; elements = {{ {elements(users)} }}; }}\n"
         "  chain input {\n"
@@ -61,6 +65,18 @@ def ruleset(ports: Collection[int], users: Collection[int]) -> str:
         "  }\n"
         "}\n"
     )
+
+
+def table_name(environ: Mapping[str, str]) -> str:
+    """Returns the name of this instance's table.
+
+    Raises:
+        ConfigError: it is no name that nft takes.
+    """
+    name = environ.get("IBKR_TOOLS_TABLE") or TABLE
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name):
+        raise ConfigError(f"IBKR_TOOLS_TABLE: {name!r} is no name of a table", hint="Small letters, digits and _.")
+    return name
 
 
 def guarded_ports(config: GatewayConfig) -> set[int]:
@@ -93,7 +109,7 @@ def permitted_users(name: str) -> set[int]:
         raise ConfigError(f"there is no user and group {name}", hint="sudo ./bin/install makes them.") from None
 
 
-def load(ports: Collection[int], users: Collection[int]) -> None:
+def load(ports: Collection[int], users: Collection[int], table: str = TABLE) -> None:
     """Loads the table.
 
     Raises:
@@ -101,7 +117,12 @@ def load(ports: Collection[int], users: Collection[int]) -> None:
     """
     try:
         result = subprocess.run(
-            ["nft", "-f", "-"], input=ruleset(ports, users), capture_output=True, text=True, check=False, timeout=10
+            ["nft", "-f", "-"],
+            input=ruleset(ports, users, table),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
         )
     except FileNotFoundError:
         raise ConfigError("nft is not installed", hint="apt install nftables") from None
@@ -121,7 +142,7 @@ def main(service_user: str = SERVICE_USER) -> int:
     try:
         ports = guarded_ports(load_config(find_directories().config_file).gateway)
         users = permitted_users(service_user)
-        load(ports, users)
+        load(ports, users, table_name(os.environ))
     except IbkrError as error:
         journal.error(error.message)
         if error.hint:

@@ -151,10 +151,12 @@ class Parent:
         Raises:
             GatewayUnavailable: it has not for a while, and must; the next start waits for it.
         """
+        if not self._plan["filter_probed"]:
+            return
         before, self._filtered = self._filtered, is_filtered(self._plan["port"])
-        if self._filtered or before is None:
+        if self._filtered is not False or before is None:
             self._filtered_s = now_s
-        if before and not self._filtered:
+        if before and self._filtered is False:
             self._journal.warning(exposed(self._plan["port"]))
         if self._plan["filter_required"] and now_s - self._filtered_s > self._pace.unfiltered_s:
             raise GatewayUnavailable(f"no packet filter has guarded port {self._plan['port']} any more; ended Java")

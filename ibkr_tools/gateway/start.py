@@ -13,11 +13,11 @@ import msgspec
 from ibkr_tools import files
 from ibkr_tools.config import GatewayConfig
 from ibkr_tools.directories import Directories
-from ibkr_tools.errors import ConfigError, OutputError
+from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError
 from ibkr_tools.gateway import conf, distribution, filter_probe, java, ports, tls
 from ibkr_tools.log import Journal, is_journal
 
-FILTER_PATIENCE_S = 5.0
+FILTER_PATIENCE_S = 15.0
 """How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
 
 
@@ -35,6 +35,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str
     build: str
     filter_required: bool
+    filter_probed: bool
 
 
 def distribution_directory(config: GatewayConfig, directories: Directories) -> Path:
@@ -57,8 +58,11 @@ def _require_material(public: Path, private: Path) -> None:
 
 def _require_filter(port: int, journal: Journal, *, required: bool) -> None:
     """Returns if the packet filter guards `port`, on which we listen now; warns without, where it is not required."""
-    if filter_probe.await_filter(port, FILTER_PATIENCE_S if required else 0.0):
+    found = filter_probe.await_filter(port, FILTER_PATIENCE_S if required else 0.0)
+    if found:
         return
+    if found is None and required:
+        raise GatewayUnavailable(f"port {port}: it cannot be seen now whether a packet filter guards it")
     if required:
         raise ConfigError(
             f"no packet filter guards port {port}, and whoever reached the gateway there would be its IBKR user",
@@ -67,13 +71,21 @@ def _require_filter(port: int, journal: Journal, *, required: bool) -> None:
     journal.warning(filter_probe.exposed(port))
 
 
-def prepare(config: GatewayConfig, directories: Directories, journal: Journal, *, filter_required: bool) -> Plan:
+def prepare(
+    config: GatewayConfig,
+    directories: Directories,
+    journal: Journal,
+    *,
+    filter_required: bool,
+    filter_probed: bool = True,
+) -> Plan:
     """Checks all that Java needs, writes its configuration, and says how to run it.
 
     Raises:
         DistributionError: IBKR's gateway is not there, not whole, or a build that nobody has accepted.
         JavaUnavailable: no Java, or one that is too old.
         PortTaken: another program listens on the port.
+        GatewayUnavailable: nobody can say now whether a packet filter guards it, and one is required.
         ConfigError: this user may not listen on the port, no packet filter guards it and one is required, or the
             templates are missing.
         OutputError: the state or runtime directory cannot be written.
@@ -81,7 +93,8 @@ def prepare(config: GatewayConfig, directories: Directories, journal: Journal, *
     found = distribution.find(distribution_directory(config, directories), directories.accepted_builds)
     program = java.require_java(config.java)
     with ports.held(config.port):
-        _require_filter(config.port, journal, required=filter_required)
+        if filter_probed:
+            _require_filter(config.port, journal, required=filter_required)
     private = directories.private
     settings, home = directories.gateway / "conf", directories.gateway / "work"
     templates = conf.read_templates()
@@ -114,6 +127,7 @@ def prepare(config: GatewayConfig, directories: Directories, journal: Journal, *
         upstream=config.upstream,
         build=found.build,
         filter_required=filter_required,
+        filter_probed=filter_probed,
     )
 
 

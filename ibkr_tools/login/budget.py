@@ -70,7 +70,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     The ledger has a time of its own, in seconds since it was begun: `time_s` when it was last written, which was at
     `at`, in that life of the machine, `up` seconds after its start. `entered` counts the entries there ever were, and
-    `forgotten` those that can no longer matter and were taken out.
+    `forgotten` those that can no longer matter and were taken out; `entered` is negative if nobody has counted yet.
     """
 
     salt: str
@@ -79,20 +79,28 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     up: Seconds
     time_s: Seconds = 0.0
     entries: tuple[Entry, ...] = ()
-    entered: int = 0
+    entered: int = -1
     forgotten: int = 0
     schema: int = 1
 
 
+def counted(book: Book) -> Book:
+    """Returns the book with its count of entries; one of a version that did not count is believed."""
+    if book.entered >= 0:
+        return book
+    return msgspec.structs.replace(book, entered=book.forgotten + len(book.entries))
+
+
 def is_whole(book: Book) -> bool:
     """Says whether the book can have been written as it is: no entry was taken out, and none is of the future."""
+    book = counted(book)
     ends = [max(entry.begun_s, entry.ended_s or 0.0) for entry in book.entries]
     return book.entered == book.forgotten + len(book.entries) and max(ends, default=0.0) <= book.time_s
 
 
 def with_entry(book: Book, entry: Entry) -> Book:
     """Returns the book with one more entry, and without those that can no longer matter."""
-    book = pruned(book)
+    book = pruned(counted(book))
     return msgspec.structs.replace(book, entries=(*book.entries, entry), entered=book.entered + 1)
 
 
@@ -308,5 +316,6 @@ def pruned(book: Book) -> Book:
         surplus = len(kept) - MOST_ENTRIES
         harmless = [entry.id for entry in kept if entry.mark in (Mark.UNSUBMITTED, Mark.SUCCEEDED)][:surplus]
         kept = tuple(entry for entry in kept if entry.id not in set(harmless))
+    book = counted(book)
     forgotten = book.forgotten + len(book.entries) - len(kept)
     return msgspec.structs.replace(book, entries=kept, forgotten=forgotten)

@@ -102,7 +102,7 @@ class Ledger:
     def _read(self, now: Instant) -> Book | None:
         """Returns the book, an empty one if there was never a file, None for one that is lost or cannot be read."""
         try:
-            data = files.read_regular(self.path, LARGEST)
+            data = files.read_regular(self.path, LARGEST, one_name=False)
         except FileNotFoundError:
             return None if self._trace() else _new_book(now)
         except OSError:
@@ -159,7 +159,7 @@ class Ledger:
             DataError: this user may not read it.
         """
         try:
-            files.read_regular(self.path, LARGEST)
+            files.read_regular(self.path, LARGEST, one_name=False)
         except OSError as error:
             # What else may be wrong with it, the budget says.
             if isinstance(error, PermissionError):

@@ -13,7 +13,7 @@ from loguru import logger
 
 from ibkr_tools import files, pause
 from ibkr_tools.config import Config, Secret, SecretSource
-from ibkr_tools.directories import Directories
+from ibkr_tools.directories import Directories, own_cache
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
 from ibkr_tools.login.approval import Approval
 from ibkr_tools.login.interruption import ending_on_sigterm
@@ -122,7 +122,7 @@ def _client(config: Config, directories: Directories) -> "Portal":
     from ibkr_tools.portal.recall import Recall
 
     pacing = SharedPacing(directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file)
-    recall = Recall(directories.cache, config.username, shared=directories.shared, paper=config.session.paper)
+    recall = Recall(directories.cache, config.username, own=own_cache(), paper=config.session.paper)
     return PortalClient(
         config.gateway.port, directories.certificate, pacing, recall, read_timeout_s=READ_TIMEOUT_S, urgent=True
     )

@@ -76,9 +76,9 @@ def _traces(login: Path, directories: Directories | None) -> Iterator[str]:
         yield str(found)
     if directories is None:
         return
-    for directory in (directories.browser, directories.snapshots):
-        if _content(directory):
-            yield str(directory)
+    # Not the snapshots: they show a session, which may be a person's own, and people keep them apart.
+    if _content(directories.browser):
+        yield str(directories.browser)
     if _tells_of_a_login(directories.told_file):
         yield str(directories.told_file)
     section = StatusFile(directories.status_file).read_section(LoginSection)

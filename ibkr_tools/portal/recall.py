@@ -76,7 +76,7 @@ class Recall:
         directory: Path,
         user: str,
         *,
-        shared: Path | None = None,
+        own: Path | None = None,
         paper: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -85,15 +85,15 @@ class Recall:
 
         Args:
             directory: the units'; members of its group may read the answers, others may not.
-            shared: where members of the group may write; None: nobody but the units is there.
+            own: where a member remembers, who may not write there; None: nobody but the units is there.
             user: the IBKR user's name.
             paper: whether it is the user's paper trading account.
             clock: seconds that never jump, the same for all processes of one boot.
             wall: Unix time.
         """
         self._units = self._directory = directory
-        if shared is not None and not files.is_writable(directory):
-            self._directory = shared / f"cache-{os.geteuid()}"
+        if own is not None and not files.is_writable(directory):
+            self._directory = own
         self._whose = [user, paper]
         self._clock = clock
         self._wall = wall

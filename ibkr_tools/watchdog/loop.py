@@ -131,6 +131,8 @@ class Watchdog:
         self._now = now
         self._watch = watch
         self._stopping = False
+        self._changed: set[Path] = set()
+        self._has_ticked = False
         self._events: Events = SimpleQueue[_Event]() if events is None else events
         wants_brokerage = session.tier == "brokerage"
         policy = Policy(take=session.competing == "take", quiet_s=session.competing_quiet_min * 60.0)
@@ -184,6 +186,11 @@ class Watchdog:
         now_s = self._clock()
         wait_s = min(machine.deadline(self._state), self._published_s + BEAT_S) - now_s
         wait_s = min(wait_s, self._others.pause_ends_in_s())
+        if wait_s <= 0 and not self._has_ticked:
+            # However many events there are: what is due is due.
+            self._has_ticked = True
+            return Tick()
+        self._has_ticked = False
         try:
             event: _Event = self._events.get(timeout=max(0.0, wait_s))
         except Empty:
@@ -193,6 +200,7 @@ class Watchdog:
     def _take(self, event: _Event) -> None:
         match event:
             case _FileChanged(path=path):
+                self._changed.discard(path)
                 for observation in self._others.changed(path):
                     self._feed(observation)
             case _Pushed(connection=connection, event=pushed) if connection == self._connection:
@@ -324,10 +332,16 @@ class Watchdog:
         except OSError as error:
             self._journal.error(f"{request} cannot be written: {error.strerror}")
 
+    def _file_changed(self, path: Path) -> None:
+        """Has a file looked at, once however often it changes meanwhile: members of the group may write one."""
+        if path not in self._changed:
+            self._changed.add(path)
+            self._events.put(_FileChanged(path))
+
     def _watch_files(self) -> None:
         changing = (self._status_file.path, self._directories.pause_file, self._directories.session_hint)
         try:
-            watch.start(changing, lambda path: self._events.put(_FileChanged(path)))
+            watch.start(changing, self._file_changed)
         except OSError as error:
             self._journal.warning(f"changes of the status are seen every {BEAT_S:.0f} s only: {error.strerror}")
 

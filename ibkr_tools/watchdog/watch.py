@@ -35,6 +35,10 @@ def start(paths: Iterable[Path], changed: Callable[[Path], None]) -> None:
         with inotify:
             while True:
                 for event in inotify.read():
+                    if event.mask & flags.Q_OVERFLOW:
+                        # More happened than the kernel remembers.
+                        for one in (one for names in watched.values() for one in names.values()):
+                            changed(one)
                     if path := watched.get(event.wd, {}).get(event.name):
                         changed(path)
 

@@ -79,7 +79,9 @@ def up(machine: Machine) -> Machine:
 @pytest.fixture
 def people(up: Machine) -> Iterator[People]:
     """The machine with a session that is up, and with the accounts `outsider` and `member`."""
-    up.run("id outsider 2>/dev/null || useradd -M outsider; id member 2>/dev/null || useradd -M -G ibkr member")
+    up.run(
+        "id outsider 2>/dev/null || useradd --create-home outsider; id member 2>/dev/null || useradd -M -G ibkr member"
+    )
     up.run("systemctl reload ibkr-firewall")
     yield People(up)
     up.run(f"rm -rf {SHARED}/*; systemctl reset-failed 'ibkr-*' || true")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tests.system.machine import Machine
 
-SHARED = "/run/ibkr-tools/shared"
+SHARED = "/var/lib/ibkr-tools/shared"
 
 
 class Answer(NamedTuple):

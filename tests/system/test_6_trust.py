@@ -79,7 +79,8 @@ def test_member_reads_no_secret(people: People) -> None:
     [
         "mkfifo /run/ibkr-tools/status.json.x", "mkdir /run/ibkr-tools/login.request",
         "echo fresh >/run/ibkr-tools/login.request", "touch /run/ibkr-tools/gateway.restart",
-        "rm -f /run/ibkr-tools/status.json", "mv /run/ibkr-tools/shared /run/ibkr-tools/x",
+        "rm -f /run/ibkr-tools/status.json", "mv /var/lib/ibkr-tools/shared /var/lib/ibkr-tools/x",
+        "touch /run/ibkr-tools/x",
         "ln -s /etc/shadow /run/ibkr-tools/x.lock", "echo x >/run/ibkr-tools/outbox/1.json",
         "systemctl stop ibkr-watchdog", "systemctl restart ibkr-gateway", "systemctl start ibkr-login",
         "pkill -u ibkr", "ibkr-tools pause", "ibkr-tools unlock",

@@ -123,6 +123,7 @@ def test_broken_configuration_opens_nothing(tmp_path: Path) -> None:
 
 IN_A_NETWORK = r"""
 import errno, json, os, socket, subprocess, sys
+from pathlib import Path
 
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 subprocess.run(["ip", "address", "add", "10.77.0.1/32", "dev", "lo"], check=True)
@@ -157,6 +158,14 @@ def connect(host):
 
 for uid in (0, 1000, 1001, 65534):
     told[str(uid)] = {host: of(uid, lambda: connect(host)) for host in ("127.0.0.1", "::1", "10.77.0.1", "127.0.0.2")}
+
+Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40003")
+taken = [socket.socket() for _ in range(4)]
+for number, one in enumerate(taken):
+    one.bind(("0.0.0.0", 40000 + number))
+told["exhausted"] = is_filtered(5000)
+for one in taken:
+    one.close()
 
 client = socket.socket()
 client.connect(("127.0.0.1", 5000))
@@ -207,6 +216,8 @@ def test_the_kernel_lets_in_whom_the_table_names() -> None:
         assert {told[uid][host] for host in usual} == {expected}, uid
         # Whoever asks: this address is refused, and says that the table is there.
         assert told[uid]["127.0.0.2"] == "ECONNREFUSED"
+    # Any user can take all ports that connections begin at: that shows nothing, neither way.
+    assert told["exhausted"] is None
     assert told["kept"] == "open"
     assert told["removed"] in {"ECONNRESET", "EPIPE", "silence"}
     assert told["rules"].count("table inet") == 1

@@ -99,6 +99,7 @@ class World:
             "upstream": "http://127.0.0.1:1",
             "build": "2023-04-24",
             "filter_required": False,
+            "filter_probed": True,
         }
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -27,7 +27,8 @@ ANSWER = b'[{"id":"U1234567"}]'
 def place(tmp_path: Path) -> Directories:
     """The directories, with one that the group may write."""
     directories = Directories(configuration=tmp_path / "etc", runtime=tmp_path / "run", state=tmp_path / "state")
-    directories.shared.mkdir(parents=True)
+    for directory in (directories.runtime, directories.shared):
+        directory.mkdir(parents=True)
     return directories
 
 
@@ -132,7 +133,7 @@ def test_members_cannot_hold_all_reads(place: Directories) -> None:
 
 
 def recall(place: Directories) -> Recall:
-    return Recall(place.cache, "reader", shared=place.shared)
+    return Recall(place.cache, "reader", own=place.configuration / "answers")
 
 
 def test_a_unit_believes_no_answer_of_a_member(place: Directories) -> None:
@@ -158,12 +159,12 @@ def test_a_member_reads_what_a_unit_remembers(place: Directories) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a directory of somebody else")
 def test_a_member_believes_no_answer_of_another_one(place: Directories) -> None:
-    """Whoever knows his number could have made his directory first."""
+    """Whoever made his directory first, such as in a home that others may write."""
     call = Call(ACCOUNTS, "/portfolio/accounts")
     with as_a_member(place):
         member = recall(place)
         member.store(call, ANSWER)
-        os.chown(place.shared / f"cache-{os.geteuid()}", 65534, 65534)
+        os.chown(place.configuration / "answers", 65534, 65534)
         assert member.load(call) is None
         member.store(call, ANSWER)
         member.forget(call)

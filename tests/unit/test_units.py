@@ -267,7 +267,7 @@ def test_the_group_writes_in_one_directory_and_the_others_nowhere() -> None:
     """What a member may write there is a request budget, and hints; never a command."""
     declared = [line.split() for line in (SYSTEMD / "tmpfiles.d/ibkr-tools.conf").read_text().splitlines()]
     modes = {path: int(mode, 8) for kind, path, mode, *_ in (line for line in declared if line and line[0] == "d")}
-    shared = SYSTEM_RUNTIME / "shared"
+    shared = SYSTEM_STATE / "shared"
     assert {path for path, mode in modes.items() if mode & 0o020} == {str(shared)}
     assert all(mode & 0o007 == 0 for mode in modes.values())
     # Set-group-ID: what one member writes, the others and the units can replace.

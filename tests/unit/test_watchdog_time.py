@@ -178,6 +178,37 @@ def test_half_a_day_passes_in_a_moment(stage: Staged) -> None:
     assert len(gaps) > 43_200 / 60
 
 
+class Flood(VirtualTime):
+    """Time in which one of the files changes for ever, faster than anybody can look."""
+
+    storm: Callable[[], None]
+
+    def get(self, *, timeout: float) -> Any:
+        self.now_s += 0.01
+        while self._planned and self._planned[0][0] <= self.now_s:
+            heapq.heappop(self._planned)[2]()
+        self.storm()
+        assert len(self._items) < 10
+        return self._items.pop(0)
+
+
+def test_a_flood_of_hints_holds_up_nothing_and_piles_up_nowhere(stage: Staged) -> None:
+    """Members of the group may replace their hint as fast as they can: tickles go on, and nothing else is asked."""
+    one = stage()
+    one.time.__class__ = Flood
+
+    def storm() -> None:
+        for _ in range(100):
+            one.dog._file_changed(one.places.session_hint)
+
+    one.time.__dict__["storm"] = storm
+    one.run(200)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(one.gateway.tickled)]
+    assert len(gaps) >= 6
+    assert max(gaps) < 32
+    assert len(gaps) < 12
+
+
 def test_a_penalty_is_published_within_a_beat_and_goes(stage: Staged) -> None:
     """Whoever met the 429: the watchdog reads the budget that all share."""
     one = stage()
