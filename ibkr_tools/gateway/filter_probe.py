@@ -13,7 +13,8 @@ import time
 PROBED = "127.0.0.2"
 
 _TIMEOUT_S = 1.0
-_PAUSE_S = 0.05
+_PAUSE_S = 0.25
+"""Nobody accepts the connections that are made meanwhile, and the kernel keeps a hundred or so waiting."""
 
 
 def exposed(port: int) -> str:

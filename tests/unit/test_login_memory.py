@@ -20,6 +20,8 @@ HOLDER = textwrap.dedent(
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     os.chdir(directory)
+    # What runs in the background of a shell is born deaf to it.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if uid:
         os.setgroups([]); os.setgid(uid); os.setuid(uid)
     # As after execve(2): a process that has changed its user is hidden anyway.
