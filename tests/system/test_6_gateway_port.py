@@ -35,7 +35,7 @@ def set_port(machine: Machine, port: int) -> None:
     """Edits gateway.port as a person would."""
     config = json.loads(machine.run(f"cat {CONFIG}"))
     config["gateway"]["port"] = port
-    machine.container.run(f"cat >{CONFIG}", stdin=json.dumps(config))
+    machine.container.run(f"cat >{CONFIG}", stdin=json.dumps(config, indent=2))
 
 
 def test_outsider_connects_to_no_port_of_ours(people: People) -> None:
