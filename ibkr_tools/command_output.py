@@ -77,7 +77,7 @@ def ask(command: list[str], timeout_s: float, environment: dict[str, str] | None
     ) as process:
         try:
             out, errors = read(process, timeout_s)
-        except BaseException:
+        finally:
+            # One that has ended is not sent anything.
             process.kill()
-            raise
     return process.returncode, out.decode(errors="replace"), errors.decode(errors="replace")
