@@ -47,7 +47,8 @@ def test_uninstall_keeps_data(up: Machine) -> None:
     ):
         assert up.code(f"test -s {kept}") == 0, kept
     assert "ibkr" not in up.run(
-        "systemctl --failed --no-legend --plain; systemctl list-units --all --no-legend --plain"
+        "systemctl --failed --no-legend --plain;"
+        " systemctl list-units --all --no-legend --plain --type=service,socket,path,timer"
     ).replace("ibkr-second-user", "")
 
 
