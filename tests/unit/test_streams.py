@@ -174,6 +174,8 @@ def test_ctrl_c_while_a_result_is_written_is_130(saved: Installation) -> None:
         env=saved.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # What runs in the background of a shell is born deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # this process has one thread
     ) as process:
         assert process.stdout
         assert process.stderr
