@@ -55,6 +55,13 @@ class Machine:
 
     # Running things.
 
+    def configure(self, **sections: dict[str, Any]) -> None:
+        """Sets keys of sections of config.json, as an editor would: the rest, owner and mode stay."""
+        config = json.loads(self.run(f"cat {CONFIG}"))
+        for name, keys in sections.items():
+            config[name] = {**config.get(name, {}), **keys}
+        self.container.run(f"cat >{CONFIG}", stdin=json.dumps(config, indent=2))
+
     def run(self, command: str, *, timeout_s: float = 60) -> str:
         """Runs a shell command as root, returns its stdout; a failure is the test's."""
         return self.container.output(command, timeout_s=timeout_s)

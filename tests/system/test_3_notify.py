@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.system.machine import PASSWORD, PASSWORD_FILE, Machine, now
+from tests.system.machine import CONFIG, PASSWORD, PASSWORD_FILE, Machine, now
 
 pytestmark = pytest.mark.system
 
-CONFIG = "/etc/ibkr-tools/config.json"
 COMMAND = "/etc/ibkr-tools/tell"
 HEARD = "/var/lib/ibkr-tools/heard"
 WRONG = "Wr0ng-once-more"
@@ -29,9 +28,7 @@ cat >> {HEARD}
 def person(up: Machine) -> Iterator[Machine]:
     """The machine with a command that appends to a file; the person has heard nothing yet."""
     up.run(f"cp -p {CONFIG} /root/config.kept")
-    config = json.loads(up.run(f"cat {CONFIG}"))
-    notify = {"command": [COMMAND], "timeout_s": 10}
-    up.container.run(f"cat > {CONFIG}", stdin=json.dumps({**config, "notify": notify}))
+    up.configure(notify={"command": [COMMAND], "timeout_s": 10})
     up.container.run(f"install -m 0750 -g ibkr /dev/stdin {COMMAND}", stdin=SCRIPT)
     up.wait("an empty outbox", lambda: waiting(up) == 0, within_s=20)
     up.run("rm -f /var/lib/ibkr-tools/told.json")
@@ -236,9 +233,7 @@ def test_the_command_reaches_the_network(person: Machine) -> None:
             " /var/lib/ibkr-tools/login /root /home; do"
             f" if [ -d $place ]; then ls -A $place; else cat $place; fi >>{HEARD}.seen 2>/dev/null; done;"
         )
-        config = json.loads(person.run(f"cat {CONFIG}"))
-        notify = {"command": ["/bin/bash", "-o", "pipefail", "-c", looks + shell], "timeout_s": 20}
-        person.container.run(f"cat > {CONFIG}", stdin=json.dumps({**config, "notify": notify}))
+        person.configure(notify={"command": ["/bin/bash", "-o", "pipefail", "-c", looks + shell], "timeout_s": 20})
         put(person, "outage")
         person.wait("the message", lambda: person.code("test -s /run/sink") == 0, within_s=30)
         document = json.loads(person.run("cat /run/sink"))

@@ -1,12 +1,11 @@
 """The gateway's port is for root, ibkr and the members of its group, whatever the configuration says."""
 
 import base64
-import json
 import shlex
 
 import pytest
 
-from tests.system.machine import CONFIG, Machine, now
+from tests.system.machine import Machine, now
 from tests.system.people import People
 
 pytestmark = pytest.mark.system
@@ -33,9 +32,7 @@ def addresses(machine: Machine) -> list[str]:
 
 def set_port(machine: Machine, port: int) -> None:
     """Edits gateway.port as a person would."""
-    config = json.loads(machine.run(f"cat {CONFIG}"))
-    config["gateway"]["port"] = port
-    machine.container.run(f"cat >{CONFIG}", stdin=json.dumps(config, indent=2))
+    machine.configure(gateway={"port": port})
 
 
 def test_outsider_connects_to_no_port_of_ours(people: People) -> None:

@@ -71,9 +71,9 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
         mv /etc/ibkr-tools/password /srv/secrets/pw; ln -s /srv/secrets/pw /etc/ibkr-tools/password
         echo {PASSWORD} >/srv/secrets/other; echo x >/srv/victim; echo x >/srv/disk/state/mine
         cp {CHECKOUT}/systemd/ibkr-watchdog.service {UNITS}; cp {FOREIGN[0]} {UNITS}/ibkr-fetch.service
-        sed -i '1a "login": {{"password_file": "/srv/secrets/other"}},' /etc/ibkr-tools/config.json
         ln -s /srv/victim /srv/disk/state/login/ledger.link; chown -h ibkr /srv/disk/state/login/ledger.link"""
     )
+    machine.configure(login={"password_file": "/srv/secrets/other"})
     done = machine.container.run(f"{IN_HOSTILE} {CHECKOUT}/bin/uninstall --purge")
     # What somebody has put back by hand is not on any list, and what only has a name of ours is not ours.
     assert "there is no list of what was installed" in done.stderr
