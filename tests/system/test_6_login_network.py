@@ -107,7 +107,7 @@ def networkless(machine: Machine) -> Iterator[None]:
         f"install -D -m 0644 /dev/stdin {DROP_IN} && systemctl daemon-reload", stdin="[Service]\nPrivateNetwork=no\n"
     )
     yield
-    machine.run(f"rm {DROP_IN} && systemctl daemon-reload")
+    machine.run(f"rm -r $(dirname {DROP_IN}) && systemctl daemon-reload")
 
 
 @pytest.mark.usefixtures("networkless")
