@@ -66,7 +66,7 @@ def test_the_examples_run_as_they_stand(place: Installation) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert len(EXAMPLES) == PAGE.count("<!-- python -->") == 5
+    assert len(EXAMPLES) == PAGE.count("<!-- python -->") == 6
     assert lines[0].startswith("U1234567 ")
     assert lines[3].endswith("+00:00 ('U1234567', 'U1234568')")
     assert lines[4].endswith(" 2 0")
