@@ -62,7 +62,7 @@ SAME: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "accounts": {"id": ("id", "accountId")},
     "trades": {"account": ("account", "accountCode")},
     "orders": {"acct": ("acct", "account")},
-    "ledger": {"interest": ("interest", "accruals")},
+    "ledger": {"account": ("account", "acctcode"), "interest": ("interest", "accruals")},
 }
 """By resource and column: where the value is; the first that is there and not null counts."""
 
