@@ -163,6 +163,8 @@ def as_came(value: object) -> str:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
@@ -176,6 +178,8 @@ def plain(value: object) -> str:
     if value is None:
         return ""
     text = decoded_entities(_text(value))
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(text.split())

@@ -4,9 +4,10 @@ Nothing is guessed: what the snapshot does not say is None.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ibkr_tools.cells import multiply, parse_number, plain, total
 
@@ -38,8 +39,7 @@ MINOR_UNITS = {"GBX": "GBP", "GBp": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 """A hundredth of a currency, under a name of its own: pence, cents and agorot of exchanges that quote in them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cash:
+class Cash(msgspec.Struct, frozen=True, kw_only=True):
     """What a ledger has besides positions, in the base currency: None is a hole.
 
     `futures_pnl`, the day's, is in `cash` already.
@@ -65,12 +65,12 @@ class Balances:
             for row in rows
             if isinstance(row, dict)
         }
-        self._accounts = snapshot.covers.accounts if snapshot is not None else ()
+        self._known = {*self._ledgers, *self._summaries, *(snapshot.covers.accounts if snapshot is not None else ())}
+        self._rates: dict[tuple[str, str], Decimal | None] = {}
 
     def owner(self, stated: str) -> str:
         """Returns the account that a row belongs to: of a segment such as U1234567C, the account."""
-        known = {*self._accounts, *self._ledgers, *self._summaries}
-        return stated[:-1] if stated not in known and stated[:-1] in known else stated
+        return stated[:-1] if stated not in self._known and stated[:-1] in self._known else stated
 
     def base(self, account: str) -> str:
         """Returns the account's base currency; empty if it is not known."""
@@ -80,6 +80,12 @@ class Balances:
 
     def rate(self, account: str, currency: str) -> Decimal | None:
         """Returns how much of the base currency one unit is, by the account's ledger."""
+        key = (account, currency)
+        if key not in self._rates:
+            self._rates[key] = self._rate(account, currency)
+        return self._rates[key]
+
+    def _rate(self, account: str, currency: str) -> Decimal | None:
         base = self.base(account)
         if not base or not currency:
             return None

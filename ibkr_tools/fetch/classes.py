@@ -5,8 +5,9 @@ what is owned: stocks, options, bonds, funds (IBKR's user guide of TWS, "Account
 only an obligation about something has a market value in IBKR's answers too, that of the whole contract; it is exposure.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 __all__ = ["CLASSES", "AssetClass", "Role", "class_of"]
 
@@ -21,8 +22,7 @@ class Role(StrEnum):
     UNKNOWN = "unknown class"
 
 
-@dataclass(frozen=True, slots=True)
-class AssetClass:
+class AssetClass(msgspec.Struct, frozen=True):
     """One class: its role, and whether a contract's multiplier is in its cost and not in its price.
 
     `by_profit`: of an exposure, the unrealized profit and loss is value; that of the others is in the cash already.

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.cells import decoded_entities
+from ibkr_tools.cells import decode, decoded_entities
 from ibkr_tools.errors import UsageError
 from ibkr_tools.portal.endpoints import READS, Endpoint, Scope
 
@@ -46,6 +46,16 @@ class Rows:
 
     def __iter__(self) -> Iterator[Record]:
         return (self._record(labels, raw) for labels, raw in self._rows)
+
+    def exact(self) -> Iterator[Any]:
+        """Yields the rows decoded, numbers exact, objects with what they were found under."""
+        for labels, raw in self._rows:
+            value = decode(raw)
+            if isinstance(value, dict):
+                for name, label in labels.items():
+                    if value.setdefault(name, label) != label:
+                        value[f"{name}_"] = label
+            yield value
 
     def add(self, raw: bytes, labels: Mapping[str, str] = {}) -> None:
         """Adds a row, and what it was found under."""

@@ -6,16 +6,17 @@ what it is without.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-from ibkr_tools.cells import ZERO, decode, multiply, parse_number, plain, share, total
+import msgspec
+
+from ibkr_tools.cells import ZERO, multiply, parse_number, plain, share, total
 from ibkr_tools.fetch.balances import Balances
 from ibkr_tools.fetch.classes import AssetClass, Role, class_of
-from ibkr_tools.fetch.columns import raw_of
-from ibkr_tools.fetch.formats import VALUE, Record, Rows, snapshot_rows
+from ibkr_tools.fetch.columns import SAME
+from ibkr_tools.fetch.formats import Rows, snapshot_rows
 from ibkr_tools.fetch.reconciliation import Reconciliation, reconcile
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ FUND_MARGIN = Decimal("0.02")
 """How far apart a fund's value and the ledger's may be, as a part of it: they are from different moments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """One row of positions.
 
     Attributes:
@@ -87,8 +87,7 @@ class Holding:
         return self.quantity == ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(msgspec.Struct, frozen=True, kw_only=True):
     """What the positions of all accounts with one base currency are worth together, in it.
 
     Attributes:
@@ -236,18 +235,20 @@ def holdings_of_rows(rows: Rows, snapshot: "Snapshot | None" = None) -> Holdings
     balances = Balances(snapshot)
     found: list[Holding] = []
     odd: list[Any] = []
-    for record in rows:
-        if VALUE in record and not {"position", "conid"} & record.keys():
-            odd.append(decode(record[VALUE]))
+    for fields in rows.exact():
+        if isinstance(fields, dict):
+            found.append(_holding(fields, rows.name, balances))
         else:
-            found.append(_holding(record, rows.name, balances))
+            odd.append(fields)
     accounts = snapshot.covers.accounts if snapshot is not None else ()
     return Holdings(_with_funds(found, balances), odd, balances, accounts)
 
 
-def _holding(record: Record, resource: str, balances: Balances) -> Holding:
+def _holding(fields: dict[str, Any], resource: str, balances: Balances) -> Holding:
+    same = SAME.get(resource, {})
+
     def field(name: str) -> Any:
-        return decode(raw_of(record, resource, name))
+        return next((fields[one] for one in same.get(name, (name,)) if fields.get(one) is not None), None)
 
     def number(name: str) -> Decimal | None:
         return parse_number(field(name))
@@ -256,32 +257,28 @@ def _holding(record: Record, resource: str, balances: Balances) -> Holding:
     kind = class_of(asset_class)
     account, currency = plain(field("acctId")), plain(field("currency"))
     owner = balances.owner(account)
-    row = Holding(
+    stated: dict[str, Any] = {
+        "quantity": number("position"),
+        "price": number("mktPrice"),
+        "market_value": number("mktValue"),
+        "unrealized": number("unrealizedPnl"),
+        "currency": currency,
+        "base": balances.base(owner),
+        "rate": balances.rate(owner, currency),
+    }
+    return Holding(
         account=account,
         model=plain(field("model")),
         conid=plain(field("conid")),
         name=plain(field("contractDesc")) or plain(field("conid")),
         asset_class=asset_class,
-        role=kind.role,
-        quantity=number("position"),
-        price=number("mktPrice"),
         average_price=_average_price(number("avgPrice"), number("avgCost"), number("multiplier"), kind),
         average_cost=number("avgCost"),
-        market_value=number("mktValue"),
-        value=None,
-        exposure=None,
-        unrealized=number("unrealizedPnl"),
         realized=number("realizedPnl"),
-        currency=currency,
-        base=balances.base(owner),
-        rate=balances.rate(owner, currency),
-        value_base=None,
-        exposure_base=None,
-        unrealized_base=None,
-        missing="",
-        fields={name: decode(raw) for name, raw in record.items()},
+        fields=fields,
+        **stated,
+        **_counted(kind, kind.role, asset_class, **stated),
     )
-    return _valued(row, kind)
 
 
 def _average_price(
@@ -295,40 +292,60 @@ def _average_price(
     return cost
 
 
-def _valued(row: Holding, kind: AssetClass) -> Holding:
-    """Returns the row with what counts of it."""
-    value, missing = _value(row, kind)
-    exposure = row.market_value if row.role is Role.EXPOSURE else None
-    if row.role is Role.EXPOSURE and row.is_closed:
-        exposure = ZERO
-    if not missing and row.base and row.rate is None and value:
-        missing = f"no rate for {row.currency}" if row.currency else "no currency"
-    # Nothing is nothing in every currency.
-    return replace(
-        row,
-        value=value,
-        exposure=exposure,
-        value_base=ZERO if value == ZERO and row.base else multiply(value, row.rate),
-        exposure_base=ZERO if exposure == ZERO and row.base else multiply(exposure, row.rate),
-        unrealized_base=ZERO if row.unrealized == ZERO and row.base else multiply(row.unrealized, row.rate),
-        missing=missing,
-    )
+def _counted(
+    kind: AssetClass,
+    role: Role,
+    asset_class: str,
+    *,
+    quantity: Decimal | None,
+    price: Decimal | None,
+    market_value: Decimal | None,
+    unrealized: Decimal | None,
+    currency: str,
+    base: str,
+    rate: Decimal | None,
+) -> dict[str, Any]:
+    """Returns what counts of a row: the fields of a `Holding` that are not IBKR's."""
+    is_closed = quantity == ZERO
+    value, missing = (ZERO, "") if is_closed else _value(kind, role, asset_class, price, market_value, unrealized)
+    exposure = (ZERO if is_closed else market_value) if role is Role.EXPOSURE else None
+    if value and base and rate is None:
+        missing = f"no rate for {currency}" if currency else "no currency"
+
+    def converted(number: Decimal | None) -> Decimal | None:
+        # Nothing is nothing in every currency.
+        return ZERO if number == ZERO and base else multiply(number, rate)
+
+    return {
+        "role": role,
+        "value": value,
+        "exposure": exposure,
+        "value_base": converted(value),
+        "exposure_base": converted(exposure),
+        "unrealized_base": converted(unrealized),
+        "missing": missing,
+    }
 
 
-def _value(row: Holding, kind: AssetClass) -> tuple[Decimal | None, str]:
-    """Returns what counts toward the net liquidation value, and why that is not known."""
-    if row.is_closed:
-        return ZERO, ""
-    match row.role:
+def _value(
+    kind: AssetClass,
+    role: Role,
+    asset_class: str,
+    price: Decimal | None,
+    market_value: Decimal | None,
+    unrealized: Decimal | None,
+) -> tuple[Decimal | None, str]:
+    """Returns what counts toward the net liquidation value of an open position, and why that is not known."""
+    match role:
         case Role.UNKNOWN:
-            return None, f"unknown class {row.asset_class}" if row.asset_class else "no class"
+            return None, f"unknown class {asset_class}" if asset_class else "no class"
         case Role.VALUE:
             # IBKR writes a value of nothing where it has no price.
-            if row.market_value is None or (row.price is None and row.market_value == ZERO):
-                return None, "no price" if row.price is None else "no value"
-            return row.market_value, ""
+            if market_value is None or (price is None and market_value == ZERO):
+                return None, "no price" if price is None else "no value"
+            return market_value, ""
         case Role.EXPOSURE if kind.by_profit:
-            return (row.unrealized, "") if row.unrealized is not None else (None, "no profit and loss")
+            return (unrealized, "") if unrealized is not None else (None, "no profit and loss")
         case _:
             return ZERO, ""
 
@@ -343,12 +360,17 @@ def _with_funds(rows: Sequence[Holding], balances: Balances) -> list[Holding]:
     for (account, currency), group in groups.items():
         ledger = balances.ledger(account, currency)
         roles.update(zip(map(id, group), _roles_of_funds(group, ledger), strict=True))
-    return [
-        row
-        if roles.get(id(row), row.role) is row.role
-        else _valued(replace(row, role=roles[id(row)]), class_of(row.asset_class))
-        for row in rows
-    ]
+    return [_in_role(row, roles[id(row)]) if id(row) in roles else row for row in rows]
+
+
+def _in_role(row: Holding, role: Role) -> Holding:
+    if role is row.role:
+        return row
+    stated = {
+        name: getattr(row, name)
+        for name in ("quantity", "price", "market_value", "unrealized", "currency", "base", "rate")
+    }
+    return msgspec.structs.replace(row, **_counted(class_of(row.asset_class), role, row.asset_class, **stated))
 
 
 def _roles_of_funds(group: Sequence[Holding], ledger: Mapping[str, Any]) -> list[Role]:

@@ -5,8 +5,9 @@ IBKR's ledgers add up as cash + market values + dividends + interest; the profit
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from ibkr_tools.cells import ZERO, total
 from ibkr_tools.fetch.balances import Cash
@@ -18,8 +19,7 @@ OTHER_FIGURES = 5
 """What is rounded to the cent besides the rows: cash, dividends, interest, and the net liquidation value itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """The composition for one base currency; None is what is not known.
 
     Attributes:
@@ -77,17 +77,17 @@ def reconcile(
     if difference is not None and not is_rounding:
         explanation = _explanation(difference, most, positions, without, dividends, interest, futures, held)
     return Reconciliation(
-        base,
-        cash,
-        positions,
-        dividends,
-        interest,
-        futures,
-        whole,
-        net_liquidation,
-        difference,
-        is_rounding,
-        explanation,
+        base=base,
+        cash=cash,
+        positions=positions,
+        dividends=dividends,
+        interest=interest,
+        futures_pnl=futures,
+        total=whole,
+        net_liquidation=net_liquidation,
+        difference=difference,
+        is_rounding=is_rounding,
+        explanation=explanation,
     )
 
 

@@ -4,7 +4,8 @@ Numbers are never cut. Written here and not with a library: `show` is done in le
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from ibkr_tools.cells import columns_of, cut
 
@@ -15,8 +16,7 @@ SHORTEST_CELL = 12
 """Columns of the terminal; no text is cut shorter to make a table fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column's title, and whether it has texts: these are on the left and may be cut."""
 
     title: str

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from ibkr_tools.cells import amount, as_came, columns_of, cut, decode, parse_number, plain, price, quantity
 from ibkr_tools.fetch.columns import raw_of
@@ -27,8 +28,7 @@ _LONGEST_CELL = 40
 Write = Callable[[Decimal], str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
+class _Chosen(msgspec.Struct, frozen=True):
     """A column of a list: its title, IBKR's names for it, how its numbers are written; None: it has texts."""
 
     title: str

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from ibkr_tools.cells import ZERO, amount, as_came, cut, percent, plain, price, quantity
 from ibkr_tools.fetch.classes import Role
@@ -17,8 +18,7 @@ __all__ = ["view"]
 WIDEST_ODD = 40
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
+class _Shown(msgspec.Struct, frozen=True):
     """A column, what it has of a row, and what of a total."""
 
     column: Column

@@ -192,7 +192,7 @@ def test_fresh_rows_have_the_same_figures() -> None:
     fresh = {"conid": "1", "description": "A", "secType": "STK", "position": 2, "marketPrice": 50,
              "marketValue": 100.0, "unrealizedPnl": 5.0, "currency": "EUR", "acctId": "U1"}  # fmt: skip
     first, second = holdings(row(), fresh)
-    for name in Holding.__dataclass_fields__:
+    for name in Holding.__struct_fields__:
         if name != "fields":
             assert getattr(first, name) == getattr(second, name), name
 
