@@ -45,7 +45,9 @@ def fetch(
     shown = None
     if printing.is_list and not wanted and printing.form is outputs.Format.TABLE:
         shown = "positions"
-    chosen = wanted or config.fetch.resources
+    chosen: tuple[str, ...] = tuple(wanted) or config.fetch.resources
+    if shown and shown not in chosen and not save:
+        chosen = (*chosen, shown)
     if printing.is_list and shown is None and len(chosen) > 1:
         raise UsageError(
             f"--format {printing.form} prints one list, and {', '.join(chosen)} would be fetched",

@@ -16,10 +16,10 @@ from ibkr_tools.cells import ZERO, multiply, parse_number, plain, share, total
 from ibkr_tools.fetch.balances import Balances
 from ibkr_tools.fetch.classes import AssetClass, Role, class_of
 from ibkr_tools.fetch.columns import SAME
-from ibkr_tools.fetch.formats import Rows, snapshot_rows
 from ibkr_tools.fetch.reconciliation import Reconciliation, reconcile
 
 if TYPE_CHECKING:
+    from ibkr_tools.fetch.formats import Rows
     from ibkr_tools.fetch.saved import Snapshot
 
 __all__ = ["Holding", "Holdings", "Total", "holdings_of", "holdings_of_rows", "without"]
@@ -227,17 +227,26 @@ class Holdings(Sequence[Holding]):
 
 def holdings_of(snapshot: "Snapshot", resource: str = "positions") -> Holdings:
     """Returns the positions of a snapshot; see `Snapshot.holdings`."""
-    return holdings_of_rows(snapshot_rows(snapshot.encode(), resource), snapshot)
+    payload = snapshot.exact(resource)
+    if isinstance(payload, list):
+        return _holdings(payload, resource, snapshot)
+    from ibkr_tools.fetch.formats import snapshot_rows
+
+    return _holdings(snapshot_rows(snapshot.encode(), resource).exact(), resource, snapshot)
 
 
-def holdings_of_rows(rows: Rows, snapshot: "Snapshot | None" = None) -> Holdings:
+def holdings_of_rows(rows: "Rows") -> Holdings:
     """Returns rows of positions as figures; without a snapshot nothing is known of base currencies and rates."""
+    return _holdings(rows.exact(), rows.name, None)
+
+
+def _holdings(rows: Iterable[Any], resource: str, snapshot: "Snapshot | None") -> Holdings:
     balances = Balances(snapshot)
     found: list[Holding] = []
     odd: list[Any] = []
-    for fields in rows.exact():
+    for fields in rows:
         if isinstance(fields, dict):
-            found.append(_holding(fields, rows.name, balances))
+            found.append(_holding(fields, resource, balances))
         else:
             odd.append(fields)
     accounts = snapshot.covers.accounts if snapshot is not None else ()
