@@ -40,15 +40,17 @@ MINOR_UNITS = {"GBX": "GBP", "GBp": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 
 
 class Cash(msgspec.Struct, frozen=True, kw_only=True):
-    """What a ledger has besides positions, in the base currency: None is a hole.
+    """What an account has besides positions, in the base currency: None is a hole.
 
-    `futures_pnl`, the day's, is in `cash` already.
+    `futures_pnl`, the day's, is in `cash` already. `forex_cash` is that of a segment of its own; whether it is in `cash`
+    too, IBKR says nowhere. `held` is what the ledger has in positions.
     """
 
     cash: Decimal | None
     dividends: Decimal | None
     interest: Decimal | None
     futures_pnl: Decimal | None
+    forex_cash: Decimal | None
     held: Decimal | None
 
 
@@ -110,10 +112,10 @@ class Balances:
         return parse_number(self._record(self._summaries, account, "netliquidation").get("amount"))
 
     def cash(self, account: str) -> Cash | None:
-        """Returns what the account has besides positions; None without a ledger."""
+        """Returns what the account has besides positions, by its ledger or its summary; None without both."""
         row = self.ledger(account, BASE)
         if not row:
-            return None
+            return self._cash_by_summary(account)
         interest = row.get("interest", row.get("accruals"))
         held = [parse_number(row[key]) for key in HELD if key in row]
         return Cash(
@@ -121,7 +123,24 @@ class Balances:
             dividends=parse_number(row.get("dividends", 0)),
             interest=parse_number(0 if interest is None else interest),
             futures_pnl=parse_number(row.get("futuresonlypnl", 0)),
+            forex_cash=parse_number(row.get("cashbalancefxsegment", 0)),
             held=None if None in held else total(held),
+        )
+
+    def _cash_by_summary(self, account: str) -> Cash | None:
+        def stated(key: str) -> Decimal | None:
+            record = self._record(self._summaries, account, key)
+            return parse_number(record.get("amount", 0))
+
+        if not self._record(self._summaries, account, "totalcashvalue"):
+            return None
+        return Cash(
+            cash=stated("totalcashvalue"),
+            dividends=stated("accrueddividend"),
+            interest=stated("accruedcash"),
+            futures_pnl=None,
+            forex_cash=None,
+            held=None,
         )
 
     @staticmethod

@@ -14,6 +14,8 @@ from ibkr_tools.fetch.balances import Cash
 
 __all__ = ["Reconciliation", "reconcile"]
 
+NOTHING_KNOWN = "nothing in the snapshot says of what"
+
 CENT = Decimal("0.01")
 OTHER_FIGURES = 5
 """What is rounded to the cent besides the rows: cash, dividends, interest, and the net liquidation value itself."""
@@ -69,13 +71,15 @@ def reconcile(
     cash = summed([one.cash for one in ledgers])
     dividends, interest = summed([one.dividends for one in ledgers]), summed([one.interest for one in ledgers])
     futures, held = summed([one.futures_pnl for one in ledgers]), summed([one.held for one in ledgers])
+    forex = summed([one.forex_cash for one in ledgers])
     whole = summed([cash, positions, dividends, interest])
     difference = None if whole is None or net_liquidation is None else net_liquidation - whole
     most = CENT * (rows + OTHER_FIGURES * len(ledgers))
     is_rounding = difference is not None and abs(difference) <= most
     explanation = ""
     if difference is not None and not is_rounding:
-        explanation = _explanation(difference, most, positions, without, dividends, interest, futures, held)
+        known = _Known(dividends=dividends, interest=interest, futures=futures, forex=forex, held=held)
+        explanation = _explanation(difference, most, positions, known) or without or NOTHING_KNOWN
     return Reconciliation(
         base=base,
         cash=cash,
@@ -91,27 +95,31 @@ def reconcile(
     )
 
 
-def _explanation(
-    difference: Decimal,
-    most: Decimal,
-    positions: Decimal,
-    without: str,
-    dividends: Decimal | None,
-    interest: Decimal | None,
-    futures: Decimal | None,
-    held: Decimal | None,
-) -> str:
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What a difference may consist of."""
+
+    dividends: Decimal | None
+    interest: Decimal | None
+    futures: Decimal | None
+    forex: Decimal | None
+    held: Decimal | None
+
+
+def _explanation(difference: Decimal, most: Decimal, positions: Decimal, known: _Known) -> str:
+    """Returns what is as large as the difference; nothing if nothing is."""
+
     def is_it(number: Decimal | None) -> bool:
         return bool(number) and abs(difference - (number or ZERO)) <= most
 
-    if is_it(futures):
+    if is_it(known.futures):
         return "what futures have made today, which this cash is without"
+    if is_it(known.forex):
+        return "the cash of the forex segment, which this cash is without"
+    dividends, interest = known.dividends, known.interest
     accruals = None if dividends is None or interest is None else dividends + interest
     for what, number in (("interest", interest), ("dividends", dividends), ("interest and dividends", accruals)):
         if is_it(None if number is None else -number):
             return f"the {what}, which this net liquidation value is without"
-    if without:
-        return without
-    if held is not None and is_it(held - positions):
+    if known.held is not None and is_it(known.held - positions):
         return "the ledger has another value for the positions: of another moment, or of more of them"
-    return "nothing in the snapshot says of what"
+    return ""

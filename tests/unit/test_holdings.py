@@ -172,6 +172,7 @@ def test_the_composition_adds_up() -> None:
         (1102.5, {}, "the dividends, which"),
         (1100.0, {}, "the interest and dividends, which"),
         (1156.5, {"futuresonlypnl": 50.0}, "what futures have made today"),
+        (1176.5, {"cashbalancefxsegment": 70.0}, "the cash of the forex segment"),
         (1306.5, {"stockmarketvalue": 300.0}, "the ledger has another value for the positions"),
         (1306.5, {}, "nothing in the snapshot says"),
     ],
@@ -186,6 +187,22 @@ def test_a_hole_in_the_ledger_is_a_hole_in_the_composition() -> None:
     (composed,) = holdings(row(), BASE=CASH | {"cashbalance": "N/A"}).reconciliations
     assert (composed.cash, composed.total, composed.difference) == (None, None, None)
     assert not holdings(row(), accounts=("U1", "U2"), BASE={}).reconciliations
+
+
+def test_a_summary_alone_has_the_composition_too() -> None:
+    def record(amount: object) -> dict[str, object]:
+        return {"amount": amount, "currency": "EUR"}
+
+    parts = {"netliquidation": record(1106.5), "totalcashvalue": record(1000), "accruedcash": record(2.5)}
+    summary = {"U1": parts | {"accrueddividend": record("4.00")}}
+    (composed,) = snapshot_of({"positions": [row()], "summary": summary}).holdings().reconciliations
+    assert (composed.cash, composed.dividends, composed.interest) == (Decimal(1000), Decimal(4), Decimal("2.5"))
+    assert composed.is_rounding
+
+
+def test_a_difference_with_holes_says_which() -> None:
+    held = holdings(row(), row(mktValue=None), BASE=CASH | {"netliquidationvalue": 1200.0, "stockmarketvalue": 100.0})
+    assert held.reconciliations[0].explanation == "without 1 position (no value)"
 
 
 def test_fresh_rows_have_the_same_figures() -> None:
