@@ -14,6 +14,7 @@ from ibkr_tools.fetch.balances import Cash
 
 __all__ = ["Reconciliation", "reconcile"]
 
+FUTURES_APART = "what futures have made today, which this cash is without"
 NOTHING_KNOWN = "nothing in the snapshot says of what"
 
 CENT = Decimal("0.01")
@@ -33,6 +34,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         futures_pnl: what futures have made today; in `cash`.
         total: the sum of cash, positions, dividends and interest.
         net_liquidation: IBKR's figure.
+        is_futures_pnl_apart: whether `cash` is without `futures_pnl` after all, as the difference shows.
         difference: `net_liquidation` less `total`.
         is_rounding: whether that is no more than what rounding to cents leaves.
         explanation: what is known of a difference; empty where there is none.
@@ -46,6 +48,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     futures_pnl: Decimal | None
     total: Decimal | None
     net_liquidation: Decimal | None
+    is_futures_pnl_apart: bool
     difference: Decimal | None
     is_rounding: bool
     explanation: str
@@ -89,6 +92,7 @@ def reconcile(
         futures_pnl=futures,
         total=whole,
         net_liquidation=net_liquidation,
+        is_futures_pnl_apart=explanation == FUTURES_APART,
         difference=difference,
         is_rounding=is_rounding,
         explanation=explanation,
@@ -112,7 +116,7 @@ def _explanation(difference: Decimal, most: Decimal, positions: Decimal, known: 
         return bool(number) and abs(difference - (number or ZERO)) <= most
 
     if is_it(known.futures):
-        return "what futures have made today, which this cash is without"
+        return FUTURES_APART
     if is_it(known.forex):
         return "the cash of the forex segment, which this cash is without"
     dividends, interest = known.dividends, known.interest

@@ -169,6 +169,8 @@ def _composition(found: Reconciliation) -> list[str]:
     line = (
         f"{added} = {amount(found.total)} {found.base}" if not unknown else f"{added}; not known: {', '.join(unknown)}"
     )
+    if found.futures_pnl and not found.is_futures_pnl_apart:
+        line += f"; futures have made {amount(found.futures_pnl)} of the cash today"
     if found.net_liquidation is None:
         return [line, f"net liquidation value of {found.base} accounts not known"]
     stated = f"net liquidation value {amount(found.net_liquidation)} {found.base}"

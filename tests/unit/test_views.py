@@ -147,7 +147,7 @@ def test_exposure_is_in_no_other_sum() -> None:
     assert found["total"] == ["total", "100.00", "240,000.00", "1.4", "%"]
     assert text.splitlines()[-3:] == [
         "exposure 240,000.00 EUR, in no other sum",
-        "cash 7,000.00 + positions 100.00 = 7,100.00 EUR",
+        "cash 7,000.00 + positions 100.00 = 7,100.00 EUR; futures have made 5.00 of the cash today",
         "net liquidation value 7,100.00 EUR",
     ]
 
