@@ -42,8 +42,8 @@ MINOR_UNITS = {"GBX": "GBP", "GBp": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 class Cash(msgspec.Struct, frozen=True, kw_only=True):
     """What an account has besides positions, in the base currency: None is a hole.
 
-    `futures_pnl`, the day's, is in `cash` already. `forex_cash` is that of a segment of its own; IBKR says nowhere whether
-    it is in `cash` too. `held` is what the ledger has in positions.
+    `futures_pnl`, the day's, is in `cash` already. `forex_cash` is that of a segment of its own; IBKR says nowhere
+    whether it is in `cash` too. `held` is what the ledger has in positions.
     """
 
     cash: Decimal | None

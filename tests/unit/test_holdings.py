@@ -1,6 +1,7 @@
 """Positions as figures: what each class counts as, what is missing and why, and how the whole is composed."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,12 @@ def test_every_class_says_why() -> None:
     assert all(kind.why and kind.name for kind in CLASSES.values())
     owned = {name for name, kind in CLASSES.items() if kind.role is Role.VALUE}
     assert " ".join(sorted(owned)) == "BILL BOND CMDTY CRYPTO FOP FUND IOPT OPT PHYSS STK WAR"
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/fetch.md").read_text()
+    for name, kind in CLASSES.items():
+        assert f"| `{name}` | {kind.name} | {kind.role.value} | {kind.why} |" in page
 
 
 @pytest.mark.parametrize(
