@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UpstreamUnavailable,
         UsageError,
     )
+    from ibkr_tools.fetch.holdings import Holding, Holdings
     from ibkr_tools.fetch.saved import Snapshot
     from ibkr_tools.library import Connection, connect, latest
 
@@ -32,6 +33,8 @@ __all__ = [
     "Connection",
     "DataError",
     "GatewayUnavailable",
+    "Holding",
+    "Holdings",
     "IbkrError",
     "OutputError",
     "RateLimited",
@@ -52,8 +55,9 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from ibkr_tools import errors, library
+        from ibkr_tools.fetch import holdings
 
-        return getattr(errors, name, None) or getattr(library, name)
+        return next(getattr(module, name) for module in (errors, library, holdings) if hasattr(module, name))
 
 
 def __dir__() -> list[str]:

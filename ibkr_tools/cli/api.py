@@ -31,6 +31,7 @@ def api(
     """Ask IBKR for one listed read by its path, and print the answer as it came."""
     from ibkr_tools.fetch.paths import find
 
+    printing.require_table()
     found = find(path, method)
     given = outputs.parameters(param or [])
     setting = setting_of(context)

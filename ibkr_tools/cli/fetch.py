@@ -36,15 +36,18 @@ def fetch(
     from ibkr_tools.errors import UsageError
     from ibkr_tools.fetch.calls import require_resources
 
+    printing.require_table()
     wanted = [one.name for one in require_resources(resources or ())]
     parameters = outputs.parameters(param or [])
     setting = setting_of(context)
     config = setting.load()
-    # A table that is asked for without a word is that of the positions. What is saved is never less for it.
+    # A table that is asked for without a word is that of the positions; what they weigh is in the other resources.
     shown = None
     if printing.is_list and not wanted and printing.form is outputs.Format.TABLE:
         shown = "positions"
-    chosen = wanted or ((shown,) if shown and not save else config.fetch.resources)
+    chosen: tuple[str, ...] = tuple(wanted) or config.fetch.resources
+    if shown and shown not in chosen and not save:
+        chosen = (*chosen, shown)
     if printing.is_list and shown is None and len(chosen) > 1:
         raise UsageError(
             f"--format {printing.form} prints one list, and {', '.join(chosen)} would be fetched",
@@ -85,4 +88,11 @@ def fetch(
 
         return snapshot_rows(document.encode(), shown or chosen[0])
 
-    printing.put(document.chunks, rows)
+    def table(width: int | None) -> str:
+        from ibkr_tools.fetch.saved import Snapshot
+        from ibkr_tools.views import view
+
+        snapshot = Snapshot(document.encode())
+        return view(snapshot, shown or chosen[0], everything=printing.everything, width=width)
+
+    printing.put(document.chunks, rows, table)

@@ -60,13 +60,20 @@ ArgJsonOption = Annotated[
 RawOption = Annotated[bool, typer.Option("-r", "--raw-output", help="Print texts of jq without quotes.")]
 JoinOption = Annotated[bool, typer.Option("-j", "--join-output", help="The same, and no newline after each.")]
 CompactOption = Annotated[bool, typer.Option("-c", "--compact-output", help="One line per result.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All rows and columns of a table.")]
+ColumnsOption = Annotated[
+    str | None, typer.Option("--columns", help="Of CSV, with commas between them; all: every one.", metavar="NAMES")
+]
 OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", help="Write to a file, in one step; -: print it.", metavar="FILE")
 ]
 
 
 class Printing(msgspec.Struct, frozen=True):
-    """What is to be done with a result; made before anything is sent. `is_chosen`: a person named the form, or -c."""
+    """What is to be done with a result; made before anything is sent.
+
+    `is_chosen`: a person named the form, or -c. `everything`: all rows and columns of a table. `columns`: of CSV.
+    """
 
     form: Format
     query: "Query | None" = None
@@ -75,6 +82,8 @@ class Printing(msgspec.Struct, frozen=True):
     compact: bool = False
     file: Path | None = None
     is_chosen: bool = False
+    everything: bool = False
+    columns: str | None = None
 
     @property
     def is_list(self) -> bool:
@@ -93,18 +102,36 @@ class Printing(msgspec.Struct, frozen=True):
 
         return shutil.get_terminal_size().columns if self.file is None and standard_output().isatty() else None
 
-    def put(self, chunks: Callable[[], Iterable[bytes]], rows: Callable[[], "Rows"]) -> None:
+    def require_table(self) -> None:
+        """Checks that what goes with a table is not asked of something else.
+
+        Raises:
+            UsageError: it is.
+        """
+        if self.everything and self.form is not Format.TABLE:
+            raise UsageError(f"--all goes with a table; this prints {self.form}", hint="Add --table.")
+
+    def put(
+        self,
+        chunks: Callable[[], Iterable[bytes]],
+        rows: Callable[[], "Rows"],
+        table: Callable[[int | None], str] | None = None,
+    ) -> None:
         """Prints a result.
 
         Args:
             chunks: yields its JSON in pieces.
             rows: makes rows of it.
+            table: makes the table of it, for a terminal of so many columns; None: that of the rows.
 
         Raises:
             UsageError: the jq program does not fit, or there is no list to be printed.
             OutputError: it cannot be written.
         """
-        self.write(self._pieces(chunks, rows))
+        if self.query is None and self.form is Format.TABLE and table is not None:
+            self.write([as_lines(table(self.width))])
+        else:
+            self.write(self._pieces(chunks, rows))
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Writes what has been made of it to where it belongs.
@@ -149,10 +176,15 @@ class Printing(msgspec.Struct, frozen=True):
         if self.form is Format.NDJSON:
             return formats.as_ndjson(rows)
         if self.form is Format.CSV:
-            return formats.as_csv(rows)
-        from ibkr_tools.fetch.tables import as_table
+            return formats.as_csv(rows, self.columns)
+        from ibkr_tools.views import view_of_rows
 
-        return iter((visible(as_table(rows, width=self.width)).encode() + b"\n",))
+        return iter((as_lines(view_of_rows(rows, everything=self.everything, width=self.width)),))
+
+
+def as_lines(text: str) -> bytes:
+    """Returns a table as it is printed: what could move a cursor is shown."""
+    return visible(text).encode() + b"\n"
 
 
 def _interruptibly(query: "Query", document: bytes) -> list[str]:
@@ -178,6 +210,8 @@ def printing(
     compact_output: CompactOption = False,
     form: FormatOption = None,
     table: TableOption = False,
+    everything: AllOption = False,
+    columns: ColumnsOption = None,
     output: OutputOption = None,
 ) -> Printing:
     """Returns what the options mean.
@@ -188,6 +222,8 @@ def printing(
     if table and form not in {None, Format.TABLE}:
         raise UsageError(f"--table and --format {form} are two different things")
     chosen = Format.TABLE if table else form or Format.JSON
+    if columns is not None and chosen is not Format.CSV:
+        raise UsageError("--columns goes with --format csv")
     if jq is not None and from_file is not None:
         raise UsageError("--jq and --from-file are two programs: give one of them")
     is_program = jq is not None or from_file is not None
@@ -215,6 +251,8 @@ def printing(
         compact=compact_output,
         file=file,
         is_chosen=table or form is not None or compact_output,
+        everything=everything,
+        columns=columns,
     )
 
 

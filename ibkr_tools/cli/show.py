@@ -31,13 +31,13 @@ def show(
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="This file, packed or not.", metavar="FILE")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All rows and columns of a table.")] = False,
 ) -> None:
     """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
     shown = Shown(setting_of(context), resource, account or (), at=at, file=file)
     if printing.query is None and (printing.form is outputs.Format.TABLE or not printing.is_chosen):
-        printing.write([shown.text(printing.width, everything=everything).encode()])
+        printing.write([shown.text(printing.width, everything=printing.everything).encode()])
         return
+    printing.require_table()
     from ibkr_tools.fetch.formats import snapshot_rows
 
     document = shown.document()

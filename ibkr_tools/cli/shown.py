@@ -1,6 +1,6 @@
 """What `show` shows: the parts of a saved snapshot, read without any request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -8,58 +8,6 @@ from ibkr_tools.cli.common import Setting
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.saved import Snapshot
-
-View = Callable[..., str]
-
-
-def view_of(resource: str) -> View | None:
-    """Returns what makes the table of a resource that has one of its own; no other module of them is loaded."""
-    match resource:
-        case "positions":
-            from ibkr_tools.cli.views import positions
-
-            return positions.view
-        case "summary":
-            from ibkr_tools.cli.views import summary
-
-            return summary.view
-        case "ledger":
-            from ibkr_tools.cli.views import ledger
-
-            return ledger.view
-        case "allocation":
-            from ibkr_tools.cli.views import allocation
-
-            return allocation.view
-        case "consolidated_allocation":
-            from ibkr_tools.cli.views import allocation
-
-            return allocation.consolidated
-        case "performance":
-            from ibkr_tools.cli.views import performance
-
-            return performance.view
-        case "periods":
-            from ibkr_tools.cli.views import performance
-
-            return performance.periods
-        case _:
-            return None
-
-
-def _table(snapshot: "Snapshot", resource: str, width: int | None) -> str:
-    """Returns what is listed in any other resource, in IBKR's words; what is no list, as indented JSON."""
-    import msgspec
-
-    from ibkr_tools.errors import UsageError
-    from ibkr_tools.fetch.formats import snapshot_rows
-    from ibkr_tools.fetch.tables import as_table
-
-    try:
-        rows = snapshot_rows(snapshot.encode(), resource)
-    except UsageError:
-        return msgspec.json.format(snapshot.part(resource), indent=2).decode()
-    return as_table(rows, width=width)
 
 
 def _missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
@@ -127,18 +75,18 @@ class Shown:
 
     def text(self, width: int | None = None, *, everything: bool) -> str:
         """Returns the table and its age; `width`: of the terminal; `everything`: all rows and columns."""
-        from ibkr_tools.cli.views import overview
+        from ibkr_tools.cli import overview
         from ibkr_tools.status import utc_now
         from ibkr_tools.text import visible
 
         if self.resource is None:
             text = overview.view(self._narrowed(), self._copies)
-        elif view := view_of(self.resource):
+        else:
+            from ibkr_tools.views import view
+
             # All parts: what a position weighs is in others.
             is_all = set(self._accounts) == set(self._snapshot.covers.accounts)
             whole = self._snapshot if is_all else self._snapshot.narrowed((), self._accounts)
-            text = view(whole, self._accounts, everything=everything)
-        else:
-            text = _table(self._narrowed(), self.resource, width)
+            text = view(whole, self.resource, everything=everything, width=width)
         taken = self._snapshot.part_as_of(self.resource) if self.resource else self._snapshot.as_of
         return visible(f"{text}\n{overview.age(taken, self._accounts, utc_now())}\n")

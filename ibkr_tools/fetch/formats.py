@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ibkr_tools.cells import decode, decoded_entities
 from ibkr_tools.errors import UsageError
 from ibkr_tools.portal.endpoints import READS, Endpoint, Scope
 
@@ -45,6 +46,16 @@ class Rows:
 
     def __iter__(self) -> Iterator[Record]:
         return (self._record(labels, raw) for labels, raw in self._rows)
+
+    def exact(self) -> Iterator[Any]:
+        """Yields the rows decoded, numbers exact, objects with what they were found under."""
+        for labels, raw in self._rows:
+            value = decode(raw)
+            if isinstance(value, dict):
+                for name, label in labels.items():
+                    if value.setdefault(name, label) != label:
+                        value[f"{name}_"] = label
+            yield value
 
     def add(self, raw: bytes, labels: Mapping[str, str] = {}) -> None:
         """Adds a row, and what it was found under."""
@@ -231,19 +242,38 @@ def as_ndjson(rows: Rows) -> Iterator[bytes]:
     return (msgspec.json.format(line, indent=-1) + b"\n" for line in rows.lines())
 
 
-def as_csv(rows: Rows) -> Iterator[bytes]:
-    """Yields CSV (RFC 4180, UTF-8): a header with all columns, then the rows; nothing at all without a column."""
-    columns = rows.columns()
+def as_csv(rows: Rows, asked: str | None = None) -> Iterator[bytes]:
+    """Yields CSV (RFC 4180, UTF-8): a header, then the rows; nothing at all without a column.
+
+    Args:
+        rows: what to write.
+        asked: which columns, see `columns.choose`; None: the fixed ones of the resource, or those that came.
+
+    Raises:
+        UsageError: a column that there is not.
+    """
+    from ibkr_tools.fetch.columns import ALL, choose, raw_of
+
+    columns = list(choose(rows.name, asked, rows.columns))
+    if asked is None and rows.odd and VALUE not in columns:
+        columns.append(VALUE)
     if not columns:
         return
+    # What is asked for as it came has IBKR's own names, two for the same perhaps.
+    resource = "" if asked == ALL else rows.name
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\r\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
     for number, record in enumerate(rows, 1):
-        writer.writerow({name: text_of(value) for name, value in record.items()})
+        writer.writerow([_csv_cell(raw_of(record, resource, name)) for name in columns])
         if number % _CHUNK == 0:
             yield _drain(text)
     yield _drain(text)
+
+
+def _csv_cell(raw: bytes) -> str:
+    text = text_of(raw)
+    return decoded_entities(text) if raw[:1] == b'"' else text
 
 
 def _drain(text: io.StringIO) -> bytes:

@@ -9,8 +9,8 @@ import jq
 import msgspec
 
 from ibkr_tools import files
+from ibkr_tools.cells import plain
 from ibkr_tools.errors import UsageError
-from ibkr_tools.fetch.cells import plain
 
 _SHOWN = 80
 """How long a program, or a line of one, may be to stand in a message, in characters."""

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from ibkr_tools.errors import DataError
 from ibkr_tools.fetch.document import SCHEMA, Covers
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.holdings import Holdings
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -56,6 +59,7 @@ class Snapshot(Mapping[str, Any]):
         self.account = envelope.account
         self.covers = envelope.covers
         self._decoded: dict[str, Any] = {}
+        self._exact: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return (
@@ -94,6 +98,40 @@ class Snapshot(Mapping[str, Any]):
         if resource not in self:
             raise KeyError(resource)
         return bytes(self._members[resource])
+
+    def exact(self, resource: str) -> Any:
+        """Returns a resource decoded, in which numbers with a point or an exponent are Decimals with all their digits.
+
+        Raises:
+            KeyError: it is not in the snapshot.
+        """
+        from ibkr_tools.cells import decode
+
+        if resource not in self._exact:
+            try:
+                self._exact[resource] = decode(self.part(resource))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise DataError(f"{self._where}: {resource}: damaged ({error})") from error
+        return self._exact[resource]
+
+    def holdings(self, resource: str = "positions") -> "Holdings":
+        """Returns the positions as figures, with totals; docs/fetch.md says what each figure is.
+
+        Args:
+            resource: `positions`, or another that has such rows (`positions2`, `position`, `positions_by_conid`).
+
+        Rates, base currencies and cash are those of `ledger`, `summary` and `accounts` in the same snapshot; what these
+        do not say is None.
+
+        Raises:
+            KeyError: it is not in the snapshot.
+            UsageError: it is not a list.
+        """
+        from ibkr_tools.fetch.holdings import holdings_of
+
+        if resource not in self:
+            raise KeyError(resource)
+        return holdings_of(self, resource)
 
     def records(self, resource: str) -> list[dict[str, Any]]:
         """Returns a list-shaped resource as rows, for `pandas.DataFrame` and the like.

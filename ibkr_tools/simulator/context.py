@@ -10,6 +10,7 @@ from aiohttp import web
 from ibkr_tools.simulator.faults import FaultBook
 from ibkr_tools.simulator.limits import Limiter, Traffic
 from ibkr_tools.simulator.logins import LoginDesk
+from ibkr_tools.simulator.oddities import shaped
 from ibkr_tools.simulator.portfolio import Account
 from ibkr_tools.simulator.spelling import encode
 from ibkr_tools.simulator.state import Session, World
@@ -70,9 +71,11 @@ class Context:
 
     def accounts_of(self, session: Session) -> list[Account]:
         """Return the accounts that the session's user may view; a paper user and an advisor have others."""
+        plain = self.paper_accounts if session.user.paper else self.accounts
         if session.user.advisor:
-            return self.advised_accounts
-        return self.paper_accounts if session.user.paper else self.accounts
+            plain = self.advised_accounts
+        oddities, bases = self.world.behaviour.oddities, self.world.behaviour.base_currencies
+        return [shaped(one, oddities, bases[number % len(bases)]) for number, one in enumerate(plain)]
 
     def account(self, session: Session, account_id: str) -> Account | None:
         """Return the user's account with this number, if there is one."""

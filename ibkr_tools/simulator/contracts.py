@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ibkr_tools.simulator.catalogue import MONTHS, Chain
-from ibkr_tools.simulator.instruments import EXCHANGES, Instrument
+from ibkr_tools.simulator.instruments import EXCHANGES, RATES, Instrument
 from ibkr_tools.simulator.portfolio import Row
 
 __all__ = [
@@ -28,7 +28,7 @@ _ZONES = {"USD": "US/Eastern", "JPY": "Asia/Tokyo", "GBP": "Europe/London"}
 def definition(item: Instrument) -> Row:
     """Return the record of `/trsrv/secdef`: names as in the long form of a position."""
     skipped = ("baseMktPrice", "baseMktValue", "baseAvgCost", "baseAvgPrice", "baseRealizedPnl", "baseUnrealizedPnl")
-    row = {key: value for key, value in item.long_part().items() if key not in skipped}
+    row = {key: value for key, value in item.long_part(RATES[item.currency]).items() if key not in skipped}
     return {
         "conid": item.conid, "currency": item.currency, **row, "assetClass": item.asset_class, "expiry": item.expiry,
         "putOrCall": item.right, "multiplier": item.multiplier, "undConid": item.underlying, "pageSize": 100,

@@ -125,7 +125,7 @@ class Demo:
         print()
         took_s = self.drop()
         self._say(f"session up again, {took_s:.1f} s after the loss")
-        self.show("fetch", "positions", "--table")
+        self.show("fetch", "--table")
         self.show("fetch", "-c", "--jq", ".positions[] | [.contractDesc, .position, .mktValue, .currency]")
         self.show("fetch", "-r", "--jq", '.summary[].netliquidation | "net liquidation \\(.amount) \\(.currency)"')
         self.show("status")

@@ -1,15 +1,23 @@
 """Made-up instruments with the oddities real ones have: types that change, nulls, noise, foreign letters."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ibkr_tools.simulator.spelling import fixed
 
-__all__ = ["EXCHANGES", "RATES", "Instrument", "make_instrument", "make_quantity"]
+__all__ = ["EXCHANGES", "OWNED", "RATES", "Instrument", "make_instrument", "make_quantity"]
 
 RATES = {"EUR": 1.0, "USD": 0.92, "GBP": 1.17, "CHF": 1.06, "JPY": 0.0061}
 """Value of one unit in the base currency EUR."""
+
+OWNED = {
+    "STK": "stockmarketvalue", "OPT": "stockoptionmarketvalue", "FOP": "futureoptionmarketvalue",
+    "WAR": "warrantsmarketvalue", "IOPT": "issueroptionsmarketvalue", "BOND": "corporatebondsmarketvalue",
+    "BILL": "tbillsmarketvalue", "FUND": "funds", "CRYPTO": "cryptocurrencyvalue", "CMDTY": "commoditymarketvalue",
+    "PHYSS": "commoditymarketvalue",
+}  # fmt: skip
+"""Where the ledger has the market value of what is owned; nothing else is worth its market value."""
 
 _FIRST = "Alpine Baltic Coral Delta Ember Fjord Golden Harbour Indigo Jade Körner Lumière Maple Nordic Ópal".split()  # noqa: SIM905
 _SECOND = "Energy Foods Robotics Shipping Software Steel Telecom Textiles Therapeutics Timber Water".split()  # noqa: SIM905
@@ -51,6 +59,17 @@ class Instrument:
         return round(self.quantity * self.price * (self.multiplier or 1.0), 2)
 
     @property
+    def counted(self) -> float:
+        """What it adds to the net liquidation value: of a future nothing, its profit is in the cash already."""
+        if self.asset_class == "CFD":
+            return self.unrealized
+        return self.market_value if self.asset_class in OWNED else 0.0
+
+    def numbered(self, conid: int) -> "Instrument":
+        """Return the same with another number."""
+        return replace(self, conid=conid)
+
+    @property
     def unrealized(self) -> float:
         """Profit not yet taken, to the cent."""
         return round(self.market_value - self.quantity * self.average_cost, 2)
@@ -73,13 +92,16 @@ class Instrument:
             "conExchMap": [], "assetClass": self.asset_class, "undConid": self.underlying, "model": "",
         }  # fmt: skip
 
-    def long_part(self) -> dict[str, Any]:
-        """Return what the long form adds or writes otherwise; `strike` becomes a string."""
-        base = RATES[self.currency]
+    def long_part(self, base: float) -> dict[str, Any]:
+        """Return what the long form adds or writes otherwise; `strike` becomes a string.
+
+        `base` is what one unit of the currency is in the account's base currency.
+        """
         return {
             "strike": f"{self.strike:g}", "time": 12, "chineseName": "&#x793A;&#x4F8B;&#x516C;&#x53F8;",
-            "allExchanges": f"SMART,{EXCHANGES[self.currency]}", "listingExchange": EXCHANGES[self.currency],
-            "countryCode": _COUNTRIES[self.currency], "name": self.name, "lastTradingDay": self.expiry,
+            "allExchanges": f"SMART,{EXCHANGES.get(self.currency, '')}",
+            "listingExchange": EXCHANGES.get(self.currency, ""),
+            "countryCode": _COUNTRIES.get(self.currency, ""), "name": self.name, "lastTradingDay": self.expiry,
             "group": self.group, "sector": self.sector, "sectorGroup": self.group, "ticker": self.ticker,
             "type": "COMMON" if self.asset_class == "STK" else "", "hasOptions": self.asset_class == "STK",
             "fullName": self.description, "isUS": self.currency == "USD", "isEventContract": False,
@@ -88,7 +110,8 @@ class Instrument:
                             "displayRuleStep": [{"decimalDigits": 2, "lowerEdge": 0.0, "wholeDigits": 4}]},
             "undComp": None, "undSym": self.ticker, "baseMktPrice": self.price * base,
             "baseMktValue": self.market_value * base, "baseAvgCost": self.average_cost * base,
-            "baseAvgPrice": self.average_cost * base, "baseRealizedPnl": self.realized * base,
+            "baseAvgPrice": self.average_cost / (self.multiplier or 1.0) * base,
+            "baseRealizedPnl": self.realized * base,
             "baseUnrealizedPnl": self.unrealized * base,
         }  # fmt: skip
 

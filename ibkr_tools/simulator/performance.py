@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from ibkr_tools.simulator.instruments import RATES
-from ibkr_tools.simulator.portfolio import BASE_CURRENCY, Account, Row
+from ibkr_tools.simulator.portfolio import Account, Row
 from ibkr_tools.simulator.spelling import fixed
 
 __all__ = ["PERIODS", "all_periods", "balances", "performance", "transactions"]
@@ -23,7 +23,7 @@ def performance(accounts: Sequence[Account], period: str, now: float) -> Row:
     days, values = _history(accounts, period, now)
     names = [account.account_id for account in accounts]
     common = {"id": ",".join(names), "idType": "acctid", "start": _day(days[1]), "end": _day(days[-1]),
-              "baseCurrency": BASE_CURRENCY}  # fmt: skip
+              "baseCurrency": accounts[0].base}  # fmt: skip
     months = sorted({_day(day)[:6] for day in days[1:]})
     shown = [_day(day) for day in days[1:]]
     return {
@@ -50,7 +50,7 @@ def all_periods(accounts: Sequence[Account], now: float) -> Row:
             }  # fmt: skip
         end = _days("1D", now)[-1]
         answer[account.account_id] = {
-            **part, "baseCurrency": BASE_CURRENCY, "start": _day(_days("1Y", now)[1]), "end": _day(end),
+            **part, "baseCurrency": account.base, "start": _day(_days("1Y", now)[1]), "end": _day(end),
             "periods": list(PERIODS), "lastSuccessfulUpdate": f"{end.isoformat()} 22:40:19",
         }  # fmt: skip
     return answer
@@ -63,7 +63,7 @@ def balances(accounts: Sequence[Account], now: float) -> Row:
     return {
         "rc": 0, "id": "getSummary", "currencyType": "base", "included": [account.account_id for account in accounts],
         "total": {"startVal": values[-2], "endVal": values[-1], "rtn": round(change / (values[-2] or 1.0), 6),
-                  "chg": fixed(change), "date": _day(days[-1]), "baseCurrency": BASE_CURRENCY},
+                  "chg": fixed(change), "date": _day(days[-1]), "baseCurrency": accounts[0].base},
     }  # fmt: skip
 
 

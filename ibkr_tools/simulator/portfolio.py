@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from ibkr_tools.simulator.catalogue import catalogue
-from ibkr_tools.simulator.instruments import RATES, Instrument, make_quantity
+from ibkr_tools.simulator.instruments import OWNED, RATES, Instrument, make_quantity
 from ibkr_tools.simulator.spelling import Spelled, encode, fixed, scientific
 
 __all__ = ["BASE_CURRENCY", "PAGE_SIZE", "Account", "Row", "consolidated_allocation", "first_held", "held_by_all"]
@@ -33,19 +33,19 @@ _AMOUNT_KEYS = tuple(
     regtequity regtmargin sma totalcashvalue totaldebitcardpendingcharges
     """.split()  # noqa: SIM905
 )
-_MARKET_VALUE_KEYS = {
-    "STK": "stockmarketvalue",
-    "OPT": "stockoptionmarketvalue",
-    "FUT": "futuremarketvalue",
-    "BOND": "corporatebondsmarketvalue",
-    "FUND": "funds",
-    "CRYPTO": "cryptocurrencyvalue",
-}
-
-
 _BIG = 9_007_199_254_740_993
 """A whole number that no double holds: whoever reads numbers as doubles writes another."""
 _FRESH_S = 10.0
+INTEREST = Spelled("1.20")
+"""Accrued in each currency, in that currency."""
+
+
+FUTURES = ("futuremarketvalue", "futuresonlypnl")
+
+
+def _key(item: Instrument) -> str:
+    """Return where the ledger has it; a fund that stays at one is a money fund."""
+    return "moneyfunds" if item.asset_class == "FUND" and item.price == 1.0 else OWNED[item.asset_class]
 
 
 def first_held(index: int, count: int) -> int:
@@ -62,14 +62,17 @@ class Account:
     """One account with `count` positions. An advisor's `master` account holds nothing but cash."""
 
     def __init__(
-        self, account_id: str, *, seed: int, count: int, index: int = 0, paper: bool = False, master: str = ""
-    ) -> None:
+        self, account_id: str, *, seed: int, count: int, index: int = 0, paper: bool = False, master: str = "",
+        base: str = BASE_CURRENCY,
+    ) -> None:  # fmt: skip
         self.account_id = account_id
         self.paper = paper
         self.master = master
         self.index = index
         self.seed = seed
-        self._count = count
+        self.count = count
+        self.base = base
+        self._variants: dict[object, Account] = {}
         self._rendered: dict[object, bytes] = {}
         self._rendered_at: dict[str, float] = {}
 
@@ -80,8 +83,8 @@ class Account:
     @cached_property
     def instruments(self) -> list[Instrument]:
         """What is held."""
-        first = first_held(self.index, self._count)
-        contracts = catalogue(self.seed).grow(first + self._count)[first : first + self._count]
+        first = first_held(self.index, self.count)
+        contracts = catalogue(self.seed).grow(first + self.count)[first : first + self.count]
         if self.index == 0 and not self.paper:
             return contracts
         rng = self.rng("positions")
@@ -89,9 +92,35 @@ class Account:
                 for one in contracts]  # fmt: skip
 
     @cached_property
+    def held(self) -> list[Instrument]:
+        """Every position there is a row of."""
+        return self.instruments
+
+    def is_worth(self, _item: Instrument) -> bool:
+        """Whether balances know what a position is worth."""
+        return True
+
+    def spoiled(self, _item: Instrument, row: Row) -> Row:
+        """Return a row with what it has instead of what it should have."""
+        return row
+
+    def variant(self, key: object, make: Callable[[], "Account"]) -> "Account":
+        """Return the account as it is with other settings, the same one each time."""
+        if key not in self._variants:
+            self._variants[key] = make()
+        return self._variants[key]
+
+    @cached_property
+    def rates(self) -> dict[str, float]:
+        """Value of one unit of a currency in the account's base currency."""
+        if self.base == BASE_CURRENCY:
+            return RATES
+        return {currency: round(rate / RATES[self.base], 6) for currency, rate in RATES.items()}
+
+    @cached_property
     def by_conid(self) -> dict[int, Instrument]:
         """What is held, by contract number."""
-        return {item.conid: item for item in self.instruments}
+        return {item.conid: item for item in self.held}
 
     @cached_property
     def cash(self) -> dict[str, float]:
@@ -109,7 +138,7 @@ class Account:
             "id": self.account_id, "PrepaidCrypto-Z": False, "PrepaidCrypto-P": False,
             "brokerageAccess": brokerage_access, "accountId": self.account_id, "accountVan": self.account_id,
             "accountTitle": title, "displayName": title, "accountAlias": None if self.index % 2 == 0 else "None",
-            "accountStatus": OPENED_AT_MS, "currency": BASE_CURRENCY, "type": "DEMO" if self.paper else "INDIVIDUAL",
+            "accountStatus": OPENED_AT_MS, "currency": self.base, "type": "DEMO" if self.paper else "INDIVIDUAL",
             "tradingType": "STKNOPT", "businessType": "INDEPENDENT", "category": "", "ibEntity": "IB-IE",
             "faclient": bool(self.master), "clearingStatus": "O", "covestor": False, "noClientTrading": False,
             "trackVirtualFXPortfolio": False, "acctCustType": "INDIVIDUAL",
@@ -122,15 +151,19 @@ class Account:
     @cached_property
     def short_rows(self) -> list[Row]:
         """All positions in the short form: the first answer, before contract data is loaded."""
-        return [item.short_row(self.account_id) for item in self.instruments]
+        return [self._short_row(item) for item in self.held]
 
     @cached_property
     def long_rows(self) -> list[Row]:
         """All positions in the long form."""
-        return [self._long_row(item) for item in self.instruments]
+        return [self._long_row(item) for item in self.held]
+
+    def _short_row(self, item: Instrument) -> Row:
+        return self.spoiled(item, item.short_row(self.account_id))
 
     def _long_row(self, item: Instrument) -> Row:
-        return {**item.short_row(self.account_id), **item.long_part(), "pageSize": PAGE_SIZE}
+        long = item.long_part(self.rates.get(item.currency, 0.0))
+        return self.spoiled(item, {**item.short_row(self.account_id), **long, "pageSize": PAGE_SIZE})
 
     def page(
         self, page: int, *, long_form: bool, sort: str = "", descending: bool = False, size: int = PAGE_SIZE
@@ -149,8 +182,8 @@ class Account:
         if page < 0:
             return []
         if not sort:
-            held = self.instruments[start:end]
-            return [self._long_row(one) if long_form else one.short_row(self.account_id) for one in held]
+            held = self.held[start:end]
+            return [self._long_row(one) if long_form else self._short_row(one) for one in held]
         rows = self.long_rows if long_form else self.short_rows
         if rows and sort in rows[0]:
             rows = sorted(rows, key=lambda row: (row[sort] is None, str(type(row[sort])), row[sort] or 0),
@@ -159,7 +192,7 @@ class Account:
 
     def rows2(self, now: float) -> list[Row]:
         """Return all positions as `/portfolio2/{account}/positions` does: other names, and `conid` is a string."""
-        return [item.row2(now) for item in self.instruments]
+        return [self.spoiled(item, item.row2(now)) for item in self.held]
 
     def rendered(self, make: Callable[[float], Any], now: float) -> bytes:
         """Return the JSON of `rows2`, `summary` or `ledger`, made anew when the last one is some seconds old."""
@@ -169,9 +202,8 @@ class Account:
         return self._rendered[name]
 
     def position(self, conid: int) -> list[Row]:
-        """Return the one position in `conid`, in the long form, in a list, or `[]`."""
-        item = self.by_conid.get(conid)
-        return [] if item is None else [self._long_row(item)]
+        """Return the position in `conid`, in the long form, in a list, or `[]`; of each model there is one."""
+        return [self._long_row(item) for item in self.held if item.conid == conid]
 
     def combinations(self) -> list[Row]:
         """Return the one combination there is: two held options, one long, one short; `[]` with fewer."""
@@ -186,23 +218,34 @@ class Account:
 
     @cached_property
     def market_value(self) -> float:
-        """Value of all positions in the base currency."""
-        return round(sum(item.market_value * RATES[item.currency] for item in self.instruments), 2)
+        """What all positions add to the net liquidation value, in the base currency."""
+        return round(sum(item.counted * self.rates[item.currency] for item in self.worth), 2)
 
     @cached_property
     def gross_value(self) -> float:
-        """Value of all positions in the base currency, short ones counted as if long."""
-        return round(sum(abs(item.market_value) * RATES[item.currency] for item in self.instruments), 2)
+        """The same, short positions counted as if long."""
+        return round(sum(abs(item.counted) * self.rates[item.currency] for item in self.worth), 2)
+
+    @cached_property
+    def worth(self) -> list[Instrument]:
+        """The positions that balances know the value of."""
+        return [item for item in self.held if self.is_worth(item)]
 
     @property
     def net_liquidation(self) -> float:
-        """Positions and cash in the base currency."""
-        return round(self.market_value + self.cash_value, 2)
+        """Positions, cash and accrued interest in the base currency."""
+        return round(self.market_value + self.cash_value + self.interest, 2)
+
+    @cached_property
+    def interest(self) -> float:
+        """All accrued interest in the base currency."""
+        values, _ = self.by_currency
+        return round(sum(INTEREST * self.rates[currency] for currency in {*self.cash, *values}), 2)
 
     @property
     def cash_value(self) -> float:
         """All cash in the base currency."""
-        return round(sum(amount * RATES[currency] for currency, amount in self.cash.items()), 2)
+        return round(sum(amount * self.rates[currency] for currency, amount in self.cash.items()), 2)
 
     def summary(self, now: float) -> Row:
         """Return `/portfolio/{account}/summary`: every key bare, `-c` (commodities) and `-s` (securities)."""
@@ -211,7 +254,7 @@ class Account:
         known = {"netliquidation": total, "totalcashvalue": self.cash_value, "grosspositionvalue": self.gross_value,
                  "equitywithloanvalue": total, "previousdayequitywithloanvalue": round(total * 0.998, 2),
                  "availablefunds": self.cash_value, "buyingpower": self.cash_value,
-                 "excessliquidity": self.cash_value}  # fmt: skip
+                 "excessliquidity": self.cash_value, "accruedcash": self.interest}  # fmt: skip
 
         def record(amount: float, value: str | None, currency: str | None) -> Row:
             return {"amount": amount, "currency": currency, "isNull": False, "timestamp": stamp, "value": value,
@@ -229,9 +272,9 @@ class Account:
         }
         for key in _AMOUNT_KEYS:
             amount = known.get(key, 0.0)
-            summary[key] = record(amount, None, BASE_CURRENCY)
-            summary[f"{key}-c"] = record(0.0, None, BASE_CURRENCY)
-            summary[f"{key}-s"] = record(amount, None, BASE_CURRENCY)
+            summary[key] = record(amount, None, self.base)
+            summary[f"{key}-c"] = record(0.0, None, self.base)
+            summary[f"{key}-s"] = record(amount, None, self.base)
         for segment, title in (("c", "Commodities"), ("s", "Securities")):
             summary[f"segmenttitle-{segment}"] = record(0.0, title, None)
             summary[f"columnprio-{segment}"] = record(0.0, "1" if segment == "s" else "2", None)
@@ -241,33 +284,51 @@ class Account:
 
     @cached_property
     def by_currency(self) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-        """The value of all positions by currency and key of the ledger, and their profit by currency."""
+        """What is owned by currency and key of the ledger, and the profit of all positions by currency.
+
+        What the day has brought of futures is `futuresonlypnl` and, as if it were owned, `futuremarketvalue`.
+        """
         values: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         profit: dict[str, float] = defaultdict(float)
-        for item in self.instruments:
-            values[item.currency][_MARKET_VALUE_KEYS[item.asset_class]] += item.market_value
-            profit[item.currency] += item.unrealized
+        for item in self.worth:
+            if item.asset_class in OWNED:
+                values[item.currency][_key(item)] += item.market_value
+            elif item.asset_class in {"FUT", "ICU", "ICS"}:
+                for key in FUTURES:
+                    values[item.currency][key] += item.unrealized
+            profit[item.currency] += item.unrealized if item.asset_class in {*OWNED, "FUT", "ICU", "ICS", "CFD"} else 0
         return values, profit
+
+    def worth_in(self, currency: str) -> float:
+        """What is in the net liquidation value of one currency, in it."""
+        return sum(item.counted for item in self.worth if item.currency == currency)
 
     def ledger(self, now: float) -> Row:
         """Return `/portfolio/{account}/ledger`: by currency plus BASE; time stamps in seconds."""
         values, profit = self.by_currency
         ledger: Row = {}
         for currency in sorted({*self.cash, *values}):
-            ledger[currency] = self._ledger_row(currency, now, self.cash.get(currency, 0.0),
-                                                values.get(currency, {}), profit.get(currency, 0.0))  # fmt: skip
+            ledger[currency] = self._ledger_row(
+                currency, now, self.cash.get(currency, 0.0), values.get(currency, {}), profit.get(currency, 0.0),
+                self.worth_in(currency), INTEREST,
+            )  # fmt: skip
         base: dict[str, float] = defaultdict(float)
         for currency, by_key in values.items():
             for key, value in by_key.items():
-                base[key] += value * RATES[currency]
-        total_profit = sum(value * RATES[currency] for currency, value in profit.items())
-        ledger["BASE"] = self._ledger_row("BASE", now, self.cash_value, base, total_profit)
+                base[key] += value * self.rates[currency]
+        total_profit = sum(value * self.rates[currency] for currency, value in profit.items())
+        ledger["BASE"] = self._ledger_row(
+            "BASE", now, self.cash_value, base, total_profit, self.market_value, fixed(self.interest)
+        )
         ledger["BASE"]["endofbundle"] = 1
         ledger["BASE"]["sequence"] = _BIG
         return ledger
 
-    def _ledger_row(self, currency: str, now: float, cash: float, values: dict[str, float], profit: float) -> Row:
-        rate: float = 1 if currency in ("BASE", BASE_CURRENCY) else RATES[currency]
+    def _ledger_row(
+        self, currency: str, now: float, cash: float, values: dict[str, float], profit: float, worth: float,
+        interest: Spelled,
+    ) -> Row:  # fmt: skip
+        rate: float = 1 if currency in ("BASE", self.base) else self.rates[currency]
         zero = ("commoditymarketvalue", "futuremarketvalue", "corporatebondsmarketvalue", "warrantsmarketvalue",
                 "stockmarketvalue", "moneyfunds", "realizedpnl", "funds", "issueroptionsmarketvalue",
                 "stockoptionmarketvalue", "futuresonlypnl", "tbondsmarketvalue", "futureoptionmarketvalue",
@@ -276,8 +337,8 @@ class Account:
         row.update({key: round(value, 2) for key, value in values.items()})
         row.update({
             "settledcash": scientific(cash), "exchangerate": rate, "sessionid": 1, "cashbalance": fixed(cash),
-            "interest": Spelled("1.20"),
-            "netliquidationvalue": round(cash + sum(values.values()), 2), "unrealizedpnl": round(profit, 2),
+            "interest": interest,
+            "netliquidationvalue": round(cash + worth + interest, 2), "unrealizedpnl": round(profit, 2),
             "currency": currency, "acctcode": self.account_id, "key": "LedgerList", "timestamp": int(now),
             "severity": 0, "secondkey": currency,
         })  # fmt: skip
@@ -301,13 +362,13 @@ def consolidated_allocation(accounts: list[Account]) -> Row:
             table[name]["long" if value > 0 else "short"][key] += value
 
     for account in accounts:
-        for item in account.instruments:
-            value = item.market_value * RATES[item.currency]
+        for item in account.worth:
+            value = item.counted * account.rates[item.currency]
             add("assetClass", item.asset_class, value)
             add("sector", item.sector or "Others", value)
             add("group", item.group or "Others", value)
         for currency, amount in account.cash.items():
-            add("assetClass", "CASH", amount * RATES[currency])
+            add("assetClass", "CASH", amount * account.rates[currency])
     return {name: {side: {key: round(value, 2) for key, value in sorted(by_key.items())}
                    for side, by_key in sides.items()}
             for name, sides in table.items()}  # fmt: skip

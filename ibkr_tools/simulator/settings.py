@@ -4,12 +4,26 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-__all__ = ["BehaviourSettings", "Drop", "LimitSettings", "PageSettings", "Push", "Tier", "changed"]
+__all__ = [
+    "BaseCurrency",
+    "BehaviourSettings",
+    "Drop",
+    "LimitSettings",
+    "Oddity",
+    "PageSettings",
+    "Push",
+    "Tier",
+    "changed",
+]
 
 S = TypeVar("S", bound=msgspec.Struct)
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 Tier = Literal["all", "brokerage"]
 Push = Literal["sts", "close", "silent"]
+Oddity = Literal[
+    "classes", "forex", "money-fund", "sweep", "no-price", "no-rate", "marks", "texts", "models", "entities"
+]
+BaseCurrency = Literal["EUR", "USD", "GBP", "CHF", "JPY"]
 SecondFactor = Literal[
     "silver", "gold", "bronze", "temp", "notification", "multiplesf", "otpselector", "fido", "qrcode"
 ]
@@ -115,6 +129,8 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     subscribed to it. `no_bridge`: what calls without the brokerage tier get. `unread_locked`: `/fyi/unreadnumber`
     answers 423 within five minutes (doubt D7). Real milliseconds: `latency_ms` for every call below `/v1`,
     `analyst_ms` more for `/pa`, `history_ms` more for histories.
+
+    `oddities`: what accounts hold besides, see `oddities.ODDITIES`. `base_currencies`: those of the accounts in turn.
     """
 
     no_session: Literal["401", "error", "302"] = "401"
@@ -147,6 +163,8 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     cold_accounts: bool = False
     page_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     older_records: bool = False
+    oddities: tuple[Oddity, ...] = ()
+    base_currencies: Annotated[tuple[BaseCurrency, ...], msgspec.Meta(min_length=1)] = ("EUR",)
 
 
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

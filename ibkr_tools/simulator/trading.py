@@ -6,8 +6,8 @@ Everything is about contracts that the account holds. Times are relative to now.
 from datetime import UTC, datetime
 from typing import Any
 
-from ibkr_tools.simulator.instruments import EXCHANGES, RATES, Instrument
-from ibkr_tools.simulator.portfolio import BASE_CURRENCY, Account, Row
+from ibkr_tools.simulator.instruments import EXCHANGES, Instrument
+from ibkr_tools.simulator.portfolio import INTEREST, Account, Row
 from ibkr_tools.simulator.spelling import fixed, scientific
 
 __all__ = [
@@ -122,7 +122,7 @@ def order_status(order: Row) -> Row:
 def profit(account: Account) -> Row:
     """Return the account's row of `/iserver/account/pnl/partitioned`, in the base currency."""
     _, profits = account.by_currency
-    unrealized = sum(value * RATES[currency] for currency, value in profits.items())
+    unrealized = sum(value * account.rates[currency] for currency, value in profits.items())
     return {
         "rowType": 1, "dpl": round(-account.net_liquidation * 0.001, 1), "nl": scientific(account.net_liquidation),
         "upl": fixed(unrealized), "uel": account.cash_value, "el": account.cash_value, "mv": account.market_value,
@@ -134,47 +134,51 @@ def account_summary(account: Account) -> Row:
     cash, total = account.cash_value, account.net_liquidation
     balances: list[Row] = [{"currency": currency, "balance": amount, "settledCash": amount}
                            for currency, amount in account.cash.items()]  # fmt: skip
-    balances.append({"currency": f"Total (in {BASE_CURRENCY})", "balance": cash, "settledCash": cash})
+    balances.append({"currency": f"Total (in {account.base})", "balance": cash, "settledCash": cash})
     return {
         "accountType": "", "status": "", "balance": cash, "SMA": 0.0, "buyingPower": cash, "availableFunds": cash,
         "excessLiquidity": cash, "netLiquidationValue": total, "equityWithLoanValue": total, "regTLoan": 0.0,
-        "securitiesGVP": account.gross_value, "totalCashValue": cash, "accruedInterest": 0.0, "regTMargin": 0.0,
-        "initialMargin": 0.0, "maintenanceMargin": 0.0, "cashBalances": balances,
+        "securitiesGVP": account.gross_value, "totalCashValue": cash, "accruedInterest": account.interest,
+        "regTMargin": 0.0, "initialMargin": 0.0, "maintenanceMargin": 0.0, "cashBalances": balances,
     }  # fmt: skip
 
 
 def available_funds(account: Account) -> Row:
     """Return `…/summary/available_funds`: texts by segment."""
-    table = _segments(account.cash_value, (
+    table = _segments(account.base, account.cash_value, (
         "current_available", "current_excess", "Prdctd Pst-xpry Excss", "Lk Ahd Avlbl Fnds", "Lk Ahd Excss Lqdty",
         "overnight_available", "overnight_excess",
     ))  # fmt: skip
-    table["total"] |= {"buying_power": _money(account.cash_value), "leverage": "1.01", "Lk Ahd Nxt Chng": "@ 16:00:00",
-                       "day_trades_left": "Unlimited"}  # fmt: skip
-    table["securities"] |= {"leverage": "1.01", "SMA": _money(0.0)}
+    table["total"] |= {"buying_power": _money(account.cash_value, account.base), "leverage": "1.01",
+                       "Lk Ahd Nxt Chng": "@ 16:00:00", "day_trades_left": "Unlimited"}  # fmt: skip
+    table["securities"] |= {"leverage": "1.01", "SMA": _money(0.0, account.base)}
     return table
 
 
 def balances(account: Account) -> Row:
     """Return `…/summary/balances`: texts by segment."""
-    table = _segments(account.net_liquidation, ("net_liquidation", "equity_with_loan"))
+    table = _segments(account.base, account.net_liquidation, ("net_liquidation", "equity_with_loan"))
     for segment in SEGMENTS:
         has = segment in ("total", "securities")
-        table[segment] |= {"cash": _money(account.cash_value if has else 0.0), "MTD Interest": _money(0.0),
-                           "Pndng Dbt Crd Chrgs": _money(0.0)}  # fmt: skip
-    before = _money(account.net_liquidation * 0.998)
+        table[segment] |= {"cash": _money(account.cash_value if has else 0.0, account.base),
+                           "MTD Interest": _money(account.interest if has else 0.0, account.base),
+                           "Pndng Dbt Crd Chrgs": _money(0.0, account.base)}  # fmt: skip
+    before = _money(account.net_liquidation * 0.998, account.base)
     for segment in ("total", "securities"):
-        table[segment] |= {"Prvs Dy Eqty Wth Ln Vl": before, "sec_gross_pos_val": _money(account.gross_value)}
+        table[segment] |= {
+            "Prvs Dy Eqty Wth Ln Vl": before,
+            "sec_gross_pos_val": _money(account.gross_value, account.base),
+        }
     return table
 
 
-def margins(_account: Account) -> Row:
+def margins(account: Account) -> Row:
     """Return `…/summary/margins`: texts by segment; a cash account has none."""
-    table = _segments(0.0, (
+    table = _segments(account.base, 0.0, (
         "current_initial", "current_maint", "Prdctd Pst-xpry Mrgn @ Opn", "projected_liquidity_inital_margin",
         "Prjctd Lk Ahd Mntnnc Mrgn", "projected_overnight_initial_margin", "Prjctd Ovrnght Mntnnc Mrgn",
     ))  # fmt: skip
-    table["securities"]["RegT Margin"] = _money(0.0)
+    table["securities"]["RegT Margin"] = _money(0.0, account.base)
     return table
 
 
@@ -186,32 +190,35 @@ def market_value(account: Account) -> Row:
     }  # fmt: skip
     values, profits = account.by_currency
     table: Row = {}
-    total = dict.fromkeys(("total_cash", "settled_cash", *names, "net_liquidation", "unrealized_pnl"), 0.0)
+    total = dict.fromkeys(
+        ("total_cash", "settled_cash", *names, "net_liquidation", "MTD Interest", "unrealized_pnl"), 0.0
+    )
     for currency in sorted({*account.cash, *values}):
         cash, held = account.cash.get(currency, 0.0), values.get(currency, {})
         row = {"total_cash": cash, "settled_cash": cash,
                **{name: held.get(key, 0.0) for name, key in names.items()},
-               "net_liquidation": cash + sum(held.values()), "unrealized_pnl": profits.get(currency, 0.0)}  # fmt: skip
+               "net_liquidation": cash + account.worth_in(currency) + INTEREST,
+               "MTD Interest": INTEREST, "unrealized_pnl": profits.get(currency, 0.0)}  # fmt: skip
         for name, value in row.items():
-            total[name] += value * RATES[currency]
-        table[currency] = _texts(row, f"{RATES[currency]:g}")
-    table[f"Total (in {BASE_CURRENCY})"] = _texts(total, "1.00")
+            total[name] += value * account.rates[currency]
+        table[currency] = _texts(row, f"{account.rates[currency]:g}")
+    table[f"Total (in {account.base})"] = _texts(total, "1.00")
     return table
 
 
 def _texts(row: dict[str, float], rate: str) -> Row:
     return {name: f"{value:,.0f}" for name, value in row.items()} | {
-        "MTD Interest": "0", "realized_pnl": "0", "Exchange Rate": rate}  # fmt: skip
+        "realized_pnl": "0", "Exchange Rate": rate}  # fmt: skip
 
 
-def _segments(amount: float, keys: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def _segments(base: str, amount: float, keys: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Return every key for every segment; all is held in securities."""
-    return {segment: {key: _money(amount if segment in ("total", "securities") else 0.0) for key in keys}
+    return {segment: {key: _money(amount if segment in ("total", "securities") else 0.0, base) for key in keys}
             for segment in SEGMENTS}  # fmt: skip
 
 
-def _money(amount: float) -> str:
-    return f"{amount:,.0f} {BASE_CURRENCY}"
+def _money(amount: float, base: str) -> str:
+    return f"{amount:,.0f} {base}"
 
 
 def _tif(place: int) -> str:

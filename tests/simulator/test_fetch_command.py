@@ -1,6 +1,7 @@
 """`ibkr-tools fetch`: options, files, exit codes, and waiting for the session."""
 
 import json
+import re
 import resource
 import subprocess
 from pathlib import Path
@@ -153,7 +154,10 @@ def test_a_table_does_not_shrink_what_is_saved(place: Installation) -> None:
 def test_the_table(place: Installation) -> None:
     done = place.run("fetch", "--table")
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1].startswith("711 positions; market value ")
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"net liquidation value [\d,.]+ EUR", lines[-1])
+    shown, closed = re.findall(r"\d+", next(line for line in lines if " positions; " in line))
+    assert int(shown) + int(closed) == 711
 
 
 def test_an_account_of_somebody_else(place: Installation, simulator: Simulator) -> None:

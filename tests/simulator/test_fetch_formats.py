@@ -13,10 +13,12 @@ import subprocess
 import termios
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from ibkr_tools.simulator import Simulator, account_numbers
+from ibkr_tools.simulator.settings import Oddity
 from tests.support.installation import Installation, printed
 from tests.support.portal import asked
 from tests.support.simulation import wait_until
@@ -36,6 +38,11 @@ def simulator(simulator: Simulator) -> Simulator:
 def read(text: str) -> list[dict[str, str]]:
     """Reads CSV back."""
     return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def read_rows(text: str) -> list[list[str]]:
+    """Reads CSV back, the header as a row too."""
+    return list(csv.reader(io.StringIO(text, newline="")))
 
 
 # Formats.
@@ -58,13 +65,14 @@ def test_every_row_of_positions_in_every_format(place: Installation) -> None:
     cells = read(printed(place, "fetch", "positions", "-f", "csv"))
     assert [row["mktValue"] for row in cells] == [row["mktValue"] for row in rows], "with IBKR's digits"
     assert [row["acctId"] for row in cells] == [row["acctId"] for row in rows]
-    table = printed(place, "fetch", "positions", "--format", "table").splitlines()
+    table = printed(place, "fetch", "positions", "--format", "table", "--all").splitlines()
     assert len(table) == 202 + 3
     totals: dict[str, Decimal] = {}
     for row in rows:
-        totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + Decimal(row["mktValue"])
+        value = Decimal(row["mktValue"] if row["assetClass"] != "FUT" else 0)
+        totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + value
     stated = ", ".join(f"{total:,.2f} {currency}" for currency, total in sorted(totals.items()))
-    assert table[-1] == f"202 positions; market value {stated}"
+    assert table[-1] == f"202 positions worth {stated}"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +83,7 @@ def test_every_row_of_positions_in_every_format(place: Installation) -> None:
         ("ledger", ["account", "currency", "cashbalance"]),
         ("allocation", ["account", "by", "name", "long", "short"]),
         ("meta", ["account", "id"]),
-        ("positions2", ["account", "conid"]),
+        ("positions2", ["acctId", "conid", "mktValue"]),
         ("fyi-settings", ["FC"]),
     ],
 )
@@ -83,10 +91,67 @@ def test_lists_of_all_shapes(place: Installation, resource: str, columns: list[s
     rows = read(printed(place, "fetch", resource, "-f", "csv"))
     assert rows
     assert set(columns) <= set(rows[0])
-    if "account" in columns:
-        assert {row["account"] for row in rows} == set(ACCOUNTS)
-    table = printed(place, "fetch", resource, "-f", "table")
-    assert len(table.splitlines()) == len(rows) + 3
+    if {"account", "acctId"} & set(columns):
+        assert {row[columns[0]] for row in rows} == set(ACCOUNTS)
+    assert len(printed(place, "fetch", resource, "-f", "table").splitlines()) > 3
+
+
+@pytest.mark.parametrize("everything", [[], ["--all"]], ids=["", "all"])
+@pytest.mark.parametrize("resource", ["", "positions", "positions2", "accounts", "summary", "ledger", "allocation",
+                                      "performance", "periods", "meta"])  # fmt: skip
+def test_fetch_and_show_print_the_same_table(
+    place: Installation, simulator: Simulator, resource: str, everything: list[str]
+) -> None:
+    """Of the same snapshot, whatever is in it: show only adds how old it is."""
+    simulator.control.behaviour(oddities=list(get_args(Oddity)), base_currencies=["EUR", "USD"])
+    fetched = printed(place, "fetch", *filter(None, [resource]), "--table", "--save", *everything)
+    shown = printed(place, "show", resource or "positions", *everything)
+    assert shown.splitlines()[:-1] == fetched.splitlines()
+    assert shown.splitlines()[-1].startswith("saved ")
+
+
+def test_balances_and_positions_add_up(place: Installation, simulator: Simulator) -> None:
+    """Of everything that IBKR knows, in two base currencies: what is without a value is told, the rest agrees."""
+    simulator.control.behaviour(oddities=list(get_args(Oddity)), base_currencies=["EUR", "USD"])
+    lines = printed(place, "fetch", "--table").splitlines()
+    stated = [line for line in lines if line.startswith("net liquidation value")]
+    assert [line.split()[-1] for line in stated] == ["EUR", "USD"]
+    sums = [line.split(" = ")[1] for line in lines if line.startswith("cash ")]
+    for one, other in zip(sums, stated, strict=True):
+        added, whole = (Decimal(text.split()[-2].replace(",", "")) for text in (one, other))
+        assert abs(added - whole) < 3
+    assert sum("without 3 positions (no price), 1 position (no rate for TRY)" in line for line in lines) == 2
+    weights = [Decimal(line.split()[-2]) for line in lines if line.startswith("total ") and line.endswith("%")]
+    assert all(weight < 101 for weight in weights)
+    assert len(weights) == 2
+
+
+def test_the_header_of_csv_does_not_move(place: Installation, simulator: Simulator) -> None:
+    """Short rows, long rows, rows from past the cache."""
+    headers = [printed(place, "fetch", "positions", "-f", "csv").splitlines()[0]]
+    simulator.control.behaviour(always_short_form=False)
+    headers.append(printed(place, "fetch", "positions", "-f", "csv").splitlines()[0])
+    headers.append(printed(place, "fetch", "positions", "--fresh", "-f", "csv").splitlines()[0])
+    assert len(set(headers)) == 1
+    every = printed(place, "fetch", "positions", "-f", "csv", "--columns", "all").splitlines()[0]
+    assert len(every.split(",")) > 40
+    assert printed(place, "fetch", "positions", "-f", "csv", "--columns", "conid,pageSize").startswith(
+        "conid,pageSize\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["ledger", "-f", "csv", "--columns", "cashbalanc"], "did you mean 'cashbalance'?"),
+        (["ledger", "--columns", "currency"], "--columns goes with --format csv"),
+        (["ledger", "--all"], "--all goes with a table; this prints json"),
+    ],
+)
+def test_what_does_not_go_together(place: Installation, arguments: list[str], text: str) -> None:
+    done = place.run("fetch", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert text in done.stderr
 
 
 def test_what_is_no_list_is_refused(place: Installation) -> None:
@@ -99,7 +164,16 @@ def test_what_is_no_list_is_refused(place: Installation) -> None:
 def test_rows_of_an_unexpected_shape_are_kept_and_told(place: Installation, simulator: Simulator) -> None:
     simulator.control.fault("/portfolio/U1234567/positions/0", "json", body=[{"conid": 1}, 7])
     done = place.run("fetch", "positions", "--account", "U1234567", "-f", "csv")
-    assert (done.returncode, done.stdout) == (0, "acctId,conid,value\nU1234567,1,\n,,7\n")
+    header, first, second = read_rows(done.stdout)
+    assert done.returncode == 0
+    assert (header[0], header[-1], first[0], first[-1], second[0], second[-1]) == (
+        "acctId",
+        "value",
+        "U1234567",
+        "",
+        "",
+        "7",
+    )
     assert "1 of 2 rows are no objects" in done.stderr
 
 

@@ -66,14 +66,16 @@ def test_the_examples_run_as_they_stand(place: Installation) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert len(EXAMPLES) == PAGE.count("<!-- python -->") == 5
+    assert len(EXAMPLES) == PAGE.count("<!-- python -->") == 6
     assert lines[0].startswith("U1234567 ")
     assert lines[3].endswith("+00:00 ('U1234567', 'U1234568')")
     assert lines[4].endswith(" 2 0")
     assert lines[5].startswith("U1234567 CHF ")
     assert re.fullmatch(r"-?\d+\.\d+", lines[6])
-    assert lines[7].startswith("not a listed read: ")
-    assert lines[8] == "no saved copy of 2020-01-01"
+    assert lines[7].startswith("U1234567 ALFO value ")
+    assert lines[10].startswith("EUR ")
+    assert lines[12].startswith("not a listed read: ")
+    assert lines[13] == "no saved copy of 2020-01-01"
 
 
 def test_the_examples_are_typed(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """The portfolio family beyond positions and balances, and PortfolioAnalyst: shapes, quirks, numbers as IBKR writes."""
 
 import time
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.settings import Oddity
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
 
@@ -78,6 +79,35 @@ def test_numbers_betray_who_writes_them_anew(reader: Caller) -> None:
     for text in (b'"interest":1.20', b'E4,"exchangerate"', b'"sequence":9007199254740993', b'"exchangerate":1,'):
         assert text in ledger
     assert b'.00,"currency"' in reader.get(f"{API}/portfolio/{ACCOUNT}/positions/0").body
+
+
+@pytest.mark.parametrize("oddity", get_args(Oddity))
+def test_odd_positions_are_held_besides(simulator: Simulator, reader: Caller, oddity: Oddity) -> None:
+    """In every form; and the balances are those of a portfolio that has them."""
+    path = f"{API}/portfolio/{ACCOUNT}"
+    plain = reader.get(f"{path}/summary").data["netliquidation"]["amount"]
+    simulator.control.behaviour(oddities=[oddity], page_size=1000)
+    rows, fresh = reader.get(f"{path}/positions/0").data[240:], reader.get(f"{API}/portfolio2/{ACCOUNT}/positions").data
+    assert len(rows) > 0
+    assert [str(row["conid"]) for row in rows] == [row["conid"] for row in fresh[240:]]
+    assert [row["mktValue"] for row in rows] == [row["marketValue"] for row in fresh[240:]]
+    ledger = reader.get(f"{path}/ledger").data
+    worth = reader.get(f"{path}/summary").data["netliquidation"]["amount"]
+    assert ledger["BASE"]["netliquidationvalue"] == pytest.approx(worth, abs=0.1)
+    added = sum(one["netliquidationvalue"] * one["exchangerate"] for name, one in ledger.items() if name != "BASE")
+    assert added == pytest.approx(worth, abs=0.1)
+    is_worth = oddity in {"classes", "money-fund", "texts", "models", "entities"}
+    assert (worth > plain + 1) is is_worth
+
+
+def test_accounts_have_base_currencies_in_turn(simulator: Simulator, reader: Caller) -> None:
+    simulator.control.behaviour(base_currencies=["EUR", "USD"])
+    assert [one["currency"] for one in reader.get(f"{API}/portfolio/accounts").data] == ["EUR", "USD"]
+    assert reader.get(f"{API}/portfolio/{SECOND}/summary").data["netliquidation"]["currency"] == "USD"
+    ledger = reader.get(f"{API}/portfolio/{SECOND}/ledger").data
+    assert (ledger["USD"]["exchangerate"], ledger["EUR"]["exchangerate"]) == (1, 1.086957)
+    answer = reader.post(f"{API}/pa/performance", {"acctIds": [SECOND], "period": "1M"}).data
+    assert answer["nav"]["data"][0]["baseCurrency"] == "USD"
 
 
 def test_performance_ends_with_what_the_account_is_worth(reader: Caller) -> None:

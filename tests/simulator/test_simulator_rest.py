@@ -127,7 +127,7 @@ def test_ledger_summary_and_allocation_agree_with_the_positions(reader: Caller) 
     reader.get("/v1/api/portfolio/accounts")
     base = f"/v1/api/portfolio/{ACCOUNT}"
     summary = reader.get(base + "/summary").data
-    assert summary["netliquidation"]["amount"] == round(account.market_value + account.cash_value, 2)
+    assert summary["netliquidation"]["amount"] == round(account.market_value + account.cash_value + account.interest, 2)
     assert summary["netliquidation"]["timestamp"] > 10**12
     assert {"netliquidation", "netliquidation-c", "netliquidation-s"} <= summary.keys()
     ledger = reader.get(base + "/ledger").data
@@ -137,7 +137,7 @@ def test_ledger_summary_and_allocation_agree_with_the_positions(reader: Caller) 
     assert ledger["USD"]["timestamp"] < 10**11
     allocation = reader.get(base + "/allocation").data
     total = sum(sum(side.values()) for side in allocation["assetClass"].values())
-    assert total == pytest.approx(summary["netliquidation"]["amount"], abs=0.1)
+    assert total + account.interest == pytest.approx(summary["netliquidation"]["amount"], abs=0.1)
     several = reader.post("/v1/api/portfolio/allocation", {"acctIds": [ACCOUNT]}).data
     assert several == allocation
 

@@ -1,7 +1,7 @@
 """Saved snapshots of the simulator's accounts, made without a request."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ import msgspec
 
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.document import Covers, Document, Spool
+from ibkr_tools.fetch.saved import Snapshot
 from ibkr_tools.simulator import account_numbers, performance
+from ibkr_tools.simulator.oddities import shaped
 from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.settings import BaseCurrency, Oddity
 from ibkr_tools.simulator.spelling import encode
 
-__all__ = ["document_of", "save_simulated", "simulated"]
+__all__ = ["document_of", "save_simulated", "simulated", "snapshot_of"]
 
 
 def document_of(parts: Mapping[str, bytes], accounts: tuple[str, ...], as_of: datetime) -> Document:
@@ -29,11 +32,27 @@ def _raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(value if isinstance(value, bytes) else encode(value))
 
 
-def simulated(as_of: datetime, *, accounts: int = 1, positions: int = 12) -> Document:
+def snapshot_of(parts: Mapping[str, Any], accounts: tuple[str, ...] = ("U1",)) -> Snapshot:
+    """Returns a snapshot of these parts, given as Python values; bytes are JSON already."""
+    raws = {name: bytes(_raw(value)) for name, value in parts.items()}
+    return Snapshot(document_of(raws, accounts, datetime(2026, 11, 22, 12, tzinfo=UTC)).encode())
+
+
+def simulated(
+    as_of: datetime,
+    *,
+    accounts: int = 1,
+    positions: int = 12,
+    oddities: tuple[Oddity, ...] = (),
+    bases: tuple[BaseCurrency, ...] = ("EUR",),
+) -> Document:
     """Returns what a fetch of the simulator's accounts would give."""
     now = as_of.timestamp()
     names = account_numbers("U1234567", accounts)
-    held = [Account(name, seed=1, count=positions, index=index) for index, name in enumerate(names)]
+    held = [
+        shaped(Account(name, seed=1, count=positions, index=index), oddities, bases[index % len(bases)])
+        for index, name in enumerate(names)
+    ]
     parts = {
         "accounts": [one.record() for one in held],
         "summary": {one.account_id: _raw(one.summary(now)) for one in held},
@@ -46,6 +65,6 @@ def simulated(as_of: datetime, *, accounts: int = 1, positions: int = 12) -> Doc
     return document_of({name: bytes(_raw(value)) for name, value in parts.items()}, names, as_of)
 
 
-def save_simulated(directory: Path, as_of: datetime, **options: int) -> Path:
+def save_simulated(directory: Path, as_of: datetime, **options: Any) -> Path:
     """Saves it as `fetch --save` would."""
     return store.save(directory, simulated(as_of, **options), 30, as_of)

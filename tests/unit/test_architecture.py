@@ -13,6 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOOR = {
     "errors",
     "text",
+    "cells",
     "command_output",
     "log",
     "files",
@@ -50,6 +51,8 @@ STORIES = {
     "delivery": FLOOR | {"gateway"},
     "supervisor": FLOOR | {"gateway"},
     "simulator": {"errors", "guard", "status", "defaults"},
+    # Tables for people; the command line prints them.
+    "views": FLOOR | {"fetch"},
     # What scripts import: the fetch, without the command line.
     "library": FLOOR | {"portal", "fetch"},
     "__init__": {"errors", "fetch", "library"},
@@ -60,6 +63,7 @@ GROUND = {
     "errors": set[str](),
     "defaults": set[str](),
     "text": set[str](),
+    "cells": set[str](),
     "command_output": set[str](),
     "log": {"text"},
     "files": set[str](),

@@ -4,13 +4,16 @@ import csv
 import io
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ibkr_tools.cells import decoded_entities
 from ibkr_tools.errors import UsageError
+from ibkr_tools.fetch.columns import FIXED, POSITIONS, SAME
 from ibkr_tools.fetch.formats import Rows, answer_rows, as_csv, as_ndjson, output_rows, snapshot_rows
 from ibkr_tools.portal.endpoints import READS
 
@@ -27,8 +30,8 @@ def snapshot(**parts: str) -> bytes:
 
 
 def text(rows: Rows) -> str:
-    """Returns the rows as CSV, with simple line ends."""
-    return b"".join(as_csv(rows)).decode().replace("\r\n", "\n")
+    """Returns all columns of the rows as CSV, with simple line ends."""
+    return b"".join(as_csv(rows, "all")).decode().replace("\r\n", "\n")
 
 
 def lines(rows: Rows) -> list[str]:
@@ -196,7 +199,9 @@ def test_outputs_stay_as_they_are_on_lines() -> None:
 
 def test_csv_as_rfc_4180_wants_it() -> None:
     rows = answer("accounts", r'[{"a,b":"x\"y","c":"1\n2\r\n3","d":" Jörg 🔑","e":true,"f":false,"g":"","h":"=1+1"}]')
-    assert b"".join(as_csv(rows)) == ('"a,b",c,d,e,f,g,h\r\n"x""y","1\n2\r\n3", Jörg 🔑,true,false,,=1+1\r\n'.encode())
+    assert b"".join(as_csv(rows, "all")) == (
+        '"a,b",c,d,e,f,g,h\r\n"x""y","1\n2\r\n3", Jörg 🔑,true,false,,=1+1\r\n'.encode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -221,7 +226,7 @@ def written(value: Any) -> str:
         case None:
             return ""
         case str():
-            return value
+            return decoded_entities(value)
         case dict() | list():
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         case _:
@@ -231,7 +236,7 @@ def written(value: Any) -> str:
 @given(ROWS)
 def test_csv_keeps_every_row_and_value(rows: list[Any]) -> None:
     """Read back by Python's own reader: the columns in order of appearance, each value at its place."""
-    data = b"".join(as_csv(answer("accounts", json.dumps(rows, ensure_ascii=False)))).decode()
+    data = b"".join(as_csv(answer("accounts", json.dumps(rows, ensure_ascii=False)), "all")).decode()
     found = list(csv.reader(io.StringIO(data, newline="")))
     records = [row if isinstance(row, dict) else {"value": row} for row in rows]
     columns = list(dict.fromkeys(name for record in records for name in record))
@@ -260,3 +265,69 @@ def test_many_rows_come_in_pieces() -> None:
     pieces = list(as_csv(rows))
     assert len(pieces) > 2
     assert b"".join(pieces).count(b"\r\n") == 2_001
+
+
+# The columns of CSV.
+
+SHORT = {"acctId": "U1", "conid": 1, "contractDesc": "AT&amp;T", "position": 3.0, "mktPrice": 2.5, "mktValue": 7.50}
+LONG = SHORT | {"ticker": "T", "name": "AT&amp;T INC", "chineseName": "&#x793A;", "pageSize": 100}
+FRESH = {
+    "position": 3.0,
+    "conid": "1",
+    "description": "AT&amp;T",
+    "marketPrice": 2.5,
+    "marketValue": 7.50,
+    "secType": "STK",
+}
+
+
+def csv_of(resource: str, *rows: object, asked: str | None = None) -> list[list[str]]:
+    """Returns CSV, read back."""
+    data = b"".join(as_csv(answer(resource, json.dumps(rows)), asked)).decode()
+    return list(csv.reader(io.StringIO(data, newline="")))
+
+
+def test_the_header_is_the_same_whatever_ibkr_sends() -> None:
+    """Short rows today, long ones tomorrow, others past the cache, none at all: one header, values under it."""
+    fresh = json.dumps([FRESH | {"acctId": "U1", "currency": "USD"}])
+    found = [csv_of("positions", row) for row in (SHORT, LONG)] + [csv_of("positions")]
+    found.append(list(csv.reader(io.StringIO(b"".join(as_csv(answer("positions", fresh))).decode(), newline=""))))
+    assert {tuple(rows[0]) for rows in found} == {POSITIONS}
+    cells = [dict(zip(*rows, strict=True)) for rows in found if len(rows) > 1]
+    for name, text in {"acctId": "U1", "contractDesc": "AT&T", "mktPrice": "2.5", "mktValue": "7.5"}.items():
+        assert {row[name] for row in cells} == {text}
+
+
+def test_other_columns_can_be_asked_for() -> None:
+    assert csv_of("positions", LONG, asked="conid, pageSize,mktValue") == [["conid", "pageSize", "mktValue"],
+                                                                          ["1", "100", "7.5"]]  # fmt: skip
+    assert csv_of("positions", LONG, asked="all")[0] == list(LONG)
+    # A fixed one may be empty today; one that IBKR calls otherwise past its cache has the same name.
+    assert csv_of("positions", FRESH, asked="mktValue,ticker")[1] == ["7.5", ""]
+    assert csv_of("positions", FRESH, asked="marketValue")[1] == ["7.5"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("mktvalue", "--columns: no column 'mktvalue' in positions (did you mean 'mktValue'?)"),
+        ("conid,conid", "--columns: conid is there twice"),
+        ("", "--columns: no column '' in positions"),
+    ],
+)
+def test_a_column_that_there_is_not_is_told(asked: str, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        csv_of("positions", SHORT, asked=asked)
+    assert caught.value.message == text
+
+
+def test_the_documentation_lists_the_columns() -> None:
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+    for name, columns in FIXED.items():
+        row = next(line for line in page.splitlines() if line.startswith("| ") and f"`{name}`" in line.split("|")[1])
+        assert row.split("|")[2].strip() == " ".join(f"`{column}`" for column in columns)
+
+
+def test_every_fixed_list_is_a_resource() -> None:
+    assert set(FIXED) <= set(READS)
+    assert all(set(names) <= set(FIXED[resource]) for resource, names in SAME.items())

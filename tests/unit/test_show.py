@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.cli.shown import view_of
-from ibkr_tools.cli.views import overview
+from ibkr_tools.cli import overview
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.saved import Snapshot
+from ibkr_tools.views import view
 from tests.support.installation import Installation
 from tests.support.saved import save_simulated, simulated
 
@@ -26,11 +26,8 @@ def shown(resource: str) -> str:
     """Returns what `ibkr-tools show` prints of the simulator's account, three hours after noon."""
     noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
     snapshot = Snapshot(simulated(noon).encode())
-    view = view_of(resource)
-    assert view is not None
-    accounts = snapshot.covers.accounts
-    text = view(snapshot, accounts, everything=False)
-    return f"{text}\n{overview.age(noon, accounts, noon + timedelta(hours=3, minutes=10))}"
+    age = overview.age(noon, snapshot.covers.accounts, noon + timedelta(hours=3, minutes=10))
+    return f"{view(snapshot, resource)}\n{age}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -41,6 +38,13 @@ def test_the_pages_show_what_is_printed(page: Path) -> None:
     assert len(blocks) == text.count("<!-- show ") > 0
     for resource, block in blocks:
         assert [line.removeprefix("    ") for line in block.splitlines()] == shown(resource).splitlines()
+
+
+def test_fetch_prints_the_same_table() -> None:
+    """The demo's block in the README is what `show` prints of the same snapshot, but for its age."""
+    text = (ROOT / "README.md").read_text()
+    block = text.split("    $ ibkr-tools fetch --table\n")[1].split("\n\n")[0]
+    assert [line.removeprefix("    ") for line in block.splitlines()] == shown("positions").splitlines()[:-1]
 
 
 @pytest.fixture

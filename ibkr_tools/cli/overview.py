@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from ibkr_tools.cli.status_view import span
-from ibkr_tools.cli.views.grid import grid
 from ibkr_tools.fetch.saved import Snapshot
 from ibkr_tools.fetch.store import Copy, listed
+from ibkr_tools.views.layout import Column, table
 
 _MOST_ACCOUNTS = 5
 _MINUTE = "%Y-%m-%d %H:%M"
@@ -41,7 +41,7 @@ def view(snapshot: Snapshot, copies: Sequence[Copy]) -> str:
         [name, _size(snapshot[name], snapshot.covers.accounts), f"{snapshot.part_as_of(name):{_MINUTE}}"]
         for name in snapshot
     ]
-    lines = [grid(["Part ", "", "As of (UTC) "], rows)]
+    lines = [table([Column("Part", is_text=True), Column(""), Column("As of (UTC)", is_text=True)], rows)]
     if copies:
         lines.append(f"{listed(copies)} UTC: --at DATE")
     return "\n".join(lines)

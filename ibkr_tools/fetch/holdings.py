@@ -1,0 +1,190 @@
+"""All positions as figures, and what they are worth together. Pure.
+
+What is not known is in no sum, and each sum says what it is without.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import msgspec
+
+from ibkr_tools.cells import share, total
+from ibkr_tools.fetch.balances import Balances
+from ibkr_tools.fetch.classes import Role
+from ibkr_tools.fetch.reconciliation import Reconciliation, reconcile
+from ibkr_tools.fetch.valuation import Holding, holding_of, with_funds
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.formats import Rows
+    from ibkr_tools.fetch.saved import Snapshot
+
+__all__ = ["Holding", "Holdings", "Total", "holdings_of", "holdings_of_rows", "without"]
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """What the positions of all accounts with one base currency are worth together, in it.
+
+    Attributes:
+        base: the currency.
+        value: the sum of what counts.
+        exposure: the sum of what is exposure, in no other sum; None if there is none.
+        unrealized: profit and loss not taken, of value and of exposure.
+        net_liquidation: of these accounts together; None if it is not known of all.
+        weight: `value` as a part of `net_liquidation`.
+        missing: how many rows are not in `value`, by the reason.
+        missing_unrealized: how many rows are not in `unrealized`.
+        missing_exposure: how many rows are not in `exposure`.
+    """
+
+    base: str
+    value: Decimal
+    exposure: Decimal | None
+    unrealized: Decimal
+    net_liquidation: Decimal | None
+    missing: Mapping[str, int]
+    missing_unrealized: int
+    missing_exposure: int
+
+    @property
+    def weight(self) -> Decimal | None:
+        """The part of the net liquidation value."""
+        return share(self.value, self.net_liquidation)
+
+
+def without(missing: Mapping[str, int]) -> str:
+    """Returns "without 2 positions (no price), 1 position (no rate for XXX)"; empty without any."""
+    told = [f"{count} {'position' if count == 1 else 'positions'} ({why})" for why, count in sorted(missing.items())]
+    return f"without {', '.join(told)}" if told else ""
+
+
+class Holdings(Sequence[Holding]):
+    """All rows of positions, in IBKR's order, and what they are worth together.
+
+    Attributes:
+        odd: rows that are no objects, as they came; none is in the sequence.
+        accounts: the accounts of the snapshot, and any other that a row is of.
+    """
+
+    def __init__(
+        self, rows: Iterable[Holding], odd: Sequence[Any], balances: Balances, accounts: Sequence[str]
+    ) -> None:
+        self._rows = tuple(rows)
+        self.odd = tuple(odd)
+        self._balances = balances
+        self.accounts = tuple(dict.fromkeys([*accounts, *(balances.owner(row.account) for row in self._rows)]))
+
+    @overload
+    def __getitem__(self, index: int) -> Holding: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Holding, ...]: ...
+    def __getitem__(self, index: int | slice) -> Holding | tuple[Holding, ...]:
+        return self._rows[index]
+
+    def __iter__(self) -> Iterator[Holding]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"<Holdings: {len(self)} rows of {', '.join(self.accounts)}>"
+
+    @cached_property
+    def totals(self) -> tuple[Total, ...]:
+        """One for each base currency; rows of accounts whose base currency is not known are in none."""
+        bases = {row.base for row in self._rows} | {self._balances.base(account) for account in self.accounts}
+        return tuple(self._total(base) for base in sorted(bases - {""}))
+
+    @cached_property
+    def by_currency(self) -> Mapping[str, Decimal]:
+        """What counts of the open positions of each currency, unconverted; `?` where none is stated."""
+        found: dict[str, Decimal] = {}
+        for row in self._rows:
+            if row.value is not None and not row.is_closed:
+                name = row.currency or "?"
+                found[name] = total((found.get(name), row.value))
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def missing(self) -> Mapping[str, int]:
+        """How many rows have no value, by the reason; that there is no rate is none here."""
+        return Counter(row.missing for row in self._rows if row.value is None)
+
+    @cached_property
+    def reconciliations(self) -> tuple[Reconciliation, ...]:
+        """How the net liquidation value of each base currency is composed; only where the ledgers are there."""
+        found = []
+        for whole in self.totals:
+            accounts = self._of_base(whole.base)
+            cash = [self._balances.cash(account) for account in accounts]
+            known = [one for one in cash if one is not None]
+            if known and len(known) == len(cash):
+                rows = [row for row in self._rows if row.base == whole.base]
+                told = without(whole.missing)
+                found.append(
+                    reconcile(whole.base, known, whole.value, whole.net_liquidation, rows=len(rows), without=told)
+                )
+        return tuple(found)
+
+    def weight(self, row: Holding) -> Decimal | None:
+        """Returns a row's part of the net liquidation value of all accounts with its base currency.
+
+        None for what counts as nothing, and where a figure is not known.
+        """
+        if row.value_base is None or (row.role is not Role.VALUE and not row.value_base):
+            return None
+        return share(row.value_base, self._net_liquidation[row.base])
+
+    @cached_property
+    def _net_liquidation(self) -> Mapping[str, Decimal | None]:
+        return {whole.base: whole.net_liquidation for whole in self.totals}
+
+    def _of_base(self, base: str) -> list[str]:
+        return [account for account in self.accounts if self._balances.base(account) == base]
+
+    def _total(self, base: str) -> Total:
+        rows = [row for row in self._rows if row.base == base]
+        worth = [self._balances.net_liquidation(account) for account in self._of_base(base)]
+        exposed = [row for row in rows if row.role is Role.EXPOSURE and not row.is_closed]
+        at_risk = [row for row in rows if row.role in {Role.VALUE, Role.EXPOSURE}]
+        return Total(
+            base=base,
+            value=total(row.value_base for row in rows),
+            exposure=total(row.exposure_base for row in exposed) if exposed else None,
+            unrealized=total(row.unrealized_base for row in at_risk),
+            net_liquidation=None if None in worth else total(worth),
+            missing=Counter(row.missing for row in rows if row.value_base is None),
+            missing_unrealized=sum(1 for row in at_risk if row.unrealized_base is None and not row.is_closed),
+            missing_exposure=sum(1 for row in exposed if row.exposure_base is None),
+        )
+
+
+def holdings_of(snapshot: "Snapshot", resource: str = "positions") -> Holdings:
+    """Returns the positions of a snapshot; see `Snapshot.holdings`."""
+    payload = snapshot.exact(resource)
+    if isinstance(payload, list):
+        return _holdings(payload, resource, snapshot)
+    from ibkr_tools.fetch.formats import snapshot_rows
+
+    return _holdings(snapshot_rows(snapshot.encode(), resource).exact(), resource, snapshot)
+
+
+def holdings_of_rows(rows: "Rows") -> Holdings:
+    """Returns rows of positions as figures; without a snapshot nothing is known of base currencies and rates."""
+    return _holdings(rows.exact(), rows.name, None)
+
+
+def _holdings(rows: Iterable[Any], resource: str, snapshot: "Snapshot | None") -> Holdings:
+    balances = Balances(snapshot)
+    found: list[Holding] = []
+    odd: list[Any] = []
+    for fields in rows:
+        if isinstance(fields, dict):
+            found.append(holding_of(fields, resource, balances))
+        else:
+            odd.append(fields)
+    accounts = snapshot.covers.accounts if snapshot is not None else ()
+    return Holdings(with_funds(found, balances), odd, balances, accounts)
