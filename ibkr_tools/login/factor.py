@@ -21,7 +21,8 @@ from pyotp.totp import TOTP
 
 from ibkr_tools import command_output, files
 from ibkr_tools.command_output import Process
-from ibkr_tools.config import Config, Secret, read_totp_secret
+from ibkr_tools.config import Config
+from ibkr_tools.config_secrets import Secret, read_totp_secret
 from ibkr_tools.errors import ActionRequired, ConfigError, OutputError
 
 MARGIN_S = 10.0

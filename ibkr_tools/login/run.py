@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from ibkr_tools import files, pause
-from ibkr_tools.config import Config, Secret, SecretSource
+from ibkr_tools.config import Config
+from ibkr_tools.config_secrets import Secret, SecretSource
 from ibkr_tools.directories import Directories, own_cache
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
 from ibkr_tools.login.approval import Approval
