@@ -5,6 +5,7 @@ So whatever has capital letters and digits is taken, and only what could be a pa
 """
 
 import re
+from collections.abc import Mapping
 
 from ibkr_tools.errors import UsageError
 from ibkr_tools.text import INVISIBLE
@@ -61,6 +62,18 @@ def require_number(text: str, where: str) -> str:
     if is_number(text):
         return text
     raise UsageError(f"{where} {text!r}: not an account number", hint=_sentence(slip(text)))
+
+
+def require_numbers(names: Mapping[str, str]) -> None:
+    """Returns if what a raw path and its parameters say about accounts are account numbers.
+
+    Raises:
+        UsageError: see `require_number`.
+    """
+    if "account" in names:
+        require_number(names["account"], "account")
+    for one in filter(None, names.get("acctIds", "").split(",")):
+        require_number(one, "acctIds")
 
 
 def slip(text: str, username: str = "") -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ibkr_tools import account_ids
 from ibkr_tools.config import problems, schema
 from ibkr_tools.errors import UsageError
+from ibkr_tools.simulator import account_numbers
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 NUMBERS = [
@@ -159,3 +160,27 @@ def test_a_number_is_found_within_other_text(number: str) -> None:
     assert account_ids.IN_TEXT.sub("…", f"the session is there: {number}, of HTTP 200") == (
         "the session is there: …, of HTTP 200"
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("U1234567", "U1234568"), ("F1234567A", "F1234568A"), ("U1-09", "U1-10"), ("DUM0099", "DUM0100")],
+)
+def test_simulator_counts_up_whatever_the_shape(first: str, second: str) -> None:
+    assert account_numbers(first, 2) == (first, second)
+
+
+@pytest.mark.parametrize(
+    ("names", "typed"),
+    [
+        ({"account": "u1234567"}, "account 'u1234567'"),
+        ({"account": "All", "page": "0"}, "account 'All'"),
+        ({"acctIds": "U1234567,u1234568"}, "acctIds 'u1234568'"),
+        ({"acctIds": "U1234567, U1234568"}, "acctIds ' U1234568'"),
+    ],
+)
+def test_accounts_of_a_raw_path_are_numbers(names: dict[str, str], typed: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(typed)):
+        account_ids.require_numbers(names)
+    account_ids.require_numbers({"account": "U1234567", "acctIds": "U1234567,F1234567A", "page": "All"})
+    account_ids.require_numbers({})

@@ -41,7 +41,7 @@ class Page:
 
 def log_in(place: Installation, page: Page, *, user: str = "reader", again: bool = False) -> None:
     """Logs in as a person does."""
-    place.configure(2, username=user, password="mistaken")
+    place.configure(1025, username=user, password="mistaken")
     place.directories.config_file.chmod(0o600)
     file = place.directories.config_file
     run(

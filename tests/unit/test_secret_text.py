@@ -13,7 +13,13 @@ from ibkr_tools import config_password, secret_text
 from ibkr_tools.config import load_config
 from ibkr_tools.config_secrets import SecretSource, check_passwords, read_password
 from ibkr_tools.errors import ConfigError
+from ibkr_tools.login.ledger import Ledger
+from ibkr_tools.login.outcome import Ending, Outcome
+from ibkr_tools.login.run import run
 from ibkr_tools.secret_text import NotTyped, decode, require_typed
+from ibkr_tools.status import utc_now
+from tests.support.installation import Installation
+from tests.unit.test_approval import NoSession
 
 STRANGERS = {
     "\0": "a NUL character (U+0000)",
@@ -136,7 +142,7 @@ def test_any_bytes_are_a_text_or_told(data: bytes) -> None:
 # The ways in.
 
 
-def place(tmp_path: Path, way: str, secret: bytes) -> tuple[Path, Any, dict[str, str]]:
+def put(tmp_path: Path, way: str, secret: bytes) -> tuple[Path, Any, dict[str, str]]:
     """Puts a password where one of the ways looks for it; returns configuration, its file and the environment."""
     document: dict[str, Any] = {"username": "reader", "account": "U1234567"}
     environ: dict[str, str] = {}
@@ -164,7 +170,7 @@ NAMED = {"credential": "ibkr-password", "password_file": "login.password_file", 
 @pytest.mark.parametrize("stranger", ["\ufeff", "\0", "\u200b", "\n", "\x1b[0m", "\t", "\xa0"])
 def test_every_way_refuses_what_nobody_types(tmp_path: Path, way: str, stranger: str) -> None:
     """The place is named, and so is the character; never the password."""
-    path, config, environ = place(tmp_path, way, f"hun{stranger}ter2".encode())
+    path, config, environ = put(tmp_path, way, f"hun{stranger}ter2".encode())
     with pytest.raises(ConfigError, match=r"not what a person typed: .*character 4") as caught:
         read_password(path, config, environ)
     shown = f"{caught.value} {caught.value.hint} {caught.value.__cause__!r}"
@@ -176,7 +182,7 @@ def test_every_way_refuses_what_nobody_types(tmp_path: Path, way: str, stranger:
 @pytest.mark.parametrize("way", WAYS[1:])
 def test_check_finds_it_wherever_it_is(tmp_path: Path, way: str) -> None:
     """Also behind another place that has a good one: a login of systemd's looks in another order."""
-    path, config, _ = place(tmp_path, way, b"hunter2\xe2\x80\x8b")
+    path, config, _ = put(tmp_path, way, b"hunter2\xe2\x80\x8b")
     for other in ("password",) if way == "password_file" else ():
         (tmp_path / other).touch(mode=0o600)
         (tmp_path / other).write_text("good")
@@ -190,7 +196,7 @@ def test_check_finds_it_wherever_it_is(tmp_path: Path, way: str) -> None:
     ("secret", "remark"), [(" hunter2", "begins"), ("hunter2 ", "ends"), (" hunter2 ", "begins and ends")]
 )
 def test_blanks_around_a_password_are_kept_and_remarked(tmp_path: Path, way: str, secret: str, remark: str) -> None:
-    path, config, _ = place(tmp_path, way, secret.encode())
+    path, config, _ = put(tmp_path, way, secret.encode())
     wrong, (odd,) = check_passwords(path, config)
     assert not wrong
     assert f"the password {remark} with a blank" in odd
@@ -199,7 +205,7 @@ def test_blanks_around_a_password_are_kept_and_remarked(tmp_path: Path, way: str
 
 
 def test_check_of_nothing_says_nothing(tmp_path: Path) -> None:
-    path, config, _ = place(tmp_path, "kept", b"")
+    path, config, _ = put(tmp_path, "kept", b"")
     assert check_passwords(path, config) == ([], [])
 
 
@@ -217,8 +223,71 @@ def test_a_password_that_nobody_typed_is_not_moved(tmp_path: Path, stranger: str
 
 
 def test_what_root_reads_early_is_refused_when_it_is_asked_for(tmp_path: Path) -> None:
-    path, config, _ = place(tmp_path, "kept", "\ufeffhunter2".encode())
+    path, config, _ = put(tmp_path, "kept", "\ufeffhunter2".encode())
     secrets = SecretSource(path, config)
     secrets.read_now()
     with pytest.raises(ConfigError, match="byte order mark"):
         secrets.password()
+
+
+# The login.
+
+
+def private(path: Path, data: bytes) -> Path:
+    path.touch(mode=0o600)
+    path.write_bytes(data)
+    return path
+
+
+GOOD = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+
+@pytest.mark.parametrize("unattended", [False, True])
+@pytest.mark.parametrize(
+    ("password", "second", "why"),
+    [
+        ("\ufeffhunter2", {}, "byte order mark"),
+        ("hunter2\0", {}, "NUL"),
+        ("hunter2", {"method": "totp", "totp": "\ufeff" + GOOD}, "byte order mark"),
+        ("hunter2", {"method": "totp", "totp": GOOD[:-1] + "0"}, "none of A to Z"),
+        ("hunter2", {"method": "totp", "totp": ""}, "no authenticator's secret"),
+        ("hunter2", {"method": "command", "command": ["/no/such"]}, "/no/such: not there"),
+        ("hunter2", {"method": "command", "command": ["env", "x" * 60_000]}, "49152 are the most"),
+        ("hunter2", {"method": "command", "command": []}, "it is empty"),
+    ],
+)
+def test_login_refuses_before_it_begins(
+    place: Installation, unattended: bool, password: str, second: dict[str, Any], why: str
+) -> None:
+    """78; no page is opened, nothing is in the login log, and a correct secret afterwards is submitted at once."""
+    folder = place.directories.configuration
+    private(folder / "password", password.encode())
+    factor = {key: value for key, value in second.items() if key != "totp"}
+    private(folder / "totp", str(second.get("totp", GOOD)).encode())
+    place.configure(1025, login={"second_factor": factor})
+    begun = []
+
+    def sign_in(_portal: object, before_submit: object) -> Ending:
+        begun.append(1)
+        before_submit()  # type: ignore[operator]
+        return Ending(outcome=Outcome.SUCCEEDED, why="x", submitted=True, accounts=("U1234567",))
+
+    def log_in() -> None:
+        file = place.directories.config_file
+        client = NoSession()
+        run(load_config(file), place.directories, file, unattended=unattended, client=client, sign_in=sign_in)
+
+    with pytest.raises(ConfigError, match=why) as caught:
+        log_in()
+    assert caught.value.exit_code == 78
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+    assert not begun
+    assert not Ledger(place.directories.login).entries(utc_now())
+    section = place.status.read().login
+    assert section is not None
+    assert section.state == "broken"
+    private(folder / "password", b"hunter2")
+    private(folder / "totp", GOOD.encode())
+    place.configure(1025, login={"second_factor": {"method": "totp"} if factor else {}})
+    log_in()
+    assert begun == [1]
