@@ -1,37 +1,32 @@
-"""The configuration: one JSON file, decoded strictly, every problem named at once; and where secrets come from."""
+"""The configuration: one JSON file, decoded strictly, every problem named at once."""
 
-import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ibkr_tools import example, files
+from ibkr_tools import account_ids, example, files
 from ibkr_tools.config_problems import find_problems, with_place
+from ibkr_tools.config_values import (
+    FILE,
+    RESTRICTED_PORTS,
+    UPSTREAM,
+    USERNAME,
+    WORD,
+    Meant,
+    meant_nothing,
+    meant_upstream,
+    meant_username,
+    refused_port,
+)
 from ibkr_tools.errors import ConfigError
 
-CREDENTIAL = "ibkr-password"
-"""Name of the systemd credential that carries the password."""
-
-TOTP_CREDENTIAL = "ibkr-totp"
-"""Name of the systemd credential that carries the authenticator app's secret."""
-
-ACCOUNT_ID = r"^[A-Z]{1,2}[0-9]{4,12}$(?!\n)"
-"""Python's `$` also matches before a last line end, editors' does not: the look-ahead makes both strict."""
-
-UPSTREAM = r"^https?://[A-Za-z0-9.\-]+(:[0-9]+)?$(?!\n)"
-WORD = r"^[^\x00]+$"
-"""What the kernel takes as an argument."""
-
-FILE = r"^(?!~[^/])[^\x00]+$"
-"""What the kernel takes as a path, or that below the home directory with `~`. Another user's home is not looked up."""
-
 Described = msgspec.Meta
-Port = Annotated[int, Described(ge=1, le=65535)]
-AccountId = Annotated[str, Described(pattern=ACCOUNT_ID, description="A letter or two and digits: U1234567.")]
+Port = Annotated[int, Described(ge=1, le=65535, extra_json_schema={"not": {"enum": sorted(RESTRICTED_PORTS)}})]
+AccountId = Annotated[str, Described(pattern=account_ids.NUMBER)]
+AccountName = Annotated[str, Described(pattern=account_ids.NAME, description="An account number, or its alias.")]
 Word = Annotated[str, Described(pattern=WORD)]
 FilePath = Annotated[str, Described(pattern=FILE)]
 Element = Literal[
@@ -66,7 +61,7 @@ class GatewayConfig(_Section, frozen=True):
         FilePath | None,
         Described(description="Where IBKR's distribution is unpacked; null: in the state directory."),
     ] = None
-    port: Annotated[Port, Described(description="The port on 127.0.0.1.")] = 5000
+    port: Annotated[Port, Described(description="The port on 127.0.0.1; none that Chromium refuses.")] = 5000
     upstream: Annotated[
         str, Described(pattern=UPSTREAM, description="IBKR's host: scheme, name, port if it is not the scheme's.")
     ] = "https://api.ibkr.com"
@@ -149,8 +144,8 @@ class FetchConfig(_Section, frozen=True):
         Described(min_length=1, description="Parts of the snapshot: reads that need no parameter."),
     ] = SNAPSHOT
     accounts: Annotated[
-        tuple[AccountId, ...],
-        Described(description="Accounts of the snapshot; empty: every account that the user may view."),
+        tuple[AccountName, ...],
+        Described(description="Accounts of the snapshot, by number or alias; empty: every one that the user may view."),
     ] = ()
     keep_days: Annotated[
         int,
@@ -177,7 +172,10 @@ class Config(_Section, frozen=True):
     """Everything in `config.json` but the password, which only the login reads."""
 
     username: Annotated[
-        str, Described(min_length=1, max_length=64, description="The IBKR user: the second, read-only one.")
+        str,
+        Described(
+            pattern=USERNAME, min_length=1, max_length=64, description="The IBKR user: the second, read-only one."
+        ),
     ]
     account: Annotated[AccountId, Described(description="The account number, such as U1234567.")]
     gateway: GatewayConfig = GatewayConfig()
@@ -185,22 +183,6 @@ class Config(_Section, frozen=True):
     login: LoginConfig = LoginConfig()
     fetch: FetchConfig = FetchConfig()
     notify: NotifyConfig = NotifyConfig()
-
-
-class Secret:
-    """A value that does not show itself: not in a repr, a format, a log line or a traceback."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Returns the value; call it where it is typed into a field, and nowhere else."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('…')"
-
-    __str__ = __repr__
 
 
 def schema() -> dict[str, Any]:
@@ -216,20 +198,44 @@ def schema() -> dict[str, Any]:
     return definition
 
 
-_MEANT = {
-    ACCOUNT_ID: "a letter or two and digits, such as U1234567",
-    UPSTREAM: "scheme, host and port, such as https://api.ibkr.com",
-    WORD: "a text with something in it, and without a NUL character",
-    FILE: "a path such as /etc/ibkr-tools/password; ~/ is the home directory, ~NAME is nobody's",
-}
+def _meant(username: object) -> dict[str, Meant]:
+    number = f"an account number: capital letters and digits, such as {account_ids.EXAMPLE}"
+    name = username if isinstance(username, str) else ""
+    return {
+        account_ids.NUMBER: (number, lambda text: account_ids.slip(text, name)),
+        account_ids.NAME: ("an account number or an alias", account_ids.slip_of_name),
+        UPSTREAM: ("scheme, host and port, such as https://api.ibkr.com", meant_upstream),
+        USERNAME: ("the name that you type on IBKR's page", meant_username),
+        WORD: ("a text with something in it, and without a NUL character", meant_nothing),
+        FILE: ("a path such as /etc/ibkr-tools/password; ~/ is the home directory, ~NAME is nobody's", meant_nothing),
+    }
+
+
+_REFUSED = {"gateway.port": refused_port}
+"""By key: what says why a value that is of the right kind cannot work."""
 
 
 def problems(value: object, source: str = "") -> Iterator[str]:
     """Yields one line per problem of a decoded `config.json`; `source` is its text, to name lines."""
-    return find_problems(value, Config, texts=("password", "$schema"), meant=_MEANT, source=source)
+    meant = _meant(value.get("username") if isinstance(value, dict) else None)
+    texts = ("password", "$schema")
+    return find_problems(value, Config, texts=texts, meant=meant, refused=_REFUSED, source=source)
 
 
-def _read(file: Path) -> tuple[dict[str, Any], bytes]:
+def _own_upstream(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Yields one line if the gateway's servers are said to be the gateway itself."""
+    gateway = msgspec.convert(raw.get("gateway", {}), GatewayConfig)
+    for host in ("127.0.0.1", "localhost"):
+        if gateway.upstream.partition("://")[2] == f"{host}:{gateway.port}":
+            yield f"gateway.upstream: port {gateway.port} is gateway.port itself; IBKR's host belongs there"
+
+
+def read_document(file: Path) -> tuple[dict[str, Any], bytes]:
+    """Returns the configuration `file`, an object and not yet checked, and its text.
+
+    Raises:
+        ConfigError: not there, not readable, not JSON, no object, or world-readable with a password in it.
+    """
     try:
         data = files.read_named(file)
         others_can_read = bool(file.stat().st_mode & stat.S_IROTH)
@@ -268,9 +274,10 @@ def load_config(file: Path, *, takes_example: bool = False) -> Config:
         ConfigError: not there, not readable, not JSON, world-readable with a password in it, still the example, or
             with wrong keys or values; then the message names every one of them.
     """
-    raw, data = _read(file)
-    left_over = [] if takes_example else example.left_over(raw)
-    if found := [*problems(raw, data.decode(errors="replace")), *left_over]:
+    raw, data = read_document(file)
+    left_over = dict(example.left_over(raw)) if not takes_example else {}
+    found = [one for one in problems(raw, data.decode(errors="replace")) if one.partition(":")[0] not in left_over]
+    if found := [*(found or _own_upstream(raw)), *(f"{key}: {said}" for key, said in left_over.items())]:
         noun = "problem" if len(found) == 1 else "problems"
         raise ConfigError(
             f"{file}: {len(found)} {noun}:\n" + "\n".join(f"  {line}" for line in found),
@@ -279,117 +286,3 @@ def load_config(file: Path, *, takes_example: bool = False) -> Config:
     raw.pop("password", None)
     raw.pop("$schema", None)
     return msgspec.convert(raw, Config, strict=True)
-
-
-def _only_newline_stripped(text: str) -> str:
-    return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
-
-
-def _read_secret(
-    what: str, credential: str, key: str, own: str | None, kept: Path, environ: Mapping[str, str] | None
-) -> Secret | None:
-    """Returns what the systemd credential holds, else the file `own`, else `kept`; None if none has anything in it.
-
-    `key` is where `own` stands: errors name that, for people put the secret itself there. `kept` is what systemd makes
-    the credential of: only root reads it, when a person logs in by hand.
-    """
-    env = os.environ if environ is None else environ
-    private = [*([Path(own).expanduser()] if own else []), kept]
-    directory = env.get("CREDENTIALS_DIRECTORY")
-    for source in [Path(directory) / credential, *private] if directory else private:
-        name = f"the file of {key}" if own and source == private[0] else str(source)
-        try:
-            text = files.regular(source).read_bytes().decode()
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            if source == kept and isinstance(error, PermissionError):
-                continue
-            why = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
-            raise ConfigError(f"{name}: {what} cannot be read: {why}") from None
-        if source in private and source.stat().st_mode & (stat.S_IRWXO | stat.S_IRWXG):
-            raise ConfigError(f"{source}: others can read {what}", hint=f"chmod 600 {source}")
-        if found := _only_newline_stripped(text):
-            return _not_the_example(name, found)
-    return None
-
-
-def _not_the_example(source: str, text: str) -> Secret:
-    """Returns the secret; the example's text is none, wherever it was copied to."""
-    if example.is_password(text):
-        raise ConfigError(
-            f"{source}: the password {example.PLACE}", hint="Put the real one there; nothing was submitted."
-        )
-    return Secret(text)
-
-
-def read_password(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
-    """Returns the password: from the systemd credential, the named file, the one beside `file`, or its key.
-
-    The password is taken as it stands; only one line end after it is dropped.
-
-    Raises:
-        ConfigError: none of the four has one, or the file is readable by others.
-    """
-    kept = file.with_name("password")
-    own = config.login.password_file
-    if found := _read_secret("the password", CREDENTIAL, "login.password_file", own, kept, environ):
-        return found
-    in_config = _read(file)[0].get("password")
-    if isinstance(in_config, str) and in_config:
-        return _not_the_example(f'{file}: "password"', in_config)
-    named = "; login.password_file names a file that is not there" if config.login.password_file else ""
-    raise ConfigError(
-        f'no password: no credential, no login.password_file, no "password" in the configuration{named}',
-        hint=f'Put "password" in {file}; `sudo ./bin/install` moves it to a file only root can read.',
-    )
-
-
-def read_totp_secret(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
-    """Returns the authenticator app's secret: from where a password can be (`totp` beside `file`), but for a key.
-
-    Raises:
-        ConfigError: none of the three has one, or the file is readable by others.
-    """
-    kept, own = file.with_name("totp"), config.login.second_factor.totp_file
-    key = "login.second_factor.totp_file"
-    if found := _read_secret("the authenticator's secret", TOTP_CREDENTIAL, key, own, kept, environ):
-        return found
-    raise ConfigError(
-        f"no authenticator's secret: no credential, no login.second_factor.totp_file, nothing to read in {kept}",
-        hint="See docs/second-factor.md.",
-    )
-
-
-class SecretSource:
-    """The secrets of one configuration; root reads them before it becomes a user who may not."""
-
-    def __init__(self, file: Path, config: Config) -> None:
-        self._file = file
-        self._config = config
-        self._read: dict[str, Secret | ConfigError] = {}
-
-    def read_now(self) -> None:
-        """Reads whatever there is, for later; what is missing or wrong is said when it is asked for."""
-        for find in (self.password, self.totp):
-            with suppress(ConfigError):
-                find()
-
-    def password(self) -> Secret:
-        """Returns the password; see `read_password`."""
-        return self._found("password", read_password)
-
-    def totp(self) -> Secret:
-        """Returns the authenticator app's secret; see `read_totp_secret`."""
-        return self._found("totp", read_totp_secret)
-
-    def _found(self, name: str, read: Callable[[Path, Config], Secret]) -> Secret:
-        if name not in self._read:
-            try:
-                self._read[name] = read(self._file, self._config)
-            except ConfigError as error:
-                self._read[name] = error
-        found = self._read[name]
-        if isinstance(found, ConfigError):
-            raise found
-        return found

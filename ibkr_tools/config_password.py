@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ibkr_tools import example, files
+from ibkr_tools import example, files, secret_text
 from ibkr_tools.errors import ConfigError, OutputError
 
 LIMIT_BYTES = 1 << 20
@@ -54,8 +54,8 @@ def adopt_password(config: Path, password: Path) -> str | None:
         What was done, in one line without the password; None if there was nothing to move, or only the example's.
 
     Raises:
-        ConfigError: there is a password, and it cannot be moved: not JSON, twice there, not a text, in the wrong place,
-            a link in the way, a directory that others may write.
+        ConfigError: there is a password, and it cannot be moved: not JSON, twice there, not a text, not what a person
+            types, in the wrong place, a link in the way, a directory that others may write.
         OutputError: a file cannot be read or written.
     """
     try:
@@ -104,9 +104,13 @@ def _move(config: Path, password: Path, text: str, members: list[_Member]) -> st
     if value is None:
         raise ConfigError(f'{config}: "{_KEY}" is not a text and cannot be moved', hint='Put it in quotes: "…".')
     try:
-        content = f"{value}\n".encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f'{config}: "{_KEY}" has half a character in it and cannot be moved') from None
+        secret_text.require_typed(value)
+    except secret_text.NotTyped as error:
+        raise ConfigError(
+            f'{config}: "{_KEY}" is not what a person typed and cannot be moved: {error}',
+            hint="Type it anew, then run this again.",
+        ) from None
+    content = f"{value}\n".encode()
     _require_own_directory(config.parent)
     _require_own_directory(password.parent)
     former = _read_former(password)

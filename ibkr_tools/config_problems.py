@@ -4,10 +4,13 @@ import difflib
 import json
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
+
+from ibkr_tools.config_values import Meant
 
 _SECRET_LIKE = re.compile(r"pass|pwd|secret|totp|token|command|username")
 """Keys whose values are not shown: they are secrets, name their files, or are where people paste them."""
@@ -24,7 +27,8 @@ def find_problems(
     path: str = "",
     *,
     texts: tuple[str, ...] = (),
-    meant: Mapping[str, str],
+    meant: Mapping[str, Meant],
+    refused: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
     source: str = "",
 ) -> Iterator[str]:
     """Yields one line per problem: where it is, what was expected, and what was found if that may be shown.
@@ -34,7 +38,8 @@ def find_problems(
         kind: what it should be; sections are structs in structs.
         path: of the section, with a dot at its end.
         texts: keys that may be there besides, as texts.
-        meant: what each regular expression of the types means, in words.
+        meant: what each regular expression of the types means in words, and what was meant by another text.
+        refused: by path, what says why a value of the right kind cannot work, or returns an empty text.
         source: the document, to tell in which line a wrong key is.
     """
     if not isinstance(value, Mapping):
@@ -51,13 +56,18 @@ def find_problems(
             continue
         section = hints[name]
         if isinstance(section, type) and issubclass(section, msgspec.Struct):
-            yield from find_problems(value[name], section, f"{path}{name}.", meant=meant, source=source)
+            yield from find_problems(
+                value[name], section, f"{path}{name}.", meant=meant, refused=refused, source=source
+            )
             continue
         try:
             msgspec.convert(value[name], hints[name], strict=True)
         except msgspec.ValidationError as error:
-            shown = value[name] if not _SECRET_LIKE.search(name) else ...
-            yield f"{path}{name}{_expectation(error, shown, hints[name], meant)}"
+            is_shown = not _SECRET_LIKE.search(name)
+            yield f"{path}{name}{_expectation(error, value[name], hints[name], meant, is_shown=is_shown)}"
+            continue
+        if (why := refused.get(f"{path}{name}")) and (said := why(value[name])):
+            yield f"{path}{name}: {said}"
     yield from (f"{key}: expected a text" for key in texts if not isinstance(value.get(key, ""), str))
 
 
@@ -85,15 +95,34 @@ def _choices(kind: Any) -> list[str]:
     return [choice for part in typing.get_args(kind) for choice in _choices(part)]
 
 
-def _expectation(error: msgspec.ValidationError, value: object, kind: Any, meant: Mapping[str, str]) -> str:
+def _expectation(
+    error: msgspec.ValidationError, value: object, kind: Any, meant: Mapping[str, Meant], *, is_shown: bool
+) -> str:
     text = re.sub(r" - at `.*`$", "", str(error))
     where = re.search(r"at `\$(.*)`$", str(error))
+    advice = ""
+    found = _within(value, where[1] if where else "")
     if "matching regex" in text:
-        text = next(f"Expected {words}" for pattern, words in meant.items() if repr(pattern)[1:-1] in text)
+        words, advise = next(words for pattern, words in meant.items() if repr(pattern)[1:-1] in text)
+        text = f"Expected {words}"
+        advice = advise(found) if isinstance(found, str) else ""
     if text.startswith("Invalid enum value"):
         text = f"Expected one of {', '.join(_choices(kind))}"
-    shown = f", got {value!r}"[:_LONGEST] if isinstance(value, str | int | float | bool | None) else ""
-    return f"{where.group(1) if where else ''}: {text}{'' if 'got' in text else shown}"
+    can_be_shown = is_shown and isinstance(found, str | int | float | bool | None) and not _with_login(found)
+    shown = f", got {found!r}"[:_LONGEST] if can_be_shown else ""
+    more = f"; {advice}" if advice else ""
+    return f"{where.group(1) if where else ''}: {text}{'' if 'got' in text else shown}{more}"
+
+
+def _within(value: object, where: str) -> object:
+    """Returns the element of a list that msgspec's path names, such as `[0]`; of anything else the whole."""
+    number = re.fullmatch(r"\[([0-9]+)\]", where)
+    return value[int(number[1])] if number and isinstance(value, list | tuple) else value
+
+
+def _with_login(value: object) -> bool:
+    """Says whether a text is an address with a user's name in it, and perhaps a password."""
+    return isinstance(value, str) and re.search(r"//[^/]*@", value) is not None
 
 
 def with_place(data: bytes, message: str) -> str:

@@ -17,9 +17,9 @@ def is_password(text: str) -> bool:
     return _is(text, PASSWORD)
 
 
-def left_over(configuration: Mapping[str, object]) -> Iterator[str]:
-    """Yields one line for each text of the example that nobody has replaced."""
+def left_over(configuration: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yields each key whose text is the example's, which nobody has replaced, and one line about it."""
     if _is(configuration.get("username"), USERNAME):
-        yield f"username: {PLACE}; the name of your read-only IBKR user belongs there"
+        yield "username", f"{PLACE}; the name of your read-only IBKR user belongs there"
     if _is(configuration.get("password"), PASSWORD):
-        yield f"password: {PLACE}; put the real one there, or take the key out"
+        yield "password", f"{PLACE}; put the real one there, or take the key out"

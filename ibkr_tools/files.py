@@ -19,6 +19,9 @@ from typing import BinaryIO
 _SCRAP = re.compile(r"\.(.+)\.[0-9a-f]{12}")
 """What a file is called while it is being written."""
 
+_LONGEST_STEM = 200
+"""In bytes; a name has 255 at the most, and the number of the temporary file needs 14 of them."""
+
 WRITTEN_BY_HAND = 1_000_000
 """The most that a file holds which a person writes, in bytes: a configuration, a password, a program."""
 
@@ -79,11 +82,25 @@ def is_writable(directory: Path) -> bool:
     return os.access(directory, os.W_OK)
 
 
+def _stem(name: str) -> str:
+    """Returns what stands for `name` in the names of its temporary files, for which a long one leaves no room."""
+    if len(os.fsencode(name)) <= _LONGEST_STEM:
+        return name
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+
+
+def _beside(path: Path) -> Path:
+    """Returns a new name beside `path`, whose writer it tells."""
+    return path.with_name(f".{_stem(path.name)}.{os.urandom(6).hex()}")
+
+
 def _open_scrap(path: Path) -> tuple[Path, int]:
     """Makes a file beside `path`, locked while its writer lives: so `sweep` tells what the killed have left."""
     # tempfile would cost the gateway's parent 1 MB for the same lines.
     while True:
-        scrap = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+        scrap = _beside(path)
         fd = os.open(scrap, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with suppress(OSError):
             # Some file systems know no locks; nothing is swept there.
@@ -139,7 +156,7 @@ def remove(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except IsADirectoryError:
-        path.rename(path.with_name(f".{path.name}.{os.urandom(6).hex()}"))
+        path.rename(_beside(path))
     return True
 
 
@@ -148,7 +165,7 @@ def sweep(directory: Path, name: str | None = None) -> None:
     with suppress(OSError), os.scandir(directory) as entries:
         found = [(entry.path, match[1]) for entry in entries if (match := _SCRAP.fullmatch(entry.name))]
         for scrap, of in found:
-            if name in {None, of}:
+            if name is None or _stem(name) == of:
                 _remove_if_dead(Path(scrap))
 
 

@@ -88,7 +88,7 @@ class Connection:
 
         Args:
             resources: names as `ibkr-tools resources` lists them; none: those of the configuration.
-            accounts: only this one, or these; none: those of the configuration.
+            accounts: only this one, or these, by number or alias; none: those of the configuration.
             parameters: of the resources, named as IBKR names them.
             fresh: take positions past IBKR's cache.
             wait_s: how long to wait for the session, at first and when it is lost on the way, in seconds.
@@ -99,6 +99,7 @@ class Connection:
             SessionUnavailable: no session, or lost on the way: try again later.
             IbkrError: whatever else kept it from being complete; the classes are in `ibkr_tools.errors`.
         """
+        from ibkr_tools.account_ids import require_name
         from ibkr_tools.fetch.run import Fetch
 
         document = Fetch(
@@ -109,7 +110,7 @@ class Connection:
             progress=self._progress,
         ).run(
             resources,
-            [accounts] if isinstance(accounts, str) else accounts,
+            [require_name(one, "accounts:") for one in ([accounts] if isinstance(accounts, str) else accounts)],
             parameters=_texts(parameters),
             fresh=fresh,
             wait_s=wait_s,
@@ -129,10 +130,13 @@ class Connection:
             UsageError: no listed read has that path, or a parameter does not fit; nothing was sent.
             IbkrError: see `fetch`.
         """
+        from ibkr_tools.account_ids import require_numbers
         from ibkr_tools.fetch.paths import find
         from ibkr_tools.fetch.single import Single
 
-        single = Single(find(path), _texts(parameters), tier=self._config.session.tier, account=self.account)
+        found, given = find(path), _texts(parameters)
+        require_numbers({**found.names, **found.query, **given})
+        single = Single(found, given, tier=self._config.session.tier, account=self.account)
         if pages:
             single.require_pages()
             return msgspec.json.decode(single.pages(self._new_client, now=utc_now, progress=self._progress))

@@ -1,14 +1,12 @@
 """What a unit tells systemd: ready, one line of status, still useful, stopping."""
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 
 import sdnotify
 
-_ACCOUNTS = re.compile(r"\b[A-Z]{1,2}[0-9]{4,12}\b")
-"""IBKR's account numbers, such as U1234567."""
+from ibkr_tools import account_ids
 
 
 class Notifier:
@@ -43,7 +41,7 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """Shows `text` in `systemctl status`, to every user of the machine: one line, without account numbers."""
-        self._send("STATUS=" + _ACCOUNTS.sub("…", " ".join(text.split())))
+        self._send("STATUS=" + account_ids.IN_TEXT.sub("…", " ".join(text.split())))
 
     def watchdog(self) -> None:
         """Says that the useful thing was just done, not merely that the process exists."""

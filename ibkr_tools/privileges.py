@@ -69,6 +69,16 @@ def advice() -> str | None:
     )
 
 
+def reading_advice(path: Path) -> str | None:
+    """Returns what to do where the user that root has become may not read `path`; None: root has become nobody."""
+    if _Process.user is None:
+        return None
+    return (
+        f"As root it goes on as {_Process.user}, who may not read that: sudo ./bin/install --gateway {path} copies it; "
+        f"or put it where {_Process.user} can read it."
+    )
+
+
 def become(user: pwd.struct_passwd) -> None:
     """Makes this process one of `user`, with their groups, for good.
 

@@ -4,6 +4,7 @@ It starts gateway and watchdog, a login whenever the watchdog asks for one, the 
 restarts what ends, and takes everything down with it. It decides nothing about the session.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -24,8 +25,13 @@ RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_S = 60.0
 """A program that ran this long starts with a clean record."""
 
+_STEP_S = 0.02
+"""How often it is looked whether what was killed is gone."""
+
 PATIENCE_S = 15.0
 """From SIGTERM to SIGKILL: the gateway gives Java 8 s, a call of the watchdog may hang for 11 s."""
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 FATAL = frozenset({2, ConfigError.exit_code})
 """Codes that another start does not mend; systemd's units have the same list."""
@@ -120,6 +126,7 @@ class Supervisor:
         self._running = [_Running(program) for program in given]
         self._directories = directories
         self._code = 0
+        self._inherited: frozenset[int] = frozenset()
 
     def run(self) -> int:
         """Returns 0 after Ctrl-C or SIGTERM, else the exit code that ended it all. No process is left.
@@ -135,15 +142,23 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             # The terminal was closed: without a word from us the programs, in groups of their own, would live on.
             signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        # A browser has a session of its own: it is no longer a login's once that was killed, but it comes to us.
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._inherited = frozenset(_children())
         with Waiter(str(self._directories.runtime)) as waiter:
             try:
                 while not waiter.stop_asked and not self._code:
                     self._start_due(waiter)
                     waiter.wait(self._until_next_start(waiter))
                     self._reap(waiter)
+                    self._end_orphans()
                     self._reap_orphans()
             finally:
                 self._end_all(waiter)
+                deadline_s = waiter.now() + PATIENCE_S
+                while self._end_orphans() and waiter.now() < deadline_s:
+                    self._reap_orphans()
+                    waiter.wait(_STEP_S)
         return self._code
 
     def _start_due(self, waiter: Waiter) -> None:
@@ -178,6 +193,20 @@ class Supervisor:
             one.start_at_s = waiter.now() + pause_s
             logger.warning("{} ended ({}); it starts again in {:g} s", one.program.name, _words(code), pause_s)
 
+    def _end_orphans(self) -> bool:
+        """Ends what a program of ours has left behind in a session of its own; says whether there was anything.
+
+        As systemd does with the rest of a unit. Left alone is what was there before us, or belongs to our own session:
+        who has started us may have more children.
+        """
+        own = {one.process.pid for one in self._running if one.process is not None}
+        kept = {0, os.getsid(0), *own}
+        found = [pid for pid in _children() if pid not in own | self._inherited and _session(pid) not in kept]
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(found)
+
     def _reap_orphans(self) -> None:
         """Lets processes go that have ended and are ours by inheritance: process 1 of a container gets every orphan."""
         own = {one.process.pid for one in self._running if one.process is not None}
@@ -199,6 +228,22 @@ class Supervisor:
             waiter.wait(max(0.0, deadline_s - waiter.now()))
             for one in self._running:
                 one.reap(waiter)
+
+
+def _children() -> list[int]:
+    """Returns the children of this process; none where the kernel does not tell."""
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _session(pid: int) -> int:
+    """Returns the session of a process; 0 for one that is gone."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _ended_child() -> int | None:

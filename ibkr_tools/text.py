@@ -4,7 +4,13 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 
-__all__ = ["for_terminal", "visible"]
+__all__ = ["INVISIBLE", "for_terminal", "visible"]
+
+INVISIBLE = (
+    r"\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff"
+    r"\uffa0\ufff9-\uffff"
+)
+"""Control characters and others without a picture, as a part of a regular expression's class, in Python and in JSON."""
 
 _OBEYED = re.compile(
     # C0 but tab and line feed, DEL, C1; what turns the direction of a text; what other programs take as a new line.

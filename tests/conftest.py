@@ -75,3 +75,15 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """The environment for a program of ours: this checkout, a home of its own, nothing of ours set."""
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[1]), "HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    """Where a distribution of IBKR's gateway is installed."""
+    return tmp_path / "state/gateway/clientportal.gw"
+
+
+@pytest.fixture
+def accepted(tmp_path: Path) -> Path:
+    """The list of builds that a person has accepted."""
+    return tmp_path / "state/gateway/accepted.json"

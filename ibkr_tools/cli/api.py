@@ -29,11 +29,13 @@ def api(
     paginate: Annotated[bool, typer.Option("--paginate", help="Take all pages, as one list.")] = False,
 ) -> None:
     """Ask IBKR for one listed read by its path, and print the answer as it came."""
+    from ibkr_tools.account_ids import require_numbers
     from ibkr_tools.fetch.paths import find
 
     printing.require_table()
     found = find(path, method)
     given = outputs.parameters(param or [])
+    require_numbers({**found.names, **found.query, **given})
     setting = setting_of(context)
     config = setting.load()
     from ibkr_tools.cli.progress import progress

@@ -125,6 +125,13 @@ def simulate(
     speed: Annotated[float, typer.Option(help="How many simulated seconds a second has.", min=0.01)] = 1.0,
 ) -> None:
     """Stand in for IBKR's servers: a login page, a portfolio, and trouble on demand (docs/simulator.md)."""
+    from ibkr_tools.account_ids import require_number
+    from ibkr_tools.config_values import refused_port
+    from ibkr_tools.errors import UsageError
+
+    require_number(account, "--account")
+    if as_gateway and (said := refused_port(port)):
+        raise UsageError(f"--port: {said}")
     try:
         from ibkr_tools.simulator import SimulatorOptions, account_numbers, serve
     except ModuleNotFoundError as error:

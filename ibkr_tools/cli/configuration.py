@@ -1,27 +1,77 @@
 """`ibkr-tools config …`: check the configuration, print its schema, move the password out of it."""
 
+import os
+from typing import TYPE_CHECKING
+
 import typer
 
 from ibkr_tools.cli.common import setting_of, write_out
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ibkr_tools.config import Config
 
 app = typer.Typer(no_args_is_help=True, help="Check the configuration and print the published schemas.")
 
 
 @app.command()
 def check(context: typer.Context) -> None:
-    """Check the configuration; every problem is named at once (exit code 78)."""
-    from ibkr_tools.fetch.calls import plan
+    """Check the configuration and the secrets that can be read; every problem is named at once (exit code 78)."""
+    from ibkr_tools.config_check import machine_remarks, unit_remarks
+    from ibkr_tools.directories import SYSTEM_CONFIGURATION
+    from ibkr_tools.guard import tell
 
     setting = setting_of(context)
     config = setting.load()
-    plan(config.fetch.resources, {}, config.session.tier)
-    told = None
+    told, odd = _require_parts(setting.config_file, config)
+    remarks = [*odd, *machine_remarks(config)]
+    if setting.config_file.absolute().parent == SYSTEM_CONFIGURATION:
+        remarks += unit_remarks(config)
+    for remark in remarks:
+        tell(f"warning: {remark}", 30)
+    more = "".join(f"; {one}" for one in told)
+    write_out(f"{setting.config_file}: fine; user {config.username}, account {config.account}{more}\n")
+
+
+def _require_parts(file: "Path", config: "Config") -> tuple[list[str], list[str]]:
+    """Returns what is to be told of the secrets, and what is odd about them.
+
+    Raises:
+        ConfigError: something would be refused when it is used; the message names all of it.
+    """
+    from ibkr_tools.config_check import refusals
+    from ibkr_tools.config_secrets import check_passwords
+    from ibkr_tools.errors import ConfigError
+    from ibkr_tools.fetch.calls import plan
+    from ibkr_tools.login.selector_text import objection
+
+    wrong, odd = check_passwords(file, config)
+    try:
+        plan(config.fetch.resources, {}, config.session.tier)
+    except ConfigError as error:
+        wrong.append(error)
+    wrong += [ConfigError(line) for line in refusals(config)]
+    for name, selectors in config.login.selectors.items():
+        found = ((selector, objection(selector)) for selector in selectors)
+        wrong += [ConfigError(f"login.selectors.{name}: {one!r}: {said}") for one, said in found if said]
+    told = []
+    kept = file.with_name("password")
+    if os.path.exists(kept) and not os.access(kept, os.R_OK):  # noqa: PTH110  # a closed folder is no error
+        told.append(f"only root can check the password in {kept}")
     if config.login.second_factor.method != "none":
         from ibkr_tools.login.factor import check_second_factor
 
-        told = check_second_factor(config, setting.config_file)
-    more = f"; {told}" if told else ""
-    write_out(f"{setting.config_file}: fine; user {config.username}, account {config.account}{more}\n")
+        try:
+            told += [said] if (said := check_second_factor(config, file)) else []
+        except ConfigError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        lines = "\n".join(f"  {one.message}" for one in wrong)
+        raise ConfigError(f"{file}: {len(wrong)} problems:\n{lines}", hint=next((one.hint for one in wrong), None))
+    return told, odd
 
 
 @app.command()

@@ -38,7 +38,9 @@ def run(context: typer.Context) -> None:
 @app.command()
 def install(
     context: typer.Context,
-    source: Annotated[Path | None, typer.Argument(help="IBKR's zip, or a folder with its content.")] = None,
+    source: Annotated[
+        Path | None, typer.Argument(help="IBKR's zip, or a folder with its content.", readable=False)
+    ] = None,
     download: Annotated[bool, typer.Option("--download", help="Get the zip from IBKR.")] = False,
     accept: Annotated[
         str | None,

@@ -22,7 +22,7 @@ def login(
     ] = False,
 ) -> None:
     """Log in once with the browser, unless the session is alive."""
-    from ibkr_tools.config import SecretSource
+    from ibkr_tools.config_secrets import SecretSource
     from ibkr_tools.login.memory import forbid_core_files, hide_memory
     from ibkr_tools.login.network import own_network
     from ibkr_tools.login.run import run

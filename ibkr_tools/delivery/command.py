@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from ibkr_tools import programs
 from ibkr_tools.errors import DeliveryFailed
 from ibkr_tools.gateway.child import Waiter
 
@@ -99,7 +100,9 @@ def run(command: Sequence[str], document: bytes, *, timeout_s: float, state: Pat
                 **_identity(state),
             )
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+            reason = programs.objection_to_command(tuple(command)) or (
+                error.strerror if isinstance(error, OSError) else str(error)
+            )
             raise DeliveryFailed(f"{command[0]} could not be started: {reason}") from error
         stderr.close_write_end()
         code = _end_of(process, timeout_s, waiter, stderr)

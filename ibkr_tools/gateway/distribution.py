@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from ibkr_tools import files
+from ibkr_tools import files, privileges
 from ibkr_tools.errors import DistributionError
 from ibkr_tools.gateway.distribution_identity import MAIN_CLASS, identify, require_trusted
 
@@ -327,7 +327,9 @@ def install(source: Path, into: Path, accepted: Path, *, accept: str | None = No
             _settle(root)
             _swap(root, into)
     except OSError as error:
-        raise DistributionError(f"{error.filename or into}: {error.strerror or error}") from error
+        is_source = isinstance(error, PermissionError) and Path(error.filename or into).is_relative_to(source)
+        hint = privileges.reading_advice(source) if is_source else None
+        raise DistributionError(f"{error.filename or into}: {error.strerror or error}", hint=hint) from error
     return find(into, accepted)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibkr_tools import command_output
+from ibkr_tools import command_output, programs
 from ibkr_tools.errors import JavaUnavailable
 from ibkr_tools.gateway.distribution import Distribution
 
@@ -89,6 +89,8 @@ def require_java(program: str, *, timeout_s: float = 20) -> Java:
     Raises:
         JavaUnavailable: not there, not Java, not answering, or older than 8u192; says which is there.
     """
+    if said := programs.objection(program):
+        raise JavaUnavailable(f"no Java: {said}", hint=_HINT)
     found = parse_version(_released_version(program) or "")
     if found is None:
         found = _asked_version(program, timeout_s)

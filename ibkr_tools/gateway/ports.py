@@ -4,27 +4,44 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ibkr_tools.errors import ConfigError, PortTaken
 
-_LISTEN = "0A"
+_LISTEN, _TIME_WAIT = "0A", "06"
 # Columns of /proc/net/tcp: local address, state, uid, inode. Source: proc(5).
 _ADDRESS, _STATE, _UID, _INODE = 1, 3, 7, 9
 
 
-def _listeners(port: int, proc: Path) -> dict[str, int]:
-    """Returns inode and user id of every socket that listens on `port`."""
-    found = {}
+@dataclass(frozen=True)
+class _Socket:
+    """One that the kernel lists; `uid` is whose."""
+
+    inode: str
+    uid: int
+    listens: bool
+
+
+def _sockets(port: int, proc: Path) -> list[_Socket] | None:
+    """Returns the sockets on `port` of this machine, those that listen or are connected; None where nobody tells.
+
+    One that is only bound is in no table.
+    """
+    found, is_told = list[_Socket](), False
     for table in ("tcp", "tcp6"):
         try:
             lines = (proc / "self/net" / table).read_text().splitlines()[1:]
         except OSError:
             continue
-        for fields in map(str.split, lines):
-            if fields[_STATE] == _LISTEN and int(fields[_ADDRESS].rpartition(":")[2], 16) == port:
-                found[fields[_INODE]] = int(fields[_UID])
-    return found
+        is_told = True
+        found += [
+            _Socket(fields[_INODE], int(fields[_UID]), fields[_STATE] == _LISTEN)
+            for fields in map(str.split, lines)
+            # What is over belongs to nobody.
+            if fields[_STATE] != _TIME_WAIT and int(fields[_ADDRESS].rpartition(":")[2], 16) == port
+        ]
+    return found if is_told else None
 
 
 def _holder(inodes: set[str], proc: Path) -> tuple[int, str] | None:
@@ -43,19 +60,28 @@ def _holder(inodes: set[str], proc: Path) -> tuple[int, str] | None:
 
 
 def describe_owner(port: int, proc: Path = Path("/proc")) -> str:
-    """Returns who listens on `port`, as exactly as we may know: program and pid, else the user, else "somebody"."""
-    listeners = _listeners(port, proc)
-    if holder := _holder(set(listeners), proc):
+    """Returns who has `port`, as exactly as we may know: program and pid, else the user, else that there is one."""
+    sockets = _sockets(port, proc)
+    if sockets is None:
+        return "another program"
+    if not sockets:
+        return "a program that has reserved it and does not listen; the kernel does not tell which"
+    if listeners := [one for one in sockets if one.listens]:
+        return _name(listeners, proc)
+    return f"a connection of {_name(sockets, proc)}"
+
+
+def _name(sockets: list[_Socket], proc: Path) -> str:
+    if holder := _holder({one.inode for one in sockets}, proc):
         pid, name = holder
         return f"{name} (pid {pid})"
-    for uid in listeners.values():
-        import pwd
+    import pwd
 
-        try:
-            return f"a program of the user {pwd.getpwuid(uid).pw_name}"
-        except KeyError:
-            return f"a program of the user id {uid}"
-    return "another program"
+    uid = sockets[0].uid
+    try:
+        return f"a program of the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"a program of the user id {uid}"
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import Literal
 
 from loguru import logger
 
-from ibkr_tools.config import Config, Secret, SecretSource
+from ibkr_tools.config import Config
+from ibkr_tools.config_secrets import Secret, SecretSource
 from ibkr_tools.errors import ConfigError, DataError, SessionUnavailable
 from ibkr_tools.login import page, scripts
 from ibkr_tools.login.factor import (

@@ -5,7 +5,6 @@ Nothing here knows the page. Codes are secrets as passwords are: they are typed,
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -16,16 +15,13 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from pyotp import parse_uri
-from pyotp.totp import TOTP
 
-from ibkr_tools import command_output, files
+from ibkr_tools import command_output, files, programs, secret_text
 from ibkr_tools.command_output import Process
-from ibkr_tools.config import Config, Secret, read_totp_secret
+from ibkr_tools.config import Config
+from ibkr_tools.config_secrets import Secret, SecretSource, read_totp_secret
 from ibkr_tools.errors import ActionRequired, ConfigError, OutputError
-
-MARGIN_S = 10.0
-"""A code that is valid for less than this is not sent: typing it and IBKR's answer take their time."""
+from ibkr_tools.login.totp_secret import MARGIN_S, parse_totp
 
 LEAD_S = 1.0
 """IBKR's clock is known to the second only, so a new code waits this long."""
@@ -42,10 +38,8 @@ OWN_CLOCK_S = 10.0
 TRUSTED_CLOCK_S = 300.0
 """From where on the difference between our clock and IBKR's is worth a word, and from where on neither is believed."""
 
-SHORTEST = 10
-"""Bytes of the shortest secret that any site hands out; what is shorter is a code, or half a secret."""
-
-_HINT = "Copy the secret that IBKR shows once, when the authenticator app is set up; see docs/second-factor.md."
+LONGEST_COMMAND = 49_152
+"""In bytes: a login in a network of its own hands the command on in one message."""
 
 
 class NoCode(ActionRequired):
@@ -80,31 +74,26 @@ class CodeSource(Protocol):
         """Gives a code that was never given before. Raises NoCode, and OutputError when the disk is full."""
 
 
-def parse_totp(secret: Secret) -> TOTP:
-    """Understands what IBKR shows at enrolment: base32 (spaces and lower case do not matter) or an otpauth address.
+def require_second_factor(config: Config, secrets: SecretSource) -> None:
+    """Returns if the configured method has what it needs, before anything is submitted.
 
     Raises:
-        ConfigError: it is neither; the message shows nothing of it.
+        ConfigError: its secret is missing or none, or its command cannot be started.
     """
-    text = secret.reveal().strip()
-    found: TOTP | None = None
-    try:
-        if text.lower().startswith("otpauth:"):
-            otp = parse_uri(text)
-            # Counters, and Steam's own codes, are other things.
-            if type(otp) is not TOTP:
-                raise ConfigError("the authenticator's secret is an otpauth address, but not of type totp", hint=_HINT)
-            found = otp
-        else:
-            found = TOTP(re.sub(r"[\s-]", "", text).rstrip("=").upper())
-        length = len(found.byte_secret())
-    except ValueError:
-        length = 0
-    if length < SHORTEST or found is None:
-        raise ConfigError("the authenticator's secret is not base32 of 16 letters or more", hint=_HINT)
-    if found.interval < 2 * MARGIN_S:
-        raise ConfigError(f"codes of the authenticator's secret change every {found.interval} s: too fast")
-    return found
+    second = config.login.second_factor
+    if second.method == "command":
+        _require_command(second.command)
+    if second.method == "totp":
+        parse_totp(secrets.totp())
+
+
+def _require_command(command: tuple[str, ...]) -> None:
+    if not command:
+        raise ConfigError("login.second_factor.command: it is empty")
+    if (size := sum(len(os.fsencode(one)) for one in command)) > LONGEST_COMMAND:
+        raise ConfigError(f"login.second_factor.command: {size} bytes; {LONGEST_COMMAND} are the most")
+    if found := programs.objection_to_command(command):
+        raise ConfigError(f"login.second_factor.command: {found}")
 
 
 def check_second_factor(config: Config, config_file: Path) -> str | None:
@@ -114,9 +103,8 @@ def check_second_factor(config: Config, config_file: Path) -> str | None:
         ConfigError: it is missing, cannot be read, or is not what it should be.
     """
     second = config.login.second_factor
-    if second.method == "command" and not (second.command and shutil.which(second.command[0])):
-        found = f"{second.command[0]} is no program" if second.command else "it is empty"
-        raise ConfigError(f"login.second_factor.command: {found}")
+    if second.method == "command":
+        _require_command(second.command)
     if second.method != "totp":
         return None
     kept = config_file.with_name("totp")
@@ -227,16 +215,33 @@ def describe_clock(offset_s: float | None) -> str:
     return f"this machine's clock is {abs(offset_s):.0f} s {side} IBKR's"
 
 
-_DIGITS = re.compile(r"\d{4,10}")
+_DIGITS = re.compile(r"[0-9]{4,10}")
 _MIXED = re.compile(r"[A-Z0-9]{4,16}")
 """Codes of the security code card and temporary passcodes have letters, upper case only."""
+
+_BLANKS = re.compile(r"[ \t\xa0\u2000-\u200a\u202f\u205f\u3000]")
+_LINE_ENDS = re.compile(r"\r\n|\n|\r")
 
 
 def find_code(text: str, factor: str) -> str | None:
     """Returns the first line that is nothing but a code; blanks within it are dropped."""
-    pattern = _DIGITS if factor in ("silver", "gold") else _MIXED
-    lines = ("".join(line.split()) for line in text.splitlines())
+    pattern = _pattern(factor)
+    lines = (_BLANKS.sub("", line) for line in _LINE_ENDS.split(text))
     return next((line for line in lines if pattern.fullmatch(line)), None)
+
+
+def _pattern(factor: str) -> re.Pattern[str]:
+    return _DIGITS if factor in ("silver", "gold") else _MIXED
+
+
+def hidden_code(text: str, factor: str) -> str | None:
+    """Returns what keeps a line from being a code that looks like one; None if no line does. It shows no code."""
+    for number, line in enumerate(_LINE_ENDS.split(text), 1):
+        if (unseen := secret_text.first_unseen(line)) and find_code(secret_text.without_unseen(line), factor):
+            return f"line {number} has {unseen} beside a code"
+        if re.fullmatch(r"\d{4,10}", _BLANKS.sub("", line)):
+            return f"line {number} has digits that are not 0 to 9"
+    return None
 
 
 Spawn = Callable[[Sequence[str], Mapping[str, str]], Process]
@@ -296,7 +301,8 @@ class CommandCodes:
         printed = self._run(question)
         code = find_code(printed, question.factor)
         if code is None:
-            raise NoCode(f"{self._command[0]} printed no code")
+            hidden = hidden_code(printed, question.factor)
+            raise NoCode(f"{self._command[0]} printed no code{f': {hidden}' if hidden else ''}")
         if code in self._given:
             raise NoCode(f"{self._command[0]} printed the same code again")
         self._given.add(code)

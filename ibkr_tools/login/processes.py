@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 from time import monotonic
 
-from ibkr_tools import command_output, files
+from ibkr_tools import command_output, files, programs
 from ibkr_tools.errors import BrowserUnavailable
 
 INSTALL = "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"
@@ -49,8 +49,11 @@ def find_programs(browser: str | None = None, driver: str | None = None) -> Prog
     """Finds Chromium and its driver; the arguments name one and only one candidate.
 
     Raises:
-        BrowserUnavailable: one of them is missing.
+        BrowserUnavailable: one of them is missing, or cannot be started.
     """
+    for named in (browser, driver):
+        if named is not None and (said := programs.objection(named)):
+            raise BrowserUnavailable(said, hint=INSTALL)
     found = (_found(browser, BROWSERS), _found(driver, DRIVERS))
     if found[0] is None:
         raise BrowserUnavailable(f"no Chromium: {browser or ', '.join(BROWSERS)} not found", hint=INSTALL)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from loguru import logger
 
-from ibkr_tools.config import Secret
+from ibkr_tools.config_secrets import Secret
 from ibkr_tools.errors import LoginRefused
 from ibkr_tools.login.budget import REFUSALS_IN_A_ROW, moment
 from ibkr_tools.login.ledger import Ledger

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from ibkr_tools import files, pause
-from ibkr_tools.config import Config, Secret, SecretSource
+from ibkr_tools.config import Config
+from ibkr_tools.config_secrets import Secret, SecretSource
 from ibkr_tools.directories import Directories, own_cache
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
 from ibkr_tools.login.approval import Approval
@@ -230,9 +231,14 @@ class _Login:
             ) from error
 
     def _at_the_page(self, portal: "Portal", *, look_first: bool = False, old_session: str | None = None) -> Ending:
+        password = self._secrets.password()
+        if self._config.login.second_factor.method != "none":
+            from ibkr_tools.login.factor import require_second_factor
+
+            # What cannot be typed is said while nothing has been sent, and before a browser starts.
+            require_second_factor(self._config, self._secrets)
         if self._sign_in is None:
             return self._in_browser(portal, look_first=look_first, old_session=old_session)
-        password = self._secrets.password()
         if look_first and find_session(portal):
             return _NOT_NEEDED
         try:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from loguru import logger
 
-from ibkr_tools.config import Element, Secret
+from ibkr_tools.config import Element
+from ibkr_tools.config_secrets import Secret
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.login import page, scripts
 from ibkr_tools.login.browser import Browser, PageChanging

@@ -36,6 +36,12 @@ class SessionFrame:
 
     authenticated: bool | None = None
     competing: bool | None = None
+    connected: bool | None = None
+
+    @property
+    def denies_session(self) -> bool:
+        """Whether it says that nothing is left: one about the brokerage tier alone is still connected, or silent."""
+        return self.authenticated is False and self.connected is False
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,9 @@ def parse_frame(data: bytes | str) -> PushEvent | None:
         case {"topic": "system"}:
             return Heartbeat()
         case {"topic": "sts", "args": dict(args)}:
-            flags = {key: args[key] for key in ("authenticated", "competing") if isinstance(args.get(key), bool)}
+            flags = {
+                key: args[key] for key in ("authenticated", "competing", "connected") if isinstance(args.get(key), bool)
+            }
             return SessionFrame(**flags)
         case {"message": "waiting for session"}:
             return WaitingForSession()

@@ -1,5 +1,6 @@
 """What a simulator is told before it starts. Nothing here can be changed while it runs; see `settings` for that."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -43,9 +44,11 @@ DEFAULT_USERS = (
 
 def account_numbers(first: str, count: int) -> tuple[str, ...]:
     """Return `count` account numbers that count upwards from `first`, for instance U1234567, U1234568."""
-    letters = first.rstrip("0123456789")
-    digits = first[len(letters) :]
-    return tuple(f"{letters}{int(digits) + index:0{len(digits)}d}" for index in range(count))
+    match = re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", first)
+    if match is None:
+        return (first,)
+    letters, digits, suffix = match.groups()
+    return tuple(f"{letters}{int(digits) + index:0{len(digits)}d}{suffix}" for index in range(count))
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,8 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     decoder breaks on that). `cold_positions`: the first positions call of a session answers `[]`.
     `require_preflight`: `/portfolio/{account}/*` before `/portfolio/accounts` answers 401.
     `read_only_socket`: what a read-only user's socket hears (doubt D11): `sts` with `authenticated:false` after the
-    greeting, `system` frames alone, nothing, or `waiting for session` for ever.
+    greeting, `system` frames alone, nothing, or `waiting for session` for ever. `loss_frame`: whether the `sts` of a
+    lost session has `connected:false` beside `authenticated:false`, or not (`short`, as of older builds).
     `tickle`: which of the shapes of cpapi-facts 1.3 `/tickle` has. `competing`: whether statuses have that field.
     `connected`: what statuses without brokerage say of the link. `init`: how `ssodh/init` and the jar's handshake end.
     `refuse_brokerage`: a trading user has no right to it. `nightly_reset` (`HH:MM`, UTC) ends every session at that
@@ -140,6 +141,7 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     require_preflight: bool = True
     always_short_form: bool = False
     read_only_socket: Literal["sts", "system", "silent", "waiting"] = "sts"
+    loss_frame: Literal["whole", "short"] = "whole"
     tickle: Literal["new", "older", "no-iserver", "iserver-error", "no-auth-status"] = "new"
     competing: bool = True
     connected: bool = True

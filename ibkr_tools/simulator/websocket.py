@@ -190,7 +190,8 @@ class Hub:
             socket.silent = True
             return
         if event.push == "sts":
-            await self._send(socket, {"topic": "sts", "args": {"authenticated": False}})
+            connected = {"connected": False} if self._context.world.behaviour.loss_frame == "whole" else {}
+            await self._send(socket, {"topic": "sts", "args": {"authenticated": False, **connected}})
         await socket.stream.close()
 
     async def _send(self, socket: _Socket, frame: dict[str, Any]) -> None:

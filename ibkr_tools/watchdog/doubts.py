@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog import life, logins
+from ibkr_tools.watchdog.hearing import TOGETHER_S
 from ibkr_tools.watchdog.observations import Action, Verdict
 from ibkr_tools.watchdog.state import ANSWER_S, LOOK_AGAIN_S, PERSON_LOOKS_S, State, Step, enter, pick, spread, wait
 
@@ -76,9 +77,28 @@ def dead(state: State, why: str, now_s: float) -> Step:
     state = replace(state, dead_s=first_s)
     if now_s - state.validated_s >= VALIDATE_EVERY_S:
         return replace(state, validated_s=now_s, due_s=now_s + ANSWER_S), (Action.VALIDATE,)
+    if state.hearing.is_witness(now_s):
+        return agreed(state, why, now_s)
     if now_s - first_s >= DEAD_APART_S:
         return replace(state, due_s=now_s + ANSWER_S), (Action.ASK_STATUS,)
     return wait(state, first_s + DEAD_APART_S, "looking again"), ()
+
+
+def denied(state: State, now_s: float) -> Step | None:
+    """The push says that the session is over; None where that is a reason to look, and no more.
+
+    A tickle has just said the same, and nothing else was heard since: where no validation is to be had, two of IBKR's
+    words that agree are enough. The push alone never is.
+    """
+    is_near = state.dead_s is not None and now_s - state.dead_s <= TOGETHER_S
+    if not is_near or state.is_logging_in or state.unknowns or not state.hearing.is_witness(now_s):
+        return None
+    return agreed(state, "a tickle found no session", now_s)
+
+
+def agreed(state: State, why: str, now_s: float) -> Step:
+    """A tickle and the push say, at the same time, that there is no session."""
+    return gone(state, f"{why}, and so says the push", now_s)
 
 
 def gone(state: State, why: str, now_s: float) -> Step:
@@ -108,6 +128,8 @@ def validated(state: State, verdict: Verdict, why: str, now_s: float) -> Step:
         state = replace(state, vouched_s=now_s, dead_s=None, silent_since_s=None)
         return wait(state, now_s + LOOK_AGAIN_S, "looking again"), ()
     if verdict is Verdict.LIMITED:
+        if state.dead_s is not None and state.hearing.is_witness(now_s):
+            return agreed(state, "a tickle found no session", now_s)
         first_s = now_s if state.dead_s is None else state.dead_s
         return wait(replace(state, dead_s=first_s), max(first_s + DEAD_APART_S, now_s), "looking again"), ()
     return unknown(state, why, now_s, silent=verdict is Verdict.SILENT)

@@ -17,6 +17,12 @@ FAILED_OFTEN = 3
 
 LASTS_S = 20.0
 RELISTEN_S = (0.0, 1.0, 5.0, 15.0, 30.0)
+GREETING_S = 10.0
+"""What a new connection says first is how it greets this user, and no news."""
+
+TOGETHER_S = 5.0
+"""So close to a tickle that says the same, a word about the session is about the same moment."""
+
 ALARM_S = 25.0
 """A loss that is proven this soon after a push was announced by it; one call may take 11 s."""
 
@@ -28,7 +34,8 @@ class Hearing:
     `listening` since `since_s`, `heard_s` is the last word; `failures` in a row of connections that did not last; at
     `again_s` it is tried again. `waiting`: IBKR knows of no session on it, and `astray`: though there is one.
     `alarmed_s`: it said that something is wrong. `missed`: a session was lost, and it kept silent; only a loss that it
-    announces makes up for that.
+    announces makes up for that. `denied_s` is when it said that the session is over, `disputed`: a tickle that it is
+    not. `cried`: it has said so of one that lived on, and is no witness until it announces a loss.
     """
 
     listening: bool = False
@@ -40,6 +47,9 @@ class Hearing:
     astray: bool = False
     alarmed_s: float = -math.inf
     missed: bool = False
+    denied_s: float = -math.inf
+    disputed: bool = False
+    cried: bool = False
 
     def is_useful(self, now_s: float) -> bool:
         """Says whether a loss may be expected to be announced."""
@@ -53,11 +63,14 @@ class Hearing:
     def started(self, now_s: float, *, anew: bool = False) -> "Hearing":
         """A connection is being made; `anew`: for another session, which has not failed yet."""
         failures = 0 if anew else self.failures
-        return replace(self.stopped(), listening=True, since_s=now_s, failures=failures)
+        denied_s = -math.inf if anew else self.denied_s
+        return replace(self.stopped(), listening=True, since_s=now_s, failures=failures, denied_s=denied_s)
 
     def stopped(self) -> "Hearing":
         """We have ended the connection."""
-        return replace(self, listening=False, again_s=None, waiting=False, astray=False)
+        return replace(
+            self, listening=False, again_s=None, waiting=False, astray=False, denied_s=-math.inf, disputed=False
+        )
 
     def heard(self, now_s: float) -> "Hearing":
         """A heartbeat or a status came: IBKR greets with one, so only a connection that lasts ends a bad series."""
@@ -67,6 +80,21 @@ class Hearing:
     def contradicted(self) -> "Hearing":
         """A tickle says that there is a session."""
         return replace(self, astray=True) if self.waiting and not self.astray else self
+
+    def refuted(self) -> "Hearing":
+        """A tickle says that the portfolio tier has a session: so it is not over, or was not when the push said so."""
+        if math.isfinite(self.denied_s):
+            return replace(self, denied_s=-math.inf, disputed=True)
+        return replace(self, cried=True, disputed=False) if self.disputed else self
+
+    def denied(self, now_s: float) -> "Hearing":
+        """It said that the session is over."""
+        is_news = self.listening and now_s - self.since_s > GREETING_S
+        return replace(self, denied_s=now_s) if is_news and not self.cried else self
+
+    def is_witness(self, now_s: float) -> bool:
+        """Says whether it has just said that the session is over, as far as it is believed."""
+        return now_s - self.denied_s <= TOGETHER_S
 
     def closed(self, now_s: float) -> "Hearing":
         """The connection has ended by itself."""
@@ -80,5 +108,5 @@ class Hearing:
     def judged(self, now_s: float) -> "Hearing":
         """A session was lost: did it say so?"""
         if now_s - self.alarmed_s <= ALARM_S:
-            return replace(self, missed=False)
+            return replace(self, missed=False, cried=False)
         return replace(self, missed=True) if self.listening else self

@@ -147,7 +147,9 @@ class Watchdog:
         self._connection = 0
         outage_s = notify.outage_min * 60.0
         self._desk = Desk(directories.outbox, journal, user=user, outage_s=outage_s, now=now)
-        self._others = Others(status_file, directories, self._desk, journal, region=session.region, now=now)
+        self._others = Others(
+            status_file, directories, self._desk, journal, region=session.region, now=now, clock=clock
+        )
         self._published_s = 0.0
         self._published: State | None = None
         self._is_writable = True

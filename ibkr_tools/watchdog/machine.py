@@ -161,7 +161,7 @@ def _tickled(state: State, seen: Tickled, now_s: float) -> Step:
 
 
 def _alive(state: State, seen: Tickled, now_s: float) -> Step:
-    state = replace(state, last_tickle_s=now_s, dead_s=None)
+    state = replace(state, last_tickle_s=now_s, dead_s=None, hearing=state.hearing.refuted())
     if not state.has_session:
         # Not proven yet: a read-only user's health is what /portfolio/accounts says. IBKR has spoken, though: what
         # hangs from here on is not the gateway.
@@ -226,7 +226,11 @@ def _pushed(state: State, event: PushEvent, now_s: float) -> Step:
         case Heartbeat():
             return replace(state, hearing=hearing.heard(now_s)), ()
         case SessionFrame(authenticated=False):
-            return _look(replace(state, hearing=hearing.heard(now_s).alarmed(now_s)), now_s)
+            hearing = hearing.heard(now_s).alarmed(now_s)
+            if not event.denies_session:
+                return _look(replace(state, hearing=hearing), now_s)
+            state = replace(state, hearing=hearing.denied(now_s))
+            return doubts.denied(state, now_s) or _look(state, now_s)
         case SessionFrame():
             state = replace(state, hearing=hearing.heard(now_s))
             return _look(state, now_s) if state.wants_brokerage else (state, ())

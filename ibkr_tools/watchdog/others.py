@@ -1,8 +1,10 @@
 """What the watchdog is told by files, by people, and by the calendar: each read gives only what is new."""
 
+import math
 import os
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfoNotFoundError
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from ibkr_tools.watchdog.windows import Window
 
 
-HINTS_APART = timedelta(seconds=10)
+HINTS_APART_S = 10.0
 """A member of the group may hint as often as it likes; that we look costs IBKR a request."""
 
 
@@ -55,12 +57,15 @@ class Others:
         *,
         region: str,
         now: Callable[[], datetime],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Begins with what is there now: `now` is UTC, `clock` gives seconds that never jump."""
         self._status_file = status_file
         self._pause_file = directories.pause_file
         self._hint = directories.session_hint
         self._hint_stamp = hints.stamp(self._hint)
-        self._hinted_at = now() - HINTS_APART
+        self._clock = clock
+        self._hinted_s = -math.inf
         self._login_request = directories.login_request
         self._desk = desk
         self._journal = journal
@@ -84,15 +89,15 @@ class Others:
     def hint(self) -> list[Observation]:
         """Returns whether a fetch without rights in the status has met no session since the last call.
 
-        However many hints there are: one of them every `HINTS_APART` has us look.
+        However many hints there are: one of them every `HINTS_APART_S` has us look.
         """
-        stamp, now = hints.stamp(self._hint), self._now()
+        stamp, now_s = hints.stamp(self._hint), self._clock()
         if stamp == self._hint_stamp:
             return []
         self._hint_stamp = stamp
-        if not stamp or now - self._hinted_at < HINTS_APART:
+        if not stamp or now_s - self._hinted_s < HINTS_APART_S:
             return []
-        self._hinted_at = now
+        self._hinted_s = now_s
         return [FetchHinted()]
 
     def pause_ends_in_s(self) -> float:

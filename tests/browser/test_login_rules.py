@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ibkr_tools import pause
-from ibkr_tools.config import Secret
+from ibkr_tools.config_secrets import Secret
 from ibkr_tools.errors import ActionRequired, LoginFailed, LoginRefused
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.login_request import FRESH

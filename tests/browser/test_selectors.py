@@ -1,10 +1,15 @@
 """A page that IBKR has changed, and the user's own selectors for it."""
 
+from pathlib import Path
+
 import pytest
 
 from ibkr_tools.errors import ConfigError, LoginFailed
+from ibkr_tools.login import scripts
+from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.outcome import Outcome
 from tests.browser.conftest import Home
+from tests.support.selector_texts import REFUSED, TAKEN
 
 pytestmark = pytest.mark.browser
 
@@ -72,3 +77,12 @@ def test_selector_that_is_none_is_named(home: Home) -> None:
     assert home.section.state == "broken"
     assert home.control.submitted() == 0
     assert home.marks == []
+
+
+def test_chromium_agrees_on_what_is_plainly_none(tmp_path: Path) -> None:
+    """`config check` objects to nothing that Chromium takes."""
+    pairs = [("x", selector) for selector in (*TAKEN, *REFUSED)]
+    with open_browser(BrowserSettings(profile=tmp_path / "profile", spki="x")) as browser:
+        browser.open("about:blank")
+        wrong = browser._run(scripts.CHECK, pairs)
+    assert [selector for _, selector in wrong] == REFUSED

@@ -12,23 +12,12 @@ import pytest
 from ibkr_tools.errors import DistributionError
 from ibkr_tools.gateway import distribution
 from ibkr_tools.gateway.distribution_identity import KNOWN, MAIN_CLASS, identify
-from tests.support.distribution import JAR
+from tests.support.distribution import JAR, RUNTIME
 from tests.support.distribution import distribution as real_distribution
 
 pytestmark = pytest.mark.gateway
 
-RUNTIME = "build/lib/runtime/vertx-core-3.5.0.jar"
 REAL = next(iter(KNOWN))
-
-
-@pytest.fixture
-def accepted(tmp_path: Path) -> Path:
-    return tmp_path / "state/gateway/accepted.json"
-
-
-@pytest.fixture
-def into(tmp_path: Path) -> Path:
-    return tmp_path / "state/gateway/clientportal.gw"
 
 
 def real(tmp_path: Path) -> Path:

@@ -151,10 +151,10 @@ def ear_of(simulator: Simulator, **options: float) -> Ear:
 def test_a_greeting_then_a_pushed_loss(simulator: Simulator) -> None:
     ear = ear_of(simulator)
     assert ear.next() == Heartbeat()
-    assert ear.next() == SessionFrame(authenticated=False, competing=False)
+    assert ear.next() == SessionFrame(authenticated=False, competing=False, connected=True)
     with within(2):
         simulator.control.drop(push="sts")
-        assert ear.next() == SessionFrame(authenticated=False)
+        assert ear.next() == SessionFrame(authenticated=False, connected=False)
         assert isinstance(ear.next(), PushClosed)
 
 

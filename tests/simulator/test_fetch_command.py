@@ -171,7 +171,7 @@ def test_an_account_of_somebody_else(place: Installation, simulator: Simulator) 
 
 
 def test_no_gateway(place: Installation) -> None:
-    place.configure(1)
+    place.configure(1025)
     done = place.run("fetch")
     assert done.returncode == 69
     assert "hint: systemctl start ibkr-gateway" in done.stderr

@@ -149,7 +149,7 @@ def test_errors_are_the_command_lines(place: Installation, ibkr: Connection, sim
     simulator.control.drop()
     with pytest.raises(SessionUnavailable):
         ibkr.get("/portfolio/U1234567/summary")
-    place.configure(1)
+    place.configure(1025)
     with connected(place) as nowhere, pytest.raises(GatewayUnavailable):
         nowhere.fetch("ledger")
     with pytest.raises(ConfigError):

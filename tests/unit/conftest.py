@@ -20,5 +20,5 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
     """A configured user; no gateway runs."""
     installation = Installation(tmp_path, environment)
-    installation.configure(1)
+    installation.configure(1025)
     return installation

@@ -97,7 +97,7 @@ def test_a_checked_configuration(place: Installation) -> None:
 
 
 def test_a_wrong_configuration_is_78_with_every_problem(place: Installation) -> None:
-    place.configure(1, account="x", fetcj={})
+    place.configure(1025, account="x", fetcj={})
     done = place.run("config", "check")
     assert (done.returncode, done.stdout) == (78, "")
     assert "2 problems" in done.stderr
@@ -107,7 +107,7 @@ def test_a_wrong_configuration_is_78_with_every_problem(place: Installation) -> 
 
 
 def test_resources_that_the_tier_has_not_are_78(place: Installation) -> None:
-    place.configure(1, fetch={"resources": ["positions", "orders"]})
+    place.configure(1025, fetch={"resources": ["positions", "orders"]})
     done = place.run("config", "check")
     assert (done.returncode, done.stdout) == (78, "")
     assert "orders needs the brokerage tier" in done.stderr
@@ -125,7 +125,7 @@ def test_without_a_configuration_it_is_78(tmp_path: Path, environment: dict[str,
 
 
 def test_verbose_shows_where_it_came_from(place: Installation) -> None:
-    place.configure(1, account="x")
+    place.configure(1025, account="x")
     done = place.run("--verbose", "config", "check")
     assert done.returncode == 78
     assert "Traceback" in done.stderr

@@ -15,10 +15,9 @@ from ibkr_tools.errors import DistributionError
 from ibkr_tools.gateway import distribution
 from ibkr_tools.gateway.distribution_identity import KNOWN, MAIN_CLASS, digest_of, identify
 from ibkr_tools.gateway.known_builds import BUILDS
-from tests.support.distribution import JAR, SHA256
+from tests.support.distribution import JAR, RUNTIME, SHA256
 from tests.support.installation import Installation
 
-RUNTIME = "build/lib/runtime/vertx-core-3.5.0.jar"
 REAL = next(iter(KNOWN))
 
 
@@ -40,16 +39,6 @@ def foreign(tmp_path: Path) -> Path:
     (folder / "root").mkdir()
     (folder / "root/conf.yaml").write_text("x")
     return folder
-
-
-@pytest.fixture
-def accepted(tmp_path: Path) -> Path:
-    return tmp_path / "state/gateway/accepted.json"
-
-
-@pytest.fixture
-def into(tmp_path: Path) -> Path:
-    return tmp_path / "state/gateway/clientportal.gw"
 
 
 def digest_named(error: DistributionError) -> str:

@@ -52,7 +52,7 @@ def test_installing_comes_before_editing(place: Installation) -> None:
 @pytest.mark.parametrize("unattended", [False, True])
 def test_password_of_the_example_is_never_submitted(place: Installation, unattended: bool) -> None:
     """Where the user name was edited and the password file was not; 78, and the ledger has no entry."""
-    place.configure(1)
+    place.configure(1025)
     kept = place.directories.config_file.with_name("password")
     kept.touch(mode=0o600)
     kept.write_text(f"{example.PASSWORD}\n")

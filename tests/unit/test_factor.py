@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pyotp.totp import TOTP
 
 from ibkr_tools import files
-from ibkr_tools.config import Config, LoginConfig, SecondFactorConfig, Secret, read_totp_secret
+from ibkr_tools.config import Config, LoginConfig, SecondFactorConfig
+from ibkr_tools.config_secrets import Secret, read_totp_secret
 from ibkr_tools.errors import ConfigError, OutputError
-from ibkr_tools.login import factor
+from ibkr_tools.login import factor, totp_secret
 from ibkr_tools.login.factor import (
     CommandCodes,
     NoCode,
@@ -24,9 +25,10 @@ from ibkr_tools.login.factor import (
     TotpCodes,
     check_second_factor,
     find_code,
+    hidden_code,
     ibkr_time,
-    parse_totp,
 )
+from ibkr_tools.login.totp_secret import parse_totp
 from tests.support.patience import within
 from tests.support.processes import is_alive
 from tests.support.simulation import wait_until
@@ -45,6 +47,7 @@ def codes(directory: Path, secret: str = SECRET) -> TotpCodes:
         (SECRET, "287082"),
         ("gezd gnbv gy3t qojq gezd gnbv gy3t qojq\n", "287082"),
         ("GEZDGNBVGY3TQOJQ-GEZDGNBVGY3TQOJQ", "287082"),
+        ("GEZD\xa0GNBV\u2013GY3T\tQOJQ\u2003GEZD GNBV GY3T QOJQ\r\n", "287082"),
         (f"otpauth://totp/IBKR:demo?secret={SECRET}&issuer=IBKR", "287082"),
         (f"otpauth://totp/IBKR?secret={SECRET}&digits=8", "94287082"),
         # 80 bits, as older sites hand out.
@@ -70,6 +73,15 @@ def test_secret_is_understood_as_ibkr_shows_it(text: str, code: str | None) -> N
         (f"otpauth://hotp/IBKR?secret={SECRET}&counter=1", "not of type totp"),
         (f"otpauth://totp/IBKR?secret={SECRET}&period=15", "too fast"),
         ("otpauth://totp/IBKR?secret=!!!!", "not base32"),
+        ("287082", "looks like one of the app's codes"),
+        (f"\ufeff{SECRET}", "not base32: character 1 of it is a byte order mark"),
+        (f"{SECRET[:4]}\u200b{SECRET[4:]}", "character 5 of it is a zero width space"),
+        (f"{SECRET}\0", "character 33 of it is a NUL character"),
+        (f"{SECRET}\n{SECRET}", "more than one line"),
+        (f"{SECRET[:16]}\x1b[0m{SECRET[16:]}", "character 17 of it is an escape character"),
+        ("GEZDGNBVGY3TQOJ0", "character 16 of it is none of A to Z and 2 to 7"),
+        ("GEZD GNBV GY3T Q0JQ", "character 17 of it is none of A to Z and 2 to 7"),
+        ("GEZDGNBVGY3TQOJß", "character 16 of it is none"),
     ],
 )
 def test_what_is_no_secret_is_said_without_showing_it(text: str, why: str) -> None:
@@ -189,7 +201,7 @@ def test_whatever_the_clock_does_codes_are_fresh(jumps: list[float], period: int
             step = int(now // period)
             assert code == TOTP(SECRET, interval=period).generate_otp(step)
             assert step not in given_steps
-            assert (step + 1) * period - now >= factor.MARGIN_S - 1e-3
+            assert (step + 1) * period - now >= totp_secret.MARGIN_S - 1e-3
             given_steps.append(step)
 
 
@@ -220,6 +232,39 @@ def test_ibkrs_clock_decides_unless_the_two_are_worlds_apart() -> None:
 )
 def test_code_is_the_first_line_that_looks_like_one(text: str, asked: str, code: str | None) -> None:
     assert find_code(text, asked) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("\ufeff123456\n", "line 1 has a byte order mark (U+FEFF) beside a code"),
+        ("ready\n123\u200b456\n", "line 2 has a zero width space (U+200B) beside a code"),
+        ("\x1b[1;32m123456\x1b[0m\n", "line 1 has an escape character"),
+        ("\x1b]0;title\x07123456\n", "line 1 has an escape character"),
+        ("123456\0", "line 1 has a NUL character"),
+        ("\x00\n12\x0b3456", "line 2 has a control character (U+000B) beside a code"),
+        ("12\x1c3456", "line 1 has a control character (U+001C) beside a code"),
+        ("\u202a123456\u202c", "left-to-right embedding"),
+        ("\ufffd\ufffd1\x002\x003\x004\x005\x006\x00", "line 1 has a replacement character"),
+        ("\u0661\u0662\u0663\u0664\u0665\u0666", "line 1 has digits that are not 0 to 9"),
+        ("\uff11\uff12\uff13\uff14\uff15\uff16", "line 1 has digits that are not 0 to 9"),
+        ("hello\n", None),
+        ("\x1b[32mhello\x1b[0m", None),
+        ("", None),
+    ],
+)
+def test_code_with_something_unseen_is_none_and_is_told(tmp_path: Path, text: str, why: str | None) -> None:
+    assert find_code(text, "silver") is None
+    assert (why in str(hidden_code(text, "silver"))) if why else hidden_code(text, "silver") is None
+    assert "123456" not in str(hidden_code(text, "silver"))
+    source = python(tmp_path, f"sys.stdout.buffer.write({text.encode()!r})")
+    with pytest.raises(NoCode, match="printed no code") as caught:
+        source.take(0, QUESTION)
+    assert (why or "no code") in caught.value.message
+
+
+def test_other_lines_may_have_colours() -> None:
+    assert find_code("\x1b[32mWaiting\x1b[0m\r\n123\xa0456\r\n", "silver") == "123456"
 
 
 def python(tmp_path: Path, body: str, *, timeout_s: float = 10, name: str = "code") -> CommandCodes:
@@ -378,7 +423,11 @@ def test_who_may_not_read_the_secret_is_told_so(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("command", "why"),
-    [((), "it is empty"), (("no-such-program",), "no-such-program is no program"), (("true",), None)],
+    [
+        ((), "it is empty"),
+        (("no-such-program",), "no-such-program: no program of that name on PATH"),
+        (("true",), None),
+    ],
 )
 def test_check_at_set_up_looks_for_the_command(tmp_path: Path, command: tuple[str, ...], why: str | None) -> None:
     config = with_method(method="command", command=command)

@@ -28,6 +28,27 @@ def test_the_mode_is_what_was_asked_for_whatever_the_umask(tmp_path: Path, umask
     assert (tmp_path / "file").read_bytes() == b"data"
 
 
+@pytest.mark.parametrize("name", ["x" * 200, "x" * 201, "x" * 241, "x" * 242, "x" * 255, "ü" * 127, "\udcff" * 255])
+def test_a_name_may_be_as_long_as_the_kernel_takes(tmp_path: Path, environment: dict[str, str], name: str) -> None:
+    """And the next writer still knows what a killed one has left."""
+    path = tmp_path / name
+    files.write_atomically(path, b"1", mode=0o600)
+    _kill_while_writing(path, environment)
+    assert len(list(tmp_path.iterdir())) == 2
+    files.write_atomically(path, b"2", mode=0o600)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert path.read_bytes() == b"2"
+    path.unlink()
+    path.mkdir()
+    assert files.remove(path)
+    assert not path.exists()
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File name too long"):
+        files.write_atomically(tmp_path / ("x" * 256), b"1", mode=0o600)
+
+
 @pytest.mark.parametrize("durable", [True, False])
 def test_no_scrap_is_left(tmp_path: Path, durable: bool) -> None:
     files.write_atomically(tmp_path / "file", b"1", mode=0o600, durable=durable)

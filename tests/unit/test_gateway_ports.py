@@ -51,5 +51,26 @@ def test_says_as_much_as_it_may_see(tmp_path: Path) -> None:
     assert ports.describe_owner(5000, fake_proc(tmp_path / "a", uid=0, holder=True)) == "airplay (pid 4242)"
     assert ports.describe_owner(5000, fake_proc(tmp_path / "b", uid=0)) == "a program of the user root"
     assert ports.describe_owner(5000, fake_proc(tmp_path / "c", uid=987654)) == "a program of the user id 987654"
-    assert ports.describe_owner(5000, fake_proc(tmp_path / "d", uid=0, state="01")) == "another program"
-    assert ports.describe_owner(5001, fake_proc(tmp_path / "e", uid=0)) == "another program"
+    connected = fake_proc(tmp_path / "d", uid=0, state="01")
+    assert ports.describe_owner(5000, connected) == "a connection of a program of the user root"
+    connected = fake_proc(tmp_path / "e", uid=0, state="01", holder=True)
+    assert ports.describe_owner(5000, connected) == "a connection of airplay (pid 4242)"
+    for over in (fake_proc(tmp_path / "f", uid=0, state="06"), fake_proc(tmp_path / "g", uid=0)):
+        assert "reserved it and does not listen" in ports.describe_owner(5000 if over.name == "f" else 5001, over)
+    assert ports.describe_owner(5000, tmp_path / "none") == "another program"
+
+
+def test_a_socket_that_is_bound_and_does_not_listen_is_told_as_such() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        with pytest.raises(PortTaken, match=rf"port {port} is taken by a program that has reserved it and does not"):
+            ports.held(port).__enter__()
+
+
+def test_the_near_end_of_a_connection_is_told_as_such() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        port = client.getsockname()[1]
+        with pytest.raises(PortTaken, match=rf"port {port} is taken by a connection of .+ \(pid {os.getpid()}\)"):
+            ports.held(port).__enter__()

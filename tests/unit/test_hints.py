@@ -1,6 +1,7 @@
 """A hint of a member of the group has the watchdog look, and not more often than IBKR may be asked."""
 
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,13 +14,14 @@ from ibkr_tools.log import Journal
 from ibkr_tools.status import StatusFile
 from ibkr_tools.watchdog.desk import Desk
 from ibkr_tools.watchdog.observations import FetchHinted
-from ibkr_tools.watchdog.others import HINTS_APART, Others
+from ibkr_tools.watchdog.others import HINTS_APART_S, Others
 
 
-def others(directories: Directories, now: Callable[[], datetime]) -> Others:
+def others(directories: Directories, now: Callable[[], datetime], clock: Callable[[], float]) -> Others:
     """Returns what a watchdog that starts now reads of other processes."""
     desk = Desk(directories.outbox, Journal(), user="reader", outage_s=60.0, now=now)
-    return Others(StatusFile(directories.status_file), directories, desk, Journal(), region="america", now=now)
+    status = StatusFile(directories.status_file)
+    return Others(status, directories, desk, Journal(), region="america", now=now, clock=clock)
 
 
 class Watching:
@@ -29,7 +31,8 @@ class Watching:
         self.directories = Directories(configuration=folder / "etc", runtime=folder / "run", state=folder / "state")
         self.directories.shared.mkdir(parents=True)
         self.now = datetime(2026, 11, 28, tzinfo=UTC)
-        self.others = others(self.directories, lambda: self.now)
+        self.now_s = 5.0
+        self.others = others(self.directories, lambda: self.now, lambda: self.now_s)
         self._left = 0
 
     def leave(self) -> None:
@@ -53,7 +56,7 @@ def test_each_hint_counts_once(watching: Watching) -> None:
     watching.leave()
     assert watching.looks()
     assert not watching.looks()
-    watching.now += HINTS_APART
+    watching.now_s += HINTS_APART_S
     assert FetchHinted() not in watching.others.everything()
     watching.leave()
     assert FetchHinted() in watching.others.everything()
@@ -64,15 +67,29 @@ def test_a_storm_of_hints_is_one_look_at_a_time(watching: Watching) -> None:
     for _ in range(600):
         watching.leave()
         looks += watching.looks()
-        watching.now += timedelta(seconds=0.1)
-    assert looks == 60 / HINTS_APART.total_seconds()
+        watching.now_s += 0.1
+    assert looks == 60 / HINTS_APART_S
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_is_set_keeps_no_hint_from_counting_and_lets_no_more_through(
+    watching: Watching, days: int
+) -> None:
+    watching.leave()
+    assert watching.looks()
+    watching.now += timedelta(days=days)
+    watching.leave()
+    assert not watching.looks()
+    watching.now_s += HINTS_APART_S
+    watching.leave()
+    assert watching.looks()
 
 
 def test_a_hint_of_a_former_life_is_no_news(tmp_path: Path) -> None:
     Watching(tmp_path / "first").leave()
     (tmp_path / "first").rename(tmp_path / "second")
     directories = Directories(configuration=tmp_path, runtime=tmp_path / "second/run", state=tmp_path)
-    assert others(directories, lambda: datetime.now(UTC)).hint() == []
+    assert others(directories, lambda: datetime.now(UTC), time.monotonic).hint() == []
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "dangling link"])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from ibkr_tools import files
-from ibkr_tools.config import Secret
+from ibkr_tools.config_secrets import Secret
 from ibkr_tools.delivery.told import Told, Topic
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import DataError, LockedOut, LoginFailed, OutputError
@@ -399,7 +399,7 @@ def test_process_killed_between_submission_and_answer_counts_as_failed(tmp_path:
     """SIGKILL right after the entry, in a real process: what is left behind is a failure, and the file is whole."""
     program = (
         "import sys, signal; from datetime import UTC, datetime; from pathlib import Path\n"
-        "from ibkr_tools.config import Secret; from ibkr_tools.login.ledger import Ledger\n"
+        "from ibkr_tools.config_secrets import Secret; from ibkr_tools.login.ledger import Ledger\n"
         "Ledger(Path(sys.argv[1])).enter(datetime.now(UTC), 'reader', Secret('x'))\n"
         "print('submitting', flush=True); signal.pause()"
     )

@@ -90,7 +90,7 @@ def test_the_small_journal_says_the_same(environment: dict[str, str]) -> None:
 
 FAILING = """
 from ibkr_tools import guard, log
-from ibkr_tools.config import Secret
+from ibkr_tools.config_secrets import Secret
 log.setup(verbose=True)
 from loguru import logger
 

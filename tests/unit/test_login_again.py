@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from loguru import logger
 
-from ibkr_tools.config import Secret, load_config
+from ibkr_tools.config import load_config
+from ibkr_tools.config_secrets import Secret
 from ibkr_tools.errors import ActionRequired, LockedOut, LoginRefused
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import Ending, Mark, Outcome
@@ -40,7 +41,7 @@ class Page:
 
 def log_in(place: Installation, page: Page, *, user: str = "reader", again: bool = False) -> None:
     """Logs in as a person does."""
-    place.configure(1, username=user, password="mistaken")
+    place.configure(1025, username=user, password="mistaken")
     place.directories.config_file.chmod(0o600)
     file = place.directories.config_file
     run(

@@ -7,15 +7,14 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from ibkr_tools.login import namespaces
 from ibkr_tools.login.network import GATEWAY_SOCKET
+from tests.support.greeter import greeting
 from tests.support.simulation import wait_until
 
 LOGIN = textwrap.dedent(
@@ -64,21 +63,8 @@ LOGIN = textwrap.dedent(
 @pytest.fixture
 def gateway() -> Iterator[socket.socket]:
     """Greets whoever says something."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection:
-                        if data := connection.recv(100):
-                            connection.sendall(data + b" from outside")
-
-        thread = threading.Thread(target=serve)
-        thread.start()
+    with socket.create_server(("127.0.0.1", 0)) as listener, greeting(listener, b" from outside"):
         yield listener
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
 
 
 @pytest.fixture
@@ -212,20 +198,8 @@ def way_in(gateway: socket.socket, tmp_path: Path) -> Iterator[Path]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection:
-                        if data := connection.recv(100):
-                            connection.sendall(data + b" through the socket")
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield path
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        with greeting(listener, b" through the socket"):
+            yield path
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be systemd")

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ibkr_tools.config import Config, LoginConfig, Secret, SessionConfig
+from ibkr_tools.config import Config, LoginConfig, SessionConfig
+from ibkr_tools.config_secrets import Secret
 from ibkr_tools.directories import Directories
 from ibkr_tools.login.ledger import Ledger
 from ibkr_tools.login.outcome import Mark

@@ -7,11 +7,12 @@ import pytest
 
 from ibkr_tools.errors import GatewayUnavailable, IbkrError, UpstreamSilent
 from ibkr_tools.portal import answers
-from ibkr_tools.portal.push import SessionFrame
+from ibkr_tools.portal.push import PushClosed, PushEvent, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog import doubts, machine
+from ibkr_tools.watchdog.hearing import TOGETHER_S
 from ibkr_tools.watchdog.loop import verdict_of
-from ibkr_tools.watchdog.observations import Action, Listed, Tickled, Validated, Verdict
+from ibkr_tools.watchdog.observations import Action, FetchHinted, Listed, Tickled, Validated, Verdict
 from ibkr_tools.watchdog.state import State
 from tests.support.machine_world import NOW, UP, World, tickle, up_world
 
@@ -204,3 +205,153 @@ def test_a_tickle_that_is_due_too_soon_waits_its_second() -> None:
     state, actions = machine.step(state, Validated(Verdict.ALIVE), NOW)
     assert actions == ()
     assert machine.deadline(state) >= NOW + 1
+
+
+# The push and a tickle that say the same.
+
+DENIAL = SessionFrame(authenticated=False, connected=False)
+NO_VALIDATION = {"session": Verdict.DEAD, "validation": Verdict.LIMITED}
+
+
+def again_within_a_minute(**changes: object) -> World:
+    """Returns a world in which a session has been up for 15 s since the last loss, when validate was asked."""
+    world = up_world(session=Verdict.DEAD)
+    world.feed(DENIAL)
+    assert world.run(10, until=SessionState.UP)
+    world.run(15)
+    assert world.now_s - world.state.validated_s < doubts.VALIDATE_EVERY_S
+    for name, value in changes.items():
+        setattr(world, name, value)
+    return world
+
+
+def believed_after_s(world: World, *events: object, seconds: float = 60) -> float | None:
+    """Feeds frames, and returns how long it takes until a login is asked for; None: it is not within that time."""
+    begin_s, before = world.now_s, world.count(Action.REQUEST_LOGIN)
+    for event in events:
+        world.feed(event)  # type: ignore[arg-type]
+    if not world.is_in(SessionState.LOGGING_IN):
+        world.run(seconds, until=SessionState.LOGGING_IN)
+    return world.now_s - begin_s if world.count(Action.REQUEST_LOGIN) > before else None
+
+
+def test_push_and_tickle_that_agree_are_enough_where_no_validation_is_to_be_had() -> None:
+    world = again_within_a_minute(session=Verdict.DEAD)
+    asked = world.count(Action.VALIDATE), world.count(Action.ASK_STATUS)
+    took_s = believed_after_s(world, DENIAL)
+    assert took_s is not None
+    assert took_s < 0.1
+    assert (world.count(Action.VALIDATE), world.count(Action.ASK_STATUS)) == asked
+    assert world.state.losses == 2
+    assert world.run(10, until=SessionState.UP)
+
+
+def test_the_tickle_may_come_first() -> None:
+    """A fetch has met it; the push follows two seconds later."""
+    world = again_within_a_minute(session=Verdict.DEAD)
+    world.feed(FetchHinted())
+    assert not world.is_in(SessionState.LOGGING_IN)
+    world.run(2.0)
+    assert believed_after_s(world, DENIAL) == 0
+
+
+def test_a_validation_that_the_pacing_forbids_is_not_waited_for() -> None:
+    """Another process has asked for one within the minute; this one does not know."""
+    world = up_world(**NO_VALIDATION)
+    took_s = believed_after_s(world, DENIAL)
+    assert took_s is not None
+    assert took_s < 0.1
+
+
+def test_where_validate_may_be_asked_it_is() -> None:
+    world = up_world(session=Verdict.DEAD)
+    took_s = believed_after_s(world, DENIAL)
+    assert took_s is not None
+    assert took_s < 0.1
+    assert world.count(Action.VALIDATE) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SessionFrame(authenticated=False),
+        SessionFrame(authenticated=False, connected=True),
+        SessionFrame(connected=False),
+        SessionFrame(authenticated=True, connected=False),
+        PushClosed("closed by IBKR"),
+        WaitingForSession(),
+    ],
+    ids=str,
+)
+def test_a_word_about_something_else_does_not_count(event: PushEvent) -> None:
+    """About the brokerage tier, or none at all: a third word of IBKR's is waited for, as ever."""
+    took_s = believed_after_s(again_within_a_minute(session=Verdict.DEAD), event)
+    assert took_s is None or took_s >= doubts.DEAD_APART_S
+
+
+def test_a_stale_word_does_not_count() -> None:
+    world = again_within_a_minute()
+    world.feed(DENIAL)
+    world.run(TOGETHER_S + 2)
+    world.session = Verdict.DEAD
+    took_s = believed_after_s(world, FetchHinted())
+    assert took_s is not None
+    assert took_s >= doubts.DEAD_APART_S
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_the_push_alone_is_never_enough(times: int) -> None:
+    world = again_within_a_minute()
+    for _ in range(times):
+        assert believed_after_s(world, DENIAL, seconds=20) is None
+    assert world.is_in(SessionState.UP)
+    assert world.state.losses == 1
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UNKNOWN, Verdict.SILENT, Verdict.LIMITED])
+def test_the_push_and_an_answer_that_says_nothing_are_not_enough(verdict: Verdict) -> None:
+    world = again_within_a_minute(session=verdict)
+    assert believed_after_s(world, DENIAL, seconds=100) is None
+
+
+def test_what_a_new_connection_says_first_is_a_greeting() -> None:
+    """IBKR may greet a read-only user so, in the best of sessions."""
+    world = up_world(on_listen=(DENIAL,), **NO_VALIDATION)
+    took_s = believed_after_s(world, PushClosed("idle"))
+    assert took_s is not None
+    assert took_s >= doubts.DEAD_APART_S
+
+
+def test_one_that_cried_wolf_is_no_witness_until_it_announces_a_loss() -> None:
+    world = again_within_a_minute()
+    world.feed(DENIAL)
+    world.run(65)
+    assert world.state.hearing.cried
+    world.session, world.validation = Verdict.DEAD, Verdict.LIMITED
+    took_s = believed_after_s(world, DENIAL)
+    assert took_s is not None
+    assert took_s >= doubts.DEAD_APART_S
+    world.validation = None
+    assert world.run(10, until=SessionState.UP)
+    world.run(15)
+    world.session = Verdict.DEAD
+    assert believed_after_s(world, DENIAL) == pytest.approx(0, abs=0.1)
+
+
+def test_a_tickle_that_was_a_moment_early_makes_no_liar_of_the_push() -> None:
+    """IBKR's servers do not all know at once."""
+    world = again_within_a_minute()
+    world.feed(DENIAL)
+    world.session = Verdict.DEAD
+    world.run(2)
+    assert believed_after_s(world, DENIAL) is not None
+    assert not world.state.hearing.cried
+
+
+def test_validation_that_has_just_said_alive_counts_against_both() -> None:
+    world = up_world(session=Verdict.DEAD, validation=Verdict.ALIVE)
+    world.feed(DENIAL)
+    world.run(20)
+    world.feed(DENIAL)
+    world.run(20)
+    assert world.count(Action.REQUEST_LOGIN) == 0

@@ -15,6 +15,7 @@ from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingF
 from ibkr_tools.status import LoginState, SessionState
 from ibkr_tools.watchdog import doubts, logins, machine
 from ibkr_tools.watchdog.brokerage import Policy
+from ibkr_tools.watchdog.hearing import TOGETHER_S
 from ibkr_tools.watchdog.observations import (
     Action,
     BrokerageAsked,
@@ -63,7 +64,8 @@ OBSERVATIONS: st.SearchStrategy[Observation] = st.one_of(
     st.sampled_from([Paused(), Paused(datetime(2026, 6, 1, tzinfo=UTC)), Resumed()]),
     st.builds(WindowChanged, st.sampled_from([None, "IBKR's daily reset"]), st.floats(0, 4 * 3600)),
     st.just(GatewayStarting()),
-    st.builds(SessionFrame, st.sampled_from([None, True, False]), st.sampled_from([None, True, False])),
+    st.builds(SessionFrame, *3 * [st.sampled_from([None, True, False])]),
+    st.just(SessionFrame(authenticated=False, connected=False)),
     st.sampled_from([Heartbeat(), WaitingForSession(), PushClosed("gone")]),
 )
 SESSIONLESS = {SessionState.LOST, SessionState.GATEWAY_DOWN}
@@ -80,6 +82,13 @@ LOGINS = {Action.REQUEST_LOGIN, Action.REQUEST_FRESH_LOGIN}
 def verdict_of(observation: Observation) -> Verdict | None:
     """Returns what an observation says about the portfolio tier, if it is an answer."""
     return observation.verdict if isinstance(observation, Tickled | Validated | Listed) else None
+
+
+def denies(observation: Observation) -> bool:
+    """Says whether it is the push's word that nothing is left of the session."""
+    return (
+        isinstance(observation, SessionFrame) and observation.authenticated is False and observation.connected is False
+    )
 
 
 def seen_refused(observation: Observation) -> bool:
@@ -99,6 +108,8 @@ class AnySequence(RuleBasedStateMachine):
         self.alive_s = -math.inf
         self.requested_s = -math.inf
         self.sent_s = -math.inf
+        self.denied_s = -math.inf
+        self.dead_s = -math.inf
 
     def step(self, observation: Observation) -> None:
         before = self.state
@@ -111,6 +122,7 @@ class AnySequence(RuleBasedStateMachine):
         verdict = verdict_of(seen)
         if verdict is Verdict.ALIVE:
             self.alive_s = now_s
+        self.note_words(seen, verdict, now_s)
         if Action.REQUEST_LOGIN in actions:
             self.check_login(before, seen, after, now_s)
         if LOGINS & set(actions):
@@ -130,14 +142,26 @@ class AnySequence(RuleBasedStateMachine):
             assert now_s - self.sent_s >= 1.0, "IBKR takes one a second"
             self.sent_s = now_s
 
+    def note_words(self, seen: Observation, verdict: Verdict | None, now_s: float) -> None:
+        """Notes when a tickle or the push last said that the session is over; an answer that it lives undoes both."""
+        if isinstance(seen, Tickled) and verdict is Verdict.ALIVE:
+            self.denied_s = self.dead_s = -math.inf
+        if verdict is Verdict.DEAD:
+            self.dead_s = now_s
+        if denies(seen):
+            self.denied_s = now_s
+
     def check_login(self, before: State, seen: Observation, after: State, now_s: float) -> None:
-        known_gone = verdict_of(seen) is Verdict.DEAD or seen == GatewayStarting()
+        known_gone = verdict_of(seen) is Verdict.DEAD or seen == GatewayStarting() or denies(seen)
         assert known_gone, "only IBKR's own word, or a Java that knows of no session, leads to a login"
         assert before.phase is not SessionState.LOCKED_OUT
         assert after.phase is SessionState.LOGGING_IN
         assert now_s >= before.login_not_before_s
         if before.up_since_s is not None:
-            assert not isinstance(seen, Tickled), "a tickle alone is no proof that a session is over"
+            if isinstance(seen, Tickled):
+                assert now_s - self.denied_s <= TOGETHER_S, "a tickle alone is no proof that a session is over"
+            if denies(seen):
+                assert now_s - self.dead_s <= TOGETHER_S, "nor is the push alone"
             quiet_s = before.handshake.quiet_until_s
             assert quiet_s is None or now_s >= quiet_s, "it leaves the other program alone"
 

@@ -147,7 +147,7 @@ def test_a_secret_that_is_no_file_is_told(
     why = kind(odd)
     second = {"second_factor": {"method": "totp", "totp_file": str(odd)}}
     login = second if key == "totp_file" else {"password_file": str(odd)}
-    place.configure(1, login=login)
+    place.configure(1025, login=login)
     command = ["config", "check"] if key == "totp_file" else ["login", "--unattended"]
     if key == "password_file":
         (place.directories.certificate.parent).mkdir(parents=True)

@@ -48,6 +48,8 @@ for module in (
     "login.run",
     "portal.client",
     "gateway.tls",
+    "gateway.distribution",
+    "gateway.start",
     "cli.status_view",
     "cli.ledger_view",
 ):
@@ -103,6 +105,24 @@ def test_root_follows_no_link_in_directories_of_others(place: Directories, argum
         (place.state / name).symlink_to(precious)
     run(place, *arguments)
     assert (precious.read_text(), precious.stat().st_uid, precious.stat().st_mode & 0o7777) == ("root's", 0, 0o600)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_root_is_told_how_to_install_what_the_units_user_may_not_read(
+    place: Directories, capfd: pytest.CaptureFixture[str], what: str
+) -> None:
+    folder = place.configuration.parent / "folder"
+    folder.mkdir(mode=0o755 if what == "file" else 0o700)
+    source = folder / "clientportal.gw.zip"
+    source.touch(mode=0o600)
+    place.configuration.chmod(0o755)
+    place.config_file.write_text('{"username": "demo-reader", "account": "U1234567"}')
+    place.config_file.chmod(0o644)
+    give(place)
+    assert run(place, "gateway", "install", str(source)) == 78
+    said = capfd.readouterr().err
+    assert f"{source}: Permission denied" in said
+    assert f"As root it goes on as nobody, who may not read that: sudo ./bin/install --gateway {source}" in said
 
 
 def test_root_is_told_why_it_may_not_write(place: Directories, capfd: pytest.CaptureFixture[str]) -> None:

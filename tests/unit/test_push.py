@@ -14,9 +14,14 @@ FRAMES: list[tuple[Any, PushEvent | None]] = [
     ({"topic": "system", "hb": 1780000000000}, Heartbeat()),
     (
         {"topic": "sts", "args": {"authenticated": True, "competing": False, "connected": True}},
-        SessionFrame(True, False),
+        SessionFrame(authenticated=True, competing=False, connected=True),
     ),
     ({"topic": "sts", "args": {"authenticated": False}}, SessionFrame(authenticated=False)),
+    (
+        {"topic": "sts", "args": {"authenticated": False, "connected": False}},
+        SessionFrame(authenticated=False, connected=False),
+    ),
+    ({"topic": "sts", "args": {"connected": "false"}}, SessionFrame()),
     ({"topic": "sts", "args": {"competing": True}}, SessionFrame(competing=True)),
     ({"topic": "sts", "args": {"message": ""}}, SessionFrame()),
     ({"topic": "sts", "args": {"authenticated": "false", "competing": 0}}, SessionFrame()),

@@ -103,7 +103,7 @@ def test_any_locale_will_do(saved: Installation, more: dict[str, str]) -> None:
     """Names that are no text, and letters that a locale has not got."""
     odd = os.fsdecode(b"caf\xe9-\xff")
     place = Installation(saved.root / odd, saved.environment)
-    place.configure(1)
+    place.configure(1025)
     for arguments, code in (
         (["show"], 0),
         (["show", "positions"], 0),

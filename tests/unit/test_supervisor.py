@@ -115,6 +115,28 @@ def test_a_killed_program_leaves_nothing_and_comes_back(start: Callable[..., Up]
     assert up.end() == 0
 
 
+@pytest.mark.parametrize("how", ["killed", "ended"])
+def test_what_has_left_the_session_of_a_program_ends_with_it(
+    start: Callable[..., Up], tmp_path: Path, how: str
+) -> None:
+    """As a browser that hangs would, whose login was killed; its children too. Who has started us keeps their own."""
+    child = f"setsid sh -c 'echo $$ >> {tmp_path}/b; sleep 60 & echo $! >> {tmp_path}/b; wait' & "
+    up = start(
+        login=f"rm -f {tmp_path}/run/login.request; {child} echo $$ >> {tmp_path}/a; exec sleep 60",
+        watchdog=LOYAL.format(root=tmp_path, name="c"),
+    )
+    wait_until((tmp_path / "run").is_dir)
+    (tmp_path / "run/login.request").touch()
+    wait_until(lambda: len(up.lines("b")) == 2 and len(up.lines("a")) == 1 and len(up.lines("c")) == 1)
+    assert all(is_alive(pid) for pid in up.lines("b"))
+    if how == "killed":
+        os.kill(int(up.lines("a")[0]), signal.SIGKILL)
+        wait_until(lambda: not any(is_alive(pid) for pid in up.lines("b")))
+        assert is_alive(up.lines("c")[0])
+    assert up.end() == 0
+    assert not any(is_alive(pid) for pid in [*up.lines("a"), *up.lines("b"), *up.lines("c")])
+
+
 def test_orphans_are_let_go(start: Callable[..., Up], tmp_path: Path) -> None:
     """As process 1 of a container, where nobody else reaps them; how its own programs ended it knows all the same."""
     orphans = f"for n in 1 2 3; do (sleep 0.2 & echo $! >> {tmp_path}/orphans); done"

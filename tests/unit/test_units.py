@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.config import CREDENTIAL, TOTP_CREDENTIAL
+from ibkr_tools.config_secrets import CREDENTIAL, TOTP_CREDENTIAL
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
 from ibkr_tools.login.network import GATEWAY_SOCKET

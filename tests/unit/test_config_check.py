@@ -1,0 +1,202 @@
+"""`config check`: what the parts would refuse is refused, and what the units cannot have is a warning."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ibkr_tools.config import Config
+from ibkr_tools.config_check import machine_remarks, refusals, unit_remarks
+from ibkr_tools.login.selector_text import objection
+from tests.support.installation import Installation
+from tests.support.selector_texts import REFUSED, TAKEN
+
+
+def config(**sections: Any) -> Config:
+    return msgspec.convert({"username": "reader", "account": "U1234567", **sections}, Config)
+
+
+def kernel(tmp_path: Path, *, lowest: int = 1024, span: str = "32768\t60999", memory_kb: int = 8_000_000) -> Path:
+    """A /proc with these settings."""
+    (tmp_path / "sys/net/ipv4").mkdir(parents=True)
+    (tmp_path / "sys/net/ipv4/ip_unprivileged_port_start").write_text(f"{lowest}\n")
+    (tmp_path / "sys/net/ipv4/ip_local_port_range").write_text(f"{span}\n")
+    (tmp_path / "meminfo").write_text(f"MemTotal:       {memory_kb} kB\nMemFree: 1 kB\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("sections", "why"),
+    [
+        ({"gateway": {"java": "/no/java"}}, "gateway.java: /no/java: not there"),
+        ({"gateway": {"java": "/usr"}}, "gateway.java: /usr: a directory"),
+        ({"gateway": {"directory": "/etc/passwd"}}, "gateway.directory: not a directory"),
+        ({"login": {"browser": "/usr/bin"}}, "login.browser: /usr/bin: a directory"),
+        ({"login": {"browser": "no-such-chromium"}}, "login.browser: no-such-chromium: no program of that name"),
+        ({"login": {"driver": "/etc/passwd"}}, "login.driver: /etc/passwd: not executable"),
+        ({"login": {"browser": "bin/chromium"}}, "login.browser: bin/chromium: a relative path"),
+        ({"login": {"driver": "/usr/bin/chromium"}}, "login.driver: chromium is the browser"),
+        ({"login": {"browser": "chromedriver"}}, "login.browser: chromedriver is the driver"),
+        ({"notify": {"command": ["no-such-mail"]}}, "notify.command: no-such-mail: no program"),
+        ({"notify": {"command": ["true", "x" * 140_000]}}, "notify.command: argument 1 has 140000 bytes"),
+    ],
+)
+def test_what_could_not_be_started_is_refused(sections: dict[str, Any], why: str) -> None:
+    assert any(line.startswith(why) for line in refusals(config(**sections)))
+
+
+def test_what_is_left_to_us_is_not_refused() -> None:
+    """A machine without Java or Chromium may well check its configuration."""
+    assert not list(refusals(config(gateway={"directory": "/no/such"}, notify={"command": ["true", "a"]})))
+
+
+@pytest.mark.parametrize(
+    ("gateway", "machine", "why"),
+    [
+        ({}, {}, None),
+        ({"port": 443}, {}, "gateway.port: below 1024 only root may listen"),
+        ({"port": 443}, {"lowest": 80}, None),
+        ({"port": 40_000}, {}, "gateway.port: from 32768 to 60999 the kernel gives ports"),
+        ({"port": 40_000}, {"span": "50000\t60000"}, None),
+        (
+            {"heap_mb": 2048},
+            {"memory_kb": 1_000_000},
+            "gateway.heap_mb: 2048 MB of Java's heap, and this machine has 976",
+        ),
+        ({"heap_mb": 2048}, {}, None),
+        ({"upstream": "http://127.0.0.1:5080"}, {}, None),
+        ({"upstream": "http://localhost:5080"}, {}, None),
+        ({"upstream": "http://ibkr.example"}, {}, "the password would go there unencrypted"),
+        ({"upstream": "https://api.ibkr.com:8443"}, {}, "push connection goes to port 443 of api.ibkr.com"),
+        ({"upstream": "https://api.ibkr.com:443"}, {}, None),
+        ({"directory": "clientportal.gw"}, {}, "gateway.directory: a relative path"),
+    ],
+)
+def test_what_this_machine_is_not_made_for_is_remarked(
+    tmp_path: Path, gateway: dict[str, Any], machine: dict[str, Any], why: str | None
+) -> None:
+    found = list(machine_remarks(config(gateway=gateway), kernel(tmp_path, **machine)))
+    assert [why in line for line in found if why] == ([True] if why else [])
+    assert bool(found) is bool(why)
+
+
+def test_a_kernel_that_says_nothing_is_not_guessed_about(tmp_path: Path) -> None:
+    assert not list(machine_remarks(config(gateway={"port": 443, "heap_mb": 4096}), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("sections", "why"),
+    [
+        (
+            {"login": {"password_file": "/home/me/pw"}},
+            "login.password_file: ibkr-login does not see /home (ProtectHome",
+        ),
+        ({"login": {"password_file": "/tmp/pw"}}, "login.password_file: ibkr-login does not see /tmp (PrivateTmp"),
+        ({"login": {"password_file": "~/pw"}}, "login.password_file: for ibkr-login ~ is the home directory of"),
+        ({"gateway": {"directory": "/root/gw"}}, "gateway.directory: ibkr-gateway does not see /root"),
+        (
+            {"login": {"second_factor": {"method": "totp", "totp_file": "/run/user/0/t"}}},
+            "login.second_factor.totp_file: ibkr-login does not see /run/user",
+        ),
+        ({"login": {"browser": "/home/me/chrome"}}, "login.browser: ibkr-login does not see /home"),
+        ({"login": {"browser": "/snap/bin/chromium"}}, "login.browser: ibkr-login starts no program in /snap/bin"),
+        ({"notify": {"command": ["/srv/tell"]}}, "notify.command: ibkr-notify starts no program in /srv"),
+        (
+            {"login": {"second_factor": {"method": "command", "command": ["/opt/code"]}}},
+            "login.second_factor.command: ibkr-login starts no program in /opt",
+        ),
+        ({"notify": {"command": ["/etc/ibkr-tools/tell"]}}, None),
+        ({"login": {"browser": "/opt/google/chrome/chrome"}}, None),
+        ({"login": {"password_file": "/etc/ibkr-tools/own"}}, None),
+        ({"gateway": {"java": "/usr/bin/env"}, "notify": {"command": ["env"]}}, None),
+        ({"login": {"second_factor": {"method": "none", "totp_file": "/tmp/x"}}}, None),
+    ],
+)
+def test_what_the_units_cannot_have_is_remarked(sections: dict[str, Any], why: str | None) -> None:
+    found = list(unit_remarks(config(**sections)))
+    assert [line.startswith(why) for line in found if why] == ([True] if why else [])
+    assert bool(found) is bool(why)
+
+
+def test_the_units_are_as_the_remarks_say() -> None:
+    """The directives that the remarks name are in the unit files."""
+    from ibkr_tools import config_check
+
+    folder = Path(__file__).parents[2] / "systemd"
+    for unit in ("ibkr-gateway", "ibkr-login", "ibkr-notify"):
+        lines = (folder / f"{unit}.service").read_text().splitlines()
+        assert {"ProtectHome=yes", "PrivateTmp=yes", "NoExecPaths=/"} <= set(lines)
+        paths = {
+            path.removeprefix("-")
+            for line in lines
+            if line.startswith("ExecPaths=")
+            for path in line.partition("=")[2].split()
+        }
+        assert paths == {*config_check._EXECUTABLE, *config_check._MORE_EXECUTABLE.get(unit, ())}
+
+
+@pytest.mark.parametrize("selector", TAKEN)
+def test_a_selector_that_chromium_takes_is_taken(selector: str) -> None:
+    assert objection(selector) is None
+
+
+@pytest.mark.parametrize("selector", REFUSED)
+def test_a_selector_that_plainly_is_none_is_told(selector: str) -> None:
+    assert objection(selector)
+
+
+# The command.
+
+
+def test_every_problem_is_told_at_once_and_no_secret(place: Installation) -> None:
+    place.configure(
+        1025,
+        password="hunter2\u200b",
+        login={"browser": "/usr", "selectors": {"submit": ["//button"], "error": ["#ok"]}},
+        fetch={"resources": ["orders"]},
+    )
+    done = place.run("config", "check")
+    assert (done.returncode, done.stdout) == (78, "")
+    for line in (
+        "4 problems:",
+        '"password": the password is not what a person typed: character 8 of it is a zero width space (U+200B)',
+        "login.browser: /usr: a directory",
+        "login.selectors.submit: '//button': an XPath",
+        "orders needs the brokerage tier",
+    ):
+        assert line in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_warning_is_no_problem(place: Installation) -> None:
+    place.configure(443, password=" hunter2")
+    done = place.run("config", "check")
+    assert done.returncode == 0
+    assert "warning: gateway.port: below 1024 only root may listen" in done.stderr
+    assert "the password begins with a blank, which belongs to it" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("port", [6000, 10080])
+@pytest.mark.parametrize("command", [("config", "check"), ("login",), ("gateway", "run"), ("up",), ("fetch",)])
+def test_the_running_parts_give_the_same_reason(place: Installation, port: int, command: tuple[str, ...]) -> None:
+    place.configure(port)
+    done = place.run(*command)
+    assert done.returncode == 78
+    assert f"gateway.port: Chromium opens no page from port {port}" in done.stderr
+
+
+def test_a_secret_file_is_told_for_what_it_is(place: Installation) -> None:
+    for name in ("password", "totp"):
+        path = place.directories.configuration / name
+        path.touch(mode=0o600)
+        path.write_bytes("hunter2".encode("utf-16"))
+    text = json.loads(place.directories.config_file.read_text())
+    text["login"] = {"second_factor": {"method": "totp"}}
+    place.directories.config_file.write_text(json.dumps(text))
+    done = place.run("config", "check")
+    assert done.returncode == 78
+    assert "password: the password cannot be read: it is UTF-16, not UTF-8" in done.stderr
+    assert "totp: the authenticator's secret cannot be read: it is UTF-16, not UTF-8" in done.stderr
