@@ -152,6 +152,10 @@ class FetchConfig(_Section, frozen=True):
         tuple[AccountId, ...],
         Described(description="Accounts of the snapshot; empty: every account that the user may view."),
     ] = ()
+    partial: Annotated[
+        bool,
+        Described(description="Save the other accounts where one alone answers nothing, as one that was closed does."),
+    ] = False
     keep_days: Annotated[
         int,
         Described(

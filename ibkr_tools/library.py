@@ -82,16 +82,21 @@ class Connection:
         parameters: Mapping[str, Value] | None = None,
         fresh: bool = False,
         wait_s: float = 0.0,
+        retry_s: float | None = None,
+        partial: bool | None = None,
         save: bool = False,
     ) -> Snapshot:
         """Returns one snapshot: complete, or an error.
 
         Args:
             resources: names as `ibkr-tools resources` lists them; none: those of the configuration.
-            accounts: only this one, or these; none: those of the configuration.
+            accounts: only this one, or these, by number or alias; none: those of the configuration.
             parameters: of the resources, named as IBKR names them.
             fresh: take positions past IBKR's cache.
             wait_s: how long to wait for the session, at first and when it is lost on the way, in seconds.
+            retry_s: for how long each read is tried again after trouble that passes, in seconds; 0: not at all; None:
+                as the command line does.
+            partial: go without an account that alone answers nothing; None: as the configuration says.
             save: store it as `latest.json`, with a dated copy, as `ibkr-tools fetch --save` does.
 
         Raises:
@@ -99,6 +104,7 @@ class Connection:
             SessionUnavailable: no session, or lost on the way: try again later.
             IbkrError: whatever else kept it from being complete; the classes are in `ibkr_tools.errors`.
         """
+        from ibkr_tools.fetch.retry import RETRY_FOR_S
         from ibkr_tools.fetch.run import Fetch
 
         document = Fetch(
@@ -113,6 +119,8 @@ class Connection:
             parameters=_texts(parameters),
             fresh=fresh,
             wait_s=wait_s,
+            retry_s=RETRY_FOR_S if retry_s is None else retry_s,
+            partial=partial,
             save_in=self._directories.snapshots if save else None,
         )
         return Snapshot(document.encode())

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import sdnotify
 
-_ACCOUNTS = re.compile(r"\b[A-Z]{1,2}[0-9]{4,12}\b")
-"""IBKR's account numbers, such as U1234567."""
+_ACCOUNTS = re.compile(r"\b[A-Z]{1,3}[0-9]{4,12}[A-Z]?\b")
+"""IBKR's account numbers, such as U1234567, DUM1234567, F1234567A."""
 
 
 class Notifier:

@@ -88,6 +88,7 @@ ONE_PLACE = {
     "jq": {"fetch/query.py"},
     "pyotp": {"login/factor.py"},
     "sdnotify": {"notify.py"},
+    "tenacity": {"fetch/retry.py"},
     "typer": {"cli/"},
     "aiohttp": {"simulator/"},
     "cryptography": {"gateway/tls.py", "simulator/", "login/browser.py"},
