@@ -171,7 +171,7 @@ def _of_allocation(payload: Any) -> Evidence:
 
 
 def _of_positions(payload: Any, account: str) -> Evidence:
-    rows = [row for row in payload if isinstance(row, Mapping)] if isinstance(payload, list) else []
+    rows = [row for row in payload if isinstance(row, Mapping) and row] if isinstance(payload, list) else []
     worth = any(_amount(_value_of(row)) for row in rows)
     return Evidence(
         speaks=bool(rows),

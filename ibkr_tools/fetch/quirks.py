@@ -24,7 +24,7 @@ COLD_PAUSE_S = 1.0
 DETAILS_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Before each repeat of a page of positions whose contracts IBKR has not all looked up yet: 21 fields instead of 48."""
 
-_REPEATS_WITHOUT_NEWS = 2
+_REPEATS_WITHOUT_NEWS = 3
 """After so many of them that brought no more details there will be none, as in older builds."""
 
 EITHER = frozenset({"positions_by_conid", "secdef_info"})

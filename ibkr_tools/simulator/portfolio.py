@@ -127,9 +127,10 @@ class Account:
     @cached_property
     def long_rows(self) -> list[Row]:
         """All positions in the long form."""
-        return [self._long_row(item) for item in self.instruments]
+        return [self.long_row(item) for item in self.instruments]
 
-    def _long_row(self, item: Instrument) -> Row:
+    def long_row(self, item: Instrument) -> Row:
+        """Return one position in the long form."""
         return {**item.short_row(self.account_id), **item.long_part(), "pageSize": PAGE_SIZE}
 
     def page(
@@ -150,7 +151,7 @@ class Account:
             return []
         if not sort:
             held = self.instruments[start:end]
-            return [self._long_row(one) if long_form else one.short_row(self.account_id) for one in held]
+            return [self.long_row(one) if long_form else one.short_row(self.account_id) for one in held]
         rows = self.long_rows if long_form else self.short_rows
         if rows and sort in rows[0]:
             rows = sorted(rows, key=lambda row: (row[sort] is None, str(type(row[sort])), row[sort] or 0),
@@ -171,7 +172,7 @@ class Account:
     def position(self, conid: int) -> list[Row]:
         """Return the one position in `conid`, in the long form, in a list, or `[]`."""
         item = self.by_conid.get(conid)
-        return [] if item is None else [self._long_row(item)]
+        return [] if item is None else [self.long_row(item)]
 
     def combinations(self) -> list[Row]:
         """Return the one combination there is: two held options, one long, one short; `[]` with fewer."""

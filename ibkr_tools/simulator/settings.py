@@ -4,12 +4,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-__all__ = ["BehaviourSettings", "Drop", "LimitSettings", "PageSettings", "Push", "Tier", "changed"]
+__all__ = ["BehaviourSettings", "Drop", "LimitSettings", "PageSettings", "Push", "RandomFaults", "Tier", "changed"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 Tier = Literal["all", "brokerage"]
 Push = Literal["sts", "close", "silent"]
+FaultByChance = Literal[503, "drop", "html", "error", "half", "empty"]
+AboutAccount = Literal["summary", "ledger", "allocation", "positions"]
 SecondFactor = Literal[
     "silver", "gold", "bronze", "temp", "notification", "multiplesf", "otpselector", "fido", "qrcode"
 ]
@@ -91,6 +93,18 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     dispatcher_delay_ms: Milliseconds = 0
 
 
+class RandomFaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Trouble by chance: how likely each answer is hit, by which kinds, and the seed of the dice.
+
+    `503`: that status; `drop`: the connection is reset; `html`: a web page with status 200; `error`: 200 with
+    `failed to process request`; `half`: half of the JSON as a whole answer; `empty`: no body.
+    """
+
+    rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    kinds: tuple[FaultByChance, ...] = (503, "drop", "html", "error", "half")
+    seed: int = 1
+
+
 class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How the servers behave where the facts leave several possibilities.
 
@@ -115,6 +129,15 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     subscribed to it. `no_bridge`: what calls without the brokerage tier get. `unread_locked`: `/fyi/unreadnumber`
     answers 423 within five minutes (doubt D7). Real milliseconds: `latency_ms` for every call below `/v1`,
     `analyst_ms` more for `/pa`, `history_ms` more for histories.
+
+    `empty` are resources that say nothing: `summary`, `ledger`, `allocation`, `positions`, and `accounts`; for
+    `empty_accounts` (none: all), in the first `empty_for` answers of a session (null: all). `empty_as`: `{}` or `[]`,
+    `null`, a 204, zeros, nulls, or the outer shape alone. `failing_accounts`: accounts that answer this status to
+    everything about them, 200: with `{"error":…}`. `foreign` are resources whose answers are about `foreign_account`.
+    `page_gaps` are pages of positions that are empty. `accounts_listed`: how many accounts `/portfolio/accounts` lists,
+    in the first `accounts_listed_for` answers of a session (null: all). `tiered_accounts`: an advisor's list has the
+    master account alone. `aliases` are names of accounts. `short_answers`: how often each contract has its short form
+    in a session, every other one once more; null: in the first answer about an account. `faults` is trouble by chance.
     """
 
     no_session: Literal["401", "error", "302"] = "401"
@@ -147,6 +170,20 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     cold_accounts: bool = False
     page_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     older_records: bool = False
+    empty: tuple[AboutAccount | Literal["accounts"], ...] = ()
+    empty_as: Literal["bare", "null", "no-content", "zeros", "nulls", "hollow"] = "bare"
+    empty_accounts: tuple[str, ...] = ()
+    empty_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    failing_accounts: dict[str, Annotated[int, msgspec.Meta(ge=200, le=699)]] = {}
+    foreign: tuple[AboutAccount, ...] = ()
+    foreign_account: str = "U9999999"
+    page_gaps: tuple[int, ...] = ()
+    accounts_listed: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    accounts_listed_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    tiered_accounts: bool = False
+    aliases: dict[str, str] = {}
+    short_answers: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    faults: RandomFaults = RandomFaults()
 
 
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
