@@ -1,13 +1,13 @@
 """What is fetched is complete and true, or refused: silence, strangers, gaps and short rows, against the simulator."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ibkr_tools.config import Config, FetchConfig
+from ibkr_tools.config import SNAPSHOT, Config, FetchConfig, Resource
 from ibkr_tools.errors import ConfigError, DataError, IbkrError, ImplausibleResponse, UpstreamUnavailable, UsageError
 from ibkr_tools.fetch.run import Fetch
 from ibkr_tools.simulator import Simulator, account_numbers
@@ -28,21 +28,27 @@ class Place:
         self.folder = folder
         self.status = StatusFile(folder / "run" / "status.json")
         self.told: list[str] = []
+        self.tell: Callable[[str], None] = self.told.append
 
     def fetch(
-        self, resources: Sequence[str] = (), accounts: Sequence[str] = (), *, account: str = "U1234567", **more: Any
+        self,
+        resources: Sequence[str] = (),
+        accounts: Sequence[str] = (),
+        *,
+        account: str = "U1234567",
+        usual: tuple[Resource, ...] = SNAPSHOT,
+        **more: Any,
     ) -> dict[str, Any]:
-        """Fetches and saves; `more` are settings of `fetch` in the configuration, and options."""
-        options = {key: more.pop(key) for key in ("retry_s", "wait_s", "partial") if key in more}
-        config = Config(username="demo-reader", account=account, fetch=FetchConfig(**more))
+        """Fetches and saves; `usual` are the configuration's resources, `more` options of the fetch."""
+        config = Config(username="demo-reader", account=account, fetch=FetchConfig(resources=usual))
         fetching = Fetch(
             config,
             lambda: client_of(self.simulator, read_timeout_s=1.0),
             self.status,
-            progress=self.told.append,
+            progress=self.tell,
             pause=lambda _: None,
         )
-        return fetching.run(resources, accounts, save_in=self.folder, **options).decode()
+        return fetching.run(resources, accounts, save_in=self.folder, **more).decode()
 
     @property
     def saved(self) -> bytes:
