@@ -42,6 +42,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
 
 
+ACCOUNTS_TOPIC = "accounts"
+"""About accounts that cannot be fetched."""
+
+
 def unit_topic(unit: str) -> str:
     """Returns the topic of a failed unit, such as `unit:ibkr-fetch.service`."""
     return f"unit:{unit}"

@@ -25,6 +25,7 @@ from ibkr_tools.fetch.missing import ESSENTIAL
 from ibkr_tools.fetch.outcome import NOTHING_FOUND, Found, outcome
 from ibkr_tools.fetch.retry import LONGEST_RETRY_S, RETRY_FOR_S, Pause, RetryPolicy
 from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress, Selection
+from ibkr_tools.messages import ACCOUNTS_TOPIC
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Tier
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
@@ -244,7 +245,8 @@ class Fetch:
             if type(error) is SessionUnavailable and not error.hint:
                 error.hint = WAIT_HINT
             dead = fetcher.missing_accounts if isinstance(error, AccountUnavailable) else {}
-            self._say("failed", error.message, session_lost=lost, found=found.failed(dead))
+            topic = ACCOUNTS_TOPIC if dead else None
+            self._say("failed", error.message, session_lost=lost, found=found.failed(dead), topic=topic)
             raise
         covers = document.covers
         self._say("succeeded", outcome(covers), saved=saved, found=found.came(covers))
@@ -273,6 +275,7 @@ class Fetch:
         saved: Path | None = None,
         session_lost: bool = False,
         found: Found | None = None,
+        topic: str | None = None,
     ) -> datetime:
         before = self._status.read_section(FetchSection)
         gone, parts = (found or NOTHING_FOUND).carried(before)
@@ -284,6 +287,7 @@ class Fetch:
             session_lost=session_lost,
             missing_accounts=gone,
             missing=parts,
+            topic=topic,
             saved=str(saved) if saved else before.saved if before else None,
             saved_at=now if saved else before.saved_at if before else None,
         )

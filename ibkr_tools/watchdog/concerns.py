@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from ibkr_tools.messages import ACCOUNTS_TOPIC
 from ibkr_tools.status import FetchSection, LoginSection, SessionState
 from ibkr_tools.watchdog import brokerage
 from ibkr_tools.watchdog.state import State
@@ -15,7 +16,7 @@ PERSON = "person"
 OUTAGE = "outage"
 BROKERAGE = "brokerage"
 LOGINS = "logins"
-ACCOUNTS = "accounts"
+ACCOUNTS = ACCOUNTS_TOPIC
 PARTS = "parts"
 OF_FETCH = frozenset({ACCOUNTS, PARTS})
 """Topics that another account, or another part, makes news again."""
