@@ -104,8 +104,6 @@ def _warn(covers: "Covers") -> None:
         tell(f"warning: without account {name}, which answers nothing but errors: {why}", 30)
     for name, why in covers.missing.items():
         tell(f"warning: without {name}: {why}", 30)
-    for name, count in covers.short_rows.items():
-        tell(f"warning: {count} rows of {name} lack their contract's details: IBKR has not looked them up yet", 30)
     if count := covers.subaccounts_not_asked:
         noun = "sub-account was" if count == 1 else "sub-accounts were"
         tell(
