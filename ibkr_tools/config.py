@@ -147,6 +147,10 @@ class FetchConfig(_Section, frozen=True):
         tuple[AccountName, ...],
         Described(description="Accounts of the snapshot, by number or alias; empty: every one that the user may view."),
     ] = ()
+    partial: Annotated[
+        bool,
+        Described(description="Save the other accounts where one alone answers nothing, as one that was closed does."),
+    ] = False
     keep_days: Annotated[
         int,
         Described(

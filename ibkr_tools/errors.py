@@ -3,6 +3,8 @@
     IbkrError                      70  our bug, if it ever reaches a person unspecialised
     ├── UsageError                  2  the command line, a jq program or a resource name is wrong
     ├── DataError                  65  the gateway answered something we do not understand
+    │   ├── MalformedResponse      65  an answer that is no whole JSON
+    │   └── ErrorResponse          65  IBKR refuses this one call, for a reason of its own
     ├── GatewayUnavailable         69  no answer on the gateway's port
     │   └── PortTaken              69  another program listens there
     ├── OutputError                73  a result could not be written
@@ -13,12 +15,14 @@
     │   ├── PreflightMissing       75  an endpoint wants its list of accounts asked for first
     │   ├── UpstreamUnavailable    75  the gateway runs, IBKR answers that it cannot
     │   │   └── UpstreamSilent     75  the gateway runs, nothing comes back from IBKR
+    │   ├── ImplausibleResponse    75  an answer that cannot be true beside the others
     │   ├── RateLimited            75  asked too often, or IBKR said so (429) and everyone waits
     │   └── LoginFailed            75  the page did not lead to a session, no refusal seen
     ├── ActionRequired             77  a person must act; never retried by a machine
     │   ├── LoginRefused           77  IBKR refused user name and password
     │   └── LockedOut              77  the login budget is spent
     └── ConfigError                78  the operator must edit or install something
+        ├── AccountUnavailable     78  one account alone does not answer: it was closed or moved
         ├── DistributionError      78  IBKR's gateway is missing or not what it should be
         ├── JavaUnavailable        78  Java is missing or too old
         └── BrowserUnavailable     78  Chromium or its driver is missing or does not fit
@@ -42,6 +46,11 @@ class IbkrError(Exception):
         self.message = message
         self.hint = hint
 
+    def add(self, more: str) -> None:
+        """Adds to the message what whoever raised it could not know."""
+        self.message = f"{self.message}; {more}"
+        self.args = (self.message,)
+
 
 class UsageError(IbkrError):
     """The command line asks for something that does not exist or does not parse."""
@@ -53,6 +62,14 @@ class DataError(IbkrError):
     """The gateway answered something that is not what its documentation or any recording shows."""
 
     exit_code = 65
+
+
+class MalformedResponse(DataError):
+    """An answer is no JSON, or ends before it is whole: asked again, it may come whole."""
+
+
+class ErrorResponse(DataError):
+    """IBKR answers this call with an error that is not about the session: 4xx, or `{"error":…}` with any status."""
 
 
 class GatewayUnavailable(IbkrError):
@@ -98,11 +115,26 @@ class PreflightMissing(SessionUnavailable):
 
 
 class UpstreamUnavailable(SessionUnavailable):
-    """The gateway runs, but IBKR does not answer, or answers that it cannot."""
+    """The gateway runs, but IBKR does not answer, or answers that it cannot.
+
+    `status` is the HTTP status, None where it is no part of the trouble; `wait_s` is the answer's Retry-After in
+    seconds, None where it has none.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, status: int | None = None, wait_s: float | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.wait_s = wait_s
 
 
 class UpstreamSilent(UpstreamUnavailable):
     """The gateway took the request, and nothing came back in time: IBKR is out of reach, or the gateway is stuck."""
+
+
+class ImplausibleResponse(SessionUnavailable):
+    """An answer cannot be true beside the others, such as no balances of an account with positions; a later one may."""
 
 
 class RateLimited(SessionUnavailable):
@@ -138,6 +170,10 @@ class ConfigError(IbkrError):
     """The operator must edit or install something."""
 
     exit_code = 78
+
+
+class AccountUnavailable(ConfigError):
+    """One account answers nothing but errors while the others answer: it was closed, or moved to another company."""
 
 
 class DistributionError(ConfigError):

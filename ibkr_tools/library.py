@@ -82,6 +82,8 @@ class Connection:
         parameters: Mapping[str, Value] | None = None,
         fresh: bool = False,
         wait_s: float = 0.0,
+        retry_s: float | None = None,
+        partial: bool | None = None,
         save: bool = False,
     ) -> Snapshot:
         """Returns one snapshot: complete, or an error.
@@ -92,6 +94,9 @@ class Connection:
             parameters: of the resources, named as IBKR names them.
             fresh: take positions past IBKR's cache.
             wait_s: how long to wait for the session, at first and when it is lost on the way, in seconds.
+            retry_s: for how long each read is tried again after trouble that passes, in seconds; 0: not at all; None:
+                as the command line does.
+            partial: go without an account that alone answers nothing; None: as the configuration says.
             save: store it as `latest.json`, with a dated copy, as `ibkr-tools fetch --save` does.
 
         Raises:
@@ -100,6 +105,7 @@ class Connection:
             IbkrError: whatever else kept it from being complete; the classes are in `ibkr_tools.errors`.
         """
         from ibkr_tools.account_ids import require_name
+        from ibkr_tools.fetch.retry import RETRY_FOR_S
         from ibkr_tools.fetch.run import Fetch
 
         document = Fetch(
@@ -114,6 +120,8 @@ class Connection:
             parameters=_texts(parameters),
             fresh=fresh,
             wait_s=wait_s,
+            retry_s=RETRY_FOR_S if retry_s is None else retry_s,
+            partial=partial,
             save_in=self._directories.snapshots if save else None,
         )
         return Snapshot(document.encode())

@@ -26,7 +26,8 @@ _NANOSECOND = 1e-9
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message.
 
-    `topic` is what it is about (`person`, `outage`, `approval`, `brokerage`, `logins`, `unit:NAME`); a topic that is
+    `topic` is what it is about (`person`, `outage`, `approval`, `brokerage`, `logins`, `accounts`, `parts`,
+    `unit:NAME`); a topic that is
     open is told once, and `over` closes it. `what` says what happened, `next` what the tool will do, `todo` what the
     person must do, null if nothing. `user` is the IBKR user, null where the writer does not know it.
     """
@@ -39,6 +40,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     over: bool = False
     user: str | None = None
     schema: int = SCHEMA
+
+
+ACCOUNTS_TOPIC = "accounts"
+"""About accounts that cannot be fetched."""
 
 
 def unit_topic(unit: str) -> str:

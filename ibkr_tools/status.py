@@ -142,12 +142,18 @@ class LoginSection(Section, kw_only=True, frozen=True):
 class FetchSection(Section, kw_only=True, frozen=True):
     """The last fetch: under way and waiting for the next session, or how it ended.
 
-    `session_lost` is a hint for the watchdog: look now, not at the next beat.
+    `session_lost` is a hint for the watchdog: look now, not at the next beat. `missing_accounts` says which accounts
+    answer nothing but errors, and why; `missing` which supplementary parts did not come: as the last fetch that asked
+    for them found out, whether anything was saved without them or not. `topic` is under which the watchdog tells a
+    person why it failed, null if it does not.
     """
 
     state: Literal["waiting", "succeeded", "failed"]
     why: str
     session_lost: bool = False
+    missing_accounts: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    topic: str | None = None
     saved: str | None = None
     saved_at: Moment | None = None
 

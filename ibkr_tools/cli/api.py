@@ -27,6 +27,7 @@ def api(
         str | None, typer.Option("-X", "--method", help="Only if it is listed with this method.", metavar="METHOD")
     ] = None,
     paginate: Annotated[bool, typer.Option("--paginate", help="Take all pages, as one list.")] = False,
+    retry_for: outputs.RetryOption = outputs.RETRY_FOR_S,
 ) -> None:
     """Ask IBKR for one listed read by its path, and print the answer as it came."""
     from ibkr_tools.account_ids import require_numbers
@@ -49,11 +50,11 @@ def api(
     clients = setting.clients(config)
     with progress() as line:
         if paginate:
-            payload = single.pages(lambda: clients.make(line.wait), now=utc_now, progress=line)
+            payload = single.pages(lambda: clients.make(line.wait), now=utc_now, progress=line, retry_s=retry_for)
         else:
             line(str(single.call))
             with clients.make(line.wait) as client:
-                answer = single.ask(client)
+                answer = single.ask(client, retry_s=retry_for, tell=line)
             payload, age_s = answer.body.strip() or b"null", answer.age_s
     if age_s:
         from ibkr_tools.cli.status_view import span

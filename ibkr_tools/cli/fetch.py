@@ -9,6 +9,7 @@ from ibkr_tools.cli.common import setting_of
 from ibkr_tools.guard import tell
 
 if TYPE_CHECKING:
+    from ibkr_tools.fetch.document import Covers
     from ibkr_tools.fetch.formats import Rows
 
 
@@ -21,7 +22,8 @@ def fetch(
         typer.Argument(help="What to take: see `ibkr-tools resources`; none: what the configuration says."),
     ] = None,
     account: Annotated[
-        list[str] | None, typer.Option("--account", help="Only this account; may be repeated.", metavar="ID")
+        list[str] | None,
+        typer.Option("--account", help="Only this account, by number or alias; may be repeated.", metavar="ID"),
     ] = None,
     param: Annotated[
         list[str] | None, typer.Option("--param", help="A resource's parameter; may be repeated.", metavar="NAME=VALUE")
@@ -31,6 +33,11 @@ def fetch(
     wait: Annotated[
         float, typer.Option(help="Wait so long for the session, if it is not up or lost.", metavar="SECONDS", min=0)
     ] = 0,
+    retry_for: outputs.RetryOption = outputs.RETRY_FOR_S,
+    partial: Annotated[
+        bool | None,
+        typer.Option("--partial/--no-partial", help="Go without an account that alone answers nothing."),
+    ] = None,
 ) -> None:
     """Fetch one snapshot of the account: complete, or an error and nothing."""
     from ibkr_tools.errors import UsageError
@@ -70,15 +77,16 @@ def fetch(
             counted=line.count,
         )
         document = fetching.run(
-            chosen,
+            () if chosen is config.fetch.resources else chosen,
             account or (),
             parameters=parameters,
             fresh=fresh,
             wait_s=wait,
+            retry_s=retry_for,
+            partial=partial,
             save_in=setting.directories.snapshots if save else None,
         )
-    for warning in document.covers.unexpected:
-        tell(f"warning: {warning}; kept as it came", 30)
+    _warn(document.covers)
     if save and printing.is_plain:
         tell(f"saved {setting.directories.snapshots / LATEST}", 20)
         return
@@ -96,3 +104,20 @@ def fetch(
         return view(snapshot, shown or chosen[0], everything=printing.everything, width=width)
 
     printing.put(document.chunks, rows, table)
+
+
+def _warn(covers: "Covers") -> None:
+    """Says on standard error what the snapshot has not got, or not as one would expect."""
+    for warning in covers.unexpected:
+        tell(f"warning: {warning}; kept as it came", 30)
+    for name, why in covers.missing_accounts.items():
+        tell(f"warning: without account {name}, which answers nothing but errors: {why}", 30)
+    for name, why in covers.missing.items():
+        tell(f"warning: without {name}: {why}", 30)
+    if count := covers.subaccounts_not_asked:
+        noun = "sub-account was" if count == 1 else "sub-accounts were"
+        tell(
+            f"note: {count} {noun} not asked: name those to fetch in fetch.accounts or with --account; "
+            "`ibkr-tools fetch subaccounts2` lists them",
+            20,
+        )

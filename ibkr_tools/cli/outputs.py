@@ -41,6 +41,18 @@ class PrintingCommand(TyperCommand):
                 parameter.nargs = 2
 
 
+RETRY_FOR_S = 30.0
+"""As `fetch.retry` has it, which is not imported for a help text."""
+
+RetryOption = Annotated[
+    float,
+    typer.Option(
+        "--retry-for",
+        help="Try each read again for so long after trouble that passes; 0: not at all.",
+        metavar="SECONDS",
+        min=0,
+    ),
+]
 _Pairs = list[Any] | None
 FormatOption = Annotated[
     Format | None,

@@ -14,7 +14,7 @@ from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError, UsageError
 from ibkr_tools.log import Journal
 from ibkr_tools.messages import Message
-from ibkr_tools.status import utc_now
+from ibkr_tools.status import FetchSection, StatusFile, utc_now
 
 TEST = "test"
 """`systemctl start ibkr-notify@test` tries the whole way that a message takes."""
@@ -95,6 +95,14 @@ def is_given_up(unit: str) -> bool:
     return state in {"failed", ""}
 
 
+def is_told_by_watchdog(unit: str) -> bool:
+    """Says whether a person is told why a unit has failed by somebody who knows: nobody needs two messages."""
+    if unit != "ibkr-fetch.service":
+        return False
+    section = StatusFile(find_directories().status_file).read_section(FetchSection)
+    return section is not None and section.state == "failed" and section.topic is not None
+
+
 def main(arguments: Sequence[str]) -> int:
     """Puts the message for one unit.
 
@@ -107,6 +115,9 @@ def main(arguments: Sequence[str]) -> int:
     (unit,) = arguments
     if unit == TEST:
         message = messages.test_message(utc_now())
+    elif is_told_by_watchdog(unit):
+        Journal().info(f"{unit} has failed for a reason that the watchdog tells")
+        return 0
     elif is_given_up(unit):
         message = message_for(unit, os.environ)
     else:

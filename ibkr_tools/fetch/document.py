@@ -88,7 +88,9 @@ class Covers(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     `accounts` are those asked for, `resources` the parts in their order, `parameters` what was given with them, `fresh`
     whether positions are from past IBKR's cache. `parts_at` says when the answers of each part came; the oldest one
     counts. `remembered` has the age in seconds of what IBKR may not be asked for again yet. `unexpected` says where
-    something had a shape that nobody knew; it is in the snapshot as it came.
+    something had a shape that nobody knew; it is in the snapshot as it came. `missing` says why a supplementary part is
+    not in it, `missing_accounts` why one of the accounts is not. `short_rows` counts, by part, the positions that lack
+    their contract's details. `subaccounts_not_asked` is how many more accounts an advisor has.
     """
 
     accounts: tuple[str, ...]
@@ -98,6 +100,10 @@ class Covers(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     parts_at: dict[str, str] = {}
     remembered: dict[str, float] = {}
     unexpected: tuple[str, ...] = ()
+    missing: dict[str, str] = {}
+    missing_accounts: dict[str, str] = {}
+    short_rows: dict[str, int] = {}
+    subaccounts_not_asked: int = 0
 
 
 class Document:

@@ -5,20 +5,25 @@ Pages read in their order lose nothing by that. Pages read side by side could: i
 in their order.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeGuard
 
 import msgspec
 
-from ibkr_tools.errors import DataError
+from ibkr_tools.errors import DataError, ImplausibleResponse
 from ibkr_tools.fetch.calls import Call
+from ibkr_tools.fetch.plausibility import Evidence, evidence_of
 from ibkr_tools.portal.endpoints import Pages, Scope
 
 FULL_PAGES = frozenset({30, 100})
 """Rows of a full page of positions: 100 today, 30 in IBKR's older documentation, where no row says `pageSize`."""
 
 MOST_PAGES = 1000
+
+_DETAILS = ("fullName", "ticker", "name", "listingExchange", "allExchanges")
+"""What a row has only where IBKR has loaded the contract's details; one of them is enough."""
 
 Identity = tuple[object, ...]
 
@@ -34,6 +39,7 @@ class Page(msgspec.Struct, frozen=True):
     """One answer: its rows (or all of it as one), whether another page may follow, when it came, what was odd.
 
     `age_s` is the age of a remembered answer, `took_s` how long one that was asked for took to come, both in seconds.
+    `evidence` is what it says about its account, `short` how many of its rows lack their contract's details.
     """
 
     rows: Sequence[Row]
@@ -42,6 +48,8 @@ class Page(msgspec.Struct, frozen=True):
     age_s: float = 0.0
     took_s: float = 0.0
     unexpected: str | None = None
+    evidence: Evidence | None = None
+    short: int = 0
 
 
 class Walk:
@@ -62,6 +70,8 @@ class Walk:
         self._went_ahead = False
         self._arrived: dict[int, Page] = {}
         self._seen: set[Identity] = set()
+        self._extra: deque[int] = deque()
+        self._repeated = 0
         self.read = 0
         self.ended = False
         self.moved = False
@@ -70,6 +80,8 @@ class Walk:
         """Returns the number of a page to ask for, None if there is none now; `ahead`: even if it may not exist."""
         if self.ended:
             return None
+        if self._extra:
+            return self._extra.popleft()
         beyond = self._asked - self.read
         # As many pages are asked for in vain, at most, as were not.
         if beyond and not (ahead and self._ahead and beyond <= self.read):
@@ -89,8 +101,12 @@ class Walk:
 
         Raises:
             DataError: there is no end of pages.
+            ImplausibleResponse: one is empty, and stays so, though the next one is not.
         """
-        while not self.ended and (page := self._arrived.pop(self.read, None)) is not None:
+        while not self.ended and (page := self._arrived.get(self.read)) is not None:
+            if not page.rows and self.read and not self._ends_without_news and not self._is_confirmed():
+                return
+            del self._arrived[self.read]
             # What is twice on one page has not slid: IBKR has it twice.
             rows = [row for row in page.rows if row.identity not in self._seen]
             here = {row.identity for row in page.rows if row.identity is not None}
@@ -103,6 +119,23 @@ class Walk:
             if not self.ended and self.read >= MOST_PAGES:
                 raise DataError(f"{self._name}: more than {MOST_PAGES} pages")
             yield page, rows
+
+    def _is_confirmed(self) -> bool:
+        """Says whether an empty page after a full one is the end: it still is when asked again, and so is the next."""
+        if self._repeated != self.read:
+            self._repeated = self.read
+            del self._arrived[self.read]
+            self._extra.append(self.read)
+            return False
+        following = self._arrived.get(self.read + 1)
+        if following is None:
+            if self._asked < self.read + 2:
+                self._asked = self.read + 2
+                self._extra.append(self.read + 1)
+            return False
+        if following.rows:
+            raise ImplausibleResponse(f"{self._name}: page {self.read} is empty, and page {self.read + 1} is not")
+        return True
 
 
 def identity_of(row: object, account: str | None) -> Identity | None:
@@ -125,6 +158,14 @@ def _is_size(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
+def count_short(rows: object) -> int:
+    """Counts the positions that lack their contract's details: IBKR answers with 21 fields until it has loaded them."""
+    listed = rows if isinstance(rows, list) else []
+    return sum(
+        1 for row in listed if isinstance(row, Mapping) and "conid" in row and not any(key in row for key in _DETAILS)
+    )
+
+
 def split(call: Call, payload: Any, body: bytes, came_at: datetime) -> Page:
     """Returns one page of a list: its rows cut out of the answer's bytes, each with its account if it is about one.
 
@@ -145,7 +186,14 @@ def split(call: Call, payload: Any, body: bytes, came_at: datetime) -> Page:
         Row(_with_account(bytes(raw), value, account), identity_of(value, account))
         for raw, value in zip(raws, values, strict=True)
     ]
-    return Page(rows, _goes_on(call, payload, values, rows), came_at, unexpected=odd_rows(call, values))
+    return Page(
+        rows,
+        _goes_on(call, payload, values, rows),
+        came_at,
+        unexpected=odd_rows(call, values),
+        evidence=evidence_of(call, values),
+        short=count_short(values) if call.endpoint.pages is Pages.PATH else 0,
+    )
 
 
 def odd_rows(call: Call, payload: Any) -> str | None:

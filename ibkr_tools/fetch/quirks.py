@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ibkr_tools.errors import DataError, IbkrError, PreflightMissing, SessionUnavailable, UpstreamUnavailable
 from ibkr_tools.fetch.calls import Call
-from ibkr_tools.fetch.pages import odd_rows
+from ibkr_tools.fetch.pages import count_short, odd_rows
+from ibkr_tools.fetch.retry import Retrying, RetryPolicy
 from ibkr_tools.portal.client import Answer, PortalClient
 from ibkr_tools.portal.endpoints import ACCOUNTS, BROKERAGE_ACCOUNTS, READS, Endpoint, Scope, Tier
 
@@ -19,11 +21,18 @@ HISTORY_PAUSE_S = 2.0
 COLD_PAUSE_S = 1.0
 """Before a brokerage endpoint that answered emptily is asked again."""
 
+DETAILS_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Before each repeat of a page of positions whose contracts IBKR has not all looked up yet: 21 fields instead of 48."""
+
+_REPEATS_WITHOUT_NEWS = 3
+"""After so many of them that brought no more details there will be none, as in older builds."""
+
 EITHER = frozenset({"positions_by_conid", "secdef_info"})
 """A list in one of IBKR's sources, an object in another."""
 
 _SNAPSHOT = READS["snapshot"]
 _HISTORY = READS["history"]
+_POSITIONS = READS["positions"]
 
 Pause = Callable[[float], object]
 
@@ -33,6 +42,11 @@ def is_bare(payload: object) -> bool:
     if isinstance(payload, Mapping):
         return all(value in ({}, [], None) or value is False for value in payload.values())
     return payload in (None, [], "")
+
+
+def has_data(endpoint: Endpoint) -> bool:
+    """Says whether a good answer of an endpoint always has a body: what is about an account, and their list."""
+    return endpoint.scope is Scope.ACCOUNT or endpoint == ACCOUNTS
 
 
 def fields_there(payload: object, wanted: list[str]) -> int:
@@ -60,11 +74,11 @@ class Preflights:
         """There is another session."""
         self._asked.clear()
 
-    def make(self, client: PortalClient, endpoint: Endpoint, before: int) -> bool:
+    def make(self, ask: Callable[[Endpoint], object], endpoint: Endpoint, before: int) -> bool:
         """Makes it unless it was made; says whether it was made after there had been `before`."""
         with self._lock:
             if not self.count(endpoint):
-                client.ask(endpoint)
+                ask(endpoint)
                 self.made(endpoint)
             return self.count(endpoint) > before
 
@@ -72,15 +86,31 @@ class Preflights:
 class Asker:
     """Asks until the answer can be believed."""
 
-    def __init__(self, preflights: Preflights, pause: Pause) -> None:
+    def __init__(
+        self,
+        preflights: Preflights,
+        pause: Pause,
+        retrying: Retrying | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Prepares it.
 
         Args:
             preflights: what this session has been asked first.
             pause: waits so many seconds.
+            retrying: tries again what fails; None: nothing does.
+            tell: is told what is tried again.
         """
         self._preflights = preflights
         self._pause = pause
+        self._retrying = retrying
+        self._tell = tell
+        self._has_no_more_details = False
+
+    def with_policy(self, policy: RetryPolicy) -> "Asker":
+        """Returns one that tries again less, or more."""
+        retrying = None if self._retrying is None else Retrying(policy, self._retrying.pause)
+        return Asker(self._preflights, self._pause, retrying, self._tell)
 
     def ask(
         self,
@@ -98,14 +128,14 @@ class Asker:
         """
         endpoint = call.endpoint
 
-        def once() -> Answer:
-            return self._once(client, call, names, query, recall=recall)
+        def once(*, retrying: bool = True) -> Answer:
+            return self._once(client, call, names, query, recall=recall, retrying=retrying)
 
         if endpoint == _SNAPSHOT:
             return self._snapshot(once, query)
         if endpoint == _HISTORY:
             try:
-                return once()
+                return once(retrying=False)
             except (DataError, UpstreamUnavailable):
                 self._pause(HISTORY_PAUSE_S)
                 return once()
@@ -114,9 +144,28 @@ class Asker:
             if endpoint.tier is Tier.BROKERAGE:
                 # A missing preflight may look like this too.
                 if endpoint != BROKERAGE_ACCOUNTS:
-                    self._preflights.make(client, BROKERAGE_ACCOUNTS, 0)
+                    self._preflights.make(partial(self._send, client), BROKERAGE_ACCOUNTS, 0)
                 self._pause(COLD_PAUSE_S)
             answer = once()
+        return self._with_details(once, answer) if endpoint == _POSITIONS else answer
+
+    def _with_details(self, once: Callable[[], Answer], answer: Answer) -> Answer:
+        """Repeats until all rows have their contract's details, or no more come."""
+        short, misses = count_short(answer.payload), 0
+        for pause_s in DETAILS_PAUSES_S:
+            if not short or self._has_no_more_details or misses >= _REPEATS_WITHOUT_NEWS:
+                break
+            if pause_s:
+                self._pause(pause_s)
+            again = once()
+            left = count_short(again.payload)
+            whole = len(again.payload) - left if isinstance(again.payload, list) else 0
+            if whole > len(answer.payload) - short:
+                answer, short, misses = again, left, 0
+            else:
+                misses += 1
+        # What the first page does not get, the others need not be asked for as often.
+        self._has_no_more_details |= misses >= _REPEATS_WITHOUT_NEWS
         return answer
 
     def _snapshot(self, once: Callable[[], Answer], query: Mapping[str, str]) -> Answer:
@@ -132,22 +181,62 @@ class Asker:
         return answer
 
     def _once(
-        self, client: PortalClient, call: Call, names: Mapping[str, str], query: Mapping[str, str], *, recall: bool
+        self,
+        client: PortalClient,
+        call: Call,
+        names: Mapping[str, str],
+        query: Mapping[str, str],
+        *,
+        recall: bool,
+        retrying: bool,
     ) -> Answer:
         """Sends one read; a missing preflight, which may look like a missing session, is made up for once."""
         body = None if call.body is None else dict(call.body)
 
         def send() -> Answer:
-            return client.ask(call.endpoint, names, query=dict(query) or None, body=body, recall=recall)
+            return self._send(
+                client,
+                call.endpoint,
+                names,
+                query=dict(query) or None,
+                body=body,
+                recall=recall,
+                name=str(call),
+                retrying=retrying,
+            )
 
         before = {one: self._preflights.count(one) for one in (ACCOUNTS, BROKERAGE_ACCOUNTS)}
         try:
             return send()
         except SessionUnavailable as error:
             preflight = _preflight_for(error, call.endpoint)
-            if preflight in {None, call.endpoint} or not self._preflights.make(client, preflight, before[preflight]):
+            if preflight in {None, call.endpoint}:
+                raise
+            if not self._preflights.make(partial(self._send, client), preflight, before[preflight]):
                 raise
             return send()
+
+    def _send(
+        self,
+        client: PortalClient,
+        endpoint: Endpoint,
+        names: Mapping[str, str] | None = None,
+        *,
+        name: str = "",
+        retrying: bool = True,
+        **given: Any,
+    ) -> Answer:
+        """Sends one read; tries it again after trouble that passes."""
+
+        def send() -> Answer:
+            answer = client.ask(endpoint, names, **given)
+            if answer.payload is None and has_data(endpoint):
+                raise UpstreamUnavailable(f"{name or endpoint.name}: an empty answer")
+            return answer
+
+        if self._retrying is None or not retrying:
+            return send()
+        return self._retrying.call(endpoint, send, lambda text: self._tell(f"{name or endpoint.name}: {text}"))
 
 
 def _preflight_for(error: IbkrError, endpoint: Endpoint) -> Endpoint | None:

@@ -9,6 +9,7 @@ from typing import Literal
 from ibkr_tools import hints
 from ibkr_tools.config import Config
 from ibkr_tools.errors import (
+    AccountUnavailable,
     BrokerageUnavailable,
     ConfigError,
     GatewayUnavailable,
@@ -20,13 +21,19 @@ from ibkr_tools.errors import (
 )
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Covers, Document
-from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress
+from ibkr_tools.fetch.missing import ESSENTIAL
+from ibkr_tools.fetch.outcome import NOTHING_FOUND, Found, outcome
+from ibkr_tools.fetch.retry import LONGEST_RETRY_S, RETRY_FOR_S, Pause, RetryPolicy
+from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress, Selection
+from ibkr_tools.messages import ACCOUNTS_TOPIC
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Tier
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
 
 LONGEST_WAIT_S = 86_400
 """How long anybody may wait for a session, in seconds: a day."""
+
+WAIT_HINT = "`ibkr-tools status` says what is done about it; --wait 60 waits for it."
 
 _SERVES = {
     Tier.PORTFOLIO: frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING}),
@@ -38,6 +45,22 @@ def session_serves(status: StatusFile, now: datetime, tier: Tier = Tier.PORTFOLI
     """Returns the session's section if the watchdog says, freshly, that the tier answers."""
     session = status.read_section(SessionSection)
     return session if session and session.state in _SERVES[tier] and not session.is_stale(now) else None
+
+
+def known_obstacle(status: StatusFile, now: datetime, tier: Tier = Tier.PORTFOLIO) -> IbkrError | None:
+    """Returns why the tier does not answer, as far as the watchdog freshly says so; None: it may, or nobody knows.
+
+    What is known costs no request: IBKR counts them, and the login that is under way needs its own.
+    """
+    session = status.read_section(SessionSection)
+    if session is None or session.is_stale(now) or session.state in _SERVES[tier]:
+        return None
+    known = f"{session.state.value}: {session.why}"
+    if session.state is SessionState.GATEWAY_DOWN:
+        return GatewayUnavailable(f"the watchdog says {known}", hint="systemctl start ibkr-gateway")
+    if session.state in _SERVES[Tier.PORTFOLIO]:
+        return BrokerageUnavailable(f"the brokerage tier is not up ({known})", hint=WAIT_HINT)
+    return SessionUnavailable(f"no session ({known})", hint=session.todo or WAIT_HINT)
 
 
 def wait_for_session(
@@ -118,6 +141,7 @@ class Fetch:
         progress: Progress = lambda _: None,
         counted: Counted = lambda _done, _of: None,
         now: Callable[[], datetime] = utc_now,
+        pause: Pause | None = None,
     ) -> None:
         """Prepares it; nothing is sent yet.
 
@@ -129,6 +153,7 @@ class Fetch:
             progress: is told what is asked for.
             counted: is told how many calls are done, and of how many.
             now: the time, aware, in UTC.
+            pause: waits so many seconds before something is asked again; default: real ones.
         """
         self._config = config
         self._make_client = make_client
@@ -137,6 +162,7 @@ class Fetch:
         self._progress = progress
         self._counted = counted
         self._now = now
+        self._pause = pause
 
     def run(
         self,
@@ -146,16 +172,22 @@ class Fetch:
         parameters: Mapping[str, str] | None = None,
         fresh: bool = False,
         wait_s: float = 0.0,
+        retry_s: float = RETRY_FOR_S,
+        partial: bool | None = None,
         save_in: Path | None = None,
     ) -> Document:
         """Returns one complete snapshot; saved first if `save_in` names a directory.
 
         Args:
-            resources: what to take; empty: what the configuration says.
-            accounts: of which accounts; empty: those of the configuration.
+            resources: what to take, all of it; empty: what the configuration says, of which supplementary parts may be
+                missing in the end (`covers.missing`).
+            accounts: of which accounts, by number or alias; empty: those of the configuration.
             parameters: of the resources, see `calls.plan`.
             fresh: take positions past IBKR's cache.
             wait_s: how long to wait for the session, at first and when it is lost on the way, in seconds.
+            retry_s: for how long one read is tried again, in seconds; 0: not at all.
+            partial: go without an account that alone answers nothing (`covers.missing_accounts`); None: as the
+                configuration says.
             save_in: the directory of saved snapshots.
 
         Raises:
@@ -164,16 +196,23 @@ class Fetch:
         """
         if not 0 <= wait_s <= LONGEST_WAIT_S:
             raise UsageError(f"cannot wait for {wait_s} s, but for {LONGEST_WAIT_S} at most")
-        given = dict(parameters or {})
-        tier = self._config.session.tier
-        parts = plan(resources or self._config.fetch.resources, given, tier, fresh=fresh)
-        needed = Tier.BROKERAGE if any(part.endpoint.tier is Tier.BROKERAGE for part in parts) else Tier.PORTFOLIO
-        if wait_s:
-            try:
-                wait_for_session(self._status, wait_s, needed)
-            except SessionUnavailable as error:
-                self._say("failed", error.message)
-                raise
+        if not 0 <= retry_s <= LONGEST_RETRY_S:
+            raise UsageError(f"cannot try again for {retry_s} s, but for {LONGEST_RETRY_S:.0f} at most")
+        given, settings = dict(parameters or {}), self._config.fetch
+        parts = plan(resources or settings.resources, given, self._config.session.tier, fresh=fresh)
+        optional = frozenset[str]() if resources else frozenset(part.name for part in parts) - ESSENTIAL
+        required = [part.endpoint.tier for part in parts if part.name not in optional]
+        needed = Tier.BROKERAGE if Tier.BROKERAGE in required else Tier.PORTFOLIO
+        found = Found(
+            accounts=frozenset(accounts),
+            resources=frozenset(part.name for part in parts),
+            all=not (resources or accounts),
+        )
+        try:
+            self._require_session(wait_s, needed)
+        except IbkrError as error:
+            self._say("failed", error.message)
+            raise
         session = session_serves(self._status, self._now())
         fetcher = Fetcher(
             self._make_client,
@@ -181,31 +220,49 @@ class Fetch:
             losses=Waiting(self._status, wait_s, needed, self._lost, self._progress),
             progress=self._progress,
             counted=self._counted,
+            pause=self._pause,
+            retry=RetryPolicy.within(retry_s),
+        )
+        selection = Selection(
+            account=self._config.account,
+            accounts=tuple(accounts) or settings.accounts,
+            known=session.accounts if session else (),
+            blame=UsageError if accounts else ConfigError,
+            partial=settings.partial if partial is None else partial,
+            optional=optional,
         )
         try:
             document = fetcher.snapshot(
-                self._config.account,
-                parts,
-                accounts=accounts or self._config.fetch.accounts,
-                known_accounts=session.accounts if session else (),
-                covers=Covers(accounts=(), resources=(), parameters=given, fresh=fresh),
-                blame=UsageError if accounts else ConfigError,
+                parts, selection, Covers(accounts=(), resources=(), parameters=given, fresh=fresh)
             )
             saved = None
             if save_in:
                 from ibkr_tools.fetch import store
 
-                saved = store.save(save_in, document, self._config.fetch.keep_days, self._now())
+                saved = store.save(save_in, document, settings.keep_days, self._now())
         except IbkrError as error:
             lost = type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable)
             if type(error) is SessionUnavailable and not error.hint:
-                error.hint = "`ibkr-tools status` says what is done about it; --wait 60 waits for it."
-            self._say("failed", error.message, session_lost=lost)
+                error.hint = WAIT_HINT
+            dead = fetcher.missing_accounts if isinstance(error, AccountUnavailable) else {}
+            topic = ACCOUNTS_TOPIC if dead else None
+            self._say("failed", error.message, session_lost=lost, found=found.failed(dead), topic=topic)
             raise
         covers = document.covers
-        odd = f"; unexpected: {'; '.join(covers.unexpected)}" if covers.unexpected else ""
-        self._say("succeeded", f"{', '.join(covers.resources)} of {', '.join(covers.accounts)}{odd}", saved=saved)
+        self._say("succeeded", outcome(covers), saved=saved, found=found.came(covers))
         return document
+
+    def _require_session(self, wait_s: float, needed: Tier) -> None:
+        """Returns if there may be a session that serves; waits for it if told to.
+
+        Raises:
+            SessionUnavailable: there is none, as the watchdog says, or none in time.
+            GatewayUnavailable: the watchdog says that the gateway is down.
+        """
+        if wait_s:
+            wait_for_session(self._status, wait_s, needed)
+        elif error := known_obstacle(self._status, self._now(), needed):
+            raise error
 
     def _lost(self, error: IbkrError) -> datetime:
         return self._say("waiting", error.message, session_lost=True)
@@ -217,14 +274,20 @@ class Fetch:
         *,
         saved: Path | None = None,
         session_lost: bool = False,
+        found: Found | None = None,
+        topic: str | None = None,
     ) -> datetime:
         before = self._status.read_section(FetchSection)
+        gone, parts = (found or NOTHING_FOUND).carried(before)
         now = self._now()
         section = FetchSection(
             updated_at=now,
             state=state,
             why=why,
             session_lost=session_lost,
+            missing_accounts=gone,
+            missing=parts,
+            topic=topic,
             saved=str(saved) if saved else before.saved if before else None,
             saved_at=now if saved else before.saved_at if before else None,
         )

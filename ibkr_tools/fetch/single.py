@@ -1,6 +1,5 @@
 """One listed read by itself, without the envelope of a snapshot: one answer as it came, or all pages as one list."""
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -9,8 +8,9 @@ import msgspec
 from ibkr_tools.errors import UsageError
 from ibkr_tools.fetch.calls import Call, Part, plan
 from ibkr_tools.fetch.paths import Found
-from ibkr_tools.fetch.quirks import Asker, Pause, Preflights
-from ibkr_tools.fetch.snapshot import Fetcher, Progress
+from ibkr_tools.fetch.quirks import Asker, Preflights
+from ibkr_tools.fetch.retry import RETRY_FOR_S, Pause, Retrying, RetryPolicy
+from ibkr_tools.fetch.snapshot import Fetcher, Progress, Selection
 from ibkr_tools.portal.client import Answer, PortalClient
 from ibkr_tools.portal.endpoints import Pages, Scope
 
@@ -68,25 +68,43 @@ class Single:
         if self._page not in {None, "0"}:
             raise UsageError(f"--paginate takes all pages, and the path says page {self._page}")
 
-    def ask(self, client: PortalClient, pause: Pause | None = None) -> Answer:
-        """Returns the answer as it came; asked again where IBKR may answer emptily at first.
+    def ask(
+        self,
+        client: PortalClient,
+        pause: Pause | None = None,
+        *,
+        retry_s: float = RETRY_FOR_S,
+        tell: Progress = lambda _: None,
+    ) -> Answer:
+        """Returns the answer as it came; asked again where IBKR may answer emptily at first, or has trouble.
+
+        Args:
+            client: what to ask with.
+            pause: waits so many seconds; default: real ones.
+            retry_s: for how long it is tried again, in seconds; 0: not at all.
+            tell: is told what is tried again.
 
         Raises:
             IbkrError: see `ibkr_tools.portal.answers.parse`.
         """
         call = self.call
-        return Asker(Preflights(), pause or threading.Event().wait).ask(client, call, call.names, call.query)
+        retrying = Retrying(RetryPolicy.within(retry_s), pause)
+        return Asker(Preflights(), retrying.pause, retrying, tell).ask(client, call, call.names, call.query)
 
     def pages(
-        self, make_client: Callable[[], PortalClient], *, now: Callable[[], datetime], progress: Progress
+        self,
+        make_client: Callable[[], PortalClient],
+        *,
+        now: Callable[[], datetime],
+        progress: Progress,
+        retry_s: float = RETRY_FOR_S,
     ) -> bytes:
-        """Returns the rows of all pages as one JSON list.
+        """Returns the rows of all pages as one JSON list; `retry_s` as in `ask`.
 
         Raises:
             IbkrError: see `Fetcher.snapshot`.
         """
-        document = Fetcher(make_client, now=now, progress=progress).snapshot(
-            self._account, (self._part,), accounts=self._accounts
-        )
+        fetcher = Fetcher(make_client, now=now, progress=progress, retry=RetryPolicy.within(retry_s))
+        document = fetcher.snapshot((self._part,), Selection(account=self._account, accounts=tuple(self._accounts)))
         members = msgspec.json.decode(document.encode(), type=dict[str, msgspec.Raw])
         return bytes(members[self._part.name])

@@ -15,7 +15,9 @@ from ibkr_tools.errors import (
     BrokerageUnavailable,
     ConfigError,
     DataError,
+    ErrorResponse,
     IbkrError,
+    MalformedResponse,
     PreflightMissing,
     RateLimited,
     SessionUnavailable,
@@ -93,7 +95,7 @@ def _decode(body: bytes, where: str) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if text := _text(body):
             raise DataError(f"{where}: a text instead of data ({text})") from None
-        raise DataError(f"{where}: the answer is not JSON ({error})") from None
+        raise MalformedResponse(f"{where}: the answer is not JSON ({error})") from None
 
 
 def _text(body: bytes) -> str:
@@ -147,15 +149,21 @@ def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, wher
             f"{where}: the gateway does not admit this address",
             hint="Its conf.yaml must allow 127.0.0.1; restart ibkr-gateway to have it written again.",
         )
-    if error := _error_of(detail, where):
-        raise error
+    error = _error_of(detail, where) or _error_of_status(status, f"{where}: ", stated)
+    if isinstance(error, UpstreamUnavailable):
+        later_s = _retry_after_s(headers)
+        error.status, error.wait_s = status, later_s if later_s > 0 else None
+    raise error
+
+
+def _error_of_status(status: int, before: str, after: str) -> IbkrError:
+    """Returns the error of a status that needs no other look at the answer."""
     if status == 423:
-        raise UpstreamUnavailable(
-            f"{where}: asked more often than IBKR allows (HTTP 423){stated}", hint="Try again in five minutes."
-        )
+        text = f"{before}asked more often than IBKR allows (HTTP 423){after}"
+        return UpstreamUnavailable(text, hint="Try again in five minutes.")
     if status >= 500 or status == 403:
-        raise UpstreamUnavailable(f"{where}: IBKR answers HTTP {status}{stated}")
-    raise DataError(f"{where}: HTTP {status}{stated}")
+        return UpstreamUnavailable(f"{before}IBKR answers HTTP {status}{after}")
+    return ErrorResponse(f"{before}HTTP {status}{after}")
 
 
 def parse(status: int, headers: Mapping[str, str], body: bytes, where: str) -> Any:
@@ -171,11 +179,14 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, where: str) -> A
         SessionUnavailable: no session (401, 410, 601, redirect to the login, `{"error":"no session"}`).
         BrokerageUnavailable: "no bridge" or "Init session first".
         PreflightMissing: "Please query /accounts first".
-        UpstreamUnavailable: 5xx, HTML with 200, 403 of the edge, 423, `failed to process request`.
+        UpstreamUnavailable: 5xx (with its Retry-After), HTML with 200, 403 of the edge, 423, `failed to process
+            request`.
         RateLimited: 429; `wait_s` is IBKR's penalty, or a longer Retry-After.
         ConfigError: another program on the port, or the gateway's address filter.
-        DataError: anything else that is not JSON, or a stated error we do not know, with whatever status:
-            `{"error":…}`, `"success":false`, `application/problem+json`.
+        MalformedResponse: what begins as JSON and is none.
+        ErrorResponse: a stated error we do not know, with whatever status: `{"error":…}`, `"success":false`,
+            `application/problem+json`; or another 4xx.
+        DataError: a text instead of data.
     """
     if status not in {200, 204}:
         _raise_for_status(status, headers, body, where)
@@ -186,7 +197,7 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, where: str) -> A
     payload = _decode(body, where)
     if isinstance(payload, Mapping) and _states_failure(headers, payload):
         detail = _detail(payload)
-        raise _error_of(detail, where) or DataError(f"{where}: {detail or 'IBKR says that it failed'}")
+        raise _error_of(detail, where) or ErrorResponse(f"{where}: {detail or 'IBKR says that it failed'}")
     return payload
 
 

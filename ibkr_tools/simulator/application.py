@@ -26,6 +26,7 @@ from ibkr_tools.simulator import (
 from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.context import CONTEXT, Context
+from ibkr_tools.simulator.deviations import deviate
 from ibkr_tools.simulator.logins import LoginDesk
 from ibkr_tools.simulator.middleware import (
     check_access,
@@ -89,7 +90,9 @@ def make_context(options: SimulatorOptions, clock: Clock | None = None) -> Conte
 
 def make_application(context: Context) -> web.Application:
     """Return the servers (or, with TLS, the gateway) as an application."""
-    app = web.Application(middlewares=[note_requests, chunk_answers, inject_faults, keep_hours, pace, check_access])
+    app = web.Application(
+        middlewares=[note_requests, chunk_answers, inject_faults, keep_hours, pace, check_access, deviate]
+    )
     app[CONTEXT] = context
     app[HUB] = Hub(context)
     app.on_response_prepare.append(date_answers)

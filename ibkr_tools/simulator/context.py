@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -55,7 +56,14 @@ class Context:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     faults_changed: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: int = 0
+    _dice: tuple[int, Random] = field(default_factory=lambda: (0, Random(0)))
     set_listening: SetListening | None = None
+
+    def dice(self, seed: int) -> Random:
+        """Return the dice of this seed, which go on from where they were; those of another seed begin anew."""
+        if self._dice[0] != seed:
+            self._dice = seed, Random(seed)
+        return self._dice[1]
 
     def age(self) -> None:
         """Let time pass: for sessions, windows and faults."""

@@ -7,7 +7,7 @@ import msgspec
 
 __all__ = ["Fault", "FaultBook", "FaultKind"]
 
-FaultKind = Literal["status", "hang", "html", "truncate", "split", "close", "slow", "json"]
+FaultKind = Literal["status", "hang", "html", "truncate", "split", "close", "slow", "json", "half"]
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
@@ -16,6 +16,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     `count` calls are hit, None means until cleared; in either case no longer than `until` (simulated seconds since
     the epoch), which the control port also takes as `for_s`, simulated seconds from now. `status` is used by kinds
     `status`, `json` and `html`, `body` by `json` (any JSON) and `status` (text), `delay_s` (real seconds) by `slow`.
+    The first three take `headers` too, such as Retry-After. `half` ends in the middle of its JSON, whole as HTTP goes.
     """
 
     path: str
@@ -25,6 +26,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     body: Any = None
     delay_s: Annotated[float, msgspec.Meta(ge=0)] = 2.0
     method: str | None = None
+    headers: dict[str, str] = {}
     until: float | None = None
     hits: int = 0
 

@@ -9,6 +9,7 @@ from email.utils import formatdate
 from aiohttp import HttpVersion11, web
 
 from ibkr_tools.simulator.context import Context, RequestNote, context_of, empty, reply, short_path
+from ibkr_tools.simulator.deviations import random_fault
 from ibkr_tools.simulator.faults import Fault
 from ibkr_tools.simulator.limits import HISTORY
 from ibkr_tools.simulator.rest import UNKNOWN
@@ -20,6 +21,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HTML = "<!DOCTYPE html><html><head><title>Interactive Brokers</title></head><body><h1>Error</h1></body></html>"
 UNCHECKED = ("/iserver/reauthenticate",)
+_CHANCES: dict[str | int | None, Fault] = {
+    503: Fault("", "status", status=503),
+    "drop": Fault("", "close"),
+    "html": Fault("", "html"),
+    "error": Fault("", "json", body={"error": "failed to process request"}),
+    "half": Fault("", "half"),
+    "empty": Fault("", "status"),
+}
+"""What a trouble by chance is as a fault."""
 UNKNOWN_HANDLERS = tuple(handler for _, _, handler in UNKNOWN)
 
 
@@ -76,6 +86,7 @@ async def inject_faults(request: web.Request, handler: Handler) -> web.StreamRes
     """Play the fault ordered for this path, if any; else split the answer if that is switched on."""
     context = context_of(request)
     fault = context.faults.take(request.method, request.path, short_path(request.path))
+    fault = fault or _CHANCES.get(random_fault(context, request.path))
     if fault is None:
         response = await handler(request)
         behaviour = context.world.behaviour
@@ -93,8 +104,15 @@ async def inject_faults(request: web.Request, handler: Handler) -> web.StreamRes
     response = await handler(request)
     if fault.kind == "slow" or not isinstance(response, web.Response):
         return response
+    return await _mutilated(request, response, fault)
+
+
+async def _mutilated(request: web.Request, response: web.Response, fault: Fault) -> web.StreamResponse:
+    if fault.kind == "half":
+        return _halved(response)
     if fault.kind == "truncate":
         return await _truncated(request, response)
+    context = context_of(request)
     return await _in_pieces(request, response, pause_s=context.world.behaviour.split_pause_ms / 1000)
 
 
@@ -164,6 +182,12 @@ async def check_access(request: web.Request, handler: Handler) -> web.StreamResp
 
 def _instead(fault: Fault) -> web.Response:
     """Return the answer that the fault prescribes."""
+    response = _prescribed(fault)
+    response.headers.update(fault.headers)
+    return response
+
+
+def _prescribed(fault: Fault) -> web.Response:
     if fault.kind == "json":
         return reply(fault.body, fault.status)
     if fault.kind == "html":
@@ -200,6 +224,12 @@ async def _truncated(request: web.Request, response: web.Response) -> web.Stream
     if request.transport is not None:
         request.transport.close()
     return stream
+
+
+def _halved(response: web.Response) -> web.Response:
+    """Return an answer that is whole as HTTP goes, and ends in the middle of its JSON."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    return web.Response(body=body[: len(body) // 2] or b"{", status=response.status, content_type="application/json")
 
 
 async def _in_pieces(request: web.Request, response: web.Response, *, pause_s: float) -> web.StreamResponse:

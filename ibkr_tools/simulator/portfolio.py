@@ -151,17 +151,19 @@ class Account:
     @cached_property
     def short_rows(self) -> list[Row]:
         """All positions in the short form: the first answer, before contract data is loaded."""
-        return [self._short_row(item) for item in self.held]
+        return [self.short_row(item) for item in self.held]
 
     @cached_property
     def long_rows(self) -> list[Row]:
         """All positions in the long form."""
-        return [self._long_row(item) for item in self.held]
+        return [self.long_row(item) for item in self.held]
 
-    def _short_row(self, item: Instrument) -> Row:
+    def short_row(self, item: Instrument) -> Row:
+        """Return one position in the short form."""
         return self.spoiled(item, item.short_row(self.account_id))
 
-    def _long_row(self, item: Instrument) -> Row:
+    def long_row(self, item: Instrument) -> Row:
+        """Return one position in the long form."""
         long = item.long_part(self.rates.get(item.currency, 0.0))
         return self.spoiled(item, {**item.short_row(self.account_id), **long, "pageSize": PAGE_SIZE})
 
@@ -183,7 +185,7 @@ class Account:
             return []
         if not sort:
             held = self.held[start:end]
-            return [self._long_row(one) if long_form else self._short_row(one) for one in held]
+            return [self.long_row(one) if long_form else self.short_row(one) for one in held]
         rows = self.long_rows if long_form else self.short_rows
         if rows and sort in rows[0]:
             rows = sorted(rows, key=lambda row: (row[sort] is None, str(type(row[sort])), row[sort] or 0),
@@ -203,7 +205,7 @@ class Account:
 
     def position(self, conid: int) -> list[Row]:
         """Return the position in `conid`, in the long form, in a list, or `[]`; of each model there is one."""
-        return [self._long_row(item) for item in self.held if item.conid == conid]
+        return [self.long_row(item) for item in self.held if item.conid == conid]
 
     def combinations(self) -> list[Row]:
         """Return the one combination there is: two held options, one long, one short; `[]` with fewer."""

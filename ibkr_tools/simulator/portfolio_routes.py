@@ -7,7 +7,8 @@ from aiohttp import web
 from ibkr_tools.simulator.asked import BAD_ACCOUNT, Handler, Route, body_of, chosen_accounts, number
 from ibkr_tools.simulator.context import context_of, empty, reply, session_of
 from ibkr_tools.simulator.options import UserKind
-from ibkr_tools.simulator.portfolio import Account, consolidated_allocation
+from ibkr_tools.simulator.portfolio import Account, Row, consolidated_allocation
+from ibkr_tools.simulator.state import Session
 
 __all__ = ["ROUTES"]
 
@@ -73,14 +74,30 @@ def positions(request: web.Request, account: Account) -> web.Response:
     session.warm_accounts.add(account.account_id)
     if not warm and behaviour.cold_positions:
         return reply([])
+    page = number(request.match_info["page"])
+    if behaviour.short_answers is not None:
+        return reply(_rows_by_contract(session, account, page, behaviour.short_answers, behaviour.page_size))
     rows = account.page(
-        number(request.match_info["page"]),
+        page,
         long_form=warm and not behaviour.always_short_form,
         sort=request.query.get("sort", ""),
         descending=request.query.get("direction") == "d",
         size=behaviour.page_size,
     )
     return reply(rows)
+
+
+def _rows_by_contract(session: Session, account: Account, page: int, answers: int, size: int) -> list[Row]:
+    """Return a page on which each contract has its short form in so many answers of the session."""
+    held = account.held[page * size : (page + 1) * size] if page >= 0 else []
+    for one in held:
+        session.answered[f"{account.account_id} {one.conid}"] += 1
+    return [
+        account.short_row(one)
+        if session.answered[f"{account.account_id} {one.conid}"] <= answers + one.conid % 2
+        else account.long_row(one) | {"pageSize": size}
+        for one in held
+    ]
 
 
 def invalidate(request: web.Request, account: Account) -> web.Response:

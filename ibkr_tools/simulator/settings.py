@@ -12,6 +12,7 @@ __all__ = [
     "Oddity",
     "PageSettings",
     "Push",
+    "RandomFaults",
     "Tier",
     "changed",
 ]
@@ -24,6 +25,8 @@ Oddity = Literal[
     "classes", "forex", "money-fund", "sweep", "no-price", "no-rate", "marks", "texts", "models", "entities"
 ]
 BaseCurrency = Literal["EUR", "USD", "GBP", "CHF", "JPY"]
+FaultByChance = Literal[503, "drop", "html", "error", "half", "empty"]
+AboutAccount = Literal["summary", "ledger", "allocation", "positions"]
 SecondFactor = Literal[
     "silver", "gold", "bronze", "temp", "notification", "multiplesf", "otpselector", "fido", "qrcode"
 ]
@@ -105,6 +108,18 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     dispatcher_delay_ms: Milliseconds = 0
 
 
+class RandomFaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Trouble by chance: how likely each answer is hit, by which kinds, and the seed of the dice.
+
+    `503`: that status; `drop`: the connection is reset; `html`: a web page with status 200; `error`: 200 with
+    `failed to process request`; `half`: half of the JSON as a whole answer; `empty`: no body.
+    """
+
+    rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    kinds: tuple[FaultByChance, ...] = (503, "drop", "html", "error", "half")
+    seed: int = 1
+
+
 class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How the servers behave where the facts leave several possibilities.
 
@@ -132,6 +147,14 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     `analyst_ms` more for `/pa`, `history_ms` more for histories.
 
     `oddities`: what accounts hold besides, see `oddities.ODDITIES`. `base_currencies`: those of the accounts in turn.
+    `empty` are resources that say nothing: `summary`, `ledger`, `allocation`, `positions`, and `accounts`; for
+    `empty_accounts` (none: all), in the first `empty_for` answers of a session (null: all). `empty_as`: `{}` or `[]`,
+    `null`, a 204, zeros, nulls, or the outer shape alone. `failing_accounts`: accounts that answer this status to
+    everything about them, 200: with `{"error":…}`. `foreign` are resources whose answers are about `foreign_account`.
+    `page_gaps` are pages of positions that are empty. `accounts_listed`: how many accounts `/portfolio/accounts` lists,
+    in the first `accounts_listed_for` answers of a session (null: all). `tiered_accounts`: an advisor's list has the
+    master account alone. `aliases` are names of accounts. `short_answers`: how often each contract has its short form
+    in a session, every other one once more; null: in the first answer about an account. `faults` is trouble by chance.
     """
 
     no_session: Literal["401", "error", "302"] = "401"
@@ -167,6 +190,20 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     older_records: bool = False
     oddities: tuple[Oddity, ...] = ()
     base_currencies: Annotated[tuple[BaseCurrency, ...], msgspec.Meta(min_length=1)] = ("EUR",)
+    empty: tuple[AboutAccount | Literal["accounts"], ...] = ()
+    empty_as: Literal["bare", "null", "no-content", "zeros", "nulls", "hollow"] = "bare"
+    empty_accounts: tuple[str, ...] = ()
+    empty_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    failing_accounts: dict[str, Annotated[int, msgspec.Meta(ge=200, le=699)]] = {}
+    foreign: tuple[AboutAccount, ...] = ()
+    foreign_account: str = "U9999999"
+    page_gaps: tuple[int, ...] = ()
+    accounts_listed: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    accounts_listed_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    tiered_accounts: bool = False
+    aliases: dict[str, str] = {}
+    short_answers: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    faults: RandomFaults = RandomFaults()
 
 
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
@@ -56,6 +57,7 @@ class Session:
     brokerage_preflight_done: bool = False
     warm: set[str] = field(default_factory=set)
     unread_asked_at: float | None = None
+    answered: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_authenticated(self) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ibkr_tools.status import LoginSection, SessionState
+from ibkr_tools.messages import ACCOUNTS_TOPIC
+from ibkr_tools.status import FetchSection, LoginSection, SessionState
 from ibkr_tools.watchdog import brokerage
 from ibkr_tools.watchdog.state import State
 
@@ -15,13 +16,20 @@ PERSON = "person"
 OUTAGE = "outage"
 BROKERAGE = "brokerage"
 LOGINS = "logins"
-TOPICS = (PERSON, OUTAGE, BROKERAGE, LOGINS)
+ACCOUNTS = ACCOUNTS_TOPIC
+PARTS = "parts"
+OF_FETCH = frozenset({ACCOUNTS, PARTS})
+"""Topics that another account, or another part, makes news again."""
+
+TOPICS = (PERSON, OUTAGE, BROKERAGE, LOGINS, ACCOUNTS, PARTS)
 
 OVER = {
     PERSON: "somebody was needed; the session is up",
     OUTAGE: "there was no session; it is up",
     BROKERAGE: "the brokerage tier was missing; it is there",
     LOGINS: "there were many logins; they are fewer",
+    ACCOUNTS: "an account could not be fetched; all can",
+    PARTS: "a part of the snapshot was missing; it came",
 }
 
 
@@ -36,7 +44,13 @@ class Concern:
 
 
 def open_ones(
-    state: State, now_s: float, *, outage_s: float, login: LoginSection | None, now: datetime
+    state: State,
+    now_s: float,
+    *,
+    outage_s: float,
+    login: LoginSection | None,
+    now: datetime,
+    fetch: FetchSection | None = None,
 ) -> Iterator[Concern]:
     """Yields what gives cause for a message.
 
@@ -46,6 +60,7 @@ def open_ones(
         outage_s: how long no session may be there unsaid, in seconds.
         login: what the last login said.
         now: the time (aware).
+        fetch: what the last fetch said.
     """
     # A login that merely failed may have advice too, such as starting a gateway that is about to start; nobody is
     # disturbed for that before it is an outage.
@@ -71,9 +86,29 @@ def open_ones(
         then = f"unattended logins are an hour apart until {login.logins_limited_until:%H:%M} UTC"
         todo = "See in the journal why the session is lost so often; if that is normal, raise login.logins_a_day"
         yield Concern(LOGINS, what, then, todo)
+    if fetch is not None:
+        yield from _of_fetch(fetch)
 
 
-def settled(state: State, *, login: LoginSection | None, now: datetime) -> Iterator[str]:
+def _of_fetch(fetch: FetchSection) -> Iterator[Concern]:
+    if fetch.missing_accounts:
+        names = ", ".join(fetch.missing_accounts)
+        what = f"{names} cannot be fetched: {next(iter(fetch.missing_accounts.values()))}"
+        then = "nothing is saved until you have acted"
+        if fetch.state == "succeeded":
+            then = "the other accounts are fetched and saved without"
+        todo = f"If {names} was closed, or moved to another IBKR company, name the others in fetch.accounts"
+        yield Concern(ACCOUNTS, what, then, todo)
+    if fetch.missing:
+        names = ", ".join(fetch.missing)
+        what = f"IBKR does not give {names}: {next(iter(fetch.missing.values()))}"
+        then = "everything else is fetched and saved; it is asked for again by every fetch"
+        yield Concern(PARTS, what, then, f"If it stays so, take {names} out of fetch.resources")
+
+
+def settled(
+    state: State, *, login: LoginSection | None, now: datetime, fetch: FetchSection | None = None
+) -> Iterator[str]:
     """Yields the topics whose cause is gone."""
     if state.has_session:
         yield PERSON
@@ -83,6 +118,11 @@ def settled(state: State, *, login: LoginSection | None, now: datetime) -> Itera
         yield BROKERAGE
     if state.has_session and (login is None or not _are_many(login, now)):
         yield LOGINS
+    if fetch is not None and fetch.state == "succeeded":
+        if not fetch.missing_accounts:
+            yield ACCOUNTS
+        if not fetch.missing:
+            yield PARTS
 
 
 def _are_many(login: LoginSection, now: datetime) -> bool:

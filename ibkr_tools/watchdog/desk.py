@@ -7,7 +7,7 @@ from pathlib import Path
 from ibkr_tools import messages
 from ibkr_tools.log import Journal
 from ibkr_tools.messages import Message
-from ibkr_tools.status import LoginSection
+from ibkr_tools.status import FetchSection, LoginSection
 from ibkr_tools.watchdog import concerns
 from ibkr_tools.watchdog.state import State
 
@@ -23,21 +23,25 @@ class Desk:
         self._user = user
         self._outage_s = outage_s
         self._now = now
-        self._open: set[str] = set()
+        self._open: dict[str, str | None] = {}
         # A former life may have told of them: each is closed once, whatever this one knows.
         self._unsettled = set(concerns.TOPICS)
         self._trouble = ""
 
-    def look(self, state: State, now_s: float, login: LoginSection | None) -> None:
+    def look(self, state: State, now_s: float, login: LoginSection | None, fetch: FetchSection | None = None) -> None:
         """Tells what is new in the machine's state, and what is over."""
         now = self._now()
-        for concern in concerns.open_ones(state, now_s, outage_s=self._outage_s, login=login, now=now):
-            if concern.topic not in self._open and self._put(concern.topic, concern.what, concern.next, concern.todo):
-                self._open.add(concern.topic)
+        found = concerns.open_ones(state, now_s, outage_s=self._outage_s, login=login, now=now, fetch=fetch)
+        for concern in found:
+            is_open = concern.topic in self._open
+            if is_open and (concern.topic not in concerns.OF_FETCH or self._open[concern.topic] == concern.todo):
+                continue
+            if self._put(concern.topic, concern.what, concern.next, concern.todo):
+                self._open[concern.topic] = concern.todo
                 self._unsettled.add(concern.topic)
-        for topic in set(concerns.settled(state, login=login, now=now)) & self._unsettled:
+        for topic in set(concerns.settled(state, login=login, now=now, fetch=fetch)) & self._unsettled:
             if self._put(topic, concerns.OVER[topic], "nothing, all is well", over=True):
-                self._open.discard(topic)
+                self._open.pop(topic, None)
                 self._unsettled.discard(topic)
 
     def unit_is_well(self, *units: str) -> None:

@@ -356,7 +356,7 @@ class Watchdog:
             self._notifier.status(f"{self._state.phase.value}: {self._state.why}")
         self._published, self._published_s = replace(self._state, hearing=_UNHEARD), now_s
         self._write_section(fresh_for_s=2.5 * BEAT_S)
-        self._desk.look(self._state, now_s, self._others.login)
+        self._desk.look(self._state, now_s, self._others.login, self._others.fetch)
 
     def _write_section(self, fresh_for_s: float) -> None:
         section = publish.section(

@@ -46,7 +46,10 @@ def _lives(pid: int) -> bool:
 
 
 class Others:
-    """Reads the sections of the other processes, the pause, and IBKR's windows; `login` is the last login's word."""
+    """Reads the sections of the other processes, the pause, and IBKR's windows.
+
+    `login` and `fetch` are their last words.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Others:
         self._pause: Pause | None = None
         self._window: Window | None = None
         self.login: LoginSection | None = None
+        self.fetch: FetchSection | None = None
 
     def everything(self) -> list[Observation]:
         """Returns what is new anywhere."""
@@ -147,6 +151,7 @@ class Others:
             found.append(LoginReported(login, retry_in_s))
         fetch = self._status_file.read_section(FetchSection)
         if fetch is not None and self._is_new(FetchSection, fetch.updated_at):
+            self.fetch = fetch
             if fetch.state == "succeeded":
                 self._desk.unit_is_well("ibkr-fetch.service")
             if fetch.session_lost:

@@ -7,7 +7,7 @@ import pytest
 
 from ibkr_tools.errors import DataError
 from ibkr_tools.fetch.calls import parameters_of, plan
-from ibkr_tools.fetch.snapshot import Fetcher
+from ibkr_tools.fetch.snapshot import Fetcher, Selection
 from ibkr_tools.portal.endpoints import READS, SSODH_INIT, Endpoint, Scope, Tier
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.instruments import Instrument
@@ -92,7 +92,7 @@ def fetched(simulator: Simulator, name: str) -> dict[str, Any]:
     """Fetches one resource of the first account."""
     parts = plan([name], SAMPLES.get(name, {}), Tier.BROKERAGE.value)
     fetcher = Fetcher(lambda: client_of(simulator), now=utc_now, pause=lambda _: None)
-    return fetcher.snapshot(ACCOUNTS[0], parts, accounts=ACCOUNTS[:1]).decode()
+    return fetcher.snapshot(parts, Selection(account=ACCOUNTS[0], accounts=ACCOUNTS[:1])).decode()
 
 
 def test_the_samples_are_what_is_needed() -> None:

@@ -15,7 +15,7 @@ from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Document
 from ibkr_tools.fetch.run import Fetch
-from ibkr_tools.fetch.snapshot import Fetcher
+from ibkr_tools.fetch.snapshot import Fetcher, Selection
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
 from tests.support.portal import asked, client_of, signed_in
@@ -42,7 +42,7 @@ def reader(simulator: Simulator) -> Simulator:
 def taken(simulator: Simulator, *resources: str, fresh: bool = False, **parameters: str) -> Document:
     """Takes a snapshot without waiting between repeats."""
     fetcher = Fetcher(lambda: client_of(simulator), now=utc_now, pause=lambda _: None)
-    return fetcher.snapshot("U1234567", plan(resources, parameters, "brokerage", fresh=fresh))
+    return fetcher.snapshot(plan(resources, parameters, "brokerage", fresh=fresh), Selection(account="U1234567"))
 
 
 def test_numbers_keep_every_digit(reader: Simulator) -> None:
@@ -173,14 +173,14 @@ import sys, tracemalloc
 from pathlib import Path
 from ibkr_tools.fetch import document
 from ibkr_tools.fetch.calls import plan
-from ibkr_tools.fetch.snapshot import Fetcher
+from ibkr_tools.fetch.snapshot import Fetcher, Selection
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.status import utc_now
 
 document.KEPT_IN_MEMORY = 1024 * 1024
 fetcher = Fetcher(lambda: PortalClient(int(sys.argv[1]), Path(sys.argv[2])), now=utc_now)
 tracemalloc.start()
-found = fetcher.snapshot("U1234567", plan(["positions"], {}, "portfolio"))
+found = fetcher.snapshot(plan(["positions"], {}, "portfolio"), Selection(account="U1234567"))
 print(sum(len(chunk) for chunk in found.chunks()), tracemalloc.get_traced_memory()[1])
 """
     with signed_in(tmp_path, accounts=account_numbers("U1234567", 50), positions=200) as simulator:
@@ -253,7 +253,10 @@ def requests_of(simulator: Simulator, paths: Sequence[str]) -> list[int]:
 
 
 def test_a_lost_session_is_waited_for_and_the_fetch_goes_on(reader: Simulator, tmp_path: Path) -> None:
-    """What was complete is not asked for again; the preflight and a list that was half read are."""
+    """What was complete is not asked for again; the preflight and a list that was half read are.
+
+    The first page of each list comes without details first, which is asked for again too.
+    """
     status = StatusFile(tmp_path / "status.json")
     with client_of(reader) as client:
         client.accounts()
@@ -267,7 +270,7 @@ def test_a_lost_session_is_waited_for_and_the_fetch_goes_on(reader: Simulator, t
     assert (watchdog.states, section.state, section.session_lost) == (["waiting"], "succeeded", False)
     assert len(document.decode()["positions"]) == 3 * 237
     asked_for = [now - then for now, then in zip(requests_of(reader, paths), before, strict=True)]
-    assert asked_for == [3, 2, 1, 2], "of the accounts one to make sure that the session is lost, one in the next"
+    assert asked_for == [3, 2, 2, 3], "of the accounts one to make sure that the session is lost, one in the next"
 
 
 def test_a_gateway_that_starts_anew_is_waited_for(reader: Simulator, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ ONE_PLACE = {
     "jq": {"fetch/query.py"},
     "pyotp": {"login/totp_secret.py"},
     "sdnotify": {"notify.py"},
+    "tenacity": {"fetch/retry.py"},
     "typer": {"cli/"},
     "aiohttp": {"simulator/"},
     "cryptography": {"gateway/tls.py", "simulator/", "login/browser.py"},

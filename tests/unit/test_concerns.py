@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from ibkr_tools import messages
 from ibkr_tools.log import Journal
 from ibkr_tools.messages import Message
-from ibkr_tools.status import LoginSection, SessionState
+from ibkr_tools.status import FetchSection, LoginSection, SessionState
 from ibkr_tools.watchdog import brokerage, concerns
 from ibkr_tools.watchdog.brokerage import Handshake
-from ibkr_tools.watchdog.concerns import BROKERAGE, LOGINS, OUTAGE, PERSON, TOPICS, Concern
+from ibkr_tools.watchdog.concerns import ACCOUNTS, BROKERAGE, LOGINS, OUTAGE, PARTS, PERSON, TOPICS, Concern
 from ibkr_tools.watchdog.desk import Desk
 from ibkr_tools.watchdog.observations import Paused, Resumed, Verdict
 from ibkr_tools.watchdog.state import State
@@ -22,6 +23,7 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 OUTAGE_S = 3600.0
 UP = State(phase=SessionState.UP, why="fine", up_since_s=1.0, without_since_s=None)
 DOWN = State(phase=SessionState.UNREACHABLE, why="IBKR answers HTTP 503", without_since_s=1000.0)
+SAVED = FetchSection(updated_at=NOW, state="succeeded", why="all of it")
 LOCKED = replace(DOWN, phase=SessionState.LOCKED_OUT, why="the password was refused", todo="Check the password")
 
 
@@ -34,13 +36,13 @@ def found(state: State, now_s: float = 1001.0, said: LoginSection | None = None)
     return {concern.topic: concern for concern in concerning}
 
 
-def over(state: State, said: LoginSection | None = None) -> set[str]:
-    return set(concerns.settled(state, login=said, now=NOW))
+def over(state: State, said: LoginSection | None = None, fetch: FetchSection | None = None) -> set[str]:
+    return set(concerns.settled(state, login=said, now=NOW, fetch=fetch))
 
 
 def test_all_is_well() -> None:
     assert found(UP, 1e6) == {}
-    assert over(UP) == set(TOPICS)
+    assert over(UP, fetch=SAVED) == set(TOPICS)
 
 
 def test_a_lock_out_needs_a_person() -> None:
@@ -124,8 +126,14 @@ class Watched:
         self.outbox = outbox
         self.desk = Desk(outbox, Journal(), user="sampleuser", outage_s=OUTAGE_S, now=lambda: NOW)
 
-    def look(self, state: State, now_s: float = 1001.0, said: LoginSection | None = None) -> list[tuple[str, bool]]:
-        self.desk.look(state, now_s, said)
+    def look(
+        self,
+        state: State,
+        now_s: float = 1001.0,
+        said: LoginSection | None = None,
+        fetch: FetchSection | None = None,
+    ) -> list[tuple[str, bool]]:
+        self.desk.look(state, now_s, said, fetch)
         return [(message.topic, message.over) for message in self.taken()]
 
     def taken(self) -> list[Message]:
@@ -156,8 +164,8 @@ def test_told_once_and_once_that_it_is_over(watched: Watched) -> None:
 
 def test_the_first_session_closes_what_a_former_life_may_have_told(watched: Watched) -> None:
     assert watched.look(DOWN) == []
-    assert sorted(watched.look(UP)) == sorted((topic, True) for topic in TOPICS)
-    assert watched.look(UP) == []
+    assert sorted(watched.look(UP, fetch=SAVED)) == sorted((topic, True) for topic in TOPICS)
+    assert watched.look(UP, fetch=SAVED) == []
 
 
 def test_what_a_message_says(watched: Watched) -> None:
@@ -204,3 +212,32 @@ def test_a_story(watched: Watched) -> None:
         told += [one for one in watched.look(world.state, world.now_s) if one[0] in {PERSON, OUTAGE}]
     assert told == [(PERSON, False), *(one for one in told[1:] if one[1])]
     assert (PERSON, True) in told
+
+
+def test_an_account_that_answers_nothing_is_told_once_and_another_one_anew(watched: Watched) -> None:
+    """A fetch of ten a day that fails for it is no news; one more account is."""
+    failed = FetchSection(updated_at=NOW, state="failed", why="no", missing_accounts={"U2": "IBKR answers HTTP 500"})
+    assert (ACCOUNTS, False) in watched.look(UP, fetch=failed)
+    assert watched.look(UP, fetch=failed) == []
+    more = replace_struct(failed, missing_accounts={"U2": "HTTP 500", "U3": "HTTP 404"})
+    assert watched.look(UP, fetch=more) == [(ACCOUNTS, False)]
+    other = replace_struct(more, why="no session")
+    assert watched.look(UP, fetch=other) == []
+    assert (ACCOUNTS, True) in watched.look(UP, fetch=SAVED)
+    assert watched.look(UP, fetch=SAVED) == []
+
+
+def test_a_missing_part_is_told_once_and_when_it_comes(watched: Watched) -> None:
+    without = replace_struct(SAVED, missing={"performance": "IBKR answers HTTP 503"})
+    assert (PARTS, False) in watched.look(UP, fetch=without)
+    assert watched.look(UP, fetch=without) == []
+    assert watched.look(UP, fetch=SAVED) == [(PARTS, True)]
+
+
+def test_what_a_message_about_an_account_says(watched: Watched) -> None:
+    watched.desk.look(UP, 1001.0, None, replace_struct(SAVED, missing_accounts={"U2": "IBKR answers HTTP 500"}))
+    message = next(one for one in watched.taken() if one.topic == ACCOUNTS)
+    assert message.what == "U2 cannot be fetched: IBKR answers HTTP 500"
+    assert message.todo
+    assert "fetch.accounts" in message.todo
+    assert "saved without" in message.next

@@ -9,6 +9,7 @@ from ibkr_tools.delivery import unit
 from ibkr_tools.delivery.letter import compose
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import UsageError
+from ibkr_tools.status import FetchSection, StatusFile, utc_now
 
 NAME = "ibkr-fetch.service"
 
@@ -79,6 +80,15 @@ def test_only_what_is_given_up_is_told(outbox: Path, script: str | None, told: b
     assert [message.topic for path in messages.waiting(outbox) if (message := messages.read(path))] == (
         [f"unit:{NAME}"] if told else []
     )
+
+
+@pytest.mark.parametrize(("topic", "told"), [("accounts", 0), (None, 1)])
+def test_what_the_watchdog_tells_is_not_told_twice(outbox: Path, topic: str | None, told: int) -> None:
+    """An account that answers nothing is a message of its own, with what to do about it."""
+    section = FetchSection(updated_at=utc_now(), state="failed", why="account U2 answers nothing", topic=topic)
+    StatusFile(outbox.parent / "status.json").write(section)
+    assert unit.main([NAME]) == 0
+    assert len(messages.waiting(outbox)) == told
 
 
 def test_a_test_is_put_without_asking(outbox: Path) -> None:

@@ -1,5 +1,7 @@
 """The table of what may be sent: reads, the tickle, session control; and nothing that could become another path."""
 
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,7 +88,9 @@ def test_names_are_filled_in() -> None:
     assert POSITIONS.fill(account="U1234567", page="0") == "/portfolio/U1234567/positions/0"
 
 
-@pytest.mark.parametrize("value", ["", ".", "..", "U1/..", "a/b", "%2e", "U1?x=1", "U1#", "U1 ", "U1\n", "Ü1", "a\\b"])
+@pytest.mark.parametrize(
+    "value", ["", ".", "..", "U1/..", "a/b", "%2e", "U1?x=1", "U1#", "U1 ", "U1\n", "U1\x07", "a\\b"]
+)
 def test_a_value_cannot_name_another_path(value: str) -> None:
     with pytest.raises(ValueError, match="cannot be part of a path"):
         SUMMARY.fill(account=value)
@@ -98,7 +102,14 @@ def test_any_text_is_one_segment_or_refused(value: str) -> None:
         path = SUMMARY.fill(account=value)
     except ValueError:
         return
-    assert path.split("/") == ["", "portfolio", value, "summary"]
+    assert [unquote(part) for part in path.split("/")] == ["", "portfolio", value, "summary"]
+
+
+@pytest.mark.parametrize("number", ["DUM1234567", "F1234567A", "U1234567.1", "U 1", "Ü1"])
+def test_an_account_may_have_any_number_that_is_no_path(number: str) -> None:
+    assert unquote(SUMMARY.fill(account=number)) == f"/portfolio/{number}/summary"
+    with pytest.raises(ValueError, match="cannot be part of a path"):
+        POSITIONS.fill(account=number, page="0/..")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def gathered(
     spool = Spool()
     (part,) = plan(["positions"], {}, "portfolio")
     gather(
-        jobs_of(part, list(accounts), Freshness(), first=True),
+        jobs_of(part, list(accounts), Freshness()),
         workers,
         ask,
         spool,
@@ -175,7 +175,7 @@ def test_the_first_error_ends_it(data: st.DataObject) -> None:
 def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MOST_PAGES", 5)
     (part,) = plan(["positions"], {}, "portfolio")
-    (job,) = jobs_of(part, ["U1"], Freshness(), first=True)
+    (job,) = jobs_of(part, ["U1"], Freshness())
     for number in range(5):
         assert job.walk.next(ahead=False) == number
         rows = [{"conid": 10 * number + one} for one in range(30)]

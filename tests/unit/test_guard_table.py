@@ -189,7 +189,7 @@ def test_another_spelling_of_a_path_is_another_path(detour: str, refusing: list[
 
 
 @pytest.mark.parametrize(
-    "value", ["..", ".", "", "%2e%2e", "%2f", "a/b", "a//b", "a\\b", "U1?force=true", "U1#", "U 1"]
+    "value", ["..", ".", "", "%2e%2e", "%2f", "a/b", "a//b", "a\\b", "a..b", "U1?force=true", "U1#", "U1\r\n", " "]
 )
 def test_a_name_is_one_segment(value: str, refusing: list[PortalClient]) -> None:
     for endpoint in (one for one in ENDPOINTS if one.names and one.kind is Kind.READ):
@@ -282,8 +282,11 @@ def test_no_values_make_another_request(
     (request,) = server.requests[count:]
     method, target, version = request.split(b"\r\n")[0].decode().split(" ")
     assert (method, version) == (endpoint.method, "HTTP/1.1")
-    segments = re.sub(r"\{\w+\}", "[A-Za-z0-9_-]+", endpoint.path)
+    # An account's number may be anything that is no path; what is no letter of a path is escaped.
+    account = re.sub(r"\{account\}", "[A-Za-z0-9_.~%-]+", endpoint.path)
+    segments = re.sub(r"\{\w+\}", "[A-Za-z0-9_-]+", account)
     assert re.fullmatch(f"/v1/api{segments}", urlsplit(target).path)
+    assert not re.search(r"%2f|%5c|%25|%3f|%23|%0|%1|\.\.", urlsplit(target).path.lower())
     assert {pair.split("=")[0] for pair in urlsplit(target).query.split("&") if pair} <= set(own)
 
 

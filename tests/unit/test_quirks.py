@@ -63,7 +63,7 @@ def test_what_says_nothing(payload: object, bare: bool) -> None:
         ("orders", {"orders": [], "snapshot": False}, {"orders": [{"orderId": 1}], "snapshot": True}),
         ("trades", [], [{"execution_id": "1"}]),
         ("pnl", {"upnl": {}}, {"upnl": {"U1.Core": {"dpl": 1.5}}}),
-        ("positions", [], [{"conid": 1}]),
+        ("positions", [], [{"conid": 1, "name": "A"}]),
     ],
 )
 def test_an_empty_first_answer_is_not_believed_and_the_second_is(name: str, empty: object, full: object) -> None:

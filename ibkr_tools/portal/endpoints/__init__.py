@@ -18,7 +18,17 @@ from ibkr_tools.portal.endpoints import (
 )
 from ibkr_tools.portal.endpoints.analyst import PERFORMANCE
 from ibkr_tools.portal.endpoints.brokerage import BROKERAGE_ACCOUNTS
-from ibkr_tools.portal.endpoints.model import Endpoint, Kind, Pages, Parameter, Place, Scope, Tier, Type
+from ibkr_tools.portal.endpoints.model import (
+    Endpoint,
+    Kind,
+    Pages,
+    Parameter,
+    Place,
+    Scope,
+    Tier,
+    Type,
+    is_account_number,
+)
 from ibkr_tools.portal.endpoints.portfolio import (
     ACCOUNTS,
     ALLOCATION,
@@ -26,6 +36,7 @@ from ibkr_tools.portal.endpoints.portfolio import (
     POSITIONS,
     POSITIONS2,
     SUBACCOUNTS,
+    SUBACCOUNTS2,
     SUMMARY,
     USER,
 )
@@ -47,6 +58,7 @@ __all__ = [
     "REAUTHENTICATE",
     "SSODH_INIT",
     "SUBACCOUNTS",
+    "SUBACCOUNTS2",
     "SUMMARY",
     "TIC",
     "TICKLE",
@@ -62,6 +74,7 @@ __all__ = [
     "Tier",
     "Topic",
     "Type",
+    "is_account_number",
 ]
 
 FAMILIES: dict[str, tuple[Endpoint, ...]] = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -70,6 +71,17 @@ class Pages(StrEnum):
     PATH = "path"
     QUERY = "query"
     AFTER = "after"
+
+
+def is_account_number(name: object) -> bool:
+    """Says whether something can be asked for as an account: a text that is no path and has nothing invisible in it."""
+    return (
+        isinstance(name, str)
+        and bool(name.strip("."))
+        and name == name.strip()
+        and ".." not in name
+        and not any(letter in "/\\%?#" or not letter.isprintable() for letter in name)
+    )
 
 
 @dataclass(frozen=True)
@@ -183,15 +195,15 @@ class Endpoint:
         return tuple(re.findall(r"\{(\w+)\}", self.path))
 
     def fill(self, **names: str) -> str:
-        """Returns the path with its names filled in.
+        """Returns the path with its names filled in; what an account's number has that is no letter is escaped.
 
         Raises:
-            ValueError: a value that could name another path (a slash, a dot, an escape).
+            ValueError: a value that could name another path (a slash, two dots, an escape).
         """
         for name, value in names.items():
-            if not re.fullmatch(r"[A-Za-z0-9_\-]+", value):
+            if not (is_account_number(value) if name == "account" else re.fullmatch(r"[A-Za-z0-9_\-]+", value)):
                 raise ValueError(f"{name} {value!r} cannot be part of a path")
-        return self.path.format(**names)
+        return self.path.format(**{name: quote(value, safe="") for name, value in names.items()})
 
     def admits(self, query: Mapping[str, object] | None, body: object) -> bool:
         """Says whether nothing but this endpoint's own parameters would be sent."""

@@ -1,0 +1,175 @@
+"""Reads that are tried again: exponential backoff with jitter, within a bound, and Retry-After is obeyed.
+
+Reads change nothing, so each may be sent twice. What passes by itself is tried again: 5xx, a dropped connection, a web
+page, half an answer, none at all. What IBKR means (4xx, no session, 429) is not.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from ibkr_tools.errors import (
+    ConfigError,
+    GatewayUnavailable,
+    IbkrError,
+    MalformedResponse,
+    RateLimited,
+    UpstreamUnavailable,
+)
+from ibkr_tools.portal.endpoints import Endpoint
+from ibkr_tools.portal.pacing import in_words
+from ibkr_tools.portal.recall import SLOW_S
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+RETRY_FOR_S = 30.0
+"""For how long one read is tried again, in seconds, if nothing else is said."""
+
+LONGEST_RETRY_S = 3600.0
+"""For how long anybody may have one read tried again: an hour."""
+
+TRIES = 4
+"""How often one read is sent within that time at most; in a longer one, as often as the backoff allows."""
+
+FIRST_BACKOFF_S = 0.5
+MAX_BACKOFF_S = 15.0
+JITTER_S = 0.5
+
+_SERVER_ERROR = 500
+
+Pause = Callable[[float], object]
+T = TypeVar("T")
+
+
+class RetryPolicy(msgspec.Struct, frozen=True):
+    """For how long one read is tried again (seconds; 0: not at all), and how often it is sent (None: no limit)."""
+
+    seconds: float = RETRY_FOR_S
+    tries: int | None = TRIES
+
+    @classmethod
+    def within(cls, seconds: float) -> "RetryPolicy":
+        """Returns the policy of `--retry-for`."""
+        return cls(seconds, TRIES if seconds <= RETRY_FOR_S else None)
+
+
+NO_RETRY = RetryPolicy(0.0, 1)
+
+SECOND_CHANCE = RetryPolicy(5.0, 3)
+"""For finding out whether one read alone fails, after its own tries: short, since they have taken their time."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Says whether the same read may succeed a moment later."""
+    if isinstance(error, UpstreamUnavailable):
+        return error.status is None or error.status >= _SERVER_ERROR
+    return isinstance(error, MalformedResponse)
+
+
+class Retrying:
+    """Tries reads again, for one fetch; threads share it.
+
+    Once it is stopped, nothing is tried again any more: the circuit is broken when one read has used up its tries.
+    """
+
+    def __init__(self, policy: RetryPolicy, pause: Pause | None = None) -> None:
+        """Prepares it.
+
+        Args:
+            policy: the bound of each read.
+            pause: waits so many seconds; default: real ones, which end when it is stopped.
+        """
+        self.policy = policy
+        self._stopped = threading.Event()
+        self.pause: Pause = pause or self._stopped.wait
+
+    def stop(self) -> None:
+        """Has whoever waits give up, and nobody try again."""
+        self._stopped.set()
+
+    def call(self, endpoint: Endpoint, send: Callable[[], T], tell: Callable[[str], None]) -> T:
+        """Returns what a read brings, at whichever try.
+
+        Args:
+            endpoint: what is asked for.
+            send: sends it once.
+            tell: is told before each pause, in a few words.
+
+        Raises:
+            IbkrError: that of the last try; where the call may be made once in minutes, it says when the next one is.
+        """
+        began_s = time.monotonic()
+        try:
+            return send()
+        except IbkrError as error:
+            if endpoint.interval_s >= SLOW_S:
+                if not isinstance(error, ConfigError | GatewayUnavailable | RateLimited):
+                    wait = in_words(endpoint.interval_s)
+                    error.add(f"that used up a call that IBKR takes once in {wait}; the next one is possible in {wait}")
+                raise
+            if not is_transient(error) or self._stopped.is_set() or not self.policy.seconds:
+                raise _with_time(error) from error.__cause__
+            first = error
+        return self._again(send, first, began_s, tell)
+
+    def _again(self, send: Callable[[], T], first: IbkrError, began_s: float, tell: Callable[[str], None]) -> T:
+        # Nobody pays for the library whose reads succeed at once.
+        import tenacity
+
+        failed: list[IbkrError] = [first]
+        sent_s = began_s
+
+        def attempt() -> T:
+            nonlocal sent_s
+            if failed:
+                # The first try has been made.
+                raise failed.pop()
+            sent_s = time.monotonic()
+            return send()
+
+        def sleep(seconds: float) -> None:
+            self.pause(seconds)
+
+        def is_over(state: "RetryCallState") -> bool:
+            now_s = time.monotonic()
+            # Pauses that a test does not wait for count all the same.
+            elapsed_s = max(now_s - began_s, state.idle_for)
+            # What has taken long to fail will do so again.
+            return self._stopped.is_set() or elapsed_s + state.upcoming_sleep + now_s - sent_s > self.policy.seconds
+
+        def before_pause(state: "RetryCallState") -> None:
+            error = state.outcome.exception() if state.outcome else None
+            why = error.message if isinstance(error, IbkrError) else ""
+            tell(f"trying again in {in_words(state.upcoming_sleep)} ({why})")
+
+        backoff = tenacity.wait_exponential(FIRST_BACKOFF_S, MAX_BACKOFF_S) + tenacity.wait_random(0, JITTER_S)
+
+        def wait(state: "RetryCallState") -> float:
+            error = state.outcome.exception() if state.outcome else None
+            stated_s = error.wait_s if isinstance(error, UpstreamUnavailable) else None
+            return stated_s or backoff(state)
+
+        stop_after = tenacity.stop_after_attempt(self.policy.tries) if self.policy.tries else tenacity.stop_never
+        try:
+            return tenacity.Retrying(
+                retry=tenacity.retry_if_exception(is_transient),
+                stop=lambda state: stop_after(state) or is_over(state),
+                wait=wait,
+                sleep=sleep,
+                before_sleep=before_pause,
+                reraise=True,
+            )(attempt)
+        except IbkrError as error:
+            raise _with_time(error) from error.__cause__
+
+
+def _with_time(error: IbkrError) -> IbkrError:
+    """Returns the error; it says when IBKR wants to be asked again, if IBKR has said so."""
+    if isinstance(error, UpstreamUnavailable) and error.wait_s is not None:
+        error.add(f"IBKR asks to come back in {in_words(error.wait_s)}")
+        error.wait_s = None
+    return error
