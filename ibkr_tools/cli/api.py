@@ -40,12 +40,15 @@ def api(
     setting = setting_of(context)
     config = setting.load()
     from ibkr_tools.cli.progress import progress
+    from ibkr_tools.fetch.run import known_obstacle
     from ibkr_tools.fetch.single import Single
     from ibkr_tools.status import utc_now
 
     single = Single(found, given, tier=config.session.tier, account=config.account)
     if paginate:
         single.require_pages()
+    if obstacle := known_obstacle(setting.status_file, utc_now()):
+        raise obstacle
     age_s = 0.0
     clients = setting.clients(config)
     with progress() as line:

@@ -18,6 +18,7 @@ from ibkr_tools.errors import (
     MalformedResponse,
     RateLimited,
     UpstreamUnavailable,
+    UsageError,
 )
 from ibkr_tools.portal.endpoints import Endpoint
 from ibkr_tools.portal.pacing import in_words
@@ -53,7 +54,13 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 
     @classmethod
     def within(cls, seconds: float) -> "RetryPolicy":
-        """Returns the policy of `--retry-for`."""
+        """Returns the policy of `--retry-for`.
+
+        Raises:
+            UsageError: nobody may wait for so long, or that is no time.
+        """
+        if not 0 <= seconds <= LONGEST_RETRY_S:
+            raise UsageError(f"cannot try again for {seconds} s, but for {LONGEST_RETRY_S:.0f} at most")
         return cls(seconds, TRIES if seconds <= RETRY_FOR_S else None)
 
 

@@ -23,17 +23,17 @@ from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Covers, Document
 from ibkr_tools.fetch.missing import ESSENTIAL
 from ibkr_tools.fetch.outcome import NOTHING_FOUND, Found, outcome
-from ibkr_tools.fetch.retry import LONGEST_RETRY_S, RETRY_FOR_S, Pause, RetryPolicy
+from ibkr_tools.fetch.retry import RETRY_FOR_S, Pause, RetryPolicy
 from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress, Selection
 from ibkr_tools.messages import ACCOUNTS_TOPIC
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Tier
-from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
+from ibkr_tools.status import FetchSection, LoginSection, SessionSection, SessionState, StatusFile, utc_now
 
 LONGEST_WAIT_S = 86_400
 """How long anybody may wait for a session, in seconds: a day."""
 
-WAIT_HINT = "`ibkr-tools status` says what is done about it; --wait 60 waits for it."
+WAIT_HINT = "`ibkr-tools status` says what is done about it; `ibkr-tools fetch --wait 60` waits for it."
 
 _SERVES = {
     Tier.PORTFOLIO: frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING}),
@@ -53,7 +53,12 @@ def known_obstacle(status: StatusFile, now: datetime, tier: Tier = Tier.PORTFOLI
     What is known costs no request: IBKR counts them, and the login that is under way needs its own.
     """
     session = status.read_section(SessionSection)
-    if session is None or session.is_stale(now) or session.state in _SERVES[tier]:
+    if session is None or session.is_stale(now):
+        # Before the watchdog has said its first word, or without one, a login tells of itself.
+        login = status.read_section(LoginSection)
+        runs = login is not None and login.state == "running" and not login.is_stale(now)
+        return SessionUnavailable("no session (a login is under way)", hint=WAIT_HINT) if runs else None
+    if session.state in _SERVES[tier]:
         return None
     known = f"{session.state.value}: {session.why}"
     if session.state is SessionState.GATEWAY_DOWN:
@@ -196,8 +201,7 @@ class Fetch:
         """
         if not 0 <= wait_s <= LONGEST_WAIT_S:
             raise UsageError(f"cannot wait for {wait_s} s, but for {LONGEST_WAIT_S} at most")
-        if not 0 <= retry_s <= LONGEST_RETRY_S:
-            raise UsageError(f"cannot try again for {retry_s} s, but for {LONGEST_RETRY_S:.0f} at most")
+        retry = RetryPolicy.within(retry_s)
         given, settings = dict(parameters or {}), self._config.fetch
         parts = plan(resources or settings.resources, given, self._config.session.tier, fresh=fresh)
         optional = frozenset[str]() if resources else frozenset(part.name for part in parts) - ESSENTIAL
@@ -221,7 +225,7 @@ class Fetch:
             progress=self._progress,
             counted=self._counted,
             pause=self._pause,
-            retry=RetryPolicy.within(retry_s),
+            retry=retry,
         )
         selection = Selection(
             account=self._config.account,

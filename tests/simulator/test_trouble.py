@@ -17,7 +17,7 @@ from ibkr_tools.errors import (
 )
 from ibkr_tools.fetch.run import Fetch
 from ibkr_tools.simulator import Simulator, account_numbers
-from ibkr_tools.status import SessionSection, SessionState, utc_now
+from ibkr_tools.status import LoginSection, SessionSection, SessionState, utc_now
 from tests.simulator.test_belief import Place
 from tests.support.installation import Installation
 from tests.support.portal import asked, client_of, signed_in
@@ -269,6 +269,16 @@ def test_a_watchdog_that_is_silent_knows_nothing(here: Place) -> None:
     here.status.write(
         SessionSection(updated_at=old.updated_at, fresh_for_s=0.0, state=old.state, since=old.since, why="")
     )
+    assert here.fetch(["ledger"])["ledger"]
+
+
+def test_a_login_that_is_under_way_is_left_alone(here: Place) -> None:
+    here.status.write(LoginSection(updated_at=utc_now(), fresh_for_s=60.0, state="running", why="in the browser"))
+    before = asked(here.simulator, "")
+    with pytest.raises(SessionUnavailable, match="a login is under way"):
+        here.fetch()
+    assert asked(here.simulator, "") == before
+    here.status.write(session(SessionState.UP))
     assert here.fetch(["ledger"])["ledger"]
 
 

@@ -12,7 +12,7 @@ from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
 from ibkr_tools.fetch import pages
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Spool
-from ibkr_tools.fetch.gather import Freshness, Unit, gather, jobs_of
+from ibkr_tools.fetch.gather import Freshness, Job, Unit, gather, jobs_of
 from ibkr_tools.fetch.pages import Page, Row, Walk, split
 from ibkr_tools.fetch.pool import MOST_AT_ONCE, Done, Pool
 from ibkr_tools.portal.client import PortalClient
@@ -170,6 +170,70 @@ def test_the_first_error_ends_it(data: st.DataObject) -> None:
     with pytest.raises(DataError):
         gathered({"U1": list(range(50))}, Shuffled(data, 1), before_answer=refuse)
     assert asked == [0, 1, 2, 3]
+
+
+PARTS = ("summary", "ledger", "positions", "combos")
+
+
+@given(st.data(), st.integers(1, MOST_AT_ONCE), st.booleans())
+@settings(max_examples=300)
+def test_the_document_is_whole_whatever_is_dropped_or_asked_again(
+    data: st.DataObject, at_once: int, whole: bool
+) -> None:
+    """An account or a part that is given up leaves nothing of itself, and what is asked again is there once."""
+    accounts = ["U1", "U2", "U3"]
+    parts = plan(PARTS, {}, "portfolio")
+    jobs = [job for part in parts for job in jobs_of(part, accounts, Freshness())]
+    rounds = iter(range(3))
+    failing = data.draw(
+        st.sets(st.sampled_from([(job.call.endpoint.name, job.call.account) for job in jobs]), max_size=3)
+    )
+
+    def ask(_client: PortalClient, unit: Unit) -> Page:
+        call = unit.job.call
+        if (call.endpoint.name, call.account) in failing and data.draw(st.booleans()):
+            raise DataError("no")
+        if not unit.job.is_list:
+            return Page([Row(b'{"of":"%s"}' % str(call.account).encode())], full=False, came_at=AT)
+        rows = [{"conid": conid, "pageSize": SIZE} for conid in range(10)][unit.number * SIZE :][:SIZE]
+        return split(call, rows, msgspec.json.encode(rows), AT)
+
+    def give_up(unit: Unit, _error: IbkrError) -> None:
+        if whole:
+            unit.job.group.dropped = True
+        else:
+            for job in jobs:
+                job.dropped |= job.call.account == unit.job.call.account
+
+    def doubtful() -> list[Job]:
+        there = [job for job in jobs if not job.is_dropped]
+        return [data.draw(st.sampled_from(there))] if there and next(rounds, None) is not None else []
+
+    spool = Spool()
+    gather(
+        jobs,
+        Shuffled(data, at_once),
+        ask,
+        spool,
+        is_lost=lambda _error: False,
+        recover=lambda _error: None,
+        progress=lambda _: None,
+        counted=lambda _done, _of: None,
+        give_up=give_up,
+        doubtful=doubtful,
+    )
+    document = msgspec.json.decode(b"{" + b"".join(spool.chunks()) + b"}")
+    alive = [one for one in accounts if not any(job.dropped for job in jobs if job.call.account == one)]
+    assert list(document) == [
+        part.name for part in parts if not any(job.group.dropped for job in jobs if job.group.name == part.name)
+    ]
+    for name, found in document.items():
+        if name == "positions":
+            assert [(row["acctId"], row["conid"]) for row in found] == [
+                (one, conid) for one in alive for conid in range(10)
+            ]
+        else:
+            assert found == {one: {"of": one} for one in alive}
 
 
 def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

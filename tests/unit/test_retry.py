@@ -15,6 +15,7 @@ from ibkr_tools.errors import (
     SessionUnavailable,
     UpstreamSilent,
     UpstreamUnavailable,
+    UsageError,
 )
 from ibkr_tools.fetch.retry import Retrying, RetryPolicy, is_transient
 from ibkr_tools.portal.endpoints import READS
@@ -184,3 +185,9 @@ def test_what_was_not_sent_used_nothing_up() -> None:
     with pytest.raises(GatewayUnavailable) as caught:
         sent.read(endpoint="performance")
     assert caught.value.message == "nothing listens"
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 3601.0, float("inf"), float("nan")])
+def test_nobody_tries_for_ever(seconds: float) -> None:
+    with pytest.raises(UsageError, match="cannot try again for"):
+        RetryPolicy.within(seconds)
