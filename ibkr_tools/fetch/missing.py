@@ -4,6 +4,7 @@ One account that alone answers nothing but errors is told apart from trouble tha
 between, and everything about this one fails, one thing after the other.
 """
 
+import time
 from collections.abc import Callable, Sequence
 
 from ibkr_tools.errors import (
@@ -32,6 +33,9 @@ PROBED = ("summary", "ledger", "positions")
 
 MOST_CONTROLS = 5
 """So many other accounts are asked whether they answer."""
+
+CONTROLS_S = 5.0
+"""No other account is asked once that has taken longer, in seconds."""
 
 Ask = Callable[[Call], object]
 
@@ -102,7 +106,14 @@ def _others_answer(failed: Call, accounts: Sequence[str], ask: Ask) -> bool:
     if not calls:
         name = "ledger" if failed.endpoint.name == "summary" else "summary"
         calls = [account_call(name, one) for one in accounts[:1]]
-    return any(_answers(call, ask) for call in calls)
+    began_s = time.monotonic()
+    for call in calls:
+        if _answers(call, ask):
+            return True
+        if time.monotonic() - began_s > CONTROLS_S:
+            # Who fails that slowly is not the account's doing.
+            break
+    return False
 
 
 def _answers(call: Call, ask: Ask) -> bool:
