@@ -107,9 +107,14 @@ def machine_remarks(config: Config, proc: Path = Path("/proc")) -> Iterator[str]
             yield f"{key}: a relative path means another place for whoever starts elsewhere; the units start in /"
 
 
-def unit_remarks(config: Config) -> Iterator[str]:
-    """Yields one line for each value with which the units, as they are shipped, cannot work."""
+def unit_remarks(config: Config, service_uid: int | None = None) -> Iterator[str]:
+    """Yields one line for each value with which the units, as they are shipped, cannot work.
+
+    `service_uid`: the user id of `ibkr`, whose the units are; None where there is no such user.
+    """
     for key, unit, path in _paths(config):
+        if unit == "ibkr-login" and service_uid is not None and _owner(Path(path)) not in (None, service_uid):
+            yield f"{key}: {unit} runs as ibkr and cannot read it, whose it is not: chown ibkr {path}"
         if path.startswith("~"):
             yield f"{key}: for {unit} ~ is the home directory of the user ibkr"
         elif hidden := _hidden(Path(path)):
@@ -125,6 +130,14 @@ def unit_remarks(config: Config) -> Iterator[str]:
             yield f"{key}: {unit} does not see {hidden[0]} ({hidden[1]}); install it below /usr"
         elif not any(real.is_relative_to(one) for one in (*_EXECUTABLE, *_MORE_EXECUTABLE.get(unit, ()))):
             yield f"{key}: {unit} starts no program in {real.parent} (NoExecPaths=); ExecPaths= in a drop-in allows it"
+
+
+def _owner(path: Path) -> int | None:
+    """Returns whose a file is; None for one that is not there, or may not be looked at."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
 
 
 def _hidden(path: Path) -> tuple[str, str] | None:

@@ -54,6 +54,14 @@ def user_to_become(directories: Directories) -> pwd.struct_passwd | None:
     return wanted
 
 
+def user_id(name: str) -> int | None:
+    """Returns the number of a user; None without one of that name."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
 class _Process:
     """What this process has become."""
 

@@ -21,13 +21,14 @@ def check(context: typer.Context) -> None:
     from ibkr_tools.config_check import machine_remarks, unit_remarks
     from ibkr_tools.directories import SYSTEM_CONFIGURATION
     from ibkr_tools.guard import tell
+    from ibkr_tools.privileges import SERVICE_USER, user_id
 
     setting = setting_of(context)
     config = setting.load()
     told, odd = _require_parts(setting.config_file, config)
     remarks = [*odd, *machine_remarks(config)]
     if setting.config_file.absolute().parent == SYSTEM_CONFIGURATION:
-        remarks += unit_remarks(config)
+        remarks += unit_remarks(config, user_id(SERVICE_USER))
     for remark in remarks:
         tell(f"warning: {remark}", 30)
     more = "".join(f"; {one}" for one in told)

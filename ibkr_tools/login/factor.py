@@ -39,7 +39,7 @@ TRUSTED_CLOCK_S = 300.0
 """From where on the difference between our clock and IBKR's is worth a word, and from where on neither is believed."""
 
 LONGEST_COMMAND = 49_152
-"""In bytes: a login in a network of its own hands the command on in one message."""
+"""In bytes, as JSON: a login in a network of its own hands the command on in one message."""
 
 
 class NoCode(ActionRequired):
@@ -90,7 +90,7 @@ def require_second_factor(config: Config, secrets: SecretSource) -> None:
 def _require_command(command: tuple[str, ...]) -> None:
     if not command:
         raise ConfigError("login.second_factor.command: it is empty")
-    if (size := sum(len(os.fsencode(one)) for one in command)) > LONGEST_COMMAND:
+    if (size := len(msgspec.json.encode(command))) > LONGEST_COMMAND:
         raise ConfigError(f"login.second_factor.command: {size} bytes; {LONGEST_COMMAND} are the most")
     if found := programs.objection_to_command(command):
         raise ConfigError(f"login.second_factor.command: {found}")

@@ -120,6 +120,20 @@ def test_what_the_units_cannot_have_is_remarked(sections: dict[str, Any], why: s
     assert bool(found) is bool(why)
 
 
+def test_a_secret_that_is_not_the_units_users_is_remarked(tmp_path: Path) -> None:
+    """Only its owner may read it, and the login runs as ibkr."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    own = secret.stat().st_uid
+    section = {"password_file": str(secret)}
+    expected = "login.password_file: ibkr-login runs as ibkr and cannot read it"
+    assert any(line.startswith(expected) for line in unit_remarks(config(login=section), own + 1))
+    for found in (own, None):
+        assert not any(line.startswith(expected) for line in unit_remarks(config(login=section), found))
+    missing = {"password_file": str(tmp_path / "missing")}
+    assert not any(line.startswith(expected) for line in unit_remarks(config(login=missing), own + 1))
+
+
 def test_the_units_are_as_the_remarks_say() -> None:
     """The directives that the remarks name are in the unit files."""
     from ibkr_tools import config_check
@@ -186,6 +200,28 @@ def test_the_running_parts_give_the_same_reason(place: Installation, port: int, 
     done = place.run(*command)
     assert done.returncode == 78
     assert f"gateway.port: Chromium opens no page from port {port}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--as-gateway", "--port", "6000"], "Chromium opens no page from port 6000"),
+        (["--account", "u1234567"], "Did you mean 'U1234567'?"),
+        (["--account", "All"], "account takes one number"),
+    ],
+)
+def test_simulator_refuses_the_same(place: Installation, arguments: list[str], why: str) -> None:
+    done = place.run("simulate", *arguments)
+    assert done.returncode == 2
+    assert why.lower() in done.stderr.lower()
+
+
+@pytest.mark.parametrize("path", ["/portfolio/u1234567/ledger", "/portfolio/All/summary"])
+def test_a_raw_path_is_of_an_account_number(place: Installation, path: str) -> None:
+    done = place.run("api", path)
+    assert done.returncode == 2
+    assert "not an account number" in done.stderr
+    assert "hint: " in done.stderr
 
 
 def test_a_secret_file_is_told_for_what_it_is(place: Installation) -> None:
