@@ -40,10 +40,12 @@ def fetch(
     ] = None,
 ) -> None:
     """Fetch one snapshot of the account: complete, or an error and nothing."""
+    from ibkr_tools.account_ids import require_name
     from ibkr_tools.errors import UsageError
     from ibkr_tools.fetch.calls import require_resources
 
     printing.require_table()
+    accounts = [require_name(name, "--account") for name in account or ()]
     wanted = [one.name for one in require_resources(resources or ())]
     parameters = outputs.parameters(param or [])
     setting = setting_of(context)
@@ -78,7 +80,7 @@ def fetch(
         )
         document = fetching.run(
             () if chosen is config.fetch.resources else chosen,
-            account or (),
+            accounts,
             parameters=parameters,
             fresh=fresh,
             wait_s=wait,

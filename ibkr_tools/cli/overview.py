@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ibkr_tools.cli.status_view import span
+from ibkr_tools.fetch.document import Covers
 from ibkr_tools.fetch.saved import Snapshot
 from ibkr_tools.fetch.store import Copy, listed
 from ibkr_tools.views.layout import Column, table
@@ -23,6 +24,12 @@ def age(taken: datetime, accounts: Sequence[str], now: datetime) -> str:
     )
     noun = "account" if len(accounts) == 1 else "accounts"
     return f"saved {ago}, {taken:{_MINUTE}} UTC; {noun} {shown or 'none'}"
+
+
+def gaps(covers: Covers) -> list[str]:
+    """Returns a line for each account and part that was asked for and did not come."""
+    missing = [(f"account {name}", why) for name, why in covers.missing_accounts.items()]
+    return [f"without {name}: {why}" for name, why in [*missing, *covers.missing.items()]]
 
 
 def _size(payload: Any, accounts: Sequence[str]) -> str:

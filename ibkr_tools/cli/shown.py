@@ -14,15 +14,34 @@ def _missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
     from typing import get_args
 
     from ibkr_tools.config import Resource
-    from ibkr_tools.errors import ConfigError
+    from ibkr_tools.errors import ConfigError, SnapshotMissing
     from ibkr_tools.fetch.calls import require_resources
 
     # A name that does not exist at all is told with a suggestion.
     require_resources([resource])
+    if resource in snapshot.covers.missing:
+        raise SnapshotMissing(f"{where}: has no {resource}: {snapshot.covers.missing[resource]}")
     hint = f'Add "{resource}" to fetch.resources in the configuration; the next saved snapshot has it.'
     if resource not in get_args(Resource):
         hint = f"It needs a parameter: `ibkr-tools resources {resource}` says how it is fetched."
     raise ConfigError(f"{where}: has no {resource}, only {', '.join(snapshot) or 'nothing'}", hint=hint)
+
+
+def _number_of(name: str, snapshot: "Snapshot") -> str:
+    from ibkr_tools.errors import UsageError
+    from ibkr_tools.fetch.accounts import Listed, find
+
+    there = snapshot.covers.accounts
+    rows = snapshot.get("accounts", ())
+    known = Listed(there, tuple(row for row in rows if isinstance(row, dict) and row.get("id") in there))
+    found = find(name, known)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"account {name!r}: that is what {' and '.join(found)} are called")
+    if name in snapshot.covers.missing_accounts:
+        raise UsageError(f"account {name}: not in the snapshot, for IBKR gave nothing of it")
+    raise UsageError(f"account {name}: not in the snapshot, which has {', '.join(there)}")
 
 
 class Shown:
@@ -61,10 +80,7 @@ class Shown:
         if self.resource is not None and self.resource not in self._snapshot:
             _missing(self.resource, self._snapshot, where)
         there = self._snapshot.covers.accounts
-        for name in accounts:
-            if name not in there:
-                raise UsageError(f"account {name}: not in the snapshot, which has {', '.join(there)}")
-        self._accounts = tuple(dict.fromkeys(accounts)) or there
+        self._accounts = tuple(dict.fromkeys(_number_of(name, self._snapshot) for name in accounts)) or there
 
     def document(self) -> bytes:
         """Returns the JSON that `fetch` would print."""
@@ -89,4 +105,5 @@ class Shown:
             whole = self._snapshot if is_all else self._snapshot.narrowed((), self._accounts)
             text = view(whole, self.resource, everything=everything, width=width)
         taken = self._snapshot.part_as_of(self.resource) if self.resource else self._snapshot.as_of
-        return visible(f"{text}\n{overview.age(taken, self._accounts, utc_now())}\n")
+        lines = [text, *overview.gaps(self._snapshot.covers), overview.age(taken, self._accounts, utc_now())]
+        return visible("\n".join(lines) + "\n")

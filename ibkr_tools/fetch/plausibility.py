@@ -7,10 +7,12 @@ An account that has nothing says so in all of its answers, and is believed.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from ibkr_tools.cells import parse_number
 from ibkr_tools.fetch.calls import Call
 
 BALANCES = ("summary", "ledger", "allocation")
@@ -23,7 +25,7 @@ _KIND = {"summary": "summary", "ledger": "ledger", "allocation": "allocation"} |
 _WORTH = ("netliquidation", "grosspositionvalue", "totalcashvalue")
 """Keys of a summary of which one is not zero where an account has anything."""
 
-_CENT = 0.01
+_CENT = Decimal("0.01")
 """Less is the noise of IBKR's arithmetic, not money."""
 
 _HELD = (
@@ -51,7 +53,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
     `speaks`: there is anything in them. `worth`: an amount that is not zero. `holds`: the value of a position is among
     them. `whole`: nothing that belongs there is missing. `strangers`: the accounts that they are about instead. `rows`
-    is how many rows there are; `filtered`: a parameter has left some out.
+    is how many rows there are, `held`: one of them is not closed; `filtered`: a parameter has left some out.
     """
 
     speaks: bool = False
@@ -60,6 +62,7 @@ class Evidence(msgspec.Struct, frozen=True):
     whole: bool = True
     strangers: tuple[str, ...] = ()
     rows: int = 0
+    held: bool = False
     filtered: bool = False
 
     def __add__(self, other: "Evidence") -> "Evidence":
@@ -71,6 +74,7 @@ class Evidence(msgspec.Struct, frozen=True):
             self.whole and other.whole,
             tuple(dict.fromkeys((*self.strangers, *other.strangers))),
             self.rows + other.rows,
+            self.held or other.held,
             self.filtered or other.filtered,
         )
 
@@ -112,13 +116,8 @@ def evidence_of(call: Call, payload: Any) -> Evidence | None:
 
 def _amount(value: object) -> float:
     """Returns a number, or a text that is one; 0 for whatever else, and for less than a cent."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return 0.0
-    try:
-        amount = float(value)
-    except (ValueError, OverflowError):
-        return 0.0
-    return amount if abs(amount) >= _CENT else 0.0
+    number = parse_number(value)
+    return float(number) if number is not None and abs(number) >= _CENT else 0.0
 
 
 def _any_of(entries: Mapping[str, float], telling: Iterable[str]) -> bool:
@@ -179,6 +178,7 @@ def _of_positions(payload: Any, account: str) -> Evidence:
         holds=worth,
         strangers=_strangers([row.get("acctId") for row in rows], account),
         rows=len(rows),
+        held=any(map(_is_held, rows)),
     )
 
 
@@ -186,6 +186,12 @@ def _value_of(row: Mapping[str, Any]) -> object:
     """Returns what a position is worth; how much is held, if IBKR does not say."""
     value = row.get("mktValue", row.get("marketValue"))
     return row.get("position") if value is None else value
+
+
+def _is_held(row: Mapping[str, Any]) -> bool:
+    """Says whether a row tells of anything held: a quantity or a value that is not nothing, be it no number."""
+    told = [row.get(key) for key in ("position", "mktValue", "marketValue")]
+    return any(one is not None and parse_number(one) != 0 for one in told)
 
 
 def contradictions(found: Mapping[str, Evidence]) -> list[Contradiction]:
@@ -208,6 +214,8 @@ def contradictions(found: Mapping[str, Evidence]) -> list[Contradiction]:
         if kind == POSITIONS:
             if not one.rows and not one.filtered and others:
                 wrong.append(Contradiction(kind, f"has no rows, but its {_all(others)} values of positions"))
+            elif one.rows and not one.held and not one.filtered and others:
+                wrong.append(Contradiction(kind, f"has nothing but zeros, but its {_all(others)} values of positions"))
         elif not one.whole:
             wrong.append(Contradiction(kind, "has no BASE"))
         elif not one.worth and others and not one.filtered:

@@ -95,6 +95,8 @@ def _decode(body: bytes, where: str) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if text := _text(body):
             raise DataError(f"{where}: a text instead of data ({text})") from None
+        if "truncated" in str(error):
+            raise UpstreamUnavailable(f"{where}: only a part of the answer came") from None
         raise MalformedResponse(f"{where}: the answer is not JSON ({error})") from None
 
 

@@ -77,7 +77,7 @@ def test_where_every_answer_fails_the_fetch_ends(here: Place, kinds: list[Any]) 
     here.simulator.control.behaviour(faults={"rate": 1.0, "kinds": kinds})
     with pytest.raises(IbkrError) as caught:
         here.fetch()
-    assert caught.value.exit_code in ({65} if kinds == ["half"] else {65, 75})
+    assert caught.value.exit_code == 75
     assert here.saved == before
 
 

@@ -83,7 +83,7 @@ LOST = [
     (200, JSON, b'{"a": "\xff"}', MalformedResponse),
     (200, HTML, b"<!DOCTYPE html><html>login</html>", UpstreamUnavailable),
     (200, JSON, b"  <html>mislabelled</html>", UpstreamUnavailable),
-    (200, JSON, b'{"half":', MalformedResponse),
+    (200, JSON, b'{"half":', UpstreamUnavailable),
     (200, JSON, b"\xff\xfe", MalformedResponse),
     (200, JSON, b"[" * 100_000, MalformedResponse),
     (201, JSON, b"{}", ErrorResponse),
@@ -158,7 +158,7 @@ def test_a_text_instead_of_data_is_told_and_half_an_answer_is_not_shown() -> Non
     """A cut tickle holds the session's id, which is a secret."""
     with pytest.raises(DataError, match=r"a text instead of data \(Request was submitted\)"):
         answers.parse(200, CaseInsensitiveDict(), b"Request was submitted", "GET /x")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UpstreamUnavailable) as caught:
         answers.parse(200, CaseInsensitiveDict(), b'{"session":"0f1e2d3c', "GET /x")
     assert "0f1e" not in caught.value.message
 

@@ -33,6 +33,15 @@ def wrong(account: str = ACCOUNT, model: str | None = None, **answers: Any) -> d
     return {one.kind: one for one in contradictions(found)}
 
 
+@pytest.mark.parametrize(
+    "row", [{"position": "1,234", "mktValue": "12,345.00"}, {"position": 5.0, "mktValue": 0.0}, {"position": "N/A"}]
+)
+def test_positions_without_a_price_or_as_texts_are_held(row: dict[str, Any]) -> None:
+    """A contract that is traded no more, and IBKR's ways to write a number."""
+    assert not wrong(positions=[row], summary=HOLDING, ledger=LEDGER)
+    assert not wrong(positions=[{"position": 5.0, "mktValue": 0.0}], summary=ZEROS, ledger=NO_MONEY)
+
+
 def test_what_fits_together_is_believed() -> None:
     assert not wrong(summary=HOLDING, ledger=LEDGER, allocation=ALLOCATION, positions=POSITIONS)
     assert not wrong(summary=SUMMARY, ledger=CASH, allocation={}, positions=[])
@@ -64,7 +73,9 @@ def test_a_blank_allocation_beside_positions_but_not_beside_cash(silent: Any) ->
 
 
 @pytest.mark.parametrize("others", [{"summary": HOLDING}, {"ledger": LEDGER}])
-@pytest.mark.parametrize("rows", [[], [{}], [None]])
+@pytest.mark.parametrize(
+    "rows", [[], [{}], [None], [{"conid": 1, "position": 0.0, "mktValue": 0.0}], [{"conid": 1, "position": None}]]
+)
 def test_no_positions_beside_the_value_of_some(others: dict[str, Any], rows: Any) -> None:
     assert set(wrong(positions=rows, **others)) == {"positions"}
 

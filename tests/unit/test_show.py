@@ -80,6 +80,23 @@ def test_one_account(place: Installation) -> None:
     assert done.stdout.endswith("UTC; account U1234568\n")
 
 
+def test_an_account_by_its_alias_and_what_is_missing(place: Installation, tmp_path: Path) -> None:
+    """What did not come stands above the age of every table, and is told to who asks for it."""
+    saved = json.loads(place.run("show", "-f", "json").stdout)
+    saved["accounts"][1]["accountAlias"] = "Kids"
+    saved["covers"]["missing_accounts"] = {"U1234569": "HTTP 500"}
+    saved["covers"]["missing"] = {"user": "HTTP 503"}
+    (tmp_path / "saved.json").write_text(json.dumps(saved))
+    options = ("--file", str(tmp_path / "saved.json"))
+    by_alias = place.run("show", "positions", "--account", "Kids", *options).stdout
+    assert by_alias == place.run("show", "positions", "--account", "U1234568", *options).stdout
+    assert by_alias.splitlines()[-3:-1] == ["without account U1234569: HTTP 500", "without user: HTTP 503"]
+    dead = place.run("show", "positions", "--account", "U1234569", *options)
+    assert (dead.returncode, "IBKR gave nothing of it" in dead.stderr) == (2, True)
+    gone = place.run("show", "user", *options)
+    assert (gone.returncode, "has no user: HTTP 503" in gone.stderr) == (75, True)
+
+
 def test_an_older_copy(place: Installation) -> None:
     done = place.run("show", "positions", "-f", "csv", "--at", f"{NOW - timedelta(days=2):%Y-%m-%d}")
     assert len(done.stdout.splitlines()) == 1 + 2 * 3
