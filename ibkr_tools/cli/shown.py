@@ -29,11 +29,11 @@ def _missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
 
 def _number_of(name: str, snapshot: "Snapshot") -> str:
     from ibkr_tools.errors import UsageError
-    from ibkr_tools.fetch.accounts import Listed, find
+    from ibkr_tools.fetch.accounts import AccountList, find
 
     there = snapshot.covers.accounts
     rows = snapshot.get("accounts", ())
-    known = Listed(there, tuple(row for row in rows if isinstance(row, dict) and row.get("id") in there))
+    known = AccountList(there, tuple(row for row in rows if isinstance(row, dict) and row.get("id") in there))
     found = find(name, known)
     if len(found) == 1:
         return found[0]

@@ -19,27 +19,27 @@ _SHOWN = 10
 """So many accounts are named in a message."""
 
 
-class Listed(msgspec.Struct, frozen=True):
+class AccountList(msgspec.Struct, frozen=True):
     """The accounts that a user may view: their numbers, and IBKR's rows about them where these are known."""
 
     numbers: tuple[str, ...]
     rows: tuple[dict[str, Any], ...] = ()
 
-    def with_rows(self, rows: Iterable[dict[str, Any]]) -> "Listed":
+    def with_rows(self, rows: Iterable[dict[str, Any]]) -> "AccountList":
         """Returns these and others, each once."""
         known = list(self.rows)
         known += [row for row in rows if row.get("id") not in {one.get("id") for one in known}]
         numbers = dict.fromkeys((*self.numbers, *account_numbers(known)))
-        return Listed(tuple(numbers), tuple(known))
+        return AccountList(tuple(numbers), tuple(known))
 
 
-def listed(rows: Sequence[dict[str, Any]]) -> Listed:
+def listed(rows: Sequence[dict[str, Any]]) -> AccountList:
     """Returns what `/portfolio/accounts` lists.
 
     Raises:
         DataError: see `account_numbers`.
     """
-    return Listed(tuple(account_numbers(rows)), tuple(rows))
+    return AccountList(tuple(account_numbers(rows)), tuple(rows))
 
 
 def account_numbers(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -60,14 +60,14 @@ def _aliases(row: Mapping[str, Any]) -> set[str]:
     return {name for name in names if isinstance(name, str) and name.strip() and name != _NO_ALIAS}
 
 
-def find(name: str, known: Listed) -> list[str]:
+def find(name: str, known: AccountList) -> list[str]:
     """Returns the numbers of the accounts that a number or an alias names; the number goes first."""
     if name in known.numbers:
         return [name]
     return [str(row["id"]) for row in known.rows if name in _aliases(row)]
 
 
-def number_of(name: str, known: Listed, blame: type[IbkrError]) -> str:
+def number_of(name: str, known: AccountList, blame: type[IbkrError]) -> str:
     """Returns the number of the account that a number or an alias names.
 
     Raises:
@@ -81,14 +81,14 @@ def number_of(name: str, known: Listed, blame: type[IbkrError]) -> str:
     raise blame(f"account {name}: not among those this user may view ({_candidates(known) or 'none'})")
 
 
-def _candidates(known: Listed) -> str:
+def _candidates(known: AccountList) -> str:
     aliases = {str(row.get("id")): ", ".join(sorted(_aliases(row) - {str(row.get("id"))})) for row in known.rows}
     named = [f"{one} ({aliases[one]})" if aliases.get(one) else one for one in known.numbers]
     more = len(named) - _SHOWN
     return ", ".join(named[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def masters(known: Listed) -> list[str]:
+def masters(known: AccountList) -> list[str]:
     """Returns the accounts that have sub-accounts: an advisor's, or an introducing broker's."""
     parents = {str(row.get("id")): row.get("parent") for row in known.rows}
     found = []

@@ -22,7 +22,7 @@ from ibkr_tools.errors import (
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Covers, Document
 from ibkr_tools.fetch.missing import ESSENTIAL
-from ibkr_tools.fetch.outcome import NOTHING_FOUND, Found, outcome
+from ibkr_tools.fetch.missing_data import NOTHING_KNOWN, MissingData, outcome
 from ibkr_tools.fetch.retry import RETRY_FOR_S, Pause, RetryPolicy
 from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress, Selection
 from ibkr_tools.messages import ACCOUNTS_TOPIC
@@ -207,7 +207,7 @@ class Fetch:
         optional = frozenset[str]() if resources else frozenset(part.name for part in parts) - ESSENTIAL
         required = [part.endpoint.tier for part in parts if part.name not in optional]
         needed = Tier.BROKERAGE if Tier.BROKERAGE in required else Tier.PORTFOLIO
-        found = Found(
+        found = MissingData(
             accounts=frozenset(accounts),
             resources=frozenset(part.name for part in parts),
             all=not (resources or accounts),
@@ -278,11 +278,11 @@ class Fetch:
         *,
         saved: Path | None = None,
         session_lost: bool = False,
-        found: Found | None = None,
+        found: MissingData | None = None,
         topic: str | None = None,
     ) -> datetime:
         before = self._status.read_section(FetchSection)
-        gone, parts = (found or NOTHING_FOUND).carried(before)
+        gone, parts = (found or NOTHING_KNOWN).carried(before)
         now = self._now()
         section = FetchSection(
             updated_at=now,

@@ -17,8 +17,8 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
     UsageError,
 )
-from ibkr_tools.fetch import doubts, missing
-from ibkr_tools.fetch.accounts import Listed, account_numbers, find, listed, masters, number_of
+from ibkr_tools.fetch import cross_check, missing
+from ibkr_tools.fetch.accounts import AccountList, account_numbers, find, listed, masters, number_of
 from ibkr_tools.fetch.calls import Call, Part
 from ibkr_tools.fetch.document import Covers, Document, Spool
 from ibkr_tools.fetch.gather import Freshness, Job, Unit, gather, jobs_of
@@ -166,13 +166,15 @@ class Fetcher:
             parts=spool,
         )
 
-    def _choose(self, pool: Pool, parts: Sequence[Part], selection: Selection) -> tuple[Listed, str, tuple[str, ...]]:
+    def _choose(
+        self, pool: Pool, parts: Sequence[Part], selection: Selection
+    ) -> tuple[AccountList, str, tuple[str, ...]]:
         """Returns the accounts that the user may view, that of the configuration, and those asked for.
 
         A list that lacks one of them may not be whole yet: it is asked for again, once.
         """
         names = (selection.account, *selection.accounts)
-        known = Listed(selection.known)
+        known = AccountList(selection.known)
         if not known.numbers or any(part.endpoint == ACCOUNTS for part in parts):
             known = self._view(pool)
         if not known.rows and not _has_all(known, names):
@@ -185,7 +187,7 @@ class Fetcher:
         chosen = [number_of(name, known, selection.blame) for name in selection.accounts]
         return known, account, tuple(dict.fromkeys(chosen)) or known.numbers
 
-    def _view(self, pool: Pool, *, recall: bool = True, again: bool = False) -> Listed:
+    def _view(self, pool: Pool, *, recall: bool = True, again: bool = False) -> AccountList:
         """Returns the accounts that the user may view; IBKR wants that asked before any other /portfolio call."""
         if again:
             self._accounts, recall = None, False
@@ -208,7 +210,7 @@ class Fetcher:
             )
         return listed(rows)
 
-    def _with_subaccounts(self, pool: Pool, known: Listed, names: Sequence[str]) -> Listed:
+    def _with_subaccounts(self, pool: Pool, known: AccountList, names: Sequence[str]) -> AccountList:
         """Returns also the sub-accounts of an advisor, as far as names are looked for among them."""
         for page in range(MOST_PAGES):
             rows, _ = self._subaccounts(pool, page)
@@ -217,7 +219,7 @@ class Fetcher:
                 break
         return known
 
-    def _count_unasked(self, pool: Pool, known: Listed, chosen: Sequence[str]) -> int:
+    def _count_unasked(self, pool: Pool, known: AccountList, chosen: Sequence[str]) -> int:
         """Returns how many sub-accounts an advisor has of which nobody has asked for anything."""
         if not masters(known):
             return 0
@@ -239,7 +241,7 @@ class Fetcher:
         rows = payload.get("subaccounts") if isinstance(payload, dict) else payload
         return parse_rows(rows, "GET /portfolio/subaccounts2"), total if isinstance(total, int) else 0
 
-    def _recover(self, pool: Pool, known: Listed, error: IbkrError) -> None:
+    def _recover(self, pool: Pool, known: AccountList, error: IbkrError) -> None:
         """Returns once there is a session of the same accounts again."""
         self._losses.wait(error)
         self._preflights.forget()
@@ -294,17 +296,17 @@ class Fetcher:
                 answer = self._asker.ask(client, call, call.names, call.query)
             return evidence_of(call, answer.payload)
 
-        found = doubts.find(jobs, ask_witness)
+        found = cross_check.find(jobs, ask_witness)
         # Silence about everything is asked for again once; the account may be empty.
         found = [one for one in found if one[1].certain or not self._rounds]
         if not found:
             return ()
-        if self._rounds == len(doubts.PAUSES_S):
-            raise doubts.error_of(found)
+        if self._rounds == len(cross_check.PAUSES_S):
+            raise cross_check.error_of(found)
         self._progress(f"asking again: {found[0][1].kind} of {found[0][0]} {found[0][1].what}")
-        self._retrying.pause(doubts.PAUSES_S[self._rounds])
+        self._retrying.pause(cross_check.PAUSES_S[self._rounds])
         self._rounds += 1
-        return doubts.jobs_of(jobs, found)
+        return cross_check.jobs_of(jobs, found)
 
     def _ask(self, client: PortalClient, unit: Unit, asker: Asker | None = None) -> Page:
         """Asks for one page of one call, in whichever thread."""
@@ -338,7 +340,7 @@ class Fetcher:
         return msgspec.structs.replace(page, age_s=answer.age_s, took_s=answer.took_s)
 
 
-def _has_all(known: Listed, names: Sequence[str]) -> bool:
+def _has_all(known: AccountList, names: Sequence[str]) -> bool:
     return all(find(name, known) for name in names)
 
 

@@ -8,7 +8,7 @@ from ibkr_tools.fetch.document import Covers
 from ibkr_tools.status import FetchSection
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class MissingData(msgspec.Struct, frozen=True, kw_only=True):
     """What one fetch has found out about what is missing: of which accounts and resources; `all`: of the usual ones.
 
     `missing_accounts` and `missing` say why; None: nothing was found out.
@@ -20,11 +20,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     missing_accounts: dict[str, str] | None = None
     missing: dict[str, str] | None = None
 
-    def failed(self, dead: dict[str, str]) -> "Found":
+    def failed(self, dead: dict[str, str]) -> "MissingData":
         """Returns what a fetch has found out that failed: only which accounts answer nothing."""
         return msgspec.structs.replace(self, accounts=frozenset(dead), all=False, missing_accounts=dead or None)
 
-    def came(self, covers: Covers) -> "Found":
+    def came(self, covers: Covers) -> "MissingData":
         """Returns what a fetch has found out that succeeded."""
         asked = frozenset((*covers.accounts, *covers.missing_accounts))
         return msgspec.structs.replace(
@@ -39,7 +39,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return accounts, _after(before.missing if before else {}, self.missing, self.resources, everything=self.all)
 
 
-NOTHING_FOUND = Found(accounts=frozenset(), resources=frozenset(), all=False)
+NOTHING_KNOWN = MissingData(accounts=frozenset(), resources=frozenset(), all=False)
 
 
 def _after(
