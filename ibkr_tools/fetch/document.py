@@ -1,85 +1,14 @@
-"""The finished snapshot: IBKR's own bytes in our envelope; where there is a lot, in a file without a name."""
+"""The finished snapshot: IBKR's own bytes in our envelope."""
 
-import io
-import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
-from ibkr_tools.errors import OutputError
-
 SCHEMA = 1
 
-KEPT_IN_MEMORY = 2 * 1024 * 1024
-"""In bytes; some 2,000 positions. What is longer goes to a file."""
-
 _CHUNK = 256 * 1024
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"a temporary file: {error.strerror}", hint="TMPDIR names another place.") from error
-
-
-class Spool:
-    """Bytes in the order they were added."""
-
-    def __init__(self) -> None:
-        self._file: IO[bytes] = io.BytesIO()
-        self._in_memory = True
-        self.size = 0
-
-    def add(self, data: bytes) -> None:
-        """Adds some.
-
-        Raises:
-            OutputError: no space in the directory for temporary files.
-        """
-        with _told():
-            if self._in_memory and self.size + len(data) > KEPT_IN_MEMORY:
-                self._move()
-            self._file.write(data)
-        self.size += len(data)
-
-    def _move(self) -> None:
-        import tempfile
-
-        file = tempfile.TemporaryFile(buffering=_CHUNK)  # noqa: SIM115 - it lives as long as this
-        weakref.finalize(self, file.close)
-        for chunk in self.chunks():
-            file.write(chunk)
-        self._file, self._in_memory = file, False
-
-    def cut(self, size: int) -> None:
-        """Forgets what was added after there were `size` bytes.
-
-        Raises:
-            OutputError: see `add`; what was added may be written only now.
-        """
-        with _told():
-            self._file.seek(size)
-            self._file.truncate()
-        self.size = size
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yields all of it, in pieces.
-
-        Raises:
-            OutputError: see `cut`.
-        """
-        at = 0
-        while at < self.size:
-            with _told():
-                self._file.seek(at)
-                chunk = self._file.read(min(_CHUNK, self.size - at))
-            at += len(chunk)
-            yield chunk
 
 
 class Covers(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -109,7 +38,7 @@ class Covers(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 class Document:
     """One complete snapshot as compact JSON: keys in the order they came, numbers as IBKR wrote them."""
 
-    def __init__(self, *, as_of: datetime, account: str, covers: Covers, parts: Spool) -> None:
+    def __init__(self, *, as_of: datetime, account: str, covers: Covers, parts: bytes) -> None:
         """Puts the envelope around the parts.
 
         Args:
@@ -130,11 +59,12 @@ class Document:
         self._parts = parts
 
     def chunks(self) -> Iterator[bytes]:
-        """Yields the JSON in pieces, so that a file can be written without holding all of it."""
+        """Yields the JSON in pieces, so that whoever writes it needs no copy of all of it."""
         yield self._head
-        if self._parts.size:
+        if self._parts:
             yield b","
-        yield from self._parts.chunks()
+        for start in range(0, len(self._parts), _CHUNK):
+            yield self._parts[start : start + _CHUNK]
         yield b"}"
 
     def encode(self) -> bytes:

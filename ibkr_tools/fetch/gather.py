@@ -1,14 +1,14 @@
-"""The parts of a snapshot, gathered: calls and pages side by side, written in the order of the plan."""
+"""The parts of a snapshot, gathered: calls and pages side by side, put together in the order of the plan."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ibkr_tools.errors import IbkrError
 from ibkr_tools.fetch.calls import Call, Part
-from ibkr_tools.fetch.document import KEPT_IN_MEMORY, Spool
 from ibkr_tools.fetch.pages import Page, Row, Walk
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Pages, Scope
@@ -16,9 +16,6 @@ from ibkr_tools.portal.endpoints import Pages, Scope
 if TYPE_CHECKING:
     from ibkr_tools.fetch.plausibility import Evidence
     from ibkr_tools.fetch.pool import Pool
-
-AHEAD = 8
-"""So many calls may have begun before the first of them is finished: what came is kept in memory until then."""
 
 
 class Freshness(msgspec.Struct):
@@ -34,55 +31,34 @@ class Freshness(msgspec.Struct):
 
 
 class Group(msgspec.Struct):
-    """The place of one part in the document: how much of it has been written.
+    """The place of one part in the document.
 
-    `opens` and `closes` are what stands around its members; `is_object`: they are kept by account. `optional`: the
-    document may go without it; `dropped`: it does.
+    `is_list`: its members are rows of one list; `by_account`: they are kept by account. `optional`: the document may go
+    without it; `dropped`: it does.
     """
 
     name: str
-    opens: bytes = b""
-    closes: bytes = b""
-    is_object: bool = False
+    is_list: bool = False
+    by_account: bool = False
     optional: bool = False
-    begun: bool = False
-    members: int = 0
-    rows: int = 0
     dropped: bool = False
-
-    def open(self, spool: Spool) -> None:
-        """Writes what comes before its first member, unless that is there."""
-        if not self.begun:
-            spool.add(b"," * bool(spool.size) + f'"{self.name}":'.encode() + self.opens)
-            self.begun = True
-
-    def close(self, spool: Spool) -> None:
-        """Writes what comes after its last member."""
-        if not self.dropped:
-            self.open(spool)
-            spool.add(self.closes)
 
 
 class Job:
-    """One call with all its pages, on its way into the document."""
+    """One call with all its pages."""
 
-    def __init__(self, call: Call, freshness: Freshness, group: Group, *, is_list: bool) -> None:
+    def __init__(self, call: Call, freshness: Freshness, group: Group) -> None:
         """Prepares it.
 
         Args:
             call: what to ask for.
             freshness: its part's.
             group: its part's place in the document.
-            is_list: whether its answers are rows; else the answer is one value.
         """
         self.call = call
         self.freshness = freshness
         self.group = group
-        self.is_list = is_list
         self.dropped = False
-        self.unexpected: list[str] = []
-        self._begun: tuple[int, bool, int, int] | None = None
-        self.has_written = False
         self._restart(ahead=True)
 
     def _restart(self, *, ahead: bool) -> None:
@@ -90,11 +66,10 @@ class Job:
         self.walk = Walk(
             str(self.call), ahead=ahead and pages is not Pages.AFTER, ends_without_news=pages is not Pages.PATH
         )
-        self.unexpected.clear()
+        self.unexpected: list[str] = []
         self.evidence: Evidence | None = None
         self.short = 0
-        self._waiting: list[Row] = []
-        self.waiting_bytes = 0
+        self.rows: list[bytes] = []
         self.last: Row | None = None
 
     @property
@@ -107,62 +82,28 @@ class Job:
         """Says whether nothing is to be asked for any more."""
         return self.is_dropped or self.walk.ended
 
-    def digest(self) -> bool:
-        """Takes what has come; False if the list has changed meanwhile and is read anew.
+    def take(self, number: int, page: Page) -> None:
+        """Takes a page; a list that has changed while its pages were read side by side is read anew.
 
         Raises:
             DataError: there is no end of pages.
             ImplausibleResponse: see `Walk.pages`.
         """
-        for page, rows in self.walk.pages():
-            self.freshness.add(page)
-            self.unexpected += [page.unexpected] if page.unexpected else []
-            if page.evidence is not None:
-                self.evidence = page.evidence if self.evidence is None else self.evidence + page.evidence
-            self.short += page.short
-            self._waiting += rows
-            self.waiting_bytes += sum(len(row.data) for row in rows)
-            self.last = page.rows[-1] if page.rows else self.last
-        if not self.walk.moved:
-            return True
-        self._restart(ahead=False)
-        return False
+        self.walk.take(number, page)
+        for came, rows in self.walk.pages():
+            self.freshness.add(came)
+            self.unexpected += [came.unexpected] if came.unexpected else []
+            if came.evidence is not None:
+                self.evidence = came.evidence if self.evidence is None else self.evidence + came.evidence
+            self.short += came.short
+            self.rows += [row.data for row in rows]
+            self.last = came.rows[-1] if came.rows else self.last
+        if self.walk.moved:
+            self._restart(ahead=False)
 
-    def begin_anew(self, spool: Spool) -> None:
+    def begin_anew(self) -> None:
         """Has all of it asked for again, whatever has come: the next session may list rows in another order."""
-        self.unwrite(spool)
         self._restart(ahead=True)
-
-    def write(self, spool: Spool) -> bool:
-        """Writes what has been taken, since it is its turn; says whether that was all.
-
-        Raises:
-            OutputError: there is no space for it.
-        """
-        group = self.group
-        if self._begun is None:
-            self._begun = spool.size, group.begun, group.members, group.rows
-        if self.is_dropped:
-            return True
-        if not self.has_written:
-            self.has_written = True
-            group.open(spool)
-            if group.is_object:
-                spool.add(b"," * bool(group.members) + f'"{self.call.account}":'.encode())
-            group.members += 1
-        for row in self._waiting:
-            spool.add(b"," + row.data if self.is_list and group.rows else row.data)
-            group.rows += 1
-        self._waiting.clear()
-        self.waiting_bytes = 0
-        return self.walk.ended
-
-    def unwrite(self, spool: Spool) -> None:
-        """Takes back what has been written."""
-        if self._begun is not None:
-            size, self.group.begun, self.group.members, self.group.rows = self._begun
-            self._begun, self.has_written = None, False
-            spool.cut(size)
 
 
 def jobs_of(part: Part, accounts: Sequence[str], freshness: Freshness) -> list[Job]:
@@ -170,15 +111,33 @@ def jobs_of(part: Part, accounts: Sequence[str], freshness: Freshness) -> list[J
 
     Positions are one list over all accounts; what else is about one account is an object by account.
     """
-    calls = part.calls(accounts)
-    if part.endpoint.scope is not Scope.ACCOUNT:
-        is_list = part.endpoint.pages is not None
-        group = Group(part.name, b"[" * is_list, b"]" * is_list)
-    elif part.name == "positions":
-        is_list, group = True, Group(part.name, b"[", b"]")
-    else:
-        is_list, group = False, Group(part.name, b"{", b"}", is_object=True)
-    return [Job(call, freshness, group, is_list=is_list) for call in calls]
+    is_about_account = part.endpoint.scope is Scope.ACCOUNT
+    is_list = part.name == "positions" if is_about_account else part.endpoint.pages is not None
+    group = Group(part.name, is_list=is_list, by_account=is_about_account and not is_list)
+    return [Job(call, freshness, group) for call in part.calls(accounts)]
+
+
+def assemble(jobs: Sequence[Job]) -> bytes:
+    """Returns the members of the document's JSON object, each `"name":value` with commas between them."""
+    return b",".join(
+        f'"{group.name}":'.encode() + _value_of(group, [job for job in own if not job.dropped])
+        for group, own in _by_group(jobs)
+        if not group.dropped
+    )
+
+
+def _by_group(jobs: Sequence[Job]) -> Iterator[tuple[Group, list[Job]]]:
+    for _, own in groupby(jobs, key=lambda job: id(job.group)):
+        found = list(own)
+        yield found[0].group, found
+
+
+def _value_of(group: Group, jobs: Sequence[Job]) -> bytes:
+    if group.is_list:
+        return b"[" + b",".join(row for job in jobs for row in job.rows) + b"]"
+    if group.by_account:
+        return b"{" + b",".join(f'"{job.call.account}":'.encode() + job.rows[0] for job in jobs) + b"}"
+    return jobs[0].rows[0]
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -187,6 +146,11 @@ class Unit(msgspec.Struct, frozen=True):
     job: Job
     walk: Walk
     number: int
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Says whether nobody waits for it any more: its list has ended before it, or is read anew."""
+        return self.job.is_over or self.walk is not self.job.walk
 
     def __str__(self) -> str:
         return f"{self.job.call}, page {self.number}" if self.job.call.endpoint.pages else str(self.job.call)
@@ -200,7 +164,6 @@ def gather(
     jobs: Sequence[Job],
     workers: "Pool",
     ask: Callable[[PortalClient, Unit], Page],
-    spool: Spool,
     *,
     is_lost: Callable[[IbkrError], bool],
     recover: Callable[[IbkrError], None],
@@ -209,13 +172,12 @@ def gather(
     give_up: Callable[[Unit, IbkrError], Page | None] = _give_up,
     doubtful: Callable[[], Sequence[Job]] = tuple,
 ) -> None:
-    """Does all jobs and writes what they bring, in their order.
+    """Does all jobs.
 
     Args:
         jobs: the jobs.
         workers: does the units of work.
         ask: asks for one page.
-        spool: where it is written.
         is_lost: says of an error whether it could be recovered from; what has come whole then stays.
         recover: returns once it makes sense to go on after such an error, raises if it does not.
         progress: is told what is asked for.
@@ -227,34 +189,38 @@ def gather(
     Raises:
         IbkrError: the first error that is not recovered from; what has not begun is not sent.
     """
-    head = 0
     failed: IbkrError | None = None
     while True:
-        head = _write(jobs, head, spool)
-        if head == len(jobs):
+        pending = [job for job in jobs if not job.is_over]
+        counted(len(jobs) - len(pending), len(jobs))
+        if not pending:
             if not (again := doubtful()):
                 return
-            head = _rewind(jobs, min(jobs.index(job) for job in again), head, spool)
+            _begin_anew(again)
             continue
-        counted(head, len(jobs))
-        while failed is None and workers.has_room and (unit := _next_unit(jobs[head : head + AHEAD])):
+        while failed is None and workers.has_room and (unit := _next_unit(pending)):
             progress(str(unit))
             workers.start(unit, ask)
         if failed is not None and workers.is_idle:
             recover(failed)
             failed = None
-            _begin_anew(jobs[head : head + AHEAD], spool)
+            _begin_anew(pending)
             continue
         unit, result = workers.next()
-        came: Page | Exception | None = result
-        if isinstance(result, IbkrError) and not unit.job.is_dropped:
-            came = _after(unit, result, is_lost, give_up)
-            if came is None and not unit.job.is_dropped:
-                failed = failed or result
-        if unit.job.is_dropped:
-            head = _without_dropped(jobs, head, spool)
-        elif came is not None:
-            _take(unit, came, spool)
+        if unit.is_in_vain:
+            continue
+        page = _after(unit, result, is_lost, give_up) if isinstance(result, IbkrError) else result
+        if isinstance(page, Exception):
+            raise page
+        if page is not None:
+            unit.job.take(unit.number, page)
+        elif not unit.job.is_dropped and isinstance(result, IbkrError):
+            failed = failed or result
+
+
+def _begin_anew(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.begin_anew()
 
 
 def _after(
@@ -276,48 +242,8 @@ def _after(
         raise
 
 
-def _take(unit: Unit, result: Page | Exception, spool: Spool) -> None:
-    if isinstance(result, Exception):
-        raise result
-    unit.walk.take(unit.number, result)
-    if not unit.job.digest():
-        unit.job.unwrite(spool)
-
-
-def _begin_anew(jobs: Sequence[Job], spool: Spool) -> None:
-    for job in jobs:
-        if not job.walk.ended:
-            job.begin_anew(spool)
-
-
-def _without_dropped(jobs: Sequence[Job], head: int, spool: Spool) -> int:
-    """Takes back what has been written of dropped jobs, and what came after it; returns the first that is not done."""
-    written = [number for number, job in enumerate(jobs[: head + 1]) if job.is_dropped and job.has_written]
-    return _rewind(jobs, min(written), head, spool) if written else head
-
-
-def _write(jobs: Sequence[Job], head: int, spool: Spool) -> int:
-    """Writes what can be written; returns the number of the first job that is not done."""
-    while head < len(jobs) and jobs[head].write(spool):
-        head += 1
-        if head == len(jobs) or jobs[head].group is not jobs[head - 1].group:
-            jobs[head - 1].group.close(spool)
-    return head
-
-
-def _rewind(jobs: Sequence[Job], first: int, head: int, spool: Spool) -> int:
-    """Takes back what has been written from one job on, and has it asked for again; returns that job's number."""
-    for job in reversed(jobs[first : head + 1]):
-        job.unwrite(spool)
-    for job in jobs[first:head]:
-        job.begin_anew(spool)
-    return first
-
-
 def _next_unit(jobs: Sequence[Job]) -> Unit | None:
     """Returns what is certain to be there before what may be in vain."""
-    if sum(job.waiting_bytes for job in jobs) > KEPT_IN_MEMORY:
-        jobs = jobs[:1]
     for ahead in (False, True):
         for job in jobs:
             if not job.is_over and (number := job.walk.next(ahead=ahead)) is not None:

@@ -20,8 +20,8 @@ from ibkr_tools.errors import (
 from ibkr_tools.fetch import cross_check, missing
 from ibkr_tools.fetch.accounts import AccountList, account_numbers, find, listed, masters, number_of
 from ibkr_tools.fetch.calls import Call, Part
-from ibkr_tools.fetch.document import Covers, Document, Spool
-from ibkr_tools.fetch.gather import Freshness, Job, Unit, gather, jobs_of
+from ibkr_tools.fetch.document import Covers, Document
+from ibkr_tools.fetch.gather import Freshness, Job, Unit, assemble, gather, jobs_of
 from ibkr_tools.fetch.pages import MOST_PAGES, Page, Row, split
 from ibkr_tools.fetch.plausibility import Evidence, evidence_of
 from ibkr_tools.fetch.pool import Pool
@@ -122,7 +122,7 @@ class Fetcher:
             ImplausibleResponse: an answer contradicts the others, however often it is asked for.
             IbkrError: whatever kept one part from being complete; see `ibkr_tools.portal.answers`.
         """
-        spool, freshness = Spool(), [Freshness() for _ in parts]
+        freshness = [Freshness() for _ in parts]
         try:
             with Pool(self._make_client) as pool:
                 known, account, chosen = self._choose(pool, parts, selection)
@@ -133,7 +133,6 @@ class Fetcher:
                     jobs,
                     pool,
                     self._ask,
-                    spool,
                     is_lost=self._losses.is_lost,
                     recover=lambda error: self._recover(pool, known, error),
                     progress=self._progress,
@@ -163,7 +162,7 @@ class Fetcher:
                 short_rows={name: count for name in came if (count := _short_rows(there, name))},
                 subaccounts_not_asked=unasked,
             ),
-            parts=spool,
+            parts=assemble(jobs),
         )
 
     def _choose(
@@ -326,7 +325,7 @@ class Fetcher:
         else:
             answer = (asker or self._asker).ask(client, call, names, query)
         came_at = self._now() - timedelta(seconds=answer.age_s)
-        if unit.job.is_list:
+        if unit.job.group.is_list:
             page = split(unit.job.call, answer.payload, answer.body, came_at)
         else:
             strange = require_shape(call, answer.payload)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ibkr_tools.fetch import store
-from ibkr_tools.fetch.document import Covers, Document, Spool
+from ibkr_tools.fetch.document import Covers, Document
 from ibkr_tools.fetch.saved import Snapshot
 from ibkr_tools.simulator import account_numbers, performance
 from ibkr_tools.simulator.oddities import shaped
@@ -21,10 +21,9 @@ __all__ = ["document_of", "save_simulated", "simulated", "snapshot_of"]
 
 def document_of(parts: Mapping[str, bytes], accounts: tuple[str, ...], as_of: datetime) -> Document:
     """Returns a document of these parts, each the JSON of one resource."""
-    spool = Spool()
-    spool.add(b",".join(b'"' + name.encode() + b'":' + raw for name, raw in parts.items()))
+    members = b",".join(b'"' + name.encode() + b'":' + raw for name, raw in parts.items())
     covers = Covers(accounts=accounts, resources=tuple(parts))
-    return Document(as_of=as_of, account="U1234567", covers=covers, parts=spool)
+    return Document(as_of=as_of, account="U1234567", covers=covers, parts=members)
 
 
 def _raw(value: Any) -> msgspec.Raw:

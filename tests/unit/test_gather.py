@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
 from ibkr_tools.fetch import pages
 from ibkr_tools.fetch.calls import plan
-from ibkr_tools.fetch.document import Spool
-from ibkr_tools.fetch.gather import Freshness, Job, Unit, gather, jobs_of
+from ibkr_tools.fetch.gather import Freshness, Job, Unit, assemble, gather, jobs_of
 from ibkr_tools.fetch.pages import Page, Row, Walk, split
 from ibkr_tools.fetch.pool import MOST_AT_ONCE, Done, Pool
 from ibkr_tools.portal.client import PortalClient
@@ -69,19 +68,18 @@ def gathered(
         rows = [{"conid": conid, "pageSize": size} for conid in held]
         return split(unit.job.call, rows, msgspec.json.encode(rows), AT)
 
-    spool = Spool()
     (part,) = plan(["positions"], {}, "portfolio")
+    jobs = jobs_of(part, list(accounts), Freshness())
     gather(
-        jobs_of(part, list(accounts), Freshness()),
+        jobs,
         workers,
         ask,
-        spool,
         is_lost=lambda error: isinstance(error, SessionUnavailable),
         recover=recover,
         progress=lambda _: None,
         counted=lambda _done, _of: None,
     )
-    document = msgspec.json.decode(b"{" + b"".join(spool.chunks()) + b"}")
+    document = msgspec.json.decode(b"{" + assemble(jobs) + b"}")
     return [(row["acctId"], row["conid"]) for row in document["positions"]]
 
 
@@ -193,7 +191,7 @@ def test_the_document_is_whole_whatever_is_dropped_or_asked_again(
         call = unit.job.call
         if (call.endpoint.name, call.account) in failing and data.draw(st.booleans()):
             raise DataError("no")
-        if not unit.job.is_list:
+        if not unit.job.group.is_list:
             return Page([Row(b'{"of":"%s"}' % str(call.account).encode())], full=False, came_at=AT)
         rows = [{"conid": conid, "pageSize": SIZE} for conid in range(10)][unit.number * SIZE :][:SIZE]
         return split(call, rows, msgspec.json.encode(rows), AT)
@@ -209,12 +207,10 @@ def test_the_document_is_whole_whatever_is_dropped_or_asked_again(
         there = [job for job in jobs if not job.is_dropped]
         return [data.draw(st.sampled_from(there))] if there and next(rounds, None) is not None else []
 
-    spool = Spool()
     gather(
         jobs,
         Shuffled(data, at_once),
         ask,
-        spool,
         is_lost=lambda _error: False,
         recover=lambda _error: None,
         progress=lambda _: None,
@@ -222,7 +218,7 @@ def test_the_document_is_whole_whatever_is_dropped_or_asked_again(
         give_up=give_up,
         doubtful=doubtful,
     )
-    document = msgspec.json.decode(b"{" + b"".join(spool.chunks()) + b"}")
+    document = msgspec.json.decode(b"{" + assemble(jobs) + b"}")
     alive = [one for one in accounts if not any(job.dropped for job in jobs if job.call.account == one)]
     assert list(document) == [
         part.name for part in parts if not any(job.group.dropped for job in jobs if job.group.name == part.name)
@@ -240,11 +236,13 @@ def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(pages, "MOST_PAGES", 5)
     (part,) = plan(["positions"], {}, "portfolio")
     (job,) = jobs_of(part, ["U1"], Freshness())
-    for number in range(5):
+
+    def take(number: int) -> None:
         assert job.walk.next(ahead=False) == number
         rows = [{"conid": 10 * number + one} for one in range(30)]
-        job.walk.take(number, split(job.call, rows, msgspec.json.encode(rows), AT))
-        if number < 4:
-            assert job.digest()
+        job.take(number, split(job.call, rows, msgspec.json.encode(rows), AT))
+
+    for number in range(4):
+        take(number)
     with pytest.raises(DataError, match="positions of U1: more than 5 pages"):
-        job.digest()
+        take(4)

@@ -17,7 +17,7 @@ import pytest
 
 from ibkr_tools.errors import ConfigError, DataError, OutputError, SnapshotMissing, UsageError
 from ibkr_tools.fetch import store
-from ibkr_tools.fetch.document import Covers, Document, Spool
+from ibkr_tools.fetch.document import Covers, Document
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -25,8 +25,7 @@ DAY = timedelta(days=1)
 
 def document(text: str = "x", *, times: int = 1) -> Document:
     """Returns a snapshot with one part that says `text`."""
-    parts = Spool()
-    parts.add(b'"user":["' + text.encode() * times + b'"]')
+    parts = b'"user":["' + text.encode() * times + b'"]'
     return Document(
         as_of=NOON, account="U1234567", covers=Covers(accounts=("U1234567",), resources=("user",)), parts=parts
     )
@@ -217,11 +216,7 @@ def test_several_at_once(tmp_path: Path) -> None:
 
 
 def test_a_large_snapshot_needs_little_memory(tmp_path: Path) -> None:
-    parts = Spool()
-    parts.add(b'"user":["')
-    for _ in range(400):
-        parts.add(os.urandom(50_000).hex().encode())
-    parts.add(b'"]')
+    parts = b'"user":["' + os.urandom(20_000_000).hex().encode() + b'"]'
     large = Document(as_of=NOON, account="U1234567", covers=Covers(accounts=(), resources=("user",)), parts=parts)
     tracemalloc.start()
     try:
