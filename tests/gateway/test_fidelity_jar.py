@@ -91,7 +91,10 @@ def test_a_dropped_session_is_pushed_through_the_jars_socket(jar: Jar, upstream:
         assert (code, json.loads(first)["success"]) == (websocket.ABNF.OPCODE_BINARY, "demo-reader")
         assert json.loads(socket.recv())["args"]["authenticated"] is False
         upstream.control.drop()
-        assert json.loads(socket.recv()) == {"topic": "sts", "args": {"authenticated": False}}
+        assert json.loads(socket.recv()) == {
+            "topic": "sts",
+            "args": {"authenticated": False, "connected": False},
+        }
         assert socket.recv_data()[0] == websocket.ABNF.OPCODE_CLOSE
     finally:
         # `close` does nothing any more once the other side has closed.

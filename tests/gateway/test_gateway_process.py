@@ -260,7 +260,7 @@ def no_java(ours: Gateway) -> Callable[[], None]:
     [
         (taken_port, 69, r"port \d+ is taken by .+ \(pid \d+\)"),
         (empty_distribution, 78, r"not IBKR's gateway, it lacks dist/"),
-        (no_java, 78, r"no Java: 'no-such-java' is not there"),
+        (no_java, 78, r"no Java: no-such-java: no program of that name on PATH"),
     ],
 )
 def test_what_cannot_start_says_why(

@@ -134,7 +134,10 @@ def test_a_lost_session_is_told_in_three_ways(push: str) -> None:
             socket.recv()
             simulator.control.drop(push=push)  # type: ignore[arg-type]
             if push == "sts":
-                assert json.loads(socket.recv()) == {"topic": "sts", "args": {"authenticated": False}}
+                assert json.loads(socket.recv()) == {
+                    "topic": "sts",
+                    "args": {"authenticated": False, "connected": False},
+                }
             if push == "silent":
                 socket.settimeout(0.5)
                 with pytest.raises(websocket.WebSocketTimeoutException):
