@@ -158,8 +158,9 @@ class Form:
             return None
         self.before_submit()
         view.submitted = True
-        # If the page goes away now, nobody knows whether the button was pressed: it counts.
-        refusal = self._press_button(last, really=True)
+        # Writing the entry takes its time on a busy machine, and the script may have begun again meanwhile. If the page
+        # goes away after that, nobody knows whether the button was pressed: it counts.
+        refusal = "its script is talking to IBKR again" if self._is_asking() else self._press_button(last, really=True)
         if refusal:
             view.submitted = False
             self.on_withdrawn()

@@ -126,7 +126,7 @@ def test_dead_end_has_a_name_and_a_sentence(home: Home, case: Case) -> None:
         {"promo_before": True},
         {"two_steps": True},
         {"init_again_ms": 0},
-        {"init_again_ms": 150, "init_delay_ms": 600},
+        {"init_again_ms": 50, "init_delay_ms": 600},
         {"consent": True, "consent_returns": True, "script_delay_ms": 900},
         {"notice": "Invalid username password combination"},
         {"dispatcher": "302-loop"},
