@@ -14,9 +14,11 @@ import msgspec
 
 from ibkr_tools.cells import parse_number
 from ibkr_tools.fetch.calls import Call
+from ibkr_tools.fetch.position_values import PositionValues, lost, values_of_ledger, values_of_rows
 
 BALANCES = ("summary", "ledger", "allocation")
 POSITIONS = "positions"
+_BASE = "BASE"
 
 _KIND = {"summary": "summary", "ledger": "ledger", "allocation": "allocation"} | dict.fromkeys(
     ("positions", "positions2"), POSITIONS
@@ -38,6 +40,9 @@ _HELD = (
     "tbondsmarketvalue",
     "tbillsmarketvalue",
     "cryptocurrencyvalue",
+    "funds",
+    "commoditymarketvalue",
+    "futuremarketvalue",
 )
 """Amounts of a ledger that are the value of positions; cash in a money market fund need not be one."""
 
@@ -53,7 +58,8 @@ class Evidence(msgspec.Struct, frozen=True):
 
     `speaks`: there is anything in them. `worth`: an amount that is not zero. `holds`: the value of a position is among
     them. `whole`: nothing that belongs there is missing. `strangers`: the accounts that they are about instead. `rows`
-    is how many rows there are, `held`: one of them is not closed; `filtered`: a parameter has left some out.
+    is how many rows there are, `held`: one of them is not closed; `filtered`: a parameter has left some out. `values`
+    is what is owned by currency, where the answers say that.
     """
 
     speaks: bool = False
@@ -64,6 +70,7 @@ class Evidence(msgspec.Struct, frozen=True):
     rows: int = 0
     held: bool = False
     filtered: bool = False
+    values: PositionValues | None = None
 
     def __add__(self, other: "Evidence") -> "Evidence":
         """Returns what two pages of one list say together."""
@@ -76,6 +83,7 @@ class Evidence(msgspec.Struct, frozen=True):
             self.rows + other.rows,
             self.held or other.held,
             self.filtered or other.filtered,
+            self.values + other.values if self.values and other.values else self.values or other.values,
         )
 
 
@@ -153,12 +161,14 @@ def _of_summary(payload: Any, account: str) -> Evidence:
 
 def _of_ledger(payload: Any, account: str) -> Evidence:
     rows = dict(_objects(payload))
-    amounts = [{key: _amount(value) for key, value in row.items() if key in _OWNED} for row in rows.values()]
+    amounts = {name: {key: _amount(value) for key, value in row.items() if key in _OWNED} for name, row in rows.items()}
+    has_worth = any(any(row.values()) for row in amounts.values())
     return Evidence(
         speaks=any(rows.values()),
-        worth=any(any(row.values()) for row in amounts),
-        holds=any(row.get(key) for row in amounts for key in _HELD),
-        whole=bool(rows.get("BASE")) or not any(rows.values()),
+        worth=has_worth,
+        holds=any(row.get(key) for row in amounts.values() for key in _HELD),
+        whole=any(amounts.get(_BASE, {}).values()) if has_worth else bool(rows.get(_BASE)) or not any(rows.values()),
+        values=values_of_ledger(rows),
         strangers=_strangers([row.get("acctcode") for row in rows.values()], account),
     )
 
@@ -179,6 +189,7 @@ def _of_positions(payload: Any, account: str) -> Evidence:
         strangers=_strangers([row.get("acctId") for row in rows], account),
         rows=len(rows),
         held=any(map(_is_held, rows)),
+        values=values_of_rows(rows),
     )
 
 
@@ -216,8 +227,10 @@ def contradictions(found: Mapping[str, Evidence]) -> list[Contradiction]:
                 wrong.append(Contradiction(kind, f"has no rows, but its {_all(others)} values of positions"))
             elif one.rows and not one.held and not one.filtered and others:
                 wrong.append(Contradiction(kind, f"has nothing but zeros, but its {_all(others)} values of positions"))
+            elif not one.filtered and (missing := _lost(one, own.get("ledger"))):
+                wrong.append(Contradiction(kind, f"has {missing} that its ledger has in them"))
         elif not one.whole:
-            wrong.append(Contradiction(kind, "has no BASE"))
+            wrong.append(Contradiction(kind, "has nothing under BASE"))
         elif not one.worth and others and not one.filtered:
             how = "has nothing but zeros" if one.speaks else "says nothing"
             wrong.append(Contradiction(kind, f"{how}, but its {_all(others)} amounts"))
@@ -227,6 +240,12 @@ def contradictions(found: Mapping[str, Evidence]) -> list[Contradiction]:
             Contradiction(kind, "says nothing, as all about it", certain=False) for kind in own if kind in BALANCES
         ]
     return wrong
+
+
+def _lost(positions: Evidence, ledger: Evidence | None) -> str:
+    if positions.values is None or ledger is None or ledger.values is None:
+        return ""
+    return lost(positions.values, ledger.values)
 
 
 def _all(kinds: list[str]) -> str:

@@ -178,5 +178,4 @@ def _with_time(error: IbkrError) -> IbkrError:
     """Returns the error; it says when IBKR wants to be asked again, if IBKR has said so."""
     if isinstance(error, UpstreamUnavailable) and error.wait_s is not None:
         error.add(f"IBKR asks to come back in {in_words(error.wait_s)}")
-        error.wait_s = None
     return error

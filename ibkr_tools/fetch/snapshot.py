@@ -272,7 +272,8 @@ class Fetcher:
         self._progress(f"{call}: looking whether others answer ({error.message})")
         if not missing.is_alone(error, call, accounts, ask):
             raise error
-        if retries and is_transient(error):
+        is_told_to_wait = isinstance(error, UpstreamUnavailable) and error.wait_s is not None
+        if retries and is_transient(error) and not is_told_to_wait:
             with suppress(ErrorResponse, UpstreamUnavailable, MalformedResponse), pool.client() as client:
                 return self._ask(client, unit, asker)
         if not missing.is_account_dead(error, call, accounts, ask):

@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 
 from ibkr_tools.cells import ZERO, multiply, parse_number, plain, total
-from ibkr_tools.fetch.balances import Balances
+from ibkr_tools.fetch.balances import HELD, Balances
 from ibkr_tools.fetch.classes import AssetClass, Role, class_of
 from ibkr_tools.fetch.columns import SAME
 
 __all__ = ["Holding", "holding_of", "with_funds"]
+
+_FUND_KEYS = ("funds", "moneyfunds")
 
 FUND_MARGIN = Decimal("0.02")
 """How far apart a fund's value and the ledger's may be, as a part of it: they are from different moments."""
@@ -216,20 +218,53 @@ def _in_role(row: Holding, role: Role) -> Holding:
 
 
 def _roles_of_funds(group: Sequence[Holding], ledger: Mapping[str, Any]) -> list[Role]:
-    """Returns what funds of one currency are: the ledger's `funds` and `moneyfunds` are not in its `cashbalance`."""
-    stated = [parse_number(ledger[key]) for key in ("funds", "moneyfunds") if key in ledger]
-    if not stated or None in stated:
+    """Returns what funds of one currency are: by the ledger's keys, unless its net liquidation value says otherwise."""
+    own = [row.role for row in group]
+    if not ledger:
         # Without a ledger there is no cash that it could be counted in for a second time.
-        return [Role.VALUE] * len(group) if not ledger else [row.role for row in group]
+        return [Role.VALUE] * len(group)
+    by_keys = _roles_by_keys(group, ledger) or own
+    room, size = _room_for_funds(ledger), total(abs(row.market_value or ZERO) for row in group)
+
+    def difference(roles: Sequence[Role]) -> Decimal:
+        counted = total(row.market_value for row, role in zip(group, roles, strict=True) if role is Role.VALUE)
+        return min(abs(one - counted) for one in room)
+
+    def fits(roles: Sequence[Role]) -> bool:
+        return difference(roles) <= size * FUND_MARGIN
+
+    if not room or fits(by_keys):
+        return by_keys
+    likely = min((own, [Role.VALUE] * len(group), [Role.CASH] * len(group)), key=difference)
+    return likely if fits(likely) else by_keys
+
+
+def _room_for_funds(ledger: Mapping[str, Any]) -> list[Decimal]:
+    """Returns what funds contribute to the net liquidation value of one currency, with and without futures' profit."""
+
+    def stated(key: str) -> Decimal | None:
+        return parse_number(ledger.get(key, 0))
+
+    others = [stated(key) for key in HELD if key not in _FUND_KEYS]
+    parts = [stated("cashbalance"), stated("dividends"), stated("interest"), *others]
+    whole = parse_number(ledger.get("netliquidationvalue"))
+    if whole is None or "cashbalance" not in ledger or None in parts:
+        return []
+    room = whole - total(parts)
+    return [room, room - (stated("futuresonlypnl") or ZERO)]
+
+
+def _roles_by_keys(group: Sequence[Holding], ledger: Mapping[str, Any]) -> list[Role] | None:
+    """Returns the roles by `funds` and `moneyfunds`, which are not in `cashbalance`; None if the ledger has neither."""
+    stated = [parse_number(ledger[key]) for key in _FUND_KEYS if key in ledger]
+    if not stated or None in stated:
+        return None
     listed = total(stated)
     funds = [row for row in group if row.role is Role.VALUE]
-    left = listed - total(row.market_value for row in funds)
-    swept = total(row.market_value for row in group if row.role is not Role.VALUE)
-    if (
-        funds
-        and not listed
-        and (parse_number(ledger.get("cashbalance")) or ZERO) >= total(row.market_value for row in group)
-    ):
+    whole = total(row.market_value for row in group)
+    if funds and not listed and (parse_number(ledger.get("cashbalance")) or ZERO) >= whole:
         return [Role.CASH] * len(group)
+    swept = total(row.market_value for row in group if row.role is not Role.VALUE)
+    left = listed - total(row.market_value for row in funds)
     is_apart = bool(swept) and left >= swept - abs(swept) * FUND_MARGIN
     return [Role.VALUE if row.role is Role.VALUE or is_apart else Role.CASH for row in group]

@@ -122,7 +122,7 @@ def test_a_ledger_without_its_base_is_not_whole(here: Place) -> None:
     ledger = here.fetch(["ledger"])["ledger"][ACCOUNTS[0]]
     del ledger["BASE"]
     here.simulator.control.fault(f"/portfolio/{ACCOUNTS[0]}/ledger", "json", body=ledger)
-    with pytest.raises(ImplausibleResponse, match=f"ledger of {ACCOUNTS[0]} has no BASE"):
+    with pytest.raises(ImplausibleResponse, match=f"ledger of {ACCOUNTS[0]} has nothing under BASE"):
         here.fetch()
 
 
@@ -168,6 +168,13 @@ def test_a_page_that_is_empty_for_a_moment_is_asked_again(here: Place, page: int
 def test_a_gap_between_two_pages_is_refused(here: Place) -> None:
     here.simulator.control.behaviour(page_gaps=[1])
     with pytest.raises(ImplausibleResponse, match="page 1 is empty, and page 2 is not"):
+        here.fetch()
+
+
+def test_pages_that_are_lost_at_the_end_are_missed_by_the_ledger(here: Place) -> None:
+    """A list that ends on a full page looks like a shorter one."""
+    here.simulator.control.behaviour(page_gaps=[1, 2, 3, 4])
+    with pytest.raises(ImplausibleResponse, match=r"positions of U1234567 has [\d,.-]+ [A-Z]{3} of [\d,.-]+ that"):
         here.fetch()
 
 

@@ -98,6 +98,12 @@ def test_retry_after_is_waited_for(here: Place) -> None:
     here.simulator.control.fault("/portfolio/*/ledger", "status", status=503, headers={"Retry-After": "120"})
     with pytest.raises(UpstreamUnavailable, match="IBKR asks to come back in 2 min"):
         here.fetch(["ledger"])
+    here.simulator.control.clear()
+    here.simulator.control.fault(
+        "/portfolio/U1234567/ledger", "status", status=503, count=1, headers={"Retry-After": "120"}
+    )
+    with pytest.raises(UpstreamUnavailable, match="IBKR asks to come back in 2 min"):
+        here.fetch(["ledger"])
 
 
 @pytest.mark.parametrize("status", [500, 503, 403, 404, 400, 200])

@@ -143,6 +143,11 @@ def test_what_a_unit_has_cost(changes: dict[str, Any], average: str | None) -> N
         ([("SWEEP", 400)], {"funds": 0.0, "moneyfunds": 400.0, "cashbalance": 1000.0}, [400]),
         ([("FUND", 300), ("MMF", 400)], {"funds": 300.0, "moneyfunds": 400.0, "cashbalance": 0}, [300, 400]),
         ([("FUND", 300), ("MMF", 400)], {"funds": 300.0, "moneyfunds": 0.0, "cashbalance": 1000}, [300, 0]),
+        # The net liquidation value decides where it is stated.
+        ([("FUND", 400)], {"funds": 0.0, "cashbalance": 1000.0, "netliquidationvalue": 1400.0}, [400]),
+        ([("MMF", 400)], {"moneyfunds": 400.0, "cashbalance": 1000.0, "netliquidationvalue": 1000.0}, [0]),
+        ([("MMF", 400)], {"cashbalance": 1000.0, "futuresonlypnl": 7.0, "netliquidationvalue": 1407.0}, [400]),
+        ([("FUND", 300), ("MMF", 400)], {"funds": 700.0, "cashbalance": 0.0, "netliquidationvalue": 300.0}, [300, 0]),
         ([("SWEEP", 400)], {"cashbalance": 1000.0}, [0]),
         ([("SWEEP", 400)], None, [400]),
     ],

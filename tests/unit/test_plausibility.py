@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.plausibility import Contradiction, contradictions, evidence_of, witness_for
+from ibkr_tools.fetch.position_values import lost, values_of_ledger, values_of_rows
 
 ACCOUNT = "U1234567"
 SUMMARY = {"accountcode": {"amount": 0.0, "value": ACCOUNT}, "netliquidation": {"amount": 100.0}}
@@ -63,7 +64,7 @@ def test_a_blank_ledger_beside_anything(silent: Any, others: dict[str, Any]) -> 
 
 
 def test_a_ledger_without_base() -> None:
-    assert wrong(ledger={"USD": {"cashbalance": 1.0}})["ledger"].what == "has no BASE"
+    assert wrong(ledger={"USD": {"cashbalance": 1.0}})["ledger"].what == "has nothing under BASE"
 
 
 @pytest.mark.parametrize("silent", [{}, SIDES, {"assetClass": {}}, {"assetClass": {"long": {"STK": 0.0}}}])
@@ -168,3 +169,55 @@ anything = st.recursive(
 def test_whatever_comes_is_judged(payload: Any, name: str) -> None:
     """Never an exception of Python's."""
     wrong(**{name: payload})
+
+
+STOCKS = {"EUR": {"stockmarketvalue": 1000.0}, "USD": {"stockmarketvalue": -200.0, "corporatebondsmarketvalue": 50}}
+
+
+def held(*values: float, currency: str = "EUR", asset_class: str = "STK", **fields: Any) -> list[dict[str, Any]]:
+    """Returns one row for each value."""
+    return [
+        {"position": 1, "assetClass": asset_class, "mktValue": one, "currency": currency} | fields for one in values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "missing"),
+    [
+        (held(*[10.0] * 100) + held(-150, currency="USD"), ""),
+        (held(*[9.5] * 100), "0.00 USD of -150.00"),
+        (held(*[6.0] * 98) + held(-150, currency="USD"), ""),
+        (held(*[6.0] * 99) + held(-150, currency="USD"), "594.00 EUR of 1,000.00"),
+        (held(*[5.0] * 99) + held(-150, currency="USD"), "495.00 EUR of 1,000.00"),
+        (held(400.0) + held(-150, currency="USD"), "400.00 EUR of 1,000.00"),
+        (held(600.0) + held(-150, currency="USD"), ""),
+        # Long and short, of which little is left when they are added up.
+        (held(3000.0, -2200.0) + held(-150, currency="USD"), ""),
+        # What the ledger has under keys that are not compared, or not at all.
+        (held(1000.0) + held(-150, currency="USD") + held(5000, asset_class="FUT") + held(70, asset_class="FUND"), ""),
+        (held(400.0) + held(9, currency="TRY"), ""),
+        (held(400.0) + held(1.7976931348623157e308), ""),
+        (held(400.0, asset_class="XYZ"), "0.00 EUR of 1,000.00"),
+        ([], ""),
+    ],
+)
+def test_rows_that_lack_much_of_what_the_ledger_has(rows: list[dict[str, Any]], missing: str) -> None:
+    """Half of it in any case, a tenth where the list ends on a full page."""
+    assert lost(values_of_rows(rows), values_of_ledger(STOCKS)) == missing
+
+
+@pytest.mark.parametrize("ledger", [{}, {"BASE": {"stockmarketvalue": 1000.0}}, {"EUR": {"cashbalance": 1.0}}])
+def test_a_ledger_without_such_values_is_no_witness(ledger: dict[str, Any]) -> None:
+    assert not lost(values_of_rows(held(1.0)), values_of_ledger(ledger))
+
+
+def test_a_base_of_zeros_beside_currencies() -> None:
+    zeros = {"EUR": {"cashbalance": 5.0}, "BASE": {"cashbalance": 0.0, "netliquidationvalue": 0.0}}
+    assert wrong(ledger=zeros)["ledger"].what == "has nothing under BASE"
+
+
+@pytest.mark.parametrize("key", ["funds", "commoditymarketvalue", "futuremarketvalue", "cryptocurrencyvalue"])
+def test_no_positions_beside_a_ledger_with_any_kind(key: str) -> None:
+    ledger = {"BASE": {"cashbalance": 10.0, key: 90.0}}
+    assert set(wrong(positions=[], ledger=ledger)) == {"positions"}
+    assert not wrong(positions=[], ledger={"BASE": {"cashbalance": 10.0, "moneyfunds": 90.0}})

@@ -1,0 +1,101 @@
+"""How much of what a ledger has in positions the rows of positions account for. Pure.
+
+A list of positions that ends too early looks like a shorter list. The ledger has the market values of what is owned, by
+currency, so what is lost there is missing here. Rows and ledger are of different moments, and only a large part counts.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ibkr_tools.cells import ZERO, amount, parse_number, total
+
+_CLASSES = frozenset({"STK", "OPT", "FOP", "WAR", "IOPT", "BOND", "BILL"})
+"""Classes whose values stand under a key of their own in every ledger that is known."""
+
+_KEYS = (
+    "stockmarketvalue",
+    "stockoptionmarketvalue",
+    "futureoptionmarketvalue",
+    "warrantsmarketvalue",
+    "issueroptionsmarketvalue",
+    "corporatebondsmarketvalue",
+    "tbondsmarketvalue",
+    "tbillsmarketvalue",
+)
+"""Where they stand."""
+
+_BASE = "BASE"
+_FULL_PAGE = 100
+
+_TOLERANCE = Decimal("0.5")
+"""How far apart the two may be, as a part of the larger one: prices move, and one may not know of a trade yet."""
+
+_TOLERANCE_AT_A_PAGES_END = Decimal("0.1")
+"""The same where the list has ended on a full page, after which an empty one came."""
+
+
+class PositionValues(msgspec.Struct, frozen=True):
+    """What is owned in each currency: `net` of long and short, and `gross`; `rows` is how many there are.
+
+    `is_known`: every row has a value, a class and a currency.
+    """
+
+    net: dict[str, Decimal] = {}
+    gross: dict[str, Decimal] = {}
+    rows: int = 0
+    is_known: bool = True
+
+    def __add__(self, other: "PositionValues") -> "PositionValues":
+        """Returns what two pages of one list have together."""
+        return PositionValues(
+            _added(self.net, other.net),
+            _added(self.gross, other.gross),
+            self.rows + other.rows,
+            self.is_known and other.is_known,
+        )
+
+
+def _added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {name: total((one.get(name), other.get(name))) for name in {**one, **other}}
+
+
+def values_of_rows(rows: Iterable[Mapping[str, Any]]) -> PositionValues:
+    """Returns what rows of positions are worth."""
+    found = PositionValues()
+    for row in rows:
+        kind = row.get("assetClass", row.get("secType"))
+        value, currency = parse_number(row.get("mktValue", row.get("marketValue"))), row.get("currency")
+        is_known = isinstance(kind, str) and value is not None and isinstance(currency, str) and bool(currency)
+        counts = is_known and kind in _CLASSES and value is not None
+        own = {str(currency): value} if counts and value is not None else {}
+        found += PositionValues(own, {name: abs(one) for name, one in own.items()}, 1, is_known)
+    return found
+
+
+def values_of_ledger(ledger: Mapping[str, Any]) -> PositionValues:
+    """Returns what the rows of a ledger have in positions; of the currencies, not of their sum."""
+    net: dict[str, Decimal] = {}
+    for currency, row in ledger.items():
+        if currency != _BASE and isinstance(row, Mapping):
+            stated = [parse_number(row[key]) for key in _KEYS if key in row]
+            if not stated or None in stated:
+                return PositionValues(is_known=False)
+            net[currency] = total(stated)
+    return PositionValues(net)
+
+
+def lost(rows: PositionValues, ledger: PositionValues) -> str:
+    """Returns what the rows lack of the ledger's values, in words; empty if nothing, or if that cannot be told."""
+    if not (rows.rows and rows.is_known and ledger.is_known) or not rows.net.keys() <= ledger.net.keys():
+        return ""
+    is_at_a_pages_end = rows.rows % _FULL_PAGE == 0
+    tolerance = _TOLERANCE_AT_A_PAGES_END if is_at_a_pages_end else _TOLERANCE
+    for currency, stated in sorted(ledger.net.items()):
+        found = rows.net.get(currency, ZERO)
+        size = max(abs(stated), rows.gross.get(currency, ZERO))
+        if abs(stated - found) > tolerance * size:
+            return f"{amount(found)} {currency} of {amount(stated)}"
+    return ""
