@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.container import Container, missing_needs
+from tests.support.daytime import noon_in_new_york
 from tests.support.distribution import distribution
 from tests.support.wheels import wheelhouse
-from tests.system.machine import CHECKOUT, DISTRIBUTION, HOSTILE, IN_HOSTILE, INSTALL, WHEELS, Machine
+from tests.system.machine import CHECKOUT, DISTRIBUTION, HOSTILE, IN_HOSTILE, INSTALL, WHEELS, Machine, now
 from tests.system.people import SHARED, People
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         container.copy_in(wheels, WHEELS)
         container.copy_in(gateway, DISTRIBUTION)
         _set_traps(container)
+        container.run(noon_in_new_york(now()))
         with it.timed("bin/install --simulator, no network"):
             told = container.run(f"{IN_HOSTILE} {INSTALL}", timeout_s=240)
         print(told.stdout, told.stderr)

@@ -1,16 +1,19 @@
-"""What the tests promise of themselves: their results say nothing of the machine's age, its load, or who reaps."""
+"""What the tests promise of themselves: results say nothing of the machine's age, load, time of day, or who reaps."""
 
 import ast
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import patience
+from tests.support.daytime import zone_of_noon
 from tests.support.layers import no_namespaces
 from tests.support.processes import is_alive, is_group_alive
 from tests.support.simulation import wait_until
@@ -100,3 +103,11 @@ def test_a_zombie_is_not_alive() -> None:
     assert not is_group_alive(process.pid)
     process.wait()
     assert not is_alive(process.pid)
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_the_machine_of_the_tests_is_far_from_maintenance(hour: int) -> None:
+    """Whatever the time of the day, and the day of the week."""
+    for day in range(22, 29):
+        moment = datetime(2026, 11, day, hour, 59, tzinfo=UTC)
+        assert moment.astimezone(ZoneInfo(zone_of_noon(moment))).hour == 12
