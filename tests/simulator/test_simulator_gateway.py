@@ -60,8 +60,11 @@ def test_brokerage_follows_by_itself_and_comes_back_on_reauthenticate(caller: Ca
     def authenticated() -> bool:
         return bool(caller.get("/v1/api/iserver/auth/status").data["authenticated"])
 
+    # It opens three seconds after the login, which a busy machine may need for the next call.
+    simulator.control.set_speed(0.1)
     sign_in(caller, "demo-trader")
     assert not authenticated()
+    simulator.control.set_speed(20)
     wait_until(authenticated)
     # The jar logs the session out with its next tickle, and a busy machine needs more than a moment until then.
     simulator.control.set_speed(4)
