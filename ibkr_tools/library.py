@@ -6,8 +6,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
-
 from ibkr_tools import privileges
 from ibkr_tools.config import load_config
 from ibkr_tools.directories import find_directories, require_own_directories
@@ -141,13 +139,14 @@ class Connection:
         from ibkr_tools.account_ids import require_numbers
         from ibkr_tools.fetch.paths import find
         from ibkr_tools.fetch.single import Single
+        from ibkr_tools.portal.answers import decode_json
 
         found, given = find(path), _texts(parameters)
         require_numbers({**found.names, **found.query, **given})
         single = Single(found, given, tier=self._config.session.tier, account=self.account)
         if pages:
             single.require_pages()
-            return msgspec.json.decode(single.pages(self._new_client, now=utc_now, progress=self._progress))
+            return decode_json(single.pages(self._new_client, now=utc_now, progress=self._progress))
         if self._client is None:
             self._client = self._new_client()
         self._progress(str(single.call))

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from ibkr_tools.portal.answers import decode_json
+
 SCHEMA = 1
 
 _CHUNK = 256 * 1024
@@ -73,5 +75,5 @@ class Document:
 
     def decode(self) -> dict[str, Any]:
         """Returns the snapshot as Python objects; numbers with a point become floats."""
-        decoded: dict[str, Any] = msgspec.json.decode(self.encode())
+        decoded: dict[str, Any] = decode_json(self.encode())
         return decoded

@@ -8,6 +8,7 @@ import msgspec
 
 from ibkr_tools.errors import DataError
 from ibkr_tools.fetch.document import SCHEMA, Covers
+from ibkr_tools.portal.answers import decode_json
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.holdings import Holdings
@@ -71,7 +72,7 @@ class Snapshot(Mapping[str, Any]):
             raise KeyError(resource)
         if resource not in self._decoded:
             try:
-                self._decoded[resource] = msgspec.json.decode(self._members[resource])
+                self._decoded[resource] = decode_json(self._members[resource])
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise DataError(f"{self._where}: {resource}: damaged ({error})") from error
         return self._decoded[resource]
@@ -147,8 +148,7 @@ class Snapshot(Mapping[str, Any]):
         if resource not in self:
             raise KeyError(resource)
         return [
-            {name: msgspec.json.decode(value) for name, value in row.items()}
-            for row in snapshot_rows(self._data, resource)
+            {name: decode_json(value) for name, value in row.items()} for row in snapshot_rows(self._data, resource)
         ]
 
     def narrowed(self, resources: Collection[str] = (), accounts: Collection[str] = ()) -> "Snapshot":

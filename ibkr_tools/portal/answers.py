@@ -89,9 +89,23 @@ def _error_of(detail: str, where: str) -> IbkrError | None:
     return None
 
 
-def _decode(body: bytes, where: str) -> Any:
+def decode_json(body: bytes) -> Any:
+    """Returns what JSON says; a number that no double holds, such as 1e400, is an infinity: a mark, not a number.
+
+    Raises:
+        msgspec.DecodeError: the body is no JSON.
+    """
     try:
         return msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        if "out of range" not in str(error):
+            raise
+        return msgspec.json.Decoder(float_hook=float).decode(body)
+
+
+def _decode(body: bytes, where: str) -> Any:
+    try:
+        return decode_json(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if text := _text(body):
             raise DataError(f"{where}: a text instead of data ({text})") from None
@@ -107,7 +121,7 @@ def _text(body: bytes) -> str:
 
 def _try_decode(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
+        return decode_json(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -154,6 +154,11 @@ def test_what_ibkr_says_is_told_in_one_line(status: int, document: object, said:
     assert caught.value.message == f"GET /x: {said}"
 
 
+@pytest.mark.parametrize("text", ["1e400", "-1e400", '{"mktValue":1.7976931348623157E309,"position":1.5}'])
+def test_a_number_that_no_double_holds_is_a_mark_and_breaks_nothing(text: str) -> None:
+    assert answers.parse(200, {}, text.encode(), "GET /x") == json.loads(text)
+
+
 def test_a_text_instead_of_data_is_told_and_half_an_answer_is_not_shown() -> None:
     """A cut tickle holds the session's id, which is a secret."""
     with pytest.raises(DataError, match=r"a text instead of data \(Request was submitted\)"):
