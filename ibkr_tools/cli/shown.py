@@ -28,6 +28,7 @@ def _missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
 
 
 def _number_of(name: str, snapshot: "Snapshot") -> str:
+    from ibkr_tools.account_ids import require_name
     from ibkr_tools.errors import UsageError
     from ibkr_tools.fetch.accounts import AccountList, find
 
@@ -39,6 +40,7 @@ def _number_of(name: str, snapshot: "Snapshot") -> str:
         return found[0]
     if found:
         raise UsageError(f"account {name!r}: that is what {' and '.join(found)} are called")
+    require_name(name, "--account")
     if name in snapshot.covers.missing_accounts:
         raise UsageError(f"account {name}: not in the snapshot, for IBKR gave nothing of it")
     raise UsageError(f"account {name}: not in the snapshot, which has {', '.join(there)}")
