@@ -60,9 +60,9 @@ def api(
                 answer = single.ask(client, retry_s=retry_for, tell=line)
             payload, age_s = answer.body.strip() or b"null", answer.age_s
     if age_s:
-        from ibkr_tools.cli.status_view import span
+        from ibkr_tools.cli.durations import format_duration
 
-        tell(f"note: IBKR was asked {span(age_s)} ago, and may not be asked again yet", 20)
+        tell(f"note: IBKR was asked {format_duration(age_s)} ago, and may not be asked again yet", 20)
 
     def rows() -> "Rows":
         from ibkr_tools.fetch.formats import answer_rows

@@ -1,4 +1,4 @@
-"""Durations as a person types them: 2h, 1h30min, 45min, 1d."""
+"""Durations as a person types and reads them: 2h, 1h30min, 45min, 1d; 42 s, 3 min 5 s, 2 h 10 min. Pure."""
 
 import re
 from datetime import timedelta
@@ -7,20 +7,34 @@ from ibkr_tools.errors import UsageError
 
 LONGEST = timedelta(days=366)
 
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
+
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "min": "minutes"}
-_SPAN = re.compile(r"(?:\s*[0-9]{1,6}\s*(?:d|h|min|m))+\s*")
+_DURATION = re.compile(r"(?:\s*[0-9]{1,6}\s*(?:d|h|min|m))+\s*")
 
 
-def parse_span(text: str, option: str) -> timedelta:
+def parse_duration(text: str, option: str) -> timedelta:
     """Returns the duration that `option` was given.
 
     Raises:
         UsageError: it is none, it is nothing, or it is longer than a year.
     """
-    if not _SPAN.fullmatch(text.lower()):
+    if not _DURATION.fullmatch(text.lower()):
         raise UsageError(f"{option}: {text!r} is not a duration such as 45min, 2h, 1h30min or 1d")
     parts = re.findall(r"([0-9]+)\s*(d|h|min|m)", text.lower())
-    span = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
-    if not timedelta() < span <= LONGEST:
+    duration = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+    if not timedelta() < duration <= LONGEST:
         raise UsageError(f"{option}: {text!r} is not between 1min and {LONGEST.days}d")
-    return span
+    return duration
+
+
+def format_duration(seconds: float) -> str:
+    """Returns a duration in the two units a person thinks in: 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h."""
+    whole = int(seconds)
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S} min {whole % _MINUTE_S} s"
+    if whole < _DAY_S:
+        return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S} min"
+    return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"

@@ -109,16 +109,16 @@ def unlock(
 
 def pause(
     context: typer.Context,
-    span: Annotated[
+    duration: Annotated[
         str | None, typer.Option("--for", help="How long: 45min, 2h, 1h30min, 1d; without it until `resume`.")
     ] = None,
 ) -> None:
     """Have nothing log in, such as while you use the user elsewhere; a session that is there is kept alive."""
     from ibkr_tools import pause as pauses
-    from ibkr_tools.cli.spans import parse_span
+    from ibkr_tools.cli.durations import parse_duration
 
     path, now = setting_of(context).directories.pause_file, utc_now()
-    wanted = pauses.Pause(since=now, until=now + parse_span(span, "--for") if span is not None else None)
+    wanted = pauses.Pause(since=now, until=now + parse_duration(duration, "--for") if duration is not None else None)
     try:
         pauses.begin(path, wanted)
     except OSError as error:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ibkr_tools.cli.status_view import span
+from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.fetch.document import Covers
 from ibkr_tools.fetch.saved import Snapshot
 from ibkr_tools.fetch.store import Copy, listed
@@ -18,7 +18,7 @@ def age(taken: datetime, accounts: Sequence[str], now: datetime) -> str:
     """Returns the last line of every table: how old it is, and whose."""
     seconds = (now - taken).total_seconds()
     # The clock may have been set back meanwhile.
-    ago = f"{span(seconds)} ago" if seconds >= 0 else "in the future by this machine's clock"
+    ago = f"{format_duration(seconds)} ago" if seconds >= 0 else "in the future by this machine's clock"
     shown = ", ".join(accounts[:_MOST_ACCOUNTS]) + (
         f" and {len(accounts) - _MOST_ACCOUNTS} more" if len(accounts) > _MOST_ACCOUNTS else ""
     )

@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from ibkr_tools.cli.status_view import span
+from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.text import visible
 
 QUIET_S = 0.4
@@ -97,7 +97,7 @@ class Line:
         said = step
         if waits:
             where = max(waits, key=waits.__getitem__)
-            said = f"{where}: its turn comes in {span(math.ceil(waits[where] - now))}"
+            said = f"{where}: its turn comes in {format_duration(math.ceil(waits[where] - now))}"
         if of > 1:
             filled = _BAR * done // of
             said = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done}/{of}  {said}"

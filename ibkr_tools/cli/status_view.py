@@ -4,31 +4,18 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.errors import ActionRequired, GatewayUnavailable, SessionUnavailable
 from ibkr_tools.status import GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
-
-
-def span(seconds: float) -> str:
-    """Returns a duration in the two units a person thinks in: 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h."""
-    whole = int(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
-
 
 def _since(at: datetime, now: datetime) -> str:
-    return span(max(0.0, (now - at).total_seconds()))
+    return format_duration(max(0.0, (now - at).total_seconds()))
 
 
 def _until(at: datetime, now: datetime) -> str:
     left = at - now
-    return f"in {span(left.total_seconds())}" if left > timedelta(seconds=0) else "now"
+    return f"in {format_duration(left.total_seconds())}" if left > timedelta(seconds=0) else "now"
 
 
 def _silence(section: Section, who: str, now: datetime) -> list[str]:
@@ -61,7 +48,7 @@ def _session(section: SessionSection, now: datetime) -> list[str]:
         until = f"until {end:%Y-%m-%d %H:%M} UTC ({_until(end, now)})" if end else "until `ibkr-tools resume`"
         lines.append(f"paused {until}: nothing logs in")
     if section.limited_until is not None and section.limited_until > now:
-        left = span((section.limited_until - now).total_seconds())
+        left = format_duration((section.limited_until - now).total_seconds())
         lines.append(f"IBKR says that too many requests were sent: none is for {left} more")
     if section.window:
         lines.append(f"at IBKR: {section.window}")
@@ -80,7 +67,7 @@ def _login(section: LoginSection, now: datetime) -> list[str]:
     if section.failures_24h or section.logins_24h:
         lines.append(f"in 24 h: {section.logins_24h} succeeded, {section.failures_24h} failed")
     if section.logins_limited_until is not None and section.logins_limited_until > now:
-        left = span((section.logins_limited_until - now).total_seconds())
+        left = format_duration((section.logins_limited_until - now).total_seconds())
         lines.append(f"so many logins are noticed: unattended ones are an hour apart for {left} more")
     if section.retry_at is not None:
         lines.append(f"next try possible {_until(section.retry_at, now)}")

@@ -9,6 +9,9 @@ import msgspec
 from ibkr_tools.errors import ConfigError, UsageError
 from ibkr_tools.portal.endpoints import READS, Endpoint, Parameter, Place, Scope, Tier
 
+ESSENTIAL = frozenset({"accounts", "summary", "ledger", "allocation", "positions", "positions2"})
+"""What a snapshot of `fetch.resources` never goes without, where it is among them."""
+
 FILLED_IN = frozenset({"acctIds"})
 """Parameters that nobody gives: they are the chosen accounts."""
 
@@ -24,6 +27,12 @@ class Call(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.endpoint.name} of {self.account}" if self.account else self.endpoint.name
+
+
+def account_call(name: str, account: str) -> Call:
+    """Returns one small read about an account."""
+    page = {"page": "0"} if name == "positions" else {}
+    return Call(READS[name], {"account": account, **page}, account=account)
 
 
 class Part(msgspec.Struct, frozen=True):

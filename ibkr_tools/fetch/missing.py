@@ -21,12 +21,8 @@ from ibkr_tools.errors import (
     UpstreamSilent,
     UpstreamUnavailable,
 )
-from ibkr_tools.fetch.calls import Call
-from ibkr_tools.portal.endpoints import READS
+from ibkr_tools.fetch.calls import Call, account_call
 from ibkr_tools.portal.recall import SLOW_S
-
-ESSENTIAL = frozenset({"accounts", "summary", "ledger", "allocation", "positions", "positions2"})
-"""What a snapshot of `fetch.resources` never goes without, where it is among them."""
 
 PROBED = ("summary", "ledger", "positions")
 """What an account is asked for before it is said to answer nothing."""
@@ -91,12 +87,6 @@ def is_account_dead(error: IbkrError, failed: Call, accounts: Sequence[str], ask
 def _may_be_about_account(error: IbkrError) -> bool:
     """Says whether IBKR may have answered so because of the account: with an error, not with silence."""
     return isinstance(error, ErrorResponse | UpstreamUnavailable) and not isinstance(error, UpstreamSilent)
-
-
-def account_call(name: str, account: str) -> Call:
-    """Returns one small read about an account."""
-    page = {"page": "0"} if name == "positions" else {}
-    return Call(READS[name], {"account": account, **page}, account=account)
 
 
 def _others_answer(failed: Call, accounts: Sequence[str], ask: Ask) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.cells import ZERO, amount, parse_number, total
+from ibkr_tools.cells import EXACT, ZERO, amount, parse_number, total
 
 _CLASSES = frozenset({"STK", "OPT", "FOP", "WAR", "IOPT", "BOND", "BILL"})
 """Classes whose values stand under a key of their own in every ledger that is known."""
@@ -64,15 +64,19 @@ def _added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str
 
 def values_of_rows(rows: Iterable[Mapping[str, Any]]) -> PositionValues:
     """Returns what rows of positions are worth."""
-    found = PositionValues()
+    net: dict[str, Decimal] = {}
+    gross: dict[str, Decimal] = {}
+    count, are_known = 0, True
     for row in rows:
+        count += 1
         kind = row.get("assetClass", row.get("secType"))
         value, currency = parse_number(row.get("mktValue", row.get("marketValue"))), row.get("currency")
         is_known = isinstance(kind, str) and value is not None and isinstance(currency, str) and bool(currency)
-        counts = is_known and kind in _CLASSES and value is not None
-        own = {str(currency): value} if counts and value is not None else {}
-        found += PositionValues(own, {name: abs(one) for name, one in own.items()}, 1, is_known)
-    return found
+        are_known = are_known and is_known
+        if is_known and kind in _CLASSES and value is not None:
+            net[str(currency)] = EXACT.add(net.get(str(currency), ZERO), value)
+            gross[str(currency)] = EXACT.add(gross.get(str(currency), ZERO), abs(value))
+    return PositionValues(net, gross, count, are_known)
 
 
 def values_of_ledger(ledger: Mapping[str, Any]) -> PositionValues:

@@ -19,9 +19,8 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
     UsageError,
 )
-from ibkr_tools.fetch.calls import plan
+from ibkr_tools.fetch.calls import ESSENTIAL, plan
 from ibkr_tools.fetch.document import Covers, Document
-from ibkr_tools.fetch.missing import ESSENTIAL
 from ibkr_tools.fetch.missing_data import NOTHING_KNOWN, MissingData, outcome
 from ibkr_tools.fetch.retry import RETRY_FOR_S, Pause, RetryPolicy
 from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress, Selection

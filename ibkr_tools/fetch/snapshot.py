@@ -17,9 +17,9 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
     UsageError,
 )
-from ibkr_tools.fetch import cross_check, missing
+from ibkr_tools.fetch import cross_check
 from ibkr_tools.fetch.accounts import AccountList, account_numbers, find, listed, masters, number_of
-from ibkr_tools.fetch.calls import Call, Part
+from ibkr_tools.fetch.calls import Call, Part, account_call
 from ibkr_tools.fetch.document import Covers, Document
 from ibkr_tools.fetch.gather import Freshness, Job, Unit, assemble, gather, jobs_of
 from ibkr_tools.fetch.pages import MOST_PAGES, Page, Row, split
@@ -258,6 +258,8 @@ class Fetcher:
         self, pool: Pool, unit: Unit, error: IbkrError, jobs: Sequence[Job], accounts: Sequence[str], partial: bool
     ) -> Page | None:
         """Returns the page after all; None if the snapshot goes without it; else raises what kept it from coming."""
+        from ibkr_tools.fetch import missing
+
         call, retries = unit.job.call, bool(self._retrying.policy.seconds)
         asker = self._asker.with_policy(SECOND_CHANCE if retries else NO_RETRY)
 
@@ -290,7 +292,7 @@ class Fetcher:
         """Returns what is to be asked for again because it contradicts other answers; raises if it still does."""
 
         def ask_witness(name: str, account: str) -> Evidence | None:
-            call = missing.account_call(name, account)
+            call = account_call(name, account)
             self._progress(str(call))
             with pool.client() as client:
                 answer = self._asker.ask(client, call, call.names, call.query)

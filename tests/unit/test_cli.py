@@ -266,7 +266,7 @@ def test_a_person_without_rights_gets_one_line(place: Installation, command: lis
     program = (
         "import os, sys, traceback, difflib\n"
         "import ibkr_tools.cli.app, ibkr_tools.supervisor, ibkr_tools.login.ledger, ibkr_tools.fetch.query\n"
-        "import ibkr_tools.cli.ledger_view, ibkr_tools.cli.spans, ibkr_tools.pause\n"
+        "import ibkr_tools.cli.ledger_view, ibkr_tools.cli.durations, ibkr_tools.pause\n"
         "import ibkr_tools.fetch.run, ibkr_tools.cli.status_view, ibkr_tools.log, loguru, logging\n"
         "import typer._click.decorators\n"
         "os.seteuid(65534); sys.argv[0] = 'ibkr-tools'\n"

@@ -18,12 +18,12 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
 )
 from ibkr_tools.fetch import missing
-from ibkr_tools.fetch.calls import Call
+from ibkr_tools.fetch.calls import Call, account_call
 from ibkr_tools.portal.endpoints import READS
 
 HTTP_500 = UpstreamUnavailable("HTTP 500", status=500)
 ACCOUNTS = ("U1", "U2", "U3")
-FAILED = missing.account_call("ledger", "U1")
+FAILED = account_call("ledger", "U1")
 PERFORMANCE = Call(READS["performance"])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.cli.status_view import as_json, as_text, exit_code, span
+from ibkr_tools.cli.status_view import as_json, as_text, exit_code
 from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, SessionSection, SessionState, Status
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -23,14 +23,6 @@ def session(state: SessionState = SessionState.UP, *, age_s: float = 0.0, **chan
     fields: dict[str, Any] = {"since": NOW - timedelta(minutes=3), "why": "the portfolio tier answers"}
     at = NOW - timedelta(seconds=age_s)
     return SessionSection(updated_at=at, fresh_for_s=30.0, state=state, **(fields | changes))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (185, "3 min 5 s"), (7800, "2 h 10 min"), (273600, "3 d 4 h")],
-)
-def test_spans(seconds: float, text: str) -> None:
-    assert span(seconds) == text
 
 
 BY_STATE = {
