@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import commands, facts, fetching, ibeam, loss, readme, start
 from bench.figures import Figure, Ratio, Report, Unit, month_figures
-from bench.processes import BenchError, Memory, adopt_orphans, end_orphans, memory
+from bench.processes import BenchError, Memory, become_subreaper, end_orphans, memory
 from bench.rows import BROKERAGE, JAVA_KILLED, PORTFOLIO, PUSHED, SILENT, Row
 from bench.stage import POSITIONS, TRADER, Servers, Stage, simulated_servers
 
@@ -230,7 +230,7 @@ def run(report: Report, *, rounds: int, peers: bool, drops: int) -> None:
 def _cleaning_up() -> Iterator[None]:
     """Ends everything that was started, also on Ctrl-C and SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    adopt_orphans()
+    become_subreaper()
     try:
         yield
     finally:

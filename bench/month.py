@@ -1,6 +1,6 @@
 """A month in minutes: the real watchdog, login and simulated servers through 30 days of trouble, in virtual time.
 
-Real are the watchdog's loop and machine, status file, pacing, ledger and budget, the login's run from request to
+Real are the watchdog's loop and machine, status file, pacing, login log and budget, the login's run from request to
 report, the portal client's parsing and retries, and the simulator's servers behind HTTP as bytes. Stood in for are the
 browser (three seconds, then the same three calls that IBKR's page sends), sockets and TLS, and the two threads of the
 watchdog that wait for the kernel: a WebSocket's frames are delivered as they are sent.
@@ -29,9 +29,9 @@ from ibkr_tools.config import Config, load_config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError
 from ibkr_tools.log import Journal
-from ibkr_tools.login import run as login
-from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import Ending, Outcome
+from ibkr_tools.login import login_runner as login
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.outcomes import LoginEnd, Outcome
 from ibkr_tools.messages import Message
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.pacing import SharedPacing
@@ -177,9 +177,9 @@ class Month:
 
     def _log_in(self) -> None:
         """Runs one unattended login, as ibkr-login.service does."""
-        client = self._client(login.READ_TIMEOUT_S, 30.0)
+        client = self._client(login.SESSION_READ_TIMEOUT_S, 30.0)
         try:
-            result = login.run(
+            result = login.run_login(
                 self.config,
                 self._directories,
                 self._directories.config_file,
@@ -187,7 +187,7 @@ class Month:
                 client=client,
                 notifier=Notifier({}),
                 clock=self.time.now,
-                ledger=self.ledger(),
+                login_log=self.login_log(),
                 sign_in=self._sign_in,
             )
             self.logins.append(result.outcome.value)
@@ -199,12 +199,12 @@ class Month:
             self._logging_in = False
             self._wake()
 
-    def ledger(self) -> Ledger:
-        """Returns the login ledger, on the virtual machine's clocks."""
+    def login_log(self) -> LoginLog:
+        """Returns the login log, on the virtual machine's clocks."""
         uptime = self.time.clock
-        return Ledger(self._directories.login, self.config.login.logins_a_day, uptime=lambda: (1, uptime()))
+        return LoginLog(self._directories.login, self.config.login.logins_a_day, uptime=lambda: (1, uptime()))
 
-    def _sign_in(self, portal: Any, before_submit: Callable[[], None]) -> Ending:
+    def _sign_in(self, portal: Any, before_submit: Callable[[], None]) -> LoginEnd:
         """Goes through the page as the browser does, with the calls that IBKR's script makes."""
         self._wake()
         self.time.pause(BROWSER_S)
@@ -212,22 +212,22 @@ class Month:
         try:
             status, _, _ = page.exchange("GET", "/sso/Login?forwardTo=22&RL=1&ip2loc=US", b"", timeout_s=15.0)
             if status != 200:
-                return Ending(outcome=Outcome.SERVER_ERROR, why=f"IBKR answers the page with HTTP {status}")
+                return LoginEnd(outcome=Outcome.SERVER_ERROR, why=f"IBKR answers the page with HTTP {status}")
             _, bulletins = page.form("/portal.proxy/v1/gstat/bulletins")
             if bulletins["bulletins"]:
-                return Ending(outcome=Outcome.MAINTENANCE, why=bulletins["bulletins"][0]["message"])
+                return LoginEnd(outcome=Outcome.MAINTENANCE, why=bulletins["bulletins"][0]["message"])
             self.time.pause(PAGE_S)
             before_submit()
             self.submitted_s.append(self.time.clock())
             if not self._submit(page, user):
-                return Ending(outcome=Outcome.REFUSED, why="IBKR refused", submitted=True)
+                return LoginEnd(outcome=Outcome.REFUSED, why="IBKR refused", submitted=True)
         except OSError as error:
             # requests' errors are of this kind; so is a page that hangs.
-            return Ending(outcome=Outcome.UNREACHABLE, why=type(error).__name__, submitted=False)
+            return LoginEnd(outcome=Outcome.UNREACHABLE, why=type(error).__name__, submitted=False)
         finally:
             page.close()
         accounts = tuple(str(row["id"]) for row in portal.accounts())
-        return Ending(outcome=Outcome.SUCCEEDED, why="there is a session", submitted=True, accounts=accounts)
+        return LoginEnd(outcome=Outcome.SUCCEEDED, why="there is a session", submitted=True, accounts=accounts)
 
     def _submit(self, page: Connection, user: str) -> bool:
         nonce = f"{self.time.clock():.6f}"

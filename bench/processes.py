@@ -104,7 +104,7 @@ def running(command: Sequence[str | Path], environ: Mapping[str, str], cwd: Path
         program.end()
 
 
-def adopt_orphans() -> None:
+def become_subreaper() -> None:
     """Makes this process the parent of every orphan below it, so that nothing a program leaves can slip away."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

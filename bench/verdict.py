@@ -31,7 +31,7 @@ AFTER_OUTAGE_S = 960.0
 
 TICKLES_S = 60.0
 GROWTH_MB = 4.0
-FAILURES_A_DAY = 4
+LOCK_AFTER_FAILURES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,9 +161,12 @@ def _of_the_rest(month: Month) -> list[str]:
     """Lists what else must not have happened."""
     found = []
     record = month.context.desk.records[month.config.username]
-    if month.context.desk.is_locked(month.config.username) or most_within(record.failed_at, DAY_S) > FAILURES_A_DAY:
+    if (
+        month.context.desk.is_locked(month.config.username)
+        or most_within(record.failed_at, DAY_S) > LOCK_AFTER_FAILURES
+    ):
         found.append("IBKR counted more failures than the budget allows")
-    if month.ledger().budget(month.time.now()).locked:
+    if month.login_log().budget(month.time.now()).locked:
         found.append("the budget is spent")
     if record.submitted != month.logins.count("succeeded"):
         found.append(f"{record.submitted} passwords for {month.logins.count('succeeded')} logins")

@@ -115,7 +115,7 @@ class Directories:
 
     @property
     def login(self) -> Path:
-        """The login ledger and the diagnostics of failed logins."""
+        """The login log and the diagnostics of failed logins."""
         return self.state / "login"
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ibkr_tools import __version__
-from ibkr_tools.cli import api, configuration, fetch, gateway, logins, notify, resources, show
+from ibkr_tools.cli import api, configuration, fetch, gateway, login_commands, notify, resources, show
 from ibkr_tools.cli.common import log_to_stderr, setting_from, setting_of, write_out
 from ibkr_tools.cli.outputs import PrintingCommand
 from ibkr_tools.defaults import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
@@ -24,10 +24,10 @@ for reader in (fetch.fetch, api.api, show.show):
     app.command(cls=PrintingCommand)(reader)
 for command in (
     resources.resources,
-    logins.login,
-    logins.unlock,
-    logins.pause,
-    logins.resume,
+    login_commands.login,
+    login_commands.unlock,
+    login_commands.pause,
+    login_commands.resume,
     notify.notify,
 ):
     app.command()(command)

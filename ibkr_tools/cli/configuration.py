@@ -45,7 +45,7 @@ def _require_parts(file: "Path", config: "Config") -> tuple[list[str], list[str]
     from ibkr_tools.config_secrets import check_passwords
     from ibkr_tools.errors import ConfigError
     from ibkr_tools.fetch.calls import plan
-    from ibkr_tools.login.selector_text import objection
+    from ibkr_tools.login.selector_syntax import find_selector_error
 
     wrong, odd = check_passwords(file, config)
     try:
@@ -54,14 +54,14 @@ def _require_parts(file: "Path", config: "Config") -> tuple[list[str], list[str]
         wrong.append(error)
     wrong += [ConfigError(line) for line in refusals(config)]
     for name, selectors in config.login.selectors.items():
-        found = ((selector, objection(selector)) for selector in selectors)
+        found = ((selector, find_selector_error(selector)) for selector in selectors)
         wrong += [ConfigError(f"login.selectors.{name}: {one!r}: {said}") for one, said in found if said]
     told = []
     kept = file.with_name("password")
     if os.path.exists(kept) and not os.access(kept, os.R_OK):  # noqa: PTH110  # a closed folder is no error
         told.append(f"only root can check the password in {kept}")
     if config.login.second_factor.method != "none":
-        from ibkr_tools.login.factor import check_second_factor
+        from ibkr_tools.login.otp import check_second_factor
 
         try:
             told += [said] if (said := check_second_factor(config, file)) else []

@@ -1,6 +1,6 @@
 """One headless Chromium, driven; the only importer of selenium. It knows nothing about IBKR's page.
 
-Every text of the page, of an answer or of the driver leaves it covered, and on one line: see `redaction`. Chromium's
+Every text of the page, of an answer or of the driver leaves it redacted, and on one line: see `redaction`. Chromium's
 own sandbox is always on. It trusts exactly one certificate, resolves no name, reaches one port, is driven through a
 pipe (it opens no debugging port), and every process of it has ended when `open_browser` is left, however it is left.
 """
@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from selenium.common import exceptions as foreign
+from selenium.common import exceptions as selenium_errors
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chromium.remote_connection import ChromiumRemoteConnection
 from selenium.webdriver.chromium.service import ChromiumService
@@ -29,21 +29,21 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from urllib3.exceptions import HTTPError
 
 from ibkr_tools.errors import BrowserUnavailable, LoginFailed
-from ibkr_tools.login import processes
-from ibkr_tools.login.processes import Programs
-from ibkr_tools.login.redaction import LONGEST, Redactor, one_line, shortened
-from ibkr_tools.login.space import require_space
+from ibkr_tools.login import browser_processes
+from ibkr_tools.login.browser_processes import BrowserPrograms
+from ibkr_tools.login.disk_space import require_disk_space
+from ibkr_tools.login.redaction import MAX_TEXT_LENGTH, Redactor, one_line, truncated
 
-START_S = 15
+START_TIMEOUT_S = 15
 """The longest that Chromium may take to start, in seconds."""
 
-ANSWER_S = 10
+COMMAND_TIMEOUT_S = 10
 """The longest that one command to the driver may take, in seconds; loading a page is not waited for."""
 
-SCRIPT_MS = 3000
+SCRIPT_TIMEOUT_MS = 3000
 """The longest that one script may take, in milliseconds: Chromium holds scripts back while a form is on its way."""
 
-FLAGS = (
+CHROMIUM_FLAGS = (
     "--headless=new",
     # No port on which other users of the machine could take the browser over; and it ends when the driver does.
     "--remote-debugging-pipe",
@@ -76,7 +76,7 @@ FLAGS = (
     "--disk-cache-size=20971520",
     "--disable-features=Translate,MediaRouter,OptimizationHints,AutofillServerCommunication,PasswordLeakDetection",
 )
-PREFERENCES = {
+CHROMIUM_PREFERENCES = {
     "credentials_enable_service": False,
     "profile.password_manager_enabled": False,
     "profile.password_manager_leak_detection": False,
@@ -95,31 +95,31 @@ class PageChanging(LoginFailed):
 
 
 _TRANSIENT = (
-    foreign.JavascriptException,
-    foreign.StaleElementReferenceException,
-    foreign.NoSuchFrameException,
-    foreign.NoSuchElementException,
-    foreign.DetachedShadowRootException,
-    foreign.UnexpectedAlertPresentException,
-    foreign.NoAlertPresentException,
-    foreign.ScreenshotException,
-    foreign.TimeoutException,
+    selenium_errors.JavascriptException,
+    selenium_errors.StaleElementReferenceException,
+    selenium_errors.NoSuchFrameException,
+    selenium_errors.NoSuchElementException,
+    selenium_errors.DetachedShadowRootException,
+    selenium_errors.UnexpectedAlertPresentException,
+    selenium_errors.NoAlertPresentException,
+    selenium_errors.ScreenshotException,
+    selenium_errors.TimeoutException,
 )
-_MISFITS = (foreign.SessionNotCreatedException, foreign.NoSuchDriverException)
+_START_ERRORS = (selenium_errors.SessionNotCreatedException, selenium_errors.NoSuchDriverException)
 _LOADING_TEXTS = ("navigat", "execution context", "document unloaded", "node with given id", "target frame detached")
 
 
-def translate(
-    error: foreign.WebDriverException | HTTPError | OSError, redactor: Redactor | None = None
+def translate_error(
+    error: selenium_errors.WebDriverException | HTTPError | OSError, redactor: Redactor | None = None
 ) -> LoginFailed | BrowserUnavailable:
-    """Returns ours for theirs. Texts of the driver can quote the page: they are covered, then cut to a line."""
+    """Returns our error for the driver's. Its texts can quote the page: they are redacted, then cut to a line."""
     text = getattr(error, "msg", None) or str(error) or type(error).__name__
-    covered = (redactor or Redactor())(text[:LONGEST], is_cut=len(text) > LONGEST)
-    line = shortened(one_line((covered.splitlines() or [""])[0]), 200)
-    if isinstance(error, _MISFITS):
-        return BrowserUnavailable(f"Chromium did not start: {line}", hint=processes.INSTALL)
+    redacted = (redactor or Redactor())(text[:MAX_TEXT_LENGTH], is_cut=len(text) > MAX_TEXT_LENGTH)
+    line = truncated(one_line((redacted.splitlines() or [""])[0]), 200)
+    if isinstance(error, _START_ERRORS):
+        return BrowserUnavailable(f"Chromium did not start: {line}", hint=browser_processes.INSTALL_COMMAND)
     if isinstance(error, _TRANSIENT) or (
-        isinstance(error, foreign.WebDriverException) and any(text in line.lower() for text in _LOADING_TEXTS)
+        isinstance(error, selenium_errors.WebDriverException) and any(text in line.lower() for text in _LOADING_TEXTS)
     ):
         return PageChanging(f"the page changed under our eyes: {line}")
     if isinstance(error, HTTPError | OSError):
@@ -127,7 +127,7 @@ def translate(
     return BrowserLost(f"the browser is gone: {line}")
 
 
-_FOREIGN = (foreign.WebDriverException, HTTPError, OSError)
+_DRIVER_ERRORS = (selenium_errors.WebDriverException, HTTPError, OSError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ class _Service(ChromiumService):
 class Browser:
     """A running Chromium with one page. Every method raises BrowserLost or PageChanging and nothing else.
 
-    `is_lost`: it died or hangs, and need not be asked anything more. `redactor` covers what comes out.
+    `is_lost`: it died or hangs, and need not be asked anything more. `redactor` redacts what comes out.
     """
 
     def __init__(self, driver: WebDriver, redactor: Redactor | None = None) -> None:
@@ -169,14 +169,16 @@ class Browser:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except _FOREIGN as error:
+        except _DRIVER_ERRORS as error:
             # Not as its cause: a traceback would show what the driver quotes.
-            raise self._ours(error) from None
+            raise self._translate(error) from None
 
-    def _ours(self, error: foreign.WebDriverException | HTTPError | OSError) -> LoginFailed | BrowserUnavailable:
-        ours = translate(error, self.redactor)
-        self.is_lost = self.is_lost or isinstance(ours, BrowserLost)
-        return ours
+    def _translate(
+        self, error: selenium_errors.WebDriverException | HTTPError | OSError
+    ) -> LoginFailed | BrowserUnavailable:
+        translated = translate_error(error, self.redactor)
+        self.is_lost = self.is_lost or isinstance(translated, BrowserLost)
+        return translated
 
     def _command(self, name: str, **parameters: object) -> dict[str, Any]:
         """Gives Chromium a command of its own protocol."""
@@ -189,13 +191,13 @@ class Browser:
             self._driver.get(url)
 
     def run(self, script: str, *arguments: object) -> Any:
-        """Evaluates JavaScript in the page; `arguments` and the result are JSON, every text of it covered."""
-        return self.redactor.lines(self._run(script, *arguments), LONGEST)
+        """Evaluates JavaScript in the page; `arguments` and the result are JSON, every text of it redacted."""
+        return self.redactor.redact_json(self._run(script, *arguments), MAX_TEXT_LENGTH)
 
     def read_document(self, script: str, *arguments: object, most: int) -> tuple[str, int]:
         """Evaluates JavaScript that returns a text of at most `most` characters, and a number.
 
-        The text is covered, and its lines are left as they are.
+        The text is redacted, and its lines are left as they are.
         """
         answer = self._run(script, *arguments)
         if not isinstance(answer, list):
@@ -207,7 +209,7 @@ class Browser:
         with self._translated():
             try:
                 return self._driver.execute_script(script, *arguments)
-            except foreign.TimeoutException:
+            except selenium_errors.TimeoutException:
                 # Either the page is being left, or Chromium hangs: then it does not answer this either, in which no
                 # page has a part.
                 self._command("Browser.getVersion")
@@ -228,42 +230,42 @@ class Browser:
 
         Read from Chromium's own network record, like `last_answer`: nothing in the page is touched.
         """
-        return any(not done for _, done in self._exchanges(suffix))
+        return any(not done for _, done in self._requests_to(suffix))
 
     def last_answer(self, suffix: str) -> str | None:
-        """Returns the body of the last answer from an address that ends in `suffix`, covered; None if it is gone."""
-        answered = [request for request, done in self._exchanges(suffix) if done]
+        """Returns the body of the last answer from an address that ends in `suffix`, redacted; None if it is gone."""
+        answered = [request for request, done in self._requests_to(suffix) if done]
         if not answered:
             return None
         try:
             answer = self._command("Network.getResponseBody", requestId=answered[-1])
-        except foreign.WebDriverException:
+        except selenium_errors.WebDriverException:
             return None
         except (HTTPError, OSError) as error:
-            raise self._ours(error) from None
-        return self.redactor.line(str(answer["value"].get("body", "")))
+            raise self._translate(error) from None
+        return self.redactor.redact_line(str(answer["value"].get("body", "")))
 
     def last_header(self, suffix: str, name: str) -> str | None:
         """Returns a header (in small letters) of the last answer from such an address, None without one."""
-        answers = [self._headers[request] for request, _ in self._exchanges(suffix) if request in self._headers]
-        found = answers[-1].get(name) if answers else None
-        return None if found is None else self.redactor.line(found)
+        answers = [self._headers[request] for request, _ in self._requests_to(suffix) if request in self._headers]
+        header = answers[-1].get(name) if answers else None
+        return None if header is None else self.redactor.redact_line(header)
 
     def clock_offset(self, suffix: str) -> float | None:
         """Returns how many seconds the clock of whoever answered last at such an address is ahead of ours.
 
         Good to a second, and read from the answers that the page got anyway; None if none said what time it is.
         """
-        known = [self._offsets[request] for request, _ in self._exchanges(suffix) if request in self._offsets]
+        known = [self._offsets[request] for request, _ in self._requests_to(suffix) if request in self._offsets]
         return known[-1] if known else None
 
     def quit(self) -> None:
         """Lets Chromium write its profile, if it can; whatever goes wrong here, its processes are ended afterwards."""
         if not self.is_lost:
-            with contextlib.suppress(*_FOREIGN):
+            with contextlib.suppress(*_DRIVER_ERRORS):
                 self._driver.quit()
 
-    def _exchanges(self, suffix: str) -> list[tuple[str, bool]]:
+    def _requests_to(self, suffix: str) -> list[tuple[str, bool]]:
         """Returns the requests to such addresses, in order, each with whether it is over."""
         with self._translated():
             lines = self._driver.execute("getLog", {"type": "performance"})["value"]
@@ -273,19 +275,19 @@ class Browser:
             if event["method"] == "Network.requestWillBeSent":
                 self._requests[request] = event["params"]["request"]["url"].split("?")[0]
             elif event["method"] == "Network.responseReceived":
-                self._note_date(request, event["params"]["response"])
+                self._record_clock_offset(request, event["params"]["response"])
                 headers = event["params"]["response"].get("headers", {})
                 self._headers[request] = {name.lower(): text for name, text in headers.items()}
             elif event["method"] in ("Network.loadingFinished", "Network.loadingFailed"):
                 self._finished.add(request)
-        return [(one, one in self._finished) for one, url in self._requests.items() if url.endswith(suffix)]
+        return [(request, request in self._finished) for request, url in self._requests.items() if url.endswith(suffix)]
 
-    def _note_date(self, request: str, response: dict[str, Any]) -> None:
+    def _record_clock_offset(self, request: str, response: dict[str, Any]) -> None:
         dates = [text for name, text in response.get("headers", {}).items() if name.lower() == "date"]
         with contextlib.suppress(ValueError, IndexError):
             # A Date has whole seconds, cut off; responseTime is ours, in milliseconds.
-            said = parsedate_to_datetime(dates[0]).timestamp() + 0.5
-            self._offsets[request] = said - float(response.get("responseTime") or time.time() * 1000) / 1000
+            answered_at = parsedate_to_datetime(dates[0]).timestamp() + 0.5
+            self._offsets[request] = answered_at - float(response.get("responseTime") or time.time() * 1000) / 1000
 
 
 def host_rules(port: int | None) -> str:
@@ -297,20 +299,20 @@ def host_rules(port: int | None) -> str:
     return f"MAP 127.0.0.1:{port} 127.0.0.1:{port}, MAP * ~NOTFOUND" if port else "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
-def _options(programs: Programs, profile: Path, settings: BrowserSettings) -> Options:
+def _options(programs: BrowserPrograms, profile: Path, settings: BrowserSettings) -> Options:
     options = Options()
     options.binary_location = os.fspath(programs.browser)
     options.page_load_strategy = "none"
-    options.timeouts = {"script": SCRIPT_MS, "pageLoad": ANSWER_S * 1000}
+    options.timeouts = {"script": SCRIPT_TIMEOUT_MS, "pageLoad": COMMAND_TIMEOUT_S * 1000}
     options.unhandled_prompt_behavior = "dismiss"
     for flag in (
-        *FLAGS,
+        *CHROMIUM_FLAGS,
         f"--host-resolver-rules={host_rules(settings.port)}",
         f"--user-data-dir={profile}",
         f"--ignore-certificate-errors-spki-list={settings.spki}",
     ):
         options.add_argument(flag)
-    options.add_experimental_option("prefs", PREFERENCES)
+    options.add_experimental_option("prefs", CHROMIUM_PREFERENCES)
     options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "OFF", "driver": "OFF"})
     return options
@@ -322,7 +324,7 @@ def _connect(service: _Service, options: Options) -> WebDriver:
     settings = ClientConfig(
         remote_server_addr=address,
         keep_alive=True,
-        timeout=START_S,
+        timeout=START_TIMEOUT_S,
         proxy=direct,
         # urllib3 would ask a driver that hangs four times.
         init_args_for_pool_manager={"init_args_for_pool_manager": {"retries": False}},
@@ -331,38 +333,40 @@ def _connect(service: _Service, options: Options) -> WebDriver:
         remote_server_addr=address, vendor_prefix="goog", browser_name="chrome", client_config=settings
     )
     driver = WebDriver(command_executor=connection, options=options)
-    settings.timeout = ANSWER_S
+    settings.timeout = COMMAND_TIMEOUT_S
     return driver
 
 
 def _start(
-    service: _Service, options: Options, programs: Programs, redactor: Redactor | None, profile: Path
+    service: _Service, options: Options, programs: BrowserPrograms, redactor: Redactor | None, profile: Path
 ) -> Browser:
     try:
         service.start()
         return Browser(_connect(service, options), redactor)
-    except _FOREIGN as error:
-        require_space(profile, Path(tempfile.gettempdir()))
-        raise _explained(translate(error, redactor), programs) from None
+    except _DRIVER_ERRORS as error:
+        require_disk_space(profile, Path(tempfile.gettempdir()))
+        raise _with_versions(translate_error(error, redactor), programs) from None
 
 
-def _explained(error: BrowserUnavailable | LoginFailed, programs: Programs) -> BrowserUnavailable | BrowserLost:
+def _with_versions(
+    error: BrowserUnavailable | LoginFailed, programs: BrowserPrograms
+) -> BrowserUnavailable | BrowserLost:
     """Adds both versions to why the browser did not start; two that differ are the reason."""
-    versions = [processes.read_version(program) for program in (programs.browser, programs.driver)]
+    versions = [browser_processes.read_version(program) for program in (programs.browser, programs.driver)]
     majors = {match.group(1) for text in versions if (match := re.search(r"(\d+)\.\d+\.\d+", text))}
     message = f"{error.message} ({'; '.join(versions)})"
     if len(majors) > 1:
         message = f"Chromium and its driver are of different versions: {message}"
     if len(majors) > 1 or isinstance(error, BrowserUnavailable):
-        return BrowserUnavailable(message, hint=processes.INSTALL)
+        return BrowserUnavailable(message, hint=browser_processes.INSTALL_COMMAND)
     return BrowserLost(f"Chromium did not start: {message}")
 
 
-def _end(browser: Browser | None, service: _Service, spared: set[int]) -> None:
+def _terminate(browser: Browser | None, service: _Service, excluded_pids: set[int]) -> None:
     process = getattr(service, "process", None)
     if browser is not None and process is not None and process.poll() is None:
         browser.quit()
-    processes.end_all(spared, group=getattr(process, "pid", None))
+    browser_processes.kill_all(excluded_pids, group=getattr(process, "pid", None))
     if process is not None:
         process.poll()
         process.stdin.close()
@@ -370,7 +374,7 @@ def _end(browser: Browser | None, service: _Service, spared: set[int]) -> None:
 
 @contextlib.contextmanager
 def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) -> Iterator[Browser]:
-    """Starts Chromium; on leaving, every process of it has ended and been reaped. `redactor` covers what comes out.
+    """Starts Chromium; on leaving, every process of it has ended and been reaped. `redactor` redacts what comes out.
 
     Raises:
         BrowserUnavailable: missing, of a version that its driver does not know, or it does not start.
@@ -380,21 +384,21 @@ def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) ->
     # Typed text stands in selenium's debug records.
     logging.getLogger("selenium").setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    programs = processes.find_programs(settings.program, settings.driver)
-    runner = processes.choose_runner()
-    processes.adopt_orphans()
-    spared = processes.browser_processes()
-    with processes.prepared_profile(settings.profile, runner) as profile:
+    programs = browser_processes.find_browser_programs(settings.program, settings.driver)
+    run_as = browser_processes.choose_browser_user()
+    browser_processes.become_subreaper()
+    excluded_pids = browser_processes.find_browser_processes()
+    with browser_processes.browser_profile(settings.profile, run_as) as profile:
         service = _Service(
             executable_path=os.fspath(programs.driver),
             log_output=subprocess.DEVNULL,
-            env=processes.environment(profile),
-            popen_kw=runner.popen,
+            env=browser_processes.browser_environment(profile),
+            popen_kw=run_as.popen,
         )
         browser: Browser | None = None
         try:
             browser = _start(service, _options(programs, profile, settings), programs, redactor, profile)
             yield browser
         finally:
-            with processes.undisturbed():
-                _end(browser, service, spared)
+            with browser_processes.signals_blocked():
+                _terminate(browser, service, excluded_pids)

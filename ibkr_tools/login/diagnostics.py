@@ -1,6 +1,6 @@
 """What a failed login leaves behind: a screenshot and the document, with every field emptied; the last ten of each.
 
-They are for the owner's eyes only and still hold nothing of what the browser covers: user name, password, codes.
+They are for the owner's eyes only and still hold nothing of what the browser redacts: user name, password, codes.
 """
 
 import contextlib
@@ -11,25 +11,25 @@ from loguru import logger
 
 from ibkr_tools import files
 from ibkr_tools.errors import LoginFailed
-from ibkr_tools.login import scripts
+from ibkr_tools.login import page_scripts
 from ibkr_tools.login.browser import Browser, PageChanging
 
-KEPT = 10
+MAX_DIAGNOSTICS = 10
 
-ATTEMPTS = 3
-"""How often a page that is changing is looked at."""
+MAX_CAPTURES = 3
+"""How often a page that is changing is captured."""
 
 
 def save_diagnostics(browser: Browser, directory: Path, *, name: str, now: datetime) -> Path | None:
     """Saves `TIME-NAME.png` and `.html` in `directory`; returns the picture's path, None if there is none.
 
-    The page is emptied and covered before the picture is taken, and looked at again after that: if something was there
+    The page is emptied and redacted before the picture is taken, and once more after that: if something was there
     again, because the page draws itself anew, the picture is thrown away.
     """
-    found = _look(browser)
-    if found is None:
+    capture = _capture(browser)
+    if capture is None:
         return None
-    document, picture, is_clean = found
+    document, picture, is_clean = capture
     stem = f"{now:%Y%m%dT%H%M%SZ}-{name}"
     target = directory / f"{stem}.png"
     try:
@@ -37,20 +37,20 @@ def save_diagnostics(browser: Browser, directory: Path, *, name: str, now: datet
         if is_clean:
             files.write_atomically(target, picture, mode=0o600)
         files.write_atomically(directory / f"{stem}.html", document.encode(errors="replace"), mode=0o600)
-        _keep_last(directory)
+        _remove_old(directory)
     except OSError as error:
         logger.warning("The diagnostics of the login could not be saved: {}", error.strerror)
         return None
     return target if is_clean else None
 
 
-def _look(browser: Browser) -> tuple[str, bytes, bool] | None:
-    """Returns the covered document, the picture, and whether nothing drew itself anew; None if the browser cannot."""
-    for _ in range(ATTEMPTS):
+def _capture(browser: Browser) -> tuple[str, bytes, bool] | None:
+    """Returns the redacted document, the picture, and whether nothing drew itself anew; None if the browser cannot."""
+    for _ in range(MAX_CAPTURES):
         try:
             browser.stop()
-            document, _drawn = _blank(browser)
-            return document, browser.screenshot(), not _blank(browser)[1]
+            document, _drawn = _redact_document(browser)
+            return document, browser.screenshot(), not _redact_document(browser)[1]
         except PageChanging:
             # On a busy machine a page that was being loaded takes its time to stop.
             continue
@@ -59,14 +59,14 @@ def _look(browser: Browser) -> tuple[str, bytes, bool] | None:
     return None
 
 
-def _blank(browser: Browser) -> tuple[str, int]:
+def _redact_document(browser: Browser) -> tuple[str, int]:
     patterns = browser.redactor.patterns_for_scripts()
-    return browser.read_document(scripts.BLANK, patterns, most=scripts.DOCUMENT)
+    return browser.read_document(page_scripts.REDACT_DOCUMENT, patterns, most=page_scripts.MAX_DOCUMENT_LENGTH)
 
 
-def _keep_last(directory: Path) -> None:
+def _remove_old(directory: Path) -> None:
     stems = sorted({path.stem for path in directory.glob("*.png")} | {path.stem for path in directory.glob("*.html")})
-    for stem in stems[:-KEPT]:
+    for stem in stems[:-MAX_DIAGNOSTICS]:
         for suffix in (".png", ".html"):
             with contextlib.suppress(FileNotFoundError):
                 (directory / f"{stem}{suffix}").unlink()

@@ -8,7 +8,7 @@ FRESH = b"fresh"
 """What a login request says that is meant though there is a session: the brokerage tier may need a new one."""
 
 
-def take_request(file: Path) -> bool:
+def consume_request(file: Path) -> bool:
     """Removes the request; says whether it asks for a login though there is a session."""
     try:
         fresh = files.read_regular(file).strip() == FRESH

@@ -1,7 +1,7 @@
-"""Secrets in texts of the page and the browser: covered where a text enters, in whatever spelling it may stand there.
+"""Secrets in texts of the page and the browser: redacted where a text enters, in whatever spelling it may stand there.
 
 What comes out is on one line and without control characters, so that one log record stays one. What is decided by a
-text is decided by `as_written`; everything else sees and shows the covered one.
+text is decided by `unredacted`; everything else sees and shows the redacted one.
 """
 
 import functools
@@ -13,13 +13,13 @@ from typing import Any, Self
 
 from ibkr_tools.config_secrets import Secret
 
-COVER = "…"
+REDACTION_MARK = "…"
 
-LONGEST = 20_000
+MAX_TEXT_LENGTH = 20_000
 """Characters of one text of the page, at most: the scripts cut what is longer, far behind all that is ever shown."""
 
-SHORT = 4
-"""A secret of fewer letters is covered only where it stands alone: within words it would leave nothing readable."""
+SHORT_SECRET_LENGTH = 4
+"""A secret of fewer letters is redacted only where it stands alone: within words it would leave nothing readable."""
 
 _SPACES = r"\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _UNSEEN = (
@@ -52,12 +52,12 @@ _BLANKS = "|".join(
 )
 """How else white space is written."""
 
-_LONGEST_SPELLING = 60
+_MAX_SPELLING_LENGTH = 60
 """Characters that one letter of a secret may take, spelled as no page does."""
 
 
-class Covered(str):
-    """A text in which something was covered; `as_written` gives what stood there."""
+class RedactedText(str):
+    """A text in which something was redacted; `unredacted` gives what stood there."""
 
     __slots__ = ("written",)
 
@@ -65,32 +65,32 @@ class Covered(str):
 
     def __new__(cls, shown: str, written: Secret) -> Self:
         """Makes one that is and shows `shown`."""
-        covered = super().__new__(cls, shown)
-        covered.written = written
-        return covered
+        redacted = super().__new__(cls, shown)
+        redacted.written = written
+        return redacted
 
 
-def as_written(text: str) -> str:
-    """Returns what stood there before it was covered: to decide by, never to show."""
-    return text.written.reveal() if isinstance(text, Covered) else text
+def unredacted(text: str) -> str:
+    """Returns what stood there before it was redacted: to decide by, never to show."""
+    return text.written.reveal() if isinstance(text, RedactedText) else text
 
 
-def shortened(text: str, most: int) -> str:
+def truncated(text: str, most: int) -> str:
     """Returns at most so many characters of the beginning."""
-    if isinstance(text, Covered):
-        return Covered(text[:most], Secret(as_written(text)[:most]))
+    if isinstance(text, RedactedText):
+        return RedactedText(text[:most], Secret(unredacted(text)[:most]))
     return text[:most]
 
 
 def one_line(text: str) -> str:
     """Returns the text on one line, every run of white space as one blank, without what is not seen."""
-    if isinstance(text, Covered):
-        return Covered(one_line(str(text)), Secret(one_line(as_written(text))))
+    if isinstance(text, RedactedText):
+        return RedactedText(one_line(str(text)), Secret(one_line(unredacted(text))))
     return " ".join(re.sub(f"[{_UNSEEN}{_ALONE}\U000e0000-\U000e007f]", "", re.sub(f"[{_SPACES}]+", " ", text)).split())
 
 
 class Redactor:
-    """Covers `secrets`, and what is added to them later, in any case and any spelling."""
+    """Redacts `secrets`, and what is added to them later, in any case and any spelling."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: list[str] = []
@@ -99,7 +99,7 @@ class Redactor:
             self.add(secret)
 
     def add(self, secret: str) -> None:
-        """Covers `secret` from now on; an empty one, or one that is covered, changes nothing."""
+        """Redacts `secret` from now on; an empty one, or one that is known, changes nothing."""
         if secret in self._secrets or not (pattern := _pattern(secret)):
             return
         self._secrets.append(secret)
@@ -110,39 +110,39 @@ class Redactor:
         return [_pattern(secret, javascript=True) for secret in self._secrets]
 
     def __call__(self, text: str, *, is_cut: bool = False) -> str:
-        """Returns `text` with every secret covered.
+        """Returns `text` with every secret redacted.
 
         `is_cut`: more followed, so that a secret may have begun at its end; nothing of that end is returned.
         """
         end = len(text)
         if is_cut:
-            end -= _LONGEST_SPELLING * max(map(len, self._secrets), default=0)
+            end -= _MAX_SPELLING_LENGTH * max(map(len, self._secrets), default=0)
         shown, done = [], 0
         for start, stop in self._places(text):
             if start >= end:
                 break
             if start >= done:
-                shown += [text[done:start], COVER]
+                shown += [text[done:start], REDACTION_MARK]
             done = max(done, stop)
         shown.append(text[done : max(done, end)])
         return "".join(shown)
 
-    def line(self, text: str, *, is_cut: bool = False) -> str:
-        """Returns `text` covered and on one line; `as_written` still tells what stood there, on one line too."""
+    def redact_line(self, text: str, *, is_cut: bool = False) -> str:
+        """Returns `text` redacted and on one line; `unredacted` still tells what stood there, on one line too."""
         shown = self(text, is_cut=is_cut)
-        return one_line(text) if shown == text else Covered(one_line(shown), Secret(one_line(text)))
+        return one_line(text) if shown == text else RedactedText(one_line(shown), Secret(one_line(text)))
 
-    def lines(self, value: Any, longest: int) -> Any:
-        """Returns a JSON value with every text in it as `line` gives it; names of objects are ours and stay.
+    def redact_json(self, value: Any, longest: int) -> Any:
+        """Returns a JSON value with every text in it as `redact_line` gives it; names of objects are ours and stay.
 
         A text of `longest` characters is taken for one that was cut.
         """
         if isinstance(value, str):
-            return self.line(value, is_cut=len(value) >= longest)
+            return self.redact_line(value, is_cut=len(value) >= longest)
         if isinstance(value, list):
-            return [self.lines(one, longest) for one in value]
+            return [self.redact_json(element, longest) for element in value]
         if isinstance(value, dict):
-            return {name: self.lines(one, longest) for name, one in value.items()}
+            return {name: self.redact_json(element, longest) for name, element in value.items()}
         return value
 
     def _places(self, text: str) -> list[tuple[int, int]]:
@@ -152,10 +152,10 @@ class Redactor:
 
 def _all_matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
     """Yields every match, also those that overlap the one before."""
-    found = pattern.search(text)
-    while found:
-        yield found.span()
-        found = pattern.search(text, found.start() + 1)
+    match = pattern.search(text)
+    while match:
+        yield match.span()
+        match = pattern.search(text, match.start() + 1)
 
 
 def _pattern(secret: str, *, javascript: bool = False) -> str:
@@ -167,7 +167,7 @@ def _pattern(secret: str, *, javascript: bool = False) -> str:
     if not visible:
         return ""
     # What is left without backslashes must not be in every text.
-    is_loose = len(visible.replace("\\", "").replace(" ", "")) >= SHORT
+    is_loose = len(visible.replace("\\", "").replace(" ", "")) >= SHORT_SECRET_LENGTH
     quoting = f"|{_BACKSLASH}" if is_loose else ""
     unseen = f"[{_UNSEEN if javascript else _UNSEEN + _ALONE}]|{_UNSEEN_NAMES}{quoting}"
     # Backslashes that quote others: elsewhere in the pattern, or here.
@@ -185,7 +185,7 @@ def _pattern(secret: str, *, javascript: bool = False) -> str:
     core = visible.replace("\\", " ").strip() if is_loose else visible
     body = blank * (not secret.startswith(core[0])) + body + blank * (not secret.endswith(core[-1]))
     body = f"{_BACKSLASH}{{0,8}}{body}"
-    if len(visible) >= SHORT:
+    if len(visible) >= SHORT_SECRET_LENGTH:
         return body
     edge = r"\w" if visible.isalnum() else r"\S"
     return f"(?<!{edge})(?:{body})(?!{edge})"
@@ -210,12 +210,12 @@ def _letter(letter: str, *, javascript: bool) -> str:
     if letter.startswith("\\"):
         return f"{_BACKSLASH}{{{len(letter)},}}"
     cases = {letter, letter.lower(), letter.upper(), letter.casefold()}
-    forms = cases | {unicodedata.normalize(form, one) for one in cases for form in ("NFC", "NFD")}
+    forms = cases | {unicodedata.normalize(form, case) for case in cases for form in ("NFC", "NFD")}
     composed = {form for form in forms if len(form) == 1}
     ways = [_character(composed, javascript=javascript)] if composed else []
     # The search itself ignores cases: the small ones will do.
     ways += [
-        "".join(_character({one, one.upper()[:1]}, javascript=javascript) for one in form)
+        "".join(_character({character, character.upper()[:1]}, javascript=javascript) for character in form)
         for form in sorted({form.lower() for form in forms - composed})
     ]
     return f"(?:{'|'.join(ways)})"
@@ -223,11 +223,11 @@ def _letter(letter: str, *, javascript: bool) -> str:
 
 def _character(cases: set[str], *, javascript: bool) -> str:
     """Returns every spelling of one character, given as its cases."""
-    codes = [ord(one) for one in sorted(cases)]
-    octets = [_PERCENT.join(f"{octet:02x}" for octet in one.encode()) for one in sorted(cases)]
-    units = [[f"{int.from_bytes(pair, 'big'):04x}" for pair in _pairs(one)] for one in sorted(cases)]
+    codes = [ord(case) for case in sorted(cases)]
+    octets = [_PERCENT.join(f"{octet:02x}" for octet in case.encode()) for case in sorted(cases)]
+    units = [[f"{int.from_bytes(pair, 'big'):04x}" for pair in _pairs(case)] for case in sorted(cases)]
     short = [f"{code:02x}" for code in codes if code < 0x100]  # noqa: PLR2004  # as a page of before UTF-8 writes it
-    names = sorted({name for one in cases for name in _names().get(one, ())}, key=len, reverse=True)
+    names = sorted({name for case in cases for name in _names().get(case, ())}, key=len, reverse=True)
     decimal, hexadecimal = (_any(f"{code:{kind}}" for code in codes) for kind in ("d", "x"))
     in_address = _any([*octets, *short, *(f"u{f'{_PERCENT}u'.join(unit)}" for unit in units)])
     in_html = "|".join([f"{_HASH}(?:0*{decimal}|x0*{hexadecimal})", *names])
@@ -236,11 +236,11 @@ def _character(cases: set[str], *, javascript: bool) -> str:
             *(f"u{f'{_BACKSLASH}+u'.join(unit)}" for unit in units),
             *(f"u{code:08x}" for code in codes),
             rf"u\{{0*{hexadecimal}\}}",
-            *(f"x{one}" for one in short),
+            *(f"x{code}" for code in short),
         ]
     )
     # By itself last: what the others begin with can be the character.
-    itself = _any(_literal(one.lower()[:1], javascript=javascript) for one in sorted(cases))
+    itself = _any(_literal(case.lower()[:1], javascript=javascript) for case in sorted(cases))
     return f"(?:{_AMPERSAND}(?:{in_html}){_SEMICOLON}|{_BACKSLASH}(?:{in_script})|{_PERCENT}{in_address}|{itself})"
 
 
@@ -269,4 +269,4 @@ def _names() -> dict[str, list[str]]:
     names: dict[str, set[str]] = {}
     for name, text in html.entities.html5.items():
         names.setdefault(text, set()).add(name.removesuffix(";").lower())
-    return {text: sorted(found, key=len, reverse=True) for text, found in names.items()}
+    return {text: sorted(spellings, key=len, reverse=True) for text, spellings in names.items()}

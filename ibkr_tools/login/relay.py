@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from threading import Event
 from time import monotonic
 
-CHUNK = 65_536
+CHUNK_BYTES = 65_536
 """How many bytes are held for a peer that does not take them."""
 
-PROBE_S = 0.02
+PROBE_INTERVAL_S = 0.02
 """How often is tried whether the gateway listens again, while it does not."""
 
-CONNECT_S = 0.5
+PROBE_TIMEOUT_S = 0.5
 """How long a probe waits for a gateway whose queue of connections is full."""
 
-BACKLOG = 128
+LISTEN_BACKLOG = 128
 
 _RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class RelayTarget:
     """Where the gateway is: the `path` of a Unix socket that leads to it, or a `port` of 127.0.0.1."""
 
     path: str | None = None
@@ -64,7 +64,7 @@ class Target:
         """Says whether somebody listens there; one who is too busy to accept does."""
         try:
             with self._socket() as connection:
-                connection.settimeout(CONNECT_S)
+                connection.settimeout(PROBE_TIMEOUT_S)
                 connection.connect(self._address)
         except TimeoutError:
             return True
@@ -76,10 +76,10 @@ class Target:
 def wait_until_listening(port: int, seconds: float) -> bool:
     """Returns True as soon as somebody listens on a port of 127.0.0.1, False after `seconds`."""
     deadline = monotonic() + seconds
-    while not Target(port=port).is_listening():
+    while not RelayTarget(port=port).is_listening():
         if monotonic() > deadline:
             return False
-        Event().wait(PROBE_S)
+        Event().wait(PROBE_INTERVAL_S)
     return True
 
 
@@ -90,7 +90,7 @@ def _reset(connection: socket.socket) -> None:
     connection.close()
 
 
-class _Pair:
+class _ConnectionPair:
     """Two connected sockets, what is on its way between them, and which directions are still open."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
@@ -110,14 +110,14 @@ class _Pair:
         """Whether both directions have ended in order."""
         return not self._readable and not self._writable
 
-    def events(self, one: socket.socket) -> int:
+    def events(self, end: socket.socket) -> int:
         """Returns what to wait for on one of the two; nothing is read that could not be passed on."""
         if not self.is_connected:
-            return selectors.EVENT_WRITE if one is self.server else 0
-        reading = one in self._readable and not self._unsent[self._other[one]]
-        return (selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if self._unsent[one] else 0)
+            return selectors.EVENT_WRITE if end is self.server else 0
+        reading = end in self._readable and not self._unsent[self._other[end]]
+        return (selectors.EVENT_READ if reading else 0) | (selectors.EVENT_WRITE if self._unsent[end] else 0)
 
-    def advance(self, one: socket.socket, events: int) -> None:
+    def advance(self, end: socket.socket, events: int) -> None:
         """Moves what can be moved. Raises OSError when the connection broke."""
         if not self.is_connected:
             if error := self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -126,26 +126,26 @@ class _Pair:
             return
         with contextlib.suppress(BlockingIOError):
             if events & selectors.EVENT_WRITE:
-                self._send(one)
+                self._send(end)
             if events & selectors.EVENT_READ:
-                self._receive(one)
+                self._receive(end)
         for peer in self.sockets:
             # Half of the connection ends: the peer may go on sending.
             if peer in self._writable and not self._unsent[peer] and self._other[peer] not in self._readable:
                 peer.shutdown(socket.SHUT_WR)
                 self._writable.discard(peer)
 
-    def _receive(self, one: socket.socket) -> None:
-        if data := one.recv(CHUNK):
-            other = self._other[one]
+    def _receive(self, end: socket.socket) -> None:
+        if data := end.recv(CHUNK_BYTES):
+            other = self._other[end]
             self._unsent[other] += data
             with contextlib.suppress(BlockingIOError):
                 self._send(other)
         else:
-            self._readable.discard(one)
+            self._readable.discard(end)
 
-    def _send(self, one: socket.socket) -> None:
-        self._unsent[one] = self._unsent[one][one.send(self._unsent[one]) :]
+    def _send(self, end: socket.socket) -> None:
+        self._unsent[end] = self._unsent[end][end.send(self._unsent[end]) :]
 
 
 class Relay:
@@ -155,11 +155,11 @@ class Relay:
     A key's data in the selector is a function that takes the events.
     """
 
-    def __init__(self, selector: selectors.BaseSelector, listener: socket.socket, target: Target) -> None:
+    def __init__(self, selector: selectors.BaseSelector, listener: socket.socket, target: RelayTarget) -> None:
         self._selector = selector
         self._listener = listener
         self._target = target
-        self._pairs: set[_Pair] = set()
+        self._pairs: set[_ConnectionPair] = set()
         self._is_listening = False
         self._next_probe_s = 0.0
         listener.setblocking(False)
@@ -175,11 +175,11 @@ class Relay:
         if self._is_listening or monotonic() < self._next_probe_s:
             return
         if self._target.is_listening():
-            self._listener.listen(BACKLOG)
+            self._listener.listen(LISTEN_BACKLOG)
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
             self._is_listening = True
         else:
-            self._next_probe_s = monotonic() + PROBE_S
+            self._next_probe_s = monotonic() + PROBE_INTERVAL_S
 
     def close(self) -> None:
         """Breaks all connections off."""
@@ -195,7 +195,7 @@ class Relay:
         # On Linux the port stays bound and refuses connections until the next listen(2): inet_shutdown in net/ipv4.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._is_listening = False
-        self._next_probe_s = monotonic() + PROBE_S
+        self._next_probe_s = monotonic() + PROBE_INTERVAL_S
 
     def _accept(self, _events: int) -> None:
         try:
@@ -214,33 +214,33 @@ class Relay:
             _reset(client)
             self._stop_listening()
             return
-        for one in (client, server):
+        for end in (client, server):
             # What arrives here was sent on purpose as it is; Nagle's algorithm would only delay it.
-            if one.family == socket.AF_INET:
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        pair = _Pair(client, server)
+            if end.family == socket.AF_INET:
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pair = _ConnectionPair(client, server)
         self._pairs.add(pair)
         self._watch(pair)
 
-    def _watch(self, pair: _Pair) -> None:
+    def _watch(self, pair: _ConnectionPair) -> None:
         """Has the selector wait for what the pair waits for."""
-        for one in pair.sockets:
-            events = pair.events(one)
-            known = self._selector.get_map().get(one.fileno())
+        for end in pair.sockets:
+            events = pair.events(end)
+            known = self._selector.get_map().get(end.fileno())
             if known is not None and known.events != events:
-                self._selector.unregister(one)
+                self._selector.unregister(end)
                 known = None
             if events and known is None:
-                self._selector.register(one, events, self._advancing(pair, one))
+                self._selector.register(end, events, self._advancing(pair, end))
 
-    def _advancing(self, pair: _Pair, one: socket.socket) -> Callable[[int], None]:
+    def _advancing(self, pair: _ConnectionPair, end: socket.socket) -> Callable[[int], None]:
         def advance(events: int) -> None:
             # Its other half may have been dealt with in the same round.
             if pair not in self._pairs:
                 return
             was_connected = pair.is_connected
             try:
-                pair.advance(one, events)
+                pair.advance(end, events)
             except OSError:
                 self._drop(pair)
                 if not was_connected:
@@ -253,12 +253,12 @@ class Relay:
 
         return advance
 
-    def _drop(self, pair: _Pair, *, in_order: bool = False) -> None:
+    def _drop(self, pair: _ConnectionPair, *, in_order: bool = False) -> None:
         self._pairs.discard(pair)
-        for one in pair.sockets:
-            if one.fileno() in self._selector.get_map():
-                self._selector.unregister(one)
+        for end in pair.sockets:
+            if end.fileno() in self._selector.get_map():
+                self._selector.unregister(end)
             if in_order:
-                one.close()
+                end.close()
             else:
-                _reset(one)
+                _reset(end)

@@ -1,4 +1,4 @@
-"""Logins: when one is asked for, and what its report means. The budget itself is the ledger's. Pure."""
+"""Logins: when one is asked for, and what its report means. The budget itself is the login log's. Pure."""
 
 from dataclasses import replace
 from datetime import datetime

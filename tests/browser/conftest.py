@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ibkr_tools.config import Config, load_config
 from ibkr_tools.directories import Directories
-from ibkr_tools.login.flow import Patience
-from ibkr_tools.login.outcome import LoginResult
-from ibkr_tools.login.run import run
+from ibkr_tools.login.login_flow import Patience
+from ibkr_tools.login.login_runner import run_login
+from ibkr_tools.login.outcomes import LoginResult
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.simulator import ControlClient, Simulator
@@ -30,13 +30,13 @@ from tests.support.simulation import gateway_options
 PASSWORD = "demo-password"
 
 HURRIED = Patience(
-    whole=timedelta(seconds=30),
+    total=timedelta(seconds=30),
     form=timedelta(seconds=6),
     silent_form=timedelta(seconds=2),
     loading=timedelta(seconds=4),
-    again=timedelta(seconds=2),
-    strange=timedelta(seconds=1),
-    proof=timedelta(seconds=3),
+    unchanged_form=timedelta(seconds=2),
+    unexpected=timedelta(seconds=1),
+    session=timedelta(seconds=3),
 )
 
 
@@ -96,7 +96,7 @@ class Home:
     ) -> LoginResult:
         file = self.configure(username, password, paper=paper)
         with PortalClient(self.port, self.certificate, read_timeout_s=5) as client:
-            return run(
+            return run_login(
                 self.adjust(load_config(file)),
                 self.directories,
                 file,
@@ -114,9 +114,9 @@ class Home:
         return found
 
     @property
-    def marks(self) -> list[str]:
-        file = self.directories.login / "ledger.json"
-        return [entry["mark"] for entry in json.loads(file.read_bytes())["entries"]] if file.exists() else []
+    def results(self) -> list[str]:
+        file = self.directories.login / "login_log.json"
+        return [attempt["result"] for attempt in json.loads(file.read_bytes())["attempts"]] if file.exists() else []
 
     @property
     def diagnostics(self) -> list[Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.errors import BrowserUnavailable, OutputError
-from ibkr_tools.login import processes
+from ibkr_tools.login import browser_processes
 from ibkr_tools.login.browser import BrowserLost, BrowserSettings, open_browser
 from tests.browser.conftest import Home
 from tests.support.simulation import wait_until
@@ -45,7 +45,7 @@ def status_of(pid: int) -> dict[str, str]:
 def seen_processes() -> list[Seen]:
     """Looks at all browser processes; Chromium's helpers come and go meanwhile."""
     found = []
-    for pid in processes.browser_processes():
+    for pid in browser_processes.find_browser_processes():
         directory = Path(f"/proc/{pid}")
         with suppress(FileNotFoundError, ProcessLookupError):
             limits = " ".join((directory / "limits").read_text().split())
@@ -77,7 +77,7 @@ def test_sandbox_is_on_and_nobody_is_root(home: Home) -> None:
         if os.geteuid() == 0:
             assert all("0" not in one.status["Uid"].split() for one in seen)
             assert all(one.status.get("Groups", "") in ("", one.status["Gid"].split()[0]) for one in seen)
-    assert not processes.browser_processes()
+    assert not browser_processes.find_browser_processes()
 
 
 def test_browser_reaches_nothing_but_the_gateway_address(home: Home) -> None:
@@ -103,13 +103,13 @@ def test_profile_is_kept_and_stale_locks_are_cleaned(home: Home) -> None:
 def test_killed_browser_is_reported_as_lost(home: Home) -> None:
     """After SIGKILL every call says BrowserLost, and leaving is clean."""
     with open_browser(settings_of(home)) as browser:
-        for pid in processes.browser_processes():
+        for pid in browser_processes.find_browser_processes():
             # Some end by themselves when the first of them is gone.
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with pytest.raises(BrowserLost):
             browser.run("return 1")
-    assert not processes.browser_processes()
+    assert not browser_processes.find_browser_processes()
 
 
 def test_driver_of_another_version(home: Home) -> None:
@@ -131,7 +131,7 @@ def test_driver_of_another_version(home: Home) -> None:
     wanted = r"Chromium 1\.2\.3\.4 of the test; ChromeDriver"
     with pytest.raises(BrowserUnavailable, match=wanted), open_browser(settings_of(home, program=str(fake))):
         pass
-    assert not processes.browser_processes()
+    assert not browser_processes.find_browser_processes()
 
 
 def test_profile_that_the_unprivileged_user_cannot_reach(home: Home) -> None:
@@ -155,7 +155,7 @@ def test_login_process_that_is_ended_takes_the_browser_along(home: Home, how: si
         from pathlib import Path
         from ibkr_tools.config import load_config
         from ibkr_tools.directories import Directories
-        from ibkr_tools.login.run import run
+        from ibkr_tools.login.login_runner import run_login
         root, config = Path(sys.argv[1]), Path(sys.argv[2])
         run(load_config(config), Directories(configuration=root / "conf", runtime=root / "run", state=root / "state"),
             config, unattended=True)
@@ -166,21 +166,21 @@ def test_login_process_that_is_ended_takes_the_browser_along(home: Home, how: si
     )
     try:
         # A process that outlives the login comes to us, where it is seen.
-        processes.adopt_orphans()
+        browser_processes.become_subreaper()
         wait_until(lambda: home.control.submitted() == 1, 20)
-        before = processes.browser_processes(process.pid)
+        before = browser_processes.find_browser_processes(process.pid)
         assert before
         process.send_signal(how)
         process.wait(10)
-        wait_until(lambda: not [pid for pid in processes.browser_processes() if not is_zombie(pid)], 5)
+        wait_until(lambda: not [pid for pid in browser_processes.find_browser_processes() if not is_zombie(pid)], 5)
     finally:
         process.kill()
         _, errors = process.communicate()
-        processes.end_all(set())
+        browser_processes.kill_all(set())
     if how is signal.SIGTERM:
         assert "interrupted by SIGTERM" in errors
         assert home.section.state == "failed"
-    assert home.marks == ["submitted"]
+    assert home.results == ["submitted"]
 
 
 def is_zombie(pid: int) -> bool:
@@ -195,7 +195,7 @@ def test_two_logins_at_once_are_one(home: Home) -> None:
     results: list[str] = []
 
     def second() -> None:
-        wait_until(lambda: bool(processes.browser_processes()), 10)
+        wait_until(lambda: bool(browser_processes.find_browser_processes()), 10)
         results.append(home.login().outcome.value)
 
     thread = threading.Thread(target=second)
@@ -209,11 +209,11 @@ def test_two_logins_at_once_are_one(home: Home) -> None:
 def test_missing_browser_names_the_command(tmp_path: Path) -> None:
     """Without Chromium the error carries the command that installs it."""
     with pytest.raises(BrowserUnavailable) as caught:
-        processes.find_programs(browser=str(tmp_path / "chromium"))
+        browser_processes.find_browser_programs(browser=str(tmp_path / "chromium"))
     assert "apt-get install" in str(caught.value.hint)
     assert shutil.which("sh")
     with pytest.raises(BrowserUnavailable, match="chromedriver"):
-        processes.find_programs(browser="sh", driver=str(tmp_path / "chromedriver"))
+        browser_processes.find_browser_programs(browser="sh", driver=str(tmp_path / "chromedriver"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
@@ -229,7 +229,7 @@ def test_full_state_directory_is_told_as_such(home: Home, of: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         home.directories.browser.mkdir(mode=0o700)
-        if user := processes.choose_runner().user:
+        if user := browser_processes.choose_browser_user().user:
             os.chown(home.directories.browser, user.pw_uid, user.pw_gid)
         with suppress(OSError), (state / "rest").open("wb", buffering=0) as rest:
             for number in range(1000):
@@ -244,4 +244,4 @@ def test_full_state_directory_is_told_as_such(home: Home, of: str) -> None:
     assert str(state) in caught.value.message
     assert caught.value.exit_code == 73
     assert "apt" not in str(caught.value.hint)
-    assert not processes.browser_processes()
+    assert not browser_processes.find_browser_processes()

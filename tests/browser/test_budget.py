@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.login import processes
-from ibkr_tools.login.budget import FAILURES, FAILURES_A_DAY, FAILURES_AT_MOST, REFUSALS_IN_A_ROW
-from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import Mark
+from ibkr_tools.login import browser_processes
+from ibkr_tools.login.budget import FAILED_RESULTS, LOCK_AFTER_FAILURES, LOCK_AFTER_REFUSALS, MAX_FAILURES_PER_DAY
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import utc_now
 from tests.browser.conftest import Home
 from tests.support.simulation import wait_until
@@ -33,9 +33,9 @@ APART_S = 20 * 60.0
 @pytest.fixture(autouse=True)
 def _no_orphans() -> Iterator[None]:
     """Ends what killed logins leave behind, as the unit's cgroup does: it comes to us."""
-    processes.adopt_orphans()
+    browser_processes.become_subreaper()
     yield
-    assert processes.end_all(set())
+    assert browser_processes.kill_all(set())
 
 
 def program(home: Home, *arguments: str) -> "subprocess.Popen[str]":
@@ -76,12 +76,12 @@ def watchdog(home: Home, end: signal.Signals) -> Iterator[None]:
 
 
 def let_time_pass(home: Home) -> None:
-    """Makes the ledger that much older, by its own clock: the machine's may not have run for as long."""
-    file = home.directories.login / "ledger.json"
+    """Makes the login log that much older, by its own clock: the machine's may not have run for as long."""
+    file = home.directories.login / "login_log.json"
     if file.exists():
-        book = json.loads(file.read_bytes())
-        book["time_s"] += APART_S
-        file.write_text(json.dumps(book))
+        log_file = json.loads(file.read_bytes())
+        log_file["time_s"] += APART_S
+        file.write_text(json.dumps(log_file))
 
 
 def start(home: Home, chance: random.Random, killer: Callable[["subprocess.Popen[str]"], None]) -> int:
@@ -119,21 +119,23 @@ def before_the_answer(home: Home) -> Callable[["subprocess.Popen[str]"], None]:
     return killer
 
 
-def marks(home: Home) -> list[Mark]:
-    """What the ledger says."""
-    return [entry.mark for entry in Ledger(home.directories.login).entries(utc_now())]
+def results(home: Home) -> list[AttemptResult]:
+    """What the login log says."""
+    return [attempt.result for attempt in LoginLog(home.directories.login).attempts(utc_now())]
 
 
 def test_twenty_starts_with_a_wrong_password(home: Home) -> None:
-    """Some are killed at a random moment: no more submissions than the budget has, each of them in the ledger."""
+    """Some are killed at a random moment: no more submissions than the budget has, each of them in the login log."""
     chance = random.Random(1)
     home.configure(password="mistaken-secret")
     codes = [start(home, chance, at_random(chance)) for _ in range(STARTS)]
     submitted = home.control.submitted()
-    print(f"{STARTS} starts ended with {codes}; {submitted} submissions; ledger {[str(one) for one in marks(home)]}")
-    assert 1 <= submitted <= FAILURES_A_DAY
-    assert marks(home).count(Mark.REFUSED) <= REFUSALS_IN_A_ROW
-    assert submitted <= sum(mark in FAILURES for mark in marks(home))
+    print(
+        f"{STARTS} starts ended with {codes}; {submitted} submissions; log {[str(result) for result in results(home)]}"
+    )
+    assert 1 <= submitted <= LOCK_AFTER_FAILURES
+    assert results(home).count(AttemptResult.REFUSED) <= LOCK_AFTER_REFUSALS
+    assert submitted <= sum(result in FAILED_RESULTS for result in results(home))
     assert 77 in codes
 
 
@@ -144,9 +146,9 @@ def test_twenty_starts_killed_before_the_answer(home: Home) -> None:
     home.configure(password="mistaken-secret")
     codes = [start(home, chance, before_the_answer(home)) for _ in range(STARTS)]
     print(f"{STARTS} starts ended with {codes}; {home.control.submitted()} submissions")
-    assert home.control.submitted() == FAILURES_A_DAY
-    assert marks(home) == [Mark.SUBMITTED] * FAILURES_A_DAY
-    assert codes == [-signal.SIGKILL] * FAILURES_A_DAY + [77] * (STARTS - FAILURES_A_DAY)
+    assert home.control.submitted() == LOCK_AFTER_FAILURES
+    assert results(home) == [AttemptResult.SUBMITTED] * LOCK_AFTER_FAILURES
+    assert codes == [-signal.SIGKILL] * LOCK_AFTER_FAILURES + [77] * (STARTS - LOCK_AFTER_FAILURES)
     assert home.section.state == "locked-out"
 
 
@@ -161,7 +163,7 @@ def test_twenty_starts_with_a_person_who_unlocks(home: Home) -> None:
             answers.append(finished(program(home, "unlock")))
     submitted = home.control.submitted()
     print(f"{STARTS} starts, {len(answers)} unlocks: {submitted} submissions; unlocks {[code for code, _ in answers]}")
-    assert FAILURES_A_DAY < submitted <= FAILURES_AT_MOST
+    assert LOCK_AFTER_FAILURES < submitted <= MAX_FAILURES_PER_DAY
     code, said = answers[-1]
     assert code == 75
     assert "8 logins failed within 24 hours" in said

@@ -9,7 +9,7 @@ import pytest
 
 from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.diagnostics import save_diagnostics
-from ibkr_tools.login.redaction import Redactor, as_written, one_line
+from ibkr_tools.login.redaction import Redactor, one_line, unredacted
 from tests.browser.conftest import Home
 from tests.support.simulation import wait_until
 from tests.support.spellings import SPELLINGS
@@ -105,14 +105,14 @@ def test_unknown_page_with_secrets_in_odd_places(home: Home) -> None:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
         wait_until(lambda: browser.run("return location.pathname + document.readyState") == "/sso/Logincomplete")
         browser.run(ODD_PLACES, NAME, PASSWORD)
-        before = as_written(browser.run(SEEN))
+        before = unredacted(browser.run(SEEN))
         picture = save_diagnostics(
             browser,
             directory,
             name="unknown-page",
             now=datetime(2026, 11, 22, tzinfo=UTC),
         )
-        shown = as_written(browser.run(SEEN)).lower()
+        shown = unredacted(browser.run(SEEN)).lower()
     assert NAME in before
     assert PASSWORD in before
     assert "a frame" in before
@@ -166,5 +166,5 @@ def test_page_covers_what_we_cover(home: Home) -> None:
     with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki)) as browser:
         found = browser.run(script, Redactor(secrets).patterns_for_scripts(), texts)
     redactor = Redactor(secrets)
-    assert [as_written(one) for one in found] == [one_line(redactor(text)) for text in texts]
+    assert [unredacted(one) for one in found] == [one_line(redactor(text)) for text in texts]
     assert sum("…" in one for one in found) > len(texts) * 0.9

@@ -56,7 +56,7 @@ def test_password_that_the_page_repeats(home: Home, password: str, echo: str) ->
     home.configure(password=password)
     done = log_in(home, "--verbose")
     assert done.returncode == 77, done.stderr
-    assert home.marks == ["refused"]
+    assert home.results == ["refused"]
     assert "…" in done.stderr
     told = done.stdout + done.stderr + everything_written(home)
     if password == ODD:

@@ -22,10 +22,10 @@ from ibkr_tools.errors import (
     LoginRefused,
     UpstreamUnavailable,
 )
-from ibkr_tools.login import browser, processes
-from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import MEANINGS, Outcome
-from ibkr_tools.login.run import run
+from ibkr_tools.login import browser, browser_processes
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.login_runner import run_login
+from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
 from ibkr_tools.portal.flight import MOST
 from ibkr_tools.portal.pacing import SharedPacing
 from ibkr_tools.status import utc_now
@@ -64,12 +64,12 @@ def test_login_succeeds(home: Home, username: str, paper: bool) -> None:
     accounts = ("DU1234567" if paper else "U1234567",)
     assert result.accounts == accounts
     assert home.control.submitted() == 1
-    assert home.marks == ["succeeded"]
+    assert home.results == ["succeeded"]
     assert home.section.state == "succeeded"
     assert home.section.accounts == accounts
     assert home.section.logins_24h == 1
     assert not home.diagnostics
-    assert not processes.browser_processes()
+    assert not browser_processes.find_browser_processes()
 
 
 def test_living_session_is_left_alone(home: Home) -> None:
@@ -80,7 +80,7 @@ def test_living_session_is_left_alone(home: Home) -> None:
     assert home.login(unattended=True).outcome is Outcome.NOT_NEEDED
     assert not home.directories.login_request.exists()
     assert home.control.submitted() == 0
-    assert home.marks == []
+    assert home.results == []
     assert home.section.state == "not-needed"
 
 
@@ -92,9 +92,9 @@ def test_reads_that_are_stuck_do_not_spoil_a_login(home: Home) -> None:
         pacing = SharedPacing(places.pacing_file, places.penalty_file, shared=places.shared_pacing_file)
         for _ in range(MOST):
             held.enter_context(pacing.under_way(1.0, threading.Event().wait, lambda _: None))
-        result = run(load_config(file), home.directories, file, unattended=False, patience=HURRIED)
+        result = run_login(load_config(file), home.directories, file, unattended=False, patience=HURRIED)
     assert result.outcome is Outcome.SUCCEEDED
-    assert home.marks == ["succeeded"]
+    assert home.results == ["succeeded"]
 
 
 def test_unknown_is_not_lost(home: Home) -> None:
@@ -111,7 +111,7 @@ def test_wrong_password_is_submitted_once_and_locks_when_repeated(home: Home) ->
     with pytest.raises(LoginRefused, match="Invalid username password combination") as caught:
         home.login(password="mistaken-secret")
     assert caught.value.exit_code == 77
-    assert home.marks == ["refused"]
+    assert home.results == ["refused"]
     assert home.section.state == "refused"
     with pytest.raises(LoginRefused, match="no machine submits it again"):
         home.login(password="mistaken-secret", unattended=True)
@@ -128,7 +128,7 @@ def test_wrong_password_is_submitted_once_and_locks_when_repeated(home: Home) ->
             home.login(unattended=unattended)
         assert str(home.section.state) == "locked-out"
     assert home.control.submitted() == 2
-    Ledger(home.directories.login).unlock(utc_now())
+    LoginLog(home.directories.login).unlock(utc_now())
     assert home.login().outcome is Outcome.SUCCEEDED
 
 
@@ -147,7 +147,7 @@ def test_user_locked_by_ibkr_stops_everything(home: Home) -> None:
     )
     with pytest.raises(LockedOut):
         home.login()
-    assert home.marks == ["stop"]
+    assert home.results == ["stop"]
     with pytest.raises(LockedOut):
         home.login(unattended=True)
 
@@ -217,7 +217,7 @@ def test_page_that_leads_nowhere(
     with pytest.raises(error):
         home.login(username)
     assert home.control.submitted() == submitted
-    assert home.marks == ([MEANINGS[outcome].mark] if submitted else ["unsubmitted"])
+    assert home.results == ([OUTCOME_POLICIES[outcome].result] if submitted else ["unsubmitted"])
     assert home.section.why
     assert (home.section.state == "maintenance") is (outcome is Outcome.MAINTENANCE)
     picture, document = sorted(home.diagnostics, key=lambda path: path.suffix, reverse=True)
@@ -236,7 +236,7 @@ def test_unknown_error_stops_until_a_person_looks(home: Home) -> None:
     with pytest.raises(ActionRequired) as caught:
         home.login(password="another-secret")
     assert "demo-reader, your" not in str(caught.value)
-    assert home.marks == ["stop"]
+    assert home.results == ["stop"]
     with pytest.raises(LockedOut):
         home.login(unattended=True)
     assert home.control.submitted() == 1
@@ -267,7 +267,7 @@ def test_browser_killed_in_the_middle(home: Home, victim: str) -> None:
 
     def kill() -> None:
         wait_until(lambda: home.control.submitted() == 1, 15)
-        for pid in processes.browser_processes():
+        for pid in browser_processes.find_browser_processes():
             # Some end by themselves when the first of them is gone.
             with suppress(FileNotFoundError, ProcessLookupError):
                 if Path(f"/proc/{pid}/comm").read_text().strip() == victim:
@@ -275,8 +275,8 @@ def test_browser_killed_in_the_middle(home: Home, victim: str) -> None:
 
     with meanwhile(kill), pytest.raises(LoginFailed):
         home.login()
-    assert not processes.browser_processes()
-    assert home.marks == ["failed"]
+    assert not browser_processes.find_browser_processes()
+    assert home.results == ["failed"]
     assert home.section.state == "failed"
     assert home.section.failures_24h == 1
 
@@ -295,7 +295,7 @@ def test_browser_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch, victim:
 
     def stop() -> None:
         wait_until(is_time, 20)
-        for pid in processes.browser_processes():
+        for pid in browser_processes.find_browser_processes():
             with suppress(FileNotFoundError, ProcessLookupError):
                 is_helper = b"--type=" in Path(f"/proc/{pid}/cmdline").read_bytes()
                 if not is_helper and Path(f"/proc/{pid}/comm").read_text().strip() == victim:
@@ -303,11 +303,11 @@ def test_browser_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch, victim:
                     stopped.append(monotonic())
 
     with meanwhile(stop), pytest.raises(LoginFailed, match="does not answer any more"):
-        home.login(patience=replace(HURRIED, whole=timedelta(seconds=90)))
+        home.login(patience=replace(HURRIED, total=timedelta(seconds=90)))
     # A script's 3 s, the command's, and what SETTLED gives a session to show.
     assert monotonic() - stopped[0] < 12 * slowdown()
-    assert not processes.browser_processes()
-    assert home.marks == ["failed" if submitted else "unsubmitted"]
+    assert not browser_processes.find_browser_processes()
+    assert home.results == ["failed" if submitted else "unsubmitted"]
     assert home.section.state == "failed"
 
 
@@ -318,7 +318,7 @@ def test_password_is_in_no_process_but_the_login(home: Home) -> None:
 
     def read() -> None:
         wait_until(lambda: home.control.submitted() == 1, 15)
-        for pid in processes.browser_processes():
+        for pid in browser_processes.find_browser_processes():
             # Chromium's helpers come and go.
             with suppress(FileNotFoundError, ProcessLookupError):
                 seen.extend(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
@@ -337,17 +337,17 @@ def test_login_that_takes_too_long_ends(home: Home) -> None:
     """The whole login has a limit, whatever the page does."""
     home.control.page(dispatcher_delay_ms=120_000)
     with pytest.raises(LoginFailed, match="took longer"):
-        home.login(patience=replace(HURRIED, whole=timedelta(seconds=5)))
-    assert home.marks == ["failed"]
+        home.login(patience=replace(HURRIED, total=timedelta(seconds=5)))
+    assert home.results == ["failed"]
     assert home.section.duration_s is not None
     assert home.section.duration_s < 100
     assert len(home.diagnostics) == 2
 
 
-def test_damaged_ledger_is_a_locked_one(home: Home) -> None:
+def test_damaged_login_log_is_a_locked_one(home: Home) -> None:
     """What cannot be read is not taken for empty."""
     home.directories.login.mkdir()
-    (home.directories.login / "ledger.json").write_text("{}")
+    (home.directories.login / "login_log.json").write_text("{}")
     with pytest.raises(LockedOut, match="cannot be read"):
         home.login()
     assert home.control.submitted() == 0

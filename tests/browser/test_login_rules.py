@@ -8,9 +8,9 @@ import pytest
 from ibkr_tools import pause
 from ibkr_tools.config_secrets import Secret
 from ibkr_tools.errors import ActionRequired, LoginFailed, LoginRefused
-from ibkr_tools.login.ledger import Ledger
+from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_request import FRESH
-from ibkr_tools.login.outcome import Mark, Outcome
+from ibkr_tools.login.outcomes import AttemptResult, Outcome
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 from tests.browser.conftest import HURRIED, Home
 from tests.browser.test_login import meanwhile
@@ -39,7 +39,7 @@ def test_pause_that_comes_before_the_submission(home: Home) -> None:
     with meanwhile(begin), pytest.raises(LoginFailed, match="paused by a person; `ibkr-tools resume`"):
         home.login()
     assert home.control.submitted() == 0
-    assert home.marks == []
+    assert home.results == []
     assert (home.section.state, home.section.todo) == ("failed", None)
     assert not home.diagnostics
     pause.end(home.directories.pause_file)
@@ -57,9 +57,9 @@ def test_pause_leaves_a_living_session_alone(home: Home) -> None:
 @pytest.mark.parametrize("unattended", [True, False])
 def test_stated_wait_is_obeyed(home: Home, unattended: bool) -> None:
     """IBKR's word holds for people too; the watchdog learns when it is over."""
-    ledger = Ledger(home.directories.login)
-    entry = ledger.enter(utc_now(), "demo-reader", Secret("x"))
-    ledger.settle(entry, Mark.FAILED, utc_now(), wait=timedelta(hours=2))
+    login_log = LoginLog(home.directories.login)
+    entry = login_log.record_submission(utc_now(), "demo-reader", Secret("x"))
+    login_log.record_result(entry, AttemptResult.FAILED, utc_now(), wait=timedelta(hours=2))
     with pytest.raises(LoginFailed, match="IBKR says to wait until") as caught:
         home.login(unattended=unattended)
     assert caught.value.exit_code == 75
@@ -70,14 +70,16 @@ def test_stated_wait_is_obeyed(home: Home, unattended: bool) -> None:
 
 def test_after_what_needs_a_person_only_a_person_logs_in(home: Home) -> None:
     """The unattended login stops without a browser, and says whose turn it is."""
-    ledger = Ledger(home.directories.login)
-    ledger.settle(ledger.enter(utc_now(), "demo-reader", Secret("x")), Mark.PERSON, utc_now())
+    login_log = LoginLog(home.directories.login)
+    login_log.record_result(
+        login_log.record_submission(utc_now(), "demo-reader", Secret("x")), AttemptResult.PERSON, utc_now()
+    )
     with pytest.raises(ActionRequired, match="needed a person"):
         home.login(unattended=True)
     assert home.section.state == "refused"
     assert home.section.retry_at is None
     assert home.login().outcome is Outcome.SUCCEEDED
-    assert Ledger(home.directories.login).budget(utc_now()).allowed
+    assert LoginLog(home.directories.login).budget(utc_now()).allowed
 
 
 def test_advice_of_the_login_that_failed_is_repeated(home: Home) -> None:
@@ -97,9 +99,9 @@ def test_session_counts_though_the_disk_does_not_take_its_outcome(home: Home) ->
 
     def fill_the_disk() -> None:
         wait_until(lambda: home.control.submitted() == 1, 20)
-        ledger = home.directories.login / "ledger.json"
-        ledger.rename(ledger.with_suffix(".saved"))
-        ledger.mkdir()
+        login_log = home.directories.login / "login_log.json"
+        login_log.rename(login_log.with_suffix(".saved"))
+        login_log.mkdir()
 
     with meanwhile(fill_the_disk):
         assert home.login().outcome is Outcome.SUCCEEDED
@@ -113,7 +115,7 @@ def test_fresh_session_is_made_though_there_is_one(home: Home) -> None:
     assert home.login(unattended=True).outcome is Outcome.SUCCEEDED
     assert not home.directories.login_request.exists()
     assert home.control.submitted() == 1
-    assert home.marks == ["succeeded"]
+    assert home.results == ["succeeded"]
 
 
 def test_old_session_does_not_prove_a_fresh_login(home: Home) -> None:
@@ -123,12 +125,12 @@ def test_old_session_does_not_prove_a_fresh_login(home: Home) -> None:
     home.control.page(dispatcher="200-form")
     with pytest.raises(LoginFailed):
         home.login(unattended=True)
-    assert home.marks == ["failed"]
-    Ledger(home.directories.login).unlock(utc_now())
+    assert home.results == ["failed"]
+    LoginLog(home.directories.login).unlock(utc_now())
     ask_for(home, FRESH)
     with pytest.raises(LoginRefused):
         home.login(password="mistaken-secret", unattended=True)
-    assert home.marks == ["failed", "refused"]
+    assert home.results == ["failed", "refused"]
 
 
 def test_fresh_request_obeys_budget_and_pause(home: Home) -> None:
@@ -159,11 +161,11 @@ def test_session_that_the_gateway_logs_out_again(home: Home, old: bool) -> None:
     if old:
         home.login()
         home.control.drop(push="silent")
-    before = list(home.marks)
+    before = list(home.results)
     home.control.page(dispatcher="302-nothing")
 
     def let_it_be() -> None:
-        wait_until(lambda: len(home.marks) > len(before) and home.marks[-1] == "failed", 30)
+        wait_until(lambda: len(home.results) > len(before) and home.results[-1] == "failed", 30)
         home.control.page(dispatcher="302")
 
     with meanwhile(let_it_be):
@@ -172,6 +174,6 @@ def test_session_that_the_gateway_logs_out_again(home: Home, old: bool) -> None:
         else:
             with pytest.raises(LoginFailed, match="the page says success, the API has no session"):
                 home.login(patience=QUICK)
-    assert home.marks == (["succeeded", "failed", "succeeded"] if old else ["failed"])
+    assert home.results == (["succeeded", "failed", "succeeded"] if old else ["failed"])
     assert home.section.state == ("succeeded" if old else "failed")
     assert len(home.diagnostics) == (0 if old else 2)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed
-from ibkr_tools.login import processes
-from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.login import browser_processes
+from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.status import utc_now
 from tests.browser.conftest import HURRIED, Home
 from tests.browser.test_login import meanwhile
@@ -169,7 +169,7 @@ def test_error_of_the_servers_while_the_password_is_checked(home: Home) -> None:
 
     with meanwhile(break_it), pytest.raises(LoginFailed, match="answers 503 when the page talks"):
         home.login()
-    assert home.marks == ["failed"]
+    assert home.results == ["failed"]
 
 
 def test_session_that_comes_while_the_page_hangs(home: Home) -> None:
@@ -181,7 +181,7 @@ def test_session_that_comes_while_the_page_hangs(home: Home) -> None:
         home.control.login()
 
     with meanwhile(log_in):
-        result = home.login(patience=replace(HURRIED, whole=timedelta(seconds=5)))
+        result = home.login(patience=replace(HURRIED, total=timedelta(seconds=5)))
     assert result.outcome is Outcome.SUCCEEDED
 
 
@@ -234,7 +234,7 @@ def test_nobody_on_the_port(home: Home) -> None:
         home.settings = {"gateway": {"port": port}}
     with pytest.raises(LoginFailed, match=r"nothing listens .* .ERR_CONNECTION_REFUSED"):
         home.login()
-    assert home.marks == ["unsubmitted"]
+    assert home.results == ["unsubmitted"]
 
 
 def test_gateway_that_begins_to_listen(home: Home) -> None:
@@ -273,7 +273,7 @@ def test_page_that_crashes_on_submit(home: Home, has_session: bool) -> None:
         wait_until(lambda: home.control.submitted() == 1, 15)
         if has_session:
             home.control.login()
-        for pid in processes.browser_processes():
+        for pid in browser_processes.find_browser_processes():
             with suppress(FileNotFoundError, ProcessLookupError):
                 if b"--type=renderer" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
@@ -284,5 +284,5 @@ def test_page_that_crashes_on_submit(home: Home, has_session: bool) -> None:
         else:
             with pytest.raises(LoginFailed, match="the browser is gone: tab crashed"):
                 home.login()
-    assert home.marks == ["succeeded" if has_session else "failed"]
-    assert not processes.browser_processes()
+    assert home.results == ["succeeded" if has_session else "failed"]
+    assert not browser_processes.find_browser_processes()

@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr_tools.errors import ConfigError, LoginFailed
-from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.login.outcomes import Outcome
 from tests.browser.conftest import Home
 from tests.browser.test_login import meanwhile
 from tests.support.simulation import wait_until

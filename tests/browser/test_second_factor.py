@@ -13,7 +13,7 @@ from loguru import logger
 from ibkr_tools import messages
 from ibkr_tools.config import Config
 from ibkr_tools.errors import ActionRequired, ConfigError, LoginFailed, LoginRefused
-from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.notify import Notifier
 from ibkr_tools.simulator.second_factor import totp
 from tests.browser.conftest import Home
@@ -113,7 +113,7 @@ def test_code_of_an_authenticator_app(home: Home, page: dict[str, Any], log: lis
     seen_from = time.time()
     assert home.login().outcome is Outcome.SUCCEEDED
     assert (counters(home)["codes"], counters(home)["pushes"]) == (1, 0)
-    assert home.marks == ["succeeded"]
+    assert home.results == ["succeeded"]
     possible = {totp(SECRET, seen_from + 30 * step) for step in range(4)}
     shown = "".join(log) + home.directories.status_file.read_text()
     shown += "".join(path.read_text(errors="replace") for path in home.directories.login.rglob("*") if path.is_file())
@@ -138,7 +138,7 @@ def test_clock_that_is_far_off_sends_no_code(home: Home) -> None:
     with pytest.raises(ActionRequired, match=r"clock is 3.* s ahead of IBKR's; no code is sent"):
         home.login()
     assert counters(home)["codes"] == 0
-    assert home.marks == ["person"]
+    assert home.results == ["person"]
 
 
 def test_refused_code_is_followed_by_a_fresh_one(home: Home) -> None:
@@ -160,7 +160,7 @@ def test_two_refused_codes_are_for_a_person(home: Home, text: str) -> None:
         home.login(unattended=True)
     assert caught.value.exit_code == 77
     assert counters(home)["codes"] == 2
-    assert home.marks == ["person"]
+    assert home.results == ["person"]
     assert home.section.state == "refused"
     assert not isinstance(caught.value, LoginRefused)
     with pytest.raises(ActionRequired, match="no machine"):
@@ -178,7 +178,7 @@ def test_error_that_is_not_about_the_code_is_not_answered_with_another(home: Hom
     with pytest.raises(ActionRequired, match="The moon is full"):
         home.login()
     assert counters(home)["codes"] == 1
-    assert home.marks == ["stop"]
+    assert home.results == ["stop"]
 
 
 @pytest.mark.parametrize("block", ["silver", "otpselector", "temp", "bronze", "gold"])
@@ -242,7 +242,7 @@ def test_command_without_a_code(home: Home) -> None:
     with pytest.raises(ActionRequired, match="ended with exit code 1: the mailbox is closed"):
         home.login()
     assert counters(home)["codes"] == 0
-    assert home.marks == ["person"]
+    assert home.results == ["person"]
     assert "no-code" in home.diagnostics[0].name
 
 
@@ -269,7 +269,7 @@ def test_question_that_the_method_cannot_answer(home: Home, method: str, page: d
         home.login()
     assert f"login.second_factor.method '{method}'" in str(caught.value)
     assert counters(home)["codes"] == 0
-    assert home.marks == ["person"]
+    assert home.results == ["person"]
 
 
 def test_method_that_lacks_what_it_needs_submits_nothing(home: Home) -> None:
@@ -303,7 +303,7 @@ def test_approval_that_comes_late(home: Home, page: dict[str, Any]) -> None:
     assert (asked.topic, asked.over, over.topic, over.over) == ("approval", False, "approval", True)
     assert asked.todo
     assert asked.user == "demo-reader"
-    assert home.marks == ["succeeded"]
+    assert home.results == ["succeeded"]
 
 
 def test_status_says_what_a_push_waits_for(home: Home) -> None:
@@ -341,7 +341,7 @@ def test_missed_push_rings_once(home: Home, page: dict[str, Any], why: str) -> N
     with pytest.raises(ActionRequired, match=why):
         home.login(unattended=True)
     assert home.section.state == "refused"
-    assert home.marks == ["person"]
+    assert home.results == ["person"]
     for _ in range(3):
         with pytest.raises(ActionRequired, match="no machine"):
             home.login(unattended=True)
@@ -350,7 +350,7 @@ def test_missed_push_rings_once(home: Home, page: dict[str, Any], why: str) -> N
     home.control.page(push_approved_after_ms=0, push_flips_after_ms=None)
     assert home.login().outcome is Outcome.SUCCEEDED
     assert counters(home)["pushes"] == 2
-    assert home.marks == ["person", "succeeded"]
+    assert home.results == ["person", "succeeded"]
 
 
 def test_push_whose_login_came_to_nothing_is_not_repeated(home: Home) -> None:
@@ -359,7 +359,7 @@ def test_push_whose_login_came_to_nothing_is_not_repeated(home: Home) -> None:
     home.control.page(second_factor="notification", push_approved=True, dispatcher="200-form")
     with pytest.raises(LoginFailed):
         home.login(unattended=True)
-    assert home.marks == ["person"]
+    assert home.results == ["person"]
     assert home.section.retry_at is None
     with pytest.raises(ActionRequired, match="no machine"):
         home.login(unattended=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.errors import ConfigError, LoginFailed
-from ibkr_tools.login import scripts
+from ibkr_tools.login import page_scripts
 from ibkr_tools.login.browser import BrowserSettings, open_browser
-from ibkr_tools.login.outcome import Outcome
+from ibkr_tools.login.outcomes import Outcome
 from tests.browser.conftest import Home
 from tests.support.selector_texts import REFUSED, TAKEN
 
@@ -76,7 +76,7 @@ def test_selector_that_is_none_is_named(home: Home) -> None:
     assert caught.value.exit_code == 78
     assert home.section.state == "broken"
     assert home.control.submitted() == 0
-    assert home.marks == []
+    assert home.results == []
 
 
 def test_chromium_agrees_on_what_is_plainly_none(tmp_path: Path) -> None:
@@ -84,5 +84,5 @@ def test_chromium_agrees_on_what_is_plainly_none(tmp_path: Path) -> None:
     pairs = [("x", selector) for selector in (*TAKEN, *REFUSED)]
     with open_browser(BrowserSettings(profile=tmp_path / "profile", spki="x")) as browser:
         browser.open("about:blank")
-        wrong = browser._run(scripts.CHECK, pairs)
+        wrong = browser._run(page_scripts.FIND_INVALID_SELECTORS, pairs)
     assert [selector for _, selector in wrong] == REFUSED

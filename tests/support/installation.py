@@ -9,8 +9,8 @@ from typing import Any
 
 from ibkr_tools.config_secrets import Secret
 from ibkr_tools.directories import Directories
-from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import Mark
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import StatusFile, utc_now
 
 __all__ = ["Installation", "printed"]
@@ -52,12 +52,14 @@ class Installation:
             self.directories.certificate.parent.mkdir(parents=True, exist_ok=True)
             self.directories.certificate.write_bytes(certificate.read_bytes())
 
-    def enter_logins(self, *marks: Mark) -> Ledger:
-        """Enters logins with these endings, one password each; returns the ledger."""
-        ledger = Ledger(self.directories.login)
-        for number, mark in enumerate(marks):
-            ledger.settle(ledger.enter(utc_now(), "demo-reader", Secret(f"secret-{number}")), mark, utc_now())
-        return ledger
+    def record_logins(self, *results: AttemptResult) -> LoginLog:
+        """Enters logins with these endings, one password each; returns the login log."""
+        login_log = LoginLog(self.directories.login)
+        for number, result in enumerate(results):
+            login_log.record_result(
+                login_log.record_submission(utc_now(), "demo-reader", Secret(f"secret-{number}")), result, utc_now()
+            )
+        return login_log
 
     def rest(self) -> None:
         """Forgets what was sent so far, as time would."""

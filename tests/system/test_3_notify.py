@@ -207,7 +207,7 @@ def test_the_way_can_be_tried(person: Machine) -> None:
 
 
 def test_the_command_reaches_the_network(person: Machine) -> None:
-    """jq and curl, as documented, from the sandbox to another host; password, key and ledger are out of reach."""
+    """jq and curl, as documented, from the sandbox to another host; password, key and login log are out of reach."""
     person.run(
         "ip netns add outside && ip link add cable type veth peer name plug netns outside"
         " && ip address add 10.99.0.1/24 dev cable && ip link set cable up"

@@ -6,24 +6,24 @@ from datetime import timedelta
 
 import pytest
 
-from ibkr_tools.login.budget import FAILURES_A_DAY, FAILURES_AT_MOST
+from ibkr_tools.login.budget import LOCK_AFTER_FAILURES, MAX_FAILURES_PER_DAY
 from tests.system.machine import PASSWORD, PASSWORD_FILE, Machine, now
 
 pytestmark = pytest.mark.system
 
 WRONG = "another-Wr0ng-pass.phrase"
-LEDGER = "/var/lib/ibkr-tools/login/ledger.json"
+LOGIN_LOG = "/var/lib/ibkr-tools/login/login_log.json"
 REBOOTS = (3, 9, 16)
 WATCHDOG_KILLED = (5, 12)
 UNLOCKED = (8, 11, 14)
 
 
 def let_pass(machine: Machine, time: timedelta) -> None:
-    """Makes the ledger older: its own time goes on as if the machine had waited."""
-    path = machine.container.inside(LEDGER)
-    book = json.loads(path.read_bytes())
+    """Makes the login log older: its own time goes on as if the machine had waited."""
+    path = machine.container.inside(LOGIN_LOG)
+    log_file = json.loads(path.read_bytes())
     with path.open("w", encoding="utf-8") as file:
-        json.dump({**book, "time_s": book["time_s"] + time.total_seconds()}, file)
+        json.dump({**log_file, "time_s": log_file["time_s"] + time.total_seconds()}, file)
 
 
 def kill_once_submitted(machine: Machine) -> int:
@@ -81,7 +81,7 @@ def test_twenty_starts_with_a_wrong_password(up: Machine) -> None:
         let_pass(up, timedelta(minutes=16))
     print(f"passwords submitted, start by start: {submitted}, together {sum(submitted)}")
     assert max(submitted) == 1
-    assert by_unlocks[0] <= FAILURES_A_DAY <= sum(submitted) <= FAILURES_AT_MOST
+    assert by_unlocks[0] <= LOCK_AFTER_FAILURES <= sum(submitted) <= MAX_FAILURES_PER_DAY
     let_pass(up, timedelta(hours=25))
     up.run(f"echo '{PASSWORD}' >{PASSWORD_FILE}; ibkr-tools unlock")
     up.start()

@@ -71,7 +71,7 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
         mv /etc/ibkr-tools/password /srv/secrets/pw; ln -s /srv/secrets/pw /etc/ibkr-tools/password
         echo {PASSWORD} >/srv/secrets/other; echo x >/srv/victim; echo x >/srv/disk/state/mine
         cp {CHECKOUT}/systemd/ibkr-watchdog.service {UNITS}; cp {FOREIGN[0]} {UNITS}/ibkr-fetch.service
-        ln -s /srv/victim /srv/disk/state/login/ledger.link; chown -h ibkr /srv/disk/state/login/ledger.link"""
+        ln -s /srv/victim /srv/disk/state/login/login_log.link; chown -h ibkr /srv/disk/state/login/login_log.link"""
     )
     machine.configure(login={"password_file": "/srv/secrets/other"})
     done = machine.container.run(f"{IN_HOSTILE} {CHECKOUT}/bin/uninstall --purge")
@@ -84,7 +84,7 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
         "removed: /srv/secrets/pw",
         "left: /srv/secrets/other (login.password_file in /etc/ibkr-tools/config.json)",
         "left: /srv/disk/state/mine (not known to be ours)",
-        "left: /srv/victim (where the link /srv/disk/state/login/ledger.link led)",
+        "left: /srv/victim (where the link /srv/disk/state/login/login_log.link led)",
         "removed: /etc/ibkr-tools",
         "removed: the user ibkr",
     ):

@@ -21,7 +21,7 @@ from ibkr_tools.cli.app import app
 from ibkr_tools.cli.outputs import Format, Printing
 from ibkr_tools.fetch.formats import Rows
 from ibkr_tools.fetch.query import Query
-from ibkr_tools.login.outcome import Mark
+from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import GatewaySection, SessionSection, SessionState, utc_now
 from tests.support.installation import Installation
 
@@ -255,7 +255,7 @@ def test_nobody_need_hear_of_an_error(place: Installation) -> None:
 def test_a_person_without_rights_gets_one_line(place: Installation, command: list[str]) -> None:
     """Not a traceback that calls it our bug."""
     place.status.write(session(SessionState.UP))
-    place.enter_logins(Mark.FAILED)
+    place.record_logins(AttemptResult.FAILED)
     pause.begin(place.directories.pause_file, pause.Pause(since=utc_now()))
     for path in (place.directories.config_file, place.directories.status_file):
         path.chmod(0o600)
@@ -265,8 +265,8 @@ def test_a_person_without_rights_gets_one_line(place: Installation, command: lis
     # What it imports, it imports as root: interpreter and checkout may be out of the other user's reach.
     program = (
         "import os, sys, traceback, difflib\n"
-        "import ibkr_tools.cli.app, ibkr_tools.supervisor, ibkr_tools.login.ledger, ibkr_tools.fetch.query\n"
-        "import ibkr_tools.cli.ledger_view, ibkr_tools.cli.durations, ibkr_tools.pause\n"
+        "import ibkr_tools.cli.app, ibkr_tools.supervisor, ibkr_tools.login.login_log, ibkr_tools.fetch.query\n"
+        "import ibkr_tools.cli.login_log_view, ibkr_tools.cli.durations, ibkr_tools.pause\n"
         "import ibkr_tools.fetch.run, ibkr_tools.cli.status_view, ibkr_tools.log, loguru, logging\n"
         "import typer._click.decorators\n"
         "os.seteuid(65534); sys.argv[0] = 'ibkr-tools'\n"

@@ -9,7 +9,7 @@ import pytest
 
 from ibkr_tools.config import Config
 from ibkr_tools.config_check import machine_remarks, refusals, unit_remarks
-from ibkr_tools.login.selector_text import objection
+from ibkr_tools.login.selector_syntax import find_selector_error
 from tests.support.installation import Installation
 from tests.support.selector_texts import REFUSED, TAKEN
 
@@ -153,12 +153,12 @@ def test_the_units_are_as_the_remarks_say() -> None:
 
 @pytest.mark.parametrize("selector", TAKEN)
 def test_a_selector_that_chromium_takes_is_taken(selector: str) -> None:
-    assert objection(selector) is None
+    assert find_selector_error(selector) is None
 
 
 @pytest.mark.parametrize("selector", REFUSED)
 def test_a_selector_that_plainly_is_none_is_told(selector: str) -> None:
-    assert objection(selector)
+    assert find_selector_error(selector)
 
 
 # The command.

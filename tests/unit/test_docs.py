@@ -14,7 +14,7 @@ from ibkr_tools import config, errors
 from ibkr_tools.cli.app import app
 from ibkr_tools.cli.outputs import Format
 from ibkr_tools.config import SNAPSHOT, Config, Element
-from ibkr_tools.login.outcome import MEANINGS, Outcome
+from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
 from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
 from ibkr_tools.status import SessionState
 
@@ -84,7 +84,7 @@ def test_every_login_outcome_is_documented(outcome: Outcome) -> None:
     """Each has a row with its exit code and its state."""
     table = (ROOT / "docs/login.md").read_text().split("## How it can end")[1].split("## ")[0]
     row = next(line for line in table.splitlines() if line.startswith(f"| `{outcome.value}` |"))
-    meaning = MEANINGS[outcome]
+    meaning = OUTCOME_POLICIES[outcome]
     code = meaning.error.exit_code if meaning.error else 0
     assert [cell.strip() for cell in row.split("|")[3:5]] == [str(code), f"`{meaning.state}`"]
 

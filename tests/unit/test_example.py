@@ -8,11 +8,11 @@ import pytest
 from ibkr_tools import example
 from ibkr_tools.config import load_config
 from ibkr_tools.errors import ConfigError
-from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import Ending, Outcome
-from ibkr_tools.login.run import run
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.login_runner import run_login
+from ibkr_tools.login.outcomes import LoginEnd, Outcome
 from tests.support.installation import Installation
-from tests.unit.test_approval import NoSession
+from tests.unit.test_push_notice import NoSession
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.json"
 
@@ -39,7 +39,7 @@ def test_unedited_example_is_refused(place: Installation, command: tuple[str, ..
     assert said.count("username: is still the example's") == 1
     assert "password: is still the example's" in said
     assert "Traceback" not in said
-    assert not Ledger(place.directories.login).path.exists()
+    assert not LoginLog(place.directories.login).path.exists()
 
 
 def test_installing_comes_before_editing(place: Installation) -> None:
@@ -51,21 +51,23 @@ def test_installing_comes_before_editing(place: Installation) -> None:
 
 @pytest.mark.parametrize("unattended", [False, True])
 def test_password_of_the_example_is_never_submitted(place: Installation, unattended: bool) -> None:
-    """Where the user name was edited and the password file was not; 78, and the ledger has no entry."""
+    """Where the user name was edited and the password file was not; 78, and the login log has no entry."""
     place.configure(1025)
     kept = place.directories.config_file.with_name("password")
     kept.touch(mode=0o600)
     kept.write_text(f"{example.PASSWORD}\n")
     submitted = []
 
-    def sign_in(_portal: object, before_submit: object) -> Ending:
+    def sign_in(_portal: object, before_submit: object) -> LoginEnd:
         before_submit()  # type: ignore[operator]
         submitted.append(1)
-        return Ending(outcome=Outcome.REFUSED, why="x", submitted=True)
+        return LoginEnd(outcome=Outcome.REFUSED, why="x", submitted=True)
 
     file = place.directories.config_file
     with pytest.raises(ConfigError, match="the password is still the example's"):
-        run(load_config(file), place.directories, file, unattended=unattended, client=NoSession(), sign_in=sign_in)
+        run_login(
+            load_config(file), place.directories, file, unattended=unattended, client=NoSession(), sign_in=sign_in
+        )
     assert not submitted
     section = place.status.read().login
     assert section is not None

@@ -30,9 +30,9 @@ WAYS_OUT = {
     "gateway/ports.py": "looks whether a port is free",
     "gateway/tls.py": "reads a certificate",
     "login/browser.py": "Chromium, on the login page alone",
-    "login/network.py": "listens for Chromium, where nobody else is",
-    "login/namespaces.py": "brings the loopback interface up there",
-    "login/helper.py": "is handed that listener",
+    "login/network_isolation.py": "listens for Chromium, where nobody else is",
+    "login/network_namespace.py": "brings the loopback interface up there",
+    "login/network_helper.py": "is handed that listener",
     "login/relay.py": "leads it to the gateway's port and nowhere else",
     "delivery/letter.py": "the name of this machine",
 }

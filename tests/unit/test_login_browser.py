@@ -6,50 +6,52 @@ import pwd
 from pathlib import Path
 
 import pytest
-from selenium.common import exceptions as foreign
+from selenium.common import exceptions as selenium_errors
 from urllib3 import exceptions as transport
 
 from ibkr_tools.errors import BrowserUnavailable, IbkrError
-from ibkr_tools.login import processes
-from ibkr_tools.login.browser import FLAGS, BrowserLost, PageChanging, translate
-from ibkr_tools.login.processes import Runner
+from ibkr_tools.login import browser_processes
+from ibkr_tools.login.browser import CHROMIUM_FLAGS, BrowserLost, PageChanging, translate_error
+from ibkr_tools.login.browser_processes import RunAs
 from ibkr_tools.login.redaction import Redactor
 
 
-def all_foreign() -> list[type[foreign.WebDriverException]]:
+def all_selenium_errors() -> list[type[selenium_errors.WebDriverException]]:
     return [
-        kind for _, kind in inspect.getmembers(foreign, inspect.isclass) if issubclass(kind, foreign.WebDriverException)
+        kind
+        for _, kind in inspect.getmembers(selenium_errors, inspect.isclass)
+        if issubclass(kind, selenium_errors.WebDriverException)
     ]
 
 
-@pytest.mark.parametrize("kind", all_foreign())
-def test_every_error_of_selenium_becomes_ours(kind: type[foreign.WebDriverException]) -> None:
+@pytest.mark.parametrize("kind", all_selenium_errors())
+def test_every_error_of_selenium_becomes_ours(kind: type[selenium_errors.WebDriverException]) -> None:
     """No error of the driver gets through, and its stack trace stays behind."""
-    ours = translate(kind("first line\nsecond line"))
-    assert isinstance(ours, IbkrError)
-    assert "second line" not in ours.message
+    translated = translate_error(kind("first line\nsecond line"))
+    assert isinstance(translated, IbkrError)
+    assert "second line" not in translated.message
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (foreign.WebDriverException("disconnected: not connected to DevTools"), BrowserLost),
-        (foreign.InvalidSessionIdException("invalid session id"), BrowserLost),
-        (foreign.JavascriptException("javascript error: document unloaded while waiting"), PageChanging),
-        (foreign.WebDriverException("aborted by navigation"), PageChanging),
-        (foreign.SessionNotCreatedException("session not created"), BrowserUnavailable),
+        (selenium_errors.WebDriverException("disconnected: not connected to DevTools"), BrowserLost),
+        (selenium_errors.InvalidSessionIdException("invalid session id"), BrowserLost),
+        (selenium_errors.JavascriptException("javascript error: document unloaded while waiting"), PageChanging),
+        (selenium_errors.WebDriverException("aborted by navigation"), PageChanging),
+        (selenium_errors.SessionNotCreatedException("session not created"), BrowserUnavailable),
         (transport.ProtocolError("connection broken"), BrowserLost),
         (ConnectionRefusedError(), BrowserLost),
     ],
 )
-def test_translation(error: foreign.WebDriverException, kind: type[IbkrError]) -> None:
+def test_translation(error: selenium_errors.WebDriverException, kind: type[IbkrError]) -> None:
     """A dead browser, a changing page and one that does not start are three things."""
-    assert isinstance(translate(error), kind)
+    assert isinstance(translate_error(error), kind)
 
 
 def test_sandbox_and_certificate_checks_are_never_switched_off() -> None:
     """No flag weakens the browser, and none opens a port."""
-    text = " ".join(FLAGS)
+    text = " ".join(CHROMIUM_FLAGS)
     for word in ("no-sandbox", "ignore-certificate-errors", "debugging-port", "disable-web-security", "single-process"):
         assert word not in text
 
@@ -58,9 +60,9 @@ def test_browser_inherits_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.Mo
     """Credentials directory, notify socket and proxies stay with the login."""
     for name in ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "https_proxy", "IBKR_ANYTHING"):
         monkeypatch.setenv(name, "secret")
-    found = processes.environment(tmp_path)
-    assert "secret" not in found.values()
-    assert found["HOME"] == str(tmp_path)
+    environment = browser_processes.browser_environment(tmp_path)
+    assert "secret" not in environment.values()
+    assert environment["HOME"] == str(tmp_path)
 
 
 def test_lock_of_a_dead_browser_is_removed(tmp_path: Path) -> None:
@@ -68,18 +70,18 @@ def test_lock_of_a_dead_browser_is_removed(tmp_path: Path) -> None:
     for pid in ("4194304", str(os.getpid()), "nonsense"):
         (tmp_path / "SingletonLock").symlink_to(f"host-with-dashes-{pid}")
         (tmp_path / "SingletonCookie").symlink_to("1234")
-        processes.clean_profile(tmp_path)
+        browser_processes.remove_stale_locks(tmp_path)
         assert not list(tmp_path.iterdir())
 
 
 def test_directories_that_the_other_user_cannot_enter(tmp_path: Path) -> None:
     """Every directory on the way must let the unprivileged user pass."""
-    nobody = Runner(user=pwd.getpwnam("nobody"))
+    nobody = RunAs(user=pwd.getpwnam("nobody"))
     open_root = Path("/tmp").resolve()
     assert nobody.can_enter(open_root / "profile")
     tmp_path.chmod(0o700)
     assert not nobody.can_enter(tmp_path / "profile")
-    assert Runner(user=None).can_enter(tmp_path / "profile")
+    assert RunAs(user=None).can_enter(tmp_path / "profile")
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,6 @@ def test_directories_that_the_other_user_cannot_enter(tmp_path: Path) -> None:
 )
 def test_redactor_hides_names_and_passwords_in_every_spelling(text: str) -> None:
     """User name and password do not survive, as text, HTML or in an address."""
-    covered = Redactor(["demo-reader", "p<ss & 'w\"rd"])(text)
-    assert "demo-reader" not in covered.lower()
-    assert "ss" not in covered
+    redacted = Redactor(["demo-reader", "p<ss & 'w\"rd"])(text)
+    assert "demo-reader" not in redacted.lower()
+    assert "ss" not in redacted

@@ -9,9 +9,9 @@ import pytest
 from ibkr_tools.config import Config, LoginConfig, SessionConfig
 from ibkr_tools.config_secrets import Secret
 from ibkr_tools.directories import Directories
-from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import Mark
-from ibkr_tools.login.report import Reporter, remark
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.login_report import LoginReporter, account_mismatch
+from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.notify import Notifier
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
@@ -36,20 +36,20 @@ class Heard(Notifier):
         self.messages.append(message)
 
 
-def reporter_in(folder: Path, notifier: Notifier | None = None) -> tuple[Reporter, Ledger, Directories]:
-    """A reporter with a ledger of its own."""
+def reporter_in(folder: Path, notifier: Notifier | None = None) -> tuple[LoginReporter, LoginLog, Directories]:
+    """A reporter with a login log of its own."""
     directories = Directories(configuration=folder, runtime=folder / "run", state=folder / "state")
-    ledger = Ledger(directories.login, CONFIG.login.logins_a_day)
-    return Reporter(CONFIG, directories, ledger, notifier or Heard(), utc_now), ledger, directories
+    login_log = LoginLog(directories.login, CONFIG.login.logins_a_day)
+    return LoginReporter(CONFIG, directories, login_log, notifier or Heard(), utc_now), login_log, directories
 
 
 def test_long_wait_is_announced_to_everybody(tmp_path: Path) -> None:
     """systemd shows it, and the watchdog grants the time and the rest of the login after it."""
     heard = Heard()
     reporter, _, directories = reporter_in(tmp_path, heard)
-    reporter.running()
+    reporter.report_running()
     assert section_of(directories).fresh_for_s == 180.0
-    reporter.announce("waiting for the approval on the phone", 180.0)
+    reporter.announce_wait("waiting for the approval on the phone", 180.0)
     assert heard.messages == ["STATUS=waiting for the approval on the phone"]
     section = section_of(directories)
     assert (section.state, section.fresh_for_s) == ("running", 360.0)
@@ -58,16 +58,18 @@ def test_long_wait_is_announced_to_everybody(tmp_path: Path) -> None:
 
 def test_many_logins_and_the_next_try_are_reported(tmp_path: Path) -> None:
     """The watchdog tells a person from this, and waits that long."""
-    reporter, ledger, directories = reporter_in(tmp_path)
+    reporter, login_log, directories = reporter_in(tmp_path)
     for _ in range(2):
-        ledger.settle(ledger.enter(utc_now(), "u", Secret("x")), Mark.SUCCEEDED, utc_now())
-    reporter.result("succeeded", "a session")
+        login_log.record_result(
+            login_log.record_submission(utc_now(), "u", Secret("x")), AttemptResult.SUCCEEDED, utc_now()
+        )
+    reporter.report_result("succeeded", "a session")
     section = section_of(directories)
     assert section.logins_24h == 2
     assert section.logins_limited_until is not None
     assert section.logins_limited_until - utc_now() > timedelta(hours=23)
     assert section.retry_at is None
-    reporter.result("failed", "nothing")
+    reporter.report_result("failed", "nothing")
     section = section_of(directories)
     assert section.retry_at is not None
     assert timedelta(minutes=59) < section.retry_at - utc_now() <= timedelta(hours=1)
@@ -89,13 +91,13 @@ def test_session_that_the_configuration_does_not_mean(
     paper: bool, accounts: tuple[str, ...], words: str | None
 ) -> None:
     """The account that is configured, in the mode that is configured, or a person is told what to change."""
-    found = remark(msgspec.structs.replace(CONFIG, session=SessionConfig(paper=paper)), accounts)
+    found = account_mismatch(msgspec.structs.replace(CONFIG, session=SessionConfig(paper=paper)), accounts)
     assert found == words or (words is not None and found is not None and found.startswith(words))
 
 
 def test_no_next_try_where_a_person_is_needed(tmp_path: Path) -> None:
     """Neither after what needs a person, nor when the budget is spent."""
-    reporter, ledger, directories = reporter_in(tmp_path)
-    ledger.settle(ledger.enter(utc_now(), "u", Secret("x")), Mark.PERSON, utc_now())
-    reporter.result("failed", "nothing")
+    reporter, login_log, directories = reporter_in(tmp_path)
+    login_log.record_result(login_log.record_submission(utc_now(), "u", Secret("x")), AttemptResult.PERSON, utc_now())
+    reporter.report_result("failed", "nothing")
     assert section_of(directories).retry_at is None

@@ -134,7 +134,7 @@ def test_a_refusal_waits_for_a_person(report: str, gateway: str) -> None:
 
 
 def test_unlock_does_not_overrule_what_no_person_can() -> None:
-    """Too many failures within a day: the ledger names the moment, and `unlock` does not bring it nearer."""
+    """Too many failures within a day: the login log names the moment, and `unlock` does not bring it nearer."""
     world = World(state=LOCKED, now_s=NOW, session=Verdict.DEAD)
     world.feed(login("unlocked", retry_in_s=3600.0))
     world.run(3590)
@@ -238,7 +238,7 @@ def test_a_failed_login_waits_longer_each_time() -> None:
 
 
 def test_the_budgets_wait_is_obeyed_and_people_are_still_seen() -> None:
-    """The ledger allows the next try in six hours; a person who logs in is noticed within a minute."""
+    """The login log allows the next try in six hours; a person who logs in is noticed within a minute."""
     world = World(session=Verdict.DEAD, login_ends=None)
     world.run(1)
     world.feed(login("failed", retry_in_s=6 * 3600.0))

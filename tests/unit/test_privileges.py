@@ -45,13 +45,13 @@ def give(directories: Directories, uid: int = NOBODY.pw_uid) -> None:
 for module in (
     "fetch.run",
     "fetch.store",
-    "login.run",
+    "login.login_runner",
     "portal.client",
     "gateway.tls",
     "gateway.distribution",
     "gateway.start",
     "cli.status_view",
-    "cli.ledger_view",
+    "cli.login_log_view",
 ):
     importlib.import_module(f"ibkr_tools.{module}")
 

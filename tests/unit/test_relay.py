@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.login.relay import Relay, Target, wait_until_listening
+from ibkr_tools.login.relay import Relay, RelayTarget, wait_until_listening
 from tests.support.simulation import wait_until
 
 LARGE = os.urandom(1 << 20) * 4
@@ -31,7 +31,7 @@ def bound_socket() -> socket.socket:
 class Running:
     """A relay in a thread; `port` is where it listens, `rounds` counts how often its selector has woken up."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: RelayTarget) -> None:
         listener = bound_socket()
         self.port: int = listener.getsockname()[1]
         self.rounds = 0
@@ -64,7 +64,7 @@ class Running:
         self._selector.close()
 
 
-Start = Callable[[Target], Running]
+Start = Callable[[RelayTarget], Running]
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def start() -> Iterator[Start]:
     """Starts relays, and stops them after the test."""
     with contextlib.ExitStack() as stack:
 
-        def begin(target: Target) -> Running:
+        def begin(target: RelayTarget) -> Running:
             relay = Running(target)
             stack.callback(relay.stop)
             return relay
@@ -81,18 +81,18 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture(params=["tcp", "unix"])
-def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, Target]]:
+def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, RelayTarget]]:
     """A listener in the gateway's place, and where the relay finds it."""
     if request.param == "tcp":
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(10)
-            yield listener, Target(port=listener.getsockname()[1])
+            yield listener, RelayTarget(port=listener.getsockname()[1])
         return
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "gateway.sock"))
         listener.listen()
         listener.settimeout(10)
-        yield listener, Target(path=str(tmp_path / "gateway.sock"))
+        yield listener, RelayTarget(path=str(tmp_path / "gateway.sock"))
 
 
 def accepted(listener: socket.socket) -> socket.socket:
@@ -119,7 +119,7 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(chunks)
 
 
-def test_half_close_in_both_orders(gateway: tuple[socket.socket, Target], start: Start) -> None:
+def test_half_close_in_both_orders(gateway: tuple[socket.socket, RelayTarget], start: Start) -> None:
     """Who has said all may go on listening, on either side."""
     listener, target = gateway
     relay = start(target)
@@ -142,7 +142,7 @@ def test_half_close_in_both_orders(gateway: tuple[socket.socket, Target], start:
             assert read_all(server) == b"?more"
 
 
-def test_large_payloads_both_ways_at_once(gateway: tuple[socket.socket, Target], start: Start) -> None:
+def test_large_payloads_both_ways_at_once(gateway: tuple[socket.socket, RelayTarget], start: Start) -> None:
     """Neither side is read faster than the other takes it, and nothing is lost or mixed up."""
     listener, target = gateway
     relay = start(target)
@@ -158,7 +158,7 @@ def test_large_payloads_both_ways_at_once(gateway: tuple[socket.socket, Target],
             answering.result(30)
 
 
-def test_many_connections_at_once(gateway: tuple[socket.socket, Target], start: Start) -> None:
+def test_many_connections_at_once(gateway: tuple[socket.socket, RelayTarget], start: Start) -> None:
     """Each has its own counterpart."""
     listener, target = gateway
     relay = start(target)
@@ -176,7 +176,7 @@ def test_many_connections_at_once(gateway: tuple[socket.socket, Target], start: 
 def test_abort_is_passed_on(start: Start) -> None:
     """A gateway that breaks off is not taken for one that has said all, nor a client for one."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        relay = start(Target(port=listener.getsockname()[1]))
+        relay = start(RelayTarget(port=listener.getsockname()[1]))
         for breaks_off in ("server", "client"):
             with relay.connect() as client:
                 client.sendall(b"?")
@@ -203,7 +203,7 @@ def refused(port: int) -> bool:
 def test_gateway_that_is_down_is_refused(start: Start) -> None:
     """As in the gateway's own network: refused while it is down, at once there when it is back, and refused again."""
     with bound_socket() as reserved:
-        relay = start(Target(port=reserved.getsockname()[1]))
+        relay = start(RelayTarget(port=reserved.getsockname()[1]))
         assert refused(relay.port)
         reserved.listen()
         assert wait_until_listening(relay.port, 5)
@@ -225,7 +225,7 @@ def test_gateway_that_is_down_is_refused(start: Start) -> None:
 def test_missing_unix_socket_is_a_gateway_that_is_down(tmp_path: Path, start: Start) -> None:
     """systemd makes the socket when the gateway is up, and removes it before the gateway goes."""
     path = tmp_path / "gateway.sock"
-    relay = start(Target(path=str(path)))
+    relay = start(RelayTarget(path=str(path)))
     assert refused(relay.port)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -234,7 +234,7 @@ def test_missing_unix_socket_is_a_gateway_that_is_down(tmp_path: Path, start: St
         assert wait_until_listening(relay.port, 5)
 
 
-def test_nothing_turns_in_circles(gateway: tuple[socket.socket, Target], start: Start) -> None:
+def test_nothing_turns_in_circles(gateway: tuple[socket.socket, RelayTarget], start: Start) -> None:
     """Silent, half-closed and blocked connections cost no processor time."""
     listener, target = gateway
     relay = start(target)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.config import SecondFactorConfig
-from ibkr_tools.login import challenge
-from ibkr_tools.login.factor import CommandCodes, Question
+from ibkr_tools.login import second_factor_flow
+from ibkr_tools.login.otp import CodeRequest, CommandCodes
 
 PAGE = (Path(__file__).parents[2] / "docs/second-factor.md").read_text()
 
@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs/second-factor.md").read_text()
 def test_variables_are_the_ones_a_command_gets(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     source = CommandCodes(["/usr/bin/env", "bash", "-c", f"env >{seen}; echo 123456"], 10)
-    source.take(0, Question(factor="silver", asked_at=time.time()))
+    source.get_code(0, CodeRequest(factor="silver", asked_at=time.time()))
     given = {line.partition("=")[0] for line in seen.read_text().splitlines() if line.startswith("IBKR_TOOLS_")}
     assert given == set(re.findall(r"^\| `(IBKR_TOOLS_\w+)` \|", PAGE, re.MULTILINE))
 
@@ -40,12 +40,12 @@ def test_example_waits_for_a_code_that_is_new(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=arrive)
     thread.start()
-    code = CommandCodes([str(script)], 20).take(0, Question(factor="silver", asked_at=asked_at))
+    code = CommandCodes([str(script)], 20).get_code(0, CodeRequest(factor="silver", asked_at=asked_at))
     thread.join()
     assert code.reveal() == "222222"
 
 
-@pytest.mark.parametrize("method", [*challenge.LABELS, "none"])
+@pytest.mark.parametrize("method", [*second_factor_flow.METHOD_CHOICES, "none"])
 def test_every_method_is_explained(method: str) -> None:
     assert f"| `{method}` |" in PAGE
 
@@ -53,6 +53,6 @@ def test_every_method_is_explained(method: str) -> None:
 def test_numbers_are_the_ones_of_the_program() -> None:
     assert f"({SecondFactorConfig().push_wait_s} s;" in PAGE
     assert "less than 10 s more" in PAGE
-    assert challenge.CODES_AT_MOST == 2
+    assert second_factor_flow.MAX_CODES == 2
     for outcome in ("second-factor-wanted", "code-refused", "no-code", "push-missed"):
         assert f"| `{outcome}` |" in PAGE

@@ -13,13 +13,13 @@ from ibkr_tools import config_password, secret_text
 from ibkr_tools.config import load_config
 from ibkr_tools.config_secrets import SecretSource, check_passwords, read_password
 from ibkr_tools.errors import ConfigError
-from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import Ending, Outcome
-from ibkr_tools.login.run import run
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.login_runner import run_login
+from ibkr_tools.login.outcomes import LoginEnd, Outcome
 from ibkr_tools.secret_text import NotTyped, decode, require_typed
 from ibkr_tools.status import utc_now
 from tests.support.installation import Installation
-from tests.unit.test_approval import NoSession
+from tests.unit.test_push_notice import NoSession
 
 STRANGERS = {
     "\0": "a NUL character (U+0000)",
@@ -267,22 +267,22 @@ def test_login_refuses_before_it_begins(
     place.configure(1025, login={"second_factor": factor})
     begun = []
 
-    def sign_in(_portal: object, before_submit: object) -> Ending:
+    def sign_in(_portal: object, before_submit: object) -> LoginEnd:
         begun.append(1)
         before_submit()  # type: ignore[operator]
-        return Ending(outcome=Outcome.SUCCEEDED, why="x", submitted=True, accounts=("U1234567",))
+        return LoginEnd(outcome=Outcome.SUCCEEDED, why="x", submitted=True, accounts=("U1234567",))
 
     def log_in() -> None:
         file = place.directories.config_file
         client = NoSession()
-        run(load_config(file), place.directories, file, unattended=unattended, client=client, sign_in=sign_in)
+        run_login(load_config(file), place.directories, file, unattended=unattended, client=client, sign_in=sign_in)
 
     with pytest.raises(ConfigError, match=why) as caught:
         log_in()
     assert caught.value.exit_code == 78
     assert "hunter2" not in f"{caught.value} {caught.value.hint}"
     assert not begun
-    assert not Ledger(place.directories.login).entries(utc_now())
+    assert not LoginLog(place.directories.login).attempts(utc_now())
     section = place.status.read().login
     assert section is not None
     assert section.state == "broken"

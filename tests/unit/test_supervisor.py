@@ -23,10 +23,10 @@ import signal, sys
 from pathlib import Path
 from ibkr_tools import guard, supervisor
 from ibkr_tools.directories import Directories
-from ibkr_tools.login import processes
+from ibkr_tools.login import browser_processes
 from ibkr_tools.supervisor import Program, Supervisor
 # What process 1 of a container is by birth: the parent of every orphan below it.
-processes.adopt_orphans()
+browser_processes.become_subreaper()
 # Under nohup the tests themselves ignore it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 root = Path(sys.argv[1])

@@ -11,8 +11,8 @@ import pytest
 from ibkr_tools.config_secrets import CREDENTIAL, TOTP_CREDENTIAL
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
-from ibkr_tools.login.network import GATEWAY_SOCKET
-from ibkr_tools.login.pulse import EVERY_S, GRANTED_S
+from ibkr_tools.login.network_isolation import GATEWAY_SOCKET
+from ibkr_tools.login.timeout_extender import EXTEND_INTERVAL_S, EXTENSION_S
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = sorted(path for kind in ("service", "socket", "path", "timer") for path in SYSTEMD.glob(f"*.{kind}"))
@@ -278,8 +278,8 @@ def test_a_login_that_hangs_is_ended_soon() -> None:
     """The unit gives a login time to begin; then its pulse asks for more, and systemd listens."""
     login = unit("ibkr-login.service")
     assert login.one("NotifyAccess") == "main"
-    assert 2 * EVERY_S < int(login.one("TimeoutStartSec")) <= 30
-    assert 2 * EVERY_S < GRANTED_S <= 15
+    assert 2 * EXTEND_INTERVAL_S < int(login.one("TimeoutStartSec")) <= 30
+    assert 2 * EXTEND_INTERVAL_S < EXTENSION_S <= 15
 
 
 def test_no_machine_retries_what_only_a_person_can_mend() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools import pause
-from ibkr_tools.login.ledger import Ledger
-from ibkr_tools.login.outcome import Mark
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import utc_now
 from tests.support.installation import Installation
 from tests.support.simulation import make_certificate
@@ -19,16 +19,16 @@ from tests.support.tls_server import Scripted, http
 def test_nothing_to_unlock(place: Installation) -> None:
     done = place.run("unlock")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "no login was entered yet" in done.stdout
+    assert "no login was recorded yet" in done.stdout
     assert done.stdout.splitlines()[-1] == "unlocked; nothing was locked"
 
 
-def test_unlock_shows_the_ledger_then_clears_it(place: Installation) -> None:
-    """First what happened, in words; then it is clear, and the watchdog is told. No tag of a password is shown."""
-    ledger = place.enter_logins(Mark.SUCCEEDED, *[Mark.REFUSED, Mark.FAILED] * 2)
+def test_unlock_shows_the_login_log_then_clears_it(place: Installation) -> None:
+    """First what happened, in words; then it is clear, and the watchdog is told. No fingerprint is shown."""
+    login_log = place.record_logins(AttemptResult.SUCCEEDED, *[AttemptResult.REFUSED, AttemptResult.FAILED] * 2)
     shown = place.run("unlock", "--show")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert ledger.budget(utc_now()).locked
+    assert login_log.budget(utc_now()).locked
     assert place.status.read().login is None
     rows = shown.stdout.splitlines()
     assert [row.split()[2] for row in rows[1:6]] == ["succeeded", "refused", "failed", "refused", "failed"]
@@ -38,28 +38,28 @@ def test_unlock_shows_the_ledger_then_clears_it(place: Installation) -> None:
     done = place.run("unlock")
     assert done.stdout.startswith(shown.stdout)
     assert done.stdout.splitlines()[-1] == "unlocked; logins are allowed again"
-    assert ledger.budget(utc_now()).allowed
+    assert login_log.budget(utc_now()).allowed
     section = place.status.read().login
     assert section is not None
     assert (section.state, section.retry_at, section.failures_24h) == ("unlocked", None, 4)
-    for entry in ledger.entries(utc_now()):
-        assert f" {entry.tag}" not in shown.stdout
+    for attempt in login_log.attempts(utc_now()):
+        assert f" {attempt.password_fingerprint}" not in shown.stdout
 
 
 def test_unlock_for_scripts(place: Installation) -> None:
-    place.enter_logins(Mark.STOP)
+    place.record_logins(AttemptResult.STOP)
     shown = json.loads(place.run("unlock", "--show", "--json").stdout)
     assert shown["budget"]["locked"] is True
-    assert [set(row) for row in shown["entries"]] == [{"at", "outcome", "ending", "cleared", "wait_s"}]
+    assert [set(row) for row in shown["attempts"]] == [{"at", "result", "outcome", "cleared", "wait_s"}]
     done = json.loads(place.run("unlock", "--json").stdout)
-    assert (done["budget"]["allowed"], done["entries"][0]["cleared"]) == (True, True)
+    assert (done["budget"]["allowed"], done["attempts"][0]["cleared"]) == (True, True)
 
 
 def test_unlock_says_when_it_cannot_help(place: Installation) -> None:
     """Eight failures in a day: the budget is cleared, and still nobody may log in; 75, try again later."""
-    ledger = place.enter_logins(*[Mark.FAILED] * 4)
-    ledger.unlock(utc_now())
-    place.enter_logins(*[Mark.FAILED] * 4)
+    login_log = place.record_logins(*[AttemptResult.FAILED] * 4)
+    login_log.unlock(utc_now())
+    place.record_logins(*[AttemptResult.FAILED] * 4)
     done = place.run("unlock")
     assert done.returncode == 75
     assert re.search(r"error: cleared, but that does not help yet: 8 logins failed.*before 20", done.stderr)
@@ -73,15 +73,15 @@ def test_unlock_needs_no_configuration(tmp_path: Path, environment: dict[str, st
     assert Installation(tmp_path, environment).run("unlock").returncode == 0
 
 
-def test_a_damaged_ledger_is_shown_as_such(place: Installation) -> None:
-    Ledger(place.directories.login).path.parent.mkdir(parents=True)
-    Ledger(place.directories.login).path.write_text("{}")
+def test_a_damaged_login_log_is_shown_as_such(place: Installation) -> None:
+    LoginLog(place.directories.login).path.parent.mkdir(parents=True)
+    LoginLog(place.directories.login).path.write_text("{}")
     assert "cannot be read" in place.run("unlock", "--show").stdout
     done = place.run("unlock")
     assert done.returncode == 75
-    assert "the login ledger was lost, so 8 failures within 24 hours are assumed" in done.stderr
+    assert "the login log was lost, so 8 failures within 24 hours are assumed" in done.stderr
     assert "nothing logs in before 20" in done.stderr
-    assert "the ledger was lost, nobody knows what it held" in place.run("unlock", "--show").stdout
+    assert "the login log was lost, nobody knows what it held" in place.run("unlock", "--show").stdout
 
 
 def test_pause_and_resume(place: Installation) -> None:
@@ -125,4 +125,4 @@ def test_nothing_logs_in_while_paused(place: Installation, options: list[str]) -
     section = place.status.read().login
     assert section is not None
     assert (section.state, section.todo) == ("failed", None)
-    assert Ledger(place.directories.login).entries(utc_now()) == ()
+    assert LoginLog(place.directories.login).attempts(utc_now()) == ()

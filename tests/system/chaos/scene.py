@@ -13,13 +13,21 @@ import msgspec
 
 from ibkr_tools.cli import status_view
 from ibkr_tools.errors import DataError
-from ibkr_tools.login.budget import DAY_S, FAILURES, FAILURES_A_DAY, FAILURES_AT_MOST, REFUSALS_IN_A_ROW, Book, Entry
-from ibkr_tools.login.outcome import Mark
+from ibkr_tools.login.budget import (
+    DAY_S,
+    FAILED_RESULTS,
+    LOCK_AFTER_FAILURES,
+    LOCK_AFTER_REFUSALS,
+    MAX_FAILURES_PER_DAY,
+    Attempt,
+    LoginLogFile,
+)
+from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import Status, StatusFile
 from tests.support.container import wait_until
 from tests.system.machine import CONFIG, PASSWORD, Machine, now
 
-LEDGER = "/var/lib/ibkr-tools/login/ledger.json"
+LOGIN_LOG = "/var/lib/ibkr-tools/login/login_log.json"
 STATUS = "/run/ibkr-tools/status.json"
 LATEST = "/var/lib/ibkr-tools/snapshots/latest.json"
 CLOCK_FILE = "/run/ibkr-tools-clock"
@@ -130,9 +138,9 @@ class Scene:
         self.count()
         self._counted = {name: -count for name, count in self._last.items()}
         self.unlock()
-        if (book := self.book()) is not None:
+        if (log_file := self.log_file()) is not None:
             self._let_a_night_pass()
-            self._known = self._submitted(book)
+            self._known = self._submitted(log_file)
         self.persons = self.nights = 0
         self.machine.run("journalctl --quiet --lines=1 --cursor-file=/root/chaos.cursor >/dev/null")
 
@@ -154,10 +162,10 @@ class Scene:
     def _total(self) -> dict[str, int]:
         return {name: count + self._last.get(name, 0) for name, count in self._counted.items()}
 
-    def book(self) -> Book | None:
-        """Returns the ledger, None if it cannot be read."""
+    def log_file(self) -> LoginLogFile | None:
+        """Returns the login log, None if it cannot be read."""
         try:
-            return msgspec.json.decode(self.machine.container.inside(LEDGER).read_bytes(), type=Book)
+            return msgspec.json.decode(self.machine.container.inside(LOGIN_LOG).read_bytes(), type=LoginLogFile)
         except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
@@ -177,17 +185,17 @@ class Scene:
             wait_until("a session that has lived", lambda: self.now() >= old_at, within_s=60)
             self._young = 0
         self.count()
-        if (book := self.book()) and len(_failures(book)) >= FAILURES_A_DAY - 2:
+        if (log_file := self.log_file()) and len(_failures(log_file)) >= LOCK_AFTER_FAILURES - 2:
             # Before the budget of one day runs out.
             self._let_a_night_pass()
 
     def _let_a_night_pass(self) -> None:
-        """Makes what the ledger says a day older."""
-        book = self.book()
-        assert book is not None
-        self._entered |= self._submitted(book)
-        older = msgspec.structs.replace(book, time_s=book.time_s + DAY_S)
-        path = self.machine.container.inside(LEDGER)
+        """Makes what the login log says a day older."""
+        log_file = self.log_file()
+        assert log_file is not None
+        self._entered |= self._submitted(log_file)
+        older = msgspec.structs.replace(log_file, time_s=log_file.time_s + DAY_S)
+        path = self.machine.container.inside(LOGIN_LOG)
         with path.open("r+b") as file:
             file.write(msgspec.json.encode(older))
             file.truncate()
@@ -200,20 +208,20 @@ class Scene:
         assert code == 0, told
 
     def unlock_after_damage(self) -> None:
-        """Does the same after the ledger was lost: it is begun anew at the ceiling, and helps a day later."""
+        """Does the same after the login log was lost: it is begun anew at the ceiling, and helps a day later."""
         code, told = self.tool("unlock")
         assert code == 75, told
         self._let_a_night_pass()
         self.unlock()
 
-    def _submitted(self, book: Book) -> set[str]:
-        return {entry.id for entry in book.entries if entry.tag} - self._known
+    def _submitted(self, log_file: LoginLogFile) -> set[str]:
+        return {attempt.id for attempt in log_file.attempts if attempt.password_fingerprint} - self._known
 
     # What must hold after every round.
 
     def check(self) -> list[str]:
         """Returns what is wrong with the machine though all seems well, one sentence each."""
-        wrong = [*self._check_ledger(), *self._check_leftovers(), *self._check_snapshot()]
+        wrong = [*self._check_login_log(), *self._check_leftovers(), *self._check_snapshot()]
         new = "journalctl --no-pager --output=export --all --cursor-file=/root/chaos.cursor"
         if PASSWORD in self.machine.container.run(new, timeout_s=60).stdout:
             wrong.append("the password is in the journal")
@@ -221,19 +229,19 @@ class Scene:
             wrong.append("the password is in the status")
         return wrong
 
-    def _check_ledger(self) -> list[str]:
-        book = self.book()
-        if book is None:
-            return ["the ledger cannot be read"]
-        self._entered |= self._submitted(book)
+    def _check_login_log(self) -> list[str]:
+        log_file = self.log_file()
+        if log_file is None:
+            return ["the login log cannot be read"]
+        self._entered |= self._submitted(log_file)
         submitted = self.count()["submitted"]
         if submitted > len(self._entered):
-            return [f"{submitted} passwords were submitted, {len(self._entered)} were entered in the ledger"]
-        failed = _failures(book)
-        unnoted = [entry for entry in failed if not entry.noted]
-        refused = [entry for entry in unnoted if entry.mark is Mark.REFUSED]
-        limits = ((failed, FAILURES_AT_MOST), (unnoted, FAILURES_A_DAY), (refused, REFUSALS_IN_A_ROW))
-        return [f"the budget of {most} was overdrawn: {entries}" for entries, most in limits if len(entries) > most]
+            return [f"{submitted} passwords were submitted, {len(self._entered)} were entered in the login log"]
+        failed = _failures(log_file)
+        unacknowledged = [attempt for attempt in failed if not attempt.acknowledged]
+        refused = [attempt for attempt in unacknowledged if attempt.result is AttemptResult.REFUSED]
+        limits = ((failed, MAX_FAILURES_PER_DAY), (unacknowledged, LOCK_AFTER_FAILURES), (refused, LOCK_AFTER_REFUSALS))
+        return [f"the budget of {most} was overdrawn: {attempts}" for attempts, most in limits if len(attempts) > most]
 
     def _check_leftovers(self) -> list[str]:
         """No browser without a login, and one of everything else."""
@@ -257,9 +265,13 @@ class Scene:
         return [] if len(snapshot["positions"]) in counts else ["the snapshot is not complete"]
 
 
-def _failures(book: Book) -> list[Entry]:
+def _failures(log_file: LoginLogFile) -> list[Attempt]:
     """Returns the logins of the last day that count as failures."""
-    return [entry for entry in book.entries if entry.mark in FAILURES and book.time_s - entry.begun_s < DAY_S]
+    return [
+        attempt
+        for attempt in log_file.attempts
+        if attempt.result in FAILED_RESULTS and log_file.time_s - attempt.begun_s < DAY_S
+    ]
 
 
 def preloaded(offset: timedelta | None = None) -> list[str]:

@@ -95,7 +95,7 @@ def _competing(scene: Scene) -> Iterator[None]:
     scene.machine.control(lambda simulator: simulator.compete(competing=False))
 
 
-UNKNOWN_PAGE = {"form": "section", "xyz-field": "abc-entry", "password": "passphrase", "submit": "send"}
+UNKNOWN_PAGE = {"form": "section", "xyz-field": "abc-attempt", "password": "passphrase", "submit": "send"}
 _5XX = {"kind": "status", "status": 503}
 
 SERVERS = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from tests.system.chaos.fault import Blow, Fault, blow, once, said
-from tests.system.chaos.scene import CLOCK_FILE, LEDGER, STATUS, Scene, preloaded
+from tests.system.chaos.scene import CLOCK_FILE, LOGIN_LOG, STATUS, Scene, preloaded
 
 PACING, RUN = "/run/ibkr-tools/pacing.json", "/run"
 # With the library in it the login cannot start a browser (its poll(2) fails): that one stays on the machine's clock.
@@ -89,9 +89,9 @@ def _removed(scene: Scene) -> None:
     scene.machine.container.inside(STATUS).unlink()
 
 
-def _ledger_damaged(scene: Scene) -> Iterator[None]:
-    """A ledger that cannot be read is a locked one; a person takes note of it, unlocks, and waits for a day."""
-    path = scene.machine.container.inside(LEDGER)
+def _login_log_damaged(scene: Scene) -> Iterator[None]:
+    """A login log that cannot be read is a locked one; a person takes note of it, unlocks, and waits for a day."""
+    path = scene.machine.container.inside(LOGIN_LOG)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
     scene.machine.drop_session()
@@ -159,10 +159,14 @@ MACHINE = (
     Fault(name="status.json: half", blow=_damage(STATUS, _half), loses=False),
     Fault(name="status.json: removed", blow=once(_removed), loses=False),
     Fault(name="pacing.json: garbage", blow=_damage(PACING, _garbage), loses=False),
-    Fault(name="ledger.lock: garbage", blow=_damage(LEDGER.replace(".json", ".lock"), _garbage, drop=True), loses=True),
     Fault(
-        name="ledger.json: half",
-        blow=blow(_ledger_damaged),
+        name="login_log.lock: garbage",
+        blow=_damage(LOGIN_LOG.replace(".json", ".lock"), _garbage, drop=True),
+        loses=True,
+    ),
+    Fault(
+        name="login_log.json: half",
+        blow=blow(_login_log_damaged),
         loses=True,
         until=said("locked-out"),
         share=1,

@@ -1,0 +1,142 @@
+"""The commands about logging in: do it now, see and clear the budget, have nothing log in for a while."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
+from ibkr_tools.errors import ConfigError, LoginFailed, OutputError, UsageError
+from ibkr_tools.status import LoginSection, utc_now
+
+_RIGHTS = "It belongs to the user ibkr: run it as root."
+
+
+def login(
+    context: typer.Context,
+    unattended: Annotated[
+        bool, typer.Option("--unattended", help="Obey the login budget and its waits, as ibkr-login.service does.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Submit a password once more that IBKR has refused; says what is left.")
+    ] = False,
+) -> None:
+    """Log in once with the browser, unless the session is alive."""
+    from ibkr_tools.config_secrets import SecretSource
+    from ibkr_tools.login.login_runner import run_login
+    from ibkr_tools.login.memory_protection import forbid_core_files, hide_memory
+    from ibkr_tools.login.network_isolation import isolated_network
+    from ibkr_tools.notify import Notifier
+
+    if again and unattended:
+        raise UsageError("--again is a person's decision: not with --unattended")
+    forbid_core_files()
+    hide_memory()
+    setting = setting_of(context)
+    log_to_stderr(setting)
+    config, directories = setting.load(), setting.directories
+    secrets = SecretSource(setting.config_file, config)
+    if os.geteuid() == 0:
+        secrets.read_now()
+        setting.drop_root()
+    with isolated_network(config.gateway.port, os.environ) as spawn:
+        hide_memory()
+        run_login(
+            config,
+            directories,
+            setting.config_file,
+            secrets=secrets,
+            unattended=unattended,
+            again=again,
+            notifier=Notifier(),
+            spawn=spawn,
+        )
+
+
+def _logins_a_day(setting: Setting) -> int:
+    """Returns what is configured; a configuration that is not there or wrong keeps nobody from unlocking."""
+    from ibkr_tools.config import LoginConfig
+
+    try:
+        return setting.load().login.logins_a_day
+    except ConfigError:
+        return LoginConfig().logins_a_day
+
+
+def unlock(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--show", help="Only show the login log and its budget.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print login log and budget as JSON.")] = False,
+) -> None:
+    """Show the login log, clear the budget after a lock-out, and let the watchdog try again."""
+    from ibkr_tools.cli import login_log_view
+    from ibkr_tools.login.login_log import LoginLog
+
+    setting = setting_of(context)
+    now = utc_now()
+    login_log = LoginLog(setting.directories.login, _logins_a_day(setting), directories=setting.directories)
+    attempts, before = login_log.attempts(now), login_log.budget(now)
+    if show:
+        write_out(login_log_view.as_json(attempts, before) if json else login_log_view.as_text(attempts, before))
+        return
+    if not json:
+        write_out(login_log_view.as_text(attempts, before) + "\n")
+    after = login_log.unlock(now)
+    section = LoginSection(
+        updated_at=now,
+        state="unlocked",
+        why="a person cleared the login budget",
+        retry_at=after.wait_until,
+        failures_24h=after.failures_24h,
+        logins_24h=after.logins_24h,
+        logins_limited_until=after.logins_limited_until,
+    )
+    try:
+        setting.status_file.write(section)
+    except OSError as error:
+        raise OutputError(f"{setting.status_file.path}: {error.strerror}", hint=_RIGHTS) from error
+    if json:
+        write_out(login_log_view.as_json(login_log.attempts(now), after))
+    if after.closed_until:
+        raise LoginFailed(f"cleared, but that does not help yet: {after.why}")
+    if json:
+        return
+    if not after.allowed:
+        write_out(f"unlocked; {after.why}\n")
+    else:
+        write_out("unlocked; nothing was locked\n" if before.allowed else "unlocked; logins are allowed again\n")
+
+
+def pause(
+    context: typer.Context,
+    duration: Annotated[
+        str | None, typer.Option("--for", help="How long: 45min, 2h, 1h30min, 1d; without it until `resume`.")
+    ] = None,
+) -> None:
+    """Have nothing log in, such as while you use the user elsewhere; a session that is there is kept alive."""
+    from ibkr_tools import pause as pauses
+    from ibkr_tools.cli.durations import parse_duration
+
+    path, now = setting_of(context).directories.pause_file, utc_now()
+    wanted = pauses.Pause(since=now, until=now + parse_duration(duration, "--for") if duration is not None else None)
+    try:
+        pauses.begin(path, wanted)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", hint=_RIGHTS) from error
+    write_out(
+        f"{wanted.why}\n"
+        "Meanwhile nothing logs in, across restarts and reboots. A session that is there is kept alive;\n"
+        "if it is lost, it stays lost.\n"
+    )
+
+
+def resume(context: typer.Context) -> None:
+    """End a pause: logins happen again, and the watchdog asks for one if there is no session."""
+    from ibkr_tools import pause as pauses
+
+    path = setting_of(context).directories.pause_file
+    try:
+        was_paused = pauses.end(path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", hint=_RIGHTS) from error
+    write_out("resumed; logins happen again\n" if was_paused else "nothing was paused\n")

@@ -1,0 +1,270 @@
+"""The browser as a set of processes: which program, as which user, in which profile; and that all of them end."""
+
+import contextlib
+import ctypes
+import os
+import pwd
+import resource
+import shutil
+import signal
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+from ibkr_tools import command_output, files, programs
+from ibkr_tools.errors import BrowserUnavailable
+
+INSTALL_COMMAND = "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"
+BROWSER_NAMES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "google-chrome")
+"""Debian's `chromium` on PATH is a shell script that reads /proc/cpuinfo, which a unit with ProcSubset=pid has not."""
+DRIVER_NAMES = ("chromedriver", "/usr/lib/chromium-browser/chromedriver", "/usr/lib/chromium/chromedriver")
+UNPRIVILEGED_USERS = ("ibkr", "nobody")
+PROFILE_LOCKS = ("SingletonLock", "SingletonSocket", "SingletonCookie")
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrowserPrograms:
+    """The two programs, as paths."""
+
+    browser: Path
+    driver: Path
+
+
+def _find_program(wanted: str | None, candidates: tuple[str, ...]) -> Path | None:
+    for name in (wanted,) if wanted else candidates:
+        if path := shutil.which(name):
+            return Path(path)
+    return None
+
+
+def find_browser_programs(browser: str | None = None, driver: str | None = None) -> BrowserPrograms:
+    """Finds Chromium and its driver; the arguments name one and only one candidate.
+
+    Raises:
+        BrowserUnavailable: one of them is missing, or cannot be started.
+    """
+    for named in (browser, driver):
+        if named is not None and (objection := programs.objection(named)):
+            raise BrowserUnavailable(objection, hint=INSTALL_COMMAND)
+    paths = (_find_program(browser, BROWSER_NAMES), _find_program(driver, DRIVER_NAMES))
+    if paths[0] is None:
+        raise BrowserUnavailable(f"no Chromium: {browser or ', '.join(BROWSER_NAMES)} not found", hint=INSTALL_COMMAND)
+    if paths[1] is None:
+        raise BrowserUnavailable(
+            f"no chromedriver: {driver or ', '.join(DRIVER_NAMES)} not found", hint=INSTALL_COMMAND
+        )
+    return BrowserPrograms(browser=paths[0], driver=paths[1])
+
+
+def read_version(program: Path) -> str:
+    """Returns what `program --version` prints, in one line."""
+    try:
+        _, output, _ = command_output.ask([os.fspath(program), "--version"], 10)
+    except (OSError, OverflowError) as error:
+        return f"{program} ({type(error).__name__})"
+    return " ".join(output.split()) or f"{program} (says nothing about its version)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunAs:
+    """As whom the browser runs: None is as ourselves. Chromium refuses its own sandbox to root."""
+
+    user: pwd.struct_passwd | None
+
+    @property
+    def popen(self) -> dict[str, object]:
+        """Arguments for subprocess.Popen: user, own session, no core files, death together with ours."""
+        arguments: dict[str, object] = {"start_new_session": True, "preexec_fn": _set_up_child}
+        if self.user is not None:
+            arguments |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
+        return arguments
+
+    def owns(self, directory: Path) -> bool:
+        """Says whether `directory` is one of this user's; a link is nobody's where the user is not ourselves."""
+        entry = directory.stat() if self.user is None else directory.lstat()
+        uid = os.geteuid() if self.user is None else self.user.pw_uid
+        return stat.S_ISDIR(entry.st_mode) and entry.st_uid == uid
+
+    def can_enter(self, path: Path) -> bool:
+        """Says whether this user may pass through all directories above `path`."""
+        if self.user is None:
+            return True
+        for parent in path.absolute().parents:
+            if parent.exists():
+                entry = parent.stat()
+                bit = 0o100 if entry.st_uid == self.user.pw_uid else 0o010 if entry.st_gid == self.user.pw_gid else 0o1
+                if not entry.st_mode & bit:
+                    return False
+        return True
+
+
+def _set_up_child() -> None:
+    # Core files would have the password in them. A unit may forbid the call; it has LimitCORE=0 itself.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def choose_browser_user() -> RunAs:
+    """Chooses an unprivileged user when we are root.
+
+    Raises:
+        BrowserUnavailable: the machine has none of the users that this could be.
+    """
+    if os.geteuid() != 0:
+        return RunAs(user=None)
+    for name in UNPRIVILEGED_USERS:
+        with contextlib.suppress(KeyError):
+            return RunAs(user=pwd.getpwnam(name))
+    raise BrowserUnavailable("Chromium runs sandboxed, so not as root, and there is no user `ibkr` or `nobody`")
+
+
+def _is_browser(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().startswith("chrom")
+    except OSError:
+        return False
+
+
+def remove_stale_locks(profile: Path, *, timeout_s: float = 3.0) -> None:
+    """Removes the locks that a killed browser left in `profile`.
+
+    Chromium's lock is a link that reads HOST-PID.
+
+    Raises:
+        BrowserUnavailable: a living browser uses the profile.
+    """
+    lock = profile / PROFILE_LOCKS[0]
+    deadline = monotonic() + timeout_s
+    while lock.is_symlink():
+        pid = str(lock.readlink()).rpartition("-")[2]
+        if not pid.isdigit() or not _is_browser(int(pid)):
+            break
+        if monotonic() > deadline:
+            raise BrowserUnavailable(f"the browser profile {profile} is in use by process {pid}")
+        Event().wait(0.1)
+    for name in PROFILE_LOCKS:
+        (profile / name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def browser_profile(wanted: Path, run_as: RunAs) -> Iterator[Path]:
+    """Gives a profile directory that the browser's user owns: the kept one if it is theirs, else one for now.
+
+    What is there already never changes its owner: whoever could put it there would choose what does.
+    """
+    if run_as.can_enter(wanted):
+        is_new = not os.path.lexists(wanted)
+        files.make_directory(wanted, mode=0o700)
+        if is_new:
+            _change_owner(wanted, run_as)
+        if run_as.owns(wanted):
+            remove_stale_locks(wanted)
+            yield wanted
+            return
+    with tempfile.TemporaryDirectory(prefix="ibkr-browser-", ignore_cleanup_errors=True) as temporary:
+        _change_owner(Path(temporary), run_as)
+        yield Path(temporary)
+
+
+def _change_owner(directory: Path, run_as: RunAs) -> None:
+    """Gives a directory that we have just made to the browser's user."""
+    if run_as.user is None:
+        return
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(fd, run_as.user.pw_uid, run_as.user.pw_gid)
+    finally:
+        os.close(fd)
+
+
+def browser_environment(home: Path) -> dict[str, str]:
+    """Returns all that the browser gets from our environment: no credentials directory, no notify socket, no proxy."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ") if name in os.environ}
+    return {
+        **kept,
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "SE_OFFLINE": "true",
+        "DBUS_SESSION_BUS_ADDRESS": "disabled:",
+        "DBUS_SYSTEM_BUS_ADDRESS": "disabled:",
+    }
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Keeps SIGTERM and SIGINT waiting: cleaning up is done to the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def become_subreaper() -> None:
+    """Makes this process the parent of every orphan below it, so that no browser process can slip away."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _parent_pids() -> dict[int, int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return parents
+
+
+def find_browser_processes(among: int | None = None) -> set[int]:
+    """Returns the processes below `among` (default: this process) that are of a browser or its driver."""
+    parents = _parent_pids()
+    below: set[int] = set()
+    frontier = {os.getpid() if among is None else among}
+    while frontier:
+        frontier = {pid for pid, parent in parents.items() if parent in frontier} - below
+        below |= frontier
+    return {pid for pid in below if _is_browser(pid)}
+
+
+def _kill_group(group: int | None) -> bool:
+    if group is None:
+        return False
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def kill_all(excluded_pids: set[int], *, group: int | None = None, timeout_s: float = 5.0) -> bool:
+    """Kills and reaps our browser processes but `excluded_pids`; False if one resists (it hangs in the kernel).
+
+    `group` is the driver's process group: a unit that hides processes from each other hides the sandboxed ones from
+    us, their signals it does not.
+    """
+    deadline = monotonic() + timeout_s
+    while True:
+        is_group_alive = _kill_group(group)
+        left = find_browser_processes() - excluded_pids
+        if not left and not is_group_alive:
+            return True
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in {*left, *({group} if group else ())}:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        if monotonic() > deadline:
+            return False
+        Event().wait(0.01)

@@ -1,0 +1,304 @@
+"""The JavaScript that takes snapshots of the login page and acts on it.
+
+Every script is one evaluation, so nothing can redraw between a check and the act that depends on it. They get
+selectors from `page_states`; none of them returns what is typed into a field.
+"""
+
+from ibkr_tools.login.redaction import MAX_TEXT_LENGTH
+
+MAX_DOCUMENT_LENGTH = 1_000_000
+"""Characters of the document that is kept, at most."""
+
+_TEXT = f"const textOf = (element) => ((element && element.innerText) || '').trim().slice(0, {MAX_TEXT_LENGTH});"
+"""Far more than is ever shown: a text is redacted before it is cut to that."""
+
+_FIND = (
+    _TEXT
+    + r"""
+const shown = (element) => {
+  if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) return false;
+  const box = element.getBoundingClientRect();
+  return box.width > 1 && box.height > 1 && box.right + scrollX > 0 && box.bottom + scrollY > 0;
+};
+const candidates = (selector) => {
+  if (!selector.startsWith('text:')) return [...document.querySelectorAll(selector)];
+  const pattern = new RegExp(selector.slice(5), 'i');
+  return [...document.querySelectorAll('button, input[type=submit], [role=button]')]
+    .filter((element) => pattern.test((element.innerText || element.value || '').trim()));
+};
+const find = (selectors) => {
+  for (const selector of selectors)
+    for (const element of candidates(selector)) if (shown(element)) return element;
+  return null;
+};
+const first = (selectors) =>
+  selectors.map((selector) => document.querySelector(selector)).find((element) => element) || null;
+const arrived = ({responseStatus: status}) => status === undefined || (status > 0 && status < 400);
+const calls = () => performance.getEntriesByType('resource')
+  .filter((entry) => new URL(entry.name).pathname.endsWith('/sso/Authenticator') && entry.responseEnd > 0);
+const exchanges = () => calls().filter(arrived).length;
+"""
+)
+
+INSPECT = (
+    _FIND
+    + r"""
+const [known, switches, checkboxes] = arguments;
+const visible = {};
+for (const [name, selectors] of Object.entries(known)) {
+  const element = find(selectors);
+  if (element) visible[name] = textOf(element);
+}
+const checkbox = first(checkboxes);
+const last = calls().at(-1);
+const [document_] = performance.getEntriesByType('navigation');
+const isError = location.protocol === 'chrome-error:';
+// Telemetry must not crowd the calls that count out of the browser's record.
+performance.setResourceTimingBufferSize(5000);
+return {
+  url: location.href,
+  complete: document.readyState === 'complete',
+  text: textOf(document.body),
+  visible: visible,
+  inputs: [...document.querySelectorAll('input, button, select')].filter(shown).length,
+  paper: checkbox && find(switches) ? checkbox.checked : null,
+  exchanges: exchanges(),
+  exchange: last ? (arrived(last) ? 200 : last.responseStatus || -1) : 0,
+  document: performance.timeOrigin,
+  status: isError ? Number((document.documentElement.innerText.match(/HTTP ERROR (\d+)/) || [])[1] || 0)
+    : (document_ && document_.responseStatus) || 0,
+  missing: performance.getEntriesByType('resource').filter((entry) => !arrived(entry) &&
+    ['script', 'link', 'css'].includes(entry.initiatorType) && entry.name.startsWith(location.origin + '/')).length,
+  error: isError ? (document.documentElement.innerText.match(/ERR_[A-Z0-9_]+/) || [''])[0] : '',
+};
+"""
+)
+"""Arguments: KNOWN, PAPER_SWITCH, PAPER_CHECKBOX. Returns what `page_states.parse_page_snapshot` takes."""
+
+FIND_INVALID_SELECTORS = r"""
+return arguments[0].filter(([, selector]) => {
+  try {
+    if (selector.startsWith('text:')) new RegExp(selector.slice(5), 'i');
+    else document.createDocumentFragment().querySelector(selector);
+    return false;
+  } catch { return true; }
+});
+"""
+"""Argument: pairs of name and selector. Returns those pairs whose selector the browser does not understand."""
+
+HIDE_CONSENT = r"""
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(arguments[0].join(', ') + ' { display: none !important; }');
+document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+if (document.body) document.body.classList.remove('modal-open');
+"""
+"""Argument: CONSENT. A style rather than a removal: the page mounts the layer again."""
+
+SET_PAPER_SWITCH = (
+    _FIND
+    + r"""
+const [checkboxes, wanted] = arguments;
+const checkbox = first(checkboxes);
+if (checkbox && checkbox.checked !== wanted) checkbox.click();
+return exchanges();
+"""
+)
+"""Arguments: PAPER_CHECKBOX, the wanted state."""
+
+CLICK = (
+    _FIND
+    + r"""
+const element = find(arguments[0]);
+if (element) setTimeout(() => element.click(), 0);
+return element !== null;
+"""
+)
+"""Argument: selectors. Clicks through anything that lies on top; says whether there was something to click."""
+
+_TYPE = r"""
+const write = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+const type = (field, text) => {
+  field.focus();
+  write.call(field, text);
+  field.dispatchEvent(new InputEvent('input', {bubbles: true, inputType: 'insertText'}));
+  field.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true, key: 'Tab'}));
+  field.dispatchEvent(new Event('change', {bubbles: true}));
+  field.blur();
+  return field.value === text;
+};
+"""
+
+FILL = (
+    _FIND
+    + _TYPE
+    + r"""
+const wrong = arguments[0].filter(([selectors, text]) => !find(selectors) || !type(find(selectors), text)).length;
+return wrong === 0;
+"""
+)
+"""Argument: pairs of selectors and text. Sets fields directly, so that no key can end in another field."""
+
+SUBMIT_FORM = (
+    _FIND
+    + r"""
+const [fields, submit, loading, consent, checkboxes, paper, types, last, really] = arguments;
+if (find(loading)) return 'the page is busy';
+if (find(consent)) return 'a layer lies over the form';
+const checkbox = first(checkboxes);
+if (paper !== null && checkbox && checkbox.checked !== paper) return 'the live/paper switch moved back';
+const form = find(last) && find(last).form;
+const type = paper === null || !form ? null
+  : types.map((selector) => form.querySelector(selector)).find((field) => field);
+if (type && type.value !== (paper ? '2' : '1')) return 'the form still asks for the other mode';
+for (const [selectors, text] of fields) {
+  const field = find(selectors);
+  if (!field) return 'a field vanished';
+  if (field.value !== text) return 'a field was emptied';
+}
+const button = find(submit);
+if (!button && !form) return 'there is no button';
+if (really) setTimeout(() => (button ? button.click() : form.requestSubmit()), 0);
+return '';
+"""
+)
+"""Arguments: pairs of selectors and text, SUBMIT, LOADING, CONSENT, PAPER_CHECKBOX, the wanted state of the switch
+or null, LOGIN_TYPE, PASSWORD, and whether to submit really or only to look. Submits the form only if it still is what
+was filled in; returns why not, or an empty text."""
+
+SUBMIT_CODE = (
+    _FIND
+    + _TYPE
+    + r"""
+const [fields, submit, loading, text] = arguments;
+if (find(loading)) return 'the page is busy';
+const field = find(fields);
+if (!field) return 'there is no field for the code';
+const form = field.form;
+const buttons = form ? [...form.querySelectorAll('button[type=submit], input[type=submit]')].filter(shown) : [];
+const button = find(submit) || buttons[0];
+if (!button && !form) return 'there is no button';
+if (!type(field, text)) return 'the field does not take the code';
+setTimeout(() => (button ? button.click() : form.requestSubmit()), 0);
+return '';
+"""
+)
+"""Arguments: fields, buttons, LOADING, the code. Types it and submits it; returns why not, or an empty text."""
+
+READ_TEXT = (
+    _FIND
+    + r"""
+const element = find(arguments[0]);
+return textOf(element);
+"""
+)
+"""Argument: selectors. Returns what the first visible element says; a field says nothing."""
+
+CHOOSE_METHOD = (
+    _FIND
+    + r"""
+const [pickers, patterns, values] = arguments;
+const pick = (options) => {
+  for (const pattern of patterns)
+    for (const option of options) if (new RegExp(pattern, 'i').test(option.text)) return option;
+  return options.find((option) => values.includes(option.value));
+};
+const shownAs = (element) => (element.innerText || element.textContent || '').trim();
+const root = find(pickers);
+if (!root) return null;
+const select = [root, ...root.querySelectorAll('select')]
+  .find((element) => element.matches('select') && shown(element));
+if (select) {
+  const options = [...select.options].filter((option) => option.value)
+    .map((option) => ({text: option.text.trim(), value: option.value}));
+  const option = pick(options);
+  if (!option) return {chosen: '', offered: options.map((option) => option.text)};
+  setTimeout(() => {
+    select.value = option.value;
+    for (const kind of ['input', 'change']) select.dispatchEvent(new Event(kind, {bubbles: true}));
+  }, 0);
+  return {chosen: option.text, offered: []};
+}
+// A list of the page's own; an open one may be mounted anywhere.
+const options = [...document.querySelectorAll('[role=option], .dropdown-item')].filter(shown)
+  .map((element) =>
+    ({text: shownAs(element), value: element.dataset.value || element.getAttribute('value') || '', element}));
+const option = pick(options);
+if (option) {
+  setTimeout(() => option.element.click(), 0);
+  return {chosen: option.text, offered: []};
+}
+if (!options.length) {
+  const opener = [...root.querySelectorAll('[role=combobox], [aria-haspopup=listbox], .dropdown-toggle')].find(shown);
+  if (opener) setTimeout(() => opener.click(), 0);
+}
+return {chosen: '', offered: options.map((option) => option.text)};
+"""
+)
+"""Arguments: what holds the choice, patterns of labels, IBKR's numbers of methods. Chooses by label first, in any case,
+then by number, from a select or from a list of the page's own, which it opens first. Returns what was chosen, if
+anything, and else what is offered; null without a choice."""
+
+REDACT_DOCUMENT = r"""
+const pattern = arguments[0].length ? new RegExp(arguments[0].join('|'), 'gi') : /(?!)/g;
+let redactions = 0;
+const clean = (text) => {
+  const cleaned = text.replace(pattern, '…');
+  if (cleaned !== text) redactions += 1;
+  return cleaned;
+};
+const hide = (element) => element.style && element.style.setProperty('visibility', 'hidden', 'important');
+const empty = (field) => {
+  clean(field.value || '');
+  field.removeAttribute('value');
+  if (!['checkbox', 'radio', 'file'].includes(field.type)) field.value = '';
+};
+const blank = (root) => {
+  for (const field of root.querySelectorAll('input, textarea')) empty(field);
+  // What other documents and drawings show cannot be looked into, nor a closed shadow tree.
+  for (const frame of root.querySelectorAll('iframe, frame, object, embed, canvas, video')) hide(frame);
+  for (const element of root.querySelectorAll('*')) {
+    if (element.shadowRoot) blank(element.shadowRoot);
+    else if (element.localName.includes('-')) hide(element);
+    for (const {name, value} of [...element.attributes]) {
+      const cleaned = clean(value);
+      if (cleaned === value) continue;
+      // A page may forbid that code is set, but not that it is removed.
+      if (/^on|^src/.test(name)) element.removeAttribute(name);
+      else element.setAttribute(name, cleaned);
+    }
+    // What a style writes, wherever that style comes from.
+    for (const where of ['::before', '::after', '::marker'])
+      if (getComputedStyle(element).visibility !== 'hidden' && clean(getComputedStyle(element, where).content) !==
+        getComputedStyle(element, where).content) hide(element);
+  }
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const cleaned = clean(node.data);
+    if (cleaned !== node.data) node.data = cleaned;
+  }
+  // Innermost first: a name may be spread over several elements.
+  for (const element of [...root.querySelectorAll('*:not(script)')].reverse()) {
+    const cleaned = clean(element.textContent);
+    if (cleaned !== element.textContent) element.textContent = cleaned;
+  }
+};
+blank(document);
+const copy = document.documentElement.cloneNode(true);
+for (const element of copy.querySelectorAll('script, noscript, iframe, object, embed, template, link'))
+  element.remove();
+const comments = document.createTreeWalker(copy, NodeFilter.SHOW_COMMENT);
+const nodes = [];
+while (comments.nextNode()) nodes.push(comments.currentNode);
+for (const comment of nodes) comment.remove();
+for (const element of [copy, ...copy.querySelectorAll('*')])
+  for (const {name, value} of [...element.attributes]) {
+    if (name === 'value' || name === 'content' || name.startsWith('on') || value.startsWith('data:'))
+      element.removeAttribute(name);
+    else if (['href', 'src', 'action', 'formaction'].includes(name))
+      element.setAttribute(name, value.split(/[?#]/)[0]);
+  }
+return [copy.outerHTML.slice(0, MAX_DOCUMENT_LENGTH), redactions];
+""".replace("MAX_DOCUMENT_LENGTH", str(MAX_DOCUMENT_LENGTH))
+"""Argument: patterns of what must not be seen. Empties every field of the live page, redacts that wherever it stands,
+shadow trees and attributes included, and returns the document without values, scripts and comments, and how often
+there was something to redact."""

@@ -1,0 +1,64 @@
+"""ExecStopPost= of ibkr-login.service: reports a login that could not report itself (killed, out of memory or time).
+
+systemd runs it when ibkr-login.service has ended, however it ended. Without it the watchdog would wait for the report
+of a dead process until its timeout.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+
+import msgspec
+
+from ibkr_tools import guard
+from ibkr_tools.directories import find_directories
+from ibkr_tools.errors import OutputError
+from ibkr_tools.log import Journal
+from ibkr_tools.status import LoginSection, StatusFile, utc_now
+
+# $SERVICE_RESULT of systemd.exec(5), in words.
+_SERVICE_RESULTS = {
+    "core-dump": "the login crashed",
+    "exit-code": "the login ended without a word",
+    "oom-kill": "the machine ran out of memory during the login",
+    "signal": "the login was killed",
+    "success": "the login was stopped",
+    "timeout": "the login hung, or took longer than it may",
+}
+
+
+def record_abnormal_exit(status_file: StatusFile, environ: Mapping[str, str]) -> str | None:
+    """Turns a login that is still called running into one that failed; returns why, None if it has reported itself.
+
+    Raises:
+        OSError: the status file cannot be written.
+    """
+    section = status_file.read_section(LoginSection)
+    if section is None or section.state != "running":
+        return None
+    result = environ.get("SERVICE_RESULT", "")
+    why = _SERVICE_RESULTS.get(result, f"the login ended ({result or 'nobody knows how'})")
+    status_file.write(
+        msgspec.structs.replace(section, updated_at=utc_now(), fresh_for_s=None, pid=None, state="failed", why=why)
+    )
+    return why
+
+
+def main() -> int:
+    """Records how the login of this unit ended; returns the exit code.
+
+    Raises:
+        OutputError: the status file cannot be written.
+    """
+    status_file = StatusFile(find_directories().status_file)
+    try:
+        why = record_abnormal_exit(status_file, os.environ)
+    except OSError as error:
+        raise OutputError(f"{status_file.path}: {error.strerror}") from error
+    if why:
+        Journal().warning(why)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guard.run(main))

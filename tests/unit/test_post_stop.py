@@ -1,0 +1,64 @@
+"""A login that died is called failed, with systemd's reason; one that has spoken is not contradicted."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from ibkr_tools import files
+from ibkr_tools.login.post_stop import record_abnormal_exit
+from ibkr_tools.status import LoginSection, StatusFile, utc_now
+
+
+def login(state: Literal["running", "succeeded", "refused"]) -> LoginSection:
+    return LoginSection(updated_at=utc_now(), state=state, why="said by the login", failures_24h=1, logins_24h=3)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [("signal", "killed"), ("oom-kill", "memory"), ("timeout", "longer"), ("success", "stopped"), ("news", "news")],
+)
+def test_running_login_is_recorded_as_failed(tmp_path: Path, result: str, words: str) -> None:
+    """The watchdog reads `failed` and why, and the counts stay."""
+    status = StatusFile(tmp_path / "status.json")
+    status.write(login("running"))
+    why = record_abnormal_exit(status, {"SERVICE_RESULT": result})
+    section = status.read_section(LoginSection)
+    assert section is not None
+    assert (section.state, section.failures_24h, section.logins_24h) == ("failed", 1, 3)
+    assert section.why == why
+    assert words in section.why
+
+
+@pytest.mark.parametrize("state", ["succeeded", "refused"])
+def test_what_the_login_said_itself_stays(tmp_path: Path, state: Literal["succeeded", "refused"]) -> None:
+    """A login that ended by itself has told more than systemd knows."""
+    status = StatusFile(tmp_path / "status.json")
+    status.write(login(state))
+    before = (tmp_path / "status.json").read_bytes()
+    assert record_abnormal_exit(status, {"SERVICE_RESULT": "exit-code"}) is None
+    assert (tmp_path / "status.json").read_bytes() == before
+
+
+def test_without_a_status_file_there_is_nothing_to_record(tmp_path: Path) -> None:
+    """A login that never came to its first word leaves no file behind either."""
+    assert record_abnormal_exit(StatusFile(tmp_path / "status.json"), {}) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_that_cannot_be_written_is_no_bug(tmp_path: Path) -> None:
+    """One line for the journal, and the exit code that says so."""
+    status = StatusFile(tmp_path / "status.json")
+    status.write(login("running"))
+    with files.locked(tmp_path / "status.lock"):
+        done = subprocess.run(
+            [sys.executable, "-m", "ibkr_tools.login.post_stop"],
+            env={**os.environ, "RUNTIME_DIRECTORY": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (73, f"error: {status.path}: Connection timed out\n")

@@ -1,0 +1,162 @@
+"""A push is announced to the person, and whatever happens then, the phone rings once."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools import messages
+from ibkr_tools.config import Config, load_config
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import ActionRequired
+from ibkr_tools.login import push_notice
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.login.login_runner import PageLogin, run_login
+from ibkr_tools.login.outcomes import LoginEnd, Outcome
+from ibkr_tools.login.push_notice import PushNotice
+from ibkr_tools.status import LoginSection, StatusFile, utc_now
+from tests.support.simulation import wait_until
+
+
+class Died(BaseException):
+    """The login process was killed, or something else that nobody catches."""
+
+
+@pytest.fixture
+def directories(tmp_path: Path) -> Directories:
+    for name in ("run", "state"):
+        (tmp_path / name).mkdir()
+    return Directories(configuration=tmp_path, runtime=tmp_path / "run", state=tmp_path / "state")
+
+
+def configured(directories: Directories, method: str, *, command: tuple[str, ...] = ()) -> Config:
+    file = directories.config_file
+    file.touch(mode=0o600)
+    second = {"method": method, "command": ["/bin/true"]}
+    content = {"username": "demo-reader", "account": "U1234567", "password": "demo-password"}
+    more = {"login": {"second_factor": second}, "notify": {"command": command}}
+    file.write_text(json.dumps({**content, **more}))
+    return load_config(file)
+
+
+def waiting(directories: Directories) -> list[messages.Message]:
+    found = [messages.read(path) for path in messages.waiting(directories.outbox)]
+    return [message for message in found if message is not None]
+
+
+def test_person_is_asked_once_and_told_when_it_is_over(directories: Directories) -> None:
+    """Without a command that delivers nobody is waited for; the end is told however it comes."""
+    notice = PushNotice(configured(directories, "push"), directories, utc_now)
+    assert notice.is_needed
+    notice.send()
+    notice.send()
+    with pytest.raises(Died), notice.withdrawn_after():
+        raise Died
+    asked, over = waiting(directories)
+    assert (asked.topic, asked.over, asked.todo) == ("approval", False, "Approve the request in IBKR's app.")
+    assert "180 s" in asked.next
+    assert (over.topic, over.over, over.todo) == ("approval", True, None)
+
+
+def test_nobody_is_told_of_an_end_without_a_beginning(directories: Directories) -> None:
+    with PushNotice(configured(directories, "push"), directories, utc_now).withdrawn_after():
+        pass
+    assert not PushNotice(configured(directories, "command"), directories, utc_now).is_needed
+    assert waiting(directories) == []
+
+
+def test_push_waits_until_the_message_is_delivered(directories: Directories) -> None:
+    config = configured(directories, "push", command=("/bin/true",))
+    notice = PushNotice(config, directories, utc_now)
+    thread = threading.Thread(target=notice.send)
+    thread.start()
+    wait_until(lambda: len(waiting(directories)) == 1)
+    assert thread.is_alive()
+    for path in messages.waiting(directories.outbox):
+        path.unlink()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_push_does_not_wait_for_ever(directories: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push_notice, "DELIVERY_TIMEOUT_S", 0.2)
+    PushNotice(configured(directories, "push", command=("/bin/true",)), directories, utc_now).send()
+    assert len(waiting(directories)) == 1
+
+
+def test_outbox_that_cannot_be_written_is_no_reason_not_to_log_in(directories: Directories) -> None:
+    directories.outbox.write_text("in the way")
+    notice = PushNotice(configured(directories, "push"), directories, utc_now)
+    with notice.withdrawn_after():
+        notice.send()
+
+
+class NoSession:
+    """A portal without a session."""
+
+    session = None
+    has_session = False
+
+    def tickle(self) -> "NoSession":
+        return self
+
+    def accounts(self) -> list[dict[str, str]]:
+        return []
+
+
+def attempt(directories: Directories, config: Config, sign_in: PageLogin, *, unattended: bool = True) -> None:
+    run_login(
+        config,
+        directories,
+        directories.config_file,
+        unattended=unattended,
+        client=NoSession(),
+        sign_in=sign_in,
+    )
+
+
+@pytest.mark.parametrize("method", ["push", "command"])
+def test_crash_while_the_phone_rings_is_not_followed_by_another_ring(directories: Directories, method: str) -> None:
+    """What is on disk before the password goes out holds every machine back, across restarts; other methods go on."""
+    config = configured(directories, method)
+    submitted = []
+
+    def die(_portal: object, before_submit: object) -> LoginEnd:
+        before_submit()  # type: ignore[operator]
+        submitted.append(1)
+        raise Died
+
+    with pytest.raises(Died):
+        attempt(directories, config, die)
+    budget = LoginLog(directories.login).budget(utc_now())
+    assert budget.person is (method == "push")
+    if method == "push":
+        for _ in range(3):
+            with pytest.raises(ActionRequired, match="no machine"):
+                attempt(directories, config, die)
+        section = StatusFile(directories.status_file).read_section(LoginSection)
+        assert section is not None
+        assert (section.state, section.retry_at) == ("refused", None)
+    assert len(submitted) == 1
+    assert [message.over for message in waiting(directories)][:1] == ([False] if method == "push" else [])
+
+
+def test_person_who_logs_in_lets_machines_go_on(directories: Directories) -> None:
+    config = configured(directories, "push")
+
+    def miss(_portal: object, before_submit: object) -> LoginEnd:
+        before_submit()  # type: ignore[operator]
+        return LoginEnd(outcome=Outcome.PUSH_MISSED, why="nobody approved", submitted=True)
+
+    def approve(_portal: object, before_submit: object) -> LoginEnd:
+        before_submit()  # type: ignore[operator]
+        return LoginEnd(outcome=Outcome.SUCCEEDED, why="approved", submitted=True, accounts=("U1234567",))
+
+    with pytest.raises(ActionRequired, match="nobody approved"):
+        attempt(directories, config, miss)
+    with pytest.raises(ActionRequired, match="no machine"):
+        attempt(directories, config, approve)
+    attempt(directories, config, approve, unattended=False)
+    attempt(directories, config, approve)
+    assert LoginLog(directories.login).budget(utc_now()).person is False

@@ -1,0 +1,63 @@
+"""SIGTERM during a login ends it there, whatever it is waiting for: an interruption is no answer about the session."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Never
+
+import pytest
+
+from ibkr_tools.config import Config
+from ibkr_tools.directories import Directories
+from ibkr_tools.login.login_page import Portal
+from ibkr_tools.login.login_runner import run_login
+from ibkr_tools.login.outcomes import LoginEnd
+from ibkr_tools.login.sigterm import LoginInterrupted
+from ibkr_tools.notify import Notifier
+from ibkr_tools.status import LoginSection, StatusFile
+
+CONFIG = Config(username="u", account="U1234567")
+
+
+class Stopped:
+    """A gateway that systemd stops us in front of."""
+
+    def tickle(self) -> Never:
+        """Hangs until the signal comes."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+        raise AssertionError("the signal was not heard")
+
+    def accounts(self) -> Never:
+        """Is not asked."""
+        raise AssertionError
+
+
+@pytest.mark.parametrize("unattended", [True, False])
+def test_stopped_while_it_asks_whether_there_is_a_session(tmp_path: Path, unattended: bool) -> None:
+    """No password goes out after the signal: there may be a session, which a login would throw away."""
+    directories = Directories(configuration=tmp_path, runtime=tmp_path / "run", state=tmp_path / "state")
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o600)
+    pages: list[Portal] = []
+
+    def sign_in(portal: Portal, before_submit: Callable[[], None]) -> LoginEnd:
+        pages.append(portal)
+        before_submit()
+        raise AssertionError("a password went out")
+
+    with pytest.raises(LoginInterrupted) as caught:
+        run_login(
+            CONFIG,
+            directories,
+            tmp_path / "config.json",
+            unattended=unattended,
+            client=Stopped(),
+            notifier=Notifier({}),
+            sign_in=sign_in,
+        )
+    assert (caught.value.exit_code, pages) == (75, [])
+    section = StatusFile(directories.status_file).read_section(LoginSection)
+    assert section is not None
+    assert (section.state, section.why) == ("failed", "the login was interrupted by SIGTERM")
