@@ -13,8 +13,8 @@ from bench.processes import BenchError, Spent, environment, spent, timed
 from bench.stage import ACCOUNT, Servers, Stage
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.pacing import SharedPacing
-from ibkr_tools.portal.reservations import HEADROOM_PER_S, REQUESTS_PER_S
+from ibkr_tools.portal.rate_limit_state import HEADROOM_PER_S, REQUESTS_PER_S
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.simulator import account_numbers
 from tests.support.peers import IBIND, peer_python
 
@@ -142,7 +142,7 @@ class _Keeper:
         self._client = PortalClient(
             stage.port,
             stage.certificate,
-            SharedPacing(stage.directories.pacing_file, shared=stage.directories.shared_pacing_file),
+            SharedRateLimiter(stage.directories.pacing_file, shared=stage.directories.shared_pacing_file),
             owns_session=True,
             pause=self._pause,
         )

@@ -16,7 +16,7 @@ from bench.prober import BROKERAGE, PORTFOLIO, Prober
 from bench.processes import BenchError, environment
 from bench.stage import Servers, Stage, wait_until
 from ibkr_tools.portal import endpoints
-from ibkr_tools.portal.reservations import Reservations
+from ibkr_tools.portal.rate_limit_state import RateLimitState
 
 OLD_S, SETTLED_S = 21.0, 8.0
 """The watchdog takes a session that lived shorter than 20 s for a fault, and pauses after the third in a row.
@@ -171,7 +171,7 @@ def _lose_before_a_fetch(blow: Blow) -> Loss:
 
 def _wait_for_validation(stage: Stage) -> None:
     """Waits until another one may be asked for, which IBKR allows once a minute."""
-    past = msgspec.json.decode(stage.directories.pacing_file.read_bytes(), type=Reservations)
+    past = msgspec.json.decode(stage.directories.pacing_file.read_bytes(), type=RateLimitState)
     due_s = past.next_at.get(endpoints.VALIDATE.name, 0.0)
     wait_until(lambda: time.monotonic() > due_s, 2 * endpoints.VALIDATE.interval_s, "a free validation", step_s=0.1)
 

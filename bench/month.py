@@ -34,7 +34,7 @@ from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.outcomes import LoginEnd, Outcome
 from ibkr_tools.messages import Message
 from ibkr_tools.notify import Notifier
-from ibkr_tools.portal.pacing import SharedPacing
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.simulator.application import make_application, make_context, pass_time
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.control import obey
@@ -132,14 +132,14 @@ class Month:
     def _client(self, read_timeout_s: float, max_wait_s: float, *, owns_session: bool = False) -> WiredClient:
         time = self.time
         files = self._directories
-        pacing = SharedPacing(
+        rate_limiter = SharedRateLimiter(
             files.pacing_file, files.penalty_file, shared=files.shared_pacing_file, clock=time.clock, wall=time.wall
         )
         return WiredClient(
             self.wire,
             self.config.gateway.port,
             self._directories.certificate,
-            pacing,
+            rate_limiter,
             read_timeout_s=read_timeout_s,
             max_wait_s=max_wait_s,
             owns_session=owns_session,

@@ -18,7 +18,14 @@ from requests import exceptions
 
 from bench.virtual import VirtualTime
 from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.push import SILENCE_S, TIC_EVERY_S, PushClosed, PushEvent, PushListener, parse_frame
+from ibkr_tools.portal.push_listener import (
+    PUSH_SILENCE_S,
+    TIC_INTERVAL_S,
+    PushClosed,
+    PushEvent,
+    PushListener,
+    parse_frame,
+)
 from ibkr_tools.simulator.websocket import Hub
 
 KEEP_ALIVE_S = 3600.0
@@ -227,9 +234,9 @@ class WiredListener(PushListener):
     def start(self) -> None:
         """Connects and listens."""
         self._heard_s = self._time.clock()
-        self._tic_s = self._heard_s + TIC_EVERY_S
+        self._tic_s = self._heard_s + TIC_INTERVAL_S
         self._time.loop.create_task(self._join())
-        self._time.loop.call_at(self._heard_s + SILENCE_S, self._look)
+        self._time.loop.call_at(self._heard_s + PUSH_SILENCE_S, self._look)
 
     def stop(self) -> None:
         """Ends it."""
@@ -246,7 +253,7 @@ class WiredListener(PushListener):
         if event := parse_frame(data):
             self._tell(event)
         if self._joined is not None and self._heard_s > self._tic_s:
-            self._tic_s = self._heard_s + TIC_EVERY_S
+            self._tic_s = self._heard_s + TIC_INTERVAL_S
             self._time.loop.create_task(self._hub.answer(self._joined, "tic"))
 
     async def send_str(self, data: str) -> None:
@@ -265,9 +272,9 @@ class WiredListener(PushListener):
     def _look(self) -> None:
         if self._ended:
             return
-        due_s = self._heard_s + SILENCE_S
+        due_s = self._heard_s + PUSH_SILENCE_S
         if due_s <= self._time.clock():
-            self._end(f"silent for {SILENCE_S:g} s")
+            self._end(f"silent for {PUSH_SILENCE_S:g} s")
         else:
             self._time.loop.call_at(due_s, self._look)
 

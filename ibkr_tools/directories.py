@@ -50,7 +50,7 @@ class Directories:
 
     @property
     def cache(self) -> Path:
-        """Answers of IBKR that may not be asked for again yet; see `ibkr_tools.portal.recall`."""
+        """Answers of IBKR that may not be asked for again yet; see `ibkr_tools.portal.response_cache`."""
         return self.runtime / "cache"
 
     @property
@@ -90,7 +90,7 @@ class Directories:
 
     @property
     def penalty_file(self) -> Path:
-        """Until when IBKR has shut this address out, for after a boot; see `ibkr_tools.portal.pacing`."""
+        """Until when IBKR has shut this address out, for after a boot; see `ibkr_tools.portal.rate_limiter`."""
         return self.state / "penalty.json"
 
     @property

@@ -139,7 +139,7 @@ class Connection:
         from ibkr_tools.account_ids import require_numbers
         from ibkr_tools.fetch.paths import find
         from ibkr_tools.fetch.single import Single
-        from ibkr_tools.portal.answers import decode_json
+        from ibkr_tools.portal.response_parser import decode_json
 
         found, given = find(path), _texts(parameters)
         require_numbers({**found.names, **found.query, **given})

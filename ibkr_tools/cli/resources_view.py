@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Any
 
 from ibkr_tools.fetch.calls import parameters_of
-from ibkr_tools.portal.endpoints import FAMILIES, Endpoint, Kind, Pages, Parameter, Scope, Tier, Type
+from ibkr_tools.portal.endpoints import FAMILIES, Endpoint, Pagination, Parameter, ParamType, RequestKind, Scope, Tier
 
 _NARROW = 100
 """Below this width, in characters, a column for parameters would be too narrow to read."""
@@ -28,20 +28,20 @@ _SCOPES = {
 }
 
 _TYPES = {
-    Type.TEXT: "text",
-    Type.INTEGER: "whole number",
-    Type.NUMBER: "number",
-    Type.BOOLEAN: "true or false",
-    Type.LIST: "one or more, with commas between",
-    Type.INTEGERS: "whole numbers, with commas between",
-    Type.JSON: "JSON",
+    ParamType.TEXT: "text",
+    ParamType.INTEGER: "whole number",
+    ParamType.NUMBER: "number",
+    ParamType.BOOLEAN: "true or false",
+    ParamType.LIST: "one or more, with commas between",
+    ParamType.INTEGERS: "whole numbers, with commas between",
+    ParamType.JSON: "JSON",
 }
 
 
 def families(tier: Tier | None = None) -> Iterator[tuple[str, list[Endpoint]]]:
     """Yields the families of reads, each with its name, as far as they are of a tier."""
     for family, endpoints in FAMILIES.items():
-        reads = [one for one in endpoints if one.kind is Kind.READ and tier in {None, one.tier}]
+        reads = [one for one in endpoints if one.kind is RequestKind.READ and tier in {None, one.tier}]
         if reads:
             yield family, reads
 
@@ -52,11 +52,11 @@ def as_table(tier: Tier | None, width: int) -> str:
     widths = [max(len(one.name) for one in shown) + 2, len(Tier.PORTFOLIO.value), len("15 min")]
     rest = width - sum(widths) - 2 * (len(widths) + 1)
     widths += [rest + 2] if width < _NARROW else [rest * 3 // 5, rest - rest * 3 // 5]
-    lines = list(_row(["RESOURCE", "TIER", "EVERY", "GIVES", "PARAMETERS"][: len(widths)], widths))
+    lines = list(_row(["RESOURCE", "TIER", "EVERY", "DESCRIPTION", "PARAMETERS"][: len(widths)], widths))
     for family, reads in families(tier):
         lines += ["", family]
         for one in reads:
-            lines += _row([f"  {one.name}", one.tier, _interval(one), one.gives, _parameters(one)], widths)
+            lines += _row([f"  {one.name}", one.tier, _interval(one), one.description, _parameters(one)], widths)
     return "\n".join(lines) + "\n"
 
 
@@ -93,7 +93,7 @@ def as_detail(endpoint: Endpoint, width: int) -> str:
         "answers": _answers(endpoint),
         "source": _SOURCES[endpoint.source],
     }
-    lines = [*textwrap.wrap(f"{endpoint.name}: {endpoint.gives}", width), ""]
+    lines = [*textwrap.wrap(f"{endpoint.name}: {endpoint.description}", width), ""]
     for name, fact in facts.items():
         lines += _row([f"  {name}", fact], [12, width - 14])
     if parameters := parameters_of(endpoint):
@@ -117,11 +117,11 @@ def _pacing(endpoint: Endpoint) -> str:
 
 def _answers(endpoint: Endpoint) -> str:
     facts = [_SCOPES[endpoint.scope]]
-    if endpoint.rows is not None:
-        facts.append(f"records in {endpoint.rows}" if endpoint.rows else "a list")
-    if endpoint.pages is not None:
-        facts.append("page by page, to the end" if endpoint.pages is not Pages.AFTER else "to the last one")
-    if endpoint.may_be_cold:
+    if endpoint.records_path is not None:
+        facts.append(f"records in {endpoint.records_path}" if endpoint.records_path else "a list")
+    if endpoint.pagination is not None:
+        facts.append("page by page, to the end" if endpoint.pagination is not Pagination.CURSOR else "to the last one")
+    if endpoint.needs_warm_up:
         facts.append("asked for again where IBKR's first answer is empty")
     return "; ".join(facts)
 
@@ -129,7 +129,7 @@ def _answers(endpoint: Endpoint) -> str:
 def _meaning(parameter: Parameter) -> str:
     kind = " | ".join(parameter.choices) or _TYPES[parameter.type]
     default = f", {parameter.default} if not given" if parameter.default is not None else ""
-    return f"{parameter.gives} ({kind}{', needed' if parameter.required else default})"
+    return f"{parameter.description} ({kind}{', needed' if parameter.required else default})"
 
 
 def _sample(parameter: Parameter) -> str:
@@ -140,16 +140,16 @@ def as_data(endpoint: Endpoint) -> dict[str, Any]:
     """Returns one resource as a script reads it: enums as their texts, `scope` with the rest."""
     return {
         "name": endpoint.name,
-        "gives": endpoint.gives,
+        "description": endpoint.description,
         "method": endpoint.method,
         "path": endpoint.path,
         "tier": endpoint.tier,
         "scope": endpoint.scope,
         "interval_s": endpoint.interval_s,
         "parameters": parameters_of(endpoint),
-        "rows": endpoint.rows,
-        "pages": endpoint.pages,
-        "may_be_cold": endpoint.may_be_cold,
+        "records_path": endpoint.records_path,
+        "pagination": endpoint.pagination,
+        "needs_warm_up": endpoint.needs_warm_up,
         "source": endpoint.source,
     }
 
@@ -173,10 +173,22 @@ def as_markdown() -> str:
     """Returns docs/resources.md."""
     blocks = [_PAGE]
     for family, reads in families():
-        lines = [f"## {family}", "", "| resource | gives | tier | every | parameters | endpoint |", f"|{' --- |' * 6}"]
+        lines = [
+            f"## {family}",
+            "",
+            "| resource | description | tier | every | parameters | endpoint |",
+            f"|{' --- |' * 6}",
+        ]
         for one in reads:
             parameters = f"`{_parameters(one)}`" if parameters_of(one) else ""
-            cells = [f"`{one.name}`", one.gives, one.tier, _interval(one), parameters, f"`{one.method} {one.path}`"]
+            cells = [
+                f"`{one.name}`",
+                one.description,
+                one.tier,
+                _interval(one),
+                parameters,
+                f"`{one.method} {one.path}`",
+            ]
             lines.append("|" + "".join(f" {cell} |" if cell else " |" for cell in cells))
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)

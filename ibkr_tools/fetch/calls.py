@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ibkr_tools.errors import ConfigError, UsageError
-from ibkr_tools.portal.endpoints import READS, Endpoint, Parameter, Place, Scope, Tier
+from ibkr_tools.portal.endpoints import READS, Endpoint, Parameter, ParamIn, Scope, Tier
 
 ESSENTIAL = frozenset({"accounts", "summary", "ledger", "allocation", "positions", "positions2"})
 """What a snapshot of `fetch.resources` never goes without, where it is among them."""
@@ -114,21 +114,21 @@ def _require_tier(asked: Mapping[str, Endpoint], tier: str) -> None:
 
 
 def _part(name: str, endpoint: Endpoint, parameters: Mapping[str, str]) -> Part:
-    values: dict[Place, dict[str, Any]] = {place: {} for place in Place}
+    values: dict[ParamIn, dict[str, Any]] = {location: {} for location in ParamIn}
     for parameter in parameters_of(endpoint):
         text = parameters.get(parameter.name, parameter.default)
         if text is None:
             if parameter.required:
                 raise UsageError(
-                    f"{name}: --param {parameter.name}=… is missing: {parameter.gives}",
+                    f"{name}: --param {parameter.name}=… is missing: {parameter.description}",
                     hint=f"`ibkr-tools resources {name}` lists its parameters.",
                 )
             continue
         try:
-            values[parameter.place][parameter.name] = parameter.read(text)
+            values[parameter.location][parameter.name] = parameter.read(text)
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from None
-    return Part(name, endpoint, values[Place.PATH], values[Place.QUERY], values[Place.BODY] or None)
+    return Part(name, endpoint, values[ParamIn.PATH], values[ParamIn.QUERY], values[ParamIn.BODY] or None)
 
 
 def _closest(name: str, names: Iterable[str]) -> str:

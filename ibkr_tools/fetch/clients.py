@@ -5,8 +5,8 @@ from collections.abc import Callable
 from ibkr_tools.config import Config
 from ibkr_tools.directories import Directories, own_cache
 from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.pacing import SharedPacing
-from ibkr_tools.portal.recall import Recall
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from ibkr_tools.portal.response_cache import ResponseCache
 
 
 class Clients:
@@ -16,7 +16,7 @@ class Clients:
         self._config = config
         self._directories = directories
         # One for all, for where its file cannot be written.
-        self._pacing = SharedPacing(
+        self._rate_limiter = SharedRateLimiter(
             directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file
         )
 
@@ -25,11 +25,11 @@ class Clients:
         return PortalClient(
             self._config.gateway.port,
             self._directories.certificate,
-            self._pacing,
-            Recall(
+            self._rate_limiter,
+            ResponseCache(
                 self._directories.cache,
                 self._config.username,
-                own=own_cache(),
+                fallback=own_cache(),
                 paper=self._config.session.paper,
             ),
             on_wait=on_wait,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.portal.answers import decode_json
+from ibkr_tools.portal.response_parser import decode_json
 
 SCHEMA = 1
 

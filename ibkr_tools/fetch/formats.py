@@ -164,7 +164,7 @@ def _items(raw: bytes) -> list[bytes]:
 
 def _collect(rows: Rows, raw: bytes, endpoint: Endpoint, labels: Mapping[str, str], *, alone: bool) -> None:
     """Adds the rows of one answer; `alone`: an object that is no list is a row by itself, one of several."""
-    inner = _inside(raw, endpoint.rows)
+    inner = _inside(raw, endpoint.records_path)
     if inner[:1] == b"[":
         for item in _items(inner):
             rows.add(item, labels)

@@ -11,7 +11,7 @@ from ibkr_tools.errors import IbkrError
 from ibkr_tools.fetch.calls import Call, Part
 from ibkr_tools.fetch.pages import Page, Row, Walk
 from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.endpoints import Pages, Scope
+from ibkr_tools.portal.endpoints import Pagination, Scope
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.plausibility import Evidence
@@ -62,9 +62,11 @@ class Job:
         self._restart(ahead=True)
 
     def _restart(self, *, ahead: bool) -> None:
-        pages = self.call.endpoint.pages
+        pages = self.call.endpoint.pagination
         self.walk = Walk(
-            str(self.call), ahead=ahead and pages is not Pages.AFTER, ends_without_news=pages is not Pages.PATH
+            str(self.call),
+            ahead=ahead and pages is not Pagination.CURSOR,
+            ends_without_news=pages is not Pagination.PATH,
         )
         self.unexpected: list[str] = []
         self.evidence: Evidence | None = None
@@ -112,7 +114,7 @@ def jobs_of(part: Part, accounts: Sequence[str], freshness: Freshness) -> list[J
     Positions are one list over all accounts; what else is about one account is an object by account.
     """
     is_about_account = part.endpoint.scope is Scope.ACCOUNT
-    is_list = part.name == "positions" if is_about_account else part.endpoint.pages is not None
+    is_list = part.name == "positions" if is_about_account else part.endpoint.pagination is not None
     group = Group(part.name, is_list=is_list, by_account=is_about_account and not is_list)
     return [Job(call, freshness, group) for call in part.calls(accounts)]
 
@@ -153,7 +155,7 @@ class Unit(msgspec.Struct, frozen=True):
         return self.job.is_over or self.walk is not self.job.walk
 
     def __str__(self) -> str:
-        return f"{self.job.call}, page {self.number}" if self.job.call.endpoint.pages else str(self.job.call)
+        return f"{self.job.call}, page {self.number}" if self.job.call.endpoint.pagination else str(self.job.call)
 
 
 def _give_up(_unit: Unit, error: IbkrError) -> Page | None:

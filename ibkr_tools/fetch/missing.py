@@ -22,7 +22,7 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
 )
 from ibkr_tools.fetch.calls import Call, account_call
-from ibkr_tools.portal.recall import SLOW_S
+from ibkr_tools.portal.response_cache import ALWAYS_CACHED_INTERVAL_S
 
 PROBED = ("summary", "ledger", "positions")
 """What an account is asked for before it is said to answer nothing."""
@@ -63,7 +63,7 @@ def is_alone(error: IbkrError, failed: Call, accounts: Sequence[str], ask: Ask) 
     """
     if not (_may_be_about_account(error) or isinstance(error, MalformedResponse)):
         return False
-    return failed.endpoint.interval_s < SLOW_S and _others_answer(failed, accounts, ask)
+    return failed.endpoint.interval_s < ALWAYS_CACHED_INTERVAL_S and _others_answer(failed, accounts, ask)
 
 
 def is_account_dead(error: IbkrError, failed: Call, accounts: Sequence[str], ask: Ask) -> bool:

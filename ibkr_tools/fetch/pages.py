@@ -15,7 +15,7 @@ import msgspec
 from ibkr_tools.errors import DataError, ImplausibleResponse
 from ibkr_tools.fetch.calls import Call
 from ibkr_tools.fetch.plausibility import Evidence, evidence_of
-from ibkr_tools.portal.endpoints import Pages, Scope
+from ibkr_tools.portal.endpoints import Pagination, Scope
 
 FULL_PAGES = frozenset({30, 100})
 """Rows of a full page of positions: 100 today, 30 in IBKR's older documentation, where no row says `pageSize`."""
@@ -172,7 +172,7 @@ def split(call: Call, payload: Any, body: bytes, came_at: datetime) -> Page:
     Raises:
         DataError: not a list.
     """
-    key = call.endpoint.rows or ""
+    key = call.endpoint.records_path or ""
     inside = isinstance(payload, Mapping) and isinstance(payload.get(key), list)
     if inside:
         values, raw = payload[key], msgspec.json.decode(body, type=dict[str, msgspec.Raw])[key]
@@ -192,7 +192,7 @@ def split(call: Call, payload: Any, body: bytes, came_at: datetime) -> Page:
         came_at,
         unexpected=odd_rows(call, values),
         evidence=evidence_of(call, values),
-        short=count_short(values) if call.endpoint.pages is Pages.PATH else 0,
+        short=count_short(values) if call.endpoint.pagination is Pagination.PATH else 0,
     )
 
 
@@ -205,15 +205,15 @@ def odd_rows(call: Call, payload: Any) -> str | None:
 
 def _goes_on(call: Call, payload: Any, values: Sequence[Any], rows: Sequence[Row]) -> bool:
     """Says whether another page may follow this one."""
-    match call.endpoint.pages:
-        case Pages.PATH:
+    match call.endpoint.pagination:
+        case Pagination.PATH:
             return is_full(values)
-        case Pages.QUERY:
+        case Pagination.QUERY:
             # A bare list may be all there is, or a page: what comes next then brings nothing new.
             metadata = payload.get("metadata") if isinstance(payload, Mapping) else None
             size = metadata.get("pageSize") if isinstance(metadata, Mapping) else None
             return len(values) >= (size if _is_size(size) else 1)
-        case Pages.AFTER:
+        case Pagination.CURSOR:
             # There is no way on from a row without an id.
             return bool(rows) and rows[-1].identity is not None
         case _:

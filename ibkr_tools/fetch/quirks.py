@@ -9,7 +9,7 @@ from ibkr_tools.errors import DataError, IbkrError, PreflightMissing, SessionUna
 from ibkr_tools.fetch.calls import Call
 from ibkr_tools.fetch.pages import count_short, odd_rows
 from ibkr_tools.fetch.retry import Retrying, RetryPolicy
-from ibkr_tools.portal.client import Answer, PortalClient
+from ibkr_tools.portal.client import ApiResponse, PortalClient
 from ibkr_tools.portal.endpoints import ACCOUNTS, BROKERAGE_ACCOUNTS, READS, Endpoint, Scope, Tier
 
 SNAPSHOT_PAUSES_S = (0.5, 1.0, 2.0, 3.0)
@@ -119,17 +119,17 @@ class Asker:
         names: Mapping[str, str],
         query: Mapping[str, str],
         *,
-        recall: bool = False,
-    ) -> Answer:
-        """Returns one believable answer; `recall`: one that any of our processes was given within IBKR's interval is.
+        allow_cached: bool = False,
+    ) -> ApiResponse:
+        """Returns one believable answer; `allow_cached`: also one of the response cache.
 
         Raises:
-            IbkrError: see `ibkr_tools.portal.answers.parse`.
+            IbkrError: see `ibkr_tools.portal.response_parser.parse`.
         """
         endpoint = call.endpoint
 
-        def once(*, retrying: bool = True) -> Answer:
-            return self._once(client, call, names, query, recall=recall, retrying=retrying)
+        def once(*, retrying: bool = True) -> ApiResponse:
+            return self._once(client, call, names, query, allow_cached=allow_cached, retrying=retrying)
 
         if endpoint == _SNAPSHOT:
             return self._snapshot(once, query)
@@ -140,7 +140,7 @@ class Asker:
                 self._pause(HISTORY_PAUSE_S)
                 return once()
         answer = once()
-        if endpoint.may_be_cold and is_bare(answer.payload) and query.get("page", names.get("page", "0")) == "0":
+        if endpoint.needs_warm_up and is_bare(answer.payload) and query.get("page", names.get("page", "0")) == "0":
             if endpoint.tier is Tier.BROKERAGE:
                 # A missing preflight may look like this too.
                 if endpoint != BROKERAGE_ACCOUNTS:
@@ -149,7 +149,7 @@ class Asker:
             answer = once()
         return self._with_details(once, answer) if endpoint == _POSITIONS else answer
 
-    def _with_details(self, once: Callable[[], Answer], answer: Answer) -> Answer:
+    def _with_details(self, once: Callable[[], ApiResponse], answer: ApiResponse) -> ApiResponse:
         """Repeats until all rows have their contract's details, or no more come."""
         short, misses = count_short(answer.payload), 0
         for pause_s in DETAILS_PAUSES_S:
@@ -168,7 +168,7 @@ class Asker:
         self._has_no_more_details |= misses >= _REPEATS_WITHOUT_NEWS
         return answer
 
-    def _snapshot(self, once: Callable[[], Answer], query: Mapping[str, str]) -> Answer:
+    def _snapshot(self, once: Callable[[], ApiResponse], query: Mapping[str, str]) -> ApiResponse:
         """Repeats until all fields are there, or no more come: some never do, such as without a subscription."""
         wanted, conids = query.get("fields", "").split(","), query.get("conids", "").split(",")
         answer, there = once(), 0
@@ -187,20 +187,20 @@ class Asker:
         names: Mapping[str, str],
         query: Mapping[str, str],
         *,
-        recall: bool,
+        allow_cached: bool,
         retrying: bool,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Sends one read; a missing preflight, which may look like a missing session, is made up for once."""
         body = None if call.body is None else dict(call.body)
 
-        def send() -> Answer:
+        def send() -> ApiResponse:
             return self._send(
                 client,
                 call.endpoint,
                 names,
                 query=dict(query) or None,
                 body=body,
-                recall=recall,
+                allow_cached=allow_cached,
                 name=str(call),
                 retrying=retrying,
             )
@@ -225,11 +225,11 @@ class Asker:
         name: str = "",
         retrying: bool = True,
         **given: Any,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Sends one read; tries it again after trouble that passes."""
 
-        def send() -> Answer:
-            answer = client.ask(endpoint, names, **given)
+        def send() -> ApiResponse:
+            answer = client.send(endpoint, names, **given)
             if answer.payload is None and has_data(endpoint):
                 raise UpstreamUnavailable(f"{name or endpoint.name}: an empty answer")
             return answer
@@ -254,7 +254,7 @@ def require_shape(call: Call, payload: Any) -> str | None:
     Raises:
         DataError: no list or object where an account's data would be.
     """
-    expected = list if call.endpoint.rows == "" else dict
+    expected = list if call.endpoint.records_path == "" else dict
     if isinstance(payload, expected) or (isinstance(payload, list | dict) and call.endpoint.name in EITHER):
         return odd_rows(call, payload)
     what = f"{call}: expected {'a list' if expected is list else 'an object'}, got {type(payload).__name__}"

@@ -21,8 +21,8 @@ from ibkr_tools.errors import (
     UsageError,
 )
 from ibkr_tools.portal.endpoints import Endpoint
-from ibkr_tools.portal.pacing import in_words
-from ibkr_tools.portal.recall import SLOW_S
+from ibkr_tools.portal.rate_limiter import format_wait
+from ibkr_tools.portal.response_cache import ALWAYS_CACHED_INTERVAL_S
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -113,9 +113,9 @@ class Retrying:
         try:
             return send()
         except IbkrError as error:
-            if endpoint.interval_s >= SLOW_S:
+            if endpoint.interval_s >= ALWAYS_CACHED_INTERVAL_S:
                 if not isinstance(error, ConfigError | GatewayUnavailable | RateLimited):
-                    wait = in_words(endpoint.interval_s)
+                    wait = format_wait(endpoint.interval_s)
                     error.add(f"that used up a call that IBKR takes once in {wait}; the next one is possible in {wait}")
                 raise
             if not is_transient(error) or self._stopped.is_set() or not self.policy.seconds:
@@ -151,7 +151,7 @@ class Retrying:
         def before_pause(state: "RetryCallState") -> None:
             error = state.outcome.exception() if state.outcome else None
             why = error.message if isinstance(error, IbkrError) else ""
-            tell(f"trying again in {in_words(state.upcoming_sleep)} ({why})")
+            tell(f"trying again in {format_wait(state.upcoming_sleep)} ({why})")
 
         backoff = tenacity.wait_exponential(FIRST_BACKOFF_S, MAX_BACKOFF_S) + tenacity.wait_random(0, JITTER_S)
 
@@ -177,5 +177,5 @@ class Retrying:
 def _with_time(error: IbkrError) -> IbkrError:
     """Returns the error; it says when IBKR wants to be asked again, if IBKR has said so."""
     if isinstance(error, UpstreamUnavailable) and error.wait_s is not None:
-        error.add(f"IBKR asks to come back in {in_words(error.wait_s)}")
+        error.add(f"IBKR asks to come back in {format_wait(error.wait_s)}")
     return error

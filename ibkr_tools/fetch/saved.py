@@ -8,7 +8,7 @@ import msgspec
 
 from ibkr_tools.errors import DataError
 from ibkr_tools.fetch.document import SCHEMA, Covers
-from ibkr_tools.portal.answers import decode_json
+from ibkr_tools.portal.response_parser import decode_json
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.holdings import Holdings

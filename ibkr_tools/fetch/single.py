@@ -11,8 +11,8 @@ from ibkr_tools.fetch.paths import Found
 from ibkr_tools.fetch.quirks import Asker, Preflights
 from ibkr_tools.fetch.retry import RETRY_FOR_S, Pause, Retrying, RetryPolicy
 from ibkr_tools.fetch.snapshot import Fetcher, Progress, Selection
-from ibkr_tools.portal.client import Answer, PortalClient
-from ibkr_tools.portal.endpoints import Pages, Scope
+from ibkr_tools.portal.client import ApiResponse, PortalClient
+from ibkr_tools.portal.endpoints import Pagination, Scope
 
 
 class Single:
@@ -40,7 +40,7 @@ class Single:
         accounts, page = [parameters.pop("account", account)], None
         if endpoint.scope is Scope.ACCOUNTS and "acctIds" in parameters:
             accounts = [one for one in parameters.pop("acctIds").split(",") if one]
-        if endpoint.pages in {Pages.PATH, Pages.QUERY}:
+        if endpoint.pagination in {Pagination.PATH, Pagination.QUERY}:
             page = parameters.pop("page", None)
         self._accounts = accounts
         self._part: Part
@@ -53,7 +53,7 @@ class Single:
         """What is asked for."""
         names, query = dict(self._call.names), dict(self._call.query)
         if self._page is not None:
-            (names if self._call.endpoint.pages is Pages.PATH else query)["page"] = self._page
+            (names if self._call.endpoint.pagination is Pagination.PATH else query)["page"] = self._page
         return Call(self._call.endpoint, names, query, self._call.body, self._call.account)
 
     def require_pages(self) -> None:
@@ -63,7 +63,7 @@ class Single:
             UsageError: it has no pages, or the path says another than the first.
         """
         endpoint = self._call.endpoint
-        if endpoint.pages is None:
+        if endpoint.pagination is None:
             raise UsageError(f"--paginate: {endpoint.method} {endpoint.path} answers all at once")
         if self._page not in {None, "0"}:
             raise UsageError(f"--paginate takes all pages, and the path says page {self._page}")
@@ -75,7 +75,7 @@ class Single:
         *,
         retry_s: float = RETRY_FOR_S,
         tell: Progress = lambda _: None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Returns the answer as it came; asked again where IBKR may answer emptily at first, or has trouble.
 
         Args:
@@ -85,7 +85,7 @@ class Single:
             tell: is told what is tried again.
 
         Raises:
-            IbkrError: see `ibkr_tools.portal.answers.parse`.
+            IbkrError: see `ibkr_tools.portal.response_parser.parse`.
         """
         call = self.call
         retrying = Retrying(RetryPolicy.within(retry_s), pause)

@@ -27,9 +27,9 @@ from ibkr_tools.fetch.plausibility import Evidence, evidence_of
 from ibkr_tools.fetch.pool import Pool
 from ibkr_tools.fetch.quirks import Asker, Preflights, require_shape
 from ibkr_tools.fetch.retry import NO_RETRY, SECOND_CHANCE, Pause, Retrying, RetryPolicy, is_transient
-from ibkr_tools.portal.answers import parse_rows
-from ibkr_tools.portal.client import Answer, PortalClient
-from ibkr_tools.portal.endpoints import ACCOUNTS, READS, SUBACCOUNTS2, Pages
+from ibkr_tools.portal.client import ApiResponse, PortalClient
+from ibkr_tools.portal.endpoints import ACCOUNTS, READS, SUBACCOUNTS2, Pagination
+from ibkr_tools.portal.response_parser import parse_records
 
 Progress = Callable[[str], None]
 Counted = Callable[[int, int], None]
@@ -98,7 +98,7 @@ class Fetcher:
         self._preflights = Preflights()
         self._retrying = Retrying(retry or RetryPolicy(), pause)
         self._asker = Asker(self._preflights, self._retrying.pause, self._retrying, progress)
-        self._accounts: Answer | None = None
+        self._accounts: ApiResponse | None = None
         self._missing: dict[str, str] = {}
         self._missing_accounts: dict[str, str] = {}
         self._rounds = 0
@@ -120,7 +120,7 @@ class Fetcher:
             ConfigError: the account of the configuration is not among the user's.
             AccountUnavailable: one account alone answers nothing, and `selection.partial` is not set.
             ImplausibleResponse: an answer contradicts the others, however often it is asked for.
-            IbkrError: whatever kept one part from being complete; see `ibkr_tools.portal.answers`.
+            IbkrError: whatever kept one part from being complete; see `ibkr_tools.portal.response_parser`.
         """
         freshness = [Freshness() for _ in parts]
         try:
@@ -186,22 +186,22 @@ class Fetcher:
         chosen = [number_of(name, known, selection.blame) for name in selection.accounts]
         return known, account, tuple(dict.fromkeys(chosen)) or known.numbers
 
-    def _view(self, pool: Pool, *, recall: bool = True, again: bool = False) -> AccountList:
+    def _view(self, pool: Pool, *, allow_cached: bool = True, again: bool = False) -> AccountList:
         """Returns the accounts that the user may view; IBKR wants that asked before any other /portfolio call."""
         if again:
-            self._accounts, recall = None, False
+            self._accounts, allow_cached = None, False
         while self._accounts is None:
             self._progress("accounts")
             try:
                 with pool.client() as client:
-                    self._accounts = self._asker.ask(client, Call(ACCOUNTS), {}, {}, recall=recall)
+                    self._accounts = self._asker.ask(client, Call(ACCOUNTS), {}, {}, allow_cached=allow_cached)
             except IbkrError as error:
                 if not self._losses.is_lost(error):
                     raise
                 self._losses.wait(error)
         if not self._accounts.age_s:
             self._preflights.made(ACCOUNTS)
-        rows = parse_rows(self._accounts.payload, "GET /portfolio/accounts")
+        rows = parse_records(self._accounts.payload, "GET /portfolio/accounts")
         if not rows:
             self._accounts = None
             raise ImplausibleResponse(
@@ -238,7 +238,7 @@ class Fetcher:
         metadata = payload.get("metadata") if isinstance(payload, dict) else None
         total = metadata.get("total") if isinstance(metadata, dict) else None
         rows = payload.get("subaccounts") if isinstance(payload, dict) else payload
-        return parse_rows(rows, "GET /portfolio/subaccounts2"), total if isinstance(total, int) else 0
+        return parse_records(rows, "GET /portfolio/subaccounts2"), total if isinstance(total, int) else 0
 
     def _recover(self, pool: Pool, known: AccountList, error: IbkrError) -> None:
         """Returns once there is a session of the same accounts again."""
@@ -246,7 +246,7 @@ class Fetcher:
         self._preflights.forget()
         self._accounts = None
         wanted = set(known.numbers)
-        if not wanted <= set(self._view(pool, recall=False).numbers):
+        if not wanted <= set(self._view(pool, allow_cached=False).numbers):
             # The list of a session that has only just begun may not be whole.
             there = self._view(pool, again=True)
             if masters(there):
@@ -263,7 +263,7 @@ class Fetcher:
         call, retries = unit.job.call, bool(self._retrying.policy.seconds)
         asker = self._asker.with_policy(SECOND_CHANCE if retries else NO_RETRY)
 
-        def ask(call: Call) -> Answer:
+        def ask(call: Call) -> ApiResponse:
             with pool.client() as client:
                 return asker.ask(client, call, call.names, call.query)
 
@@ -314,12 +314,12 @@ class Fetcher:
         """Asks for one page of one call, in whichever thread."""
         call = unit.job.call
         names, query = dict(call.names), dict(call.query)
-        match call.endpoint.pages:
-            case Pages.PATH:
+        match call.endpoint.pagination:
+            case Pagination.PATH:
                 names["page"] = str(unit.number)
-            case Pages.QUERY:
+            case Pagination.QUERY:
                 query["page"] = str(unit.number)
-            case Pages.AFTER if unit.number:
+            case Pagination.CURSOR if unit.number:
                 last = unit.job.last.identity if unit.job.last else None
                 call = Call(READS[f"{call.endpoint.name}_more"])
                 query = {"id": str(last[0]) if last else ""}

@@ -122,13 +122,20 @@ def run_login(
 
 def _client(config: Config, directories: Directories) -> "Portal":
     from ibkr_tools.portal.client import PortalClient
-    from ibkr_tools.portal.pacing import SharedPacing
-    from ibkr_tools.portal.recall import Recall
+    from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+    from ibkr_tools.portal.response_cache import ResponseCache
 
-    pacing = SharedPacing(directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file)
-    recall = Recall(directories.cache, config.username, own=own_cache(), paper=config.session.paper)
+    rate_limiter = SharedRateLimiter(
+        directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file
+    )
+    response_cache = ResponseCache(directories.cache, config.username, fallback=own_cache(), paper=config.session.paper)
     return PortalClient(
-        config.gateway.port, directories.certificate, pacing, recall, read_timeout_s=SESSION_READ_TIMEOUT_S, urgent=True
+        config.gateway.port,
+        directories.certificate,
+        rate_limiter,
+        response_cache,
+        read_timeout_s=SESSION_READ_TIMEOUT_S,
+        urgent=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""The only way a request leaves for IBKR: through the gateway on this machine, listed, paced, with a deadline."""
+"""The HTTP client of the gateway on this machine: each request is listed, rate-limited, and has a deadline."""
 
 import threading
 import time
@@ -25,39 +25,39 @@ from ibkr_tools.errors import (
     UpstreamSilent,
     UpstreamUnavailable,
 )
-from ibkr_tools.portal import answers, endpoints
-from ibkr_tools.portal.answers import Tickle
-from ibkr_tools.portal.causes import is_refused, is_stranger, is_timeout
-from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, Kind
-from ibkr_tools.portal.pacing import Pacing, Unpaced
-from ibkr_tools.portal.recall import SLOW_S, Call, Recall
-from ibkr_tools.portal.reservations import Turn
+from ibkr_tools.portal import endpoints, response_parser
+from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, RequestKind
+from ibkr_tools.portal.rate_limit_state import Reservation
+from ibkr_tools.portal.rate_limiter import NoRateLimit, RateLimiter
+from ibkr_tools.portal.response_cache import ALWAYS_CACHED_INTERVAL_S, ApiRequest, ResponseCache
+from ibkr_tools.portal.response_parser import Tickle
+from ibkr_tools.portal.transport_errors import is_connection_refused, is_timeout, is_tls_error
 
 CONNECT_TIMEOUT_S = 3.05
 """The gateway is on this machine: whoever accepts slower than this is stuck."""
 
-READ_TIMEOUT_S = 25.0
+DEFAULT_READ_TIMEOUT_S = 25.0
 """The gateway never answers while IBKR cannot be reached; IBKR itself gives up after 10 s with a 503."""
 
-LARGEST_ANSWER = 64 * 1024 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """In bytes; a page of 100 positions is about 150 kB."""
 
-LONGEST_HELD_S = 2.0
-"""A longer wait for a turn holds none of the reads that may be under way: others can use it meanwhile."""
+MAX_WAIT_IN_READ_SLOT_S = 2.0
+"""A request whose reservation is further off gives its read slot back meanwhile, so that others can use it."""
 
-_LOOK_S = 0.125
-"""How often one that waits for the answer of another process looks for it."""
+_PENDING_POLL_S = 0.125
+"""How often the response cache is asked for the answer that another process waits for."""
 
-NOTICED_S = 1.0
-"""Who waits longer than this is told."""
+WAIT_NOTICE_S = 1.0
+"""A longer wait is announced through `on_wait`."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """One good answer: decoded, and as it came, for whoever wants numbers as IBKR wrote them.
 
-    `age_s` is 0 for one that has just come, else how old a remembered one is, in seconds. Where nothing came (204), the
-    payload is None and the body `null`. `took_s` is how long it took to come once it was asked for, in seconds.
+    `age_s` is the age of an answer from the response cache, in seconds; 0 for one that has just come. Where nothing
+    came (204), the payload is None and the body `null`. `took_s` is the time from request to answer, in seconds.
     """
 
     payload: Any
@@ -66,29 +66,29 @@ class Answer:
     took_s: float = 0.0
 
 
-class _Direct(requests.Session):
-    """A session that does not even look at where a redirect points."""
+class _NoRedirectSession(requests.Session):
+    """A session that never follows a redirect, nor parses its target."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Says of every answer that it is the last one."""
+        """Returns None: no answer is a redirect."""
         del resp
 
 
 class PortalClient:
     """A client of the gateway on 127.0.0.1 that trusts exactly one certificate and never follows a redirect.
 
-    Everything raises the errors of `answers.parse`, and GatewayUnavailable when nothing listens. A client belongs
-    to one thread. The gateway keeps the session's cookies itself; none are sent or kept here.
+    Everything raises the errors of `response_parser.parse`, and GatewayUnavailable when nothing listens. A client
+    belongs to one thread. The gateway keeps the session's cookies itself; none are sent or kept here.
     """
 
     def __init__(
         self,
         port: int,
         certificate: Path,
-        pacing: Pacing | None = None,
-        recall: Recall | None = None,
+        rate_limiter: RateLimiter | None = None,
+        response_cache: ResponseCache | None = None,
         *,
-        read_timeout_s: float = READ_TIMEOUT_S,
+        read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
         max_wait_s: float = 30.0,
         owns_session: bool = False,
         urgent: bool = False,
@@ -100,26 +100,26 @@ class PortalClient:
         Args:
             port: the gateway's.
             certificate: the gateway's certificate (PEM).
-            pacing: the shared budget; None sends at will.
-            recall: where answers are remembered that may not be asked for again at once; None: nowhere.
+            rate_limiter: says when a request may be sent; None: at once.
+            response_cache: holds the answers of endpoints with an interval; None: there is no cache.
             read_timeout_s: how long an answer may take, to its last byte.
-            max_wait_s: how long a request may wait for its turn before RateLimited is raised instead.
+            max_wait_s: how long a request may wait for its time before RateLimited is raised instead.
             owns_session: whether this process may control the session; the watchdog, and nobody else.
-            urgent: whether its reads have the room that others leave, as the owner's have: those that prove a login.
-            pause: waits so many seconds for a turn; default: real ones.
+            urgent: whether its reads may use the headroom, as the session owner's may: those that confirm a login.
+            pause: sleeps so many seconds; default: `threading.Event().wait`.
             on_wait: is told before a wait of more than a second: for which request, and how many seconds it may last.
         """
         self._base = f"https://127.0.0.1:{port}"
         self._certificate = certificate
-        self._pacing = pacing or Unpaced()
-        self._recall = recall
+        self._rate_limiter = rate_limiter or NoRateLimit()
+        self._response_cache = response_cache
         self._timeouts = (CONNECT_TIMEOUT_S, read_timeout_s)
         self._max_wait_s = max_wait_s
         self._owns_session = owns_session
         self._urgent = urgent or owns_session
         self._pause = pause or threading.Event().wait
         self._on_wait = on_wait or (lambda _where, _seconds: None)
-        self._http = _Direct()
+        self._http = _NoRedirectSession()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
         self._http.trust_env = False
         self._http.mount("https://", transport.DeadlineAdapter())
@@ -141,11 +141,11 @@ class PortalClient:
     @property
     def penalty_s(self) -> float:
         """For how many seconds more nobody sends anything, because IBKR has answered 429; 0 if it has not."""
-        return self._pacing.penalty_s()
+        return self._rate_limiter.penalty_s()
 
-    def leave_room(self) -> None:
-        """Has everybody leave room for what the gateway sends by itself in the seconds after a login."""
-        self._pacing.leave_room()
+    def reserve_headroom(self) -> None:
+        """Has every process leave headroom for what the gateway sends by itself in the seconds after a login."""
+        self._rate_limiter.reserve_headroom()
 
     def request(
         self,
@@ -155,19 +155,19 @@ class PortalClient:
         query: dict[str, str] | None = None,
         body: object = None,
     ) -> Any:
-        """Sends one listed request and returns the decoded answer; see `ask`."""
-        return self.ask(endpoint, names, query=query, body=body).payload
+        """Sends one listed request and returns the decoded answer; see `send`."""
+        return self.send(endpoint, names, query=query, body=body).payload
 
-    def ask(
+    def send(
         self,
         endpoint: Endpoint,
         names: Mapping[str, str] | None = None,
         *,
         query: dict[str, str] | None = None,
         body: object = None,
-        recall: bool = False,
-    ) -> Answer:
-        """Sends one listed request and returns its answer, or what the same request was answered a moment ago.
+        allow_cached: bool = False,
+    ) -> ApiResponse:
+        """Sends one listed request and returns its answer, or that of the response cache.
 
         Args:
             endpoint: a row of `endpoints.ENDPOINTS`.
@@ -175,137 +175,139 @@ class PortalClient:
             query: the query string; the endpoint's own parameters, no others.
             body: sent as JSON, of the endpoint's own parameters; a POST without one still says its length, on which
                 IBKR's edge insists.
-            recall: be content with what any of our processes was told within the endpoint's interval, which proves
-                nothing about the session of now. With an interval of a minute or more that is always so.
+            allow_cached: take an answer that any of our processes got within the endpoint's interval, which confirms
+                nothing about the session of now. With an interval of a minute or more that is always allowed.
 
         Raises:
             ValueError: the endpoint is not in the table, has no such parameter, or controls a session of which this
                 process is not the owner.
-            IbkrError: see `answers.parse`; GatewayUnavailable when nothing listens; RateLimited also when its turn
-                does not come in time.
+            IbkrError: see `response_parser.parse`; GatewayUnavailable when nothing listens; RateLimited also when it
+                may not be sent in time.
         """
-        self._admit(endpoint, query, body)
-        call = Call(endpoint, endpoint.fill(**(names or {})), query, body)
-        if self._recall is None or endpoint.kind is not Kind.READ:
-            return self._fetch(call)
-        if (recall or endpoint.interval_s >= SLOW_S) and (known := self._remembered(self._recall, call)):
-            return known
-        self._recall.begin(call)
-        answer = None
+        self._require_allowed(endpoint, query, body)
+        request = ApiRequest(endpoint, endpoint.fill(**(names or {})), query, body)
+        if self._response_cache is None or endpoint.kind is not RequestKind.READ:
+            return self._send_rate_limited(request)
+        if (allow_cached or endpoint.interval_s >= ALWAYS_CACHED_INTERVAL_S) and (
+            cached := self._wait_for_cached(self._response_cache, request)
+        ):
+            return cached
+        self._response_cache.mark_pending(request)
+        response = None
         try:
-            answer = self._fetch(call)
-            return answer
+            response = self._send_rate_limited(request)
+            return response
         finally:
-            # Nothing may be the answer of a session that has only just begun.
-            if answer is not None and answer.payload:
-                self._recall.store(call, answer.body)
+            # A session that has only just begun may answer emptily.
+            if response is not None and response.payload:
+                self._response_cache.put(request, response.body)
             else:
-                self._recall.forget(call)
+                self._response_cache.delete(request)
 
-    def _remembered(self, recall: Recall, call: Call) -> Answer | None:
-        """Returns what is remembered; if somebody is making the same call now, waits for that."""
+    def _wait_for_cached(self, response_cache: ResponseCache, request: ApiRequest) -> ApiResponse | None:
+        """Returns the cached answer; while another process makes the same request, waits for its answer."""
         steps = 0
-        while (known := recall.load(call)) is None:
-            if not recall.is_under_way(call) or steps * _LOOK_S >= self._max_wait_s:
+        while (cached := response_cache.get(request)) is None:
+            if not response_cache.is_pending(request) or steps * _PENDING_POLL_S >= self._max_wait_s:
                 return None
             steps += 1
-            if steps * _LOOK_S == NOTICED_S:
-                self._on_wait(call.where, self._max_wait_s - NOTICED_S)
-            self._pause(_LOOK_S)
+            if steps * _PENDING_POLL_S == WAIT_NOTICE_S:
+                self._on_wait(request.where, self._max_wait_s - WAIT_NOTICE_S)
+            self._pause(_PENDING_POLL_S)
         with suppress(IbkrError):
-            return Answer(answers.parse(200, {}, known[0], call.where), *known)
+            return ApiResponse(response_parser.parse(200, {}, cached[0], request.where), *cached)
         return None
 
-    def _fetch(self, call: Call) -> Answer:
+    def _send_rate_limited(self, request: ApiRequest) -> ApiResponse:
         self._require_certificate()
-        with self._turn(call) as turn:
-            began = time.monotonic()
-            status, headers, data = self._exchange(turn, call)
-            took_s = time.monotonic() - began
+        with self._wait_for_reservation(request) as reservation:
+            sent_at_s = time.monotonic()
+            status, headers, data = self._exchange_with_retry(reservation, request)
+            took_s = time.monotonic() - sent_at_s
             try:
-                payload = answers.parse(status, headers, data, call.where)
+                payload = response_parser.parse(status, headers, data, request.where)
             except RateLimited as error:
-                self._pacing.penalise(error.wait_s)
+                self._rate_limiter.record_429(error.wait_s)
                 raise
-        return Answer(payload, b"null" if payload is None else data, took_s=took_s)
+        return ApiResponse(payload, b"null" if payload is None else data, took_s=took_s)
 
     @contextmanager
-    def _turn(self, call: Call) -> Iterator[Turn]:
-        """Waits for the request's turn; a read then holds one of those that may be under way, for all of the block."""
-        if self._is_urgent(call.endpoint):
-            yield self._claim_and_wait(call, self._max_wait_s)
+    def _wait_for_reservation(self, request: ApiRequest) -> Iterator[Reservation]:
+        """Waits until the request may be sent; a read holds a slot of the read semaphore for the whole block."""
+        if self._is_urgent(request.endpoint):
+            yield self._acquire_and_wait(request, self._max_wait_s)
             return
-        left_s, tell = self._max_wait_s, partial(self._on_wait, call.where)
+        left_s, on_wait = self._max_wait_s, partial(self._on_wait, request.where)
         while True:
-            # First the place, then the time: what was promised a time must not come later than that.
-            with self._pacing.under_way(left_s, self._pause, tell) as waited_s:
+            # First the slot, then the time: a reserved request must not be sent later than that.
+            with self._rate_limiter.read_slot(left_s, self._pause, on_wait) as waited_s:
                 left_s -= waited_s
                 try:
-                    turn = self._claim_and_wait(call, min(left_s, LONGEST_HELD_S))
+                    reservation = self._acquire_and_wait(request, min(left_s, MAX_WAIT_IN_READ_SLOT_S))
                 except RateLimited as error:
                     if error.wait_s is None or error.wait_s > left_s:
                         raise
                     wait_s = error.wait_s
                 else:
-                    yield turn
+                    yield reservation
                     return
-            self._wait(call.where, wait_s)
+            self._wait(request.where, wait_s)
             left_s -= wait_s
 
     def _is_urgent(self, endpoint: Endpoint) -> bool:
-        """Says whether a request has the room that others leave: who keeps the session alive must not queue."""
-        return self._urgent or endpoint.kind is not Kind.READ
+        """Says whether a request may use the headroom: what keeps the session alive must not queue."""
+        return self._urgent or endpoint.kind is not RequestKind.READ
 
-    def _claim_and_wait(self, call: Call, max_wait_s: float) -> Turn:
-        turn = self._pacing.claim(call.endpoint, max_wait_s, urgent=self._is_urgent(call.endpoint))
-        self._wait(call.where, turn.wait_s)
-        return turn
+    def _acquire_and_wait(self, request: ApiRequest, max_wait_s: float) -> Reservation:
+        reservation = self._rate_limiter.acquire(request.endpoint, max_wait_s, urgent=self._is_urgent(request.endpoint))
+        self._wait(request.where, reservation.wait_s)
+        return reservation
 
     def _wait(self, where: str, seconds: float) -> None:
-        if seconds > NOTICED_S:
+        if seconds > WAIT_NOTICE_S:
             self._on_wait(where, seconds)
         if seconds > 0:
             self._pause(seconds)
 
-    def _admit(self, endpoint: Endpoint, query: dict[str, str] | None, body: object) -> None:
+    def _require_allowed(self, endpoint: Endpoint, query: dict[str, str] | None, body: object) -> None:
         what = f"{endpoint.method} {endpoint.path}"
         if endpoint not in ENDPOINTS:
             raise ValueError(f"{what} is not in the table of endpoints")
-        if not endpoint.admits(query, body):
+        if not endpoint.accepts(query, body):
             raise ValueError(f"{what} has no such parameter")
-        if endpoint.kind is Kind.SESSION and not self._owns_session:
+        if endpoint.kind is RequestKind.SESSION and not self._owns_session:
             raise ValueError(f"{what} is for the process that owns the session")
 
-    def _exchange(self, turn: Turn, call: Call) -> tuple[int, Any, bytes]:
+    def _exchange_with_retry(self, reservation: Reservation, request: ApiRequest) -> tuple[int, Any, bytes]:
         try:
-            return self._attempt(turn, call)
+            return self._exchange_once(reservation, request)
         except UpstreamUnavailable as error:
             # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one, of what
             # may be sent twice. The first one may have reached IBKR and counts there.
-            if isinstance(error, UpstreamSilent) or call.endpoint.kind is Kind.SESSION:
+            if isinstance(error, UpstreamSilent) or request.endpoint.kind is RequestKind.SESSION:
                 raise
             try:
-                turn = self._claim_and_wait(call, self._max_wait_s)
+                reservation = self._acquire_and_wait(request, self._max_wait_s)
             except RateLimited:
                 raise error from error.__cause__
-        return self._attempt(turn, call)
+        return self._exchange_once(reservation, request)
 
-    def _attempt(self, turn: Turn, call: Call) -> tuple[int, Any, bytes]:
-        where = call.where
+    def _exchange_once(self, reservation: Reservation, request: ApiRequest) -> tuple[int, Any, bytes]:
+        where = request.where
         try:
-            answer = self._send(call.endpoint.method, call.path, where, call.query, call.body)
+            response = self._send_http(request.endpoint.method, request.path, where, request.query, request.body)
         except exceptions.ReadTimeout as error:
-            raise self._silent(where) from error
+            raise self._timeout_error(where) from error
         except (exceptions.ConnectionError, exceptions.ChunkedEncodingError) as error:
-            if is_refused(error):
+            if is_connection_refused(error):
                 # It has not left this machine: IBKR has not counted it.
-                self._pacing.forgo(turn)
+                self._rate_limiter.release(reservation)
                 raise GatewayUnavailable(
                     f"{where}: nothing listens on {self._base}", hint="systemctl start ibkr-gateway"
                 ) from error
             if is_timeout(error):
-                raise self._silent(where) from error
-            if is_stranger(error):
+                raise self._timeout_error(where) from error
+            if is_tls_error(error):
                 raise ConfigError(
                     f"{where}: the program on this port does not have the gateway's certificate",
                     hint="Another gateway may run there; `ss -ltnp` names it.",
@@ -313,9 +315,9 @@ class PortalClient:
             raise UpstreamUnavailable(f"{where}: the connection was closed without an answer") from error
         except (exceptions.RequestException, urllib3_exceptions.HTTPError) as error:
             raise DataError(f"{where}: {type(error).__name__}") from error
-        if not self._is_urgent(call.endpoint):
-            self._pacing.arrived(turn)
-        return answer
+        if not self._is_urgent(request.endpoint):
+            self._rate_limiter.record_completion(reservation)
+        return response
 
     def _require_certificate(self) -> None:
         try:
@@ -330,13 +332,13 @@ class PortalClient:
                 f"{self._certificate}: {error.strerror}", hint="Run as root, or join the group: usermod -aG ibkr NAME."
             ) from error
 
-    def _silent(self, where: str) -> UpstreamSilent:
+    def _timeout_error(self, where: str) -> UpstreamSilent:
         return UpstreamSilent(f"{where}: no answer within {self._timeouts[1]:g} s")
 
-    def _send(
+    def _send_http(
         self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
     ) -> tuple[int, Any, bytes]:
-        response = self._http.request(
+        http_response = self._http.request(
             method,
             f"{self._base}/v1/api{path}",
             params=query,
@@ -347,27 +349,27 @@ class PortalClient:
             allow_redirects=False,
             stream=True,
         )
-        with response:
+        with http_response:
             data = bytearray()
-            for chunk in response.iter_content(16 * 1024):
+            for chunk in http_response.iter_content(16 * 1024):
                 data += chunk
-                if len(data) > LARGEST_ANSWER:
-                    raise DataError(f"{where}: the answer is larger than {LARGEST_ANSWER // 2**20} MB")
-            return response.status_code, response.headers, bytes(data)
+                if len(data) > MAX_RESPONSE_BYTES:
+                    raise DataError(f"{where}: the answer is larger than {MAX_RESPONSE_BYTES // 2**20} MB")
+            return http_response.status_code, http_response.headers, bytes(data)
 
     def tickle(self) -> Tickle:
         """Keeps the session alive and says how both tiers are; at most once a second."""
-        return answers.parse_tickle(self.request(endpoints.TICKLE))
+        return response_parser.parse_tickle(self.request(endpoints.TICKLE))
 
     def validate(self) -> bool:
         """Says whether the portfolio tier is alive; at most once a minute."""
-        return answers.parse_validation(self.request(endpoints.VALIDATE))
+        return response_parser.parse_validation(self.request(endpoints.VALIDATE))
 
-    def accounts(self, *, recall: bool = False) -> list[dict[str, Any]]:
-        """Returns the accounts the user may view; IBKR wants this asked before any other /portfolio call.
+    def accounts(self, *, allow_cached: bool = False) -> list[dict[str, Any]]:
+        """Returns the accounts the user may view; IBKR wants this asked before any other /portfolio request.
 
-        It may be asked every 5 s; `recall` is content with what any of our processes was told within that time, which
-        proves nothing about the session of now.
+        It may be asked every 5 s; `allow_cached` takes an answer that any of our processes got within that time, which
+        confirms nothing about the session of now.
         """
-        answer = self.ask(endpoints.ACCOUNTS, recall=recall)
-        return answers.parse_rows(answer.payload, "GET /portfolio/accounts")
+        response = self.send(endpoints.ACCOUNTS, allow_cached=allow_cached)
+        return response_parser.parse_records(response.payload, "GET /portfolio/accounts")

@@ -12,8 +12,8 @@ from ibkr_tools.errors import OutputError
 from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.pacing import SharedPacing
-from ibkr_tools.portal.push import PushListener
+from ibkr_tools.portal.push_listener import PushListener
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.status import StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
 
@@ -47,7 +47,7 @@ def main() -> None:
     client = PortalClient(
         port,
         certificate,
-        SharedPacing(directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file),
+        SharedRateLimiter(directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file),
         read_timeout_s=READ_TIMEOUT_S,
         max_wait_s=MAX_WAIT_S,
         owns_session=True,

@@ -11,7 +11,7 @@ at once.
 import math
 from dataclasses import dataclass, replace
 
-from ibkr_tools.portal.answers import Tickle
+from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog.observations import Action
 
@@ -190,7 +190,7 @@ def _missing(past: Handshake, tickle: Tickle, now_s: float, *, paused: bool, cal
     if past.trouble:
         why = f"{why} ({past.trouble})"
     todo = MISSING_TODO if past.exhausted else None
-    if not tickle.tells_brokerage and past.was_up and now_s - missing_s < HANDSHAKE_S:
+    if not tickle.has_brokerage_status and past.was_up and now_s - missing_s < HANDSHAKE_S:
         # Half an answer is no loss.
         return View(
             past, SessionState.UP, "the tickle has no word on the brokerage tier", "looking again", None, LOOK_S

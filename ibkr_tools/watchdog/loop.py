@@ -17,7 +17,7 @@ from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.push import PushClosed, PushEvent, PushListener
+from ibkr_tools.portal.push_listener import PushClosed, PushEvent, PushListener
 from ibkr_tools.status import StatusFile, utc_now
 from ibkr_tools.watchdog import machine, publish, watch
 from ibkr_tools.watchdog.brokerage import Policy
@@ -299,7 +299,7 @@ class Watchdog:
         except IbkrError as error:
             return Listed(verdict_of(error), error.message)
         # Asked for once, to prove a new session; the gateway shakes hands for the other tier a moment later.
-        self._client.leave_room()
+        self._client.reserve_headroom()
         return Listed(Verdict.ALIVE, accounts=tuple(str(row["id"]) for row in rows if "id" in row))
 
     def _listen(self) -> None:

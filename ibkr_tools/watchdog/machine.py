@@ -7,7 +7,7 @@ no session leads to a login. Times are seconds of a clock that never jumps.
 
 from dataclasses import replace
 
-from ibkr_tools.portal.push import Heartbeat, PushClosed, PushEvent, SessionFrame, WaitingForSession
+from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, PushEvent, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog import brokerage, doubts, life, logins
 from ibkr_tools.watchdog.observations import (
@@ -227,7 +227,7 @@ def _pushed(state: State, event: PushEvent, now_s: float) -> Step:
             return replace(state, hearing=hearing.heard(now_s)), ()
         case SessionFrame(authenticated=False):
             hearing = hearing.heard(now_s).alarmed(now_s)
-            if not event.denies_session:
+            if not event.reports_session_lost:
                 return _look(replace(state, hearing=hearing), now_s)
             state = replace(state, hearing=hearing.denied(now_s))
             return doubts.denied(state, now_s) or _look(state, now_s)

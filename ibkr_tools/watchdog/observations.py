@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from ibkr_tools.portal.answers import Tickle
-from ibkr_tools.portal.push import PushEvent
+from ibkr_tools.portal.push_listener import PushEvent
+from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import LoginSection
 
 

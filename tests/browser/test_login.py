@@ -26,8 +26,8 @@ from ibkr_tools.login import browser, browser_processes
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
-from ibkr_tools.portal.flight import MOST
-from ibkr_tools.portal.pacing import SharedPacing
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS
 from ibkr_tools.status import utc_now
 from tests.browser.conftest import HURRIED, PASSWORD, Home
 from tests.support.patience import slowdown
@@ -89,9 +89,9 @@ def test_reads_that_are_stuck_do_not_spoil_a_login(home: Home) -> None:
     file = home.configure()
     with ExitStack() as held:
         places = home.directories
-        pacing = SharedPacing(places.pacing_file, places.penalty_file, shared=places.shared_pacing_file)
-        for _ in range(MOST):
-            held.enter_context(pacing.under_way(1.0, threading.Event().wait, lambda _: None))
+        rate_limiter = SharedRateLimiter(places.pacing_file, places.penalty_file, shared=places.shared_pacing_file)
+        for _ in range(MAX_CONCURRENT_READS):
+            held.enter_context(rate_limiter.read_slot(1.0, threading.Event().wait, lambda _: None))
         result = run_login(load_config(file), home.directories, file, unattended=False, patience=HURRIED)
     assert result.outcome is Outcome.SUCCEEDED
     assert home.results == ["succeeded"]

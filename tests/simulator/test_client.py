@@ -19,7 +19,14 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
 )
 from ibkr_tools.portal import endpoints
-from ibkr_tools.portal.push import Heartbeat, PushClosed, PushEvent, PushListener, SessionFrame, WaitingForSession
+from ibkr_tools.portal.push_listener import (
+    Heartbeat,
+    PushClosed,
+    PushEvent,
+    PushListener,
+    SessionFrame,
+    WaitingForSession,
+)
 from ibkr_tools.simulator import Simulator
 from tests.support.patience import within
 from tests.support.portal import asked, client_of, signed_in
@@ -185,7 +192,7 @@ def test_heartbeats_keep_it_open(tmp_path: Path) -> None:
 def test_ibkr_hears_that_somebody_listens(tmp_path: Path) -> None:
     """`tic` renews the session at IBKR's side."""
     with signed_in(tmp_path / "tls", speed=50.0) as simulator:
-        ear = ear_of(simulator, tic_every_s=0.05)
+        ear = ear_of(simulator, tic_interval_s=0.05)
         ear.until(SessionFrame)
         wait_until(lambda: simulator.control.state()["sessions"][0]["idle_s"] < 15)
         for _ in range(6):

@@ -113,12 +113,12 @@ def test_every_read_is_fetched(endpoint: Endpoint, simulator: Simulator) -> None
     if endpoint.scope is Scope.ACCOUNT and name != "positions":
         assert list(value) == [ACCOUNTS[0]]
         value = value[ACCOUNTS[0]]
-    if endpoint.rows:
-        for key in [] if endpoint.pages else endpoint.rows.split("."):
+    if endpoint.records_path:
+        for key in [] if endpoint.pagination else endpoint.records_path.split("."):
             value = value[key]
     assert value
     # A list, or an object of records.
-    assert isinstance(value, list) or endpoint.rows != ""
+    assert isinstance(value, list) or endpoint.records_path != ""
 
 
 def test_nothing_but_reads_has_been_asked_for(simulator: Simulator) -> None:

@@ -51,7 +51,7 @@ def test_numbers_keep_every_digit(reader: Simulator) -> None:
     assert b"9007199254740993" in encoded
     with client_of(reader) as client:
         client.accounts()
-        body = client.ask(plan(["ledger"], {}, "portfolio")[0].endpoint, {"account": "U1234567"}).body
+        body = client.send(plan(["ledger"], {}, "portfolio")[0].endpoint, {"account": "U1234567"}).body
     assert body.split(b'"timestamp"')[0] in encoded
 
 

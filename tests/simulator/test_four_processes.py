@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from ibkr_tools.portal import endpoints
-from ibkr_tools.portal.flight import MOST
-from ibkr_tools.portal.pacing import SharedPacing
-from ibkr_tools.portal.reservations import HANDSHAKE_S, REQUESTS_PER_S
+from ibkr_tools.portal.rate_limit_state import HANDSHAKE_HEADROOM_S, REQUESTS_PER_S
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.options import account_numbers
 from ibkr_tools.status import SessionState, utc_now
@@ -64,8 +64,8 @@ def positions_seen(simulator: Simulator) -> int:
 def test_four_fetches_and_a_watchdog_keep_every_limit(dog: WatchdogProcess) -> None:
     """No 429, four reads under way at most, a watchdog that never waits for them, and a rate that leaves nothing."""
     place, control = dog.place, dog.simulator.control
-    settled = time.monotonic() + HANDSHAKE_S
-    wait_until(lambda: time.monotonic() > settled, HANDSHAKE_S + 1)
+    settled = time.monotonic() + HANDSHAKE_HEADROOM_S
+    wait_until(lambda: time.monotonic() > settled, HANDSHAKE_HEADROOM_S + 1)
     control.measure()
     before = dog.session
     assert before is not None
@@ -74,14 +74,14 @@ def test_four_fetches_and_a_watchdog_keep_every_limit(dog: WatchdogProcess) -> N
     begun, already = time.monotonic(), positions_seen(dog.simulator)
     # The watchdog's own claims are too few to tell: another one that keeps a session asks at any moment, too.
     keeper, stop = (
-        SharedPacing(place.directories.pacing_file, shared=place.directories.shared_pacing_file),
+        SharedRateLimiter(place.directories.pacing_file, shared=place.directories.shared_pacing_file),
         threading.Event(),
     )
     waits: list[float] = []
 
     def keep() -> None:
         while not stop.wait(0.7):
-            waits.append(keeper.claim(endpoints.USER, 5.0, urgent=True).wait_s)
+            waits.append(keeper.acquire(endpoints.USER, 5.0, urgent=True).wait_s)
 
     thread = threading.Thread(target=keep)
     thread.start()
@@ -96,7 +96,7 @@ def test_four_fetches_and_a_watchdog_keep_every_limit(dog: WatchdogProcess) -> N
     assert state["counters"]["refused_by_pacing"] == 0
     assert state["traffic"]["most_per_second"] <= REQUESTS_PER_S
     # The fifth is the watchdog's.
-    assert state["traffic"]["most_in_flight"] <= MOST + 1
+    assert state["traffic"]["most_in_flight"] <= MAX_CONCURRENT_READS + 1
     expected = [{"acctId": name} for name in ACCOUNTS for _ in range(237)]
     for number in range(4):
         document: dict[str, Any] = json.loads((place.root / f"{number}.json").read_bytes())
@@ -123,7 +123,7 @@ def test_four_reads_are_under_way_at_most_however_slow_ibkr_is(dog: WatchdogProc
     assert [ended(process) for process in processes] == [""] * 4
     state = control.state()
     assert state["counters"]["refused_by_pacing"] == 0
-    assert MOST <= state["traffic"]["most_in_flight"] <= MOST + 1
+    assert MAX_CONCURRENT_READS <= state["traffic"]["most_in_flight"] <= MAX_CONCURRENT_READS + 1
     assert "for its turn" not in (dog.place.root / "watchdog.log").read_text()
 
 

@@ -9,7 +9,7 @@ from ibkr_tools.portal.endpoints import ENDPOINTS, READS, Endpoint
 from ibkr_tools.simulator.application import make_application, make_context
 from ibkr_tools.simulator.limits import ENDPOINT_INTERVALS_S
 from ibkr_tools.simulator.options import SimulatorOptions
-from tests.support import guard_table
+from tests.support import allow_list
 
 PREFIX = "/v1/api"
 
@@ -51,7 +51,7 @@ def served() -> set[tuple[str, str]]:
 
 
 ROUTES = served()
-TRAPS = {(row.method, template(row.path)) for row in guard_table.ENDPOINTS if row.kind in "WF"}
+TRAPS = {(row.method, template(row.path)) for row in allow_list.ENDPOINTS if row.kind in "WF"}
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: one.name)

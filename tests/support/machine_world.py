@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from ibkr_tools.portal.answers import Tickle
-from ibkr_tools.portal.push import Heartbeat, PushEvent
+from ibkr_tools.portal.push_listener import Heartbeat, PushEvent
+from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import LoginSection, LoginState, SessionState
 from ibkr_tools.watchdog import machine
 from ibkr_tools.watchdog.hearing import Hearing

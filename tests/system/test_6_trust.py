@@ -93,7 +93,7 @@ def test_member_commands_nothing(people: People, command: str) -> None:
     assert (people.machine.logins(), people.machine.java_pid()) == (logins, java)
 
 
-LINKS = "pacing.json pacing.lock session-lost flight-2.lock flight-3.lock flight-4.lock flight-queue.lock cache-0"
+LINKS = "pacing.json pacing.lock session-lost read-2.lock read-3.lock read-4.lock read-queue.lock cache-0"
 
 
 @pytest.mark.parametrize("target", ["/etc/shadow", PRECIOUS, "/var/lib/ibkr-tools/gateway/private/gateway.p12"])
@@ -128,7 +128,7 @@ def test_whatever_a_member_leaves_the_session_is_kept_alive(people: People) -> N
     people.run(
         "member", f"rm -rf {SHARED}/*; cat >{SHARED}/pacing.json <<'E'\n{forged}\nE\nmkfifo {SHARED}/pacing.lock"
     )
-    people.run("member", f"cd {SHARED}; for n in 1 2 3 4 queue; do mkfifo flight-$n.lock; done; mkdir session-lost")
+    people.run("member", f"cd {SHARED}; for n in 1 2 3 4 queue; do mkfifo read-$n.lock; done; mkdir session-lost")
     before = machine.control(lambda simulator: int(simulator.state()["requests"].get("GET /v1/api/tickle", 0)))
     logins = machine.logins()
     machine.wait(

@@ -98,7 +98,7 @@ ONE_PLACE = {
     "requests": {"portal/client.py", "gateway/distribution.py", "transport.py"},
     # requests and selenium both let some of its errors through.
     "urllib3": {"portal/client.py", "login/browser.py", "transport.py"},
-    "websocket": {"portal/push.py"},
+    "websocket": {"portal/push_listener.py"},
     "selenium": {"login/browser.py"},
     "jq": {"fetch/query.py"},
     "pyotp": {"login/totp_secret.py"},

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from ibkr_tools.portal.answers import Tickle
+from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog import brokerage
 from ibkr_tools.watchdog.brokerage import FRESH_S, HANDSHAKE_S, SETTLED_S, Handshake, Policy, View
@@ -19,7 +19,7 @@ UNLINKED = Tickle(has_session=True)
 COMPETING = Tickle(has_session=True, authenticated=True, connected=True, competing=True)
 TAKEN = Tickle(has_session=True, connected=True, competing=True)
 COLLIDING = Tickle(has_session=True, collision=True)
-SILENT = Tickle(has_session=True, tells_brokerage=False)
+SILENT = Tickle(has_session=True, has_brokerage_status=False)
 WAS_UP = Handshake(was_up=True)
 ASKING = {Action.REAUTHENTICATE, Action.INIT_BROKERAGE, Action.TAKE_BROKERAGE, Action.REQUEST_FRESH_LOGIN}
 YIELD, TAKE = Policy(quiet_s=1800.0), Policy(take=True, quiet_s=1800.0)

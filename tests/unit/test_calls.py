@@ -36,7 +36,7 @@ def test_every_read_can_be_planned(name: str) -> None:
     calls = part.calls(ACCOUNTS)
     assert len(calls) == (2 if endpoint.scope is Scope.ACCOUNT else 1)
     for call in calls:
-        assert endpoint.admits(call.query, call.body)
+        assert endpoint.accepts(call.query, call.body)
         assert set(call.names) | {"page"} >= set(endpoint.names)
     if endpoint.scope is Scope.ACCOUNTS:
         assert calls[0].body is not None

@@ -14,21 +14,21 @@ from ibkr_tools.portal.endpoints import (
     SSODH_INIT,
     SUMMARY,
     Endpoint,
-    Kind,
-    Pages,
+    Pagination,
     Parameter,
-    Place,
-    Type,
+    ParamIn,
+    ParamType,
+    RequestKind,
 )
 
 KEEPALIVES = {"/tickle", "/sso/validate", "/iserver/auth/status"}
 
 
 def test_nothing_but_reads_and_session_calls() -> None:
-    """Orders, alerts, settings and logouts are none of ours; test_guard_table knows each read."""
-    by_kind = {kind: {one.path for one in ENDPOINTS if one.kind is kind} for kind in Kind}
-    assert by_kind[Kind.KEEPALIVE] == KEEPALIVES
-    assert by_kind[Kind.SESSION] == {SSODH_INIT.path, REAUTHENTICATE.path}
+    """Orders, alerts, settings and logouts are none of ours; test_allow_list knows each read."""
+    by_kind = {kind: {one.path for one in ENDPOINTS if one.kind is kind} for kind in RequestKind}
+    assert by_kind[RequestKind.KEEPALIVE] == KEEPALIVES
+    assert by_kind[RequestKind.SESSION] == {SSODH_INIT.path, REAUTHENTICATE.path}
     assert {one.method for one in ENDPOINTS} == {"GET", "POST"}
 
 
@@ -67,20 +67,20 @@ def test_documented_intervals() -> None:
 def test_a_row_is_whole(endpoint: Endpoint) -> None:
     """What is in the path is a parameter or one we fill in; defaults and choices are values that would be taken."""
     ours = {"account", "page"}
-    in_path = {one.name for one in endpoint.parameters if one.place is Place.PATH}
+    in_path = {one.name for one in endpoint.parameters if one.location is ParamIn.PATH}
     assert set(endpoint.names) - ours == in_path
-    assert ("{page}" in endpoint.path) == (endpoint.pages is Pages.PATH)
-    assert endpoint.gives
+    assert ("{page}" in endpoint.path) == (endpoint.pagination is Pagination.PATH)
+    assert endpoint.description
     assert endpoint.source in {"campus", "oas", "recorded", "gateway", "swagger"}
     assert len({one.name for one in endpoint.parameters}) == len(endpoint.parameters)
     for one in endpoint.parameters:
-        assert one.gives
+        assert one.description
         assert not (one.required and one.default is not None)
         for text in (*one.choices, *([] if one.default is None else [one.default])):
             one.read(text)
     if endpoint.method == "GET":
-        assert not [one for one in endpoint.parameters if one.place is Place.BODY]
-    if endpoint.pages is Pages.AFTER:
+        assert not [one for one in endpoint.parameters if one.location is ParamIn.BODY]
+    if endpoint.pagination is Pagination.CURSOR:
         assert "id" in {one.name for one in READS[f"{endpoint.name}_more"].parameters}
 
 
@@ -115,18 +115,18 @@ def test_an_account_may_have_any_number_that_is_no_path(number: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        (Type.NUMBER, "007"),
-        (Type.NUMBER, "1" * 5000),
-        (Type.NUMBER, "1e5"),
-        (Type.JSON, "[" * 100_000),
-        (Type.JSON, "{"),
+        (ParamType.NUMBER, "007"),
+        (ParamType.NUMBER, "1" * 5000),
+        (ParamType.NUMBER, "1e5"),
+        (ParamType.JSON, "[" * 100_000),
+        (ParamType.JSON, "{"),
     ],
 )
-def test_value_that_is_none_is_refused_with_what_was_expected(kind: Type, text: str) -> None:
-    with pytest.raises(ValueError, match="expected a number" if kind is Type.NUMBER else "expected JSON"):
-        Parameter("x", "something", Place.BODY, kind).read(text)
+def test_value_that_is_none_is_refused_with_what_was_expected(kind: ParamType, text: str) -> None:
+    with pytest.raises(ValueError, match="expected a number" if kind is ParamType.NUMBER else "expected JSON"):
+        Parameter("x", "something", ParamIn.BODY, kind).read(text)
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", 0), ("-12", -12), ("0.50", 0.5), ("101.25", 101.25)])
 def test_numbers(text: str, value: float) -> None:
-    assert Parameter("x", "something", Place.BODY, Type.NUMBER).read(text) == value
+    assert Parameter("x", "something", ParamIn.BODY, ParamType.NUMBER).read(text) == value

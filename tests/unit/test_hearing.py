@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibkr_tools.portal.push import Heartbeat, PushClosed, PushEvent, SessionFrame, WaitingForSession
+from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, PushEvent, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog.hearing import MUTE_S, TICKLE_EVERY_S, TICKLE_OFTEN_S
 from ibkr_tools.watchdog.observations import Action, FetchHinted, Verdict

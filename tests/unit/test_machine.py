@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ibkr_tools.portal.answers import Tickle
-from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingForSession
+from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, SessionFrame, WaitingForSession
+from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog import doubts, machine
 from ibkr_tools.watchdog.brokerage import Handshake

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ibkr_tools.errors import GatewayUnavailable, IbkrError, UpstreamSilent
-from ibkr_tools.portal import answers
-from ibkr_tools.portal.push import PushClosed, PushEvent, SessionFrame, WaitingForSession
+from ibkr_tools.portal import response_parser
+from ibkr_tools.portal.push_listener import PushClosed, PushEvent, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog import doubts, machine
 from ibkr_tools.watchdog.hearing import TOGETHER_S
@@ -52,7 +52,7 @@ SIGNALS = {
 def verdict_on(status: int, headers: dict[str, str], body: bytes) -> Verdict:
     """Returns what the loop makes of one answer to a tickle."""
     try:
-        found = answers.parse_tickle(answers.parse(status, headers, body, "POST /tickle"))
+        found = response_parser.parse_tickle(response_parser.parse(status, headers, body, "POST /tickle"))
     except IbkrError as error:
         return verdict_of(error)
     return Verdict.ALIVE if found.has_session else Verdict.UNKNOWN

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ibkr_tools.portal.answers import Tickle
-from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingForSession
+from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, SessionFrame, WaitingForSession
+from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import LoginState, SessionState
 from ibkr_tools.watchdog import doubts, logins, machine
 from ibkr_tools.watchdog.brokerage import Policy
@@ -43,7 +43,7 @@ BROKERAGES = st.builds(
     connected=st.booleans(),
     competing=st.booleans(),
     collision=st.booleans(),
-    tells_brokerage=st.booleans(),
+    has_brokerage_status=st.booleans(),
 )
 TICKLES = st.one_of(
     st.builds(Tickled, st.sampled_from([verdict for verdict in Verdict if verdict is not Verdict.ALIVE]), st.just("w")),

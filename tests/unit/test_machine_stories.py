@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ibkr_tools.portal.push import Heartbeat, PushClosed, SessionFrame, WaitingForSession
+from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, SessionFrame, WaitingForSession
 from ibkr_tools.status import LoginSection, SessionState
 from ibkr_tools.watchdog import machine
 from ibkr_tools.watchdog.observations import (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ibkr_tools.errors import UsageError
 from ibkr_tools.fetch.paths import find
 from ibkr_tools.portal.endpoints import READS, Endpoint
-from tests.support import guard_table
+from tests.support import allow_list
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_tricks_are_refused(text: str) -> None:
     assert "\n" not in caught.value.message.replace(repr(text), "")
 
 
-@pytest.mark.parametrize("row", [one for one in guard_table.ENDPOINTS if one.kind not in "RD"], ids=str)
-def test_nothing_that_changes_anything_is_found(row: guard_table.Row) -> None:
+@pytest.mark.parametrize("row", [one for one in allow_list.ENDPOINTS if one.kind not in "RD"], ids=str)
+def test_nothing_that_changes_anything_is_found(row: allow_list.Row) -> None:
     """Whatever its names stand for: orders, settings, logouts, sessions."""
     for value in ("U1234567", "0", "accounts"):
         path = re.sub(r"\{\w+\}", value, row.path)

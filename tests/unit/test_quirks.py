@@ -9,7 +9,7 @@ import pytest
 from ibkr_tools.errors import DataError, PreflightMissing, SessionUnavailable, UpstreamSilent, UpstreamUnavailable
 from ibkr_tools.fetch.calls import Call, plan
 from ibkr_tools.fetch.quirks import Asker, Preflights, is_bare, require_shape
-from ibkr_tools.portal.client import Answer, PortalClient
+from ibkr_tools.portal.client import ApiResponse, PortalClient
 from ibkr_tools.portal.endpoints import READS, Endpoint
 
 
@@ -21,20 +21,20 @@ class Told:
         self.asked: list[str] = []
         self.slept: list[float] = []
 
-    def ask(self, endpoint: Endpoint, *_: object, **__: object) -> Answer:
+    def send(self, endpoint: Endpoint, *_: object, **__: object) -> ApiResponse:
         self.asked.append(endpoint.name)
         answers = self._answers.get(endpoint.name, [[{"id": "U1"}]])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return Answer(answer, msgspec.json.encode(answer))
+        return ApiResponse(answer, msgspec.json.encode(answer))
 
     def answer(self, name: str, preflights: Preflights | None = None, **given: str) -> Any:
         """Asks for one resource, as a fetch does."""
         (part,) = plan([name], given, "brokerage")
         (call,) = part.calls(["U1"])
         asker = Asker(preflights or Preflights(), self.slept.append)
-        names = {"page": "0", **call.names} if call.endpoint.pages else call.names
+        names = {"page": "0", **call.names} if call.endpoint.pagination else call.names
         return asker.ask(cast("PortalClient", self), call, names, call.query).payload
 
 
@@ -144,10 +144,10 @@ def test_a_preflight_that_another_thread_has_made_meanwhile_is_enough() -> None:
     preflights = Preflights()
 
     class Meanwhile(Told):
-        def ask(self, endpoint: Endpoint, *more: object, **options: object) -> Answer:
+        def send(self, endpoint: Endpoint, *more: object, **options: object) -> ApiResponse:
             if not self.asked:
                 preflights.made(READS["accounts"])
-            return super().ask(endpoint, *more, **options)
+            return super().send(endpoint, *more, **options)
 
     told = Meanwhile(ledger=[SessionUnavailable("401"), {"a": 1}])
     assert told.answer("ledger", preflights) == {"a": 1}

@@ -76,9 +76,9 @@ def test_scripts_get_json() -> None:
     assert {row["name"] for row in json.loads(run("--json", "--tier", "portfolio").stdout)} < set(READS)
     history = json.loads(run("history", "--json").stdout)
     assert history in rows
-    assert (history["method"], history["tier"], history["rows"]) == ("GET", "brokerage", "data")
+    assert (history["method"], history["tier"], history["records_path"]) == ("GET", "brokerage", "data")
     conid, period = history["parameters"][:2]
-    assert (conid["name"], conid["place"], conid["type"], conid["required"]) == ("conid", "query", "integer", True)
+    assert (conid["name"], conid["location"], conid["type"], conid["required"]) == ("conid", "query", "integer", True)
     assert period["default"] == "1w"
     assert not [row for row in rows for one in row["parameters"] if one["name"] == "acctIds"]
 

@@ -14,10 +14,10 @@ from ibkr_tools import files, hints
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import ACCOUNTS, PERFORMANCE, SUMMARY, TICKLE, VALIDATE
-from ibkr_tools.portal.flight import MOST, Flights
-from ibkr_tools.portal.pacing import SharedPacing
-from ibkr_tools.portal.recall import Call, Recall
-from ibkr_tools.portal.reservations import WINDOW_S
+from ibkr_tools.portal.rate_limit_state import RATE_WINDOW_S
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS, ReadSemaphore
+from ibkr_tools.portal.response_cache import ApiRequest, ResponseCache
 from tests.support.slots import TINY
 
 ANSWER = b'[{"id":"U1234567"}]'
@@ -32,8 +32,8 @@ def place(tmp_path: Path) -> Directories:
     return directories
 
 
-def budget(place: Directories) -> SharedPacing:
-    return SharedPacing(place.pacing_file, place.penalty_file, shared=place.shared_pacing_file)
+def budget(place: Directories) -> SharedRateLimiter:
+    return SharedRateLimiter(place.pacing_file, place.penalty_file, shared=place.shared_pacing_file)
 
 
 @contextmanager
@@ -68,17 +68,17 @@ def test_no_member_holds_up_what_keeps_the_session_alive(place: Directories, nam
     forge(place.shared_pacing_file, **forgeries(time.monotonic())[name])
     shared = budget(place)
     for endpoint in (TICKLE, VALIDATE):
-        assert shared.claim(endpoint, 60.0).wait_s <= WINDOW_S + TINY
-    assert shared.claim(ACCOUNTS, 60.0, urgent=True).wait_s <= 2 * WINDOW_S + TINY
+        assert shared.acquire(endpoint, 60.0).wait_s <= RATE_WINDOW_S + TINY
+    assert shared.acquire(ACCOUNTS, 60.0, urgent=True).wait_s <= 2 * RATE_WINDOW_S + TINY
 
 
 def test_a_penalty_is_believed_of_a_unit_alone(place: Directories) -> None:
     """Whoever else says so may be wrong; the next request finds out, and then it is a unit's."""
     forge(place.shared_pacing_file, penalty_until=time.monotonic() + 900.0)
     assert budget(place).penalty_s() == 0.0
-    assert budget(place).claim(SUMMARY, 0.0).wait_s == 0.0
+    assert budget(place).acquire(SUMMARY, 0.0).wait_s == 0.0
     assert not place.penalty_file.exists()
-    budget(place).penalise()
+    budget(place).record_429()
     with as_a_member(place):
         assert budget(place).penalty_s() > 800.0
 
@@ -87,16 +87,16 @@ def test_a_member_obeys_what_units_and_members_have_reserved(place: Directories)
     with as_a_member(place):
         member, other = budget(place), budget(place)
     unit = budget(place)
-    unit.claim(PERFORMANCE, 0.0)
+    unit.acquire(PERFORMANCE, 0.0)
     with pytest.raises(RateLimited):
-        member.claim(PERFORMANCE, 60.0)
-    member.claim(ACCOUNTS, 0.0)
+        member.acquire(PERFORMANCE, 60.0)
+    member.acquire(ACCOUNTS, 0.0)
     for somebody in (other, unit):
-        assert somebody.claim(ACCOUNTS, 60.0).wait_s > 4.0
-    other.penalise()
+        assert somebody.acquire(ACCOUNTS, 60.0).wait_s > 4.0
+    other.record_429()
     with pytest.raises(RateLimited, match="IBKR said"):
-        member.claim(SUMMARY, 60.0)
-    assert unit.claim(SUMMARY, 60.0).wait_s <= WINDOW_S + TINY
+        member.acquire(SUMMARY, 60.0)
+    assert unit.acquire(SUMMARY, 60.0).wait_s <= RATE_WINDOW_S + TINY
 
 
 @pytest.mark.parametrize("what", ["lock", "budget"])
@@ -114,45 +114,45 @@ def test_whatever_lies_in_the_budgets_place_a_unit_goes_on(place: Directories, w
             path.mkdir()
         case _:
             path.write_bytes(b" " * (files.SMALL + 1))
-    assert budget(place).claim(TICKLE, 60.0).wait_s <= WINDOW_S + TINY
-    assert budget(place).claim(SUMMARY, 60.0).wait_s <= WINDOW_S + TINY
+    assert budget(place).acquire(TICKLE, 60.0).wait_s <= RATE_WINDOW_S + TINY
+    assert budget(place).acquire(SUMMARY, 60.0).wait_s <= RATE_WINDOW_S + TINY
     assert precious.read_text() == "ours"
 
 
 def test_members_cannot_hold_all_reads(place: Directories) -> None:
     """Neither by reading for ever nor by holding the locks of others."""
     with ExitStack() as held:
-        for number in range(1, MOST + 2):
-            fd = os.open(place.shared / f"flight-{number}.lock", os.O_RDWR | os.O_CREAT, 0o660)
+        for number in range(1, MAX_CONCURRENT_READS + 2):
+            fd = os.open(place.shared / f"read-{number}.lock", os.O_RDWR | os.O_CREAT, 0o660)
             held.callback(os.close, fd)
             fcntl.flock(fd, fcntl.LOCK_EX)
-        with Flights(place.runtime, place.shared).take(0.0, lambda _: None):
+        with ReadSemaphore(place.runtime, place.shared).acquire(0.0, lambda _: None):
             pass
     # Whoever can open a file can lock it.
-    assert (place.runtime / "flight-1.lock").stat().st_mode & 0o077 == 0
+    assert (place.runtime / "read-1.lock").stat().st_mode & 0o077 == 0
 
 
-def recall(place: Directories) -> Recall:
-    return Recall(place.cache, "reader", own=place.configuration / "answers")
+def response_cache(place: Directories) -> ResponseCache:
+    return ResponseCache(place.cache, "reader", fallback=place.configuration / "answers")
 
 
 def test_a_unit_believes_no_answer_of_a_member(place: Directories) -> None:
-    call = Call(PERFORMANCE, "/pa/performance")
+    call = ApiRequest(PERFORMANCE, "/pa/performance")
     with as_a_member(place):
-        member = recall(place)
-        member.store(call, ANSWER)
-        assert (known := member.load(call)) is not None
+        member = response_cache(place)
+        member.put(call, ANSWER)
+        assert (known := member.get(call)) is not None
         assert known[0] == ANSWER
-    assert recall(place).load(call) is None
-    assert not recall(place).is_under_way(call)
+    assert response_cache(place).get(call) is None
+    assert not response_cache(place).is_pending(call)
 
 
 def test_a_member_reads_what_a_unit_remembers(place: Directories) -> None:
-    call = Call(ACCOUNTS, "/portfolio/accounts")
-    recall(place).store(call, ANSWER)
+    call = ApiRequest(ACCOUNTS, "/portfolio/accounts")
+    response_cache(place).put(call, ANSWER)
     assert place.cache.stat().st_mode & 0o007 == 0
     with as_a_member(place):
-        known = recall(place).load(call)
+        known = response_cache(place).get(call)
     assert known is not None
     assert known[0] == ANSWER
 
@@ -160,15 +160,15 @@ def test_a_member_reads_what_a_unit_remembers(place: Directories) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a directory of somebody else")
 def test_a_member_believes_no_answer_of_another_one(place: Directories) -> None:
     """Whoever made his directory first, such as in a home that others may write."""
-    call = Call(ACCOUNTS, "/portfolio/accounts")
+    call = ApiRequest(ACCOUNTS, "/portfolio/accounts")
     with as_a_member(place):
-        member = recall(place)
-        member.store(call, ANSWER)
+        member = response_cache(place)
+        member.put(call, ANSWER)
         os.chown(place.configuration / "answers", 65534, 65534)
-        assert member.load(call) is None
-        member.store(call, ANSWER)
-        member.forget(call)
-        assert member.load(call) is None
+        assert member.get(call) is None
+        member.put(call, ANSWER)
+        member.delete(call)
+        assert member.get(call) is None
 
 
 def test_a_hint_is_left_whatever_stood_there(place: Directories) -> None:

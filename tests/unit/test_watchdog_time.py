@@ -20,9 +20,9 @@ from ibkr_tools.errors import IbkrError, SessionUnavailable, UpstreamUnavailable
 from ibkr_tools.log import Journal
 from ibkr_tools.notify import Notifier
 from ibkr_tools.pause import Pause
-from ibkr_tools.portal.answers import Tickle
 from ibkr_tools.portal.endpoints import Endpoint
-from ibkr_tools.portal.push import Heartbeat, PushEvent, PushListener
+from ibkr_tools.portal.push_listener import Heartbeat, PushEvent, PushListener
+from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import LoginSection, SessionSection, SessionState, StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
 from tests.support.machine_world import ALIVE
@@ -81,7 +81,7 @@ class Gateway:
             raise self.trouble
         return self.brokerage
 
-    def leave_room(self) -> None:
+    def reserve_headroom(self) -> None:
         self.room_left.append(self.time.now_s - 1000.0)
 
     def validate(self) -> bool:

@@ -7,26 +7,25 @@ pacing), IBKR's published schema, recordings of public projects. The tier of eac
 
 from ibkr_tools.portal.endpoints import (
     advisor,
-    analyst,
-    brokerage,
+    brokerage_accounts,
     contracts,
-    legacy,
-    lists,
-    market,
+    legacy_ccp,
+    market_data,
     portfolio,
-    session,
+    portfolio_analyst,
+    session_control,
+    watchlists_and_alerts,
 )
-from ibkr_tools.portal.endpoints.analyst import PERFORMANCE
-from ibkr_tools.portal.endpoints.brokerage import BROKERAGE_ACCOUNTS
-from ibkr_tools.portal.endpoints.model import (
+from ibkr_tools.portal.endpoints.brokerage_accounts import BROKERAGE_ACCOUNTS
+from ibkr_tools.portal.endpoints.endpoint import (
     Endpoint,
-    Kind,
-    Pages,
+    Pagination,
     Parameter,
-    Place,
+    ParamIn,
+    ParamType,
+    RequestKind,
     Scope,
     Tier,
-    Type,
     is_account_number,
 )
 from ibkr_tools.portal.endpoints.portfolio import (
@@ -40,8 +39,9 @@ from ibkr_tools.portal.endpoints.portfolio import (
     SUMMARY,
     USER,
 )
-from ibkr_tools.portal.endpoints.session import AUTH_STATUS, REAUTHENTICATE, SSODH_INIT, TICKLE, VALIDATE
-from ibkr_tools.portal.endpoints.topics import TIC, TOPICS, Topic
+from ibkr_tools.portal.endpoints.portfolio_analyst import PERFORMANCE
+from ibkr_tools.portal.endpoints.session_control import AUTH_STATUS, REAUTHENTICATE, SSODH_INIT, TICKLE, VALIDATE
+from ibkr_tools.portal.endpoints.websocket_topics import TIC, WEBSOCKET_TOPICS, WebSocketTopic
 
 __all__ = [
     "ACCOUNTS",
@@ -62,34 +62,34 @@ __all__ = [
     "SUMMARY",
     "TIC",
     "TICKLE",
-    "TOPICS",
     "USER",
     "VALIDATE",
+    "WEBSOCKET_TOPICS",
     "Endpoint",
-    "Kind",
-    "Pages",
+    "Pagination",
+    "ParamIn",
+    "ParamType",
     "Parameter",
-    "Place",
+    "RequestKind",
     "Scope",
     "Tier",
-    "Topic",
-    "Type",
+    "WebSocketTopic",
     "is_account_number",
 ]
 
 FAMILIES: dict[str, tuple[Endpoint, ...]] = {
-    "Session": session.ENDPOINTS,
+    "Session": session_control.ENDPOINTS,
     "Portfolio": portfolio.ENDPOINTS,
-    "PortfolioAnalyst": analyst.ENDPOINTS,
-    "Brokerage accounts and orders": brokerage.ENDPOINTS,
-    "Market data": market.ENDPOINTS,
+    "PortfolioAnalyst": portfolio_analyst.ENDPOINTS,
+    "Brokerage accounts and orders": brokerage_accounts.ENDPOINTS,
+    "Market data": market_data.ENDPOINTS,
     "Contracts": contracts.ENDPOINTS,
-    "Watchlists, alerts, notifications": lists.ENDPOINTS,
+    "Watchlists, alerts, notifications": watchlists_and_alerts.ENDPOINTS,
     "Financial advisors": advisor.ENDPOINTS,
-    "First version of the API": legacy.ENDPOINTS,
+    "First version of the API": legacy_ccp.ENDPOINTS,
 }
 
-ENDPOINTS: tuple[Endpoint, ...] = tuple(one for family in FAMILIES.values() for one in family)
+ENDPOINTS: tuple[Endpoint, ...] = tuple(endpoint for family in FAMILIES.values() for endpoint in family)
 
-READS: dict[str, Endpoint] = {one.name: one for one in ENDPOINTS if one.kind is Kind.READ}
+READS: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in ENDPOINTS if endpoint.kind is RequestKind.READ}
 """What a person can ask for, by name."""

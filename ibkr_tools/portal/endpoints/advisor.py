@@ -2,89 +2,89 @@
 
 from functools import partial
 
-from ibkr_tools.portal.endpoints.model import Endpoint, Kind, Parameter, Place, Tier, Type
+from ibkr_tools.portal.endpoints.endpoint import Endpoint, Parameter, ParamIn, ParamType, RequestKind, Tier
 
-_GET = partial(Endpoint, method="GET", tier=Tier.BROKERAGE, kind=Kind.READ)
-_POST = partial(Endpoint, method="POST", tier=Tier.BROKERAGE, kind=Kind.READ)
+_GET = partial(Endpoint, method="GET", tier=Tier.BROKERAGE, kind=RequestKind.READ)
+_POST = partial(Endpoint, method="POST", tier=Tier.BROKERAGE, kind=RequestKind.READ)
 
-_REQ_ID = Parameter("reqID", "a number of the caller's own", Place.BODY, Type.INTEGER, default="1")
-_MODEL = Parameter("model", "the model's name, as models spells it", Place.BODY, required=True)
+_REQ_ID = Parameter("reqID", "a number of the caller's own", ParamIn.BODY, ParamType.INTEGER, default="1")
+_MODEL = Parameter("model", "the model's name, as models spells it", ParamIn.BODY, required=True)
 
 ENDPOINTS = (
     _GET(
         "allocation_accounts",
         path="/iserver/account/allocation/accounts",
-        gives="the accounts an advisor may allocate to",
-        rows="accounts",
+        description="the accounts an advisor may allocate to",
+        records_path="accounts",
     ),
     _GET(
         "allocation_groups",
         path="/iserver/account/allocation/group",
-        gives="the allocation groups",
-        rows="data",
+        description="the allocation groups",
+        records_path="data",
     ),
     _POST(
         "allocation_group",
         path="/iserver/account/allocation/group/single",
-        gives="one allocation group",
-        parameters=(Parameter("name", "the group's name", Place.BODY, required=True),),
-        rows="accounts",
+        description="one allocation group",
+        parameters=(Parameter("name", "the group's name", ParamIn.BODY, required=True),),
+        records_path="accounts",
     ),
     _GET(
         "allocation_presets",
         path="/iserver/account/allocation/presets",
-        gives="how orders are allocated by default",
+        description="how orders are allocated by default",
     ),
     _POST(
         "model_presets",
         path="/fa/fa-preset/get",
-        gives="how models are rebalanced by default",
+        description="how models are rebalanced by default",
         parameters=(_REQ_ID,),
         source="oas",
     ),
     _POST(
         "models",
         path="/fa/model/list",
-        gives="the model portfolios",
+        description="the model portfolios",
         parameters=(_REQ_ID,),
-        rows="models",
+        records_path="models",
         source="oas",
     ),
     _POST(
         "model_positions",
         path="/fa/model/positions",
-        gives="the positions of a model, with their targets",
+        description="the positions of a model, with their targets",
         parameters=(
             _REQ_ID,
             _MODEL,
-            Parameter("sortField", "the column to sort by", Place.BODY),
-            Parameter("sortDirection", "ascending or descending", Place.BODY, choices=("ASC", "DESC")),
-            Parameter("limit", "how many at most", Place.BODY, Type.INTEGER),
+            Parameter("sortField", "the column to sort by", ParamIn.BODY),
+            Parameter("sortDirection", "ascending or descending", ParamIn.BODY, choices=("ASC", "DESC")),
+            Parameter("limit", "how many at most", ParamIn.BODY, ParamType.INTEGER),
         ),
-        rows="positionList",
+        records_path="positionList",
         source="oas",
     ),
     _POST(
         "model_summary",
         path="/fa/model/summary",
-        gives="one model in few numbers",
+        description="one model in few numbers",
         parameters=(_REQ_ID, _MODEL),
         source="oas",
     ),
     _POST(
         "model_accounts",
         path="/fa/model/accounts-details",
-        gives="the accounts in a model",
-        parameters=(_REQ_ID, _MODEL, Parameter("calcPnls", "with profit and loss", Place.BODY, Type.BOOLEAN)),
-        rows="accountInfoList",
+        description="the accounts in a model",
+        parameters=(_REQ_ID, _MODEL, Parameter("calcPnls", "with profit and loss", ParamIn.BODY, ParamType.BOOLEAN)),
+        records_path="accountInfoList",
         source="oas",
     ),
     _POST(
         "model_investments",
         path="/fa/model/invest-divest-positions",
-        gives="what each account has in a model and beside it",
+        description="what each account has in a model and beside it",
         parameters=(_REQ_ID, _MODEL),
-        rows="accountList",
+        records_path="accountList",
         source="oas",
     ),
 )

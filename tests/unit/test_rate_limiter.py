@@ -1,4 +1,4 @@
-"""The request budget in its file: shared by all processes of a user, as lasting as IBKR's penalty."""
+"""The rate limiter's state in its file: shared by all processes of a user, as lasting as IBKR's penalty."""
 
 import json
 import multiprocessing
@@ -19,51 +19,51 @@ from hypothesis import strategies as st
 from ibkr_tools import files
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import ACCOUNTS, POSITIONS, SUMMARY, TICKLE, VALIDATE, Endpoint
-from ibkr_tools.portal.pacing import SharedPacing, Unpaced, in_words
-from ibkr_tools.portal.reservations import JITTER_S, LONGEST_PENALTY_S, PENALTY_S
+from ibkr_tools.portal.rate_limit_state import ARRIVAL_JITTER_S, MAX_PENALTY_S, PENALTY_S
+from ibkr_tools.portal.rate_limiter import NoRateLimit, SharedRateLimiter, format_wait
 from tests.support.slots import most_in_a_second
 
 
-def at_rest(folder: Path) -> SharedPacing:
-    """The budget in `folder`, while no time passes: how fast this machine is does not matter."""
-    return SharedPacing(folder / "pacing.json", clock=lambda: 1000.0, wall=lambda: 1_800_000_000.0)
+def at_rest(folder: Path) -> SharedRateLimiter:
+    """The limiter in `folder`, while no time passes: how fast this machine is does not matter."""
+    return SharedRateLimiter(folder / "pacing.json", clock=lambda: 1000.0, wall=lambda: 1_800_000_000.0)
 
 
 def test_the_file_is_shared(tmp_path: Path) -> None:
     one, other = at_rest(tmp_path), at_rest(tmp_path)
-    assert one.claim(TICKLE, 5.0).wait_s == 0.0
-    assert other.claim(TICKLE, 5.0).wait_s == pytest.approx(1.0 + JITTER_S)
+    assert one.acquire(TICKLE, 5.0).wait_s == 0.0
+    assert other.acquire(TICKLE, 5.0).wait_s == pytest.approx(1.0 + ARRIVAL_JITTER_S)
 
 
 def test_a_wait_that_is_too_long_is_refused_and_not_reserved(tmp_path: Path) -> None:
     shared = at_rest(tmp_path)
-    shared.claim(ACCOUNTS, 0.0)
+    shared.acquire(ACCOUNTS, 0.0)
     for _ in range(20):
         with pytest.raises(RateLimited, match="asked too often; possible in 6 s"):
-            shared.claim(ACCOUNTS, 1.0)
-    assert shared.claim(ACCOUNTS, 6.0).wait_s == pytest.approx(5.0 + JITTER_S)
+            shared.acquire(ACCOUNTS, 1.0)
+    assert shared.acquire(ACCOUNTS, 6.0).wait_s == pytest.approx(5.0 + ARRIVAL_JITTER_S)
 
 
 def test_a_429_is_obeyed_by_everyone_and_after_a_restart(tmp_path: Path) -> None:
-    SharedPacing(tmp_path / "pacing.json").penalise()
+    SharedRateLimiter(tmp_path / "pacing.json").record_429()
     with pytest.raises(RateLimited, match="IBKR said too many requests; possible in 15 min"):
-        SharedPacing(tmp_path / "pacing.json").claim(TICKLE, 60.0)
+        SharedRateLimiter(tmp_path / "pacing.json").acquire(TICKLE, 60.0)
 
 
 def test_time_comes_from_the_clocks_it_is_given(tmp_path: Path) -> None:
     """A minute and a penalty pass when the clocks say so, and another boot's file counts for nothing."""
     uptime_s, booted_at = 1000.0, 1_800_000_000.0
-    shared = SharedPacing(tmp_path / "pacing.json", clock=lambda: uptime_s, wall=lambda: booted_at + uptime_s)
-    assert shared.claim(VALIDATE, 0.0).wait_s == 0.0
-    assert shared.claim(VALIDATE, 61.0).wait_s == pytest.approx(60.0 + JITTER_S)
+    shared = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: uptime_s, wall=lambda: booted_at + uptime_s)
+    assert shared.acquire(VALIDATE, 0.0).wait_s == 0.0
+    assert shared.acquire(VALIDATE, 61.0).wait_s == pytest.approx(60.0 + ARRIVAL_JITTER_S)
     uptime_s += 121.0
-    assert shared.claim(VALIDATE, 0.0).wait_s == 0.0
-    shared.penalise()
+    assert shared.acquire(VALIDATE, 0.0).wait_s == 0.0
+    shared.record_429()
     uptime_s += PENALTY_S - 1.0
-    assert shared.claim(TICKLE, 5.0).wait_s == 1.0
+    assert shared.acquire(TICKLE, 5.0).wait_s == 1.0
     uptime_s, booted_at = 5.0, booted_at + 3600.0
-    rebooted = SharedPacing(tmp_path / "pacing.json", clock=lambda: uptime_s, wall=lambda: booted_at + uptime_s)
-    assert rebooted.claim(TICKLE, 0.0).wait_s == 0.0
+    rebooted = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: uptime_s, wall=lambda: booted_at + uptime_s)
+    assert rebooted.acquire(TICKLE, 0.0).wait_s == 0.0
 
 
 @pytest.mark.parametrize(
@@ -73,62 +73,63 @@ def test_time_comes_from_the_clocks_it_is_given(tmp_path: Path) -> None:
 def test_a_damaged_file_counts_as_empty_and_is_mended(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "pacing.json"
     path.write_bytes(content)
-    assert SharedPacing(path).claim(SUMMARY, 0.0).wait_s == 0.0
+    assert SharedRateLimiter(path).acquire(SUMMARY, 0.0).wait_s == 0.0
     assert json.loads(path.read_bytes())["slots"]
 
 
 def test_another_boots_file_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "pacing.json"
-    SharedPacing(path).penalise()
+    SharedRateLimiter(path).record_429()
     document = json.loads(path.read_bytes())
     path.write_text(json.dumps({**document, "booted_at": document["booted_at"] - 86_400}))
-    assert SharedPacing(path).claim(TICKLE, 0.0).wait_s == 0.0
+    assert SharedRateLimiter(path).acquire(TICKLE, 0.0).wait_s == 0.0
 
 
 def test_nothing_can_shut_us_out_for_ever(tmp_path: Path) -> None:
     """A file of this boot with absurd times holds nobody for longer than the longest penalty."""
     path = tmp_path / "pacing.json"
-    SharedPacing(path).claim(SUMMARY, 0.0)
+    SharedRateLimiter(path).acquire(SUMMARY, 0.0)
     document = json.loads(path.read_bytes())
     path.write_text(
         json.dumps({**document, "penalty_until": 1e300, "next_at": {"tickle": 1e300}, "slots": [1e300] * 20})
     )
     with pytest.raises(RateLimited, match="possible in 60 min") as caught:
-        SharedPacing(path).claim(TICKLE, 60.0)
-    assert caught.value.wait_s == pytest.approx(LONGEST_PENALTY_S, abs=1.0)
+        SharedRateLimiter(path).acquire(TICKLE, 60.0)
+    assert caught.value.wait_s == pytest.approx(MAX_PENALTY_S, abs=1.0)
 
 
 def test_without_room_on_the_disk_the_process_paces_itself(tmp_path: Path) -> None:
     """The kernel's RLIMIT_FSIZE refuses writes as a full disk does."""
     shared = at_rest(tmp_path)
-    shared.claim(SUMMARY, 0.0)
+    shared.acquire(SUMMARY, 0.0)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
-        waits = [shared.claim(SUMMARY, 5.0).wait_s for _ in range(9)]
+        waits = [shared.acquire(SUMMARY, 5.0).wait_s for _ in range(9)]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert waits[:7] == [0.0] * 7
     assert waits[7] > 0.9
     # With room again, what was sent meanwhile is told to the others.
-    assert shared.claim(SUMMARY, 5.0).wait_s > 0.5
+    assert shared.acquire(SUMMARY, 5.0).wait_s > 0.5
     assert len(json.loads((tmp_path / "pacing.json").read_bytes())["slots"]) >= 10
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 def test_a_person_without_rights_obeys_what_others_reserved(tmp_path: Path, environment: dict[str, str]) -> None:
-    shared = SharedPacing(tmp_path / "pacing.json")
-    shared.penalise()
+    shared = SharedRateLimiter(tmp_path / "pacing.json")
+    shared.record_429()
     for above in (tmp_path, *tmp_path.parents[:2]):
         above.chmod(0o755)
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from ibkr_tools.portal.pacing import SharedPacing; from ibkr_tools.portal.endpoints import SUMMARY\n"
+        "from ibkr_tools.portal.rate_limiter import SharedRateLimiter\n"
+        "from ibkr_tools.portal.endpoints import SUMMARY\n"
         "from ibkr_tools.errors import RateLimited\n"
         "os.seteuid(65534)\n"
-        "try: SharedPacing(Path(sys.argv[1])).claim(SUMMARY, 1.0)\n"
+        "try: SharedRateLimiter(Path(sys.argv[1])).acquire(SUMMARY, 1.0)\n"
         "except RateLimited: print('waits')\n"
-        "print(SharedPacing(Path(sys.argv[2])).claim(SUMMARY, 1.0).wait_s)"
+        "print(SharedRateLimiter(Path(sys.argv[2])).acquire(SUMMARY, 1.0).wait_s)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "pacing.json"), str(tmp_path / "new" / "pacing.json")],
@@ -141,8 +142,8 @@ def test_a_person_without_rights_obeys_what_others_reserved(tmp_path: Path, envi
 
 
 def _claim(path: Path, times: int, endpoint: Endpoint) -> list[float]:
-    shared = SharedPacing(path)
-    return [time.monotonic() + shared.claim(endpoint, 60.0).wait_s for _ in range(times)]
+    shared = SharedRateLimiter(path)
+    return [time.monotonic() + shared.acquire(endpoint, 60.0).wait_s for _ in range(times)]
 
 
 def test_several_processes_together_keep_the_limits(tmp_path: Path) -> None:
@@ -162,17 +163,17 @@ def test_several_processes_together_keep_the_limits(tmp_path: Path) -> None:
     ("seconds", "words"), [(0.2, "1 s"), (5.0, "5 s"), (119.5, "2 min"), (121.0, "3 min"), (900.0, "15 min")]
 )
 def test_a_wait_is_said_as_people_say_it(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+    assert format_wait(seconds) == words
 
 
 def test_a_claim_costs_little(tmp_path: Path) -> None:
     """0.3 ms on an idle machine; the bound is for a busy one."""
-    shared = SharedPacing(tmp_path / "pacing.json")
+    shared = SharedRateLimiter(tmp_path / "pacing.json")
     spent_s = []
     for _ in range(50):
         begun_s = time.process_time()
         with suppress(RateLimited):
-            shared.claim(SUMMARY, 0.0)
+            shared.acquire(SUMMARY, 0.0)
         spent_s.append(time.process_time() - begun_s)
     assert min(spent_s) < 0.001
 
@@ -180,9 +181,9 @@ def test_a_claim_costs_little(tmp_path: Path) -> None:
 def test_a_process_that_was_stopped_in_a_claim_stops_nobody_else(tmp_path: Path) -> None:
     """Ctrl-Z may come at any moment; what that process reserved before is still obeyed."""
     shared = at_rest(tmp_path)
-    shared.claim(TICKLE, 0.0)
+    shared.acquire(TICKLE, 0.0)
     with files.locked(tmp_path / "pacing.lock"):
-        assert shared.claim(TICKLE, 5.0).wait_s == pytest.approx(1.0 + JITTER_S)
+        assert shared.acquire(TICKLE, 5.0).wait_s == pytest.approx(1.0 + ARRIVAL_JITTER_S)
 
 
 def test_threads_share_one_budget(tmp_path: Path) -> None:
@@ -190,25 +191,25 @@ def test_threads_share_one_budget(tmp_path: Path) -> None:
     shared = at_rest(tmp_path / "missing" / "no")
     (tmp_path / "missing").write_text("a file where a directory should be")
     with ThreadPoolExecutor(4) as pool:
-        waits = list(pool.map(lambda _: shared.claim(SUMMARY, 60.0).wait_s, range(40)))
+        waits = list(pool.map(lambda _: shared.acquire(SUMMARY, 60.0).wait_s, range(40)))
     assert sorted(waits)[8] > 0.9
 
 
 def test_unpaced_never_waits() -> None:
-    unpaced = Unpaced()
-    unpaced.penalise()
-    assert unpaced.claim(VALIDATE, 0.0).wait_s == 0.0
+    unlimited = NoRateLimit()
+    unlimited.record_429()
+    assert unlimited.acquire(VALIDATE, 0.0).wait_s == 0.0
 
 
 def test_what_never_left_is_given_back(tmp_path: Path) -> None:
     """A call that nobody listened to does not make the next one wait."""
     shared = at_rest(tmp_path)
-    turn = shared.claim(TICKLE, 0.0)
-    assert turn.wait_s == 0.0
+    reservation = shared.acquire(TICKLE, 0.0)
+    assert reservation.wait_s == 0.0
     with pytest.raises(RateLimited):
-        shared.claim(TICKLE, 0.0)
-    shared.forgo(turn)
-    assert shared.claim(TICKLE, 0.0).wait_s == 0.0
+        shared.acquire(TICKLE, 0.0)
+    shared.release(reservation)
+    assert shared.acquire(TICKLE, 0.0).wait_s == 0.0
 
 
 # The penalty.
@@ -221,11 +222,11 @@ class Machine:
         self.uptime_s, self.wall_s = 1000.0, 1_800_000_000.0
         self.folder = folder
 
-    def process(self, *, keeps: bool = True) -> SharedPacing:
+    def process(self, *, keeps: bool = True) -> SharedRateLimiter:
         """Returns the budget of a process that starts now."""
         kept = self.folder / "penalty.json" if keeps else self.folder / "missing" / "penalty.json"
         path = self.folder / "run" / "pacing.json"
-        return SharedPacing(path, kept, clock=lambda: self.uptime_s, wall=lambda: self.wall_s)
+        return SharedRateLimiter(path, kept, clock=lambda: self.uptime_s, wall=lambda: self.wall_s)
 
     def live(self, seconds: float) -> None:
         """Lets time pass."""
@@ -242,11 +243,11 @@ class Machine:
 def test_a_penalty_lasts_as_long_as_ibkr_says(tmp_path: Path, stated_s: float | None, lasts_s: float) -> None:
     """A shorter one than documented is not tried out, an absurd one not believed."""
     machine = Machine(tmp_path)
-    machine.process().penalise(stated_s)
+    machine.process().record_429(stated_s)
     assert machine.process().penalty_s() == lasts_s
     machine.live(lasts_s + 1.0)
     assert machine.process().penalty_s() == 0.0
-    assert machine.process().claim(TICKLE, 0.0).wait_s == 0.0
+    assert machine.process().acquire(TICKLE, 0.0).wait_s == 0.0
 
 
 @given(
@@ -260,7 +261,7 @@ def test_a_penalty_outlives_restarts_and_boots(
     machine = Machine(tmp_path_factory.mktemp("machine"))
     process = machine.process()
     machine.live(met_after_s)
-    process.penalise()
+    process.record_429()
     end_s = machine.wall_s + PENALTY_S
     for event, seconds in events:
         if event == "boot":
@@ -272,14 +273,14 @@ def test_a_penalty_outlives_restarts_and_boots(
         assert process.penalty_s() == pytest.approx(left_s, abs=0.01)
         if left_s > 1.0:
             with pytest.raises(RateLimited, match="too many requests"):
-                process.claim(TICKLE, 0.0)
+                process.acquire(TICKLE, 0.0)
 
 
 def test_a_penalty_that_a_person_met_outlives_a_boot_too(tmp_path: Path) -> None:
     """They cannot write the state directory; the watchdog can, and looks."""
     machine = Machine(tmp_path)
     watchdog = machine.process()
-    machine.process(keeps=False).penalise()
+    machine.process(keeps=False).record_429()
     assert watchdog.penalty_s() == PENALTY_S
     machine.boot()
     assert machine.process().penalty_s() == pytest.approx(PENALTY_S - 60.0)
@@ -289,7 +290,7 @@ def test_a_penalty_that_a_person_met_outlives_a_boot_too(tmp_path: Path) -> None
 def test_a_clock_that_stands_wrong_makes_no_penalty_longer(tmp_path: Path, moved_s: float) -> None:
     """A machine without a battery boots in another year."""
     machine = Machine(tmp_path)
-    machine.process().penalise()
+    machine.process().record_429()
     machine.boot(moved_s)
     assert machine.process().penalty_s() == (PENALTY_S if moved_s < 0 else 0.0)
     machine.live(PENALTY_S + 1.0)
@@ -300,31 +301,31 @@ def test_a_clock_that_is_set_ends_no_penalty_where_somebody_knows_of_it(tmp_path
     """The clock that jumps looks like a boot."""
     machine = Machine(tmp_path)
     watchdog = machine.process()
-    watchdog.penalise()
+    watchdog.record_429()
     machine.wall_s += 86_400.0
     assert watchdog.penalty_s() == PENALTY_S
     with pytest.raises(RateLimited):
-        watchdog.claim(TICKLE, 0.0)
+        watchdog.acquire(TICKLE, 0.0)
 
 
 def test_who_clears_the_file_ends_the_penalty(tmp_path: Path) -> None:
     """A person knows better: the file is what counts, where it is to be believed."""
     machine = Machine(tmp_path)
     watchdog = machine.process()
-    watchdog.penalise()
+    watchdog.record_429()
     path = tmp_path / "run" / "pacing.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "penalty_until": 0.0}))
-    assert watchdog.claim(TICKLE, 0.0).wait_s == 0.0
+    assert watchdog.acquire(TICKLE, 0.0).wait_s == 0.0
     assert not (tmp_path / "penalty.json").exists()
 
 
 def test_the_file_of_a_penalty_goes_with_it(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     process = machine.process()
-    process.penalise()
+    process.record_429()
     assert (tmp_path / "penalty.json").stat().st_mode & 0o777 == 0o640
     machine.live(PENALTY_S + 1.0)
-    process.claim(SUMMARY, 0.0)
+    process.acquire(SUMMARY, 0.0)
     assert not (tmp_path / "penalty.json").exists()
 
 

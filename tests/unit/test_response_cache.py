@@ -1,4 +1,4 @@
-"""An answer that may not be asked for again yet is remembered, for no longer than that, and for nobody else."""
+"""An answer that may not be asked for again yet is cached, for no longer than that, and for nobody else."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools.portal.endpoints import ACCOUNTS, PERFORMANCE, SUMMARY, Endpoint
-from ibkr_tools.portal.recall import Call, Recall
+from ibkr_tools.portal.response_cache import ApiRequest, ResponseCache
 
 ANSWER = b'[{"id":"U1234567", "balance": 1.50}]\n'
 PATH = "/portfolio/accounts"
@@ -21,9 +21,9 @@ class Clocks:
     def __init__(self) -> None:
         self.uptime_s, self.wall_s = 1000.0, 1_800_000_000.0
 
-    def recall(self, folder: Path, user: str = "reader", *, paper: bool = False) -> Recall:
-        """Returns what a process of that user remembers."""
-        return Recall(folder, user, paper=paper, clock=lambda: self.uptime_s, wall=lambda: self.wall_s)
+    def response_cache(self, folder: Path, user: str = "reader", *, paper: bool = False) -> ResponseCache:
+        """Returns the cache of a process of that user."""
+        return ResponseCache(folder, user, paper=paper, clock=lambda: self.uptime_s, wall=lambda: self.wall_s)
 
     def live(self, seconds: float) -> None:
         """Lets time pass."""
@@ -31,10 +31,10 @@ class Clocks:
         self.wall_s += seconds
 
 
-def test_remembers_bytes_between_processes(tmp_path: Path) -> None:
+def test_bytes_are_cached_between_processes(tmp_path: Path) -> None:
     """What one process was told, another may use, as it came; nobody outside the group reads it."""
-    Recall(tmp_path, "reader").store(Call(ACCOUNTS, PATH), ANSWER)
-    known = Recall(tmp_path, "reader").load(Call(ACCOUNTS, PATH))
+    ResponseCache(tmp_path, "reader").put(ApiRequest(ACCOUNTS, PATH), ANSWER)
+    known = ResponseCache(tmp_path, "reader").get(ApiRequest(ACCOUNTS, PATH))
     assert known is not None
     assert known[0] == ANSWER
     assert 0.0 <= known[1] < 1.0
@@ -55,18 +55,20 @@ def test_remembers_bytes_between_processes(tmp_path: Path) -> None:
         (SUMMARY, 0.0, False),
     ],
 )
-def test_forgets_when_ibkr_may_be_asked_again(tmp_path: Path, endpoint: Endpoint, age_s: float, found: bool) -> None:
-    """An answer from the future is from another clock; where there is no interval, nothing is remembered."""
+def test_an_entry_expires_when_ibkr_may_be_asked_again(
+    tmp_path: Path, endpoint: Endpoint, age_s: float, found: bool
+) -> None:
+    """An answer from the future is from another clock; where there is no interval, nothing is cached."""
     clocks = Clocks()
-    clocks.recall(tmp_path).store(Call(endpoint, PATH), ANSWER)
+    clocks.response_cache(tmp_path).put(ApiRequest(endpoint, PATH), ANSWER)
     clocks.live(age_s)
-    known = clocks.recall(tmp_path).load(Call(endpoint, PATH))
+    known = clocks.response_cache(tmp_path).get(ApiRequest(endpoint, PATH))
     assert (known is not None) is found
     assert known is None or known[1] == pytest.approx(age_s)
 
 
 CALLS = st.builds(
-    Call,
+    ApiRequest,
     st.sampled_from([ACCOUNTS, PERFORMANCE]),
     st.sampled_from([PATH, "/portfolio/subaccounts"]),
     st.none() | st.dictionaries(st.sampled_from(["a", "b"]), st.sampled_from(["1", "2"]), min_size=1),
@@ -76,72 +78,72 @@ CALLS = st.builds(
 
 @given(st.lists(st.tuples(CALLS, st.sampled_from(["one", "other"]), st.booleans()), min_size=2, max_size=8))
 def test_each_call_has_its_own_answer(
-    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[Call, str, bool]]
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[ApiRequest, str, bool]]
 ) -> None:
     """Whatever differs, the path, a parameter or the user, another answer is none."""
-    folder, clocks = tmp_path_factory.mktemp("recall"), Clocks()
+    folder, clocks = tmp_path_factory.mktemp("response_cache"), Clocks()
     for number, (call, user, paper) in enumerate(calls):
-        clocks.recall(folder, user, paper=paper).store(call, b"%d" % number)
+        clocks.response_cache(folder, user, paper=paper).put(call, b"%d" % number)
     for call, user, paper in calls:
-        known = clocks.recall(folder, user, paper=paper).load(call)
+        known = clocks.response_cache(folder, user, paper=paper).get(call)
         assert known is not None
         assert known[0] == b"%d" % max(number for number, one in enumerate(calls) if one == (call, user, paper))
 
 
 def test_who_makes_a_call_says_so_until_it_is_over(tmp_path: Path) -> None:
     """Or for a minute, if it dies on the way."""
-    clocks, call = Clocks(), Call(PERFORMANCE, PATH)
-    one, other = clocks.recall(tmp_path), clocks.recall(tmp_path)
+    clocks, call = Clocks(), ApiRequest(PERFORMANCE, PATH)
+    one, other = clocks.response_cache(tmp_path), clocks.response_cache(tmp_path)
     for end in ("answer", "failure", "death"):
-        assert not other.is_under_way(call)
-        one.begin(call)
-        assert other.is_under_way(call)
-        assert other.load(call) is None
-        assert not other.is_under_way(Call(PERFORMANCE, PATH, None, {"period": "1M"}))
+        assert not other.is_pending(call)
+        one.mark_pending(call)
+        assert other.is_pending(call)
+        assert other.get(call) is None
+        assert not other.is_pending(ApiRequest(PERFORMANCE, PATH, None, {"period": "1M"}))
         if end == "answer":
-            one.store(call, ANSWER)
+            one.put(call, ANSWER)
         elif end == "failure":
-            one.forget(call)
+            one.delete(call)
         else:
             clocks.live(61.0)
-        assert not other.is_under_way(call)
+        assert not other.is_pending(call)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b"\xff", b'{"booted_at": 0, "at_s": 0}\n[]', b'{"booted_at": "x", "at_s": 0}\n[]']
 )
 def test_damage_or_another_boot_is_no_answer(tmp_path: Path, data: bytes) -> None:
-    one = Recall(tmp_path, "reader")
-    one.store(Call(ACCOUNTS, PATH), ANSWER)
+    one = ResponseCache(tmp_path, "reader")
+    one.put(ApiRequest(ACCOUNTS, PATH), ANSWER)
     (file,) = tmp_path.iterdir()
     file.write_bytes(data)
-    assert one.load(Call(ACCOUNTS, PATH)) is None
+    assert one.get(ApiRequest(ACCOUNTS, PATH)) is None
 
 
-def test_a_boot_forgets(tmp_path: Path) -> None:
+def test_entries_do_not_outlive_a_boot(tmp_path: Path) -> None:
     """A runtime directory that outlives it (one below a home) says nothing of this one."""
     clocks = Clocks()
-    clocks.recall(tmp_path).store(Call(PERFORMANCE, PATH), ANSWER)
+    clocks.response_cache(tmp_path).put(ApiRequest(PERFORMANCE, PATH), ANSWER)
     clocks.wall_s += 100.0
-    assert clocks.recall(tmp_path).load(Call(PERFORMANCE, PATH)) is None
+    assert clocks.response_cache(tmp_path).get(ApiRequest(PERFORMANCE, PATH)) is None
 
 
 def test_old_files_are_removed(tmp_path: Path) -> None:
     """Those of answers only, half-written ones of a process that was killed among them."""
-    one = Recall(tmp_path, "reader")
+    one = ResponseCache(tmp_path, "reader")
     for number in range(20):
-        one.store(Call(PERFORMANCE, f"/{number}"), ANSWER)
+        one.put(ApiRequest(PERFORMANCE, f"/{number}"), ANSWER)
     (tmp_path / ".answer-summary-0.0123456789ab").touch()
     (tmp_path / "pacing.json").touch()
     hour_ago = time.time() - 3600.0
     for file in tmp_path.iterdir():
         os.utime(file, (hour_ago, hour_ago))
-    one.store(Call(ACCOUNTS, PATH), ANSWER)
+    one.put(ApiRequest(ACCOUNTS, PATH), ANSWER)
     assert sorted(file.name.partition("-")[0] for file in tmp_path.iterdir()) == ["answer", "pacing.json"]
 
 
 def test_a_directory_that_takes_nothing_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    one = Recall(tmp_path / "file" / "cache", "reader")
-    one.store(Call(ACCOUNTS, PATH), ANSWER)
-    assert one.load(Call(ACCOUNTS, PATH)) is None
+    one = ResponseCache(tmp_path / "file" / "cache", "reader")
+    one.put(ApiRequest(ACCOUNTS, PATH), ANSWER)
+    assert one.get(ApiRequest(ACCOUNTS, PATH)) is None

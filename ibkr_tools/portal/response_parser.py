@@ -1,4 +1,4 @@
-"""What an HTTP answer of the gateway means: a decoded payload, or the error that says what happened. No I/O.
+"""Parses an HTTP answer of the gateway: returns its decoded payload, or raises what it states. No I/O.
 
 IBKR reports failure in six shapes, often with HTTP 200, and a missing session in at least five. The tables are
 from recordings of public projects and from the gateway's own program (build of 2023-04-24).
@@ -23,16 +23,16 @@ from ibkr_tools.errors import (
     SessionUnavailable,
     UpstreamUnavailable,
 )
-from ibkr_tools.portal.pacing import in_words
-from ibkr_tools.portal.reservations import LONGEST_PENALTY_S, PENALTY_S
+from ibkr_tools.portal.rate_limit_state import MAX_PENALTY_S, PENALTY_S
+from ibkr_tools.portal.rate_limiter import format_wait
 
-_SHOWN = 200
+_MAX_DETAIL_CHARS = 200
 """How much of a foreign text an error may carry, in characters."""
 
 _REASONS = ("error", "detail", "text", "message", "failure_list", "title", "status")
 """Where IBKR's bodies say what went wrong, the most telling first."""
 
-_LONGEST_MS = 7 * 86_400_000
+_MAX_SESSION_MS = 7 * 86_400_000
 """No session of IBKR lasts longer, whatever a number says."""
 
 
@@ -40,8 +40,8 @@ class Tickle(msgspec.Struct, frozen=True, kw_only=True):
     """What `/tickle` says about both tiers.
 
     `session` is IBKR's id of the session (it is a secret: never logged); `sso_expires` is the time until the
-    portfolio tier would end without further traffic. The other fields are the brokerage tier's; `tells_brokerage` says
-    whether the answer had a word on it at all.
+    portfolio tier would end without further traffic. The other fields are the brokerage tier's; `has_brokerage_status`
+    says whether the answer had any of them.
     """
 
     has_session: bool
@@ -51,31 +51,37 @@ class Tickle(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
     competing: bool = False
     collision: bool = False
-    tells_brokerage: bool = True
+    has_brokerage_status: bool = True
 
 
-def _line(value: object) -> str:
+def _printable(value: object) -> str:
     """Returns a foreign text, or whatever else somebody put in its place, as the beginning of one printable line."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:_SHOWN].strip()
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:_MAX_DETAIL_CHARS].strip()
 
 
 def _detail(payload: object) -> str:
     """Returns the reason a JSON body states, in whichever of IBKR's shapes; empty if it states none."""
     if not isinstance(payload, Mapping):
         return ""
-    reason = next((_line(payload[key]) for key in _REASONS if payload.get(key) and not _is_number(payload[key])), "")
+    reason = next(
+        (_printable(payload[key]) for key in _REASONS if payload.get(key) and not _is_number(payload[key])), ""
+    )
     arguments = payload.get("invalidArguments")
-    named = [one for one in arguments if isinstance(one, Mapping)] if isinstance(arguments, list) else []
-    fields = ", ".join(f"{_line(one.get('field'))}: {_line(one.get('description'))}" for one in named)
-    return f"{reason}: {fields}"[:_SHOWN] if fields else reason
+    invalid = (
+        [argument for argument in arguments if isinstance(argument, Mapping)] if isinstance(arguments, list) else []
+    )
+    fields = ", ".join(
+        f"{_printable(argument.get('field'))}: {_printable(argument.get('description'))}" for argument in invalid
+    )
+    return f"{reason}: {fields}"[:_MAX_DETAIL_CHARS] if fields else reason
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _error_of(detail: str, where: str) -> IbkrError | None:
+def _error_for_reason(detail: str, where: str) -> IbkrError | None:
     """Returns the error that a stated reason stands for, None if the reason is unknown."""
     text = detail.lower()
     if "no session" in text or "not logged in" in text:
@@ -116,7 +122,7 @@ def _decode(body: bytes, where: str) -> Any:
 
 def _text(body: bytes) -> str:
     """Returns the beginning of a plain text; half of what begins like data may hold what no journal should."""
-    return _line(body[: 4 * _SHOWN].decode("utf-8", "replace")) if body[:1].isalpha() else ""
+    return _printable(body[: 4 * _MAX_DETAIL_CHARS].decode("utf-8", "replace")) if body[:1].isalpha() else ""
 
 
 def _try_decode(body: bytes) -> Any:
@@ -152,9 +158,9 @@ def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, wher
     if status in {401, 410, 601}:
         raise SessionUnavailable(f"{where}: no session (HTTP {status})")
     if status == 429:
-        wait_s = min(max(PENALTY_S, _retry_after_s(headers)), LONGEST_PENALTY_S)
+        wait_s = min(max(PENALTY_S, _retry_after_s(headers)), MAX_PENALTY_S)
         raise RateLimited(
-            f"{where}: too many requests (HTTP 429)", hint=f"Everything waits {in_words(wait_s)}.", wait_s=wait_s
+            f"{where}: too many requests (HTTP 429)", hint=f"Everything waits {format_wait(wait_s)}.", wait_s=wait_s
         )
     if status == 403 and "AirTunes" in headers.get("Server", ""):
         raise ConfigError(
@@ -165,14 +171,14 @@ def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, wher
             f"{where}: the gateway does not admit this address",
             hint="Its conf.yaml must allow 127.0.0.1; restart ibkr-gateway to have it written again.",
         )
-    error = _error_of(detail, where) or _error_of_status(status, f"{where}: ", stated)
+    error = _error_for_reason(detail, where) or _error_for_status(status, f"{where}: ", stated)
     if isinstance(error, UpstreamUnavailable):
         later_s = _retry_after_s(headers)
         error.status, error.wait_s = status, later_s if later_s > 0 else None
     raise error
 
 
-def _error_of_status(status: int, before: str, after: str) -> IbkrError:
+def _error_for_status(status: int, before: str, after: str) -> IbkrError:
     """Returns the error of a status that needs no other look at the answer."""
     if status == 423:
         text = f"{before}asked more often than IBKR allows (HTTP 423){after}"
@@ -213,7 +219,7 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, where: str) -> A
     payload = _decode(body, where)
     if isinstance(payload, Mapping) and _states_failure(headers, payload):
         detail = _detail(payload)
-        raise _error_of(detail, where) or ErrorResponse(f"{where}: {detail or 'IBKR says that it failed'}")
+        raise _error_for_reason(detail, where) or ErrorResponse(f"{where}: {detail or 'IBKR says that it failed'}")
     return payload
 
 
@@ -243,12 +249,12 @@ def parse_tickle(payload: Any, where: str = "POST /tickle") -> Tickle:
     return Tickle(
         has_session=bool(session) or expires is not None,
         session=session if isinstance(session, str) else None,
-        sso_expires=None if expires is None else timedelta(milliseconds=min(expires, _LONGEST_MS)),
+        sso_expires=None if expires is None else timedelta(milliseconds=min(expires, _MAX_SESSION_MS)),
         authenticated=status.get("authenticated") is True,
         connected=status.get("connected") is True,
         competing=status.get("competing") is True,
         collision=payload.get("collission") is True,
-        tells_brokerage=bool(status),
+        has_brokerage_status=bool(status),
     )
 
 
@@ -261,7 +267,7 @@ def parse_validation(payload: Any, where: str = "GET /sso/validate") -> bool:
     raise DataError(f"{where}: no RESULT in the answer")
 
 
-def parse_rows(payload: Any, where: str) -> list[dict[str, Any]]:
+def parse_records(payload: Any, where: str) -> list[dict[str, Any]]:
     """Returns a list of objects as it came.
 
     Raises:

@@ -12,9 +12,9 @@ from queue import SimpleQueue
 import pytest
 import websocket
 
-from ibkr_tools.portal.endpoints import TOPICS, Topic
-from ibkr_tools.portal.push import PushEvent, PushListener, send
-from tests.support.guard_table import TOPICS_BLOCKED, TOPICS_READ
+from ibkr_tools.portal.endpoints import WEBSOCKET_TOPICS, WebSocketTopic
+from ibkr_tools.portal.push_listener import PushEvent, PushListener, send_topic
+from tests.support.allow_list import TOPICS_BLOCKED, TOPICS_READ
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted
 
@@ -22,8 +22,8 @@ WAYS_OUT = {
     "portal/client.py": "requests, each of them a row of the table",
     "transport.py": "how requests of the client and the download are sent",
     "deadline.py": "the sockets of both and of the WebSocket; it connects none",
-    "portal/causes.py": "the names of TLS's errors",
-    "portal/push.py": "the WebSocket, with a table of its own",
+    "portal/transport_errors.py": "the names of TLS's errors",
+    "portal/push_listener.py": "the WebSocket, with a table of its own",
     "gateway/distribution.py": "downloads IBKR's program",
     "gateway/probe.py": "asks for the gateway's own page /, which goes nowhere",
     "gateway/filter_probe.py": "asks for what the packet filter closes to everybody",
@@ -76,20 +76,22 @@ REFUSED_TOPICS = (*TOPICS_BLOCKED, *TOPICS_READ[1:], "", "tic+", " tic", "TIC", 
 @pytest.mark.parametrize("text", REFUSED_TOPICS)
 def test_a_topic_that_is_not_listed_cannot_be_sent(text: str) -> None:
     connection = Recorder()
-    for topic in (Topic(text, ""), replace(TOPICS[0], text=text)):
+    for topic in (WebSocketTopic(text, ""), replace(WEBSOCKET_TOPICS[0], text=text)):
         with pytest.raises(ValueError, match="not in the table of topics"):
-            send(connection, topic)
+            send_topic(connection, topic)
     assert not connection.sent
 
 
 def test_no_listed_topic_changes_anything() -> None:
-    assert {topic.text for topic in TOPICS} <= set(TOPICS_READ)
+    assert {topic.text for topic in WEBSOCKET_TOPICS} <= set(TOPICS_READ)
 
 
 def test_there_is_one_way_to_say_something_over_the_websocket() -> None:
-    """push.py alone has the library (test_architecture), and it sends in one function."""
-    source = (Path(__file__).parents[2] / "ibkr_tools/portal/push.py").read_text()
-    (way,) = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "send"]
+    """push_listener.py alone has the library (test_architecture), and it sends in one function."""
+    source = (Path(__file__).parents[2] / "ibkr_tools/portal/push_listener.py").read_text()
+    (way,) = [
+        node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "send_topic"
+    ]
     sends = re.compile(r"\.(send\w*|ping|pong|sendall|write)\(")
     everywhere = len(sends.findall(source))
     assert everywhere == len(sends.findall(ast.unparse(way))) == 1
@@ -113,7 +115,7 @@ def test_a_listener_says_tic_and_nothing_else(tmp_path: Path) -> None:
 
     with Scripted(tmp_path, talk) as server:
         events: SimpleQueue[PushEvent] = SimpleQueue()
-        listener = PushListener(server.port, tmp_path / "certificate.pem", events.put, tic_every_s=0.0)
+        listener = PushListener(server.port, tmp_path / "certificate.pem", events.put, tic_interval_s=0.0)
         listener.start()
         assert [frames.get(timeout=5) for _ in range(3)] == [b"tic"] * 3
         listener.stop()

@@ -1,4 +1,4 @@
-"""What IBKR pushes: one WebSocket through the gateway, listened to in a thread of its own.
+"""Listens to what IBKR pushes: one WebSocket through the gateway, in a thread of its own.
 
 A closed socket or an `sts` frame is known within milliseconds of the loss; a tickle would take up to 30 s.
 """
@@ -15,18 +15,18 @@ import msgspec
 import websocket
 
 from ibkr_tools.deadline import DeadlineTLSSocket
-from ibkr_tools.portal.endpoints import TIC, TOPICS, Topic
+from ibkr_tools.portal.endpoints import TIC, WEBSOCKET_TOPICS, WebSocketTopic
 
-SILENCE_S = 25.0
+PUSH_SILENCE_S = 25.0
 """Heartbeats come every 10 s; two missing ones in a row are silence."""
 
-TIC_EVERY_S = 50.0
+TIC_INTERVAL_S = 50.0
 """IBKR wants a `tic` at least once a minute on an open socket."""
 
 
 _MESSAGES = frozenset({websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY})
 
-_SHOWN = 200
+_MAX_REASON_CHARS = 200
 """How much of a library's message is told, in characters: it may quote a whole web page."""
 
 
@@ -39,7 +39,7 @@ class SessionFrame:
     connected: bool | None = None
 
     @property
-    def denies_session(self) -> bool:
+    def reports_session_lost(self) -> bool:
         """Whether it says that nothing is left: one about the brokerage tier alone is still connected, or silent."""
         return self.authenticated is False and self.connected is False
 
@@ -89,13 +89,13 @@ def parse_frame(data: bytes | str) -> PushEvent | None:
             return None
 
 
-def send(connection: websocket.WebSocket, topic: Topic) -> None:
+def send_topic(connection: websocket.WebSocket, topic: WebSocketTopic) -> None:
     """Sends a listed topic; the only way in which anything is said to IBKR over the WebSocket.
 
     Raises:
         ValueError: it is not in the table of topics.
     """
-    if topic not in TOPICS:
+    if topic not in WEBSOCKET_TOPICS:
         raise ValueError(f"{topic} is not in the table of topics")
     connection.send(topic.text)
 
@@ -107,26 +107,26 @@ class PushListener:
         self,
         port: int,
         certificate: Path,
-        deliver: Callable[[PushEvent], None],
+        on_event: Callable[[PushEvent], None],
         *,
-        silence_s: float = SILENCE_S,
-        tic_every_s: float = TIC_EVERY_S,
+        silence_s: float = PUSH_SILENCE_S,
+        tic_interval_s: float = TIC_INTERVAL_S,
     ) -> None:
         """Prepares it.
 
         Args:
             port: the gateway's.
             certificate: the only certificate to trust (PEM).
-            deliver: called from the listener's thread with every event.
+            on_event: called from the listener's thread with every event.
             silence_s: after how many seconds without a whole frame the connection counts as dead.
-            tic_every_s: how often IBKR is told that somebody listens, in seconds.
+            tic_interval_s: how often IBKR is told that somebody listens, in seconds.
         """
         self._silence_s = silence_s
-        self._tic_every_s = tic_every_s
+        self._tic_every_s = tic_interval_s
         self._port = port
         self._url = f"wss://127.0.0.1:{port}/v1/api/ws"
         self._certificate = certificate
-        self._deliver = deliver
+        self._on_event = on_event
         self._stopped = threading.Event()
         self._socket: websocket.WebSocket | None = None
         self._thread = threading.Thread(target=self._run, name="push", daemon=True)
@@ -136,7 +136,7 @@ class PushListener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Closes the connection; what it still delivers is PushClosed."""
+        """Closes the connection; the last event is PushClosed."""
         self._stopped.set()
         if self._socket is not None:
             # Wakes the listener's thread, which alone reads from the connection and closes it.
@@ -157,11 +157,11 @@ class PushListener:
         except websocket.WebSocketTimeoutException:
             why = f"silent for {self._silence_s:g} s"
         except (OSError, websocket.WebSocketException) as error:
-            why = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
+            why = " ".join(str(error).split())[:_MAX_REASON_CHARS] or type(error).__name__
         finally:
             if self._socket is not None:
                 self._socket.shutdown()  # type: ignore[no-untyped-call]  # theirs lacks a return type
-        self._deliver(PushClosed("stopped" if self._stopped.is_set() else why))
+        self._on_event(PushClosed("stopped" if self._stopped.is_set() else why))
 
     def _connect(self) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self._certificate)
@@ -183,7 +183,7 @@ class PushListener:
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 raise websocket.WebSocketConnectionClosedException("closed by IBKR")
             if opcode in _MESSAGES and (event := parse_frame(data)):
-                self._deliver(event)
+                self._on_event(event)
             if time.monotonic() > tic_at:
-                send(connection, TIC)
+                send_topic(connection, TIC)
                 tic_at = time.monotonic() + self._tic_every_s

@@ -1,6 +1,6 @@
 """Read-only by construction: every read can be asked for, and nothing else ever reaches the wire.
 
-What each endpoint does is known here from tests.support.guard_table, which is written without the product's table.
+What each endpoint does is known here from tests.support.allow_list, which is written without the product's table.
 """
 
 import re
@@ -18,14 +18,14 @@ from ibkr_tools.portal.endpoints import (
     ENDPOINTS,
     READS,
     Endpoint,
-    Kind,
-    Pages,
+    Pagination,
     Parameter,
-    Place,
+    ParamIn,
+    RequestKind,
     Tier,
 )
-from tests.support import guard_table
-from tests.support.guard_table import Row
+from tests.support import allow_list
+from tests.support.allow_list import Row
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
 
@@ -50,11 +50,11 @@ def example(path: str) -> str:
 
 
 LISTED = {(one.method, template(one.path)): one for one in ENDPOINTS}
-ROWS_READ = [row for row in guard_table.ENDPOINTS if row.kind == "R"]
-ROWS_REFUSED = [row for row in guard_table.ENDPOINTS if row.kind in REFUSED]
+ROWS_READ = [row for row in allow_list.ENDPOINTS if row.kind == "R"]
+ROWS_REFUSED = [row for row in allow_list.ENDPOINTS if row.kind in REFUSED]
 
 
-def forged(method: str, path: str, kind: Kind = Kind.READ) -> Endpoint:
+def forged(method: str, path: str, kind: RequestKind = RequestKind.READ) -> Endpoint:
     """Returns a row that says it is harmless, which a mistake in our own code could make."""
     return Endpoint("forged", method, path, Tier.PORTFOLIO, kind)
 
@@ -100,11 +100,11 @@ def refusing(silent: Scripted, tmp_path: Path) -> Iterator[list[PortalClient]]:
         yield [everyone, owner]
 
 
-def test_the_guard_table_is_whole() -> None:
+def test_the_allow_list_is_whole() -> None:
     """Its size, so that a slip of the pen in its text cannot empty it."""
-    counts = {kind: sum(row.kind == kind for row in guard_table.ENDPOINTS) for kind in "RKSCDWFGX"}
+    counts = {kind: sum(row.kind == kind for row in allow_list.ENDPOINTS) for kind in "RKSCDWFGX"}
     assert counts == {"R": 88, "K": 3, "S": 14, "C": 4, "D": 4, "W": 35, "F": 1, "G": 16, "X": 57}
-    assert len(set(guard_table.ENDPOINTS)) == len(guard_table.ENDPOINTS)
+    assert len(set(allow_list.ENDPOINTS)) == len(allow_list.ENDPOINTS)
 
 
 @pytest.mark.parametrize("row", ROWS_READ, ids=lambda row: f"{row.method} {row.path}")
@@ -120,11 +120,11 @@ def test_every_read_can_be_asked_for(row: Row, wire: tuple[Scripted, Path], clie
 
 def test_nothing_is_listed_that_is_not_a_read() -> None:
     """But what keeps the session alive, and the two calls that open the brokerage tier, the watchdog's alone."""
-    known = {(row.method, template(row.path)): row.kind for row in guard_table.ENDPOINTS}
-    kinds = {Kind.READ: "R", Kind.KEEPALIVE: "K", Kind.SESSION: "S"}
+    known = {(row.method, template(row.path)): row.kind for row in allow_list.ENDPOINTS}
+    kinds = {RequestKind.READ: "R", RequestKind.KEEPALIVE: "K", RequestKind.SESSION: "S"}
     for place, endpoint in LISTED.items():
         assert known[place] == kinds[endpoint.kind], place
-    session = {one.path for one in ENDPOINTS if one.kind is Kind.SESSION}
+    session = {one.path for one in ENDPOINTS if one.kind is RequestKind.SESSION}
     assert session == {"/iserver/auth/ssodh/init", "/iserver/reauthenticate"}
 
 
@@ -133,16 +133,16 @@ def test_what_is_not_a_read_never_reaches_the_wire(row: Row, refusing: list[Port
     """Under whatever kind, with names in the path or filled in, by whatever process."""
     for client in refusing:
         for path in {row.path, example(row.path)}:
-            for kind in Kind:
+            for kind in RequestKind:
                 with pytest.raises(ValueError, match="not in the table"):
-                    client.ask(forged(row.method, path, kind), dict.fromkeys(forged("", path).names, "1234567"))
+                    client.send(forged(row.method, path, kind), dict.fromkeys(forged("", path).names, "1234567"))
 
 
 def test_only_the_owner_controls_the_session(refusing: list[PortalClient]) -> None:
     everyone, _ = refusing
-    for endpoint in (one for one in ENDPOINTS if one.kind is Kind.SESSION):
+    for endpoint in (one for one in ENDPOINTS if one.kind is RequestKind.SESSION):
         with pytest.raises(ValueError, match="owns the session"):
-            everyone.ask(endpoint, body={"publish": True, "compete": True} if endpoint.parameters else None)
+            everyone.send(endpoint, body={"publish": True, "compete": True} if endpoint.parameters else None)
 
 
 def test_only_the_watchdog_says_that_it_owns_the_session() -> None:
@@ -157,7 +157,7 @@ def test_a_listed_path_takes_no_other_method(refusing: list[PortalClient]) -> No
         for method in METHODS:
             if (method, template(endpoint.path)) not in LISTED:
                 with pytest.raises(ValueError, match="not in the table"):
-                    refusing[1].ask(replace(endpoint, method=method), dict.fromkeys(endpoint.names, "1"))
+                    refusing[1].send(replace(endpoint, method=method), dict.fromkeys(endpoint.names, "1"))
 
 
 DETOURS = (
@@ -185,17 +185,17 @@ DETOURS = (
 def test_another_spelling_of_a_path_is_another_path(detour: str, refusing: list[PortalClient]) -> None:
     for endpoint in ENDPOINTS:
         with pytest.raises(ValueError, match="not in the table"):
-            refusing[1].ask(replace(endpoint, path=detour.replace("{}", endpoint.path)))
+            refusing[1].send(replace(endpoint, path=detour.replace("{}", endpoint.path)))
 
 
 @pytest.mark.parametrize(
     "value", ["..", ".", "", "%2e%2e", "%2f", "a/b", "a//b", "a\\b", "a..b", "U1?force=true", "U1#", "U1\r\n", " "]
 )
 def test_a_name_is_one_segment(value: str, refusing: list[PortalClient]) -> None:
-    for endpoint in (one for one in ENDPOINTS if one.names and one.kind is Kind.READ):
+    for endpoint in (one for one in ENDPOINTS if one.names and one.kind is RequestKind.READ):
         for name in endpoint.names:
             with pytest.raises(ValueError, match="cannot be part of a path"):
-                refusing[1].ask(endpoint, dict.fromkeys(endpoint.names, "1") | {name: value})
+                refusing[1].send(endpoint, dict.fromkeys(endpoint.names, "1") | {name: value})
 
 
 def test_no_name_makes_a_read_into_something_else() -> None:
@@ -216,7 +216,7 @@ def test_no_name_makes_a_read_into_something_else() -> None:
 def test_a_get_has_no_body(body: object, refusing: list[PortalClient]) -> None:
     for endpoint in (one for one in READS.values() if one.method == "GET"):
         with pytest.raises(ValueError, match="no such parameter"):
-            refusing[1].ask(endpoint, dict.fromkeys(endpoint.names, "1"), body=body)
+            refusing[1].send(endpoint, dict.fromkeys(endpoint.names, "1"), body=body)
 
 
 @pytest.mark.parametrize(
@@ -227,9 +227,9 @@ def test_a_read_takes_its_own_parameters_only(name: str, refusing: list[PortalCl
     for endpoint in READS.values():
         names = dict.fromkeys(endpoint.names, "1")
         with pytest.raises(ValueError, match="no such parameter"):
-            refusing[1].ask(endpoint, names, query={name: "true"})
+            refusing[1].send(endpoint, names, query={name: "true"})
         with pytest.raises(ValueError, match="no such parameter"):
-            refusing[1].ask(endpoint, names, body={name: "true"})
+            refusing[1].send(endpoint, names, body={name: "true"})
 
 
 def test_no_header_says_another_method(wire: tuple[Scripted, Path], clients: list[PortalClient]) -> None:
@@ -266,9 +266,9 @@ def test_no_values_make_another_request(
 ) -> None:
     """Whatever is asked with any row: what reaches the wire is this row's method and path, with its own parameters."""
     endpoint = data.draw(st.sampled_from(list(READS.values())))
-    own = [one.name for one in endpoint.parameters if one.place is Place.QUERY]
-    own += ["page"] if endpoint.pages is Pages.QUERY else []
-    body_names = [one.name for one in endpoint.parameters if one.place is Place.BODY]
+    own = [one.name for one in endpoint.parameters if one.location is ParamIn.QUERY]
+    own += ["page"] if endpoint.pagination is Pagination.QUERY else []
+    body_names = [one.name for one in endpoint.parameters if one.location is ParamIn.BODY]
     names = {name: data.draw(st.just("U1234567") | values) for name in endpoint.names}
     query = data.draw(st.dictionaries(some_of(own), values, max_size=3))
     body = data.draw(st.none() | st.dictionaries(some_of(body_names), values, max_size=2))
@@ -298,7 +298,7 @@ def test_a_parameter_reads_what_fits_or_refuses(data: st.DataObject) -> None:
         value = parameter.read(text := data.draw(values))
     except ValueError:
         return
-    if parameter.place is not Place.BODY:
+    if parameter.location is not ParamIn.BODY:
         assert value == text
-    if parameter.place is Place.PATH:
+    if parameter.location is ParamIn.PATH:
         assert re.fullmatch("[A-Za-z0-9_-]+", value)

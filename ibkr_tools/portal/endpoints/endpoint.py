@@ -1,4 +1,4 @@
-"""What a row of the table of endpoints says, and how a call is made of it. No I/O."""
+"""The types of a row in the table of endpoints, and how a request is made of it. No I/O."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Tier(StrEnum):
     BROKERAGE = "brokerage"
 
 
-class Kind(StrEnum):
+class RequestKind(StrEnum):
     """What a request does.
 
     READ changes nothing. KEEPALIVE reads and keeps the session alive. SESSION controls the session (never orders,
@@ -29,15 +29,15 @@ class Kind(StrEnum):
     SESSION = "session"
 
 
-class Place(StrEnum):
-    """Where a parameter goes."""
+class ParamIn(StrEnum):
+    """Where a parameter goes, as OpenAPI's `in`; BODY is a member of the JSON body."""
 
     PATH = "path"
     QUERY = "query"
     BODY = "body"
 
 
-class Type(StrEnum):
+class ParamType(StrEnum):
     """What a parameter is.
 
     LIST is several texts with commas between them, INTEGERS several whole numbers; JSON is anything else a body can
@@ -61,16 +61,16 @@ class Scope(StrEnum):
     ACCOUNTS = "accounts"
 
 
-class Pages(StrEnum):
+class Pagination(StrEnum):
     """How an endpoint goes on where one answer is not all.
 
-    PATH: `{page}` in the path counts from 0. QUERY: so does `page` in the query. AFTER: the read of the same name with
+    PATH: `{page}` in the path counts from 0. QUERY: so does `page` in the query. CURSOR: the read of the same name with
     `_more` takes the last row's `ID` as its `id`.
     """
 
     PATH = "path"
     QUERY = "query"
-    AFTER = "after"
+    CURSOR = "cursor"
 
 
 def is_account_number(name: object) -> bool:
@@ -92,58 +92,58 @@ class Parameter:
     """
 
     name: str
-    gives: str
-    place: Place = Place.QUERY
-    type: Type = Type.TEXT
+    description: str
+    location: ParamIn = ParamIn.QUERY
+    type: ParamType = ParamType.TEXT
     required: bool = False
     choices: tuple[str, ...] = ()
     default: str | None = None
 
     def read(self, text: str) -> Any:
-        """Returns the value that a text stands for, as IBKR wants it in this place.
+        """Returns the value that a text stands for, as IBKR wants it there.
 
         Raises:
             ValueError: the text does not fit; the message says what would.
         """
         if self.choices and text not in self.choices:
             raise ValueError(f"{self.name} {text!r}: expected one of {', '.join(self.choices)}")
-        if self.place is Place.PATH and not re.fullmatch(r"[A-Za-z0-9_\-]+", text):
+        if self.location is ParamIn.PATH and not re.fullmatch(r"[A-Za-z0-9_\-]+", text):
             raise ValueError(f"{self.name} {text!r} cannot be part of a path")
         value = self._convert(text)
-        if self.place is Place.BODY:
+        if self.location is ParamIn.BODY:
             return value
         return ("true" if value else "false") if isinstance(value, bool) else text
 
     def _convert(self, text: str) -> Any:
         match self.type:
-            case Type.INTEGER if re.fullmatch(r"-?[0-9]{1,18}", text):
+            case ParamType.INTEGER if re.fullmatch(r"-?[0-9]{1,18}", text):
                 return int(text)
-            case Type.NUMBER if re.fullmatch(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?", text):
+            case ParamType.NUMBER if re.fullmatch(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?", text):
                 return msgspec.json.decode(text)
-            case Type.BOOLEAN if text in {"true", "false"}:
+            case ParamType.BOOLEAN if text in {"true", "false"}:
                 return text == "true"
-            case Type.LIST if text and all(text.split(",")):
+            case ParamType.LIST if text and all(text.split(",")):
                 return text.split(",")
-            case Type.INTEGERS if re.fullmatch(r"[0-9]{1,18}(,[0-9]{1,18})*", text):
-                return [int(one) for one in text.split(",")]
-            case Type.JSON:
+            case ParamType.INTEGERS if re.fullmatch(r"[0-9]{1,18}(,[0-9]{1,18})*", text):
+                return [int(number) for number in text.split(",")]
+            case ParamType.JSON:
                 try:
                     return msgspec.json.decode(text)
                 except (msgspec.DecodeError, RecursionError) as error:
                     raise ValueError(f"{self.name} {text!r}: expected JSON ({error})") from None
-            case Type.TEXT if text:
+            case ParamType.TEXT if text:
                 return text
             case _:
                 raise ValueError(f"{self.name} {text!r}: expected {_EXPECTED[self.type]}")
 
 
 _EXPECTED = {
-    Type.TEXT: "some text",
-    Type.INTEGER: "a whole number",
-    Type.NUMBER: "a number",
-    Type.BOOLEAN: "true or false",
-    Type.LIST: "one or more, with commas between them",
-    Type.INTEGERS: "one or more whole numbers, with commas between them",
+    ParamType.TEXT: "some text",
+    ParamType.INTEGER: "a whole number",
+    ParamType.NUMBER: "a number",
+    ParamType.BOOLEAN: "true or false",
+    ParamType.LIST: "one or more, with commas between them",
+    ParamType.INTEGERS: "one or more whole numbers, with commas between them",
 }
 
 
@@ -158,12 +158,12 @@ class Endpoint:
         tier: the session it needs.
         kind: what it does.
         interval_s: the least time between two calls that IBKR documents, in seconds; 0: only the overall limit.
-        gives: what it answers, in a few words.
+        description: what it answers, in a few words.
         parameters: all that may be sent with it, besides `{account}`, `{page}` and `acctIds`, which we fill in.
-        rows: where its records are: "" if the answer is the list, else the keys that lead to it, or to an object of
-            them, with dots between; None: no list.
-        pages: how it goes on; None: one answer is all.
-        may_be_cold: whether IBKR may answer emptily at first, though there is something.
+        records_path: the keys that lead to its list of records, or to an object of them, with dots between; "" if the
+            answer is the list; None: no list.
+        pagination: how the next page is requested; None: one answer is all.
+        needs_warm_up: whether IBKR may answer emptily at first, though there is something.
         source: where the row comes from: `campus` (IBKR's documentation), `oas` (IBKR's published schema),
             `recorded` (answers recorded by public projects), `gateway` (the gateway's own program),
             `swagger` (the older schema that the gateway carries).
@@ -173,13 +173,13 @@ class Endpoint:
     method: str
     path: str
     tier: Tier
-    kind: Kind
+    kind: RequestKind
     interval_s: float = 0.0
-    gives: str = ""
+    description: str = ""
     parameters: tuple[Parameter, ...] = ()
-    rows: str | None = None
-    pages: Pages | None = None
-    may_be_cold: bool = False
+    records_path: str | None = None
+    pagination: Pagination | None = None
+    needs_warm_up: bool = False
     source: str = "campus"
 
     @property
@@ -187,7 +187,7 @@ class Endpoint:
         """Whom one call is about."""
         if "{account}" in self.path:
             return Scope.ACCOUNT
-        return Scope.ACCOUNTS if any(one.name == "acctIds" for one in self.parameters) else Scope.USER
+        return Scope.ACCOUNTS if any(parameter.name == "acctIds" for parameter in self.parameters) else Scope.USER
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -205,13 +205,16 @@ class Endpoint:
                 raise ValueError(f"{name} {value!r} cannot be part of a path")
         return self.path.format(**{name: quote(value, safe="") for name, value in names.items()})
 
-    def admits(self, query: Mapping[str, object] | None, body: object) -> bool:
+    def accepts(self, query: Mapping[str, object] | None, body: object) -> bool:
         """Says whether nothing but this endpoint's own parameters would be sent."""
-        known = {place: {one.name for one in self.parameters if one.place is place} for place in Place}
-        if self.pages is Pages.QUERY:
-            known[Place.QUERY].add("page")
-        if set(query or {}) - known[Place.QUERY]:
+        known = {
+            location: {parameter.name for parameter in self.parameters if parameter.location is location}
+            for location in ParamIn
+        }
+        if self.pagination is Pagination.QUERY:
+            known[ParamIn.QUERY].add("page")
+        if set(query or {}) - known[ParamIn.QUERY]:
             return False
         if body is None:
             return True
-        return self.method == "POST" and isinstance(body, Mapping) and set(body) <= known[Place.BODY]
+        return self.method == "POST" and isinstance(body, Mapping) and set(body) <= known[ParamIn.BODY]

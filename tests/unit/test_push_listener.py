@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.portal.push import Heartbeat, PushEvent, SessionFrame, WaitingForSession, parse_frame
+from ibkr_tools.portal.push_listener import Heartbeat, PushEvent, SessionFrame, WaitingForSession, parse_frame
 
 FRAMES: list[tuple[Any, PushEvent | None]] = [
     ({"topic": "system", "success": "sampleuser", "isFT": False, "isPaper": False}, Heartbeat()),

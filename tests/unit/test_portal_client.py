@@ -1,4 +1,4 @@
-"""What the portal client sends, when, and what it remembers: against a real TLS server."""
+"""What the portal client sends, when, and what it caches: against a real TLS server."""
 
 import contextlib
 import json
@@ -12,16 +12,16 @@ import pytest
 
 from ibkr_tools.errors import RateLimited, UpstreamUnavailable
 from ibkr_tools.portal import endpoints
-from ibkr_tools.portal.endpoints import Endpoint, Kind, Tier
-from ibkr_tools.portal.pacing import SharedPacing
-from ibkr_tools.portal.recall import Recall
-from ibkr_tools.portal.reservations import JITTER_S
+from ibkr_tools.portal.endpoints import Endpoint, RequestKind, Tier
+from ibkr_tools.portal.rate_limit_state import ARRIVAL_JITTER_S
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from ibkr_tools.portal.response_cache import ResponseCache
 from tests.support.scripted_client import client_of
 from tests.support.simulation import wait_until
 from tests.support.tls_server import Scripted, http
 
 if TYPE_CHECKING:
-    from ibkr_tools.portal.client import Answer
+    from ibkr_tools.portal.client import ApiResponse
 
 OK = http("200 OK", b"[]", "Content-Type: application/json")
 
@@ -50,29 +50,29 @@ def test_a_body_is_json(material: Path) -> None:
         assert server.requests[0].endswith(b'{"publish": true, "compete": false}')
 
 
-def test_the_wait_for_a_turn_is_the_callers(material: Path, tmp_path: Path) -> None:
+def test_the_wait_for_a_reservation_is_the_callers(material: Path, tmp_path: Path) -> None:
     """Whoever has another time than the machine's can let it pass."""
     paused: list[float] = []
-    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: sum(paused), wall=lambda: sum(paused))
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: sum(paused), wall=lambda: sum(paused))
     with (
         Scripted(material, OK, OK) as server,
-        client_of(server, material, pacing=pacing, pause=paused.append) as client,
+        client_of(server, material, rate_limiter=rate_limiter, pause=paused.append) as client,
     ):
         client.accounts()
         client.accounts()
-    assert paused == [5.0 + JITTER_S]
+    assert paused == [5.0 + ARRIVAL_JITTER_S]
 
 
 def test_a_long_wait_is_told_before_it_begins(material: Path, tmp_path: Path) -> None:
     told: list[tuple[str, float]] = []
     passed: list[float] = []
-    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: sum(passed), wall=lambda: sum(passed))
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: sum(passed), wall=lambda: sum(passed))
     with (
         Scripted(material, OK) as server,
         client_of(
             server,
             material,
-            pacing=pacing,
+            rate_limiter=rate_limiter,
             pause=passed.append,
             on_wait=lambda where, seconds: told.append((where, seconds)),
         ) as client,
@@ -81,50 +81,56 @@ def test_a_long_wait_is_told_before_it_begins(material: Path, tmp_path: Path) ->
         client.request(endpoints.SUMMARY, {"account": "U1234567"})
         assert told == []
         client.accounts()
-    assert told == [("GET /portfolio/accounts", 5.0 + JITTER_S)]
+    assert told == [("GET /portfolio/accounts", 5.0 + ARRIVAL_JITTER_S)]
 
 
-def test_a_turn_that_comes_too_late_is_refused_at_once(material: Path, tmp_path: Path) -> None:
-    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: 0.0, wall=lambda: 0.0)
-    with Scripted(material, OK) as server, client_of(server, material, pacing=pacing, max_wait_s=3.0) as client:
+def test_a_reservation_that_is_too_late_is_refused_at_once(material: Path, tmp_path: Path) -> None:
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: 0.0, wall=lambda: 0.0)
+    with (
+        Scripted(material, OK) as server,
+        client_of(server, material, rate_limiter=rate_limiter, max_wait_s=3.0) as client,
+    ):
         client.accounts()
         with pytest.raises(RateLimited, match=r"asked too often; possible in 6 s") as caught:
             client.accounts()
         assert len(server.requests) == 1
-    assert caught.value.wait_s == pytest.approx(5.0 + JITTER_S)
+    assert caught.value.wait_s == pytest.approx(5.0 + ARRIVAL_JITTER_S)
 
 
-def test_a_long_wait_holds_no_place_among_those_under_way(material: Path, tmp_path: Path) -> None:
+def test_a_long_wait_holds_no_read_slot(material: Path, tmp_path: Path) -> None:
     """While one waits for its interval, four others go on."""
     passed: list[float] = []
-    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: sum(passed), wall=lambda: sum(passed))
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: sum(passed), wall=lambda: sum(passed))
 
     def pause(seconds: float) -> None:
         passed.append(seconds)
         with contextlib.ExitStack() as held:
             for _ in range(4):
-                held.enter_context(pacing.under_way(0.0, passed.append, lambda _: None))
+                held.enter_context(rate_limiter.read_slot(0.0, passed.append, lambda _: None))
 
-    with Scripted(material, OK) as server, client_of(server, material, pacing=pacing, pause=pause) as client:
+    with (
+        Scripted(material, OK) as server,
+        client_of(server, material, rate_limiter=rate_limiter, pause=pause) as client,
+    ):
         client.accounts()
         client.accounts()
         assert len(server.requests) == 2
-    assert passed == [5.0 + JITTER_S]
+    assert passed == [5.0 + ARRIVAL_JITTER_S]
 
 
 def test_four_reads_are_under_way_at_most_and_a_tickle_besides(material: Path, tmp_path: Path) -> None:
     """Who keeps the session alive does not queue behind reads that hang."""
-    pacing = SharedPacing(tmp_path / "pacing.json")
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json")
     tickled = http("200 OK", b'{"session": "a"}')
     with Scripted(material, tickled) as server, contextlib.ExitStack() as held:
         for _ in range(4):
-            held.enter_context(pacing.under_way(0.0, lambda _: None, lambda _: None))
-        with client_of(server, material, pacing=pacing, max_wait_s=0.1) as client:
+            held.enter_context(rate_limiter.read_slot(0.0, lambda _: None, lambda _: None))
+        with client_of(server, material, rate_limiter=rate_limiter, max_wait_s=0.1) as client:
             assert client.tickle().has_session
             with pytest.raises(RateLimited, match="4 reads are under way"):
                 client.request(endpoints.SUMMARY, {"account": "U1234567"})
         for kind in ("owns_session", "urgent"):
-            with client_of(server, material, pacing=pacing, max_wait_s=0.1, **{kind: True}) as client:
+            with client_of(server, material, rate_limiter=rate_limiter, max_wait_s=0.1, **{kind: True}) as client:
                 client.request(endpoints.LEDGER, {"account": "U1234567"})
         assert len(server.requests) == 3
 
@@ -133,14 +139,18 @@ PERFORMANCE = http("200 OK", b'{"nav": 1.50, "rc":0 }')
 ONE_MONTH: dict[str, Any] = {"acctIds": ["U1234567"], "period": "1M"}
 
 
-def test_a_slow_endpoint_is_answered_from_what_is_remembered(material: Path, tmp_path: Path) -> None:
+def test_a_slow_endpoint_is_answered_from_the_cache(material: Path, tmp_path: Path) -> None:
     """Bytes as they came, with their age, in any process of the same user; and then without a gateway."""
-    pacing = SharedPacing(tmp_path / "pacing.json")
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json")
     with Scripted(material, PERFORMANCE) as server:
-        with client_of(server, material, pacing=pacing, recall=Recall(tmp_path, "reader")) as client:
-            first = client.ask(endpoints.PERFORMANCE, body=ONE_MONTH)
-        with client_of(server, tmp_path, pacing=pacing, recall=Recall(tmp_path, "reader")) as client:
-            again = client.ask(endpoints.PERFORMANCE, body=dict(reversed(ONE_MONTH.items())))
+        with client_of(
+            server, material, rate_limiter=rate_limiter, response_cache=ResponseCache(tmp_path, "reader")
+        ) as client:
+            first = client.send(endpoints.PERFORMANCE, body=ONE_MONTH)
+        with client_of(
+            server, tmp_path, rate_limiter=rate_limiter, response_cache=ResponseCache(tmp_path, "reader")
+        ) as client:
+            again = client.send(endpoints.PERFORMANCE, body=dict(reversed(ONE_MONTH.items())))
         assert len(server.requests) == 1
     assert (first.age_s, first.body) == (0.0, b'{"nav": 1.50, "rc":0 }')
     assert again.age_s > 0.0
@@ -148,31 +158,33 @@ def test_a_slow_endpoint_is_answered_from_what_is_remembered(material: Path, tmp
 
 
 def test_a_slow_endpoint_with_other_parameters_has_to_wait(material: Path, tmp_path: Path) -> None:
-    pacing = SharedPacing(tmp_path / "pacing.json", clock=lambda: 0.0, wall=lambda: 0.0)
-    recall = Recall(tmp_path, "reader", clock=lambda: 0.0, wall=lambda: 0.0)
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: 0.0, wall=lambda: 0.0)
+    response_cache = ResponseCache(tmp_path, "reader", clock=lambda: 0.0, wall=lambda: 0.0)
     with Scripted(material, PERFORMANCE) as server:
-        with client_of(server, material, pacing=pacing, recall=recall) as client:
-            client.ask(endpoints.PERFORMANCE, body=ONE_MONTH)
+        with client_of(server, material, rate_limiter=rate_limiter, response_cache=response_cache) as client:
+            client.send(endpoints.PERFORMANCE, body=ONE_MONTH)
             with pytest.raises(RateLimited, match="possible in 16 min") as caught:
-                client.ask(endpoints.PERFORMANCE, body={**ONE_MONTH, "period": "1Y"})
+                client.send(endpoints.PERFORMANCE, body={**ONE_MONTH, "period": "1Y"})
         assert len(server.requests) == 1
-    assert caught.value.wait_s == pytest.approx(900.0 + JITTER_S)
+    assert caught.value.wait_s == pytest.approx(900.0 + ARRIVAL_JITTER_S)
 
 
 def test_two_who_ask_the_same_at_once_ask_ibkr_once(material: Path, tmp_path: Path) -> None:
     """The second would have to wait for a quarter of an hour otherwise."""
-    pacing = SharedPacing(tmp_path / "pacing.json")
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json")
     waiting = threading.Event()
-    got: list[Answer] = []
+    got: list[ApiResponse] = []
 
     def hold(connection: socket.socket) -> None:
         assert waiting.wait(10)
         connection.sendall(PERFORMANCE)
 
     def ask(pause: Callable[[float], object] | None = None) -> None:
-        recall = Recall(tmp_path, "reader")
-        with client_of(server, material, pacing=pacing, recall=recall, read_timeout_s=10.0, pause=pause) as client:
-            got.append(client.ask(endpoints.PERFORMANCE, body=ONE_MONTH))
+        response_cache = ResponseCache(tmp_path, "reader")
+        with client_of(
+            server, material, rate_limiter=rate_limiter, response_cache=response_cache, read_timeout_s=10.0, pause=pause
+        ) as client:
+            got.append(client.send(endpoints.PERFORMANCE, body=ONE_MONTH))
 
     def pause(seconds: float) -> None:
         waiting.set()
@@ -190,51 +202,63 @@ def test_two_who_ask_the_same_at_once_ask_ibkr_once(material: Path, tmp_path: Pa
 
 
 def test_a_call_that_failed_keeps_nobody_waiting(material: Path, tmp_path: Path) -> None:
-    recall = Recall(tmp_path, "reader")
+    response_cache = ResponseCache(tmp_path, "reader")
     with Scripted(material, http("503 Service Unavailable"), PERFORMANCE) as server:
-        with client_of(server, material, recall=recall) as client, pytest.raises(UpstreamUnavailable):
-            client.ask(endpoints.PERFORMANCE, body=ONE_MONTH)
-        with client_of(server, material, recall=recall, pause=lambda _: pytest.fail("waited")) as client:
-            assert client.ask(endpoints.PERFORMANCE, body=ONE_MONTH).age_s == 0.0
+        with client_of(server, material, response_cache=response_cache) as client, pytest.raises(UpstreamUnavailable):
+            client.send(endpoints.PERFORMANCE, body=ONE_MONTH)
+        with client_of(
+            server, material, response_cache=response_cache, pause=lambda _: pytest.fail("waited")
+        ) as client:
+            assert client.send(endpoints.PERFORMANCE, body=ONE_MONTH).age_s == 0.0
 
 
 def test_another_users_answer_is_not_served(material: Path, tmp_path: Path) -> None:
     """Nor the paper account's."""
     with Scripted(material, PERFORMANCE) as server:
-        for recall in (Recall(tmp_path, "one"), Recall(tmp_path, "other"), Recall(tmp_path, "one", paper=True)):
-            with client_of(server, material, recall=recall) as client:
-                assert client.ask(endpoints.PERFORMANCE, body=ONE_MONTH).age_s == 0.0
+        for response_cache in (
+            ResponseCache(tmp_path, "one"),
+            ResponseCache(tmp_path, "other"),
+            ResponseCache(tmp_path, "one", paper=True),
+        ):
+            with client_of(server, material, response_cache=response_cache) as client:
+                assert client.send(endpoints.PERFORMANCE, body=ONE_MONTH).age_s == 0.0
         assert len(server.requests) == 3
 
 
-def test_a_quick_endpoint_is_remembered_only_for_who_wants_it(material: Path, tmp_path: Path) -> None:
+def test_a_quick_endpoint_is_cached_only_for_callers_that_allow_it(material: Path, tmp_path: Path) -> None:
     rows = http("200 OK", b'[{"id": "U1234567"}]')
-    with Scripted(material, rows) as server, client_of(server, material, recall=Recall(tmp_path, "one")) as client:
-        assert client.ask(endpoints.ACCOUNTS).age_s == 0.0
-        assert client.ask(endpoints.ACCOUNTS).age_s == 0.0
-        assert client.ask(endpoints.ACCOUNTS, recall=True).age_s > 0.0
-        assert client.accounts(recall=True) == [{"id": "U1234567"}]
+    with (
+        Scripted(material, rows) as server,
+        client_of(server, material, response_cache=ResponseCache(tmp_path, "one")) as client,
+    ):
+        assert client.send(endpoints.ACCOUNTS).age_s == 0.0
+        assert client.send(endpoints.ACCOUNTS).age_s == 0.0
+        assert client.send(endpoints.ACCOUNTS, allow_cached=True).age_s > 0.0
+        assert client.accounts(allow_cached=True) == [{"id": "U1234567"}]
         assert len(server.requests) == 2
 
 
-def test_nothing_is_worth_no_remembering(material: Path, tmp_path: Path) -> None:
+def test_an_empty_answer_is_not_cached(material: Path, tmp_path: Path) -> None:
     """A fresh session may list no accounts at first; asked again, it is IBKR who is asked."""
-    with Scripted(material, OK) as server, client_of(server, material, recall=Recall(tmp_path, "one")) as client:
+    with (
+        Scripted(material, OK) as server,
+        client_of(server, material, response_cache=ResponseCache(tmp_path, "one")) as client,
+    ):
         for _ in range(2):
-            assert client.accounts(recall=True) == []
+            assert client.accounts(allow_cached=True) == []
         assert len(server.requests) == 2
 
 
 def test_an_answer_without_a_body_is_null(material: Path) -> None:
     """A document that is made of answers' bytes stays JSON."""
     with Scripted(material, http("204 No Content")) as server, client_of(server, material) as client:
-        answer = client.ask(endpoints.USER)
+        answer = client.send(endpoints.USER)
     assert (answer.payload, answer.body) == (None, b"null")
 
 
 def test_what_is_not_listed_is_not_sent(material: Path) -> None:
     """Neither another path nor another parameter of a listed one."""
-    order = Endpoint("order", "POST", "/iserver/account/{account}/orders", Tier.BROKERAGE, Kind.READ)
+    order = Endpoint("order", "POST", "/iserver/account/{account}/orders", Tier.BROKERAGE, RequestKind.READ)
     with Scripted(material, OK) as server, client_of(server, material) as client:
         with pytest.raises(ValueError, match="not in the table"):
             client.request(order, {"account": "U1234567"})
@@ -256,7 +280,7 @@ def test_a_cookie_is_neither_kept_nor_sent(material: Path) -> None:
         assert b"cookie" not in b"".join(server.requests).lower()
 
 
-@pytest.mark.parametrize("endpoint", [one for one in endpoints.ENDPOINTS if one.kind is Kind.SESSION])
+@pytest.mark.parametrize("endpoint", [one for one in endpoints.ENDPOINTS if one.kind is RequestKind.SESSION])
 def test_session_control_is_its_owners(material: Path, endpoint: Endpoint) -> None:
     with Scripted(material, OK) as server, client_of(server, material) as client:
         with pytest.raises(ValueError, match="owns the session"):

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Topic:
+class WebSocketTopic:
     """One text that may be sent, and what it does."""
 
     text: str
-    gives: str
+    description: str
 
 
-TIC = Topic("tic", "a longer life of the socket; IBKR wants one a minute")
+TIC = WebSocketTopic("tic", "a longer life of the socket; IBKR wants one a minute")
 
-TOPICS = (TIC,)
+WEBSOCKET_TOPICS = (TIC,)

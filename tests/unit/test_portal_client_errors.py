@@ -26,9 +26,9 @@ from ibkr_tools.errors import (
 from ibkr_tools.portal import client as module
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
-from ibkr_tools.portal.endpoints import Endpoint, Kind
-from ibkr_tools.portal.pacing import Unpaced
-from ibkr_tools.portal.reservations import Turn
+from ibkr_tools.portal.endpoints import Endpoint, RequestKind
+from ibkr_tools.portal.rate_limit_state import Reservation
+from ibkr_tools.portal.rate_limiter import NoRateLimit
 from tests.support.patience import within
 from tests.support.scripted_client import client_of
 from tests.support.simulation import make_certificate
@@ -37,21 +37,21 @@ from tests.support.tls_server import Scripted, http
 OK = http("200 OK", b"[]", "Content-Type: application/json")
 
 
-class Recording(Unpaced):
-    """A budget that never waits, notes what was claimed, and refuses from the `limit`th claim on."""
+class Recording(NoRateLimit):
+    """A budget that never waits, notes what was claimed, and refuses from the `limit`th one on."""
 
     def __init__(self, limit: int = 1000) -> None:
         self.claims: list[str] = []
         self.penalties = 0
         self._limit = limit
 
-    def claim(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> Turn:
+    def acquire(self, endpoint: Endpoint, max_wait_s: float, *, urgent: bool = False) -> Reservation:
         if len(self.claims) >= self._limit:
             raise RateLimited("enough")
         self.claims.append(endpoint.name)
-        return Turn(endpoint, 0.0, 0.0)
+        return Reservation(endpoint, 0.0, 0.0)
 
-    def penalise(self, stated_s: float | None = None) -> None:
+    def record_429(self, stated_s: float | None = None) -> None:
         self.penalties += 1
 
 
@@ -187,7 +187,7 @@ def test_a_second_closed_connection_is_told(material: Path) -> None:
     assert type(caught.value) is UpstreamUnavailable
 
 
-@pytest.mark.parametrize("endpoint", [one for one in endpoints.ENDPOINTS if one.kind is Kind.SESSION])
+@pytest.mark.parametrize("endpoint", [one for one in endpoints.ENDPOINTS if one.kind is RequestKind.SESSION])
 def test_session_control_is_never_sent_twice(material: Path, endpoint: Endpoint) -> None:
     """Each `ssodh/init` may throw another program out."""
     with Scripted(material, close) as server, client_of(server, material, owns_session=True) as client:
@@ -199,10 +199,10 @@ def test_session_control_is_never_sent_twice(material: Path, endpoint: Endpoint)
 def test_the_second_try_counts_too(material: Path) -> None:
     """The first one may have reached IBKR: both draw on the budget, and without one left there is no second."""
     budget, poor = Recording(), Recording(limit=1)
-    with Scripted(material, close, OK) as server, client_of(server, material, pacing=budget) as client:
+    with Scripted(material, close, OK) as server, client_of(server, material, rate_limiter=budget) as client:
         client.accounts()
     assert budget.claims == ["accounts", "accounts"]
-    with Scripted(material, close, OK) as server, client_of(server, material, pacing=poor) as client:
+    with Scripted(material, close, OK) as server, client_of(server, material, rate_limiter=poor) as client:
         with pytest.raises(UpstreamUnavailable, match="closed"):
             client.accounts()
         assert len(server.requests) == 1
@@ -256,7 +256,7 @@ def test_a_huge_answer_is_cut_off(material: Path, monkeypatch: pytest.MonkeyPatc
     import zlib
 
     compressor = zlib.compressobj(wbits=31)
-    bomb = compressor.compress(b" " * (module.LARGEST_ANSWER + 1_000_000)) + compressor.flush()
+    bomb = compressor.compress(b" " * (module.MAX_RESPONSE_BYTES + 1_000_000)) + compressor.flush()
     answer = http("200 OK", bomb, "Content-Encoding: gzip")
     with (
         Scripted(material, answer) as server,
@@ -270,7 +270,7 @@ def test_a_429_is_told_to_everyone(material: Path) -> None:
     budget = Recording()
     with (
         Scripted(material, http("429 Too Many Requests")) as server,
-        client_of(server, material, pacing=budget) as client,
+        client_of(server, material, rate_limiter=budget) as client,
         pytest.raises(RateLimited),
     ):
         client.accounts()
@@ -280,7 +280,7 @@ def test_a_429_is_told_to_everyone(material: Path) -> None:
 def test_our_own_budget_is_no_429(material: Path) -> None:
     """Having to wait is no reason to shut everybody out."""
     budget = Recording(limit=0)
-    with Scripted(material, OK) as server, client_of(server, material, pacing=budget) as client:
+    with Scripted(material, OK) as server, client_of(server, material, rate_limiter=budget) as client:
         with pytest.raises(RateLimited):
             client.accounts()
         assert server.requests == []

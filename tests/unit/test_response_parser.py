@@ -22,7 +22,7 @@ from ibkr_tools.errors import (
     SessionUnavailable,
     UpstreamUnavailable,
 )
-from ibkr_tools.portal import answers
+from ibkr_tools.portal import response_parser
 
 JSON = {"Content-Type": "application/json"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -97,7 +97,7 @@ LOST = [
 def test_every_failure_has_its_error(status: int, headers: Any, data: bytes, kind: type[IbkrError]) -> None:
     """The tables of lost sessions and of error shapes; exactly this class, since a subclass means something else."""
     with pytest.raises(IbkrError) as caught:
-        answers.parse(status, CaseInsensitiveDict(headers), data, "GET /x")
+        response_parser.parse(status, CaseInsensitiveDict(headers), data, "GET /x")
     assert type(caught.value) is kind
     assert caught.value.message.startswith("GET /x: ")
 
@@ -120,7 +120,7 @@ def test_every_failure_has_its_error(status: int, headers: Any, data: bytes, kin
     ],
 )
 def test_good_answers_come_through_as_they_are(status: int, data: bytes, value: object) -> None:
-    assert answers.parse(status, CaseInsensitiveDict(JSON), data, "GET /x") == value
+    assert response_parser.parse(status, CaseInsensitiveDict(JSON), data, "GET /x") == value
 
 
 SAID = [
@@ -150,21 +150,21 @@ SAID = [
 def test_what_ibkr_says_is_told_in_one_line(status: int, document: object, said: str) -> None:
     """A conid that does not exist, a wrong parameter: one clear line."""
     with pytest.raises(IbkrError) as caught:
-        answers.parse(status, CaseInsensitiveDict(JSON), body(document), "GET /x")
+        response_parser.parse(status, CaseInsensitiveDict(JSON), body(document), "GET /x")
     assert caught.value.message == f"GET /x: {said}"
 
 
 @pytest.mark.parametrize("text", ["1e400", "-1e400", '{"mktValue":1.7976931348623157E309,"position":1.5}'])
 def test_a_number_that_no_double_holds_is_a_mark_and_breaks_nothing(text: str) -> None:
-    assert answers.parse(200, {}, text.encode(), "GET /x") == json.loads(text)
+    assert response_parser.parse(200, {}, text.encode(), "GET /x") == json.loads(text)
 
 
 def test_a_text_instead_of_data_is_told_and_half_an_answer_is_not_shown() -> None:
     """A cut tickle holds the session's id, which is a secret."""
     with pytest.raises(DataError, match=r"a text instead of data \(Request was submitted\)"):
-        answers.parse(200, CaseInsensitiveDict(), b"Request was submitted", "GET /x")
+        response_parser.parse(200, CaseInsensitiveDict(), b"Request was submitted", "GET /x")
     with pytest.raises(UpstreamUnavailable) as caught:
-        answers.parse(200, CaseInsensitiveDict(), b'{"session":"0f1e2d3c', "GET /x")
+        response_parser.parse(200, CaseInsensitiveDict(), b'{"session":"0f1e2d3c', "GET /x")
     assert "0f1e" not in caught.value.message
 
 
@@ -184,14 +184,14 @@ def test_a_text_instead_of_data_is_told_and_half_an_answer_is_not_shown() -> Non
 )
 def test_a_longer_penalty_is_believed_within_bounds(headers: dict[str, str], wait_s: float, hint: str) -> None:
     with pytest.raises(RateLimited) as caught:
-        answers.parse(429, CaseInsensitiveDict(headers), b"", "GET /x")
+        response_parser.parse(429, CaseInsensitiveDict(headers), b"", "GET /x")
     assert caught.value.wait_s == wait_s
     assert caught.value.hint == f"Everything waits {hint}."
 
 
 def test_a_long_foreign_text_is_cut() -> None:
     with pytest.raises(UpstreamUnavailable) as caught:
-        answers.parse(500, CaseInsensitiveDict(JSON), body({"error": "x" * 10_000}), "GET /x")
+        response_parser.parse(500, CaseInsensitiveDict(JSON), body({"error": "x" * 10_000}), "GET /x")
     assert len(caught.value.message) < 300
 
 
@@ -217,7 +217,7 @@ def test_a_long_foreign_text_is_cut() -> None:
 def test_any_bytes_are_a_payload_or_our_error(status: int, headers: dict[str, str], data: bytes) -> None:
     """Whatever comes, the caller sees JSON or an IbkrError."""
     with contextlib.suppress(SessionUnavailable, DataError, ConfigError):
-        answers.parse(status, CaseInsensitiveDict(headers), data, "GET /x")
+        response_parser.parse(status, CaseInsensitiveDict(headers), data, "GET /x")
 
 
 # Ticks and validations.
@@ -233,7 +233,7 @@ NORMAL = {
 
 
 def test_the_normal_tickle() -> None:
-    tickle = answers.parse_tickle(NORMAL)
+    tickle = response_parser.parse_tickle(NORMAL)
     assert (tickle.has_session, tickle.authenticated, tickle.connected) == (True, True, True)
     assert (tickle.competing, tickle.collision) == (False, False)
     assert tickle.sso_expires == timedelta(milliseconds=585695)
@@ -266,14 +266,14 @@ VARIANTS: list[tuple[str, dict[str, Any], bool, bool]] = [
     ("name", "payload", "has_session", "authenticated"), VARIANTS, ids=[row[0] for row in VARIANTS]
 )
 def test_tickles_vary(name: str, payload: dict[str, Any], has_session: bool, authenticated: bool) -> None:
-    tickle = answers.parse_tickle(payload)
+    tickle = response_parser.parse_tickle(payload)
     assert (tickle.has_session, tickle.authenticated) == (has_session, authenticated)
 
 
 @pytest.mark.parametrize("expires", [0, -1, 0.0])
 def test_an_expired_session_is_lost(expires: float) -> None:
     with pytest.raises(SessionUnavailable):
-        answers.parse_tickle({**NORMAL, "ssoExpires": expires})
+        response_parser.parse_tickle({**NORMAL, "ssoExpires": expires})
 
 
 JSON_VALUES = st.recursive(
@@ -295,10 +295,10 @@ JSON_VALUES = st.recursive(
 @example({"ssoExpires": 10**40})
 def test_any_payload_is_understood_or_refused(payload: Any) -> None:
     for parse in (
-        answers.parse_tickle,
-        answers.parse_validation,
-        lambda value: answers.parse_rows(value, "x"),
-        lambda value: answers.parse_object(value, "x"),
+        response_parser.parse_tickle,
+        response_parser.parse_validation,
+        lambda value: response_parser.parse_records(value, "x"),
+        lambda value: response_parser.parse_object(value, "x"),
     ):
         with contextlib.suppress(SessionUnavailable, DataError):
             parse(payload)
@@ -308,21 +308,21 @@ def test_any_payload_is_understood_or_refused(payload: Any) -> None:
     ("payload", "alive"), [({"RESULT": True}, True), ({"RESULT": False}, False), (0, False), (False, False)]
 )
 def test_validations(payload: object, alive: bool) -> None:
-    assert answers.parse_validation(payload) is alive
+    assert response_parser.parse_validation(payload) is alive
 
 
 @pytest.mark.parametrize("payload", [None, {}, [], "true", {"RESULT": "true"}, {"RESULT": None}, True, 1])
 def test_what_does_not_say_it_is_not_a_dead_session(payload: object) -> None:
     """An empty answer is not IBKR's word that the session is over: it must not lead to a login."""
     with pytest.raises(DataError):
-        answers.parse_validation(payload)
+        response_parser.parse_validation(payload)
 
 
 def test_rows_are_lists_of_objects() -> None:
-    assert answers.parse_rows([{"a": 1}], "x") == [{"a": 1}]
+    assert response_parser.parse_records([{"a": 1}], "x") == [{"a": 1}]
     wrong: list[Any] = [None, {}, [1], [[{}]], "x"]
     for payload in wrong:
         with pytest.raises(DataError):
-            answers.parse_rows(payload, "x")
+            response_parser.parse_records(payload, "x")
     with pytest.raises(DataError):
-        answers.parse_object([], "x")
+        response_parser.parse_object([], "x")

@@ -1,0 +1,31 @@
+"""Classifies errors of the HTTP libraries by the kernel's or TLS's error that caused them."""
+
+import ssl
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Lists an error and its causes, wherever requests and urllib3 keep them."""
+    causes: list[BaseException] = []
+    pending: list[object] = [error]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, BaseException) and item not in causes:
+            causes.append(item)
+            pending += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return causes
+
+
+def is_tls_error(error: BaseException) -> bool:
+    """Says whether TLS itself failed; a connection that was merely closed during it does not count."""
+    closed_connection = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    return any(isinstance(cause, ssl.SSLError) and not isinstance(cause, closed_connection) for cause in _causes(error))
+
+
+def is_connection_refused(error: BaseException) -> bool:
+    """Says whether nothing listens."""
+    return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Says whether a timeout has passed."""
+    return any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in _causes(error))
