@@ -42,9 +42,9 @@ from ibkr_tools.simulator.logins import password_proof
 from ibkr_tools.simulator.options import SimulatorOptions
 from ibkr_tools.simulator.websocket import HUB
 from ibkr_tools.status import GatewaySection
-from ibkr_tools.watchdog.__main__ import MAX_WAIT_S, READ_TIMEOUT_S
+from ibkr_tools.watchdog.__main__ import WATCHDOG_MAX_WAIT_S, WATCHDOG_READ_TIMEOUT_S
+from ibkr_tools.watchdog.events import Tick
 from ibkr_tools.watchdog.loop import Watchdog
-from ibkr_tools.watchdog.observations import Tick
 
 BROWSER_S = 1.5
 """From a request to the page: what `bin/bench` measures for Chromium, with some air."""
@@ -148,7 +148,7 @@ class Month:
 
     def _make_watchdog(self) -> Watchdog:
         return Watchdog(
-            self._client(READ_TIMEOUT_S, MAX_WAIT_S, owns_session=True),
+            self._client(WATCHDOG_READ_TIMEOUT_S, WATCHDOG_MAX_WAIT_S, owns_session=True),
             self.status,
             self._directories,
             Notifier({}),
@@ -159,8 +159,8 @@ class Month:
             listener=lambda deliver: WiredListener(self.time, self.hub, deliver),
             clock=self.time.clock,
             now=self.time.now,
-            events=self._events,
-            watch=False,
+            queue=self._events,
+            watch_files=False,
         )
 
     # Who else lives on the machine.
@@ -259,7 +259,7 @@ class Month:
         self._wake()
 
     def _wake(self) -> None:
-        """Has the watchdog look at the files, as the kernel's notice would."""
+        """Has the watchdog read the files, as inotify would."""
         self._events.put(Tick())
 
     # What goes wrong.

@@ -45,7 +45,7 @@ class Directories:
 
     @property
     def session_hint(self) -> Path:
-        """Replaced by a fetch without rights in `runtime` that met no session; see `ibkr_tools.watchdog.others`."""
+        """Replaced by a fetch without rights in `runtime` that met no session; see `ibkr_tools.watchdog.inputs`."""
         return self.shared / "session-lost"
 
     @property

@@ -20,7 +20,7 @@ _NO_EVIDENCE = re.compile(r".+\.lock|\.login_log\.json\.[0-9a-f]{12}")
 _RECORD_FILE = "login_log.lost"
 
 _LOGIN_TOPICS = frozenset({"approval", "person", "logins"})
-"""Alert topics that only a login causes; see `watchdog.concerns`."""
+"""Alert topics that only a login causes; see `watchdog.alert_rules`."""
 
 _MAX_FILE_BYTES = 1_000_000
 

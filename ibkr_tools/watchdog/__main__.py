@@ -17,11 +17,11 @@ from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.status import StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
 
-READ_TIMEOUT_S = 11.0
+WATCHDOG_READ_TIMEOUT_S = 11.0
 """IBKR gives up after 10 s with a 503, which is an answer; the loop must stay awake for systemd and for pushes."""
 
-MAX_WAIT_S = 1.2
-"""How long a call may wait for its turn: a tickle's one second, not a validate's minute."""
+WATCHDOG_MAX_WAIT_S = 1.2
+"""How long a call may wait for the rate limiter: a tickle's one second, not a validation's minute."""
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--runtime-dir", type=Path)
     parser.add_argument("--state-dir", type=Path)
-    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--verbose", command="store_true")
     options = parser.parse_args()
     directories = find_directories(runtime=options.runtime_dir, state=options.state_dir)
     require_own_directories(directories, options.config, runtime=options.runtime_dir, state=options.state_dir)
@@ -48,8 +48,8 @@ def main() -> None:
         port,
         certificate,
         SharedRateLimiter(directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file),
-        read_timeout_s=READ_TIMEOUT_S,
-        max_wait_s=MAX_WAIT_S,
+        read_timeout_s=WATCHDOG_READ_TIMEOUT_S,
+        max_wait_s=WATCHDOG_MAX_WAIT_S,
         owns_session=True,
         on_wait=lambda where, seconds: journal.debug(f"{where} waits {seconds:.1f} s for its turn"),
     )

@@ -1,4 +1,4 @@
-"""What the watchdog's machine remembers, and the few moves that all of its rules share. Pure.
+"""The watchdog's state, and the transitions, schedules and back-offs that all of its rules use. Pure.
 
 Times (`*_s`) are seconds of a clock that never jumps.
 """
@@ -8,73 +8,74 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ibkr_tools.status import SessionState
-from ibkr_tools.watchdog.brokerage import Handshake, Policy
-from ibkr_tools.watchdog.hearing import Hearing
-from ibkr_tools.watchdog.observations import Action
+from ibkr_tools.watchdog.brokerage_session import BrokerageState, CompetingPolicy
+from ibkr_tools.watchdog.events import Command
+from ibkr_tools.watchdog.push_health import PushHealth
 
-LOOK_AGAIN_S = 1.25
+MIN_TICKLE_INTERVAL_S = 1.25
 """IBKR takes one tickle a second, and counts where they arrive: a slow one must not be caught up by the next."""
 
-ANSWER_S = 30.0
-"""Every call has its own deadline well below this; past it the machine asks again by itself."""
+RESULT_TIMEOUT_S = 30.0
+"""Every call has its own deadline well below this; past it the state machine sends the command again."""
 
-PERSON_LOOKS_S = 60.0
-"""How often to look whether a person has logged in meanwhile."""
+MANUAL_LOGIN_POLL_S = 60.0
+"""How often the watchdog checks whether a person has logged in meanwhile."""
 
-HAS_SESSION = frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING})
+PHASES_WITH_SESSION = frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING})
 
 
 @dataclass(frozen=True)
 class State:
-    """All that the machine remembers.
+    """All that the state machine remembers.
 
-    `phase`, `why`, `next` and `todo` are for people; what `next` says happens at `next_s` (None: at the deadline). At
-    `due_s` the machine tickles by itself. Counters count since the last good moment, `losses` since the start.
+    `phase`, `why`, `next` and `todo` are for people; what `next` says happens at `next_at_s` (None: at the deadline).
+    At `due_at_s` the next tickle is due. Counters count since the last confirmed session, `losses` since the start.
 
-    `up_since_s` is when the present session was first proven, None without one; `without_since_s` is since when none
-    serves, None while one does. `dead_s` is when tickles began to say that a proven session is over, `vouched_s` when
-    something else last said that it is not.
+    `up_since_s` is when the present session was first confirmed, None without a session; `outage_since_s` is when the
+    last session ended, None while one serves. `suspect_since_s` is when tickles began to say that a confirmed session
+    is over, `validated_at_s` when a validation last said that it is not. `silent_since_s` is when calls began to get
+    no answer at all. Until `fresh_login_until_s` a login runs although there is a session.
     """
 
     wants_brokerage: bool = False
-    policy: Policy = field(default_factory=Policy)
+    policy: CompetingPolicy = field(default_factory=CompetingPolicy)
     phase: SessionState = SessionState.STARTING
-    since_s: float = 0.0
+    phase_since_s: float = 0.0
     why: str = "just started"
     next: str = "looking whether there is a session"
-    next_s: float | None = None
+    next_at_s: float | None = None
     todo: str | None = None
-    due_s: float = 0.0
+    due_at_s: float = 0.0
     accounts: tuple[str, ...] = ()
     up_since_s: float | None = None
-    without_since_s: float | None = 0.0
-    tickled_s: float = -math.inf
-    last_tickle_s: float | None = None
+    outage_since_s: float | None = 0.0
+    tickle_sent_at_s: float = -math.inf
+    tickle_succeeded_at_s: float | None = None
     losses: int = 0
-    unknowns: int = 0
+    inconclusive_checks: int = 0
     silent_since_s: float | None = None
-    dead_s: float | None = None
-    validated_s: float = -math.inf
-    vouched_s: float = -math.inf
-    gones: int = 0
-    logins: int = 0
-    requested_s: float = -math.inf
+    suspect_since_s: float | None = None
+    validation_sent_at_s: float = -math.inf
+    validated_at_s: float = -math.inf
+    gateway_failures: int = 0
+    login_attempts: int = 0
+    login_requested_at_s: float = -math.inf
     login_not_before_s: float = 0.0
-    login_hold: str = ""
-    short_lives: int = 0
-    hearing: Hearing = field(default_factory=Hearing)
-    restarted_s: float = -math.inf
-    handshake: Handshake = field(default_factory=Handshake)
-    fresh_until_s: float = -math.inf
+    login_blocked_reason: str = ""
+    short_sessions: int = 0
+    push_health: PushHealth = field(default_factory=PushHealth)
+    restart_requested_at_s: float = -math.inf
+    brokerage: BrokerageState = field(default_factory=BrokerageState)
+    fresh_login_until_s: float = -math.inf
     paused: bool = False
     paused_until: datetime | None = None
     window: str | None = None
-    window_ends_s: float = -math.inf
+    window_ends_at_s: float = -math.inf
 
     @property
     def has_session(self) -> bool:
         """Says whether a session serves at least the portfolio tier."""
-        return self.phase in HAS_SESSION
+        return self.phase in PHASES_WITH_SESSION
 
     @property
     def is_logging_in(self) -> bool:
@@ -87,55 +88,57 @@ class State:
         return self.phase is SessionState.LOCKED_OUT
 
 
-Step = tuple[State, tuple[Action, ...]]
+StepResult = tuple[State, tuple[Command, ...]]
 
 
-def pick(waits: tuple[float, ...], count: int) -> float:
-    """Returns the wait for that count; the last one for all beyond."""
+def backoff(waits: tuple[float, ...], count: int) -> float:
+    """Returns the wait after `count` failures in a row; the last wait for all counts beyond."""
     return waits[max(0, min(count, len(waits) - 1))]
 
 
-def spread(seconds: float, *seeds: float) -> float:
-    """Returns `seconds` give or take a fifth, always the same for the same seeds: not all of the world at once."""
+def jitter(seconds: float, *seeds: float) -> float:
+    """Returns `seconds` give or take a fifth, the same for the same seeds: many watchdogs do not act at once."""
     # Multiples of the golden ratio are spread evenly.
     return seconds * (0.8 + 0.4 * (sum(seeds) * 0.6180339887498949 % 1.0))
 
 
-def enter(state: State, phase: SessionState, now_s: float, why: str, todo: str | None = None) -> State:
-    """Returns the state in a phase; `since_s` moves only if the phase does."""
-    since_s = state.since_s if phase is state.phase else now_s
-    without_s = now_s if state.without_since_s is None else state.without_since_s
+def transition(state: State, phase: SessionState, now_s: float, why: str, todo: str | None = None) -> State:
+    """Returns the state in a phase; `phase_since_s` moves only if the phase does."""
+    phase_since_s = state.phase_since_s if phase is state.phase else now_s
+    outage_since_s = now_s if state.outage_since_s is None else state.outage_since_s
     return replace(
         state,
         phase=phase,
-        since_s=since_s,
+        phase_since_s=phase_since_s,
         why=why,
         todo=todo,
-        without_since_s=None if phase in HAS_SESSION else without_s,
+        outage_since_s=None if phase in PHASES_WITH_SESSION else outage_since_s,
     )
 
 
-def wait(state: State, until_s: float, text: str, at_s: float | None = None) -> State:
-    """Returns the state that looks again at `until_s`; `text` says what happens next, at `at_s` if not then."""
-    return replace(state, due_s=until_s, next=text, next_s=at_s)
+def schedule(state: State, due_at_s: float, text: str, next_at_s: float | None = None) -> State:
+    """Returns the state whose next tickle is due at `due_at_s`; `text` says what happens next, at `next_at_s`."""
+    return replace(state, due_at_s=due_at_s, next=text, next_at_s=next_at_s)
 
 
-def tickle_now(state: State, now_s: float) -> Step:
-    """Asks at once, or as soon as IBKR takes another tickle."""
-    earliest_s = state.tickled_s + LOOK_AGAIN_S
-    if now_s < earliest_s:
-        return replace(state, due_s=earliest_s if state.due_s <= now_s else min(state.due_s, earliest_s)), ()
-    return replace(state, due_s=now_s + ANSWER_S, tickled_s=now_s), (Action.TICKLE,)
+def tickle_now(state: State, now_s: float) -> StepResult:
+    """Sends a tickle at once, or schedules it for when IBKR takes another one."""
+    earliest_at_s = state.tickle_sent_at_s + MIN_TICKLE_INTERVAL_S
+    if now_s < earliest_at_s:
+        return replace(
+            state, due_at_s=earliest_at_s if state.due_at_s <= now_s else min(state.due_at_s, earliest_at_s)
+        ), ()
+    return replace(state, due_at_s=now_s + RESULT_TIMEOUT_S, tickle_sent_at_s=now_s), (Command.TICKLE,)
 
 
 def forget_session(state: State) -> State:
-    """Returns the state without a session; a login keeps away as long as the brokerage tier is left to another."""
-    quiet_s = state.handshake.quiet_until_s
-    state = replace(state, up_since_s=None, accounts=(), dead_s=None, hearing=state.hearing.stopped())
-    if quiet_s is None or quiet_s <= state.login_not_before_s:
+    """Returns the state without a session; no login while the brokerage tier is left to another program."""
+    quiet_until_s = state.brokerage.quiet_until_s
+    state = replace(state, up_since_s=None, accounts=(), suspect_since_s=None, push_health=state.push_health.stopped())
+    if quiet_until_s is None or quiet_until_s <= state.login_not_before_s:
         return state
     return replace(
         state,
-        login_not_before_s=quiet_s,
-        login_hold="another program took the brokerage session, and a login would take it back",
+        login_not_before_s=quiet_until_s,
+        login_blocked_reason="another program took the brokerage session, and a login would take it back",
     )

@@ -109,7 +109,7 @@ def test_session_counts_though_the_disk_does_not_take_its_outcome(home: Home) ->
 
 
 def test_fresh_session_is_made_though_there_is_one(home: Home) -> None:
-    """The brokerage ladder asks for it; the request is consumed, and it costs one submission."""
+    """The brokerage escalation asks for it; the request is consumed, and it costs one submission."""
     home.control.login()
     ask_for(home, FRESH + b"\n")
     assert home.login(unattended=True).outcome is Outcome.SUCCEEDED

@@ -107,7 +107,7 @@ ONE_PLACE = {
     "typer": {"cli/"},
     "aiohttp": {"simulator/"},
     "cryptography": {"gateway/tls.py", "simulator/", "login/browser.py"},
-    "inotify_simple": {"watchdog/watch.py", "status.py", "simulator/demo.py"},
+    "inotify_simple": {"watchdog/file_watcher.py", "status.py", "simulator/demo.py"},
 }
 """Third-party packages and the only files (or rooms, with a slash) that may import them."""
 

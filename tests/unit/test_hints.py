@@ -12,16 +12,16 @@ from ibkr_tools import hints
 from ibkr_tools.directories import Directories
 from ibkr_tools.log import Journal
 from ibkr_tools.status import StatusFile
-from ibkr_tools.watchdog.desk import Desk
-from ibkr_tools.watchdog.observations import FetchHinted
-from ibkr_tools.watchdog.others import HINTS_APART_S, Others
+from ibkr_tools.watchdog.alert_publisher import AlertPublisher
+from ibkr_tools.watchdog.events import FetchHinted
+from ibkr_tools.watchdog.inputs import MIN_HINT_INTERVAL_S, ExternalInputs
 
 
-def others(directories: Directories, now: Callable[[], datetime], clock: Callable[[], float]) -> Others:
+def inputs(directories: Directories, now: Callable[[], datetime], clock: Callable[[], float]) -> ExternalInputs:
     """Returns what a watchdog that starts now reads of other processes."""
-    desk = Desk(directories.outbox, Journal(), user="reader", outage_s=60.0, now=now)
+    publisher = AlertPublisher(directories.outbox, Journal(), user="reader", outage_s=60.0, now=now)
     status = StatusFile(directories.status_file)
-    return Others(status, directories, desk, Journal(), region="america", now=now, clock=clock)
+    return ExternalInputs(status, directories, publisher, Journal(), region="america", now=now, clock=clock)
 
 
 class Watching:
@@ -32,7 +32,7 @@ class Watching:
         self.directories.shared.mkdir(parents=True)
         self.now = datetime(2026, 11, 28, tzinfo=UTC)
         self.now_s = 5.0
-        self.others = others(self.directories, lambda: self.now, lambda: self.now_s)
+        self.inputs = inputs(self.directories, lambda: self.now, lambda: self.now_s)
         self._left = 0
 
     def leave(self) -> None:
@@ -43,7 +43,7 @@ class Watching:
 
     def looks(self) -> bool:
         """Says whether the watchdog looks now."""
-        return self.others.changed(self.directories.session_hint) == [FetchHinted()]
+        return self.inputs.read_changed(self.directories.session_hint) == [FetchHinted()]
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_each_hint_counts_once(watching: Watching) -> None:
     watching.leave()
     assert watching.looks()
     assert not watching.looks()
-    watching.now_s += HINTS_APART_S
-    assert FetchHinted() not in watching.others.everything()
+    watching.now_s += MIN_HINT_INTERVAL_S
+    assert FetchHinted() not in watching.inputs.poll()
     watching.leave()
-    assert FetchHinted() in watching.others.everything()
+    assert FetchHinted() in watching.inputs.poll()
 
 
 def test_a_storm_of_hints_is_one_look_at_a_time(watching: Watching) -> None:
@@ -68,7 +68,7 @@ def test_a_storm_of_hints_is_one_look_at_a_time(watching: Watching) -> None:
         watching.leave()
         looks += watching.looks()
         watching.now_s += 0.1
-    assert looks == 60 / HINTS_APART_S
+    assert looks == 60 / MIN_HINT_INTERVAL_S
 
 
 @pytest.mark.parametrize("days", [-400, 400])
@@ -80,7 +80,7 @@ def test_a_clock_that_is_set_keeps_no_hint_from_counting_and_lets_no_more_throug
     watching.now += timedelta(days=days)
     watching.leave()
     assert not watching.looks()
-    watching.now_s += HINTS_APART_S
+    watching.now_s += MIN_HINT_INTERVAL_S
     watching.leave()
     assert watching.looks()
 
@@ -89,7 +89,7 @@ def test_a_hint_of_a_former_life_is_no_news(tmp_path: Path) -> None:
     Watching(tmp_path / "first").leave()
     (tmp_path / "first").rename(tmp_path / "second")
     directories = Directories(configuration=tmp_path, runtime=tmp_path / "second/run", state=tmp_path)
-    assert others(directories, lambda: datetime.now(UTC), time.monotonic).hint() == []
+    assert inputs(directories, lambda: datetime.now(UTC), time.monotonic).read_hint() == []
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "dangling link"])

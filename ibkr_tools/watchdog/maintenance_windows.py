@@ -15,15 +15,15 @@ FRIDAY = 4
 
 
 @dataclass(frozen=True)
-class Window:
-    """One that is open; `ends` is in UTC."""
+class MaintenanceWindow:
+    """An open window; `ends` is in UTC."""
 
     name: str
     ends: datetime
 
 
 @dataclass(frozen=True)
-class Rule:
+class WindowRule:
     """A window's wall-clock times in its zone; `weekday` None: every day. It lasts past midnight if it ends first."""
 
     name: str
@@ -32,52 +32,52 @@ class Rule:
     ends: time
     weekday: int | None = None
 
-    def open_at(self, now: datetime) -> Window | None:
+    def open_at(self, now: datetime) -> MaintenanceWindow | None:
         """Returns the window if `now` (aware) is in it."""
         zone = ZoneInfo(self.zone)
         today = now.astimezone(zone).date()
-        lasts = int(self.ends <= self.begins)
-        for back in range(lasts + 1):
-            day = today - timedelta(days=back)
+        extra_days = int(self.ends <= self.begins)
+        for days_back in range(extra_days + 1):
+            day = today - timedelta(days=days_back)
             if self.weekday not in {None, day.weekday()}:
                 continue
             # Only in UTC do the hours that summer time skips or repeats have their length; of an hour that comes
             # twice, the second one ends a window.
             begins = datetime.combine(day, self.begins, zone).astimezone(UTC)
-            ends = datetime.combine(day + timedelta(days=lasts), self.ends.replace(fold=1), zone).astimezone(UTC)
+            ends = datetime.combine(day + timedelta(days=extra_days), self.ends.replace(fold=1), zone).astimezone(UTC)
             if begins <= now < ends:
-                return Window(self.name, ends)
+                return MaintenanceWindow(self.name, ends)
         return None
 
 
-_RESET = "IBKR's daily reset"
-_DAILY = "IBKR's daily maintenance"
-WEEKEND = Rule("IBKR's weekend maintenance", NEW_YORK, time(23), time(3), FRIDAY)
-RULES: dict[str, tuple[Rule, ...]] = {
+_DAILY_RESET = "IBKR's daily reset"
+_DAILY_MAINTENANCE = "IBKR's daily maintenance"
+WEEKEND = WindowRule("IBKR's weekend maintenance", NEW_YORK, time(23), time(3), FRIDAY)
+WINDOW_RULES: dict[str, tuple[WindowRule, ...]] = {
     "america": (
-        Rule(_RESET, NEW_YORK, time(23, 55), time(0, 15)),
-        Rule(_DAILY, NEW_YORK, time(0, 15), time(1, 45)),
+        WindowRule(_DAILY_RESET, NEW_YORK, time(23, 55), time(0, 15)),
+        WindowRule(_DAILY_MAINTENANCE, NEW_YORK, time(0, 15), time(1, 45)),
         WEEKEND,
     ),
     "europe": (
-        Rule(_RESET, ZURICH, time(23, 55), time(0, 15)),
-        Rule(_DAILY, ZURICH, time(6, 25), time(7, 45)),
+        WindowRule(_DAILY_RESET, ZURICH, time(23, 55), time(0, 15)),
+        WindowRule(_DAILY_MAINTENANCE, ZURICH, time(6, 25), time(7, 45)),
         WEEKEND,
     ),
     "asia": (
-        Rule(_RESET, HONG_KONG, time(23, 55), time(0, 15)),
-        Rule(_DAILY, HONG_KONG, time(4, 45), time(6, 5)),
-        Rule(_DAILY, HONG_KONG, time(20, 15), time(21, 15)),
+        WindowRule(_DAILY_RESET, HONG_KONG, time(23, 55), time(0, 15)),
+        WindowRule(_DAILY_MAINTENANCE, HONG_KONG, time(4, 45), time(6, 5)),
+        WindowRule(_DAILY_MAINTENANCE, HONG_KONG, time(20, 15), time(21, 15)),
         WEEKEND,
     ),
 }
 
 
-def current(region: str, now: datetime) -> Window | None:
+def open_window(region: str, now: datetime) -> MaintenanceWindow | None:
     """Returns the window that is open at `now` (aware) in a region of the configuration; of several, the longest.
 
     Raises:
         zoneinfo.ZoneInfoNotFoundError: the machine has no time zone data.
     """
-    found = [window for rule in RULES[region] if (window := rule.open_at(now))]
-    return max(found, key=lambda window: window.ends, default=None)
+    windows = [window for rule in WINDOW_RULES[region] if (window := rule.open_at(now))]
+    return max(windows, key=lambda window: window.ends, default=None)

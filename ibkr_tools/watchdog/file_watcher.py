@@ -1,4 +1,4 @@
-"""Watches the files that others write for the watchdog, in a thread of its own."""
+"""Watches the files that other processes write for the watchdog, in a thread of its own (inotify)."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -11,12 +11,12 @@ from ibkr_tools import files
 _CHANGES = flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE
 
 
-def start(paths: Iterable[Path], changed: Callable[[Path], None]) -> None:
-    """Calls `changed`, from another thread and for as long as the process lives, when one of the files is replaced.
+def start(paths: Iterable[Path], on_change: Callable[[Path], None]) -> None:
+    """Calls `on_change`, from another thread and for as long as the process lives, when one of the files is replaced.
 
     Args:
         paths: the files; a directory that is missing is made.
-        changed: gets the file.
+        on_change: gets the file.
 
     Raises:
         OSError: the kernel has no watch left to give, or a directory cannot be made.
@@ -31,15 +31,15 @@ def start(paths: Iterable[Path], changed: Callable[[Path], None]) -> None:
         inotify.close()
         raise
 
-    def run() -> None:
+    def watch() -> None:
         with inotify:
             while True:
                 for event in inotify.read():
                     if event.mask & flags.Q_OVERFLOW:
                         # More happened than the kernel remembers.
-                        for one in (one for names in watched.values() for one in names.values()):
-                            changed(one)
+                        for watched_path in (path for names in watched.values() for path in names.values()):
+                            on_change(watched_path)
                     if path := watched.get(event.wd, {}).get(event.name):
-                        changed(path)
+                        on_change(path)
 
-    threading.Thread(target=run, name="files", daemon=True).start()
+    threading.Thread(target=watch, name="files", daemon=True).start()

@@ -1,4 +1,4 @@
-"""The watchdog's loop under a clock of the test's own: half a day passes in a moment."""
+"""The watchdog's event loop in virtual time: half a day passes in a moment."""
 
 import heapq
 import itertools
@@ -25,7 +25,7 @@ from ibkr_tools.portal.push_listener import Heartbeat, PushEvent, PushListener
 from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import LoginSection, SessionSection, SessionState, StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
-from tests.support.machine_world import ALIVE
+from tests.support.state_machine_environment import ALIVE
 
 if TYPE_CHECKING:
     from ibkr_tools.portal.client import PortalClient
@@ -45,8 +45,8 @@ class VirtualTime:
     def now(self) -> datetime:
         return BEGUN + timedelta(seconds=self.now_s - 1000.0)
 
-    def at(self, seconds: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._planned, (1000.0 + seconds, next(self._number), act))
+    def at(self, seconds: float, callback: Callable[[], None]) -> None:
+        heapq.heappush(self._planned, (1000.0 + seconds, next(self._number), callback))
 
     def put(self, item: Any) -> None:
         self._items.append(item)
@@ -57,9 +57,9 @@ class VirtualTime:
             if not self._planned or self._planned[0][0] > end_s:
                 self.now_s = end_s
                 raise Empty
-            at_s, _, act = heapq.heappop(self._planned)
+            at_s, _, callback = heapq.heappop(self._planned)
             self.now_s = max(self.now_s, at_s)
-            act()
+            callback()
         return self._items.pop(0)
 
 
@@ -124,7 +124,7 @@ class Stage:
         self.places = Directories(configuration=root, runtime=root / "run", state=root / "state")
         self.status = StatusFile(self.places.status_file)
         self.seen: list[SessionSection] = []
-        self.dog = Watchdog(
+        self.watchdog = Watchdog(
             cast("PortalClient", self.gateway),
             self.status,
             self.places,
@@ -136,8 +136,8 @@ class Stage:
             listener=lambda deliver: cast("PushListener", Heart(self.time, deliver)),
             clock=lambda: self.time.now_s,
             now=self.time.now,
-            events=self.time,
-            watch=False,
+            queue=self.time,
+            watch_files=False,
         )
 
     def look(self) -> None:
@@ -145,15 +145,15 @@ class Stage:
         assert section
         self.seen.append(section)
 
-    def run(self, seconds: float, *looks: float) -> None:
-        for at_s in looks:
+    def run(self, seconds: float, *looks_at_s: float) -> None:
+        for at_s in looks_at_s:
             self.time.at(at_s, self.look)
-        self.time.at(seconds, self.dog.stop)
-        self.dog.run()
+        self.time.at(seconds, self.watchdog.stop)
+        self.watchdog.run()
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Callable[..., Stage]:
+def make_stage(tmp_path: Path) -> Callable[..., Stage]:
     return lambda **session: Stage(tmp_path, **session)
 
 
@@ -163,23 +163,23 @@ MISSING = msgspec.structs.replace(ALIVE, connected=True)
 TAKEN = msgspec.structs.replace(ALIVE, connected=True, competing=True)
 
 
-def test_half_a_day_passes_in_a_moment(stage: Staged) -> None:
+def test_half_a_day_passes_in_a_moment(make_stage: Staged) -> None:
     """Every wait, every deadline and every moment in the status is the virtual clock's."""
-    one = stage()
-    said = LoginSection(updated_at=BEGUN, state="not-needed", why="is up")
-    one.time.at(100, lambda: one.status.write(said))
-    one.run(43_200, 21_600)
-    assert [section.state for section in one.seen] == [SessionState.UP]
-    assert one.seen[0].up_since == BEGUN
-    assert timedelta() <= BEGUN + timedelta(hours=6) - one.seen[0].updated_at <= timedelta(seconds=10)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(one.gateway.tickled)]
-    assert 43_200 - (one.time.now_s - 1000.0) < 1
+    stage = make_stage()
+    section = LoginSection(updated_at=BEGUN, state="not-needed", why="is up")
+    stage.time.at(100, lambda: stage.status.write(section))
+    stage.run(43_200, 21_600)
+    assert [section.state for section in stage.seen] == [SessionState.UP]
+    assert stage.seen[0].up_since == BEGUN
+    assert timedelta() <= BEGUN + timedelta(hours=6) - stage.seen[0].updated_at <= timedelta(seconds=10)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(stage.gateway.tickled)]
+    assert 43_200 - (stage.time.now_s - 1000.0) < 1
     assert max(gaps) < 60
     assert len(gaps) > 43_200 / 60
 
 
 class Flood(VirtualTime):
-    """Time in which one of the files changes for ever, faster than anybody can look."""
+    """Time in which stage of the files changes for ever, faster than anybody can look."""
 
     storm: Callable[[], None]
 
@@ -192,50 +192,50 @@ class Flood(VirtualTime):
         return self._items.pop(0)
 
 
-def test_a_flood_of_hints_holds_up_nothing_and_piles_up_nowhere(stage: Staged) -> None:
+def test_a_flood_of_hints_holds_up_nothing_and_piles_up_nowhere(make_stage: Staged) -> None:
     """Members of the group may replace their hint as fast as they can: tickles go on, and nothing else is asked."""
-    one = stage()
-    one.time.__class__ = Flood
+    stage = make_stage()
+    stage.time.__class__ = Flood
 
     def storm() -> None:
         for _ in range(100):
-            one.dog._file_changed(one.places.session_hint)
+            stage.watchdog._file_changed(stage.places.session_hint)
 
-    one.time.__dict__["storm"] = storm
-    one.run(200)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(one.gateway.tickled)]
+    stage.time.__dict__["storm"] = storm
+    stage.run(200)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(stage.gateway.tickled)]
     assert len(gaps) >= 6
     assert max(gaps) < 32
     assert len(gaps) < 12
 
 
-def test_a_penalty_is_published_within_a_beat_and_goes(stage: Staged) -> None:
+def test_a_penalty_is_published_within_a_heartbeat_and_goes(make_stage: Staged) -> None:
     """Whoever met the 429: the watchdog reads the budget that all share."""
-    one = stage()
-    one.time.at(100, lambda: setattr(one.gateway, "penalty_s", 900.0))
-    one.time.at(1000, lambda: setattr(one.gateway, "penalty_s", 0.0))
-    one.run(1100, 99, 111, 1011)
-    before, during, after = (section.limited_until for section in one.seen)
+    stage = make_stage()
+    stage.time.at(100, lambda: setattr(stage.gateway, "penalty_s", 900.0))
+    stage.time.at(1000, lambda: setattr(stage.gateway, "penalty_s", 0.0))
+    stage.run(1100, 99, 111, 1011)
+    before, during, after = (section.limited_until for section in stage.seen)
     assert before is None
     assert during is not None
-    assert during - one.seen[1].updated_at == timedelta(seconds=900)
+    assert during - stage.seen[1].updated_at == timedelta(seconds=900)
     assert after is None
 
 
-def test_a_window_opens_calms_and_closes(stage: Staged) -> None:
+def test_a_window_opens_calms_and_closes(make_stage: Staged) -> None:
     """New York's midnight is at 04:00 UTC in June; the servers are away around it."""
-    one = stage()
+    stage = make_stage()
 
     def fail() -> None:
-        one.gateway.trouble = UpstreamUnavailable("IBKR answers HTTP 503")
+        stage.gateway.trouble = UpstreamUnavailable("IBKR answers HTTP 503")
 
     def work() -> None:
-        one.gateway.trouble = None
+        stage.gateway.trouble = None
 
-    one.time.at(3.96 * 3600, fail)
-    one.time.at(6 * 3600, work)
-    one.run(6.1 * 3600, 3 * 3600, 4 * 3600, 5 * 3600, 5.9 * 3600, 6.05 * 3600)
-    states = [(section.state, section.window) for section in one.seen]
+    stage.time.at(3.96 * 3600, fail)
+    stage.time.at(6 * 3600, work)
+    stage.run(6.1 * 3600, 3 * 3600, 4 * 3600, 5 * 3600, 5.9 * 3600, 6.05 * 3600)
+    states = [(section.state, section.window) for section in stage.seen]
     assert states == [
         (SessionState.UP, None),
         (SessionState.MAINTENANCE, "IBKR's daily reset"),
@@ -243,125 +243,129 @@ def test_a_window_opens_calms_and_closes(stage: Staged) -> None:
         (SessionState.UNREACHABLE, None),
         (SessionState.UP, None),
     ]
-    assert "IBKR's daily reset" in one.seen[1].why
-    assert not one.places.login_request.exists()
+    assert "IBKR's daily reset" in stage.seen[1].why
+    assert not stage.places.login_request.exists()
 
 
-def test_yielding_asks_after_the_quiet_span_and_competes_with_nobody(stage: Staged) -> None:
-    one = stage(tier="brokerage", competing_quiet_min=20)
-    one.gateway.brokerage = BROKERAGE
-    one.time.at(100, lambda: setattr(one.gateway, "brokerage", TAKEN))
-    one.run(4000, 200)
-    assert one.seen[0].state is SessionState.COMPETING
-    assert one.seen[0].next_at
-    assert [(name, body) for _, name, body in one.gateway.asked] == [
+def test_yielding_asks_after_the_quiet_span_and_competes_with_nobody(make_stage: Staged) -> None:
+    stage = make_stage(tier="brokerage", competing_quiet_min=20)
+    stage.gateway.brokerage = BROKERAGE
+    stage.time.at(100, lambda: setattr(stage.gateway, "brokerage", TAKEN))
+    stage.run(4000, 200)
+    assert stage.seen[0].state is SessionState.COMPETING
+    assert stage.seen[0].next_at
+    assert [(name, body) for _, name, body in stage.gateway.asked] == [
         ("ssodh_init", {"publish": True, "compete": False})
     ] * 3
-    at = [when for when, _, _ in one.gateway.asked]
+    at = [when for when, _, _ in stage.gateway.asked]
     assert all(1190 <= later - earlier <= 1260 for earlier, later in itertools.pairwise([100.0, *at]))
 
 
-def test_taking_competes_and_gives_up_with_a_message(stage: Staged) -> None:
+def test_taking_competes_and_gives_up_with_a_message(make_stage: Staged) -> None:
     """Whoever takes it back each time, within ten minutes, has it in the end; and the person is told."""
-    one = stage(tier="brokerage", competing="take")
-    one.gateway.brokerage = BROKERAGE
-    one.time.at(100, lambda: setattr(one.gateway, "brokerage", TAKEN))
-    one.run(1000)
-    assert [(name, body) for _, name, body in one.gateway.asked] == [
+    stage = make_stage(tier="brokerage", competing="take")
+    stage.gateway.brokerage = BROKERAGE
+    stage.time.at(100, lambda: setattr(stage.gateway, "brokerage", TAKEN))
+    stage.run(1000)
+    assert [(name, body) for _, name, body in stage.gateway.asked] == [
         ("ssodh_init", {"publish": True, "compete": True})
     ] * 3
-    found = [messages.read(path) for path in messages.waiting(one.places.outbox)]
-    (message,) = (one for one in found if one is not None and one.topic == "brokerage" and not one.over)
+    found = [messages.read(path) for path in messages.waiting(stage.places.outbox)]
+    (message,) = (
+        message for message in found if message is not None and message.topic == "brokerage" and not message.over
+    )
     assert message.todo
 
 
-def test_the_ladder_asks_for_a_fresh_login_in_so_many_words(stage: Staged) -> None:
-    """And says what the last try met."""
-    one = stage(tier="brokerage")
-    one.gateway.brokerage = MISSING
-    one.run(1500, 600)
-    assert one.places.login_request.read_bytes() == b"fresh"
-    assert one.seen[0].state is SessionState.DEGRADED
-    assert "Force compete" in one.seen[0].why
-    assert {name for _, name, _ in one.gateway.asked} == {"reauthenticate", "ssodh_init"}
+def test_the_escalation_asks_for_a_fresh_login_in_so_many_words(make_stage: Staged) -> None:
+    """And says the error of the last attempt."""
+    stage = make_stage(tier="brokerage")
+    stage.gateway.brokerage = MISSING
+    stage.run(1500, 600)
+    assert stage.places.login_request.read_bytes() == b"fresh"
+    assert stage.seen[0].state is SessionState.DEGRADED
+    assert "Force compete" in stage.seen[0].why
+    assert {name for _, name, _ in stage.gateway.asked} == {"reauthenticate", "ssodh_init"}
 
 
-def test_a_pause_ends_in_the_moment_it_said(stage: Staged) -> None:
-    """Without anybody watching the file, within one beat; its end to the second."""
-    one = stage()
+def test_a_pause_ends_in_the_moment_it_said(make_stage: Staged) -> None:
+    """Without anybody watching the file, within one heartbeat; its end to the second."""
+    stage = make_stage()
     until = BEGUN + timedelta(seconds=777)
-    one.gateway.trouble = SessionUnavailable("no session")
-    one.time.at(33, one.places.login_request.unlink)
-    one.time.at(34, lambda: pause.begin(one.places.pause_file, Pause(since=BEGUN, until=until)))
-    one.time.at(60, lambda: one.status.write(LoginSection(updated_at=one.time.now(), state="failed", why="paused")))
-    one.run(779, 600, 776.5, 778)
-    assert [section.state for section in one.seen] == [
+    stage.gateway.trouble = SessionUnavailable("no session")
+    stage.time.at(33, stage.places.login_request.unlink)
+    stage.time.at(34, lambda: pause.begin(stage.places.pause_file, Pause(since=BEGUN, until=until)))
+    stage.time.at(
+        60, lambda: stage.status.write(LoginSection(updated_at=stage.time.now(), state="failed", why="paused"))
+    )
+    stage.run(779, 600, 776.5, 778)
+    assert [section.state for section in stage.seen] == [
         SessionState.PAUSED,
         SessionState.PAUSED,
         SessionState.LOGGING_IN,
     ]
-    assert one.seen[0].next_at == until
-    assert one.places.login_request.exists()
+    assert stage.seen[0].next_at == until
+    assert stage.places.login_request.exists()
 
 
-def test_an_outage_is_told_after_an_hour(stage: Staged) -> None:
-    one = stage()
-    one.time.at(100, lambda: setattr(one.gateway, "trouble", UpstreamUnavailable("IBKR answers HTTP 503")))
-    one.time.at(3000, lambda: one.time.at(3001, lambda: check_outbox(one, open_ones=set())))
-    one.time.at(3900, lambda: check_outbox(one, open_ones={"outage"}))
-    one.time.at(4000, lambda: setattr(one.gateway, "trouble", None))
-    one.run(4100)
-    check_outbox(one, open_ones=set())
+def test_an_outage_is_told_after_an_hour(make_stage: Staged) -> None:
+    stage = make_stage()
+    stage.time.at(100, lambda: setattr(stage.gateway, "trouble", UpstreamUnavailable("IBKR answers HTTP 503")))
+    stage.time.at(3000, lambda: stage.time.at(3001, lambda: check_outbox(stage, expected=set())))
+    stage.time.at(3900, lambda: check_outbox(stage, expected={"outage"}))
+    stage.time.at(4000, lambda: setattr(stage.gateway, "trouble", None))
+    stage.run(4100)
+    check_outbox(stage, expected=set())
 
 
 @pytest.mark.parametrize("last_word", [None, "running"])
 def test_a_login_that_could_not_say_how_it_ended_is_not_waited_for(
-    stage: Staged, last_word: Literal["running"] | None
+    make_stage: Staged, last_word: Literal["running"] | None
 ) -> None:
     """Nobody can write for half a minute, neither the login nor what systemd runs after it; then the next one comes."""
-    one = stage()
-    one.gateway.trouble = SessionUnavailable("no session")
-    one.time.at(20, lambda: fill(one))
-    one.time.at(21, one.places.login_request.unlink)
+    stage = make_stage()
+    stage.gateway.trouble = SessionUnavailable("no session")
+    stage.time.at(20, lambda: fill(stage))
+    stage.time.at(21, stage.places.login_request.unlink)
     if last_word:
-        said = LoginSection(updated_at=BEGUN, state=last_word, why="is under way", fresh_for_s=180, pid=gone())
-        one.time.at(10, lambda: one.status.write(said))
-    one.time.at(47, lambda: make_room(one))
-    one.run(75, 5, 58, 74)
-    assert [section.state for section in one.seen] == [
+        section = LoginSection(updated_at=BEGUN, state=last_word, why="is under way", fresh_for_s=180, pid=gone())
+        stage.time.at(10, lambda: stage.status.write(section))
+    stage.time.at(47, lambda: make_room(stage))
+    stage.run(75, 5, 58, 74)
+    assert [section.state for section in stage.seen] == [
         SessionState.LOGGING_IN,
         SessionState.BACKING_OFF,
         SessionState.LOGGING_IN,
     ]
-    assert one.seen[1].why == "the login could not say how it ended"
-    assert one.places.login_request.exists()
+    assert stage.seen[1].why == "the login could not say how it ended"
+    assert stage.places.login_request.exists()
 
 
 @pytest.mark.parametrize("life", ["asked for", "under way"])
-def test_a_login_that_may_still_speak_is_waited_for(stage: Staged, life: str) -> None:
+def test_a_login_that_may_still_speak_is_waited_for(make_stage: Staged, life: str) -> None:
     """A request that nobody has taken yet, or a process that lives, ends in a word of its own."""
-    one = stage()
-    one.gateway.trouble = SessionUnavailable("no session")
+    stage = make_stage()
+    stage.gateway.trouble = SessionUnavailable("no session")
     if life == "under way":
-        said = LoginSection(updated_at=BEGUN, state="running", why="is under way", fresh_for_s=180, pid=os.getpid())
-        one.time.at(10, lambda: one.status.write(said))
-        one.time.at(11, one.places.login_request.unlink)
-    one.time.at(20, lambda: fill(one))
-    one.time.at(50, lambda: make_room(one))
-    one.run(120, 70, 119)
-    assert {section.state for section in one.seen} == {SessionState.LOGGING_IN}
+        section = LoginSection(updated_at=BEGUN, state="running", why="is under way", fresh_for_s=180, pid=os.getpid())
+        stage.time.at(10, lambda: stage.status.write(section))
+        stage.time.at(11, stage.places.login_request.unlink)
+    stage.time.at(20, lambda: fill(stage))
+    stage.time.at(50, lambda: make_room(stage))
+    stage.run(120, 70, 119)
+    assert {section.state for section in stage.seen} == {SessionState.LOGGING_IN}
 
 
-def fill(one: Stage) -> None:
+def fill(stage: Stage) -> None:
     """Leaves no room for the status file."""
-    lock = one.places.status_file.with_suffix(".lock")
+    lock = stage.places.status_file.with_suffix(".lock")
     lock.unlink()
     lock.mkdir()
 
 
-def make_room(one: Stage) -> None:
+def make_room(stage: Stage) -> None:
     """Ends that."""
-    one.places.status_file.with_suffix(".lock").rmdir()
+    stage.places.status_file.with_suffix(".lock").rmdir()
 
 
 def gone() -> int:
@@ -371,11 +375,11 @@ def gone() -> int:
     return process.pid
 
 
-def check_outbox(one: Stage, open_ones: set[str]) -> None:
-    """Holds the topics that are open, after all that was said, against those expected."""
+def check_outbox(stage: Stage, expected: set[str]) -> None:
+    """Holds the topics that are open, after all that was published, against those expected."""
     found: dict[str, bool] = {}
-    for path in messages.waiting(one.places.outbox):
+    for path in messages.waiting(stage.places.outbox):
         message = messages.read(path)
         assert message is not None
         found[message.topic] = not message.over
-    assert {topic for topic, is_open in found.items() if is_open} == open_ones
+    assert {topic for topic, is_open in found.items() if is_open} == expected

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.watchdog.windows import RULES, Rule, current
+from ibkr_tools.watchdog.maintenance_windows import WINDOW_RULES, WindowRule, open_window
 
 RESET, DAILY, WEEKEND = "IBKR's daily reset", "IBKR's daily maintenance", "IBKR's weekend maintenance"
 
@@ -42,46 +42,48 @@ SECOND = timedelta(seconds=1)
 def test_a_window(region: str, name: str, begins: str, ends: str) -> None:
     first, end = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (begins, ends))
     for moment in (first, first + (end - first) / 2, end - SECOND):
-        window = current(region, moment)
+        window = open_window(region, moment)
         assert window is not None
         assert (window.name, window.ends) == (name, end)
     for moment in (first - SECOND, end):
-        window = current(region, moment)
+        window = open_window(region, moment)
         assert window is None or window.name != name
 
 
 def test_of_two_the_longer_one_counts() -> None:
     """The weekend's maintenance begins before New York's midnight and ends after its daily one."""
-    window = current("america", datetime(2026, 1, 17, 5, 30, tzinfo=UTC))
+    window = open_window("america", datetime(2026, 1, 17, 5, 30, tzinfo=UTC))
     assert window is not None
     assert window.name == WEEKEND
 
 
-@pytest.mark.parametrize("region", RULES)
+@pytest.mark.parametrize("region", WINDOW_RULES)
 def test_noon_of_a_weekday_is_free(region: str) -> None:
     hour = {"america": 17, "europe": 11, "asia": 4}[region]
-    assert current(region, datetime(2026, 7, 15, hour, tzinfo=UTC)) is None
+    assert open_window(region, datetime(2026, 7, 15, hour, tzinfo=UTC)) is None
 
 
 @given(
-    st.sampled_from(sorted(RULES)),
+    st.sampled_from(sorted(WINDOW_RULES)),
     st.integers(1_750_000_000, 2_050_000_000),
 )
 def test_any_moment(region: str, unix_s: int) -> None:
     """A window that is open ends within hours, and is open until then."""
     now = datetime.fromtimestamp(unix_s, UTC)
-    window = current(region, now)
+    window = open_window(region, now)
     if window is not None:
         assert timedelta(0) < window.ends - now <= timedelta(hours=5)
-        last = current(region, window.ends - timedelta(microseconds=1))
+        last = open_window(region, window.ends - timedelta(microseconds=1))
         assert last is not None
 
 
 DOCS = (Path(__file__).parents[2] / "docs/session.md").read_text()
 
 
-@pytest.mark.parametrize(("region", "rule"), [(region, rule) for region in RULES for rule in RULES[region]], ids=str)
-def test_the_documentation_has_the_same_times(region: str, rule: Rule) -> None:
+@pytest.mark.parametrize(
+    ("region", "rule"), [(region, rule) for region in WINDOW_RULES for rule in WINDOW_RULES[region]], ids=str
+)
+def test_the_documentation_has_the_same_times(region: str, rule: WindowRule) -> None:
     label = "all" if rule.weekday is not None else f"`{region}`"
     row = next(line for line in DOCS.splitlines() if line.startswith(f"| {label} |"))
     assert f"{rule.begins:%H:%M}\N{EN DASH}{rule.ends:%H:%M}" in row

@@ -1,4 +1,4 @@
-"""What the machine is told, and what it may want done: the vocabulary between the machine and its loop."""
+"""The events that the state machine handles, and the commands that the loop executes for it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,25 +13,25 @@ class Verdict(StrEnum):
     """What one call to the gateway says about the portfolio tier.
 
     ALIVE and DEAD are IBKR's own words. UNKNOWN is anything else that came back, SILENT is nothing within the
-    deadline: neither is ever a reason to log in. GATEWAY_GONE: nothing listens. LIMITED: our own pacing or IBKR's
-    penalty kept the call from being made.
+    deadline: neither is ever a reason to log in. GATEWAY_DOWN: nothing listens. RATE_LIMITED: our own rate limit or
+    IBKR's penalty kept the call from being made.
     """
 
     ALIVE = "alive"
     DEAD = "dead"
     UNKNOWN = "unknown"
     SILENT = "silent"
-    GATEWAY_GONE = "gateway-gone"
-    LIMITED = "limited"
+    GATEWAY_DOWN = "gateway-down"
+    RATE_LIMITED = "rate-limited"
 
 
 @dataclass(frozen=True)
 class Tick:
-    """Time went by."""
+    """The deadline of the state machine has come, or the interval between two status writes is over."""
 
 
 @dataclass(frozen=True)
-class Tickled:
+class TickleResult:
     """The answer to `/tickle`; `tickle` is there when the verdict is ALIVE."""
 
     verdict: Verdict
@@ -40,7 +40,7 @@ class Tickled:
 
 
 @dataclass(frozen=True)
-class Validated:
+class ValidationResult:
     """The answer to `/sso/validate`, or to `/iserver/auth/status` where that one may not be asked."""
 
     verdict: Verdict
@@ -48,7 +48,7 @@ class Validated:
 
 
 @dataclass(frozen=True)
-class Listed:
+class AccountsResult:
     """The answer to `/portfolio/accounts`: the proof that the portfolio tier serves what it is for."""
 
     verdict: Verdict
@@ -57,7 +57,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class BrokerageAsked:
+class BrokerageResult:
     """The answer to `reauthenticate` or `ssodh/init`; whether the tier came of it, the next tickle tells."""
 
     verdict: Verdict
@@ -66,7 +66,7 @@ class BrokerageAsked:
 
 @dataclass(frozen=True)
 class GatewayChanged:
-    """The gateway's parent said something new: Java answers locally, or it does not."""
+    """The gateway's parent has reported a change: Java answers locally, or it does not."""
 
     up: bool
 
@@ -78,31 +78,31 @@ class GatewayStarting:
 
 @dataclass(frozen=True)
 class LoginReported:
-    """The login wrote its section; `retry_in_s` is its `retry_at` on the machine's clock, in seconds from now."""
+    """The login wrote its section; `retry_in_s` is its `retry_at` in seconds from now."""
 
     section: LoginSection
     retry_in_s: float | None = None
 
 
 @dataclass(frozen=True)
-class LoginUnheard:
-    """Nobody could write the status file for a while, and no login runs: nobody knows how the last one ended."""
+class LoginResultUnknown:
+    """No process could write the status file for a while, and no login runs: the last result is unknown."""
 
 
 @dataclass(frozen=True)
 class FetchHinted:
-    """A fetch met a lost session."""
+    """A fetch has met a lost session."""
 
 
 @dataclass(frozen=True)
-class Paused:
+class PauseStarted:
     """A person asked that nothing logs in, until `until` or, if that is None, until they say otherwise."""
 
     until: datetime | None = None
 
 
 @dataclass(frozen=True)
-class Resumed:
+class PauseEnded:
     """The pause is over."""
 
 
@@ -114,34 +114,34 @@ class WindowChanged:
     ends_in_s: float = 0.0
 
 
-Observation = (
+Event = (
     Tick
-    | Tickled
-    | Validated
-    | Listed
-    | BrokerageAsked
+    | TickleResult
+    | ValidationResult
+    | AccountsResult
+    | BrokerageResult
     | GatewayChanged
     | GatewayStarting
     | LoginReported
-    | LoginUnheard
+    | LoginResultUnknown
     | FetchHinted
-    | Paused
-    | Resumed
+    | PauseStarted
+    | PauseEnded
     | WindowChanged
     | PushEvent
 )
 
 
-class Action(StrEnum):
-    """What the loop does for the machine; each question to the gateway comes back as an observation.
+class Command(StrEnum):
+    """What the loop executes for the state machine; the result of each call to the gateway comes back as an event.
 
     INIT_BROKERAGE asks for the brokerage tier if it is free, TAKE_BROKERAGE takes it from whoever has it, and so does
-    REAUTHENTICATE: the jar always competes. REQUEST_FRESH_LOGIN wants a login though there is a session.
+    REAUTHENTICATE: the jar always competes. REQUEST_FRESH_LOGIN asks for a login although there is a session.
     """
 
     TICKLE = "tickle"
     VALIDATE = "validate"
-    ASK_STATUS = "ask-status"
+    CHECK_AUTH_STATUS = "check-auth-status"
     LIST_ACCOUNTS = "list-accounts"
     REAUTHENTICATE = "reauthenticate"
     INIT_BROKERAGE = "init-brokerage"
