@@ -25,21 +25,22 @@ from bench.processes import memory
 from bench.virtual import UPTIME_S, VirtualTime
 from bench.wire import Connection, Traffic, Wire, WiredClient, WiredListener
 from bench.witness import Witness, WitnessedStatus
-from ibkr_tools.config import Config, load_config
+from ibkr_tools.alert_outbox import AlertMessage
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError
 from ibkr_tools.log import Journal
 from ibkr_tools.login import login_runner as login
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.outcomes import LoginEnd, Outcome
-from ibkr_tools.messages import Message
-from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.simulator.application import make_application, make_context, pass_time
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.control import obey
-from ibkr_tools.simulator.logins import password_proof
 from ibkr_tools.simulator.options import SimulatorOptions
+from ibkr_tools.simulator.password_authentication import password_proof
 from ibkr_tools.simulator.websocket import HUB
 from ibkr_tools.status import GatewaySection
 from ibkr_tools.watchdog.__main__ import WATCHDOG_MAX_WAIT_S, WATCHDOG_READ_TIMEOUT_S
@@ -151,10 +152,10 @@ class Month:
             self._client(WATCHDOG_READ_TIMEOUT_S, WATCHDOG_MAX_WAIT_S, owns_session=True),
             self.status,
             self._directories,
-            Notifier({}),
+            SystemdNotifier({}),
             Journal(self._log),
             session=self.config.session,
-            notify=self.config.notify,
+            alerts=self.config.alerts,
             user=self.config.username,
             listener=lambda deliver: WiredListener(self.time, self.hub, deliver),
             clock=self.time.clock,
@@ -185,7 +186,7 @@ class Month:
                 self._directories.config_file,
                 unattended=True,
                 client=client,
-                notifier=Notifier({}),
+                notifier=SystemdNotifier({}),
                 clock=self.time.now,
                 login_log=self.login_log(),
                 sign_in=self._sign_in,
@@ -357,5 +358,5 @@ class Month:
         self.time.end()
         self._log.close()
         for file in sorted(self._directories.outbox.glob("*.json")):
-            message = msgspec.json.decode(file.read_bytes(), type=Message)
+            message = msgspec.json.decode(file.read_bytes(), type=AlertMessage)
             self.messages += [] if message.over else [message.topic]

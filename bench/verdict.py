@@ -93,7 +93,7 @@ def judge(month: Month, real_s: float) -> Verdict:
     outage_s = sum(one.end_s - one.begin_s for one in witness.outages)
     outside = list(witness.outside())
     kinds = sorted({gap.cause for gap in outside})
-    records = month.context.desk.records.values()
+    records = month.context.authenticator.records.values()
     ends = {one.name: one.end_s for one in witness.outages}
     back = [gap.end_s - ends[gap.outage] for gap in witness.gaps if gap.outage and gap.end_s]
     back = [one for one in back if one > 0]
@@ -160,9 +160,9 @@ def _of_gaps(month: Month, outside: Sequence[Gap]) -> list[str]:
 def _of_the_rest(month: Month) -> list[str]:
     """Lists what else must not have happened."""
     found = []
-    record = month.context.desk.records[month.config.username]
+    record = month.context.authenticator.records[month.config.username]
     if (
-        month.context.desk.is_locked(month.config.username)
+        month.context.authenticator.is_locked(month.config.username)
         or most_within(record.failed_at, DAY_S) > LOCK_AFTER_FAILURES
     ):
         found.append("IBKR counted more failures than the budget allows")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ibkr_tools.simulator.state import Brokerage, SessionEvent, World
+from ibkr_tools.simulator.simulated_sessions import Brokerage, SessionEvent, World
 from ibkr_tools.status import Section, SessionSection, SessionState, StatusFile
 
 

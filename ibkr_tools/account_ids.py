@@ -1,7 +1,7 @@
 r"""IBKR's account numbers and their aliases: what can be one, and what somebody meant who typed another text. Pure.
 
 Numbers are not of one shape: U1234567, DU1234567 and DUM1234567 (paper), F1234567, DFO123456 and F1234567A (advisors).
-So whatever has capital letters and digits is taken, and only what could be a path, or is a known slip, is refused.
+So whatever has capital letters and digits is taken, and only what could be a path, or is a known mistake, is refused.
 """
 
 import re
@@ -10,36 +10,37 @@ from collections.abc import Mapping
 from ibkr_tools.errors import UsageError
 from ibkr_tools.text import INVISIBLE
 
-_NUMBER = r"(?=[A-Z_\-]*[0-9])(?!D?U[OI]|[A-Z0-9_\-]*[0-9][OI])[A-Z][A-Z0-9_\-]{1,31}"
+_NUMBER_BODY = r"(?=[A-Z_\-]*[0-9])(?!D?U[OI]|[A-Z0-9_\-]*[0-9][OI])[A-Z][A-Z0-9_\-]{1,31}"
 """O and I stand for 0 and 1 behind a digit, and behind the U; DFO123456 is a number."""
 
-_LIKE_A_NUMBER = r"(?=(?:[^0-9]*[0-9]){4})[A-Za-z]{0,3}[0-9][0-9OILoil ]{4,}[A-Za-z]?$"
-"""A number with a slip in it, which no alias looks like."""
+_MISTYPED_NUMBER = r"(?=(?:[^0-9]*[0-9]){4})[A-Za-z]{0,3}[0-9][0-9OILoil ]{4,}[A-Za-z]?$"
+"""A number with a mistake in it, which no alias looks like."""
 
-_FREE = rf"[^/\\{INVISIBLE}]"
+_ALIAS_CHARACTER = rf"[^/\\{INVISIBLE}]"
 
-NUMBER = rf"^{_NUMBER}$(?!\n)"
+NUMBER_PATTERN = rf"^{_NUMBER_BODY}$(?!\n)"
 """Python's `$` also matches before a last line end, editors' does not: the look-ahead makes both strict."""
 
-NAME = rf"^(?:{_NUMBER}|(?![ \xa0])(?!.*\.\.)(?![Aa][Ll][Ll]$)(?!{_LIKE_A_NUMBER}){_FREE}{{1,100}}(?<![ \xa0]))$(?!\n)"
+_ALIAS = rf"(?![ \xa0])(?!.*\.\.)(?![Aa][Ll][Ll]$)(?!{_MISTYPED_NUMBER}){_ALIAS_CHARACTER}{{1,100}}(?<![ \xa0])"
+NAME_PATTERN = rf"^(?:{_NUMBER_BODY}|{_ALIAS})$(?!\n)"
 """A number, or an alias: free text that a person has given an account on IBKR's website."""
 
-IN_TEXT = re.compile(r"\b(?=[A-Z0-9_\-]*[0-9]{3})[A-Z][A-Z0-9_\-]+\b")
+NUMBER_IN_TEXT = re.compile(r"\b(?=[A-Z0-9_\-]*[0-9]{3})[A-Z][A-Z0-9_\-]+\b")
 """What may be a number within other text."""
 
-EXAMPLE = "U1234567"
+EXAMPLE_NUMBER = "U1234567"
 
-_DIGITS_MEANT = str.maketrans("OIL", "011")
+_LETTERS_FOR_DIGITS = str.maketrans("OIL", "011")
 
 
 def is_number(text: str) -> bool:
     """Says whether `text` can be an account number."""
-    return re.search(NUMBER, text) is not None
+    return re.search(NUMBER_PATTERN, text) is not None
 
 
 def is_name(text: str) -> bool:
     """Says whether `text` can be an account number or an alias."""
-    return re.search(NAME, text) is not None
+    return re.search(NAME_PATTERN, text) is not None
 
 
 def require_name(text: str, where: str) -> str:
@@ -50,7 +51,7 @@ def require_name(text: str, where: str) -> str:
     """
     if is_name(text):
         return text
-    raise UsageError(f"{where} {text!r}: neither an account number nor an alias", hint=_sentence(slip_of_name(text)))
+    raise UsageError(f"{where} {text!r}: neither an account number nor an alias", hint=_sentence(explain_name(text)))
 
 
 def require_number(text: str, where: str) -> str:
@@ -61,7 +62,7 @@ def require_number(text: str, where: str) -> str:
     """
     if is_number(text):
         return text
-    raise UsageError(f"{where} {text!r}: not an account number", hint=_sentence(slip(text)))
+    raise UsageError(f"{where} {text!r}: not an account number", hint=_sentence(explain_number(text)))
 
 
 def require_numbers(names: Mapping[str, str]) -> None:
@@ -72,41 +73,41 @@ def require_numbers(names: Mapping[str, str]) -> None:
     """
     if "account" in names:
         require_number(names["account"], "account")
-    for one in filter(None, names.get("acctIds", "").split(",")):
-        require_number(one, "acctIds")
+    for number in filter(None, names.get("acctIds", "").split(",")):
+        require_number(number, "acctIds")
 
 
-def slip(text: str, username: str = "") -> str:
+def explain_number(text: str, username: str = "") -> str:
     """Returns what is wrong with a text that is no number, and what was meant; `username`: the IBKR user's."""
     if username and text.strip().casefold() == username.strip().casefold():
-        return f"that is the user name; an account number looks like {EXAMPLE}"
-    if found := _slip_of_either(text, "account takes one number; leave fetch.accounts empty for all accounts"):
-        return found
-    return f"an alias or a user name is none; give the account's number, such as {EXAMPLE}"
+        return f"that is the user name; an account number looks like {EXAMPLE_NUMBER}"
+    if explanation := _explain_either(text, "account takes one number; leave fetch.accounts empty for all accounts"):
+        return explanation
+    return f"an alias or a user name is none; give the account's number, such as {EXAMPLE_NUMBER}"
 
 
-def slip_of_name(text: str) -> str:
+def explain_name(text: str) -> str:
     """Returns what is wrong with a text that is neither number nor alias, and what was probably meant."""
-    return _slip_of_either(text, "name no account for all accounts (fetch.accounts: [])") or "too long"
+    return _explain_either(text, "name no account for all accounts (fetch.accounts: [])") or "too long"
 
 
-def _slip_of_either(text: str, said_to_all: str) -> str:
+def _explain_either(text: str, explanation_of_all: str) -> str:
     if not text.strip():
         return "there is nothing in it"
     if hidden := re.search(f"[{INVISIBLE}]", text.strip()):
         return f"character {text.index(hidden[0]) + 1} cannot be seen (U+{ord(hidden[0]):04X})"
-    if found := re.search(r"[/\\]|\.\.", text):
-        return f"{found[0]!r} cannot be in it"
+    if match := re.search(r"[/\\]|\.\.", text):
+        return f"{match[0]!r} cannot be in it"
     bare = text.strip()
     if bare.casefold() == "all":
-        return said_to_all
-    meant = _likely(bare)
+        return explanation_of_all
+    likely = _likely_number(bare)
     if bare != text:
-        return f"there are blanks around it; did you mean {meant or bare!r}?"
-    return f"did you mean {meant!r}?" if meant else ""
+        return f"there are blanks around it; did you mean {likely or bare!r}?"
+    return f"did you mean {likely!r}?" if likely else ""
 
 
-def _likely(text: str) -> str | None:
+def _likely_number(text: str) -> str | None:
     """Returns the number that was probably meant; None where nobody can say."""
     capital = re.sub(r"\s", "", text).upper()
     match = re.fullmatch(r"([A-Z]{0,3}?)((?:[0-9]|(?<=U)[OI])[0-9OIL]{3,})([A-Z]?)", capital)
@@ -115,7 +116,7 @@ def _likely(text: str) -> str | None:
     if is_number(capital) and not re.search(r"[0-9]L", capital):
         return capital
     letters, digits, suffix = match.groups()
-    likely = f"{letters or 'U'}{digits.translate(_DIGITS_MEANT)}{suffix}"
+    likely = f"{letters or 'U'}{digits.translate(_LETTERS_FOR_DIGITS)}{suffix}"
     return likely if is_number(likely) else None
 
 

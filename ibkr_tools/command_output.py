@@ -6,11 +6,11 @@ import subprocess
 import time
 from typing import IO, Protocol
 
-LARGEST = 64 * 1024
+MAX_OUTPUT_BYTES = 64 * 1024
 """In bytes; a code, or a version, and perhaps some lines around it."""
 
 
-class Process(Protocol):
+class RunningProcess(Protocol):
     """A program that runs, as subprocess.Popen has it."""
 
     @property
@@ -33,12 +33,12 @@ class Process(Protocol):
         """Waits for its end; raises subprocess.TimeoutExpired."""
 
 
-def read(process: Process, timeout_s: float) -> tuple[bytes, bytes]:
+def read_output(process: RunningProcess, timeout_s: float) -> tuple[bytes, bytes]:
     """Waits for the end of a process with two pipes; returns what it has printed and the last of its complaints.
 
     Raises:
         TimeoutError: it takes longer, or whoever it has started keeps its output open.
-        OverflowError: it has printed more than `LARGEST` bytes.
+        OverflowError: it has printed more than `MAX_OUTPUT_BYTES` bytes.
     """
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both are pipes")
@@ -51,13 +51,13 @@ def read(process: Process, timeout_s: float) -> tuple[bytes, bytes]:
             if (left_s := deadline_s - time.monotonic()) <= 0:
                 raise TimeoutError
             for key, _ in pipes.select(left_s):
-                if data := os.read(key.fd, LARGEST):
+                if data := os.read(key.fd, MAX_OUTPUT_BYTES):
                     key.data.extend(data)
                 else:
                     pipes.unregister(key.fileobj)
-            if len(out) > LARGEST:
+            if len(out) > MAX_OUTPUT_BYTES:
                 raise OverflowError
-            del errors[:-LARGEST]
+            del errors[:-MAX_OUTPUT_BYTES]
     try:
         process.wait(max(0.0, deadline_s - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -65,18 +65,20 @@ def read(process: Process, timeout_s: float) -> tuple[bytes, bytes]:
     return bytes(out), bytes(errors)
 
 
-def ask(command: list[str], timeout_s: float, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+def run_and_read(
+    command: list[str], timeout_s: float, environment: dict[str, str] | None = None
+) -> tuple[int, str, str]:
     """Runs a program that says something about itself, such as its version; returns its exit code and both outputs.
 
     Raises:
         OSError: it cannot be started.
-        TimeoutError, OverflowError: see `read`; it has ended.
+        TimeoutError, OverflowError: see `read_output`; it has ended.
     """
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as process:
         try:
-            out, errors = read(process, timeout_s)
+            out, errors = read_output(process, timeout_s)
         finally:
             # One that has ended is not sent anything.
             process.kill()

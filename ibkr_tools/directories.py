@@ -55,18 +55,18 @@ class Directories:
 
     @property
     def outbox(self) -> Path:
-        """Messages for a person that nobody has delivered yet; see `ibkr_tools.messages`."""
+        """Messages for a person that nobody has delivered yet; see `ibkr_tools.alert_outbox`."""
         return self.runtime / "outbox"
 
     @property
     def pause_file(self) -> Path:
-        """Exists while a person wants that nothing logs in; see `ibkr_tools.pause`."""
+        """Exists while a person wants that nothing logs in; see `ibkr_tools.pause_file`."""
         return self.state / "pause.json"
 
     @property
-    def told_file(self) -> Path:
-        """What a person has been told; see `ibkr_tools.delivery`."""
-        return self.state / "told.json"
+    def alert_history_file(self) -> Path:
+        """The alerts that a person has got; see `ibkr_tools.alerts.alert_history`."""
+        return self.state / "alert_history.json"
 
     @property
     def restart_request(self) -> Path:
@@ -129,14 +129,14 @@ class Directories:
         return self.state / "snapshots"
 
 
-def own_cache(environ: Mapping[str, str] | None = None) -> Path:
+def user_cache(environ: Mapping[str, str] | None = None) -> Path:
     """Returns where a person's own programs remember answers, who may not write the units' directories."""
     env = os.environ if environ is None else environ
     place = env.get("XDG_RUNTIME_DIR") or Path(env.get("HOME") or Path.home()) / ".cache"
     return Path(place) / "ibkr-tools" / "answers"
 
 
-def require_own_directories(
+def require_matching_directories(
     directories: Directories,
     config: Path | None,
     *,

@@ -16,26 +16,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_SCRAP = re.compile(r"\.(.+)\.[0-9a-f]{12}")
+_TEMPORARY_NAME = re.compile(r"\.(.+)\.[0-9a-f]{12}")
 """What a file is called while it is being written."""
 
-_LONGEST_STEM = 200
+_MAX_STEM_BYTES = 200
 """In bytes; a name has 255 at the most, and the number of the temporary file needs 14 of them."""
 
-WRITTEN_BY_HAND = 1_000_000
+MAX_USER_FILE_BYTES = 1_000_000
 """The most that a file holds which a person writes, in bytes: a configuration, a password, a program."""
 
-_PART = 1 << 20
+_CHUNK_BYTES = 1 << 20
 """How much is read at once, in bytes."""
 
-_STEP_S = 0.002
+_LOCK_POLL_S = 0.002
 """How often a lock that somebody holds is tried again."""
 
 
 SHARED_MODE = 0o660
 """Of files in the directory that members of the group share; elsewhere nobody else can reach them."""
 
-SMALL = 1 << 20
+MAX_SMALL_FILE_BYTES = 1 << 20
 """What a small file of ours may have at most, in bytes."""
 
 
@@ -61,7 +61,7 @@ def open_regular(path: Path, flags: int, *, one_name: bool = True) -> int:
     raise OSError(errno.EINVAL, what, str(path))
 
 
-def read_regular(path: Path, limit: int = SMALL, *, one_name: bool = True) -> bytes:
+def read_regular(path: Path, limit: int = MAX_SMALL_FILE_BYTES, *, one_name: bool = True) -> bytes:
     """Returns the content of the regular file `path`, of at most `limit` bytes; see `open_regular`.
 
     Raises:
@@ -84,35 +84,35 @@ def is_writable(directory: Path) -> bool:
 
 def _stem(name: str) -> str:
     """Returns what stands for `name` in the names of its temporary files, for which a long one leaves no room."""
-    if len(os.fsencode(name)) <= _LONGEST_STEM:
+    if len(os.fsencode(name)) <= _MAX_STEM_BYTES:
         return name
     import hashlib
 
     return hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
 
 
-def _beside(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     """Returns a new name beside `path`, whose writer it tells."""
     return path.with_name(f".{_stem(path.name)}.{os.urandom(6).hex()}")
 
 
-def _open_scrap(path: Path) -> tuple[Path, int]:
-    """Makes a file beside `path`, locked while its writer lives: so `sweep` tells what the killed have left."""
+def _open_temporary(path: Path) -> tuple[Path, int]:
+    """Makes a file beside `path`, locked while its writer lives; `remove_stale_temporaries` removes the others."""
     # tempfile would cost the gateway's parent 1 MB for the same lines.
     while True:
-        scrap = _beside(path)
-        fd = os.open(scrap, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        temporary = _temporary_path(path)
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with suppress(OSError):
-            # Some file systems know no locks; nothing is swept there.
+            # Some file systems know no locks; nothing is removed there.
             fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
-            return scrap, fd
-        # It was swept before it was locked.
+            return temporary, fd
+        # It was removed before it was locked.
         os.close(fd)
 
 
 @contextmanager
-def replacing(path: Path, *, mode: int, durable: bool = True) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path, *, mode: int, fsync: bool = True) -> Iterator[BinaryIO]:
     """Lends a file to write; it becomes `path` in one step when the block ends well, and vanishes when it does not.
 
     A writer that is killed leaves its half; the next one of the same file removes it.
@@ -120,28 +120,28 @@ def replacing(path: Path, *, mode: int, durable: bool = True) -> Iterator[Binary
     Args:
         path: the file; its directory must exist.
         mode: permission bits, set whatever the umask says (units run with 0077).
-        durable: have the data on disk before the name changes, so that a power cut leaves the old or the new file.
+        fsync: have the data on disk before the name changes, so that a power cut leaves the old or the new file.
 
     Raises:
         OSError: no space, no permission; the old file is intact. The caller knows what that means for its user.
     """
-    sweep(path.parent, path.name)
-    scrap, fd = _open_scrap(path)
+    remove_stale_temporaries(path.parent, path.name)
+    temporary, fd = _open_temporary(path)
     try:
         with os.fdopen(fd, "wb") as file:
             yield file
             file.flush()
             os.fchmod(fd, mode)
-            if durable:
+            if fsync:
                 os.fsync(fd)
-            scrap.replace(path)
+            temporary.replace(path)
     finally:
-        scrap.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int, durable: bool = True) -> None:
-    """Replaces `path` by `data`, all of its new content, in one step; see `replacing`."""
-    with replacing(path, mode=mode, durable=durable) as file:
+def write_atomically(path: Path, data: bytes, *, mode: int, fsync: bool = True) -> None:
+    """Replaces `path` by `data`, all of its new content, in one step; see `atomic_writer`."""
+    with atomic_writer(path, mode=mode, fsync=fsync) as file:
         file.write(data)
 
 
@@ -156,25 +156,25 @@ def remove(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except IsADirectoryError:
-        path.rename(_beside(path))
+        path.rename(_temporary_path(path))
     return True
 
 
-def sweep(directory: Path, name: str | None = None) -> None:
+def remove_stale_temporaries(directory: Path, name: str | None = None) -> None:
     """Removes what killed writers of the file `name` have left in `directory`; of all files, if no name is given."""
     with suppress(OSError), os.scandir(directory) as entries:
-        found = [(entry.path, match[1]) for entry in entries if (match := _SCRAP.fullmatch(entry.name))]
-        for scrap, of in found:
-            if name is None or _stem(name) == of:
-                _remove_if_dead(Path(scrap))
+        temporaries = [(entry.path, match[1]) for entry in entries if (match := _TEMPORARY_NAME.fullmatch(entry.name))]
+        for temporary, stem in temporaries:
+            if name is None or _stem(name) == stem:
+                _remove_if_stale(Path(temporary))
 
 
-def _remove_if_dead(scrap: Path) -> None:
+def _remove_if_stale(temporary: Path) -> None:
     with suppress(OSError):
-        fd = os.open(scrap, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            scrap.unlink()
+            temporary.unlink()
         finally:
             os.close(fd)
 
@@ -206,34 +206,34 @@ def open_lock(path: Path, *, mode: int = 0o600) -> int:
 
 
 @contextmanager
-def locked(path: Path, *, mode: int = 0o600, patience_s: float | None = None) -> Iterator[None]:
+def locked(path: Path, *, mode: int = 0o600, timeout_s: float | None = None) -> Iterator[None]:
     """Holds the lock file `path` exclusively; waits for whoever has it. The kernel frees it when we die.
 
     Raises:
-        TimeoutError: somebody has held it for `patience_s`, such as a process that was stopped (Ctrl-Z) just then.
+        TimeoutError: somebody has held it for `timeout_s`, such as a process that was stopped (Ctrl-Z) just then.
         OSError: no rights, no directory.
     """
     fd = open_lock(path, mode=mode)
     try:
-        if patience_s is None:
+        if timeout_s is None:
             fcntl.flock(fd, fcntl.LOCK_EX)
         else:
-            _lock_within(fd, patience_s)
+            _lock_with_timeout(fd, timeout_s)
         yield
     finally:
         os.close(fd)
 
 
-def _lock_within(fd: int, seconds: float) -> None:
+def _lock_with_timeout(fd: int, timeout_s: float) -> None:
     """Tries again and again: the kernel knows no lock with a deadline."""
-    end_s = time.monotonic() + seconds
+    end_s = time.monotonic() + timeout_s
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > end_s:
                 raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
-            select.select((), (), (), _STEP_S)
+            select.select((), (), (), _LOCK_POLL_S)
         else:
             return
 
@@ -262,7 +262,7 @@ def make_directory(path: Path, *, mode: int) -> None:
         os.close(fd)
 
 
-def read_named(path: Path, limit: int = WRITTEN_BY_HAND) -> bytes:
+def read_user_file(path: Path, limit: int = MAX_USER_FILE_BYTES) -> bytes:
     """Returns the content of a file that a person has named, which may be a link; for those of ours see the others.
 
     Never waits for anybody, and never holds more than `limit` bytes and one.
@@ -270,26 +270,26 @@ def read_named(path: Path, limit: int = WRITTEN_BY_HAND) -> bytes:
     Raises:
         OSError: not there, no rights, not a regular file (a pipe, a device, a folder), or larger than `limit` bytes.
     """
-    fd = os.open(regular(path, limit), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    fd = os.open(require_regular(path, limit), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(fd, "rb", buffering=0) as file:
         _require_regular(os.fstat(fd), path, limit)
-        parts, size = [], 0
+        chunks, size = [], 0
         # Files of /proc do not say how large they are.
-        while size <= limit and (part := file.read(min(_PART, limit + 1 - size))):
-            parts.append(part)
-            size += len(part)
+        while size <= limit and (chunk := file.read(min(_CHUNK_BYTES, limit + 1 - size))):
+            chunks.append(chunk)
+            size += len(chunk)
     if size > limit:
         raise _too_large(path, limit)
-    return b"".join(parts)
+    return b"".join(chunks)
 
 
-def regular(path: Path, limit: int = WRITTEN_BY_HAND) -> Path:
+def require_regular(path: Path, limit: int = MAX_USER_FILE_BYTES) -> Path:
     """Returns `path`, which a person has named, if it leads to a regular file of at most `limit` bytes.
 
     It is looked at before it is opened: opening a device can do something, and opening a pipe waits.
 
     Raises:
-        OSError: see `read_named`.
+        OSError: see `read_user_file`.
     """
     _require_regular(path.stat(), path, limit)
     return path

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ibkr_tools import privileges
-from ibkr_tools.config import load_config
-from ibkr_tools.directories import find_directories, require_own_directories
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.directories import find_directories, require_matching_directories
 from ibkr_tools.errors import UsageError
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.saved import Snapshot
@@ -26,7 +26,7 @@ Where = str | PathLike[str]
 class Connection:
     """A way to IBKR: through the gateway on this machine, in the session that the watchdog keeps; see `connect`.
 
-    It has the same client, the same request budget and the same guard as the command line: nothing but listed reads
+    It has the same client, the same request budget and allow-list as the command line: nothing but listed reads
     can be sent. A connection belongs to one thread.
     """
 
@@ -43,8 +43,8 @@ class Connection:
 
         file, runtime, state = (Path(where) if where else None for where in (config, runtime_dir, state_dir))
         self._directories = find_directories(runtime=runtime, state=state)
-        require_own_directories(self._directories, file, runtime=runtime, state=state)
-        if (user := privileges.user_to_become(self._directories)) is not None:
+        require_matching_directories(self._directories, file, runtime=runtime, state=state)
+        if (user := privileges.user_to_switch_to(self._directories)) is not None:
             raise UsageError(
                 f"root does nothing in the directories of {user.pw_name}",
                 hint=f"Run the script as {user.pw_name} (sudo -u {user.pw_name}), or as a member of its group.",

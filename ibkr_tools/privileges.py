@@ -25,7 +25,7 @@ def _owner(path: Path) -> int:
             path = path.parent
 
 
-def user_to_become(directories: Directories) -> pwd.struct_passwd | None:
+def user_to_switch_to(directories: Directories) -> pwd.struct_passwd | None:
     """Returns the user that root has to become before it uses `directories`; None: we are not root, or they are root's.
 
     Raises:
@@ -33,7 +33,7 @@ def user_to_become(directories: Directories) -> pwd.struct_passwd | None:
     """
     if os.geteuid() != 0:
         return None
-    wanted = None
+    target = None
     for directory in (directories.runtime, directories.state):
         owner = _owner(directory.absolute())
         if owner == 0:
@@ -50,8 +50,8 @@ def user_to_become(directories: Directories) -> pwd.struct_passwd | None:
                 if user
                 else f"Run it as that user (docker run --user {owner}), or take another directory.",
             )
-        wanted = user
-    return wanted
+        target = user
+    return target
 
 
 def user_id(name: str) -> int | None:
@@ -68,7 +68,7 @@ class _Process:
     user: str | None = None
 
 
-def advice() -> str | None:
+def write_advice() -> str | None:
     """Returns what to do where the user that root has become may not write; None: root has become nobody."""
     if _Process.user is None:
         return None
@@ -77,7 +77,7 @@ def advice() -> str | None:
     )
 
 
-def reading_advice(path: Path) -> str | None:
+def read_advice(path: Path) -> str | None:
     """Returns what to do where the user that root has become may not read `path`; None: root has become nobody."""
     if _Process.user is None:
         return None
@@ -87,7 +87,7 @@ def reading_advice(path: Path) -> str | None:
     )
 
 
-def become(user: pwd.struct_passwd) -> None:
+def switch_user(user: pwd.struct_passwd) -> None:
     """Makes this process one of `user`, with their groups, for good.
 
     Raises:
@@ -100,14 +100,14 @@ def become(user: pwd.struct_passwd) -> None:
     os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
 
 
-def drop(directories: Directories) -> bool:
+def drop_root(directories: Directories) -> bool:
     """Has root become who owns `directories`; says whether it did. Anybody else goes on as they are.
 
     Raises:
-        ActionRequired: see `user_to_become`.
+        ActionRequired: see `user_to_switch_to`.
     """
-    user = user_to_become(directories)
+    user = user_to_switch_to(directories)
     if user is None:
         return False
-    become(user)
+    switch_user(user)
     return True

@@ -34,7 +34,7 @@ _WIDE = (
 )
 
 
-class NotTyped(ValueError):
+class UntypableText(ValueError):
     """A secret is not what a person typed; the message says what is wrong and where, and shows nothing of it."""
 
 
@@ -42,17 +42,17 @@ def decode(data: bytes) -> str:
     """Returns the text of a file that holds one secret, without the one line end after it.
 
     Raises:
-        NotTyped: it is not UTF-8, as files of another encoding are not.
+        UntypableText: it is not UTF-8, as files of another encoding are not.
     """
     for mark, name in _WIDE:
         if data.startswith(mark):
-            raise NotTyped(f"it is {name}, not UTF-8")
+            raise UntypableText(f"it is {name}, not UTF-8")
     if len(data) > 1 and _is_wide(data):
-        raise NotTyped("it is UTF-16 without a mark, not UTF-8")
+        raise UntypableText("it is UTF-16 without a mark, not UTF-8")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise NotTyped(f"not a text in UTF-8: byte {error.start + 1} of it is none") from None
+        raise UntypableText(f"not a text in UTF-8: byte {error.start + 1} of it is none") from None
     return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
 
 
@@ -61,39 +61,39 @@ def _is_wide(data: bytes) -> bool:
     return len(data) % 2 == 0 and (not any(data[1::2]) or not any(data[::2])) and any(data)
 
 
-def require_typed(text: str, *, blanks: bool = False) -> None:
+def require_typable(text: str, *, blanks: bool = False) -> None:
     """Returns if a person can have typed `text`, the secret; `blanks`: those in it do not matter, of whatever kind.
 
     Raises:
-        NotTyped: what is in it that nobody types: the first of it by place and name.
+        UntypableText: what is in it that nobody types: the first of it by place and name.
     """
     if text and not text.strip():
-        raise NotTyped("there is nothing in it but blanks")
-    found = [place for place, letter in enumerate(text) if _is_foreign(letter, blanks=blanks)]
-    if not found:
+        raise UntypableText("there is nothing in it but blanks")
+    places = [place for place, letter in enumerate(text) if _is_untypable(letter, blanks=blanks)]
+    if not places:
         return
-    letter = text[found[0]]
-    more = f", and {len(found) - 1} more of the kind" if len(found) > 1 else ""
-    if letter in _LINE_ENDS and text.rstrip(_LINE_ENDS) != text[: found[0]]:
-        raise NotTyped(f"it has more than one line: {describe(letter)} is character {found[0] + 1} of it")
-    raise NotTyped(f"character {found[0] + 1} of it is {describe(letter)}{more}")
+    letter = text[places[0]]
+    more = f", and {len(places) - 1} more of the kind" if len(places) > 1 else ""
+    if letter in _LINE_ENDS and text.rstrip(_LINE_ENDS) != text[: places[0]]:
+        raise UntypableText(f"it has more than one line: {describe(letter)} is character {places[0] + 1} of it")
+    raise UntypableText(f"character {places[0] + 1} of it is {describe(letter)}{more}")
 
 
-def remark(text: str) -> str | None:
+def blank_warning(text: str) -> str | None:
     """Returns what is odd about a secret that may be meant so; None if nothing is."""
     ends = [end for end, is_so in (("begins", text[:1] == " "), ("ends", text[-1:] == " ")) if is_so]
     return f"{' and '.join(ends)} with a blank, which belongs to it" if ends else None
 
 
-def without_unseen(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """Returns a text without what cannot be seen in it, terminals' colours included; line feeds stay."""
     plain = re.sub(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])", "", text)
-    return "".join(letter for letter in plain if letter == "\n" or not _is_foreign(letter, blanks=True))
+    return "".join(letter for letter in plain if letter == "\n" or not _is_untypable(letter, blanks=True))
 
 
-def first_unseen(text: str) -> str | None:
+def first_invisible(text: str) -> str | None:
     """Returns what the first thing in a text is that cannot be seen, with its code; None without any."""
-    return next((describe(letter) for letter in text if _is_foreign(letter, blanks=True)), None)
+    return next((describe(letter) for letter in text if _is_untypable(letter, blanks=True)), None)
 
 
 def describe(letter: str) -> str:
@@ -106,7 +106,7 @@ def describe(letter: str) -> str:
     return f"{name} (U+{ord(letter):04X})"
 
 
-def _is_foreign(letter: str, *, blanks: bool) -> bool:
+def _is_untypable(letter: str, *, blanks: bool) -> bool:
     if " " <= letter <= "~":
         return False
     kind = unicodedata.category(letter)

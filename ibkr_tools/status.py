@@ -16,9 +16,9 @@ import msgspec
 from ibkr_tools import files
 from ibkr_tools.errors import DataError
 
-SCHEMA = 1
+STATUS_SCHEMA = 1
 
-PATIENCE_S = 3.0
+STATUS_LOCK_TIMEOUT_S = 3.0
 """How long a writer waits for another one."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -161,7 +161,7 @@ class FetchSection(Section, kw_only=True, frozen=True):
 class Status(msgspec.Struct, kw_only=True, frozen=True):
     """The whole document; a section is null until its process has written it."""
 
-    schema: int = SCHEMA
+    schema: int = STATUS_SCHEMA
     gateway: GatewaySection | None = None
     session: SessionSection | None = None
     login: LoginSection | None = None
@@ -169,7 +169,7 @@ class Status(msgspec.Struct, kw_only=True, frozen=True):
 
 
 _S = TypeVar("_S", GatewaySection, SessionSection, LoginSection, FetchSection)
-_NAMES: Mapping[type[Section], str] = {
+_SECTION_NAMES: Mapping[type[Section], str] = {
     GatewaySection: "gateway",
     SessionSection: "session",
     LoginSection: "login",
@@ -182,7 +182,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def schema() -> dict[str, Any]:
+def json_schema() -> dict[str, Any]:
     """Returns the JSON Schema of `status.json`."""
     definition: dict[str, Any] = msgspec.json.schema(Status)
     definition["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -210,9 +210,9 @@ class StatusFile:
             raise DataError(f"{self.path}: {error.strerror}") from error
         try:
             raw = msgspec.json.decode(data)
-            if isinstance(raw, dict) and raw.get("schema") != SCHEMA:
+            if isinstance(raw, dict) and raw.get("schema") != STATUS_SCHEMA:
                 raise DataError(
-                    f"{self.path}: is of schema {raw.get('schema')!r}, this version knows {SCHEMA}",
+                    f"{self.path}: is of schema {raw.get('schema')!r}, this version knows {STATUS_SCHEMA}",
                     hint="Another version of ibkr-tools wrote it: restart the units.",
                 )
             return msgspec.convert(raw, Status)
@@ -225,7 +225,7 @@ class StatusFile:
     def read_section(self, kind: type[_S]) -> _S | None:
         """Returns one section, None if it was never written or the file is not to be believed."""
         try:
-            section: _S | None = getattr(self.read(), _NAMES[kind])
+            section: _S | None = getattr(self.read(), _SECTION_NAMES[kind])
         except DataError:
             return None
         return section
@@ -258,10 +258,10 @@ class StatusFile:
                 wrote keeps everybody else out.
         """
         files.make_directory(self.path.parent, mode=0o700)
-        with files.locked(self.path.with_suffix(".lock"), patience_s=PATIENCE_S):
+        with files.locked(self.path.with_suffix(".lock"), timeout_s=STATUS_LOCK_TIMEOUT_S):
             try:
                 status = self.read()
             except DataError:
                 status = Status()
-            status = msgspec.structs.replace(status, **{_NAMES[type(section)]: section})
-            files.write_atomically(self.path, msgspec.json.encode(status) + b"\n", mode=0o640, durable=False)
+            status = msgspec.structs.replace(status, **{_SECTION_NAMES[type(section)]: section})
+            files.write_atomically(self.path, msgspec.json.encode(status) + b"\n", mode=0o640, fsync=False)

@@ -1,6 +1,6 @@
 """`ibkr-tools up`: what systemd does with our units, under one terminal, for machines without systemd.
 
-It starts gateway and watchdog, a login whenever the watchdog asks for one, the delivery whenever there are messages,
+It starts gateway and watchdog, a login whenever the watchdog asks for one, the delivery whenever there are alerts,
 restarts what ends, and takes everything down with it. It decides nothing about the session.
 """
 
@@ -19,21 +19,21 @@ from loguru import logger
 from ibkr_tools import files
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, OutputError
-from ibkr_tools.gateway.child import Waiter
+from ibkr_tools.event_loop import EventLoop
 
-RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-STEADY_S = 60.0
+RESTART_BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+STABLE_AFTER_S = 60.0
 """A program that ran this long starts with a clean record."""
 
-_STEP_S = 0.02
+_ORPHAN_POLL_S = 0.02
 """How often it is looked whether what was killed is gone."""
 
-PATIENCE_S = 15.0
+STOP_TIMEOUT_S = 15.0
 """From SIGTERM to SIGKILL: the gateway gives Java 8 s, a call of the watchdog may hang for 11 s."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 
-FATAL = frozenset({2, ConfigError.exit_code})
+FATAL_EXIT_CODES = frozenset({2, ConfigError.exit_code})
 """Codes that another start does not mend; systemd's units have the same list."""
 
 
@@ -49,7 +49,7 @@ class Program:
     on_request: Path | None = None
 
     @property
-    def is_asked_for(self) -> bool:
+    def is_requested(self) -> bool:
         """Says whether a file asks for it now."""
         return self.on_request is not None and any(self.on_request.parent.glob(self.on_request.name))
 
@@ -68,21 +68,23 @@ def programs(options: Sequence[str], directories: Directories, *, verbose: bool)
             on_request=directories.login_request,
         ),
         Program(
-            name="notify",
-            command=(*python, "ibkr_tools", *options, *loud, "notify", "--unattended"),
-            # Not the scrap of a writer, which begins with a dot.
+            name="alert",
+            command=(*python, "ibkr_tools", *options, *loud, "alert", "--unattended"),
+            # Not a writer's temporary file, which begins with a dot.
             on_request=directories.outbox / "[!.]*.json",
         ),
     )
 
 
-def with_simulator(given: Sequence[Program], options: Sequence[str], arguments: Sequence[str]) -> tuple[Program, ...]:
+def with_simulator(
+    programs: Sequence[Program], options: Sequence[str], arguments: Sequence[str]
+) -> tuple[Program, ...]:
     """Returns the same processes with the simulator in the gateway's place, started with `arguments`."""
     command = (sys.executable, "-I", "-m", "ibkr_tools", *options, "simulate", "--as-gateway", *arguments)
-    return tuple(replace(one, command=command) if one.name == "gateway" else one for one in given)
+    return tuple(replace(program, command=command) if program.name == "gateway" else program for program in programs)
 
 
-class _Running:
+class _SupervisedProgram:
     """One program and its present process, if any."""
 
     def __init__(self, program: Program) -> None:
@@ -94,20 +96,20 @@ class _Running:
         self.not_before_s = 0.0
         self.failures = 0
 
-    def start(self, waiter: Waiter) -> None:
+    def start(self, event_loop: EventLoop) -> None:
         """Starts it in a process group of its own, so that Ctrl-C reaches only us, and its end wakes us."""
         self.process = subprocess.Popen(self.program.command, stdin=subprocess.DEVNULL, start_new_session=True)
         self.pidfd = os.pidfd_open(self.process.pid)
-        self.started_s = waiter.now()
+        self.started_s = event_loop.now()
         self.start_at_s = None
-        waiter.watch(self.pidfd)
+        event_loop.add_reader(self.pidfd)
 
-    def reap(self, waiter: Waiter) -> int | None:
+    def reap(self, event_loop: EventLoop) -> int | None:
         """Returns the exit code if it has just ended; whatever it left behind in its group is ended too."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         self.signal(signal.SIGKILL)
-        waiter.unwatch(self.pidfd)
+        event_loop.remove_reader(self.pidfd)
         os.close(self.pidfd)
         self.process = None
         return code
@@ -122,8 +124,8 @@ class _Running:
 class Supervisor:
     """Runs the programs until SIGTERM, Ctrl-C, or an end that no restart mends."""
 
-    def __init__(self, given: Sequence[Program], directories: Directories) -> None:
-        self._running = [_Running(program) for program in given]
+    def __init__(self, programs: Sequence[Program], directories: Directories) -> None:
+        self._running = [_SupervisedProgram(program) for program in programs]
         self._directories = directories
         self._code = 0
         self._inherited: frozenset[int] = frozenset()
@@ -145,89 +147,101 @@ class Supervisor:
         # A browser has a session of its own: it is no longer a login's once that was killed, but it comes to us.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._inherited = frozenset(_children())
-        with Waiter(str(self._directories.runtime)) as waiter:
+        with EventLoop(str(self._directories.runtime)) as event_loop:
             try:
-                while not waiter.stop_asked and not self._code:
-                    self._start_due(waiter)
-                    waiter.wait(self._until_next_start(waiter))
-                    self._reap(waiter)
-                    self._end_orphans()
+                while not event_loop.stop_requested and not self._code:
+                    self._start_due(event_loop)
+                    event_loop.wait(self._until_next_start(event_loop))
+                    self._reap(event_loop)
+                    self._kill_orphans()
                     self._reap_orphans()
             finally:
-                self._end_all(waiter)
-                deadline_s = waiter.now() + PATIENCE_S
-                while self._end_orphans() and waiter.now() < deadline_s:
+                self._terminate_all(event_loop)
+                deadline_s = event_loop.now() + STOP_TIMEOUT_S
+                while self._kill_orphans() and event_loop.now() < deadline_s:
                     self._reap_orphans()
-                    waiter.wait(_STEP_S)
+                    event_loop.wait(_ORPHAN_POLL_S)
         return self._code
 
-    def _start_due(self, waiter: Waiter) -> None:
-        for one in self._running:
-            if one.process is not None:
+    def _start_due(self, event_loop: EventLoop) -> None:
+        for supervised in self._running:
+            if supervised.process is not None:
                 continue
-            due = one.start_at_s is not None and waiter.now() >= one.start_at_s
-            if due or (waiter.now() >= one.not_before_s and one.program.is_asked_for):
-                one.start(waiter)
+            due = supervised.start_at_s is not None and event_loop.now() >= supervised.start_at_s
+            if due or (event_loop.now() >= supervised.not_before_s and supervised.program.is_requested):
+                supervised.start(event_loop)
 
-    def _until_next_start(self, waiter: Waiter) -> float:
+    def _until_next_start(self, event_loop: EventLoop) -> float:
         # Where the kernel cannot tell of a new file, a request waits for a second at the most.
-        starts = [one.start_at_s - waiter.now() for one in self._running if one.start_at_s is not None]
+        starts = [
+            supervised.start_at_s - event_loop.now()
+            for supervised in self._running
+            if supervised.start_at_s is not None
+        ]
         return max(0.0, min([1.0, *starts]))
 
-    def _reap(self, waiter: Waiter) -> None:
-        for one in self._running:
-            lived_s = waiter.now() - one.started_s
-            code = one.reap(waiter)
+    def _reap(self, event_loop: EventLoop) -> None:
+        for supervised in self._running:
+            uptime_s = event_loop.now() - supervised.started_s
+            code = supervised.reap(event_loop)
             if code is None:
                 continue
-            if one.program.on_request is not None:
+            if supervised.program.on_request is not None:
                 # One that ends and leaves its request behind would be started again at once, for ever.
-                one.failures = one.failures + 1 if one.program.is_asked_for else 0
-                one.not_before_s = waiter.now() + (_pause_s(one.failures) if one.failures else 0.0)
+                supervised.failures = supervised.failures + 1 if supervised.program.is_requested else 0
+                supervised.not_before_s = event_loop.now() + (
+                    _backoff_s(supervised.failures) if supervised.failures else 0.0
+                )
                 continue
-            if code in FATAL:
+            if code in FATAL_EXIT_CODES:
                 self._code = code
                 continue
-            one.failures = 0 if lived_s > STEADY_S else one.failures + 1
-            pause_s = _pause_s(one.failures)
-            one.start_at_s = waiter.now() + pause_s
-            logger.warning("{} ended ({}); it starts again in {:g} s", one.program.name, _words(code), pause_s)
+            supervised.failures = 0 if uptime_s > STABLE_AFTER_S else supervised.failures + 1
+            pause_s = _backoff_s(supervised.failures)
+            supervised.start_at_s = event_loop.now() + pause_s
+            logger.warning(
+                "{} ended ({}); it starts again in {:g} s", supervised.program.name, _describe_exit(code), pause_s
+            )
 
-    def _end_orphans(self) -> bool:
+    def _kill_orphans(self) -> bool:
         """Ends what a program of ours has left behind in a session of its own; says whether there was anything.
 
         As systemd does with the rest of a unit. Left alone is what was there before us, or belongs to our own session:
         who has started us may have more children.
         """
-        own = {one.process.pid for one in self._running if one.process is not None}
-        kept = {0, os.getsid(0), *own}
-        found = [pid for pid in _children() if pid not in own | self._inherited and _session(pid) not in kept]
-        for pid in found:
+        supervised_pids = {supervised.process.pid for supervised in self._running if supervised.process is not None}
+        own_sessions = {0, os.getsid(0), *supervised_pids}
+        orphans = [
+            pid
+            for pid in _children()
+            if pid not in supervised_pids | self._inherited and _session(pid) not in own_sessions
+        ]
+        for pid in orphans:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        return bool(found)
+        return bool(orphans)
 
     def _reap_orphans(self) -> None:
         """Lets processes go that have ended and are ours by inheritance: process 1 of a container gets every orphan."""
-        own = {one.process.pid for one in self._running if one.process is not None}
+        supervised_pids = {supervised.process.pid for supervised in self._running if supervised.process is not None}
         # Looked at first, without reaping: how a program of ours has ended is for `_reap`.
-        while (ended := _ended_child()) is not None and ended not in own:
+        while (ended := _exited_child()) is not None and ended not in supervised_pids:
             with suppress(ChildProcessError):
                 os.waitpid(ended, os.WNOHANG)
 
-    def _end_all(self, waiter: Waiter) -> None:
+    def _terminate_all(self, event_loop: EventLoop) -> None:
         """Ends the last started first: a watchdog that outlives the gateway would only complain."""
-        for one in reversed(self._running):
-            one.signal(signal.SIGTERM)
-        deadline_s = waiter.now() + PATIENCE_S
-        while any(one.process is not None for one in self._running):
-            if waiter.now() >= deadline_s:
-                for one in self._running:
-                    one.signal(signal.SIGKILL)
-                deadline_s = waiter.now() + PATIENCE_S
-            waiter.wait(max(0.0, deadline_s - waiter.now()))
-            for one in self._running:
-                one.reap(waiter)
+        for supervised in reversed(self._running):
+            supervised.signal(signal.SIGTERM)
+        deadline_s = event_loop.now() + STOP_TIMEOUT_S
+        while any(supervised.process is not None for supervised in self._running):
+            if event_loop.now() >= deadline_s:
+                for supervised in self._running:
+                    supervised.signal(signal.SIGKILL)
+                deadline_s = event_loop.now() + STOP_TIMEOUT_S
+            event_loop.wait(max(0.0, deadline_s - event_loop.now()))
+            for supervised in self._running:
+                supervised.reap(event_loop)
 
 
 def _children() -> list[int]:
@@ -246,7 +260,7 @@ def _session(pid: int) -> int:
         return 0
 
 
-def _ended_child() -> int | None:
+def _exited_child() -> int | None:
     """Returns a child that has ended and waits to be reaped, None without one."""
     try:
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -255,9 +269,9 @@ def _ended_child() -> int | None:
     return None if ended is None else ended.si_pid
 
 
-def _pause_s(failures: int) -> float:
-    return RESTART_S[min(max(failures, 1), len(RESTART_S)) - 1]
+def _backoff_s(failures: int) -> float:
+    return RESTART_BACKOFF_S[min(max(failures, 1), len(RESTART_BACKOFF_S)) - 1]
 
 
-def _words(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -1,34 +1,34 @@
-"""The command line: a thin layer over the rooms. Commands import what they need when they run."""
+"""The command line: a thin layer over the other packages. Commands import what they need when they run."""
 
 import gc
 import os
 import re
 import sys
 
-GARBAGE_AFTER = 100_000
+GC_THRESHOLD = 100_000
 """New objects before Python looks for cycles among all of them: most commands have ended by then."""
 
 
-WIDEST = 10_000
+MAX_TERMINAL_SIZE = 10_000
 """Columns or lines; a COLUMNS that says more, or is no number, is nobody's terminal."""
 
 
-def _forget_odd_sizes() -> None:
+def _drop_invalid_terminal_sizes() -> None:
     """Takes sizes of a terminal out of the environment that would break whatever believes them."""
     for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
         text = os.environ.get(name, "1")
-        if not (re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) <= WIDEST):
+        if not (re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) <= MAX_TERMINAL_SIZE):
             del os.environ[name]
 
 
 def main() -> None:
     """Runs `ibkr-tools` and exits with the code of what happened."""
-    gc.set_threshold(GARBAGE_AFTER)
-    _forget_odd_sizes()
-    from ibkr_tools import guard
+    gc.set_threshold(GC_THRESHOLD)
+    _drop_invalid_terminal_sizes()
+    from ibkr_tools import entrypoint
     from ibkr_tools.cli import streams
 
-    streams.set_up()
+    streams.replace_standard_streams()
 
     def program() -> int:
         from ibkr_tools.cli.app import app
@@ -37,7 +37,7 @@ def main() -> None:
         return 0
 
     try:
-        sys.exit(guard.run(program, verbose="--verbose" in sys.argv))
+        sys.exit(entrypoint.run(program, verbose="--verbose" in sys.argv))
     finally:
         # Python looks through everything for garbage once more before it ends, a fifth of the time of a small fetch:
         # what is left goes with the process.

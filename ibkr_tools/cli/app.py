@@ -6,10 +6,20 @@ from typing import Annotated
 import typer
 
 from ibkr_tools import __version__
-from ibkr_tools.cli import api, configuration, fetch, gateway, login_commands, notify, resources, show
-from ibkr_tools.cli.common import log_to_stderr, setting_from, setting_of, write_out
-from ibkr_tools.cli.outputs import PrintingCommand
-from ibkr_tools.defaults import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
+from ibkr_tools.cli import (
+    alert_command,
+    api_command,
+    config_commands,
+    fetch_command,
+    gateway_commands,
+    login_commands,
+    resources_command,
+    show_command,
+)
+from ibkr_tools.cli.app_context import app_context_of, create_app_context, log_to_stderr
+from ibkr_tools.cli.output_options import PrintingCommand
+from ibkr_tools.cli.streams import write_out
+from ibkr_tools.simulator_ports import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
 
 app = typer.Typer(
     name="ibkr-tools",
@@ -18,28 +28,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(gateway.app, name="gateway")
-app.add_typer(configuration.app, name="config")
-for reader in (fetch.fetch, api.api, show.show):
+app.add_typer(gateway_commands.app, name="gateway")
+app.add_typer(config_commands.app, name="config")
+for reader in (fetch_command.fetch, api_command.api, show_command.show):
     app.command(cls=PrintingCommand)(reader)
 for command in (
-    resources.resources,
+    resources_command.resources,
     login_commands.login,
     login_commands.unlock,
     login_commands.pause,
     login_commands.resume,
-    notify.notify,
+    alert_command.alert,
 ):
     app.command()(command)
 
 
-STAYS_ROOT = frozenset({"config", "login", "resources"})
+COMMANDS_STARTED_AS_ROOT = frozenset({"config", "login", "resources"})
 """Commands that root begins as root: they read what only root may read, and touch no directory of others before they
 become the user of the units themselves."""
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         write_out(f"ibkr-tools {__version__}\n")
         raise typer.Exit
 
@@ -57,15 +67,15 @@ def root(
 ) -> None:
     """Resolves the global options."""
     del version
-    context.obj = setting = setting_from(config, runtime_dir, state_dir, verbose=verbose)
-    if context.invoked_subcommand not in STAYS_ROOT:
-        setting.drop_root()
+    context.obj = app_context = create_app_context(config, runtime_dir, state_dir, verbose=verbose)
+    if context.invoked_subcommand not in COMMANDS_STARTED_AS_ROOT:
+        app_context.drop_root()
 
 
 @app.command()
 def watchdog(context: typer.Context) -> None:
     """Keep the session alive, notice its loss, have it renewed (what ibkr-watchdog.service runs)."""
-    setting_of(context).become("ibkr_tools.watchdog")
+    app_context_of(context).exec_module("ibkr_tools.watchdog")
 
 
 @app.command()
@@ -74,13 +84,13 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print the status file's content as JSON.")] = False,
 ) -> None:
     """Say how gateway, session, login and fetch are; the exit code tells health (0: the session is up)."""
-    from ibkr_tools.cli import status_view
+    from ibkr_tools.cli import status_report
     from ibkr_tools.status import utc_now
 
-    document = setting_of(context).status_file.read()
+    document = app_context_of(context).status_file.read()
     now = utc_now()
-    write_out((status_view.as_json(document, now) if json else status_view.as_text(document, now)) + "\n")
-    raise typer.Exit(status_view.exit_code(document, now))
+    write_out((status_report.as_json(document, now) if json else status_report.as_text(document, now)) + "\n")
+    raise typer.Exit(status_report.exit_code(document, now))
 
 
 @app.command()
@@ -97,15 +107,15 @@ def up(
     """Run gateway, watchdog and logins under this terminal, without systemd; Ctrl-C ends them all."""
     from ibkr_tools import supervisor
 
-    setting = setting_of(context)
-    log_to_stderr(setting)
-    config = setting.load()
-    programs = supervisor.programs(setting.options(), setting.directories, verbose=setting.verbose)
+    app_context = app_context_of(context)
+    log_to_stderr(app_context)
+    config = app_context.load()
+    programs = supervisor.programs(app_context.options(), app_context.directories, verbose=app_context.verbose)
     if simulate:
         ports = ("--port", str(config.gateway.port), "--control-port", str(control_port))
         more = (*ports, "--account", config.account, "--positions", str(positions))
-        programs = supervisor.with_simulator(programs, setting.options(), more)
-    raise typer.Exit(supervisor.Supervisor(programs, setting.directories).run())
+        programs = supervisor.with_simulator(programs, app_context.options(), more)
+    raise typer.Exit(supervisor.Supervisor(programs, app_context.directories).run())
 
 
 @app.command()
@@ -126,12 +136,12 @@ def simulate(
 ) -> None:
     """Stand in for IBKR's servers: a login page, a portfolio, and trouble on demand (docs/simulator.md)."""
     from ibkr_tools.account_ids import require_number
-    from ibkr_tools.config_values import refused_port
+    from ibkr_tools.config.values import port_problem
     from ibkr_tools.errors import UsageError
 
     require_number(account, "--account")
-    if as_gateway and (said := refused_port(port)):
-        raise UsageError(f"--port: {said}")
+    if as_gateway and (problem := port_problem(port)):
+        raise UsageError(f"--port: {problem}")
     try:
         from ibkr_tools.simulator import SimulatorOptions, account_numbers, serve
     except ModuleNotFoundError as error:
@@ -142,12 +152,12 @@ def simulate(
 
     from ibkr_tools.errors import PortTaken
     from ibkr_tools.gateway.tls import make_material
-    from ibkr_tools.simulator.material import pem_pair
+    from ibkr_tools.simulator.pem_files import pem_pair
 
     with ExitStack() as material:
         certificate = key = None
         if as_gateway:
-            directories = setting_of(context).directories
+            directories = app_context_of(context).directories
             make_material(directories.certificate.parent, directories.private)
             certificate, key = material.enter_context(pem_pair(directories.certificate.parent, directories.private))
         options = SimulatorOptions(

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from ibkr_tools.errors import UsageError
 
-LONGEST = timedelta(days=366)
+MAX_DURATION = timedelta(days=366)
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
@@ -23,8 +23,8 @@ def parse_duration(text: str, option: str) -> timedelta:
         raise UsageError(f"{option}: {text!r} is not a duration such as 45min, 2h, 1h30min or 1d")
     parts = re.findall(r"([0-9]+)\s*(d|h|min|m)", text.lower())
     duration = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
-    if not timedelta() < duration <= LONGEST:
-        raise UsageError(f"{option}: {text!r} is not between 1min and {LONGEST.days}d")
+    if not timedelta() < duration <= MAX_DURATION:
+        raise UsageError(f"{option}: {text!r} is not between 1min and {MAX_DURATION.days}d")
     return duration
 
 

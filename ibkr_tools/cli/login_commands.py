@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ibkr_tools.cli.common import Setting, log_to_stderr, setting_of, write_out
+from ibkr_tools.cli.app_context import AppContext, app_context_of, log_to_stderr
+from ibkr_tools.cli.streams import write_out
 from ibkr_tools.errors import ConfigError, LoginFailed, OutputError, UsageError
 from ibkr_tools.status import LoginSection, utc_now
 
@@ -22,43 +23,43 @@ def login(
     ] = False,
 ) -> None:
     """Log in once with the browser, unless the session is alive."""
-    from ibkr_tools.config_secrets import SecretSource
+    from ibkr_tools.config.secrets import SecretSource
     from ibkr_tools.login.login_runner import run_login
     from ibkr_tools.login.memory_protection import forbid_core_files, hide_memory
     from ibkr_tools.login.network_isolation import isolated_network
-    from ibkr_tools.notify import Notifier
+    from ibkr_tools.sd_notify import SystemdNotifier
 
     if again and unattended:
         raise UsageError("--again is a person's decision: not with --unattended")
     forbid_core_files()
     hide_memory()
-    setting = setting_of(context)
-    log_to_stderr(setting)
-    config, directories = setting.load(), setting.directories
-    secrets = SecretSource(setting.config_file, config)
+    app_context = app_context_of(context)
+    log_to_stderr(app_context)
+    config, directories = app_context.load(), app_context.directories
+    secrets = SecretSource(app_context.config_file, config)
     if os.geteuid() == 0:
         secrets.read_now()
-        setting.drop_root()
+        app_context.drop_root()
     with isolated_network(config.gateway.port, os.environ) as spawn:
         hide_memory()
         run_login(
             config,
             directories,
-            setting.config_file,
+            app_context.config_file,
             secrets=secrets,
             unattended=unattended,
             again=again,
-            notifier=Notifier(),
+            notifier=SystemdNotifier(),
             spawn=spawn,
         )
 
 
-def _logins_a_day(setting: Setting) -> int:
+def _logins_a_day(app_context: AppContext) -> int:
     """Returns what is configured; a configuration that is not there or wrong keeps nobody from unlocking."""
-    from ibkr_tools.config import LoginConfig
+    from ibkr_tools.config.schema import LoginConfig
 
     try:
-        return setting.load().login.logins_a_day
+        return app_context.load().login.logins_a_day
     except ConfigError:
         return LoginConfig().logins_a_day
 
@@ -72,9 +73,9 @@ def unlock(
     from ibkr_tools.cli import login_log_view
     from ibkr_tools.login.login_log import LoginLog
 
-    setting = setting_of(context)
+    app_context = app_context_of(context)
     now = utc_now()
-    login_log = LoginLog(setting.directories.login, _logins_a_day(setting), directories=setting.directories)
+    login_log = LoginLog(app_context.directories.login, _logins_a_day(app_context), directories=app_context.directories)
     attempts, before = login_log.attempts(now), login_log.budget(now)
     if show:
         write_out(login_log_view.as_json(attempts, before) if json else login_log_view.as_text(attempts, before))
@@ -92,9 +93,9 @@ def unlock(
         logins_limited_until=after.logins_limited_until,
     )
     try:
-        setting.status_file.write(section)
+        app_context.status_file.write(section)
     except OSError as error:
-        raise OutputError(f"{setting.status_file.path}: {error.strerror}", hint=_RIGHTS) from error
+        raise OutputError(f"{app_context.status_file.path}: {error.strerror}", hint=_RIGHTS) from error
     if json:
         write_out(login_log_view.as_json(login_log.attempts(now), after))
     if after.closed_until:
@@ -114,10 +115,10 @@ def pause(
     ] = None,
 ) -> None:
     """Have nothing log in, such as while you use the user elsewhere; a session that is there is kept alive."""
-    from ibkr_tools import pause as pauses
+    from ibkr_tools import pause_file as pauses
     from ibkr_tools.cli.durations import parse_duration
 
-    path, now = setting_of(context).directories.pause_file, utc_now()
+    path, now = app_context_of(context).directories.pause_file, utc_now()
     wanted = pauses.Pause(since=now, until=now + parse_duration(duration, "--for") if duration is not None else None)
     try:
         pauses.begin(path, wanted)
@@ -132,9 +133,9 @@ def pause(
 
 def resume(context: typer.Context) -> None:
     """End a pause: logins happen again, and the watchdog asks for one if there is no session."""
-    from ibkr_tools import pause as pauses
+    from ibkr_tools import pause_file as pauses
 
-    path = setting_of(context).directories.pause_file
+    path = app_context_of(context).directories.pause_file
     try:
         was_paused = pauses.end(path)
     except OSError as error:

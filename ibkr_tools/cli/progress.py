@@ -12,11 +12,11 @@ from typing import Protocol, Self, TextIO
 from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.text import visible
 
-QUIET_S = 0.4
+SHOW_AFTER_S = 0.4
 """What is over by then needs no progress."""
 
-_EVERY_S = 0.2
-_BAR = 20
+_REFRESH_S = 0.2
+_BAR_WIDTH = 20
 _ERASE = "\r\033[K"
 
 
@@ -26,14 +26,14 @@ class Progress(Protocol):
     def __call__(self, step: str) -> None:
         """Says what is done now."""
 
-    def count(self, done: int, of: int) -> None:
+    def count(self, done: int, total: int) -> None:
         """Says how much is done of how much."""
 
     def wait(self, where: str, seconds: float) -> None:
         """Says that a request has to wait for its turn."""
 
 
-class Silent:
+class NoProgress:
     """Shows nothing."""
 
     def __enter__(self) -> Self:
@@ -45,20 +45,20 @@ class Silent:
     def __call__(self, step: str) -> None:
         """Keeps it to itself."""
 
-    def count(self, done: int, of: int) -> None:
+    def count(self, done: int, total: int) -> None:
         """Keeps it to itself."""
 
     def wait(self, where: str, seconds: float) -> None:
         """Keeps it to itself."""
 
 
-class Line:
+class ProgressLine:
     """The line; within a `with` block."""
 
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
         self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._finished = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
         self._step = ""
         self._done = self._of = 0
@@ -71,7 +71,7 @@ class Line:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._finished.set()
         self._thread.join()
 
     def __call__(self, step: str) -> None:
@@ -79,10 +79,10 @@ class Line:
         with self._lock:
             self._step = step
 
-    def count(self, done: int, of: int) -> None:
+    def count(self, done: int, total: int) -> None:
         """Says how much is done of how much."""
         with self._lock:
-            self._done, self._of = done, of
+            self._done, self._of = done, total
 
     def wait(self, where: str, seconds: float) -> None:
         """Says that a request has to wait for its turn, and counts down."""
@@ -93,22 +93,22 @@ class Line:
         """Returns what the line says at a time of the monotonic clock, in so many columns."""
         with self._lock:
             self._waits = {where: until for where, until in self._waits.items() if until > now}
-            waits, step, done, of = dict(self._waits), self._step, self._done, self._of
-        said = step
+            waits, step, done, total = dict(self._waits), self._step, self._done, self._of
+        text = step
         if waits:
             where = max(waits, key=waits.__getitem__)
-            said = f"{where}: its turn comes in {format_duration(math.ceil(waits[where] - now))}"
-        if of > 1:
-            filled = _BAR * done // of
-            said = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done}/{of}  {said}"
-        said = visible(said).replace("\n", " ").replace("\t", " ")
+            text = f"{where}: its turn comes in {format_duration(math.ceil(waits[where] - now))}"
+        if total > 1:
+            filled = _BAR_WIDTH * done // total
+            text = f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done}/{total}  {text}"
+        text = visible(text).replace("\n", " ").replace("\t", " ")
         # A terminal may go to the next line once the last column is written.
-        return said[: max(0, width - 1)]
+        return text[: max(0, width - 1)]
 
     def _show(self) -> None:
-        shown, wait_s = "", QUIET_S
-        while not self._over.wait(wait_s):
-            wait_s = _EVERY_S
+        shown, wait_s = "", SHOW_AFTER_S
+        while not self._finished.wait(wait_s):
+            wait_s = _REFRESH_S
             text = self.text(time.monotonic(), shutil.get_terminal_size().columns)
             if text != shown and not self._write(_ERASE + text):
                 return
@@ -126,8 +126,8 @@ class Line:
         return True
 
 
-def progress() -> Line | Silent:
+def progress() -> ProgressLine | NoProgress:
     """Returns what shows progress: a line where standard error is a terminal that can erase one, else nothing."""
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        return Silent()
-    return Line(sys.stderr)
+        return NoProgress()
+    return ProgressLine(sys.stderr)

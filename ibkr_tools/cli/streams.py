@@ -4,14 +4,17 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
 
+from ibkr_tools.entrypoint import silence_stdout
 from ibkr_tools.errors import OutputError
+from ibkr_tools.text import for_terminal
 
-__all__ = ["set_up"]
+__all__ = ["replace_standard_streams", "standard_output", "write_out", "write_pieces"]
 
 
-class _Stream(io.RawIOBase):
+class _RawStream(io.RawIOBase):
     """The bytes' way out. After the first failure what is still to be written vanishes."""
 
     def __init__(self, fd: int, *, is_result: bool) -> None:
@@ -47,7 +50,7 @@ class _Stream(io.RawIOBase):
 
 
 def _text(stream: TextIO | None, fd: int, *, is_result: bool) -> TextIO:
-    buffer = io.BufferedWriter(_Stream(fd if stream is not None else -1, is_result=is_result))
+    buffer = io.BufferedWriter(_RawStream(fd if stream is not None else -1, is_result=is_result))
     return io.TextIOWrapper(
         buffer,
         encoding=stream.encoding if stream is not None else "utf-8",
@@ -58,7 +61,51 @@ def _text(stream: TextIO | None, fd: int, *, is_result: bool) -> TextIO:
     )
 
 
-def set_up() -> None:
+def replace_standard_streams() -> None:
     """Puts them in place; also where they are closed (`>&-`), which is a failure only of who prints a result."""
     sys.stdout = _text(sys.stdout, 1, is_result=True)
     sys.stderr = _text(sys.stderr, 2, is_result=False)
+
+
+def standard_output() -> TextIO:
+    """Returns it.
+
+    Raises:
+        OutputError: whoever started us has closed it (`>&-`).
+    """
+    stream: TextIO | None = sys.stdout
+    if stream is None:
+        raise OutputError("standard output: closed")
+    return stream
+
+
+def write_out(text: str) -> None:
+    """Writes all of `text` to standard output, now; see `write_pieces`."""
+    stream = standard_output()
+    try:
+        data = text.encode(stream.encoding, stream.errors or "strict")
+    except UnicodeEncodeError:
+        # A name that is no text, or a locale with few letters.
+        data = text.encode(stream.encoding, "backslashreplace")
+    write_pieces([data])
+
+
+def write_pieces(pieces: Iterable[bytes]) -> None:
+    """Writes all of it to standard output, now; a reader that has left early (`| head`) is content with it.
+
+    A terminal is not told what IBKR's texts would have it do; a file or a pipe gets every byte.
+
+    Raises:
+        OutputError: it cannot be written, such as into a file on a full disk.
+    """
+    stream = standard_output()
+    try:
+        stream.flush()
+        for piece in for_terminal(pieces) if stream.isatty() else pieces:
+            stream.buffer.write(piece)
+        stream.buffer.flush()
+    except BrokenPipeError:
+        silence_stdout()
+    except OSError as error:
+        silence_stdout()
+        raise OutputError(f"standard output: {error.strerror}") from error

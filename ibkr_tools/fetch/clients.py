@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from ibkr_tools.config import Config
-from ibkr_tools.directories import Directories, own_cache
+from ibkr_tools.config.schema import Config
+from ibkr_tools.directories import Directories, user_cache
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.portal.response_cache import ResponseCache
@@ -29,7 +29,7 @@ class Clients:
             ResponseCache(
                 self._directories.cache,
                 self._config.username,
-                fallback=own_cache(),
+                fallback=user_cache(),
                 paper=self._config.session.paper,
             ),
             on_wait=on_wait,

@@ -40,7 +40,7 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
     except OSError as error:
         hint = "Name a file in a directory of your own." if isinstance(error, _Stranger) else None
         if isinstance(error, PermissionError):
-            hint = hint or privileges.advice()
+            hint = hint or privileges.write_advice()
         with suppress(OSError):
             hint = hint or ("The file that was there before is intact." if path.is_file() else None)
         raise OutputError(f"{path}: {error.strerror}", hint=hint) from error
@@ -51,9 +51,9 @@ def _opened(whole: Path) -> AbstractContextManager[BinaryIO]:
     try:
         there = whole.lstat()
     except FileNotFoundError:
-        return files.replacing(whole, mode=0o600)
+        return files.atomic_writer(whole, mode=0o600)
     if stat.S_ISREG(there.st_mode):
-        return files.replacing(whole, mode=0o600)
+        return files.atomic_writer(whole, mode=0o600)
     if stat.S_ISDIR(there.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     return os.fdopen(_descriptor(whole, there), "wb")

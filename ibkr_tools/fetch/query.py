@@ -105,7 +105,7 @@ def read_program(path: Path) -> str:
         UsageError: it cannot be read, or is not text.
     """
     try:
-        return files.read_named(path).decode()
+        return files.read_user_file(path).decode()
     except OSError as error:
         raise UsageError(f"--from-file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

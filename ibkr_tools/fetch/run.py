@@ -6,8 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from ibkr_tools import hints
-from ibkr_tools.config import Config
+from ibkr_tools import session_hint
+from ibkr_tools.alert_outbox import ACCOUNTS_TOPIC
+from ibkr_tools.config.schema import Config
 from ibkr_tools.errors import (
     AccountUnavailable,
     BrokerageUnavailable,
@@ -24,7 +25,6 @@ from ibkr_tools.fetch.document import Covers, Document
 from ibkr_tools.fetch.missing_data import NOTHING_KNOWN, MissingData, outcome
 from ibkr_tools.fetch.retry import RETRY_FOR_S, Pause, RetryPolicy
 from ibkr_tools.fetch.snapshot import Counted, Fetcher, Losses, Progress, Selection
-from ibkr_tools.messages import ACCOUNTS_TOPIC
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Tier
 from ibkr_tools.status import FetchSection, LoginSection, SessionSection, SessionState, StatusFile, utc_now
@@ -299,5 +299,5 @@ class Fetch:
         except OSError:
             # A person without rights in the runtime directory may still fetch; only the status lacks it.
             if session_lost and self._hint is not None:
-                hints.leave(self._hint)
+                session_hint.touch(self._hint)
         return now

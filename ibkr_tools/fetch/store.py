@@ -69,7 +69,7 @@ def save(directory: Path, document: "Document", keep_days: int, now: datetime) -
     with _told(directory):
         files.make_directory(directory, mode=0o750)
     with _told(latest), files.locked(directory / ".lock"):
-        files.sweep(directory)
+        files.remove_stale_temporaries(directory)
         _write(latest, document, directory / f"{now.astimezone(UTC):{_NAME}}.json.gz" if keep_days else None)
         files.sync_directory(directory)
         if keep_days:
@@ -78,7 +78,7 @@ def save(directory: Path, document: "Document", keep_days: int, now: datetime) -
 
 
 def _write(latest: Path, document: "Document", dated: Path | None) -> None:
-    with files.replacing(latest, mode=_MODE) as file:
+    with files.atomic_writer(latest, mode=_MODE) as file:
         for chunk in document.chunks():
             file.write(chunk)
         file.write(b"\n")
@@ -91,7 +91,7 @@ def _write(latest: Path, document: "Document", dated: Path | None) -> None:
 def _pack(document: "Document", path: Path) -> None:
     import gzip
 
-    with files.replacing(path, mode=_MODE) as file, gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
+    with files.atomic_writer(path, mode=_MODE) as file, gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
         for chunk in document.chunks():
             packed.write(chunk)
         packed.write(b"\n")
@@ -189,7 +189,7 @@ def read(path: Path) -> bytes:
         DataError: it is packed, and damaged; or larger than any snapshot.
     """
     try:
-        data = files.read_named(path, LARGEST)
+        data = files.read_user_file(path, LARGEST)
     except PermissionError as error:
         raise _barred(path, error) from error
     except OSError as error:

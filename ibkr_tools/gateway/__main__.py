@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ibkr_tools import files, privileges
-from ibkr_tools.config import GatewayConfig, load_config
-from ibkr_tools.directories import Directories, find_directories, require_own_directories
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.schema import GatewayConfig
+from ibkr_tools.directories import Directories, find_directories, require_matching_directories
 from ibkr_tools.errors import IbkrError, OutputError, UsageError
-from ibkr_tools.gateway import start
-from ibkr_tools.gateway.section import utc_now, write_section
+from ibkr_tools.gateway import launch_plan
+from ibkr_tools.gateway.gateway_status import utc_timestamp, write_gateway_section
 from ibkr_tools.log import Journal
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 
 FILTER, REQUIRED, OTHER = "IBKR_TOOLS_PACKET_FILTER", "required", "other"
 """The environment variable with which the unit insists on the packet filter, or on another one; docs/systemd.md."""
@@ -21,8 +22,13 @@ FILTER, REQUIRED, OTHER = "IBKR_TOOLS_PACKET_FILTER", "required", "other"
 USAGE = "usage: python -m ibkr_tools.gateway [--config FILE] [--runtime-dir DIR] [--state-dir DIR]"
 
 
-def _say(state: str, config: GatewayConfig, directories: Directories) -> None:
-    section: dict[str, object] = {"state": state, "since": utc_now(), "port": config.port, "upstream": config.upstream}
+def _write_status(state: str, config: GatewayConfig, directories: Directories) -> None:
+    section: dict[str, object] = {
+        "state": state,
+        "since": utc_timestamp(),
+        "port": config.port,
+        "upstream": config.upstream,
+    }
     if state == "starting":
         section |= {"pid": os.getpid(), "fresh_for_s": 60}
     try:
@@ -32,8 +38,8 @@ def _say(state: str, config: GatewayConfig, directories: Directories) -> None:
         if state == "starting":
             # For ibkr-relay.service: the port of this start, whatever the configuration says later.
             line = f"GATEWAY_PORT={config.port}\n".encode()
-            files.write_atomically(directories.gateway_environment, line, mode=0o640, durable=False)
-        write_section(directories.status_file, section)
+            files.write_atomically(directories.gateway_environment, line, mode=0o640, fsync=False)
+        write_gateway_section(directories.status_file, section)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error
 
@@ -42,11 +48,11 @@ def run(config: GatewayConfig, directories: Directories, journal: Journal) -> No
     """Prepares everything and becomes the parent of Java; returns never.
 
     Raises:
-        IbkrError: as `start.prepare`.
+        IbkrError: as `launch_plan.prepare`.
     """
-    _say("starting", config, directories)
+    _write_status("starting", config, directories)
     try:
-        plan = start.prepare(
+        plan = launch_plan.prepare(
             config,
             directories,
             journal,
@@ -54,10 +60,10 @@ def run(config: GatewayConfig, directories: Directories, journal: Journal) -> No
             filter_probed=os.environ.get(FILTER) != OTHER,
         )
     except IbkrError as error:
-        Notifier().status(error.message)
-        _say("stopped", config, directories)
+        SystemdNotifier().status(error.message)
+        _write_status("stopped", config, directories)
         raise
-    start.become_parent(plan)
+    launch_plan.exec_parent(plan)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,21 +74,21 @@ def main(arguments: Sequence[str]) -> int:
             options, rest = getopt.getopt(list(arguments), "", ["config=", "runtime-dir=", "state-dir=", "help"])
         except getopt.GetoptError as error:
             raise UsageError(str(error), hint=USAGE) from error
-        given = dict(options)
-        if "--help" in given:
+        values = dict(options)
+        if "--help" in values:
             print(USAGE)
             return 0
         if rest:
             raise UsageError(f"unexpected argument {rest[0]!r}", hint=USAGE)
 
         def path(option: str) -> Path | None:
-            return Path(given[option]).absolute() if option in given else None
+            return Path(values[option]).absolute() if option in values else None
 
         file, runtime, state = path("--config"), path("--runtime-dir"), path("--state-dir")
         directories = find_directories(runtime=runtime, state=state)
-        require_own_directories(directories, file, runtime=runtime, state=state)
+        require_matching_directories(directories, file, runtime=runtime, state=state)
         config = load_config(file or directories.config_file).gateway
-        privileges.drop(directories)
+        privileges.drop_root(directories)
         run(config, directories, journal)
     except IbkrError as error:
         journal.error(error.message)

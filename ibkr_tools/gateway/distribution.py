@@ -23,7 +23,7 @@ PUBLIC_ZIP = "https://download2.interactivebrokers.com/portal/clientportal.gw.zi
 """Where IBKR offers it; the file is replaced there without notice and carries no version in its name."""
 
 # What we keep of a distribution; the rest of a folder (our templates, somebody's notes) is not copied.
-_PARTS = ("bin", "build", "dist", "doc", "root")
+_COPIED_DIRECTORIES = ("bin", "build", "dist", "doc", "root")
 
 # IBKR's zip has 40 files and 12 MB; these are refusals of attacks, not estimates.
 MAX_BYTES = 200_000_000
@@ -32,7 +32,7 @@ MAX_ZIP_BYTES = 100_000_000
 _MAX_DIRECTORY_BYTES = 4_000_000
 _CHUNK = 1 << 16
 
-_HINT = f"Get IBKR's gateway from {PUBLIC_ZIP} and install it: ibkr-tools gateway install FILE.zip"
+_DOWNLOAD_HINT = f"Get IBKR's gateway from {PUBLIC_ZIP} and install it: ibkr-tools gateway install FILE.zip"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +70,11 @@ def _missing(root: Path) -> list[str]:
     return missing
 
 
-def _judge(root: Path, accepted: Path, *, source: Path, accept: str | None = None) -> Distribution:
+def _trusted_distribution(root: Path, accepted: Path, *, source: Path, accept: str | None = None) -> Distribution:
     jar = _main_jar(root)
     missing = _missing(root)
     if missing or jar is None:
-        raise DistributionError(f"{source}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_HINT)
+        raise DistributionError(f"{source}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_DOWNLOAD_HINT)
     identity = identify(root, jar)
     trust = require_trusted(identity, accepted, source=source, accept=accept)
     return Distribution(root=root, jar=jar, build=identity.build, sha256=identity.digest, trust=trust)
@@ -96,13 +96,13 @@ def find(directory: Path, accepted: Path) -> Distribution:
         if not directory.is_dir() and _previous(directory).is_dir():
             root = _previous(directory)
         if not root.is_dir():
-            raise DistributionError(f"{directory}: no gateway of IBKR there", hint=_HINT)
-        return _judge(root, accepted, source=root)
+            raise DistributionError(f"{directory}: no gateway of IBKR there", hint=_DOWNLOAD_HINT)
+        return _trusted_distribution(root, accepted, source=root)
     except OSError as error:
         raise DistributionError(f"{error.filename or directory}: {error.strerror}") from error
 
 
-class _Budget:
+class _UnpackLimits:
     """Counts what is really written: what an archive says of itself is not believed."""
 
     def __init__(self, source: Path) -> None:
@@ -146,7 +146,7 @@ def _safe_name(info: "zipfile.ZipInfo", source: Path) -> PurePosixPath:
 def _require_small_directory(source: Path) -> None:
     """Refuses an archive whose table of contents alone would fill the memory, before anything reads it."""
     if not source.is_file():
-        raise DistributionError(f"{source}: not a regular file", hint=_HINT)
+        raise DistributionError(f"{source}: not a regular file", hint=_DOWNLOAD_HINT)
     size = source.stat().st_size
     if size > MAX_ZIP_BYTES:
         raise DistributionError(f"{source}: {size // 1_000_000} MB, that is not IBKR's gateway")
@@ -165,7 +165,7 @@ def _unzip(source: Path, target: Path) -> None:
 
     try:
         _require_small_directory(source)
-        budget = _Budget(source)
+        budget = _UnpackLimits(source)
         with zipfile.ZipFile(source) as archive:
             for info in archive.infolist():
                 budget.entry()
@@ -177,14 +177,14 @@ def _unzip(source: Path, target: Path) -> None:
                 with archive.open(info) as member:
                     budget.copy(member, path)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DistributionError(f"{source}: not a whole zip file ({error})", hint=_HINT) from error
+        raise DistributionError(f"{source}: not a whole zip file ({error})", hint=_DOWNLOAD_HINT) from error
     except (FileExistsError, NotADirectoryError) as error:
         name = Path(error.filename).name
         raise DistributionError(f"{source}: holds the same name twice, or as file and folder: {name!r}") from error
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    budget = _Budget(source)
+    budget = _UnpackLimits(source)
 
     def copy(entries: Iterable[Path], into: Path) -> None:
         for entry in sorted(entries):
@@ -199,23 +199,23 @@ def _copy_tree(source: Path, target: Path) -> None:
             else:
                 raise DistributionError(f"{entry}: a link or a device, IBKR's gateway has none")
 
-    copy((source / part for part in _PARTS if (source / part).exists()), target)
+    copy((source / part for part in _COPIED_DIRECTORIES if (source / part).exists()), target)
 
 
 def _locate(directory: Path) -> Path | None:
     """Returns the folder that holds the parts: `directory` itself or the one folder in it that does."""
     inside = [path for path in directory.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
-    found = [path for path in (directory, *inside) if (path / "dist").is_dir()]
-    return found[0] if found else None
+    candidates = [path for path in (directory, *inside) if (path / "dist").is_dir()]
+    return candidates[0] if candidates else None
 
 
-def _require_sound(root: Path, source: Path) -> None:
+def _require_intact(root: Path, source: Path) -> None:
     """Raises unless every part is there and every jar reads to its end."""
     import zipfile
     import zlib
 
     if missing := _missing(root):
-        raise DistributionError(f"{source}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_HINT)
+        raise DistributionError(f"{source}: not IBKR's gateway, it lacks {', '.join(missing)}", hint=_DOWNLOAD_HINT)
     for jar in (*(root / "dist").glob("*.jar"), *(root / "build/lib/runtime").glob("*.jar")):
         try:
             with zipfile.ZipFile(jar) as archive:
@@ -224,14 +224,14 @@ def _require_sound(root: Path, source: Path) -> None:
                 damaged = archive.testzip()
                 names = archive.namelist()
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise DistributionError(f"{source}: {jar.name} is damaged ({error})", hint=_HINT) from error
+            raise DistributionError(f"{source}: {jar.name} is damaged ({error})", hint=_DOWNLOAD_HINT) from error
         if damaged:
-            raise DistributionError(f"{source}: {jar.name} is damaged at {damaged}", hint=_HINT)
+            raise DistributionError(f"{source}: {jar.name} is damaged at {damaged}", hint=_DOWNLOAD_HINT)
         if jar == _main_jar(root) and MAIN_CLASS not in names:
-            raise DistributionError(f"{source}: {jar.name} is not IBKR's gateway: no {MAIN_CLASS}", hint=_HINT)
+            raise DistributionError(f"{source}: {jar.name} is not IBKR's gateway: no {MAIN_CLASS}", hint=_DOWNLOAD_HINT)
 
 
-def _settle(root: Path) -> None:
+def _sync_tree(root: Path) -> None:
     """Brings the tree, which we have just made, to disk; everybody may read it."""
     for folder, _, _ in os.walk(root):
         Path(folder).chmod(0o755)
@@ -253,8 +253,8 @@ def _staging(into: Path) -> Iterator[Path]:
 
     files.make_directory(into.parent, mode=0o755)
     with files.locked(into.with_name(f".{into.name}.lock")):
-        for scrap in into.parent.glob(f".{into.name}.new-*"):
-            shutil.rmtree(scrap, ignore_errors=True)
+        for leftover in into.parent.glob(f".{into.name}.new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         path = Path(tempfile.mkdtemp(prefix=f".{into.name}.new-", dir=into.parent))
         try:
             yield path
@@ -262,7 +262,7 @@ def _staging(into: Path) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _swap(new: Path, into: Path) -> None:
+def _replace_directory(new: Path, into: Path) -> None:
     """Puts `new` in the place of `into`. Between the two renames `find` takes the previous one."""
     import shutil
 
@@ -282,17 +282,17 @@ def _swap(new: Path, into: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _offered(source: Path) -> Path:
+def _installable(source: Path) -> Path:
     """Returns what is to be installed: the zip, or the folder that holds the parts."""
     if not source.is_dir():
         if not source.exists():
-            raise DistributionError(f"{source}: not there", hint=_HINT)
+            raise DistributionError(f"{source}: not there", hint=_DOWNLOAD_HINT)
         return source
     if located := _locate(source):
         return located
     zips = sorted(source.glob("*.zip"))
     if len(zips) != 1:
-        raise DistributionError(f"{source}: neither IBKR's gateway nor its zip is in there", hint=_HINT)
+        raise DistributionError(f"{source}: neither IBKR's gateway nor its zip is in there", hint=_DOWNLOAD_HINT)
     return zips[0]
 
 
@@ -312,23 +312,23 @@ def install(source: Path, into: Path, accepted: Path, *, accept: str | None = No
             too: the reason is in the message.
     """
     try:
-        source = _offered(source)
+        source = _installable(source)
         if source.resolve() == into.resolve():
-            _require_sound(source, source)
-            return _judge(source, accepted, source=source, accept=accept)
+            _require_intact(source, source)
+            return _trusted_distribution(source, accepted, source=source, accept=accept)
         with _staging(into) as staging:
             if source.is_dir():
                 _copy_tree(source, staging)
             else:
                 _unzip(source, staging)
             root = _locate(staging) or staging
-            _require_sound(root, source)
-            _judge(root, accepted, source=source, accept=accept)
-            _settle(root)
-            _swap(root, into)
+            _require_intact(root, source)
+            _trusted_distribution(root, accepted, source=source, accept=accept)
+            _sync_tree(root)
+            _replace_directory(root, into)
     except OSError as error:
         is_source = isinstance(error, PermissionError) and Path(error.filename or into).is_relative_to(source)
-        hint = privileges.reading_advice(source) if is_source else None
+        hint = privileges.read_advice(source) if is_source else None
         raise DistributionError(f"{error.filename or into}: {error.strerror or error}", hint=hint) from error
     return find(into, accepted)
 
@@ -344,7 +344,7 @@ def download(url: str, to: Path, *, deadline_s: float = 600, max_bytes: int = MA
 
     import requests
 
-    from ibkr_tools.transport import DeadlineAdapter
+    from ibkr_tools.deadline_adapter import DeadlineAdapter
 
     by_hand = f"Fetch {url} with a browser and give the file: ibkr-tools gateway install FILE.zip"
     give_up_at = time.monotonic() + deadline_s
@@ -356,7 +356,7 @@ def download(url: str, to: Path, *, deadline_s: float = 600, max_bytes: int = MA
         with (
             session,
             session.get(url, stream=True, headers={"Accept-Encoding": "identity"}) as response,
-            tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.") as scrap,
+            tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.") as temporary,
         ):
             response.raise_for_status()
             if url.startswith("https:") and not response.url.startswith("https:"):
@@ -365,13 +365,13 @@ def download(url: str, to: Path, *, deadline_s: float = 600, max_bytes: int = MA
                 received += len(chunk)
                 if received > max_bytes:
                     raise DistributionError(f"{url}: more than {max_bytes // 1_000_000} MB", hint=by_hand)
-                scrap.write(chunk)
+                temporary.write(chunk)
             announced = response.headers.get("Content-Length", "")
             if announced.isdigit() and int(announced) != received:
                 raise DistributionError(f"{url}: cut off after {received} of {announced} bytes", hint=by_hand)
-            scrap.flush()
-            scrap.seek(0)
-            files.write_atomically(to, scrap.read(), mode=0o644)
+            temporary.flush()
+            temporary.seek(0)
+            files.write_atomically(to, temporary.read(), mode=0o644)
     except requests.HTTPError as error:
         raise DistributionError(f"{url}: HTTP {error.response.status_code}", hint=by_hand) from error
     except requests.RequestException as error:

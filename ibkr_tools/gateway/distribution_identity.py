@@ -19,17 +19,17 @@ from ibkr_tools.gateway.known_builds import BUILDS
 
 MAIN_CLASS = "ibgroup/web/core/clientportal/gw/GatewayStart.class"
 
-_RUN_BY_JAVA = ("build", "dist")
+_HASHED_DIRECTORIES = ("build", "dist")
 _MAX_FILE_BYTES = 200_000_000
 _MAX_FILES = 5_000
 _MAX_MANIFEST_BYTES = 1 << 16
-_SCHEMA = 1
+_ACCEPTED_BUILDS_SCHEMA = 1
 # So many names make a point.
-_NAMED = 3
+_MAX_NAMED_FILES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class BuildIdentity:
     """What a folder holds: SHA-256 of each file that counts by its name, and one `digest` over all of them.
 
     `claims` are the days on which the main jar says it was built, the likeliest first.
@@ -57,7 +57,7 @@ def digest_of(hashes: Mapping[str, str]) -> str:
     return whole.hexdigest()
 
 
-KNOWN: dict[str, str] = {digest_of(hashes): build for build, hashes in BUILDS.items()}
+KNOWN_DIGESTS: dict[str, str] = {digest_of(hashes): build for build, hashes in BUILDS.items()}
 """The day of each known build, by its digest."""
 
 
@@ -70,17 +70,17 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _names(root: Path) -> Iterator[str]:
+def _hashed_files(root: Path) -> Iterator[str]:
     def fail(error: OSError) -> None:
         raise error
 
-    for part in _RUN_BY_JAVA:
+    for part in _HASHED_DIRECTORIES:
         for folder, _, names in os.walk(root / part, onerror=fail):
             for name in names:
                 yield str(Path(folder, name).relative_to(root))
 
 
-def _dates(jar: Path) -> tuple[str, ...]:
+def _build_dates(jar: Path) -> tuple[str, ...]:
     """Returns the days that the jar names: in its manifest (`When-Built`), of its newest entry, of its main class."""
     import zipfile
     import zlib
@@ -93,13 +93,13 @@ def _dates(jar: Path) -> tuple[str, ...]:
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError, RuntimeError):
         # NotImplementedError, a compression that Python does not know, is a RuntimeError.
         return ()
-    found = re.findall(r"^When-Built: (\d{4}-\d\d-\d\d)", manifest, re.MULTILINE)
+    dates = re.findall(r"^When-Built: (\d{4}-\d\d-\d\d)", manifest, re.MULTILINE)
     moments = [max((entry.date_time for entry in entries), default=(1980, 1, 1))]
     moments += [entry.date_time for entry in entries if entry.filename == MAIN_CLASS]
-    return tuple(dict.fromkeys([*found, *("{:04}-{:02}-{:02}".format(*moment) for moment in moments)]))
+    return tuple(dict.fromkeys([*dates, *("{:04}-{:02}-{:02}".format(*moment) for moment in moments)]))
 
 
-def identify(root: Path, main_jar: Path) -> Identity:
+def identify(root: Path, main_jar: Path) -> BuildIdentity:
     """Returns what is in the folder `root`; reads every byte of it that counts.
 
     Raises:
@@ -107,20 +107,20 @@ def identify(root: Path, main_jar: Path) -> Identity:
         OSError: it cannot be read.
     """
     hashes: dict[str, str] = {}
-    for name in _names(root):
+    for name in _hashed_files(root):
         if not name.isprintable() or len(hashes) >= _MAX_FILES:
             raise DistributionError(f"{root}: not IBKR's gateway: {name[:100]!r}")
         hashes[name] = _sha256(root / name)
     main = hashes.get(str(main_jar.relative_to(root)))
     known = tuple(build for build, content in BUILDS.items() if main in content.values())
-    return Identity(files=hashes, claims=known or _dates(main_jar))
+    return BuildIdentity(files=hashes, claims=known or _build_dates(main_jar))
 
 
 def _read_accepted(path: Path) -> dict[str, dict[str, str]]:
     """Returns the files of each accepted build by its digest. A list that is damaged accepts nothing."""
     try:
         document = json.loads(path.read_bytes())
-        builds = document["builds"] if document["schema"] == _SCHEMA else []
+        builds = document["builds"] if document["schema"] == _ACCEPTED_BUILDS_SCHEMA else []
         return {digest_of(build): build for build in builds}
     except FileNotFoundError:
         return {}
@@ -128,25 +128,25 @@ def _read_accepted(path: Path) -> dict[str, dict[str, str]]:
         return {}
 
 
-def _accept(identity: Identity, path: Path) -> None:
+def _accept(identity: BuildIdentity, path: Path) -> None:
     files.make_directory(path.parent, mode=0o750)
     with files.locked(path.with_suffix(".lock"), mode=0o600):
         builds = [*_read_accepted(path).values(), dict(identity.files)]
-        text = json.dumps({"schema": _SCHEMA, "builds": builds}, indent=1)
+        text = json.dumps({"schema": _ACCEPTED_BUILDS_SCHEMA, "builds": builds}, indent=1)
         files.write_atomically(path, text.encode() + b"\n", mode=0o640)
 
 
-def _difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+def _difference(actual: Mapping[str, str], expected: Mapping[str, str]) -> str:
     """Names the files that make the difference."""
-    changed = [f"{name} is another file" for name in sorted(found) if wanted.get(name, found[name]) != found[name]]
-    added = [f"{name} was added" for name in sorted(found.keys() - wanted.keys())]
-    gone = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
-    all_of_them = changed + added + gone
-    more = len(all_of_them) - _NAMED
-    return ", ".join(all_of_them[:_NAMED]) + (f", and {more} more" if more > 0 else "")
+    changed = [f"{name} is another file" for name in sorted(actual) if expected.get(name, actual[name]) != actual[name]]
+    added = [f"{name} was added" for name in sorted(actual.keys() - expected.keys())]
+    removed = [f"{name} is missing" for name in sorted(expected.keys() - actual.keys())]
+    differences = changed + added + removed
+    more = len(differences) - _MAX_NAMED_FILES
+    return ", ".join(differences[:_MAX_NAMED_FILES]) + (f", and {more} more" if more > 0 else "")
 
 
-def require_trusted(identity: Identity, accepted: Path, *, source: Path, accept: str | None = None) -> str:
+def require_trusted(identity: BuildIdentity, accepted: Path, *, source: Path, accept: str | None = None) -> str:
     """Returns "known" or "accepted" if this build may run, and remembers what is accepted now.
 
     Args:
@@ -163,7 +163,7 @@ def require_trusted(identity: Identity, accepted: Path, *, source: Path, accept:
     digest = identity.digest
     if accept is not None and accept.lower() != digest:
         raise DistributionError(f"{source}: has the SHA-256 {digest}, not the one that was accepted")
-    if digest in KNOWN:
+    if digest in KNOWN_DIGESTS:
         return "known"
     for build in identity.claims:
         if build in BUILDS:

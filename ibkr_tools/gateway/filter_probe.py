@@ -1,8 +1,8 @@
 """Is the packet filter in the kernel, for this port, now? Anybody may ask: one of its rules refuses everybody.
 
-The filter rejects whatever goes to our ports at `PROBED`, an address of this machine that nobody uses. While something
-listens on the port of every address, a connection there is refused by the filter, or made because there is none.
-Standard library only: the gateway's parent asks at every beat.
+The filter rejects whatever goes to our ports at `PROBE_ADDRESS`, an address of this machine that nobody uses. While
+something listens on the port of every address, a connection there is refused by the filter, or made because there is
+none. Standard library only: the gateway's parent asks with every probe.
 """
 
 import errno
@@ -10,14 +10,14 @@ import select
 import socket
 import time
 
-PROBED = "127.0.0.2"
+PROBE_ADDRESS = "127.0.0.2"
 
 _TIMEOUT_S = 1.0
-_PAUSE_S = 0.25
+_POLL_S = 0.25
 """Nobody accepts the connections that are made meanwhile, and the kernel keeps a hundred or so waiting."""
 
 
-def exposed(port: int) -> str:
+def exposure_warning(port: int) -> str:
     """Returns what it means that nothing guards `port`, in a sentence."""
     return (
         f"EXPOSED: no packet filter guards port {port}. Every local user, and everybody on this machine's network, "
@@ -33,12 +33,12 @@ def is_filtered(port: int) -> bool | None:
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.settimeout(_TIMEOUT_S)
-        return {errno.ECONNREFUSED: True, 0: False}.get(probe.connect_ex((PROBED, port)))
+        return {errno.ECONNREFUSED: True, 0: False}.get(probe.connect_ex((PROBE_ADDRESS, port)))
 
 
-def await_filter(port: int, patience_s: float) -> bool | None:
-    """Says the same within `patience_s`: the filter may just be being loaded anew."""
-    deadline = time.monotonic() + patience_s
-    while not (found := is_filtered(port)) and time.monotonic() < deadline:
-        select.select((), (), (), _PAUSE_S)
-    return found
+def await_filter(port: int, timeout_s: float) -> bool | None:
+    """Says the same within `timeout_s`: the filter may just be being loaded anew."""
+    deadline = time.monotonic() + timeout_s
+    while not (is_guarded := is_filtered(port)) and time.monotonic() < deadline:
+        select.select((), (), (), _POLL_S)
+    return is_guarded

@@ -15,19 +15,20 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from ibkr_tools.config import GatewayConfig, load_config
-from ibkr_tools.defaults import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import ConfigError, IbkrError
-from ibkr_tools.gateway.filter_probe import PROBED
+from ibkr_tools.gateway.filter_probe import PROBE_ADDRESS
 from ibkr_tools.log import Journal
 from ibkr_tools.privileges import SERVICE_USER
+from ibkr_tools.simulator_ports import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
 
-TABLE = "ibkr_tools"
+DEFAULT_TABLE = "ibkr_tools"
 """Our table; a second instance on the machine names another one in IBKR_TOOLS_TABLE."""
 
 
-def ruleset(ports: Collection[int], users: Collection[int], table: str = TABLE) -> str:
+def ruleset(ports: Collection[int], users: Collection[int], table: str = DEFAULT_TABLE) -> str:
     """Returns what `nft -f -` loads: our table, whatever was in it before.
 
     Args:
@@ -57,7 +58,7 @@ def ruleset(ports: Collection[int], users: Collection[int], table: str = TABLE) 
         "  }\n"
         "  chain local {\n"
         # Nobody uses this address: who is refused there knows that the table is loaded.
-        f"    ip daddr {PROBED} reject with tcp reset\n"
+        f"    ip daddr {PROBE_ADDRESS} reject with tcp reset\n"
         "    meta skuid @users accept\n"
         "    meta skuid != @users reject with tcp reset\n"
         # No socket, so no user: the rest of a connection that was closed may pass, a new one may not.
@@ -73,7 +74,7 @@ def table_name(environ: Mapping[str, str]) -> str:
     Raises:
         ConfigError: it is no name that nft takes.
     """
-    name = environ.get("IBKR_TOOLS_TABLE") or TABLE
+    name = environ.get("IBKR_TOOLS_TABLE") or DEFAULT_TABLE
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name):
         raise ConfigError(f"IBKR_TOOLS_TABLE: {name!r} is no name of a table", hint="Small letters, digits and _.")
     return name
@@ -109,7 +110,7 @@ def permitted_users(name: str) -> set[int]:
         raise ConfigError(f"there is no user and group {name}", hint="sudo ./bin/install makes them.") from None
 
 
-def load(ports: Collection[int], users: Collection[int], table: str = TABLE) -> None:
+def load(ports: Collection[int], users: Collection[int], table: str = DEFAULT_TABLE) -> None:
     """Loads the table.
 
     Raises:

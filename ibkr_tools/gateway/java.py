@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibkr_tools import command_output, programs
+from ibkr_tools import command_output, executables
 from ibkr_tools.errors import JavaUnavailable
 from ibkr_tools.gateway.distribution import Distribution
 
-OLDEST = (8, 192)
+MIN_JAVA_VERSION = (8, 192)
 """IBKR's documentation asks for Java 8, update 192, or newer."""
 
-_HINT = "sudo apt install default-jre-headless"
+_INSTALL_HINT = "sudo apt install default-jre-headless"
 
 # A line per reason; together 104 MB resident instead of 145 MB after 100 requests, and a start that is no slower.
-_FLAGS = (
+_JVM_FLAGS = (
     "-server",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
@@ -61,17 +61,17 @@ def parse_version(output: str) -> tuple[str, tuple[int, int]] | None:
     return (text, (int(new.group(1)), int(new.group(2) or 0))) if new else None
 
 
-def _released_version(program: str) -> str | None:
+def _version_from_release_file(program: str) -> str | None:
     """Returns what the file `release` beside the program says, in the shape of `java -version`; None without one.
 
     Every JDK and JRE since 8 has it, and reading it saves the 0.1 s that starting a JVM costs.
     """
     import shutil
 
-    found = shutil.which(program)
-    if found is None:
+    path = shutil.which(program)
+    if path is None:
         return None
-    home = Path(found).resolve().parent.parent
+    home = Path(path).resolve().parent.parent
     # Java 8 has bin/java, and the same again in jre/bin/java.
     for folder in (home, home.parent) if home.name == "jre" else (home,):
         try:
@@ -89,36 +89,38 @@ def require_java(program: str, *, timeout_s: float = 20) -> Java:
     Raises:
         JavaUnavailable: not there, not Java, not answering, or older than 8u192; says which is there.
     """
-    if said := programs.objection(program):
-        raise JavaUnavailable(f"no Java: {said}", hint=_HINT)
-    found = parse_version(_released_version(program) or "")
-    if found is None:
-        found = _asked_version(program, timeout_s)
-    text, version = found
-    if version < OLDEST:
-        raise JavaUnavailable(f"{program}: is Java {text}, the gateway needs 8u192 or newer", hint=_HINT)
+    if problem := executables.start_problem(program):
+        raise JavaUnavailable(f"no Java: {problem}", hint=_INSTALL_HINT)
+    parsed = parse_version(_version_from_release_file(program) or "")
+    if parsed is None:
+        parsed = _version_from_program(program, timeout_s)
+    text, version = parsed
+    if version < MIN_JAVA_VERSION:
+        raise JavaUnavailable(f"{program}: is Java {text}, the gateway needs 8u192 or newer", hint=_INSTALL_HINT)
     return Java(program=program, version=text)
 
 
-def _asked_version(program: str, timeout_s: float) -> tuple[str, tuple[int, int]]:
+def _version_from_program(program: str, timeout_s: float) -> tuple[str, tuple[int, int]]:
     try:
-        code, out, errors = command_output.ask(
+        code, out, errors = command_output.run_and_read(
             [program, "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-version"],
             timeout_s,
             environment({}, Path("/")),
         )
     except FileNotFoundError as error:
-        raise JavaUnavailable(f"no Java: {program!r} is not there", hint=_HINT) from error
+        raise JavaUnavailable(f"no Java: {program!r} is not there", hint=_INSTALL_HINT) from error
     except OverflowError as error:
-        raise JavaUnavailable(f"no Java: {program!r} prints no version, but without an end", hint=_HINT) from error
+        raise JavaUnavailable(
+            f"no Java: {program!r} prints no version, but without an end", hint=_INSTALL_HINT
+        ) from error
     except TimeoutError as error:
-        raise JavaUnavailable(f"{program}: no answer to -version in {timeout_s:.0f} s", hint=_HINT) from error
+        raise JavaUnavailable(f"{program}: no answer to -version in {timeout_s:.0f} s", hint=_INSTALL_HINT) from error
     except OSError as error:
-        raise JavaUnavailable(f"no Java: {program!r} does not start ({error.strerror})", hint=_HINT) from error
-    found = parse_version(errors + out)
-    if found is None:
-        raise JavaUnavailable(f"{program}: says no Java version (exit status {code})", hint=_HINT)
-    return found
+        raise JavaUnavailable(f"no Java: {program!r} does not start ({error.strerror})", hint=_INSTALL_HINT) from error
+    parsed = parse_version(errors + out)
+    if parsed is None:
+        raise JavaUnavailable(f"{program}: says no Java version (exit status {code})", hint=_INSTALL_HINT)
+    return parsed
 
 
 def command(java: Java, distribution: Distribution, *, conf: Path, home: Path, heap_mb: int) -> list[str]:
@@ -130,7 +132,7 @@ def command(java: Java, distribution: Distribution, *, conf: Path, home: Path, h
     classes = f"{conf}:{distribution.jar}:{root}/build/lib/runtime/*"
     return [
         java.program,
-        *_FLAGS,
+        *_JVM_FLAGS,
         f"-Xms{min(heap_mb, 16)}m",
         f"-Xmx{heap_mb}m",
         # Inside a sandbox the system's user database may not answer, and the JVM's home is then "?".
@@ -145,9 +147,9 @@ def command(java: Java, distribution: Distribution, *, conf: Path, home: Path, h
 
 def environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     """Returns all that Java gets of our environment: nothing of systemd's, no credentials, no options of others."""
-    kept = {name: environ[name] for name in ("TZ", "TMPDIR") if name in environ}
+    inherited = {name: environ[name] for name in ("TZ", "TMPDIR") if name in environ}
     return {
-        **kept,
+        **inherited,
         "PATH": environ.get("PATH", os.environ.get("PATH", os.defpath)),
         "HOME": str(home),
         "LANG": "C.UTF-8",

@@ -13,73 +13,84 @@ from typing import Any, Literal, NamedTuple
 
 from ibkr_tools import files
 from ibkr_tools.errors import GatewayUnavailable, IbkrError
-from ibkr_tools.gateway.child import Child, Waiter
-from ibkr_tools.gateway.filter_probe import exposed, is_filtered
-from ibkr_tools.gateway.probe import answers_locally
-from ibkr_tools.gateway.section import utc_now, write_section
+from ibkr_tools.event_loop import EventLoop
+from ibkr_tools.gateway.child_process import ChildProcess
+from ibkr_tools.gateway.filter_probe import exposure_warning, is_filtered
+from ibkr_tools.gateway.gateway_status import utc_timestamp, write_gateway_section
+from ibkr_tools.gateway.liveness_probe import answers_locally
 from ibkr_tools.log import Journal
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 
-State = Literal["starting", "up", "unresponsive", "stopped"]
+GatewayState = Literal["starting", "up", "unresponsive", "stopped"]
 
 
-class Pace(NamedTuple):
+class ParentTimings(NamedTuple):
     """How long the parent waits for what; seconds.
 
-    `beat_s` from one probe to the next; `probe_s` for one answer; `start_s` from Java's start to its first answer
-    (less than the unit's TimeoutStartSec=, so that the reason is ours);
-    `silence_s` without an answer until the parent gives up by itself, where no systemd watchdog does (after the
+    `probe_interval_s` from one probe to the next; `probe_timeout_s` for one answer; `start_timeout_s` from Java's start
+    to its first answer (less than the unit's TimeoutStartSec=, so that the reason is ours);
+    `silence_timeout_s` without an answer until the parent gives up by itself, where no systemd watchdog does (after the
     WatchdogSec= of the unit, the same);
-    `unfiltered_s` without a packet filter that is required (it may be being loaded anew);
-    `stop_s` from SIGTERM to SIGKILL, `hung_stop_s` the same for a Java that does not answer.
+    `unfiltered_timeout_s` without a packet filter that is required (it may be being loaded anew);
+    `stop_timeout_s` from SIGTERM to SIGKILL, `hung_stop_timeout_s` the same for a Java that does not answer.
     """
 
-    beat_s: float = 2.0
-    probe_s: float = 1.5
-    start_s: float = 50.0
-    silence_s: float = 15.0
-    unfiltered_s: float = 8.0
-    stop_s: float = 8.0
-    hung_stop_s: float = 1.0
+    probe_interval_s: float = 2.0
+    probe_timeout_s: float = 1.5
+    start_timeout_s: float = 50.0
+    silence_timeout_s: float = 15.0
+    unfiltered_timeout_s: float = 8.0
+    stop_timeout_s: float = 8.0
+    hung_stop_timeout_s: float = 1.0
 
 
 # While Java starts: a refused connection costs microseconds, and every wait here is a wait of the first login.
-_START_BEAT_S = 0.05
+_START_PROBE_INTERVAL_S = 0.05
 
 
 class Parent:
     """One run of the gateway, from Java's start to its end.
 
     Args:
-        plan: the fields of `ibkr_tools.gateway.start.Plan`.
+        plan: the fields of `ibkr_tools.gateway.launch_plan.LaunchPlan`.
         notifier: systemd's socket, or silence.
         journal: where lines go.
-        pace: for tests.
+        timings: for tests.
     """
 
-    def __init__(self, plan: dict[str, Any], notifier: Notifier, journal: Journal, pace: Pace | None = None) -> None:
+    def __init__(
+        self, plan: dict[str, Any], notifier: SystemdNotifier, journal: Journal, timings: ParentTimings | None = None
+    ) -> None:
         self._plan = plan
         self._notifier = notifier
         self._journal = journal
-        self._pace = pace or Pace()
+        self._timings = timings or ParentTimings()
         interval = notifier.watchdog_interval
-        self._beat_s = min(self._pace.beat_s, interval.total_seconds() / 3) if interval else self._pace.beat_s
+        self._probe_interval_s = (
+            min(self._timings.probe_interval_s, interval.total_seconds() / 3)
+            if interval
+            else self._timings.probe_interval_s
+        )
         self._address = f"127.0.0.1:{plan['port']}"
-        self._state: State = "starting"
-        self._since = utc_now()
+        self._state: GatewayState = "starting"
+        self._since = utc_timestamp()
         self._java_pid: int | None = None
         self._filtered: bool | None = None
         self._filtered_s = 0.0
         self._status_broken = False
 
-    def _say(self, state: State, text: str | None = None) -> None:
+    def _write_status(self, state: GatewayState, text: str | None = None) -> None:
         """Writes our section of the status file, and `text` to systemd."""
         if state != self._state:
-            self._since = utc_now()
+            self._since = utc_timestamp()
         self._state = state
         if text is not None:
             self._notifier.status(text)
-        fresh_for_s = self._pace.start_s if state == "starting" else 3 * self._beat_s + self._pace.probe_s
+        fresh_for_s = (
+            self._timings.start_timeout_s
+            if state == "starting"
+            else 3 * self._probe_interval_s + self._timings.probe_timeout_s
+        )
         section: dict[str, object] = {
             "fresh_for_s": None if state == "stopped" else fresh_for_s,
             "pid": os.getpid(),
@@ -92,7 +103,7 @@ class Parent:
             "filtered": self._filtered,
         }
         try:
-            write_section(Path(self._plan["status_file"]), section)
+            write_gateway_section(Path(self._plan["status_file"]), section)
         except OSError as error:
             # A status that nobody can read is no reason to end a gateway that works.
             if not self._status_broken:
@@ -107,45 +118,50 @@ class Parent:
         Raises:
             GatewayUnavailable: Java did not answer in time after its start, or stopped answering; it is ended then.
         """
-        with Waiter(self._plan["runtime"]) as waiter:
-            child = Child(self._plan["command"], self._plan["home"], self._plan["environ"], waiter)
+        with EventLoop(self._plan["runtime"]) as event_loop:
+            child = ChildProcess(self._plan["command"], self._plan["home"], self._plan["environ"], event_loop)
             self._java_pid = child.pid
-            self._say("starting", "Java is starting")
+            self._write_status("starting", "Java is starting")
             try:
-                return self._watch(child, waiter)
+                return self._supervise(child, event_loop)
             finally:
-                child.end(self._pace.hung_stop_s if self._state == "unresponsive" else self._pace.stop_s)
+                child.stop(
+                    self._timings.hung_stop_timeout_s if self._state == "unresponsive" else self._timings.stop_timeout_s
+                )
                 self._java_pid = None
-                self._say("stopped", "Stopped")
+                self._write_status("stopped", "Stopped")
 
-    def _watch(self, child: Child, waiter: Waiter) -> int:
-        started = last_answer = next_beat = waiter.now()
+    def _supervise(self, child: ChildProcess, event_loop: EventLoop) -> int:
+        started = last_answer = next_probe = event_loop.now()
         while True:
-            waiter.wait(next_beat - waiter.now())
+            event_loop.wait(next_probe - event_loop.now())
             if child.exit_status is not None:
-                return self._after_end(child, waiter)
-            if reason := self._asked_to_end(waiter):
+                return self._exit_status_of(child, event_loop)
+            if reason := self._stop_reason(event_loop):
                 self._notifier.stopping()
                 self._journal.info(f"Ending Java: {reason}")
                 return 0
-            if waiter.now() < next_beat:
+            if event_loop.now() < next_probe:
                 # Some other file in the runtime directory, often our own status.
                 continue
-            if answers_locally(self._plan["port"], Path(self._plan["certificate"]), self._pace.probe_s):
-                self._look_at_filter(waiter.now())
-                self._answered(waiter.now() - started)
-                last_answer = waiter.now()
+            if answers_locally(self._plan["port"], Path(self._plan["certificate"]), self._timings.probe_timeout_s):
+                self._check_filter(event_loop.now())
+                self._on_answer(event_loop.now() - started)
+                last_answer = event_loop.now()
             elif self._state == "starting":
-                if waiter.now() - started > self._pace.start_s:
+                if event_loop.now() - started > self._timings.start_timeout_s:
                     raise GatewayUnavailable(
-                        f"Java did not answer on {self._address} within {self._pace.start_s:.0f} s; ended it",
+                        f"Java did not answer on {self._address} within {self._timings.start_timeout_s:.0f} s; "
+                        "ended it",
                         hint="Its own lines in the journal, before this one, say why.",
                     )
             else:
-                self._silent(waiter.now() - last_answer)
-            next_beat = waiter.now() + (_START_BEAT_S if self._state == "starting" else self._beat_s)
+                self._on_silence(event_loop.now() - last_answer)
+            next_probe = event_loop.now() + (
+                _START_PROBE_INTERVAL_S if self._state == "starting" else self._probe_interval_s
+            )
 
-    def _look_at_filter(self, now_s: float) -> None:
+    def _check_filter(self, now_s: float) -> None:
         """Looks whether the packet filter still guards the port.
 
         Raises:
@@ -157,43 +173,43 @@ class Parent:
         if self._filtered is not False or before is None:
             self._filtered_s = now_s
         if before and self._filtered is False:
-            self._journal.warning(exposed(self._plan["port"]))
-        if self._plan["filter_required"] and now_s - self._filtered_s > self._pace.unfiltered_s:
+            self._journal.warning(exposure_warning(self._plan["port"]))
+        if self._plan["filter_required"] and now_s - self._filtered_s > self._timings.unfiltered_timeout_s:
             raise GatewayUnavailable(f"no packet filter has guarded port {self._plan['port']} any more; ended Java")
 
-    def _answered(self, after_s: float) -> None:
+    def _on_answer(self, after_s: float) -> None:
         text = f"Answers on {self._address}, IBKR's build {self._plan['build']}"
         if self._state == "up":
-            self._say("up")
+            self._write_status("up")
         elif self._state == "starting":
             self._journal.info(f"{text}; {after_s:.1f} s after Java's start")
-            self._say("up", text)
+            self._write_status("up", text)
             self._notifier.ready()
         else:
             self._journal.info("Answers again")
-            self._say("up", text)
+            self._write_status("up", text)
         self._notifier.watchdog()
 
-    def _silent(self, for_s: float) -> None:
+    def _on_silence(self, for_s: float) -> None:
         """Says so, and pings nobody; without systemd's watchdog, gives up after a while."""
         if self._state == "up":
             self._journal.warning(f"No answer on {self._address}; if it stays so, Java is restarted")
-            self._say("unresponsive", "Java does not answer locally")
+            self._write_status("unresponsive", "Java does not answer locally")
         else:
-            self._say("unresponsive")
-        if self._notifier.watchdog_interval is None and for_s > self._pace.silence_s:
+            self._write_status("unresponsive")
+        if self._notifier.watchdog_interval is None and for_s > self._timings.silence_timeout_s:
             raise GatewayUnavailable(f"Java has not answered for {for_s:.0f} s; ended it")
 
-    def _asked_to_end(self, waiter: Waiter) -> str | None:
-        if waiter.stop_asked:
+    def _stop_reason(self, event_loop: EventLoop) -> str | None:
+        if event_loop.stop_requested:
             return "asked to stop"
         return "a restart was asked for" if files.remove(Path(self._plan["restart_request"])) else None
 
-    def _after_end(self, child: Child, waiter: Waiter) -> int:
+    def _exit_status_of(self, child: ChildProcess, event_loop: EventLoop) -> int:
         """Tells how Java ended. systemd ends all of a unit's processes at once: our own signal can be a moment late."""
         if child.exit_status in (-signal.SIGTERM, 128 + signal.SIGTERM):
-            waiter.wait(1.0)
-        if waiter.stop_asked:
+            event_loop.wait(1.0)
+        if event_loop.stop_requested:
             return 0
         self._journal.error(f"Java ended: {child.describe_end()}")
         return 1
@@ -205,7 +221,7 @@ def main() -> int:
     with open(int(sys.argv[1]), "rb") as handle:  # noqa: PTH123  # a descriptor has no path
         plan = json.load(handle)
     try:
-        return Parent(plan, Notifier(), journal).run()
+        return Parent(plan, SystemdNotifier(), journal).run()
     except IbkrError as error:
         journal.error(error.message)
         if error.hint:

@@ -15,7 +15,7 @@ _ADDRESS, _STATE, _UID, _INODE = 1, 3, 7, 9
 
 
 @dataclass(frozen=True)
-class _Socket:
+class _ProcSocket:
     """One that the kernel lists; `uid` is whose."""
 
     inode: str
@@ -23,35 +23,35 @@ class _Socket:
     listens: bool
 
 
-def _sockets(port: int, proc: Path) -> list[_Socket] | None:
+def _sockets(port: int, proc: Path) -> list[_ProcSocket] | None:
     """Returns the sockets on `port` of this machine, those that listen or are connected; None where nobody tells.
 
     One that is only bound is in no table.
     """
-    found, is_told = list[_Socket](), False
+    sockets, is_readable = list[_ProcSocket](), False
     for table in ("tcp", "tcp6"):
         try:
             lines = (proc / "self/net" / table).read_text().splitlines()[1:]
         except OSError:
             continue
-        is_told = True
-        found += [
-            _Socket(fields[_INODE], int(fields[_UID]), fields[_STATE] == _LISTEN)
+        is_readable = True
+        sockets += [
+            _ProcSocket(fields[_INODE], int(fields[_UID]), fields[_STATE] == _LISTEN)
             for fields in map(str.split, lines)
             # What is over belongs to nobody.
             if fields[_STATE] != _TIME_WAIT and int(fields[_ADDRESS].rpartition(":")[2], 16) == port
         ]
-    return found if is_told else None
+    return sockets if is_readable else None
 
 
 def _holder(inodes: set[str], proc: Path) -> tuple[int, str] | None:
     """Returns process id and name of one that has such a socket open; None if we may not see it."""
-    wanted = {f"socket:[{inode}]" for inode in inodes}
+    links = {f"socket:[{inode}]" for inode in inodes}
     for process in proc.iterdir():
         if not process.name.isdecimal():
             continue
         try:
-            if any(str(entry.readlink()) in wanted for entry in (process / "fd").iterdir()):
+            if any(str(entry.readlink()) in links for entry in (process / "fd").iterdir()):
                 return int(process.name), (process / "comm").read_text().strip()
         except OSError:
             # Gone meanwhile, or another user's.
@@ -66,13 +66,13 @@ def describe_owner(port: int, proc: Path = Path("/proc")) -> str:
         return "another program"
     if not sockets:
         return "a program that has reserved it and does not listen; the kernel does not tell which"
-    if listeners := [one for one in sockets if one.listens]:
-        return _name(listeners, proc)
-    return f"a connection of {_name(sockets, proc)}"
+    if listeners := [entry for entry in sockets if entry.listens]:
+        return _describe_process(listeners, proc)
+    return f"a connection of {_describe_process(sockets, proc)}"
 
 
-def _name(sockets: list[_Socket], proc: Path) -> str:
-    if holder := _holder({one.inode for one in sockets}, proc):
+def _describe_process(sockets: list[_ProcSocket], proc: Path) -> str:
+    if holder := _holder({entry.inode for entry in sockets}, proc):
         pid, name = holder
         return f"{name} (pid {pid})"
     import pwd
@@ -85,7 +85,7 @@ def _name(sockets: list[_Socket], proc: Path) -> str:
 
 
 @contextmanager
-def held(port: int) -> Iterator[None]:
+def listening_on(port: int) -> Iterator[None]:
     """Listens on `port` of every address for the length of the block: Java could, too, when it is over.
 
     Raises:

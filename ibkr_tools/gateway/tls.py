@@ -16,10 +16,10 @@ from pathlib import Path
 from ibkr_tools import files
 from ibkr_tools.errors import OutputError
 
-KEYSTORE = "gateway.p12"
-PASSWORD = "gateway.password"  # noqa: S105  # a file's name
-CERTIFICATE = "gateway.pem"
-SPKI = "gateway.spki"
+KEYSTORE_FILE = "gateway.p12"
+KEYSTORE_PASSWORD_FILE = "gateway.password"  # noqa: S105  # a file's name
+CERTIFICATE_FILE = "gateway.pem"
+SPKI_FILE = "gateway.spki"
 
 LIFETIME = timedelta(days=3652)
 RENEW_BEFORE = timedelta(days=30)
@@ -44,10 +44,15 @@ def expires_at(certificate: Path) -> datetime | None:
 
 def is_current(public: Path, private: Path, now: datetime | None = None) -> bool:
     """Says whether the material is complete and valid for longer than the renewal margin."""
-    wanted = (private / KEYSTORE, private / PASSWORD, public / CERTIFICATE, public / SPKI)
-    if not all(path.is_file() for path in wanted):
+    required = (
+        private / KEYSTORE_FILE,
+        private / KEYSTORE_PASSWORD_FILE,
+        public / CERTIFICATE_FILE,
+        public / SPKI_FILE,
+    )
+    if not all(path.is_file() for path in required):
         return False
-    end = expires_at(public / CERTIFICATE)
+    end = expires_at(public / CERTIFICATE_FILE)
     return end is not None and end - RENEW_BEFORE > (now or datetime.now(UTC))
 
 
@@ -68,12 +73,12 @@ def make_material(public: Path, private: Path, *, now: datetime | None = None) -
             raise OutputError(f"{private}: others may look into it", hint=f"chmod 0700 {private}")
         with files.locked(private / ".lock", mode=0o600):
             if not is_current(public, private, moment):
-                _write(public, private, moment)
+                _write_material(public, private, moment)
     except OSError as error:
         raise OutputError(f"{error.filename or private}: {error.strerror}") from error
 
 
-def _write(public: Path, private: Path, now: datetime) -> None:
+def _write_material(public: Path, private: Path, now: datetime) -> None:
     import ipaddress
     import secrets
 
@@ -141,11 +146,11 @@ def _write(public: Path, private: Path, now: datetime) -> None:
     )
     store = pkcs12.serialize_key_and_certificates(b"gateway", key, certificate, None, encryption)
     spki = hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-    (public / CERTIFICATE).unlink(missing_ok=True)
-    files.write_atomically(private / PASSWORD, password.encode(), mode=0o600)
-    files.write_atomically(private / KEYSTORE, store, mode=0o600)
-    files.write_atomically(public / SPKI, base64.b64encode(spki) + b"\n", mode=0o644)
-    files.write_atomically(public / CERTIFICATE, certificate.public_bytes(Encoding.PEM), mode=0o644)
+    (public / CERTIFICATE_FILE).unlink(missing_ok=True)
+    files.write_atomically(private / KEYSTORE_PASSWORD_FILE, password.encode(), mode=0o600)
+    files.write_atomically(private / KEYSTORE_FILE, store, mode=0o600)
+    files.write_atomically(public / SPKI_FILE, base64.b64encode(spki) + b"\n", mode=0o644)
+    files.write_atomically(public / CERTIFICATE_FILE, certificate.public_bytes(Encoding.PEM), mode=0o644)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 from time import monotonic
 
-from ibkr_tools import command_output, files, programs
+from ibkr_tools import command_output, executables, files
 from ibkr_tools.errors import BrowserUnavailable
 
 INSTALL_COMMAND = "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"
@@ -52,7 +52,7 @@ def find_browser_programs(browser: str | None = None, driver: str | None = None)
         BrowserUnavailable: one of them is missing, or cannot be started.
     """
     for named in (browser, driver):
-        if named is not None and (objection := programs.objection(named)):
+        if named is not None and (objection := executables.start_problem(named)):
             raise BrowserUnavailable(objection, hint=INSTALL_COMMAND)
     paths = (_find_program(browser, BROWSER_NAMES), _find_program(driver, DRIVER_NAMES))
     if paths[0] is None:
@@ -67,7 +67,7 @@ def find_browser_programs(browser: str | None = None, driver: str | None = None)
 def read_version(program: Path) -> str:
     """Returns what `program --version` prints, in one line."""
     try:
-        _, output, _ = command_output.ask([os.fspath(program), "--version"], 10)
+        _, output, _ = command_output.run_and_read([os.fspath(program), "--version"], 10)
     except (OSError, OverflowError) as error:
         return f"{program} ({type(error).__name__})"
     return " ".join(output.split()) or f"{program} (says nothing about its version)"

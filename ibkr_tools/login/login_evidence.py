@@ -81,8 +81,8 @@ def _evidence(login: Path, directories: Directories | None) -> Iterator[str]:
     # Not the snapshots: they show a session, which may be a person's own, and people keep them apart.
     if _first_entry(directories.browser):
         yield str(directories.browser)
-    if _mentions_login(directories.told_file):
-        yield str(directories.told_file)
+    if _mentions_login(directories.alert_history_file):
+        yield str(directories.alert_history_file)
     section = StatusFile(directories.status_file).read_section(LoginSection)
     if section is not None and (
         section.state not in _STATES_WITHOUT_SUBMISSION or section.failures_24h + section.logins_24h > 0

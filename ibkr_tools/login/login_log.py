@@ -20,8 +20,8 @@ from pathlib import Path
 import msgspec
 
 from ibkr_tools import files
-from ibkr_tools.config import LoginConfig
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools.config.schema import LoginConfig
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import DataError, LockedOut, LoginFailed, OutputError
 from ibkr_tools.login.budget import (

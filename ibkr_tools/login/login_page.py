@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from loguru import logger
 
-from ibkr_tools.config import Element
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools.config.schema import Element
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.login import page_scripts, page_states
 from ibkr_tools.login.browser import Browser, PageChanging

@@ -9,13 +9,13 @@ from time import monotonic
 
 from loguru import logger
 
-from ibkr_tools.config import Config
+from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import OutputError
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.outcomes import StatusState
 from ibkr_tools.login.timeout_extender import TimeoutExtender
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import LoginSection, StatusFile
 
 LOGIN_LIMIT_MARGIN_S = 90.0
@@ -45,7 +45,7 @@ class LoginReporter:
         config: Config,
         directories: Directories,
         login_log: LoginLog,
-        notifier: Notifier,
+        notifier: SystemdNotifier,
         clock: Callable[[], datetime],
     ) -> None:
         self._file = StatusFile(directories.status_file)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from ibkr_tools import files, pause
-from ibkr_tools.config import Config
-from ibkr_tools.config_secrets import Secret, SecretSource
-from ibkr_tools.directories import Directories, own_cache
+from ibkr_tools import files, pause_file
+from ibkr_tools.config.schema import Config
+from ibkr_tools.config.secrets import Secret, SecretSource
+from ibkr_tools.directories import Directories, user_cache
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_report import LoginReporter, account_mismatch
@@ -24,7 +24,7 @@ from ibkr_tools.login.preconditions import await_gateway, find_session
 from ibkr_tools.login.push_notice import PushNotice
 from ibkr_tools.login.refused_password import require_not_refused
 from ibkr_tools.login.sigterm import raising_on_sigterm
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import StatusFile, utc_now
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run_login(
     unattended: bool,
     again: bool = False,
     client: "Portal | None" = None,
-    notifier: Notifier | None = None,
+    notifier: SystemdNotifier | None = None,
     clock: Clock = utc_now,
     patience: "Patience | None" = None,
     login_log: LoginLog | None = None,
@@ -88,7 +88,7 @@ def run_login(
         OutputError: login log or status file cannot be written.
     """
     login_log = login_log or LoginLog(directories.login, config.login.logins_a_day, directories=directories)
-    reporter = LoginReporter(config, directories, login_log, notifier or Notifier(), clock)
+    reporter = LoginReporter(config, directories, login_log, notifier or SystemdNotifier(), clock)
     with reporter.reporting():
         try:
             fresh = unattended and consume_request(directories.login_request)
@@ -128,7 +128,9 @@ def _client(config: Config, directories: Directories) -> "Portal":
     rate_limiter = SharedRateLimiter(
         directories.pacing_file, directories.penalty_file, shared=directories.shared_pacing_file
     )
-    response_cache = ResponseCache(directories.cache, config.username, fallback=own_cache(), paper=config.session.paper)
+    response_cache = ResponseCache(
+        directories.cache, config.username, fallback=user_cache(), paper=config.session.paper
+    )
     return PortalClient(
         config.gateway.port,
         directories.certificate,
@@ -228,8 +230,8 @@ class _LoginRun:
         outcome = self._login_log.last_outcome(self._clock())
         return None if outcome is None else OUTCOME_POLICIES[outcome].todo
 
-    def _pause(self) -> pause.Pause | None:
-        return pause.read(self._directories.pause_file, self._clock())
+    def _pause(self) -> pause_file.Pause | None:
+        return pause_file.read(self._directories.pause_file, self._clock())
 
     def _spki(self) -> str:
         path = self._directories.gateway / "tls" / "gateway.spki"

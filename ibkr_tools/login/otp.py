@@ -16,10 +16,10 @@ from typing import Protocol
 
 import msgspec
 
-from ibkr_tools import command_output, files, programs, secret_text
-from ibkr_tools.command_output import Process
-from ibkr_tools.config import Config
-from ibkr_tools.config_secrets import Secret, SecretSource, read_totp_secret
+from ibkr_tools import command_output, executables, files, secret_text
+from ibkr_tools.command_output import RunningProcess
+from ibkr_tools.config.schema import Config
+from ibkr_tools.config.secrets import Secret, SecretSource, read_totp_secret
 from ibkr_tools.errors import ActionRequired, ConfigError, OutputError
 from ibkr_tools.login.totp_secret import MIN_CODE_VALIDITY_S, parse_totp
 
@@ -92,7 +92,7 @@ def _require_command(command: tuple[str, ...]) -> None:
         raise ConfigError("login.second_factor.command: it is empty")
     if (size := len(msgspec.json.encode(command))) > MAX_COMMAND_BYTES:
         raise ConfigError(f"login.second_factor.command: {size} bytes; {MAX_COMMAND_BYTES} are the most")
-    if objection := programs.objection_to_command(command):
+    if objection := executables.command_problem(command):
         raise ConfigError(f"login.second_factor.command: {objection}")
 
 
@@ -237,24 +237,24 @@ def _pattern(factor: str) -> re.Pattern[str]:
 def explain_missing_code(text: str, factor: str) -> str | None:
     """Returns what keeps a line from being a code that looks like one; None if no line does. It shows no code."""
     for number, line in enumerate(_LINE_ENDS.split(text), 1):
-        if (unseen := secret_text.first_unseen(line)) and find_code(secret_text.without_unseen(line), factor):
+        if (unseen := secret_text.first_invisible(line)) and find_code(secret_text.strip_invisible(line), factor):
             return f"line {number} has {unseen} beside a code"
         if re.fullmatch(r"\d{4,10}", _BLANKS.sub("", line)):
             return f"line {number} has digits that are not 0 to 9"
     return None
 
 
-Spawn = Callable[[Sequence[str], Mapping[str, str]], Process]
+Spawn = Callable[[Sequence[str], Mapping[str, str]], RunningProcess]
 """Starts a program with an environment, in a session of its own and with pipes; raises OSError."""
 
 
-def spawn_locally(command: Sequence[str], environment: Mapping[str, str]) -> Process:
+def spawn_locally(command: Sequence[str], environment: Mapping[str, str]) -> RunningProcess:
     """Starts a program as a child of this process.
 
     Raises:
         OSError: it cannot be started.
     """
-    process: Process = subprocess.Popen(
+    process: RunningProcess = subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -322,11 +322,13 @@ class CommandCodes:
         except OSError as error:
             raise NoCode(f"{name}: {error.strerror}") from None
         try:
-            output, error_output = command_output.read(process, self._timeout_s)
+            output, error_output = command_output.read_output(process, self._timeout_s)
         except TimeoutError:
             raise NoCode(f"{name} gave no code within {self._timeout_s:.0f} s") from None
         except OverflowError:
-            raise NoCode(f"{name} printed more than {command_output.LARGEST // 1024} kB, which is no code") from None
+            raise NoCode(
+                f"{name} printed more than {command_output.MAX_OUTPUT_BYTES // 1024} kB, which is no code"
+            ) from None
         finally:
             _kill_group(process)
         text = output.decode(errors="replace")
@@ -347,7 +349,7 @@ def _last_line(text: str, code: str | None) -> str:
     return re.sub(r"\d{4,}", "…", last.replace(code, "…") if code else last)
 
 
-def _kill_group(process: Process) -> None:
+def _kill_group(process: RunningProcess) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

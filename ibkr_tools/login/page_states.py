@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from ibkr_tools.config import Element
+from ibkr_tools.config.schema import Element
 from ibkr_tools.login.redaction import one_line, truncated, unredacted
 
 LOGIN_PATH = "/sso/Login?forwardTo=22&RL=1&ip2loc=US"

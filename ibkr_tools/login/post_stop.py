@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ibkr_tools import guard
+from ibkr_tools import entrypoint
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError
 from ibkr_tools.log import Journal
@@ -61,4 +61,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guard.run(main))
+    sys.exit(entrypoint.run(main))

@@ -9,9 +9,9 @@ from time import monotonic
 
 from loguru import logger
 
-from ibkr_tools.config import Config
+from ibkr_tools.alert_outbox import AlertMessage, put
+from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
-from ibkr_tools.messages import Message, put
 
 TOPIC = "approval"
 DELIVERY_TIMEOUT_S = 10.0
@@ -45,7 +45,7 @@ class PushNotice:
         )
         end = monotonic() + DELIVERY_TIMEOUT_S
         # Without a command nobody delivers.
-        while self._config.notify.command and path is not None and path.exists() and monotonic() < end:
+        while self._config.alerts.command and path is not None and path.exists() and monotonic() < end:
             Event().wait(0.1)
 
     @contextmanager
@@ -58,7 +58,7 @@ class PushNotice:
                 self._put("the login that needed an approval is over", follows="sends nothing more to the phone")
 
     def _put(self, what: str, *, follows: str, todo: str | None = None) -> Path | None:
-        message = Message(
+        message = AlertMessage(
             topic=TOPIC,
             at=self._clock(),
             what=what,

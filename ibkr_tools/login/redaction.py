@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools.config.secrets import Secret
 
 REDACTION_MARK = "…"
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from loguru import logger
 
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import LoginRefused
 from ibkr_tools.login.budget import LOCK_AFTER_REFUSALS, format_moment
 from ibkr_tools.login.login_log import LoginLog

@@ -11,8 +11,8 @@ from typing import Literal
 
 from loguru import logger
 
-from ibkr_tools.config import Config
-from ibkr_tools.config_secrets import Secret, SecretSource
+from ibkr_tools.config.schema import Config
+from ibkr_tools.config.secrets import Secret, SecretSource
 from ibkr_tools.errors import ConfigError, DataError, SessionUnavailable
 from ibkr_tools.login import page_scripts, page_states
 from ibkr_tools.login.error_messages import classify_error

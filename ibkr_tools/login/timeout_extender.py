@@ -11,7 +11,7 @@ from datetime import timedelta
 from time import monotonic
 from types import FrameType
 
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 
 EXTEND_INTERVAL_S = 5.0
 EXTENSION_S = 15.0
@@ -30,7 +30,7 @@ class TimeoutExtender:
     Python sends nothing.
     """
 
-    def __init__(self, notifier: Notifier) -> None:
+    def __init__(self, notifier: SystemdNotifier) -> None:
         self._notifier = notifier
         self._until_s = 0.0
 
@@ -41,7 +41,7 @@ class TimeoutExtender:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Asks for more time during the block, if systemd listens."""
-        if not self._notifier.is_heard or threading.current_thread() is not threading.main_thread():
+        if not self._notifier.is_connected or threading.current_thread() is not threading.main_thread():
             yield
             return
         before = signal.signal(signal.SIGALRM, self._send_extension)

@@ -6,7 +6,7 @@ from pyotp import parse_uri
 from pyotp.totp import TOTP
 
 from ibkr_tools import secret_text
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import ConfigError
 
 MIN_CODE_VALIDITY_S = 10.0
@@ -29,8 +29,8 @@ def parse_totp(secret: Secret) -> TOTP:
     """
     text = secret.reveal().strip()
     try:
-        secret_text.require_typed(text, blanks=True)
-    except secret_text.NotTyped as error:
+        secret_text.require_typable(text, blanks=True)
+    except secret_text.UntypableText as error:
         raise ConfigError(f"the authenticator's secret is not base32: {error}", hint=_HINT) from None
     totp: TOTP | None = None
     length = 0

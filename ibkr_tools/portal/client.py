@@ -15,7 +15,7 @@ import requests
 from requests import exceptions
 from urllib3 import exceptions as urllib3_exceptions
 
-from ibkr_tools import transport
+from ibkr_tools import deadline_adapter
 from ibkr_tools.errors import (
     ConfigError,
     DataError,
@@ -122,7 +122,7 @@ class PortalClient:
         self._http = _NoRedirectSession()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
         self._http.trust_env = False
-        self._http.mount("https://", transport.DeadlineAdapter())
+        self._http.mount("https://", deadline_adapter.DeadlineAdapter())
         self._http.headers.update({"User-Agent": "ibkr-tools", "Accept": "*/*"})
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -344,7 +344,7 @@ class PortalClient:
             params=query,
             json=body,
             data=b"" if method == "POST" and body is None else None,
-            timeout=transport.deadline(*self._timeouts),
+            timeout=deadline_adapter.total_timeout(*self._timeouts),
             verify=str(self._certificate),
             allow_redirects=False,
             stream=True,

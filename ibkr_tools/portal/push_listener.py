@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import websocket
 
-from ibkr_tools.deadline import DeadlineTLSSocket
+from ibkr_tools.deadline_socket import DeadlineTLSSocket
 from ibkr_tools.portal.endpoints import TIC, WEBSOCKET_TOPICS, WebSocketTopic
 
 PUSH_SILENCE_S = 25.0

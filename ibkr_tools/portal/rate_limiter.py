@@ -212,7 +212,7 @@ class SharedRateLimiter:
         self._unwritten, self._known_penalty_until = state, state.penalty_until
         mode = 0o640 if self._is_unit else files.SHARED_MODE
         try:
-            files.write_atomically(self._file, msgspec.json.encode(state), mode=mode, durable=False)
+            files.write_atomically(self._file, msgspec.json.encode(state), mode=mode, fsync=False)
         except OSError:
             return
         self._unwritten = RateLimitState()
@@ -224,7 +224,7 @@ class SharedRateLimiter:
                 with suppress(OSError):
                     files.make_directory(path.parent, mode=0o700)
                     stack.enter_context(
-                        files.locked(path.with_suffix(".lock"), mode=mode, patience_s=RATE_LIMIT_LOCK_TIMEOUT_S)
+                        files.locked(path.with_suffix(".lock"), mode=mode, timeout_s=RATE_LIMIT_LOCK_TIMEOUT_S)
                     )
             yield
 

@@ -121,7 +121,7 @@ class ResponseCache:
             if _is_owned(self._directory):
                 self._delete_old_files()
                 path = self._directory / self._file_name(request)
-                files.write_atomically(path, stamp + b"\n" + answer, mode=0o640, durable=False)
+                files.write_atomically(path, stamp + b"\n" + answer, mode=0o640, fsync=False)
 
     def delete(self, request: ApiRequest) -> None:
         """Removes the entry, or the pending mark of a request that failed."""

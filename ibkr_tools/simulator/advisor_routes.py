@@ -4,9 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
-from ibkr_tools.simulator.asked import Handler, Route, bad_request, body_of, brokerage
 from ibkr_tools.simulator.context import context_of, reply, session_of
-from ibkr_tools.simulator.portfolio import BASE_CURRENCY, Account, Row
+from ibkr_tools.simulator.request_parsing import Handler, Route, bad_request, body_of, brokerage
+from ibkr_tools.simulator.simulated_accounts import BASE_CURRENCY, Account, Row
 
 __all__ = ["ROUTES"]
 

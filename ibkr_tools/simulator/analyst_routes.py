@@ -6,11 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
-from ibkr_tools.simulator.asked import BAD_ACCOUNT, Handler, Route, bad_request, body_of, chosen_accounts
 from ibkr_tools.simulator.context import context_of, reply
 from ibkr_tools.simulator.instruments import RATES
-from ibkr_tools.simulator.performance import PERIODS, all_periods, balances, performance, transactions
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.performance_data import PERIODS, all_periods, balances, performance, transactions
+from ibkr_tools.simulator.request_parsing import BAD_ACCOUNT, Handler, Route, bad_request, body_of, chosen_accounts
+from ibkr_tools.simulator.simulated_accounts import Account
 
 __all__ = ["ROUTES"]
 

@@ -14,20 +14,19 @@ from ibkr_tools.simulator import (
     control,
     forecast_routes,
     fyi_routes,
-    gateway,
+    gateway_routes,
     lists_routes,
     market_routes,
     personal_routes,
     portfolio_routes,
-    rest,
+    refused_mutations,
+    session_routes,
     sso,
-    traps,
 )
 from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.context import CONTEXT, Context
-from ibkr_tools.simulator.deviations import deviate
-from ibkr_tools.simulator.logins import LoginDesk
+from ibkr_tools.simulator.faulty_responses import deviate
 from ibkr_tools.simulator.middleware import (
     check_access,
     chunk_answers,
@@ -38,14 +37,15 @@ from ibkr_tools.simulator.middleware import (
     pace,
 )
 from ibkr_tools.simulator.options import SimulatorOptions
-from ibkr_tools.simulator.portfolio import Account, held_by_all
-from ibkr_tools.simulator.state import World
+from ibkr_tools.simulator.password_authentication import PasswordAuthenticator
+from ibkr_tools.simulator.simulated_accounts import Account, held_by_all
+from ibkr_tools.simulator.simulated_sessions import World
 from ibkr_tools.simulator.websocket import HUB, Hub, serve_socket
 
 __all__ = ["make_application", "make_context", "make_control", "pass_time"]
 
 FAMILIES = (
-    *rest.ROUTES,
+    *session_routes.ROUTES,
     *portfolio_routes.ROUTES,
     *analyst_routes.ROUTES,
     *brokerage_routes.ROUTES,
@@ -77,7 +77,7 @@ def make_context(options: SimulatorOptions, clock: Clock | None = None) -> Conte
     advised = [Account(master, seed=options.seed, count=0, index=len(options.accounts), master=master)]
     advised += [Account(number, seed=options.seed, count=options.positions, index=index, master=master)
                 for index, number in enumerate(options.accounts)]  # fmt: skip
-    context = Context(world, LoginDesk(world.users, clock), live, paper, advised)
+    context = Context(world, PasswordAuthenticator(world.users, clock), live, paper, advised)
 
     def fails() -> bool:
         closed = world.schedule.at(world.now()) is not None
@@ -98,11 +98,11 @@ def make_application(context: Context) -> web.Application:
     app.on_response_prepare.append(date_answers)
     _add(app, sso.ROUTES)
     for prefix in ("/v1/api", "/v1/portal"):
-        served = (*FAMILIES, ("GET", "/ws", serve_socket), *traps.ROUTES, *rest.UNKNOWN)
+        served = (*FAMILIES, ("GET", "/ws", serve_socket), *refused_mutations.ROUTES, *session_routes.UNKNOWN)
         _add(app, [(method, prefix + path, handler) for method, path, handler in served])
     if context.world.options.is_gateway:
-        _add(app, gateway.ROUTES)
-        app.router.add_route("*", "/{rest:.*}", gateway.elsewhere)
+        _add(app, gateway_routes.ROUTES)
+        app.router.add_route("*", "/{rest:.*}", gateway_routes.elsewhere)
     return app
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from ibkr_tools.simulator import answers, trading
-from ibkr_tools.simulator.asked import (
+from ibkr_tools.simulator import session_responses, trading
+from ibkr_tools.simulator.context import context_of, empty, reply, session_of
+from ibkr_tools.simulator.request_parsing import (
     BAD_ACCOUNT,
     Handler,
     Route,
@@ -14,8 +15,7 @@ from ibkr_tools.simulator.asked import (
     is_first,
     number,
 )
-from ibkr_tools.simulator.context import context_of, empty, reply, session_of
-from ibkr_tools.simulator.portfolio import Account, Row
+from ibkr_tools.simulator.simulated_accounts import Account, Row
 
 __all__ = ["ROUTES"]
 
@@ -32,7 +32,7 @@ async def accounts(request: web.Request) -> web.Response:
     session.brokerage_preflight_done = True
     if is_first(request, "accounts") and context_of(request).world.behaviour.cold_accounts:
         return empty(200)
-    return reply(answers.brokerage_accounts(session, context_of(request).accounts_of(session)))
+    return reply(session_responses.brokerage_accounts(session, context_of(request).accounts_of(session)))
 
 
 async def profit(request: web.Request) -> web.Response:

@@ -8,21 +8,21 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ibkr_tools.simulator.faults import FaultBook
-from ibkr_tools.simulator.limits import Limiter, Traffic
-from ibkr_tools.simulator.logins import LoginDesk
-from ibkr_tools.simulator.oddities import shaped
-from ibkr_tools.simulator.portfolio import Account
-from ibkr_tools.simulator.spelling import encode
-from ibkr_tools.simulator.state import Session, World
+from ibkr_tools.simulator.faults import FaultInjector
+from ibkr_tools.simulator.json_encoding import encode
+from ibkr_tools.simulator.odd_positions import shaped
+from ibkr_tools.simulator.password_authentication import PasswordAuthenticator
+from ibkr_tools.simulator.rate_limits import Limiter, Traffic
+from ibkr_tools.simulator.simulated_accounts import Account
+from ibkr_tools.simulator.simulated_sessions import Session, World
 
-__all__ = ["CONTEXT", "Context", "RequestNote", "context_of", "empty", "reply", "session_of", "short_path"]
+__all__ = ["CONTEXT", "Context", "RequestRecord", "context_of", "empty", "reply", "session_of", "short_path"]
 
 REMEMBERED_REQUESTS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class RequestNote:
+class RequestRecord:
     """One request as it was answered; `at` is wall-clock time, `status` 0 means no answer was given."""
 
     at: float
@@ -43,16 +43,16 @@ class Context:
     """The servers' common memory."""
 
     world: World
-    desk: LoginDesk
+    authenticator: PasswordAuthenticator
     accounts: list[Account]
     paper_accounts: list[Account]
     advised_accounts: list[Account]
-    faults: FaultBook = field(default_factory=FaultBook)
+    faults: FaultInjector = field(default_factory=FaultInjector)
     limiter: Limiter = field(default_factory=Limiter)
     traffic: Traffic = field(default_factory=Traffic)
     mutations: int = 0
     requests: Counter[str] = field(default_factory=Counter)
-    recent: deque[RequestNote] = field(default_factory=lambda: deque(maxlen=REMEMBERED_REQUESTS))
+    recent: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=REMEMBERED_REQUESTS))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     faults_changed: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: int = 0

@@ -4,11 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
-from ibkr_tools.simulator import contracts
-from ibkr_tools.simulator.asked import Route, bad_request, body_of, brokerage, number, numbers
+from ibkr_tools.simulator import contract_descriptions
 from ibkr_tools.simulator.catalogue import MONTHS, Catalogue, catalogue
 from ibkr_tools.simulator.context import context_of, empty, reply, session_of
 from ibkr_tools.simulator.instruments import EXCHANGES, RATES, Instrument
+from ibkr_tools.simulator.request_parsing import Route, bad_request, body_of, brokerage, number, numbers
 
 __all__ = ["ROUTES"]
 
@@ -30,7 +30,7 @@ async def search(request: web.Request) -> web.Response:
     found = [one for one in known.searchable() if symbol.upper() in one.name] if by_name else known.named(symbol)
     kinds = ("BOND",) if kind == "BOND" else SEARCHED if kind == "STK" else (kind,)
     session_of(request).warm |= {f"searched:{one.conid}" for one in found}
-    return reply([contracts.search_entry(one, known.chain(one.conid)) for one in found
+    return reply([contract_descriptions.search_entry(one, known.chain(one.conid)) for one in found
                   if one.asset_class in kinds and (kind == "BOND" or one.asset_class != "BOND")])  # fmt: skip
 
 
@@ -55,7 +55,7 @@ async def info(request: web.Request) -> web.Response:
     if item is None:
         return reply(NO_CONTRACT, 500)
     if kind == item.asset_class:
-        return reply([contracts.derived(item)])
+        return reply([contract_descriptions.derived(item)])
     month, right = request.query.get("month", ""), request.query.get("right", "").upper()
     if chain is None or kind != chain.kind or month not in MONTHS:
         return bad_request("no contracts with this sectype and month")
@@ -65,21 +65,21 @@ async def info(request: web.Request) -> web.Response:
         return bad_request("strike is not valid")
     found = [one for one in chain.all() if one.expiry == MONTHS[month] and right in ("", one.right)
              and (strike in (None, one.strike) or kind == "FUT")]  # fmt: skip
-    return reply([contracts.derived(one) for one in found])
+    return reply([contract_descriptions.derived(one) for one in found])
 
 
 async def bond_filters(request: web.Request) -> web.Response:
     """Return what bonds of an issuer can be chosen by; of an unknown issuer nothing, with 200."""
     issuer = request.query.get("issuerId", "")
     found = [one for one in _known(request).searchable() if one.asset_class == "BOND"]
-    item = next((one for one in found if contracts.issuer_of(one) == issuer), None)
-    return reply({"bondFilters": []} if item is None else contracts.bond_filters(item))
+    item = next((one for one in found if contract_descriptions.issuer_of(one) == issuer), None)
+    return reply({"bondFilters": []} if item is None else contract_descriptions.bond_filters(item))
 
 
 async def contract_info(request: web.Request) -> web.Response:
     """Describe one contract."""
     item = _contract(request)
-    return reply(NO_CONTRACT, 500) if item is None else reply(contracts.contract_info(item))
+    return reply(NO_CONTRACT, 500) if item is None else reply(contract_descriptions.contract_info(item))
 
 
 async def contract_info_and_rules(request: web.Request) -> web.Response:
@@ -88,7 +88,12 @@ async def contract_info_and_rules(request: web.Request) -> web.Response:
     if item is None:
         return reply(NO_CONTRACT, 500)
     is_buy = request.query.get("isBuy", "true") == "true"
-    return reply({**contracts.contract_info(item), "rules": contracts.rules(item, _accounts(request), is_buy=is_buy)})
+    return reply(
+        {
+            **contract_descriptions.contract_info(item),
+            "rules": contract_descriptions.rules(item, _accounts(request), is_buy=is_buy),
+        }
+    )
 
 
 async def contract_rules(request: web.Request) -> web.Response:
@@ -97,7 +102,7 @@ async def contract_rules(request: web.Request) -> web.Response:
     item = _known(request).contract(number(str(body.get("conid", ""))))
     if item is None:
         return reply({"error": "Contract not found", "orderTypes": []})
-    return reply(contracts.rules(item, _accounts(request), is_buy=body.get("isBuy") is not False))
+    return reply(contract_descriptions.rules(item, _accounts(request), is_buy=body.get("isBuy") is not False))
 
 
 async def algos(request: web.Request) -> web.Response:
@@ -142,7 +147,7 @@ async def definitions(request: web.Request) -> web.Response:
         asked = (await body_of(request)).get("conids")
         conids = [number(str(one)) for one in asked] if isinstance(asked, list) else []
     found = [one for one in map(_known(request).contract, conids) if one is not None]
-    return reply({"secdef": [contracts.definition(one) for one in found]}) if found else empty(204)
+    return reply({"secdef": [contract_descriptions.definition(one) for one in found]}) if found else empty(204)
 
 
 async def all_conids(request: web.Request) -> web.Response:
@@ -160,7 +165,7 @@ async def stocks(request: web.Request) -> web.Response:
     known, answer = _known(request), {}
     for symbol in request.query.get("symbols", "").split(","):
         found = [one for one in known.named(symbol) if one.asset_class == "STK"]
-        answer[symbol] = [contracts.stock(found)] if found else []
+        answer[symbol] = [contract_descriptions.stock(found)] if found else []
     return reply(answer)
 
 
@@ -169,7 +174,7 @@ async def futures(request: web.Request) -> web.Response:
     known, answer = _known(request), {}
     for symbol in request.query.get("symbols", "").split(","):
         chains = [chain for one in known.named(symbol) if (chain := known.chain(one.conid)) and chain.kind == "FUT"]
-        answer[symbol] = [contracts.future(one) for chain in chains for one in chain.all()]
+        answer[symbol] = [contract_descriptions.future(one) for chain in chains for one in chain.all()]
     return reply(answer)
 
 
@@ -177,14 +182,14 @@ async def venues(request: web.Request) -> web.Response:
     """Return when the venues of a symbol are open; a list."""
     if not request.query.get("symbol") or not request.query.get("assetClass"):
         return bad_request("assetClass and symbol are required")
-    return reply([contracts.venue_schedule(one) for one in _known(request).named(request.query["symbol"])])
+    return reply([contract_descriptions.venue_schedule(one) for one in _known(request).named(request.query["symbol"])])
 
 
 async def trading_hours(request: web.Request) -> web.Response:
     """Return when a contract is traded around today."""
     item = _known(request).contract(number(request.query.get("conid", "")))
     now = context_of(request).world.now()
-    return reply(NO_CONTRACT, 500) if item is None else reply(contracts.trading_hours(item, now))
+    return reply(NO_CONTRACT, 500) if item is None else reply(contract_descriptions.trading_hours(item, now))
 
 
 def _known(request: web.Request) -> Catalogue:

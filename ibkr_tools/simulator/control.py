@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ibkr_tools.simulator.context import Context, context_of, reply
 from ibkr_tools.simulator.faults import Fault
-from ibkr_tools.simulator.schedule import Window
+from ibkr_tools.simulator.schedule import OutageWindow
 from ibkr_tools.simulator.settings import BehaviourSettings, Drop, LimitSettings, PageSettings, changed
 from ibkr_tools.simulator.situations import SITUATIONS
 
@@ -127,7 +127,7 @@ def _maintenance(context: Context, body: dict[str, Any]) -> Any:
     order, now = msgspec.convert(body, Maintenance), context.world.now()
     window = {"kind": order.kind, "start": now + order.in_s, "end": now + order.in_s + order.for_s,
               "bulletin": order.bulletin, "delay_s": order.delay_s, "ends_sessions": order.ends_sessions}  # fmt: skip
-    context.world.schedule.windows.append(msgspec.convert(window, Window))
+    context.world.schedule.windows.append(msgspec.convert(window, OutageWindow))
     context.age()
     return {"windows": msgspec.to_builtins(context.world.schedule.windows)}
 
@@ -152,7 +152,7 @@ def _clear(context: Context, body: dict[str, Any]) -> Any:
         world.schedule.windows.clear()
         world.logged_out = False
         context.limiter.boxed_until = 0.0
-        context.desk.forgive()
+        context.authenticator.forgive()
     context.wake_hanging()
     return {"ok": True}
 
@@ -240,12 +240,12 @@ def _traffic(context: Context) -> dict[str, int]:
 
 def _state(context: Context) -> dict[str, Any]:
     world, now = context.world, context.world.now()
-    records = context.desk.records
+    records = context.authenticator.records
     users = {
         name: {
             "kind": user.kind.value if (user := world.users.get(name)) else None,
             "paper": user.paper if user else None,
-            "locked": context.desk.is_locked(name),
+            "locked": context.authenticator.is_locked(name),
             "submitted": record.submitted,
             "failures": record.failures,
             "logins": record.logins,
@@ -276,8 +276,8 @@ def _state(context: Context) -> dict[str, Any]:
         "sessions": sessions,
         "counters": {
             **counters,
-            "codes": context.desk.factors.codes,
-            "pushes": context.desk.factors.pushes,
+            "codes": context.authenticator.factors.codes,
+            "pushes": context.authenticator.factors.pushes,
             "refused_by_pacing": context.limiter.refused,
         },
         "requests": dict(context.requests),

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 from inotify_simple import INotify, flags
 
-from ibkr_tools import guard
+from ibkr_tools import entrypoint
 from ibkr_tools.errors import SessionUnavailable
 from ibkr_tools.simulator.control_client import ControlClient
 from ibkr_tools.status import SessionSection, SessionState, StatusFile
@@ -167,4 +167,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guard.run(main))
+    sys.exit(entrypoint.run(main))

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-__all__ = ["Fault", "FaultBook", "FaultKind"]
+__all__ = ["Fault", "FaultInjector", "FaultKind"]
 
 FaultKind = Literal["status", "hang", "html", "truncate", "split", "close", "slow", "json", "half"]
 
@@ -31,7 +31,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     hits: int = 0
 
 
-class FaultBook:
+class FaultInjector:
     """The faults that are switched on, oldest first; the first one that fits is used."""
 
     def __init__(self) -> None:

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from ibkr_tools.simulator.asked import Route, body_of, number
 from ibkr_tools.simulator.context import context_of, reply, session_of
-from ibkr_tools.simulator.portfolio import Row
+from ibkr_tools.simulator.request_parsing import Route, body_of, number
+from ibkr_tools.simulator.simulated_accounts import Row
 
 __all__ = ["ROUTES"]
 

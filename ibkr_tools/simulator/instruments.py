@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ibkr_tools.simulator.spelling import fixed
+from ibkr_tools.simulator.json_encoding import fixed
 
 __all__ = ["EXCHANGES", "OWNED", "RATES", "Instrument", "make_instrument", "make_quantity"]
 

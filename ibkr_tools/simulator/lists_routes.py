@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from ibkr_tools.simulator.asked import BAD_ACCOUNT, Route, bad_request, body_of, brokerage, is_first
 from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.context import context_of, reply, session_of
 from ibkr_tools.simulator.instruments import EXCHANGES, Instrument
-from ibkr_tools.simulator.portfolio import Account, Row
+from ibkr_tools.simulator.request_parsing import BAD_ACCOUNT, Route, bad_request, body_of, brokerage, is_first
+from ibkr_tools.simulator.simulated_accounts import Account, Row
 
 __all__ = ["ROUTES"]
 

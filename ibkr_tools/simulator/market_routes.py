@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from ibkr_tools.simulator import quotes
-from ibkr_tools.simulator.asked import Route, bad_request, body_of, brokerage, is_first, number
 from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.context import context_of, reply, session_of
 from ibkr_tools.simulator.instruments import Instrument
+from ibkr_tools.simulator.request_parsing import Route, bad_request, body_of, brokerage, is_first, number
 
 __all__ = ["ROUTES"]
 

@@ -8,12 +8,12 @@ from email.utils import formatdate
 
 from aiohttp import HttpVersion11, web
 
-from ibkr_tools.simulator.context import Context, RequestNote, context_of, empty, reply, short_path
-from ibkr_tools.simulator.deviations import random_fault
+from ibkr_tools.simulator.context import Context, RequestRecord, context_of, empty, reply, short_path
 from ibkr_tools.simulator.faults import Fault
-from ibkr_tools.simulator.limits import HISTORY
-from ibkr_tools.simulator.rest import UNKNOWN
-from ibkr_tools.simulator.traps import is_mutation
+from ibkr_tools.simulator.faulty_responses import random_fault
+from ibkr_tools.simulator.rate_limits import HISTORY
+from ibkr_tools.simulator.refused_mutations import is_mutation
+from ibkr_tools.simulator.session_routes import UNKNOWN
 
 __all__ = ["check_access", "chunk_answers", "date_answers", "inject_faults", "keep_hours", "note_requests", "pace"]
 
@@ -52,7 +52,7 @@ async def note_requests(request: web.Request, handler: Handler) -> web.StreamRes
     finally:
         if is_call:
             context.traffic.end(path)
-        context.recent.append(RequestNote(at, request.method, request.path, status))
+        context.recent.append(RequestRecord(at, request.method, request.path, status))
     return response
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from ibkr_tools.defaults import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
+from ibkr_tools.simulator_ports import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
 
 __all__ = ["DEFAULT_USERS", "SimulatorOptions", "User", "UserKind", "account_numbers"]
 

@@ -5,10 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from ibkr_tools.simulator import trading
-from ibkr_tools.simulator.asked import BAD_ACCOUNT, Route, brokerage
 from ibkr_tools.simulator.context import context_of, reply, session_of
 from ibkr_tools.simulator.options import UserKind
-from ibkr_tools.simulator.portfolio import Row
+from ibkr_tools.simulator.request_parsing import BAD_ACCOUNT, Route, brokerage
+from ibkr_tools.simulator.simulated_accounts import Row
 
 __all__ = ["ROUTES"]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from ibkr_tools.simulator.asked import BAD_ACCOUNT, Handler, Route, body_of, chosen_accounts, number
 from ibkr_tools.simulator.context import context_of, empty, reply, session_of
 from ibkr_tools.simulator.options import UserKind
-from ibkr_tools.simulator.portfolio import Account, Row, consolidated_allocation
-from ibkr_tools.simulator.state import Session
+from ibkr_tools.simulator.request_parsing import BAD_ACCOUNT, Handler, Route, body_of, chosen_accounts, number
+from ibkr_tools.simulator.simulated_accounts import Account, Row, consolidated_allocation
+from ibkr_tools.simulator.simulated_sessions import Session
 
 __all__ = ["ROUTES"]
 

@@ -8,8 +8,8 @@ import re
 from datetime import UTC, datetime
 
 from ibkr_tools.simulator.instruments import EXCHANGES, Instrument
-from ibkr_tools.simulator.portfolio import Account, Row
-from ibkr_tools.simulator.spelling import Spelled, fixed
+from ibkr_tools.simulator.json_encoding import FormattedFloat, fixed
+from ibkr_tools.simulator.simulated_accounts import Account, Row
 
 __all__ = ["MOST_POINTS", "bars", "history", "quote", "seconds_of"]
 
@@ -43,7 +43,7 @@ def quote(item: Instrument, account: Account, fields: list[str]) -> Row:
         "7283": "24.5%", "7644": "3.0", "7762": str(volume), "7768": "1",
         "201": {"C": "CALL", "P": "PUT"}.get(item.right or "", "?"),
     }  # fmt: skip
-    known |= {"87_raw": Spelled(f"{volume}.0"), "7282_raw": Spelled(f"{volume * 10 // 9}.0")}
+    known |= {"87_raw": FormattedFloat(f"{volume}.0"), "7282_raw": FormattedFloat(f"{volume * 10 // 9}.0")}
     if item.asset_class == "OPT":
         known |= {"7308": f"{0.5 if item.right == 'C' else -0.5:.3f}", "7309": "0.012", "7310": "-0.041",
                   "7311": "0.22", "7633": "27.1%", "7638": str(rng.randrange(9_000))}  # fmt: skip

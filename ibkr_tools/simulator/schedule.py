@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-__all__ = ["Schedule", "Window"]
+__all__ = ["OutageWindow", "Schedule"]
 
 WindowKind = Literal["500", "503", "hang"]
 
 
-class Window(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class OutageWindow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One span of time; `start` and `end` are simulated seconds since the epoch.
 
     `kind`: calls get a 500, a 503 without a body after `delay_s` (real seconds; IBKR gives up after 10), or no byte
@@ -30,8 +30,8 @@ class Schedule:
 
     def __init__(self) -> None:
         """Start with none."""
-        self.windows: list[Window] = []
+        self.windows: list[OutageWindow] = []
 
-    def at(self, now: float) -> Window | None:
+    def at(self, now: float) -> OutageWindow | None:
         """Return the window that is open at `now`."""
         return next((window for window in self.windows if window.start <= now < window.end), None)

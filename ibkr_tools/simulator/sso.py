@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from ibkr_tools.simulator.context import Context, context_of, empty, reply
-from ibkr_tools.simulator.logins import Outcome
-from ibkr_tools.simulator.state import Session
+from ibkr_tools.simulator.password_authentication import Outcome
+from ibkr_tools.simulator.simulated_sessions import Session
 
 __all__ = ["INVALID", "ROUTES", "WRONG_MODE_LIVE", "WRONG_MODE_PAPER"]
 
@@ -80,42 +80,42 @@ async def script(request: web.Request) -> web.Response:
 async def authenticator(request: web.Request) -> web.Response:
     """Take one step of the login: INIT, COMPLETEAUTH or COMPLETETWOFACT."""
     context, form = context_of(request), await request.post()
-    page, desk = context.world.page, context.desk
+    page, authenticator = context.world.page, context.authenticator
     fields = {name: str(value) for name, value in form.items()}
     action, nonce, user = fields.get("ACTION"), fields.get("A", ""), fields.get("USER", "")
     if action == "INIT":
         await asyncio.sleep(page.init_delay_ms / 1000)
         if not user:
             return reply({"proto": "6", "paper": fields.get("LOGIN_TYPE") == "2"})
-        salt, challenge = desk.begin(nonce, user, paper=fields.get("LOGIN_TYPE") == "2")
+        salt, challenge = authenticator.begin(nonce, user, paper=fields.get("LOGIN_TYPE") == "2")
         return reply({"s": salt, "B": challenge, "hash": "SHA-256", "proto": "6", "lp": True})
     if action == "COMPLETEAUTH":
         await asyncio.sleep(page.auth_delay_ms / 1000)
-        outcome = desk.complete(nonce, user, fields.get("M1", ""))
+        outcome = authenticator.complete(nonce, user, fields.get("M1", ""))
         await asyncio.sleep(page.verdict_delay_ms / 1000)
         accepted = outcome == "accepted"
         return reply({"auth_res": accepted, "reached_max_login": outcome == "locked",
                       "sftypes": (page.second_factor or "") if accepted else "",
                       "message": "" if accepted else page.error_text or _refusal(outcome, fields)})  # fmt: skip
-    if action == "COMPLETEAUTH_1" and desk.is_proven(nonce):
-        desk.factors.choose(nonce, fields.get("SF", ""))
+    if action == "COMPLETEAUTH_1" and authenticator.is_proven(nonce):
+        authenticator.factors.choose(nonce, fields.get("SF", ""))
         return reply({"challenge": "271 828"})
-    if action == "COMPLETETWOFACT" and desk.is_proven(nonce):
+    if action == "COMPLETETWOFACT" and authenticator.is_proven(nonce):
         return _second_factor(context, nonce, fields)
     return reply({"auth_res": False, "message": INVALID})
 
 
 def _second_factor(context: Context, nonce: str, fields: dict[str, str]) -> web.Response:
-    page, desk = context.world.page, context.desk
+    page, authenticator = context.world.page, context.authenticator
     now = context.world.now() + context.world.behaviour.clock_skew_s
     if fields.get("PUSH") == "true":
-        push = desk.factors.push_state(page, nonce)
+        push = authenticator.factors.push_state(page, nonce)
         passed, answer = push == "approved", {"push": push}
     else:
-        passed = desk.factors.accepts(page, nonce, fields.get("RESPONSE", ""), now=now)
+        passed = authenticator.factors.accepts(page, nonce, fields.get("RESPONSE", ""), now=now)
         answer = {"message": "" if passed else page.second_factor_error}
     if passed:
-        desk.pass_second_factor(nonce)
+        authenticator.pass_second_factor(nonce)
     return reply({"auth_res": passed, **answer})
 
 
@@ -124,7 +124,7 @@ async def dispatcher(request: web.Request) -> web.Response:
     context, form = context_of(request), await request.post()
     page, world = context.world.page, context.world
     await asyncio.sleep(page.dispatcher_delay_ms / 1000)
-    user = context.desk.redeem(str(form.get("A", "")), second_factor=page.second_factor is not None)
+    user = context.authenticator.redeem(str(form.get("A", "")), second_factor=page.second_factor is not None)
     if user is None or page.dispatcher == "200-form":
         return await login_page(request)
     if page.dispatcher == "302-nothing":

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ibkr_tools.simulator.instruments import EXCHANGES, Instrument
-from ibkr_tools.simulator.portfolio import INTEREST, Account, Row
-from ibkr_tools.simulator.spelling import fixed, scientific
+from ibkr_tools.simulator.json_encoding import fixed, scientific
+from ibkr_tools.simulator.simulated_accounts import INTEREST, Account, Row
 
 __all__ = [
     "ORDER_STATUSES",

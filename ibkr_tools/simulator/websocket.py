@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
-from ibkr_tools.simulator import answers
+from ibkr_tools.simulator import session_responses
 from ibkr_tools.simulator.context import Context, context_of
 from ibkr_tools.simulator.options import UserKind
-from ibkr_tools.simulator.state import Session, SessionEvent
+from ibkr_tools.simulator.simulated_sessions import Session, SessionEvent
 
 __all__ = ["Hub", "serve_socket"]
 
@@ -41,7 +41,7 @@ class Stream(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Socket:
+class _Connection:
     stream: Stream
     session: Session | None
     beat_at: float
@@ -54,7 +54,7 @@ class Hub:
     def __init__(self, context: Context) -> None:
         """Listen to the sessions of `context`."""
         self._context = context
-        self._sockets: set[_Socket] = set()
+        self._sockets: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         context.world.listeners.append(self._on_event)
 
@@ -72,10 +72,10 @@ class Hub:
             self.leave(socket)
         return stream
 
-    async def join(self, stream: Stream, token: str | None = None) -> _Socket:
+    async def join(self, stream: Stream, token: str | None = None) -> _Connection:
         """Greet a new socket, and keep it until `leave`."""
         world = self._context.world
-        socket = _Socket(stream, world.find(token), world.now() + HEARTBEAT_S)
+        socket = _Connection(stream, world.find(token), world.now() + HEARTBEAT_S)
         self._sockets.add(socket)
         self._context.sockets = len(self._sockets)
         if world.schedule.at(world.now()) is not None:
@@ -84,7 +84,7 @@ class Hub:
         await self._greet(socket)
         return socket
 
-    def leave(self, socket: _Socket) -> None:
+    def leave(self, socket: _Connection) -> None:
         """Forget a socket."""
         self._sockets.discard(socket)
         self._context.sockets = len(self._sockets)
@@ -113,7 +113,7 @@ class Hub:
         for socket in list(self._sockets):
             await socket.stream.close()
 
-    async def _greet(self, socket: _Socket) -> None:
+    async def _greet(self, socket: _Connection) -> None:
         session, hears = socket.session, self._context.world.behaviour.read_only_socket
         if session is not None and session.user.kind is UserKind.READ_ONLY and hears in ("silent", "waiting"):
             socket.session = session = None
@@ -123,18 +123,18 @@ class Hub:
         if session is None:
             await self._send(socket, {"message": "waiting for session"})
             return
-        await self._send(socket, answers.system_frame(session))
+        await self._send(socket, session_responses.system_frame(session))
         await self._send_status(socket, session)
 
-    async def _send_status(self, socket: _Socket, session: Session) -> None:
+    async def _send_status(self, socket: _Connection, session: Session) -> None:
         if session.is_authenticated:
-            accounts = answers.brokerage_accounts(session, self._context.accounts_of(session))
+            accounts = session_responses.brokerage_accounts(session, self._context.accounts_of(session))
             await self._send(socket, {"topic": "act", "args": accounts})
         elif session.user.kind is UserKind.READ_ONLY and self._context.world.behaviour.read_only_socket == "system":
             return
-        await self._send(socket, {"topic": "sts", "args": answers.sts_args(session)})
+        await self._send(socket, {"topic": "sts", "args": session_responses.sts_args(session)})
 
-    async def answer(self, socket: _Socket, text: str) -> None:
+    async def answer(self, socket: _Connection, text: str) -> None:
         """React to a frame that came."""
         if socket.silent:
             return
@@ -185,7 +185,7 @@ class Hub:
             socket.session = session
             await self._greet(socket)
 
-    async def _end(self, socket: _Socket, event: SessionEvent) -> None:
+    async def _end(self, socket: _Connection, event: SessionEvent) -> None:
         if event.push == "silent":
             socket.silent = True
             return
@@ -194,7 +194,7 @@ class Hub:
             await self._send(socket, {"topic": "sts", "args": {"authenticated": False, **connected}})
         await socket.stream.close()
 
-    async def _send(self, socket: _Socket, frame: dict[str, Any]) -> None:
+    async def _send(self, socket: _Connection, frame: dict[str, Any]) -> None:
         if socket.stream.closed:
             return
         text = json.dumps(frame, separators=(",", ":"))

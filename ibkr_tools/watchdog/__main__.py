@@ -5,15 +5,15 @@ import signal
 import sys
 from pathlib import Path
 
-from ibkr_tools import guard, privileges
-from ibkr_tools.config import load_config
-from ibkr_tools.directories import find_directories, require_own_directories
+from ibkr_tools import entrypoint, privileges
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.directories import find_directories, require_matching_directories
 from ibkr_tools.errors import OutputError
 from ibkr_tools.log import Journal
-from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.push_listener import PushListener
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
 
@@ -39,9 +39,9 @@ def main() -> None:
     parser.add_argument("--verbose", command="store_true")
     options = parser.parse_args()
     directories = find_directories(runtime=options.runtime_dir, state=options.state_dir)
-    require_own_directories(directories, options.config, runtime=options.runtime_dir, state=options.state_dir)
+    require_matching_directories(directories, options.config, runtime=options.runtime_dir, state=options.state_dir)
     config = load_config(options.config or directories.config_file)
-    privileges.drop(directories)
+    privileges.drop_root(directories)
     journal = Journal(verbose=options.verbose)
     port, certificate = config.gateway.port, directories.certificate
     client = PortalClient(
@@ -57,10 +57,10 @@ def main() -> None:
         client,
         StatusFile(directories.status_file),
         directories,
-        Notifier(),
+        SystemdNotifier(),
         journal,
         session=config.session,
-        notify=config.notify,
+        alerts=config.alerts,
         user=config.username,
         listener=lambda deliver: PushListener(port, certificate, deliver),
     )
@@ -73,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guard.run(main))
+    sys.exit(entrypoint.run(main))

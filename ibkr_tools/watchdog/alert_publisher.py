@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from ibkr_tools import messages
+from ibkr_tools import alert_outbox
+from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.log import Journal
-from ibkr_tools.messages import Message
 from ibkr_tools.status import FetchSection, LoginSection
 from ibkr_tools.watchdog import alert_rules
 from ibkr_tools.watchdog.state import State
@@ -47,12 +47,14 @@ class AlertPublisher:
     def unit_recovered(self, *units: str) -> None:
         """Publishes that units which may have failed work."""
         for unit in units:
-            self._publish(messages.unit_topic(unit), f"{unit} had failed; it works", "nothing, all is well", over=True)
+            self._publish(
+                alert_outbox.unit_topic(unit), f"{unit} had failed; it works", "nothing, all is well", over=True
+            )
 
     def _publish(self, topic: str, what: str, then: str, todo: str | None = None, *, over: bool = False) -> bool:
-        message = Message(topic=topic, at=self._now(), what=what, next=then, todo=todo, over=over, user=self._user)
+        message = AlertMessage(topic=topic, at=self._now(), what=what, next=then, todo=todo, over=over, user=self._user)
         try:
-            messages.put(self._outbox, message)
+            alert_outbox.put(self._outbox, message)
         except OSError as error:
             text = f"a message cannot be left in {self._outbox}: {error.strerror}"
             if text != self._last_error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ibkr_tools.messages import ACCOUNTS_TOPIC
+from ibkr_tools.alert_outbox import ACCOUNTS_TOPIC
 from ibkr_tools.status import FetchSection, LoginSection, SessionState
 from ibkr_tools.watchdog import brokerage_session
 from ibkr_tools.watchdog.state import State

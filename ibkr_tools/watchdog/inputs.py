@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfoNotFoundError
 
-from ibkr_tools import hints, pause
+from ibkr_tools import pause_file, session_hint
 from ibkr_tools.directories import Directories
 from ibkr_tools.log import Journal
 from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, StatusFile
@@ -27,7 +27,7 @@ from ibkr_tools.watchdog.events import (
 )
 
 if TYPE_CHECKING:
-    from ibkr_tools.pause import Pause
+    from ibkr_tools.pause_file import Pause
     from ibkr_tools.watchdog.maintenance_windows import MaintenanceWindow
 
 
@@ -66,7 +66,7 @@ class ExternalInputs:
         self._status_file = status_file
         self._pause_file = directories.pause_file
         self._hint_file = directories.session_hint
-        self._hint_stamp = hints.stamp(self._hint_file)
+        self._hint_stamp = session_hint.modified_ns(self._hint_file)
         self._clock = clock
         self._hinted_at_s = -math.inf
         self._login_request = directories.login_request
@@ -95,7 +95,7 @@ class ExternalInputs:
 
         However many hints there are: one of them every `MIN_HINT_INTERVAL_S` is an event.
         """
-        stamp, now_s = hints.stamp(self._hint_file), self._clock()
+        stamp, now_s = session_hint.modified_ns(self._hint_file), self._clock()
         if stamp == self._hint_stamp:
             return []
         self._hint_stamp = stamp
@@ -111,7 +111,7 @@ class ExternalInputs:
 
     def read_pause(self) -> list[Event]:
         """Returns whether a pause has begun or ended since the last call."""
-        current = pause.read(self._pause_file, self._now())
+        current = pause_file.read(self._pause_file, self._now())
         before, self._pause = self._pause, current
         if current is None:
             return [] if before is None else [PauseEnded()]

@@ -10,14 +10,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from ibkr_tools import files
-from ibkr_tools.config import NotifyConfig, SessionConfig
+from ibkr_tools.config.schema import AlertsConfig, SessionConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import GatewayUnavailable, IbkrError, RateLimited, SessionUnavailable, UpstreamSilent
 from ibkr_tools.log import Journal
-from ibkr_tools.notify import Notifier
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.push_listener import PushClosed, PushEvent, PushListener
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import StatusFile, utc_now
 from ibkr_tools.watchdog import file_watcher, state_machine, status_writer
 from ibkr_tools.watchdog.alert_publisher import AlertPublisher
@@ -108,11 +108,11 @@ class Watchdog:
         client: PortalClient,
         status_file: StatusFile,
         directories: Directories,
-        notifier: Notifier,
+        notifier: SystemdNotifier,
         journal: Journal,
         *,
         session: SessionConfig,
-        notify: NotifyConfig,
+        alerts: AlertsConfig,
         user: str,
         listener: Callable[[Callable[[PushEvent], None]], PushListener],
         clock: Callable[[], float] = time.monotonic,
@@ -145,7 +145,7 @@ class Watchdog:
         )
         self._listener: PushListener | None = None
         self._connection_number = 0
-        outage_s = notify.outage_min * 60.0
+        outage_s = alerts.outage_min * 60.0
         self._alerts = AlertPublisher(directories.outbox, journal, user=user, outage_s=outage_s, now=now)
         self._inputs = ExternalInputs(
             status_file, directories, self._alerts, journal, region=session.region, now=now, clock=clock
@@ -332,7 +332,7 @@ class Watchdog:
     def _write_request(self, request: Path, content: bytes = b"") -> None:
         """Writes a request file, which systemd or the gateway's parent watches."""
         try:
-            files.write_atomically(request, content, mode=0o600, durable=False)
+            files.write_atomically(request, content, mode=0o600, fsync=False)
         except OSError as error:
             self._journal.error(f"{request} cannot be written: {error.strerror}")
 

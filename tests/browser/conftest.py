@@ -16,13 +16,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ibkr_tools.config import Config, load_config
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.login.login_flow import Patience
 from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.outcomes import LoginResult
-from ibkr_tools.notify import Notifier
 from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.simulator import ControlClient, Simulator
 from ibkr_tools.status import LoginSection, StatusFile
 from tests.support.simulation import gateway_options
@@ -92,7 +93,7 @@ class Home:
         unattended: bool = False,
         again: bool = False,
         patience: Patience = HURRIED,
-        notifier: Notifier | None = None,
+        notifier: SystemdNotifier | None = None,
     ) -> LoginResult:
         file = self.configure(username, password, paper=paper)
         with PortalClient(self.port, self.certificate, read_timeout_s=5) as client:

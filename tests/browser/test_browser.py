@@ -153,7 +153,7 @@ def test_login_process_that_is_ended_takes_the_browser_along(home: Home, how: si
         """
         import sys
         from pathlib import Path
-        from ibkr_tools.config import load_config
+        from ibkr_tools.config.loader import load_config
         from ibkr_tools.directories import Directories
         from ibkr_tools.login.login_runner import run_login
         root, config = Path(sys.argv[1]), Path(sys.argv[2])

@@ -13,7 +13,7 @@ from time import monotonic
 
 import pytest
 
-from ibkr_tools.config import load_config
+from ibkr_tools.config.loader import load_config
 from ibkr_tools.errors import (
     ActionRequired,
     ConfigError,

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from ibkr_tools import pause
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools import pause_file
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import ActionRequired, LoginFailed, LoginRefused
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_request import FRESH
@@ -34,7 +34,7 @@ def test_pause_that_comes_before_the_submission(home: Home) -> None:
     def begin() -> None:
         status = StatusFile(home.directories.status_file)
         wait_until(lambda: (one := status.read_section(LoginSection)) is not None and one.state == "running", 20)
-        pause.begin(home.directories.pause_file, pause.Pause(since=utc_now()))
+        pause_file.begin(home.directories.pause_file, pause_file.Pause(since=utc_now()))
 
     with meanwhile(begin), pytest.raises(LoginFailed, match="paused by a person; `ibkr-tools resume`"):
         home.login()
@@ -42,7 +42,7 @@ def test_pause_that_comes_before_the_submission(home: Home) -> None:
     assert home.results == []
     assert (home.section.state, home.section.todo) == ("failed", None)
     assert not home.diagnostics
-    pause.end(home.directories.pause_file)
+    pause_file.end(home.directories.pause_file)
     home.control.page(init_delay_ms=20)
     assert home.login().outcome is Outcome.SUCCEEDED
 
@@ -50,7 +50,7 @@ def test_pause_that_comes_before_the_submission(home: Home) -> None:
 def test_pause_leaves_a_living_session_alone(home: Home) -> None:
     """With a session there is nothing to refuse."""
     home.control.login()
-    pause.begin(home.directories.pause_file, pause.Pause(since=utc_now()))
+    pause_file.begin(home.directories.pause_file, pause_file.Pause(since=utc_now()))
     assert home.login().outcome is Outcome.NOT_NEEDED
 
 
@@ -136,7 +136,7 @@ def test_old_session_does_not_prove_a_fresh_login(home: Home) -> None:
 def test_fresh_request_obeys_budget_and_pause(home: Home) -> None:
     """It is a login like any other."""
     home.control.login()
-    pause.begin(home.directories.pause_file, pause.Pause(since=utc_now()))
+    pause_file.begin(home.directories.pause_file, pause_file.Pause(since=utc_now()))
     ask_for(home, FRESH)
     with pytest.raises(LoginFailed, match="paused"):
         home.login(unattended=True)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ibkr_tools.config_values import RESTRICTED_PORTS
+from ibkr_tools.config.values import RESTRICTED_PORTS
 from ibkr_tools.login.browser import Browser, BrowserSettings, open_browser
 
 pytestmark = pytest.mark.browser

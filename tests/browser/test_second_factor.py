@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from loguru import logger
 
-from ibkr_tools import messages
-from ibkr_tools.config import Config
+from ibkr_tools import alert_outbox
+from ibkr_tools.config.schema import Config
 from ibkr_tools.errors import ActionRequired, ConfigError, LoginFailed, LoginRefused
 from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.notify import Notifier
-from ibkr_tools.simulator.second_factor import totp
+from ibkr_tools.sd_notify import SystemdNotifier
+from ibkr_tools.simulator.second_factor_authentication import totp
 from tests.browser.conftest import Home
 from tests.browser.test_login import meanwhile
 from tests.support.simulation import wait_until
@@ -30,7 +30,7 @@ RENAMED = {
 }
 
 
-class Told(Notifier):
+class Told(SystemdNotifier):
     """Remembers what systemd would have been told."""
 
     def __init__(self) -> None:
@@ -84,8 +84,8 @@ def counters(home: Home) -> dict[str, Any]:
     return found
 
 
-def outbox(home: Home) -> list[messages.Message]:
-    found = [messages.read(path) for path in messages.waiting(home.directories.outbox)]
+def outbox(home: Home) -> list[alert_outbox.AlertMessage]:
+    found = [alert_outbox.read(path) for path in alert_outbox.pending(home.directories.outbox)]
     return [message for message in found if message is not None]
 
 

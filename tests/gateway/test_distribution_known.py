@@ -11,13 +11,13 @@ import pytest
 
 from ibkr_tools.errors import DistributionError
 from ibkr_tools.gateway import distribution
-from ibkr_tools.gateway.distribution_identity import KNOWN, MAIN_CLASS, identify
+from ibkr_tools.gateway.distribution_identity import KNOWN_DIGESTS, MAIN_CLASS, identify
 from tests.support.distribution import JAR, RUNTIME
 from tests.support.distribution import distribution as real_distribution
 
 pytestmark = pytest.mark.gateway
 
-REAL = next(iter(KNOWN))
+REAL = next(iter(KNOWN_DIGESTS))
 
 
 def real(tmp_path: Path) -> Path:

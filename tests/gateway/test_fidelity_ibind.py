@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.simulator import Simulator, account_numbers
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.simulated_accounts import Account
 from tests.support.chromium import chromium, page_text, sign_in
 from tests.support.jar import running_jar
 from tests.support.peers import IBIND, peer_python

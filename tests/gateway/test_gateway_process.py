@@ -18,14 +18,14 @@ import pytest
 import requests
 
 from ibkr_tools.directories import Directories
-from ibkr_tools.gateway.tls import PASSWORD
+from ibkr_tools.gateway.tls import KEYSTORE_PASSWORD_FILE
 from ibkr_tools.simulator import Simulator
-from ibkr_tools.simulator.state import Session
+from ibkr_tools.simulator.simulated_sessions import Session
 from ibkr_tools.status import GatewaySection, StatusFile
 from tests.support.chromium import chromium, page_text, sign_in
 from tests.support.distribution import distribution
 from tests.support.jar import free_port
-from tests.support.notify import NotifySocket
+from tests.support.notify_socket import NotifySocket
 from tests.support.processes import is_alive
 from tests.support.simulation import simulator_options, wait_until
 
@@ -311,7 +311,7 @@ def test_a_login_leaves_no_secret_in_the_log(tmp_path: Path) -> None:
             assert call("POST", "/tickle") == 200
         call("GET", "/portfolio/accounts?secret=5e55105e55105e55")
         call("GET", "/portfolio/U1234567/positions/0")
-        secrets = {(ours.directories.private / PASSWORD).read_text(), "demo-password", "U1234567"}
+        secrets = {(ours.directories.private / KEYSTORE_PASSWORD_FILE).read_text(), "demo-password", "U1234567"}
         for session in gc.get_objects():
             if isinstance(session, Session):
                 secrets |= {session.token, session.session_id, session.secret, session.challenge}

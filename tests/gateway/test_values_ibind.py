@@ -21,7 +21,7 @@ import pytest
 from ibkr_tools.portal.endpoints import READS, SSODH_INIT, Scope
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.instruments import Instrument
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.simulated_accounts import Account
 from tests.support.peers import IBIND, peer_python
 from tests.support.portal import client_of, signed_in
 

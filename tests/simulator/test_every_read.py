@@ -11,7 +11,7 @@ from ibkr_tools.fetch.snapshot import Fetcher, Selection
 from ibkr_tools.portal.endpoints import READS, SSODH_INIT, Endpoint, Scope, Tier
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.instruments import Instrument
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.simulated_accounts import Account
 from ibkr_tools.status import utc_now
 from tests.support.portal import asked, client_of, signed_in
 

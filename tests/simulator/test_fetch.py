@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.config import SNAPSHOT, Config, FetchConfig
+from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, FetchConfig
 from ibkr_tools.errors import (
     ConfigError,
     DataError,
@@ -40,7 +40,7 @@ def config(**fetch: Any) -> Config:
 
 def taken(simulator: Simulator, *resources: str, tier: str = "portfolio", **options: Any) -> Document:
     """Takes one snapshot."""
-    parts = plan(resources or SNAPSHOT, options.pop("parameters", {}), tier, fresh=options.pop("fresh", False))
+    parts = plan(resources or DEFAULT_RESOURCES, options.pop("parameters", {}), tier, fresh=options.pop("fresh", False))
     fetcher = Fetcher(lambda: client_of(simulator), now=utc_now, pause=lambda _: None)
     return fetcher.snapshot(parts, Selection(account="U1234567", **options))
 
@@ -52,12 +52,12 @@ def snapshot(simulator: Simulator, resources: Sequence[str] = (), **options: Any
 
 def test_everything_of_all_accounts(simulator: Simulator) -> None:
     found = snapshot(simulator)
-    assert list(found) == ["schema", "as_of", "account", "covers", *SNAPSHOT]
+    assert list(found) == ["schema", "as_of", "account", "covers", *DEFAULT_RESOURCES]
     assert found["schema"] == 1
     assert datetime.fromisoformat(found["as_of"]).tzinfo == UTC
     covers = found["covers"]
-    assert (covers["accounts"], covers["resources"]) == (list(ACCOUNTS), list(SNAPSHOT))
-    assert list(covers["parts_at"]) == list(SNAPSHOT)
+    assert (covers["accounts"], covers["resources"]) == (list(ACCOUNTS), list(DEFAULT_RESOURCES))
+    assert list(covers["parts_at"]) == list(DEFAULT_RESOURCES)
     assert all(datetime.fromisoformat(at).tzinfo == UTC for at in covers["parts_at"].values())
     assert [row["id"] for row in found["accounts"]] == list(ACCOUNTS)
     for name in ("summary", "ledger", "allocation"):
@@ -118,7 +118,7 @@ def test_payloads_are_kept_as_they_come(simulator: Simulator) -> None:
     assert snapshot(simulator, resources=("summary",))["summary"]["U1234567"] == body
 
 
-@pytest.mark.parametrize("resource", SNAPSHOT)
+@pytest.mark.parametrize("resource", DEFAULT_RESOURCES)
 def test_one_part_alone(simulator: Simulator, resource: str) -> None:
     found = snapshot(simulator, resources=(resource,), accounts=("U1234568",), known=ACCOUNTS)
     assert set(found) == {"schema", "as_of", "account", "covers", resource}

@@ -10,7 +10,7 @@ from typing import Self
 
 import pytest
 
-from ibkr_tools.config import SNAPSHOT, Config, SessionConfig
+from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, SessionConfig
 from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
 from ibkr_tools.fetch.calls import plan
 from ibkr_tools.fetch.document import Document
@@ -160,9 +160,9 @@ def test_requests_are_side_by_side_where_answers_are_slow(reader: Simulator) -> 
     """And never more than four; what they bring is in the order of the plan."""
     reader.control.behaviour(latency_ms=300)
     reader.control.measure()
-    found = taken(reader, *SNAPSHOT).decode()
+    found = taken(reader, *DEFAULT_RESOURCES).decode()
     assert 2 <= reader.control.measure()["most_in_flight"] <= 4
-    assert list(found)[4:] == list(SNAPSHOT)
+    assert list(found)[4:] == list(DEFAULT_RESOURCES)
     assert [row["acctId"] for row in found["positions"]] == [name for name in ACCOUNTS for _ in range(237)]
 
 

@@ -7,7 +7,7 @@ import pytest
 import websocket
 
 from ibkr_tools.simulator import Simulator, account_numbers
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.simulated_accounts import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
 from tests.support.simulation import wait_until

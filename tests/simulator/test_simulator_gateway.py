@@ -10,7 +10,7 @@ import pytest
 import websocket
 
 from ibkr_tools.simulator import Simulator
-from ibkr_tools.simulator.logins import password_proof
+from ibkr_tools.simulator.password_authentication import password_proof
 from tests.support.caller import Caller
 from tests.support.simulation import gateway_options, simulator_options, wait_until
 

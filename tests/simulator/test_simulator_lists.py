@@ -9,7 +9,7 @@ from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.forecast_routes import FIRST, UNDERLYING
 from ibkr_tools.simulator.fyi_routes import NOTIFICATIONS
 from ibkr_tools.simulator.lists_routes import FIRST_ALERT
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.simulated_accounts import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
 

@@ -9,7 +9,7 @@ import pytest
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.catalogue import Catalogue
 from ibkr_tools.simulator.instruments import Instrument
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.simulated_accounts import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
 

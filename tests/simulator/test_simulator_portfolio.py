@@ -6,8 +6,8 @@ from typing import Any, get_args
 import pytest
 
 from ibkr_tools.simulator import Simulator, account_numbers
-from ibkr_tools.simulator.portfolio import Account
 from ibkr_tools.simulator.settings import Oddity
+from ibkr_tools.simulator.simulated_accounts import Account
 from tests.support.caller import Caller
 from tests.support.shapes import pick, require_keys
 

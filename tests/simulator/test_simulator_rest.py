@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ibkr_tools.simulator import Simulator, account_numbers
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator.simulated_accounts import Account
 from tests.support.caller import Caller
 from tests.support.simulation import simulator_options
 

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from ibkr_tools.simulator import Simulator
-from ibkr_tools.simulator.second_factor import totp
+from ibkr_tools.simulator.second_factor_authentication import totp
 from tests.simulator.test_simulator_sso import submit
 from tests.support.caller import Caller
 from tests.support.simulation import simulator_options, wait_until

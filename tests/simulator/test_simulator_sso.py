@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ibkr_tools.simulator import Simulator
-from ibkr_tools.simulator.logins import password_proof
+from ibkr_tools.simulator.password_authentication import password_proof
 from ibkr_tools.simulator.sso import INVALID, WRONG_MODE_LIVE
 from tests.support.caller import Answer, Caller
 from tests.support.simulation import simulator_options

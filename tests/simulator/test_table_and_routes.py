@@ -7,8 +7,8 @@ import pytest
 
 from ibkr_tools.portal.endpoints import ENDPOINTS, READS, Endpoint
 from ibkr_tools.simulator.application import make_application, make_context
-from ibkr_tools.simulator.limits import ENDPOINT_INTERVALS_S
 from ibkr_tools.simulator.options import SimulatorOptions
+from ibkr_tools.simulator.rate_limits import ENDPOINT_INTERVALS_S
 from tests.support import allow_list
 
 PREFIX = "/v1/api"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.config import Config, FetchConfig, SessionConfig
+from ibkr_tools.config.schema import Config, FetchConfig, SessionConfig
 from ibkr_tools.errors import (
     AccountUnavailable,
     BrokerageUnavailable,

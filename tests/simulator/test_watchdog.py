@@ -10,9 +10,9 @@ from typing import Literal
 
 import pytest
 
-from ibkr_tools import hints, messages, pause
-from ibkr_tools.messages import Message
-from ibkr_tools.pause import Pause
+from ibkr_tools import alert_outbox, pause_file, session_hint
+from ibkr_tools.alert_outbox import AlertMessage
+from ibkr_tools.pause_file import Pause
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, SessionState, utc_now
 from tests.support.installation import Installation
@@ -38,8 +38,8 @@ def next_tickle_s(dog: WatchdogProcess) -> float:
     return (session.next_at - last).total_seconds()
 
 
-def outbox(dog: WatchdogProcess) -> list[Message]:
-    found = [messages.read(path) for path in messages.waiting(dog.place.directories.outbox)]
+def outbox(dog: WatchdogProcess) -> list[AlertMessage]:
+    found = [alert_outbox.read(path) for path in alert_outbox.pending(dog.place.directories.outbox)]
     return [message for message in found if message is not None]
 
 
@@ -143,7 +143,7 @@ def test_a_hint_of_a_member_of_the_group_is_followed(watch: Watched) -> None:
     dog.wait_for(SessionState.UP)
     wait_until(lambda: dog.simulator.control.state()["websockets"] == 1)
     dog.simulator.control.drop(push="silent")
-    hints.leave(dog.place.directories.session_hint)
+    session_hint.touch(dog.place.directories.session_hint)
     wait_until(lambda: dog.login.requests == 1, NOTICED_S, 0.01)
 
 
@@ -280,7 +280,7 @@ def test_a_pause_keeps_a_session_and_opens_none(watch: Watched) -> None:
     """A living session stays up; a lost one stays lost, until the person resumes; the status says all of it."""
     dog = watch()
     dog.wait_for(SessionState.UP)
-    pause.begin(dog.place.directories.pause_file, Pause(since=utc_now()))
+    pause_file.begin(dog.place.directories.pause_file, Pause(since=utc_now()))
     # The file is watched: it would read it by itself every 10 s only.
     wait_until(lambda: dog.session is not None and dog.session.paused, 3.0)
     assert dog.is_in(SessionState.UP)
@@ -295,7 +295,7 @@ def test_a_pause_keeps_a_session_and_opens_none(watch: Watched) -> None:
     dog.place.status.write(gateway_section("up", 4711))
     dog.wait_for(SessionState.PAUSED)
     assert dog.login.requests == 0
-    pause.end(dog.place.directories.pause_file)
+    pause_file.end(dog.place.directories.pause_file)
     dog.wait_for(SessionState.UP)
     assert dog.login.requests == 1
     assert not (dog.session and dog.session.paused)
@@ -303,7 +303,7 @@ def test_a_pause_keeps_a_session_and_opens_none(watch: Watched) -> None:
 
 def test_a_pause_ends_by_itself_and_survives_a_restart(watch: Watched, place: Installation) -> None:
     until = utc_now() + timedelta(seconds=6)
-    pause.begin(place.directories.pause_file, Pause(since=utc_now(), until=until))
+    pause_file.begin(place.directories.pause_file, Pause(since=utc_now(), until=until))
     dog = watch(user=None)
     dog.wait_for(SessionState.PAUSED)
     assert (dog.session and dog.session.next_at) == until

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.directories import Directories
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.outcomes import AttemptResult

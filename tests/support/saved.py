@@ -10,11 +10,11 @@ import msgspec
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.document import Covers, Document
 from ibkr_tools.fetch.saved import Snapshot
-from ibkr_tools.simulator import account_numbers, performance
-from ibkr_tools.simulator.oddities import shaped
-from ibkr_tools.simulator.portfolio import Account
+from ibkr_tools.simulator import account_numbers, performance_data
+from ibkr_tools.simulator.json_encoding import encode
+from ibkr_tools.simulator.odd_positions import shaped
 from ibkr_tools.simulator.settings import BaseCurrency, Oddity
-from ibkr_tools.simulator.spelling import encode
+from ibkr_tools.simulator.simulated_accounts import Account
 
 __all__ = ["document_of", "save_simulated", "simulated", "snapshot_of"]
 
@@ -58,8 +58,8 @@ def simulated(
         "ledger": {one.account_id: _raw(one.ledger(now)) for one in held},
         "allocation": {one.account_id: _raw(one.allocation()) for one in held},
         "positions": [row for one in held for row in one.long_rows],
-        "performance": performance.performance(held, "1Y", now),
-        "periods": performance.all_periods(held, now),
+        "performance": performance_data.performance(held, "1Y", now),
+        "periods": performance_data.all_periods(held, now),
     }
     return document_of({name: bytes(_raw(value)) for name, value in parts.items()}, names, as_of)
 

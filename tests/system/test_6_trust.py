@@ -220,10 +220,10 @@ def test_second_factors_command_is_not_roots(people: People) -> None:
         "cat >/usr/local/bin/who-am-i <<'E'\n#!/bin/sh\nid -un >/tmp/who; exit 1\nE\nchmod 755 /usr/local/bin/who-am-i;"
         " python3 -I - <<'E'\nimport subprocess, json\n"
         "config = json.load(open('/etc/ibkr-tools/config.json'))\n"
-        "config['notify'] = {'command': ['/usr/local/bin/who-am-i']}\n"
+        "config['alerts'] = {'command': ['/usr/local/bin/who-am-i']}\n"
         "json.dump(config, open('/tmp/config.json', 'w'))\nE\n"
         "chmod 640 /tmp/config.json; chgrp ibkr /tmp/config.json; rm -f /tmp/who;"
         " ibkr-tools --config /tmp/config.json --runtime-dir /run/ibkr-tools --state-dir /var/lib/ibkr-tools"
-        " notify --test; cat /tmp/who; rm -f /tmp/who /tmp/config.json /usr/local/bin/who-am-i"
+        " alert --test; cat /tmp/who; rm -f /tmp/who /tmp/config.json /usr/local/bin/who-am-i"
     )
     assert told.strip().splitlines()[-1] == "ibkr"

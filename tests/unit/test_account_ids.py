@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools import account_ids
-from ibkr_tools.config import problems, schema
+from ibkr_tools.config.loader import config_problems
+from ibkr_tools.config.schema import json_schema
 from ibkr_tools.errors import UsageError
 from ibkr_tools.simulator import account_numbers
 
-VALIDATOR = jsonschema.Draft202012Validator(schema())
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 NUMBERS = [
     "U1234567", "U12345678", "DU1234567", "DUM1234567", "F1234567", "DF1234567", "DFO123456", "F1234567A", "U1234567C",
     "I1234567", "DI1234567", "U123", "ABCD1234", "U1234567-1", "U1234567_X", "O1234567",
@@ -27,7 +28,7 @@ def document(account: object, *others: str) -> dict[str, Any]:
 
 def said(account: str) -> str:
     """Returns what the loader says of an account, and sees that an editor says the same."""
-    found = list(problems(document(account)))
+    found = list(config_problems(document(account)))
     assert bool(found) is not VALIDATOR.is_valid(document(account))
     return "\n".join(found)
 
@@ -36,7 +37,7 @@ def said(account: str) -> str:
 def test_whatever_ibkr_calls_an_account_is_taken(number: str) -> None:
     assert said(number) == ""
     assert account_ids.is_number(number)
-    assert not list(problems(document("U1234567", number)))
+    assert not list(config_problems(document("U1234567", number)))
     assert account_ids.require_number(number, "--account") == account_ids.require_name(number, "--account") == number
 
 
@@ -63,7 +64,7 @@ def test_whatever_ibkr_calls_an_account_is_taken(number: str) -> None:
 )
 def test_a_slip_is_told_with_what_was_meant(typed: str, meant: str) -> None:
     assert f"did you mean '{meant}'?" in said(typed)
-    assert f"did you mean '{meant}'?" in "\n".join(problems(document("U1234567", typed)))
+    assert f"did you mean '{meant}'?" in "\n".join(config_problems(document("U1234567", typed)))
     for require in (account_ids.require_name, account_ids.require_number):
         with pytest.raises(UsageError, match=re.escape(f"--account {typed!r}")) as caught:
             require(typed, "--account")
@@ -87,19 +88,19 @@ def test_a_slip_is_told_with_what_was_meant(typed: str, meant: str) -> None:
 )
 def test_what_could_be_a_path_or_is_unseen_is_neither_number_nor_alias(typed: str, why: str) -> None:
     assert why in said(typed)
-    assert why in "\n".join(problems(document("U1234567", typed)))
+    assert why in "\n".join(config_problems(document("U1234567", typed)))
 
 
 @pytest.mark.parametrize("typed", ["All", "all", "ALL", " All "])
 def test_all_is_told_how_all_are_had(typed: str) -> None:
     assert "leave fetch.accounts empty for all" in said(typed)
-    assert "fetch.accounts: []" in "\n".join(problems(document("U1234567", typed)))
+    assert "fetch.accounts: []" in "\n".join(config_problems(document("U1234567", typed)))
 
 
 @pytest.mark.parametrize("alias", ["My IRA", "Depot Zürich", "joint (2)", "demo1234", "子供", "Family & Co.", "x"])
 def test_an_alias_is_for_the_fetch_and_not_for_the_account(alias: str) -> None:
     assert "an alias or a user name is none" in said(alias)
-    assert not list(problems(document("U1234567", alias)))
+    assert not list(config_problems(document("U1234567", alias)))
     assert VALIDATOR.is_valid(document("U1234567", alias))
     assert account_ids.require_name(alias, "--account") == alias
 
@@ -126,23 +127,23 @@ def test_loader_and_editor_agree_on_any_text(text: str) -> None:
         (document("U1234567", text), account_ids.is_name(text)),
     ):
         assert VALIDATOR.is_valid(doc) is is_taken
-        assert bool(list(problems(doc))) is not is_taken
+        assert bool(list(config_problems(doc))) is not is_taken
     if account_ids.is_number(text):
         assert re.fullmatch(r"[A-Z0-9_\-]+", text)
         assert account_ids.is_name(text)
     else:
-        assert account_ids.slip(text)
+        assert account_ids.explain_number(text)
     if account_ids.is_name(text):
         assert not set("/\\\n\0") & set(text)
         assert text.strip()
         assert ".." not in text
     else:
-        assert account_ids.slip_of_name(text)
+        assert account_ids.explain_name(text)
 
 
 @given(TEXTS)
 def test_what_was_meant_is_a_number(text: str) -> None:
-    if match := re.search(r"did you mean '(.*)'\?", account_ids.slip(text)):
+    if match := re.search(r"did you mean '(.*)'\?", account_ids.explain_number(text)):
         assert account_ids.is_number(match[1]) or match[1] == text.strip()
 
 
@@ -151,13 +152,13 @@ def test_no_text_keeps_the_patterns_busy() -> None:
     for text in ("U" * 100_000, "1" * 100_000, "U1" * 50_000 + "/", " " * 100_000, "O1" * 50_000):
         account_ids.is_number(text)
         account_ids.is_name(text)
-        account_ids.slip(text)
+        account_ids.explain_number(text)
     assert time.process_time() - begin_s < 5
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_number_is_found_within_other_text(number: str) -> None:
-    assert account_ids.IN_TEXT.sub("…", f"the session is there: {number}, of HTTP 200") == (
+    assert account_ids.NUMBER_IN_TEXT.sub("…", f"the session is there: {number}, of HTTP 200") == (
         "the session is there: …, of HTTP 200"
     )
 

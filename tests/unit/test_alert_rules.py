@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as replace_struct
 
-from ibkr_tools import messages
+from ibkr_tools import alert_outbox
+from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.log import Journal
-from ibkr_tools.messages import Message
 from ibkr_tools.status import FetchSection, LoginSection, SessionState
 from ibkr_tools.watchdog import alert_rules, brokerage_session
 from ibkr_tools.watchdog.alert_publisher import AlertPublisher
@@ -145,10 +145,10 @@ class WatchedOutbox:
         self.publisher.update(state, now_s, report, fetch)
         return [(message.topic, message.over) for message in self.taken()]
 
-    def taken(self) -> list[Message]:
+    def taken(self) -> list[AlertMessage]:
         taken = []
-        for path in messages.waiting(self.outbox):
-            message = messages.read(path)
+        for path in alert_outbox.pending(self.outbox):
+            message = alert_outbox.read(path)
             assert message is not None
             taken.append(message)
             path.unlink()

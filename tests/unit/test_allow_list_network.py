@@ -20,12 +20,12 @@ from tests.support.tls_server import Scripted
 
 WAYS_OUT = {
     "portal/client.py": "requests, each of them a row of the table",
-    "transport.py": "how requests of the client and the download are sent",
-    "deadline.py": "the sockets of both and of the WebSocket; it connects none",
+    "deadline_adapter.py": "how requests of the client and the download are sent",
+    "deadline_socket.py": "the sockets of both and of the WebSocket; it connects none",
     "portal/transport_errors.py": "the names of TLS's errors",
     "portal/push_listener.py": "the WebSocket, with a table of its own",
     "gateway/distribution.py": "downloads IBKR's program",
-    "gateway/probe.py": "asks for the gateway's own page /, which goes nowhere",
+    "gateway/liveness_probe.py": "asks for the gateway's own page /, which goes nowhere",
     "gateway/filter_probe.py": "asks for what the packet filter closes to everybody",
     "gateway/ports.py": "looks whether a port is free",
     "gateway/tls.py": "reads a certificate",
@@ -34,7 +34,7 @@ WAYS_OUT = {
     "login/network_namespace.py": "brings the loopback interface up there",
     "login/network_helper.py": "is handed that listener",
     "login/relay.py": "leads it to the gateway's port and nowhere else",
-    "delivery/letter.py": "the name of this machine",
+    "alerts/alert_rendering.py": "the name of this machine",
 }
 """Files with a library that could open a connection, and for what."""
 

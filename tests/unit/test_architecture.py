@@ -1,4 +1,4 @@
-"""The plan of the house: who may import whom, and which library lives in which one place."""
+"""The packages: which may import which, and in which one place each library is imported."""
 
 import ast
 import sys
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ibkr_tools"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-FLOOR = {
+BASE = {
     "errors",
     "text",
     "cells",
@@ -20,96 +20,91 @@ FLOOR = {
     "directories",
     "config",
     "status",
-    "notify",
-    "guard",
-    "pause",
-    "messages",
+    "sd_notify",
+    "entrypoint",
+    "event_loop",
+    "pause_file",
+    "alert_outbox",
     "privileges",
-    "hints",
-    "defaults",
+    "session_hint",
+    "simulator_ports",
     "account_ids",
-    "config_secrets",
     "secret_text",
-    "programs",
+    "executables",
 }
-STORIES = {
-    "portal": {"files", "config", "errors", "deadline", "transport"},
+PACKAGE_IMPORTS = {
+    "portal": {"files", "config", "errors", "deadline_socket", "deadline_adapter"},
     "gateway": {
         "files",
         "config",
         "directories",
         "errors",
         "log",
-        "notify",
-        "guard",
+        "sd_notify",
+        "entrypoint",
+        "event_loop",
         "status",
         "privileges",
-        "defaults",
-        "transport",
+        "simulator_ports",
+        "deadline_adapter",
         "command_output",
-        "programs",
+        "executables",
     },
-    "watchdog": FLOOR | {"portal"},
-    "login": FLOOR | {"portal"},
-    "fetch": FLOOR | {"portal"},
-    # The one place where a process waits for a child, a file and a signal at once.
-    "delivery": FLOOR | {"gateway"},
-    "supervisor": FLOOR | {"gateway"},
-    "simulator": {"errors", "guard", "status", "defaults"},
+    "watchdog": BASE | {"portal"},
+    "login": BASE | {"portal"},
+    "fetch": BASE | {"portal"},
+    "alerts": BASE,
+    "supervisor": BASE,
+    "simulator": {"errors", "entrypoint", "status", "simulator_ports"},
     # Tables for people; the command line prints them.
-    "views": FLOOR | {"fetch"},
+    "views": BASE | {"fetch"},
     # What scripts import: the fetch, without the command line.
-    "library": FLOOR | {"portal", "fetch"},
+    "library": BASE | {"portal", "fetch"},
     "__init__": {"errors", "fetch", "library"},
 }
-"""Which rooms a room may import, besides itself."""
+"""Which packages a package may import, besides itself."""
 
-GROUND = {
+BASE_IMPORTS = {
     "errors": set[str](),
-    "defaults": set[str](),
+    "simulator_ports": set[str](),
     "text": set[str](),
     "cells": set[str](),
     "command_output": set[str](),
     "log": {"text"},
     "files": set[str](),
     "directories": {"errors"},
-    "notify": {"account_ids"},
+    "sd_notify": {"account_ids"},
+    "event_loop": set[str](),
     "account_ids": {"errors", "text"},
     "secret_text": set[str](),
-    "programs": set[str](),
-    "config_password": {"errors", "files", "example", "secret_text"},
-    "example": set[str](),
-    "config_values": {"text"},
-    "config_problems": {"config_values"},
-    "config": {"errors", "files", "example", "config_problems", "config_values", "account_ids"},
-    "config_check": {"config", "programs"},
-    "config_secrets": {"config", "errors", "files", "example", "secret_text"},
+    "executables": set[str](),
+    "config": {"errors", "files", "text", "account_ids", "secret_text", "executables"},
     "status": {"errors", "files"},
-    "pause": {"files"},
-    "messages": {"files"},
-    "hints": {"files"},
+    "pause_file": {"files"},
+    "alert_outbox": {"files"},
+    "session_hint": {"files"},
     "privileges": {"directories", "errors"},
-    "deadline": set[str](),
-    "transport": {"deadline"},
-    "guard": {"errors", "log", "text"},
+    "deadline_socket": set[str](),
+    "deadline_adapter": {"deadline_socket"},
+    "entrypoint": {"errors", "log", "text"},
 }
 
 ONE_PLACE = {
-    "requests": {"portal/client.py", "gateway/distribution.py", "transport.py"},
+    "requests": {"portal/client.py", "gateway/distribution.py", "deadline_adapter.py"},
     # requests and selenium both let some of its errors through.
-    "urllib3": {"portal/client.py", "login/browser.py", "transport.py"},
+    "urllib3": {"portal/client.py", "login/browser.py", "deadline_adapter.py"},
     "websocket": {"portal/push_listener.py"},
     "selenium": {"login/browser.py"},
     "jq": {"fetch/query.py"},
     "pyotp": {"login/totp_secret.py"},
-    "sdnotify": {"notify.py"},
+    "sdnotify": {"sd_notify.py"},
     "tenacity": {"fetch/retry.py"},
     "typer": {"cli/"},
     "aiohttp": {"simulator/"},
     "cryptography": {"gateway/tls.py", "simulator/", "login/browser.py"},
     "inotify_simple": {"watchdog/file_watcher.py", "status.py", "simulator/demo.py"},
 }
-"""Third-party packages and the only files (or rooms, with a slash) that may import them."""
+"""Third-party packages and the only files (or packages, with a slash) that may import them."""
 
 EVERYWHERE = {"msgspec", "loguru"}
 
@@ -128,27 +123,27 @@ def imports_of(file: Path) -> list[str]:
     return found
 
 
-def room_of(file: Path) -> str:
-    """Names the room, or the base module, a file belongs to."""
+def package_of(file: Path) -> str:
+    """Names the package, or the base module, a file belongs to."""
     first = file.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
 
 
 def own_imports(file: Path) -> set[str]:
-    """Names the other rooms a file imports."""
-    rooms = {name.split(".")[1] for name in imports_of(file) if name.startswith("ibkr_tools.")}
-    return rooms - {room_of(file), "__version__"}
+    """Names the other packages a file imports."""
+    packages = {name.split(".")[1] for name in imports_of(file) if name.startswith("ibkr_tools.")}
+    return packages - {package_of(file), "__version__"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_imports_point_down(file: Path) -> None:
-    """A room imports what is below it: never up, never sideways between stories, and nobody imports cli."""
-    room = room_of(file)
-    if room in {"cli", "__main__"}:
+    """A package imports what is below it: never up, never sideways between packages, and nobody imports cli."""
+    package = package_of(file)
+    if package in {"cli", "__main__"}:
         return
-    allowed = {**GROUND, **STORIES}
-    assert room in allowed, f"{room} is a new room: say in this test whom it may import"
-    assert own_imports(file) <= allowed[room]
+    allowed = {**BASE_IMPORTS, **PACKAGE_IMPORTS}
+    assert package in allowed, f"{package} is a new package: say in this test whom it may import"
+    assert own_imports(file) <= allowed[package]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
@@ -164,18 +159,18 @@ def test_a_library_is_imported_in_one_place(file: Path) -> None:
 
 def test_only_the_command_line_starts_the_simulator() -> None:
     """The product never needs the stand-in: only `ibkr-tools simulate` imports it."""
-    users = {room_of(file) for file in FILES if "simulator" in own_imports(file)}
+    users = {package_of(file) for file in FILES if "simulator" in own_imports(file)}
     assert users <= {"cli"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_no_fixed_sleeps_and_one_broad_except(file: Path) -> None:
-    """Nothing in the product sleeps a fixed time, and only the guard catches everything."""
+    """Nothing in the product sleeps a fixed time, and only the entry point catches everything."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr == "sleep" and room_of(file) != "simulator":
+        if isinstance(node, ast.Attribute) and node.attr == "sleep" and package_of(file) != "simulator":
             assert not (isinstance(node.value, ast.Name) and node.value.id == "time")
-        if isinstance(node, ast.ExceptHandler) and room_of(file) != "guard":
+        if isinstance(node, ast.ExceptHandler) and package_of(file) != "entrypoint":
             assert node.type is not None
             is_broad = isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
             # Who only takes note and raises it again hides nothing.
@@ -184,9 +179,9 @@ def test_no_fixed_sleeps_and_one_broad_except(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_stories_do_not_read_the_environment(file: Path) -> None:
-    """Stories take their collaborators as arguments; the environment is read where a program starts."""
-    if room_of(file) not in {"watchdog", "fetch", "portal"}:
+def test_packages_do_not_read_the_environment(file: Path) -> None:
+    """Packages take their collaborators as arguments; the environment is read where a program starts."""
+    if package_of(file) not in {"watchdog", "fetch", "portal"}:
         return
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         assert not (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"})

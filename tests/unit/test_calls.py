@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from ibkr_tools.config import Resource
+from ibkr_tools.config.schema import Resource
 from ibkr_tools.errors import ConfigError, UsageError
 from ibkr_tools.fetch.calls import parameters_of, plan, require_resources
 from ibkr_tools.portal.endpoints import READS, Scope, Tier

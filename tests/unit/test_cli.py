@@ -16,9 +16,9 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
-from ibkr_tools import __version__, pause
+from ibkr_tools import __version__, pause_file
 from ibkr_tools.cli.app import app
-from ibkr_tools.cli.outputs import Format, Printing
+from ibkr_tools.cli.output_options import Format, Printing
 from ibkr_tools.fetch.formats import Rows
 from ibkr_tools.fetch.query import Query
 from ibkr_tools.login.outcomes import AttemptResult
@@ -256,7 +256,7 @@ def test_a_person_without_rights_gets_one_line(place: Installation, command: lis
     """Not a traceback that calls it our bug."""
     place.status.write(session(SessionState.UP))
     place.record_logins(AttemptResult.FAILED)
-    pause.begin(place.directories.pause_file, pause.Pause(since=utc_now()))
+    pause_file.begin(place.directories.pause_file, pause_file.Pause(since=utc_now()))
     for path in (place.directories.config_file, place.directories.status_file):
         path.chmod(0o600)
     place.directories.login.chmod(0o755)
@@ -266,8 +266,8 @@ def test_a_person_without_rights_gets_one_line(place: Installation, command: lis
     program = (
         "import os, sys, traceback, difflib\n"
         "import ibkr_tools.cli.app, ibkr_tools.supervisor, ibkr_tools.login.login_log, ibkr_tools.fetch.query\n"
-        "import ibkr_tools.cli.login_log_view, ibkr_tools.cli.durations, ibkr_tools.pause\n"
-        "import ibkr_tools.fetch.run, ibkr_tools.cli.status_view, ibkr_tools.log, loguru, logging\n"
+        "import ibkr_tools.cli.login_log_view, ibkr_tools.cli.durations, ibkr_tools.pause_file\n"
+        "import ibkr_tools.fetch.run, ibkr_tools.cli.status_report, ibkr_tools.log, loguru, logging\n"
         "import typer._click.decorators\n"
         "os.seteuid(65534); sys.argv[0] = 'ibkr-tools'\n"
         "ibkr_tools.cli.main()"

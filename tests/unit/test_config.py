@@ -13,17 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools import config as module
-from ibkr_tools import example
-from ibkr_tools.config import load_config, problems, schema
-from ibkr_tools.config_secrets import Secret, read_password
+from ibkr_tools.config import example
+from ibkr_tools.config import schema as module
+from ibkr_tools.config.loader import config_problems, load_config
+from ibkr_tools.config.schema import json_schema
+from ibkr_tools.config.secrets import Secret, read_password
 from ibkr_tools.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 MINIMAL: dict[str, Any] = {"username": "demo-reader", "account": "U1234567"}
-SECTIONS = {"gateway", "session", "login", "fetch", "notify"}
+SECTIONS = {"gateway", "session", "login", "fetch", "alerts"}
 EXAMPLE: dict[str, Any] = json.loads((ROOT / "config.example.json").read_text())
-VALIDATOR = jsonschema.Draft202012Validator(schema())
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 
 
@@ -43,9 +44,9 @@ def refusal(tmp_path: Path, document: object, *, mode: int = 0o640) -> ConfigErr
 
 
 def test_the_example_loads_and_is_complete(tmp_path: Path) -> None:
-    config = load_config(written(tmp_path, EXAMPLE), takes_example=True)
+    config = load_config(written(tmp_path, EXAMPLE), allow_example=True)
     assert (config.username, config.account, config.gateway.port) == ("readonlyuser", "U1234567", 5000)
-    defined = schema()["$defs"]
+    defined = json_schema()["$defs"]
     for name, definition in (("Config", EXAMPLE), *((name, EXAMPLE[name]) for name in sorted(SECTIONS))):
         title = "Config" if name == "Config" else f"{name.title()}Config"
         assert set(defined[title]["properties"]) - {"$schema"} == set(definition), name
@@ -161,14 +162,14 @@ def test_an_unreadable_file_is_told(tmp_path: Path, environment: dict[str, str],
     for above in (tmp_path, *tmp_path.parents[:2]):
         above.chmod(0o755)
     program = (
-        "import os, sys; from pathlib import Path; from ibkr_tools import config, config_secrets\n"
+        "import os, sys; from pathlib import Path; from ibkr_tools.config import loader, schema, secrets\n"
         "from ibkr_tools.errors import *\n"
         "folder = Path(sys.argv[1]); os.seteuid(65534)\n"
-        "named = config.Config(username='a', account='U1234567',"
-        " login=config.LoginConfig(password_file=str(folder / 'folder/password')))\n"
+        "named = schema.Config(username='a', account='U1234567',"
+        " login=schema.LoginConfig(password_file=str(folder / 'folder/password')))\n"
         "try:\n"
-        "    if sys.argv[2] == 'config.json': config.load_config(folder / 'config.json')\n"
-        "    else: config_secrets.read_password(folder / 'config.json', named, {})\n"
+        "    if sys.argv[2] == 'config.json': loader.load_config(folder / 'config.json')\n"
+        "    else: secrets.read_password(folder / 'config.json', named, {})\n"
         "except ConfigError as error: print(error.message)"
     )
     done = subprocess.run(
@@ -210,8 +211,8 @@ def test_a_password_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
         {**MINIMAL, "login": {"second_factor": {"totp_secret": "hunter2"}}},
         {**MINIMAL, "login": {"second_factor": {"command": "hunter2"}}},
         {**MINIMAL, "login": {"selectors": {"hunter2": ["hunter2"]}}},
-        {**MINIMAL, "notify": {"command": "hunter2"}},
-        {**MINIMAL, "notify": {"command": ["hunter2\0"]}},
+        {**MINIMAL, "alerts": {"command": "hunter2"}},
+        {**MINIMAL, "alerts": {"command": ["hunter2\0"]}},
         {**MINIMAL, "username": "hunter2" * 20},
         {**MINIMAL, "Hunter2 ": "hunter2"},
         '{"password": "hunter2" "username"',
@@ -251,7 +252,7 @@ def test_password_in_the_place_of_its_file_is_not_shown(tmp_path: Path, mode: in
 
 
 def test_the_example_is_known_for_what_it_is() -> None:
-    assert (EXAMPLE["username"], EXAMPLE["password"]) == (example.USERNAME, example.PASSWORD)
+    assert (EXAMPLE["username"], EXAMPLE["password"]) == (example.EXAMPLE_USERNAME, example.EXAMPLE_PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_the_example_is_refused(tmp_path: Path, changes: dict[str, str], expecte
 @pytest.mark.parametrize("place", ["credential", "password_file", "kept", "config.json"])
 @pytest.mark.parametrize("around", ["{}", " {}\n", "\t{}  "])
 def test_the_examples_password_is_none_wherever_it_stands(tmp_path: Path, place: str, around: str) -> None:
-    text = around.format(example.PASSWORD)
+    text = around.format(example.EXAMPLE_PASSWORD)
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)} if place == "credential" else {}
     names = {"credential": "ibkr-password", "password_file": "own", "kept": "password"}
     login = {"password_file": str(tmp_path / "own")} if place == "password_file" else {}
@@ -281,14 +282,14 @@ def test_the_examples_password_is_none_wherever_it_stands(tmp_path: Path, place:
     if place in names:
         (tmp_path / names[place]).touch(mode=0o600)
         (tmp_path / names[place]).write_text(text)
-    config = load_config(path, takes_example=True)
+    config = load_config(path, allow_example=True)
     with pytest.raises(ConfigError, match="the password is still the example's") as caught:
         read_password(path, config, environ)
     assert caught.value.exit_code == 78
 
 
 def test_the_schema_is_a_schema_and_takes_the_example() -> None:
-    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.Draft202012Validator.check_schema(json_schema())
     VALIDATOR.validate(EXAMPLE)
 
 
@@ -330,7 +331,7 @@ def documents(draw: st.DrawFn) -> Any:
 @given(documents())
 def test_loader_and_schema_agree(document: Any) -> None:
     """What an editor marks as wrong is refused, and what it takes is loaded."""
-    found = list(problems(document))
+    found = list(config_problems(document))
     errors = [error.message for error in VALIDATOR.iter_errors(document)]
     assert bool(found) == bool(errors), (found, errors)
     if not found:

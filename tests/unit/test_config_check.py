@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibkr_tools.config import Config
-from ibkr_tools.config_check import machine_remarks, refusals, unit_remarks
+from ibkr_tools.config.check import machine_warnings, unit_warnings, unusable_values
+from ibkr_tools.config.schema import Config
 from ibkr_tools.login.selector_syntax import find_selector_error
 from tests.support.installation import Installation
 from tests.support.selector_texts import REFUSED, TAKEN
@@ -39,17 +39,17 @@ def kernel(tmp_path: Path, *, lowest: int = 1024, span: str = "32768\t60999", me
         ({"login": {"browser": "bin/chromium"}}, "login.browser: bin/chromium: a relative path"),
         ({"login": {"driver": "/usr/bin/chromium"}}, "login.driver: chromium is the browser"),
         ({"login": {"browser": "chromedriver"}}, "login.browser: chromedriver is the driver"),
-        ({"notify": {"command": ["no-such-mail"]}}, "notify.command: no-such-mail: no program"),
-        ({"notify": {"command": ["true", "x" * 140_000]}}, "notify.command: argument 1 has 140000 bytes"),
+        ({"alerts": {"command": ["no-such-mail"]}}, "alerts.command: no-such-mail: no program"),
+        ({"alerts": {"command": ["true", "x" * 140_000]}}, "alerts.command: argument 1 has 140000 bytes"),
     ],
 )
 def test_what_could_not_be_started_is_refused(sections: dict[str, Any], why: str) -> None:
-    assert any(line.startswith(why) for line in refusals(config(**sections)))
+    assert any(line.startswith(why) for line in unusable_values(config(**sections)))
 
 
 def test_what_is_left_to_us_is_not_refused() -> None:
     """A machine without Java or Chromium may well check its configuration."""
-    assert not list(refusals(config(gateway={"directory": "/no/such"}, notify={"command": ["true", "a"]})))
+    assert not list(unusable_values(config(gateway={"directory": "/no/such"}, alerts={"command": ["true", "a"]})))
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_what_is_left_to_us_is_not_refused() -> None:
 def test_what_this_machine_is_not_made_for_is_remarked(
     tmp_path: Path, gateway: dict[str, Any], machine: dict[str, Any], why: str | None
 ) -> None:
-    found = list(machine_remarks(config(gateway=gateway), kernel(tmp_path, **machine)))
+    found = list(machine_warnings(config(gateway=gateway), kernel(tmp_path, **machine)))
     assert [why in line for line in found if why] == ([True] if why else [])
     assert bool(found) is bool(why)
 
 
 def test_a_kernel_that_says_nothing_is_not_guessed_about(tmp_path: Path) -> None:
-    assert not list(machine_remarks(config(gateway={"port": 443, "heap_mb": 4096}), tmp_path))
+    assert not list(machine_warnings(config(gateway={"port": 443, "heap_mb": 4096}), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -102,20 +102,20 @@ def test_a_kernel_that_says_nothing_is_not_guessed_about(tmp_path: Path) -> None
         ),
         ({"login": {"browser": "/home/me/chrome"}}, "login.browser: ibkr-login does not see /home"),
         ({"login": {"browser": "/snap/bin/chromium"}}, "login.browser: ibkr-login starts no program in /snap/bin"),
-        ({"notify": {"command": ["/srv/tell"]}}, "notify.command: ibkr-notify starts no program in /srv"),
+        ({"alerts": {"command": ["/srv/tell"]}}, "alerts.command: ibkr-alert starts no program in /srv"),
         (
             {"login": {"second_factor": {"method": "command", "command": ["/opt/code"]}}},
             "login.second_factor.command: ibkr-login starts no program in /opt",
         ),
-        ({"notify": {"command": ["/etc/ibkr-tools/tell"]}}, None),
+        ({"alerts": {"command": ["/etc/ibkr-tools/tell"]}}, None),
         ({"login": {"browser": "/opt/google/chrome/chrome"}}, None),
         ({"login": {"password_file": "/etc/ibkr-tools/own"}}, None),
-        ({"gateway": {"java": "/usr/bin/env"}, "notify": {"command": ["env"]}}, None),
+        ({"gateway": {"java": "/usr/bin/env"}, "alerts": {"command": ["env"]}}, None),
         ({"login": {"second_factor": {"method": "none", "totp_file": "/tmp/x"}}}, None),
     ],
 )
 def test_what_the_units_cannot_have_is_remarked(sections: dict[str, Any], why: str | None) -> None:
-    found = list(unit_remarks(config(**sections)))
+    found = list(unit_warnings(config(**sections)))
     assert [line.startswith(why) for line in found if why] == ([True] if why else [])
     assert bool(found) is bool(why)
 
@@ -127,19 +127,19 @@ def test_a_secret_that_is_not_the_units_users_is_remarked(tmp_path: Path) -> Non
     own = secret.stat().st_uid
     section = {"password_file": str(secret)}
     expected = "login.password_file: ibkr-login runs as ibkr and cannot read it"
-    assert any(line.startswith(expected) for line in unit_remarks(config(login=section), own + 1))
+    assert any(line.startswith(expected) for line in unit_warnings(config(login=section), own + 1))
     for found in (own, None):
-        assert not any(line.startswith(expected) for line in unit_remarks(config(login=section), found))
+        assert not any(line.startswith(expected) for line in unit_warnings(config(login=section), found))
     missing = {"password_file": str(tmp_path / "missing")}
-    assert not any(line.startswith(expected) for line in unit_remarks(config(login=missing), own + 1))
+    assert not any(line.startswith(expected) for line in unit_warnings(config(login=missing), own + 1))
 
 
 def test_the_units_are_as_the_remarks_say() -> None:
     """The directives that the remarks name are in the unit files."""
-    from ibkr_tools import config_check
+    from ibkr_tools.config import check
 
     folder = Path(__file__).parents[2] / "systemd"
-    for unit in ("ibkr-gateway", "ibkr-login", "ibkr-notify"):
+    for unit in ("ibkr-gateway", "ibkr-login", "ibkr-alert"):
         lines = (folder / f"{unit}.service").read_text().splitlines()
         assert {"ProtectHome=yes", "PrivateTmp=yes", "NoExecPaths=/"} <= set(lines)
         paths = {
@@ -148,7 +148,7 @@ def test_the_units_are_as_the_remarks_say() -> None:
             if line.startswith("ExecPaths=")
             for path in line.partition("=")[2].split()
         }
-        assert paths == {*config_check._EXECUTABLE, *config_check._MORE_EXECUTABLE.get(unit, ())}
+        assert paths == {*check._EXEC_PATHS, *check._MORE_EXEC_PATHS.get(unit, ())}
 
 
 @pytest.mark.parametrize("selector", TAKEN)

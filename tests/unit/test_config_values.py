@@ -6,17 +6,18 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ibkr_tools.config import load_config, problems, schema
-from ibkr_tools.config_values import RESTRICTED_PORTS
+from ibkr_tools.config.loader import config_problems, load_config
+from ibkr_tools.config.schema import json_schema
+from ibkr_tools.config.values import RESTRICTED_PORTS
 from ibkr_tools.errors import ConfigError
 
-VALIDATOR = jsonschema.Draft202012Validator(schema())
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
 def said(**gateway: Any) -> str:
     """Returns what is said of the gateway's section, and sees that an editor says the same."""
     document = {"username": "reader", "account": "U1234567", "gateway": gateway}
-    found = "\n".join(problems(document))
+    found = "\n".join(config_problems(document))
     assert bool(found) is not VALIDATOR.is_valid(document)
     return found
 
@@ -110,7 +111,7 @@ def test_the_gateway_is_not_its_own_server(tmp_path: Path, host: str) -> None:
 )
 def test_a_user_name_that_nobody_types_is_told_and_not_shown(name: str, why: str) -> None:
     document = {"username": name, "account": "U1234567"}
-    (found,) = problems(document)
+    (found,) = config_problems(document)
     assert "username: Expected the name that you type on IBKR's page" in found
     assert why in found
     assert "reader" not in found
@@ -119,4 +120,4 @@ def test_a_user_name_that_nobody_types_is_told_and_not_shown(name: str, why: str
 
 @pytest.mark.parametrize("name", ["reader", "a b", "Zoë", "x" * 64, "user@example.com"])
 def test_any_other_user_name_is_taken(name: str) -> None:
-    assert not list(problems({"username": name, "account": "U1234567"}))
+    assert not list(config_problems({"username": name, "account": "U1234567"}))

@@ -13,12 +13,12 @@ import pytest
 
 from ibkr_tools.errors import DistributionError
 from ibkr_tools.gateway import distribution
-from ibkr_tools.gateway.distribution_identity import KNOWN, MAIN_CLASS, digest_of, identify
+from ibkr_tools.gateway.distribution_identity import KNOWN_DIGESTS, MAIN_CLASS, digest_of, identify
 from ibkr_tools.gateway.known_builds import BUILDS
 from tests.support.distribution import JAR, RUNTIME, SHA256
 from tests.support.installation import Installation
 
-REAL = next(iter(KNOWN))
+REAL = next(iter(KNOWN_DIGESTS))
 
 
 def jar(

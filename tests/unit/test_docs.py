@@ -10,10 +10,11 @@ import msgspec
 import pytest
 import typer.main
 
-from ibkr_tools import config, errors
+from ibkr_tools import errors
 from ibkr_tools.cli.app import app
-from ibkr_tools.cli.outputs import Format
-from ibkr_tools.config import SNAPSHOT, Config, Element
+from ibkr_tools.cli.output_options import Format
+from ibkr_tools.config import schema
+from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, Element
 from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
 from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
 from ibkr_tools.status import SessionState
@@ -71,7 +72,7 @@ def test_every_key_is_documented_with_its_default(key: str, default: object) -> 
 
 def test_every_resource_is_documented() -> None:
     page = (ROOT / "docs/fetch.md").read_text()
-    assert all(f"| `{name}` |" in page for name in SNAPSHOT)
+    assert all(f"| `{name}` |" in page for name in DEFAULT_RESOURCES)
 
 
 @pytest.mark.parametrize("state", list(SessionState))
@@ -138,7 +139,7 @@ def test_the_readme_shows_what_the_demo_prints() -> None:
 
 def test_the_schema_tells_editors_what_a_key_is_for() -> None:
     """Every leaf of the published schema has a description."""
-    definitions = config.schema()["$defs"]
+    definitions = schema.json_schema()["$defs"]
     for name, section in definitions.items():
         for key, leaf in section["properties"].items():
             assert "description" in leaf or "$ref" in str(leaf) or key == "$schema", f"{name}.{key}"

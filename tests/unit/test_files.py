@@ -49,10 +49,10 @@ def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
         files.write_atomically(tmp_path / ("x" * 256), b"1", mode=0o600)
 
 
-@pytest.mark.parametrize("durable", [True, False])
-def test_no_scrap_is_left(tmp_path: Path, durable: bool) -> None:
-    files.write_atomically(tmp_path / "file", b"1", mode=0o600, durable=durable)
-    files.write_atomically(tmp_path / "file", b"2", mode=0o600, durable=durable)
+@pytest.mark.parametrize("fsync", [True, False])
+def test_no_temporary_is_left(tmp_path: Path, fsync: bool) -> None:
+    files.write_atomically(tmp_path / "file", b"1", mode=0o600, fsync=fsync)
+    files.write_atomically(tmp_path / "file", b"2", mode=0o600, fsync=fsync)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -81,7 +81,7 @@ def test_a_directory_in_the_way_is_an_error_without_scrap(tmp_path: Path) -> Non
 def _kill_while_writing(path: Path, environment: dict[str, str]) -> None:
     program = (
         "import os, signal; from pathlib import Path; from ibkr_tools import files\n"
-        f"with files.replacing(Path({str(path)!r}), mode=0o600): os.kill(os.getpid(), signal.SIGKILL)"
+        f"with files.atomic_writer(Path({str(path)!r}), mode=0o600): os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -9
 
@@ -95,17 +95,17 @@ def test_the_next_writer_removes_what_a_killed_one_has_left(tmp_path: Path, envi
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left[0].startswith(".other.")
     assert left[1:] == ["file"]
-    files.sweep(tmp_path)
+    files.remove_stale_temporaries(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
     """Two processes may write at once, as when one gave up waiting for the other's lock; the last one is right."""
     path = tmp_path / "file"
-    with files.replacing(path, mode=0o600) as one:
+    with files.atomic_writer(path, mode=0o600) as one:
         one.write(b"1")
         files.write_atomically(path, b"2", mode=0o600)
-        files.sweep(tmp_path)
+        files.remove_stale_temporaries(tmp_path)
         assert path.read_bytes() == b"2"
     assert path.read_bytes() == b"1"
     assert list(tmp_path.iterdir()) == [path]
@@ -123,7 +123,7 @@ def _in_three_processes(work: Callable[[Path, int], None], folder: Path, times: 
 
 def _write(folder: Path, times: int) -> None:
     for _ in range(times):
-        files.write_atomically(folder / "file", b"data", mode=0o600, durable=False)
+        files.write_atomically(folder / "file", b"data", mode=0o600, fsync=False)
 
 
 def test_writers_of_one_file_do_not_sweep_each_other(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_what_only_seems_to_be_a_file_is_neither_read_nor_locked(
     trap(path, target)
     with pytest.raises(OSError, match=str(path)):
         files.read_regular(path)
-    with pytest.raises(OSError, match=str(path)), files.locked(path, mode=0o666, patience_s=0.1):
+    with pytest.raises(OSError, match=str(path)), files.locked(path, mode=0o666, timeout_s=0.1):
         pytest.fail("it was locked")
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "target"]
@@ -257,10 +257,10 @@ def test_who_has_a_limited_patience_gets_no_lock_that_is_held(tmp_path: Path) ->
     with (
         files.locked(lock),
         pytest.raises(TimeoutError, match="timed out"),
-        files.locked(lock, patience_s=0.05),
+        files.locked(lock, timeout_s=0.05),
     ):
         pytest.fail("it was held")
-    with files.locked(lock, patience_s=0.0):
+    with files.locked(lock, timeout_s=0.0):
         assert lock.exists()
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.config import GatewayConfig
+from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.gateway import filter_probe, ports
-from ibkr_tools.gateway.firewall import TABLE, guarded_ports, permitted_users, ruleset
+from ibkr_tools.gateway.firewall import DEFAULT_TABLE, guarded_ports, permitted_users, ruleset
 from tests.support.layers import no_namespaces
 
 needs_nft = pytest.mark.skipif(
@@ -221,10 +221,10 @@ def test_the_kernel_lets_in_whom_the_table_names() -> None:
     assert told["kept"] == "open"
     assert told["removed"] in {"ECONNRESET", "EPIPE", "silence"}
     assert told["rules"].count("table inet") == 1
-    assert f"table inet {TABLE}" in told["rules"]
+    assert f"table inet {DEFAULT_TABLE}" in told["rules"]
 
 
 def test_without_a_filter_the_probe_says_so(unused_port: int) -> None:
-    with ports.held(unused_port):
+    with ports.listening_on(unused_port):
         assert not filter_probe.is_filtered(unused_port)
         assert not filter_probe.await_filter(unused_port, 0.2)

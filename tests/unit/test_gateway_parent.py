@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ibkr_tools import files
 from ibkr_tools.gateway import tls
-from ibkr_tools.gateway.section import write_section
+from ibkr_tools.gateway.gateway_status import write_gateway_section
 from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
-from tests.support.notify import NotifySocket
+from tests.support.notify_socket import NotifySocket
 from tests.support.patience import wait_until
 from tests.support.processes import is_alive
 
@@ -48,13 +48,16 @@ while True:
 PARENT = """
 import json, sys
 from ibkr_tools.errors import IbkrError
-from ibkr_tools.gateway.parent import Pace, Parent
+from ibkr_tools.gateway.parent import ParentTimings, Parent
 from ibkr_tools.log import Journal
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 try:
     plan = json.loads(sys.argv[1])
-    pace = Pace(beat_s=0.1, probe_s=1, start_s=3, silence_s=0.5, unfiltered_s=0.5, stop_s=1, hung_stop_s=0.2)
-    sys.exit(Parent(plan, Notifier(), Journal(), pace).run())
+    timings = ParentTimings(
+        probe_interval_s=0.1, probe_timeout_s=1, start_timeout_s=3, silence_timeout_s=0.5,
+        unfiltered_timeout_s=0.5, stop_timeout_s=1, hung_stop_timeout_s=0.2,
+    )
+    sys.exit(Parent(plan, SystemdNotifier(), Journal(), timings).run())
 except IbkrError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -74,7 +77,7 @@ class World:
         material, private = folder / "tls", folder / "private"
         tls.make_material(material, private)
         key, certificate, _ = pkcs12.load_key_and_certificates(
-            (private / tls.KEYSTORE).read_bytes(), (private / tls.PASSWORD).read_bytes()
+            (private / tls.KEYSTORE_FILE).read_bytes(), (private / tls.KEYSTORE_PASSWORD_FILE).read_bytes()
         )
         assert key is not None
         assert certificate is not None
@@ -94,7 +97,7 @@ class World:
             "runtime": str(self.runtime),
             "status_file": str(self.status_file.path),
             "restart_request": str(self.restart_request),
-            "certificate": str(material / tls.CERTIFICATE),
+            "certificate": str(material / tls.CERTIFICATE_FILE),
             "port": self.port,
             "upstream": "http://127.0.0.1:1",
             "build": "2023-04-24",
@@ -289,7 +292,7 @@ def test_both_writers_of_the_status_file_agree(tmp_path: Path) -> None:
     status = StatusFile(tmp_path / "status.json")
     status.write(FetchSection(updated_at=utc_now(), state="succeeded", why="done"))
     fields = {"state": "up", "since": utc_now().isoformat(), "port": 5000, "upstream": "x", "pid": 1, "build": "b"}
-    write_section(status.path, fields)
+    write_gateway_section(status.path, fields)
     read = status.read()
     assert read.fetch is not None
     assert read.gateway is not None
@@ -297,7 +300,7 @@ def test_both_writers_of_the_status_file_agree(tmp_path: Path) -> None:
     assert abs(read.gateway.age_s(utc_now())) < 5
     for damaged in (b"{", b"[]", b'{"schema": 99}', b"\xff"):
         status.path.write_bytes(damaged)
-        write_section(status.path, fields)
+        write_gateway_section(status.path, fields)
         assert status.read().gateway is not None
 
 

@@ -29,9 +29,9 @@ def test_names_the_program(address: str) -> None:
     with socket.create_server((address, 0), family=family, dualstack_ipv6=family == socket.AF_INET6) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"port {port} is taken by .+ \(pid {os.getpid()}\)") as caught:
-            ports.held(port).__enter__()
+            ports.listening_on(port).__enter__()
         assert caught.value.exit_code == 69
-    with ports.held(port):
+    with ports.listening_on(port):
         pass
 
 
@@ -42,7 +42,7 @@ def test_a_connection_that_lingers_is_no_owner() -> None:
         accepted, _ = server.accept()
         accepted.close()
         client.close()
-    with ports.held(port):
+    with ports.listening_on(port):
         pass
 
 
@@ -65,7 +65,7 @@ def test_a_socket_that_is_bound_and_does_not_listen_is_told_as_such() -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"port {port} is taken by a program that has reserved it and does not"):
-            ports.held(port).__enter__()
+            ports.listening_on(port).__enter__()
 
 
 def test_the_near_end_of_a_connection_is_told_as_such() -> None:
@@ -73,4 +73,4 @@ def test_the_near_end_of_a_connection_is_told_as_such() -> None:
         client.connect(server.getsockname())
         port = client.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"port {port} is taken by a connection of .+ \(pid {os.getpid()}\)"):
-            ports.held(port).__enter__()
+            ports.listening_on(port).__enter__()

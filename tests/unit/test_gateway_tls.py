@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ibkr_tools.errors import OutputError
 from ibkr_tools.gateway import tls
-from ibkr_tools.gateway.probe import answers_locally
+from ibkr_tools.gateway.liveness_probe import answers_locally
 
-NAMES = (tls.KEYSTORE, tls.PASSWORD, tls.CERTIFICATE, tls.SPKI)
+NAMES = (tls.KEYSTORE_FILE, tls.KEYSTORE_PASSWORD_FILE, tls.CERTIFICATE_FILE, tls.SPKI_FILE)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def is_current(folder: Path, now: datetime | None = None) -> bool:
 
 
 def path_of(folder: Path, name: str) -> Path:
-    return folder / ("private" if name in {tls.KEYSTORE, tls.PASSWORD} else "tls") / name
+    return folder / ("private" if name in {tls.KEYSTORE_FILE, tls.KEYSTORE_PASSWORD_FILE} else "tls") / name
 
 
 def read(folder: Path) -> dict[str, bytes]:
@@ -55,7 +55,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 def server_context(directory: Path) -> ssl.SSLContext:
     key, certificate, _ = pkcs12.load_key_and_certificates(
-        path_of(directory, tls.KEYSTORE).read_bytes(), path_of(directory, tls.PASSWORD).read_bytes()
+        path_of(directory, tls.KEYSTORE_FILE).read_bytes(), path_of(directory, tls.KEYSTORE_PASSWORD_FILE).read_bytes()
     )
     assert key is not None
     assert certificate is not None
@@ -110,23 +110,28 @@ def test_files_and_modes(material: Path) -> None:
     modes = {name: stat.S_IMODE(path_of(material, name).stat().st_mode) for name in NAMES}
     folders = {path.name: stat.S_IMODE(path.stat().st_mode) for path in material.iterdir()}
     assert folders == {"private": 0o700, "tls": 0o755}
-    assert {path.name for path in (material / "tls").iterdir()} == {tls.CERTIFICATE, tls.SPKI}
-    assert modes == {tls.KEYSTORE: 0o600, tls.PASSWORD: 0o600, tls.CERTIFICATE: 0o644, tls.SPKI: 0o644}
+    assert {path.name for path in (material / "tls").iterdir()} == {tls.CERTIFICATE_FILE, tls.SPKI_FILE}
+    assert modes == {
+        tls.KEYSTORE_FILE: 0o600,
+        tls.KEYSTORE_PASSWORD_FILE: 0o600,
+        tls.CERTIFICATE_FILE: 0o644,
+        tls.SPKI_FILE: 0o644,
+    }
     assert b"PRIVATE" not in b"".join(read(material).values())
 
 
 def test_certificate_and_key_belong_together(material: Path) -> None:
-    certificate = x509.load_pem_x509_certificate(path_of(material, tls.CERTIFICATE).read_bytes())
+    certificate = x509.load_pem_x509_certificate(path_of(material, tls.CERTIFICATE_FILE).read_bytes())
     _, in_store, others = pkcs12.load_key_and_certificates(
-        path_of(material, tls.KEYSTORE).read_bytes(), path_of(material, tls.PASSWORD).read_bytes()
+        path_of(material, tls.KEYSTORE_FILE).read_bytes(), path_of(material, tls.KEYSTORE_PASSWORD_FILE).read_bytes()
     )
     assert (in_store, others) == (certificate, [])
     spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    assert base64.b64decode(path_of(material, tls.SPKI).read_text()) == hashlib.sha256(spki).digest()
+    assert base64.b64decode(path_of(material, tls.SPKI_FILE).read_text()) == hashlib.sha256(spki).digest()
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
-    end = tls.expires_at(path_of(material, tls.CERTIFICATE))
+    end = tls.expires_at(path_of(material, tls.CERTIFICATE_FILE))
     assert end == certificate.not_valid_after_utc
     assert end > datetime.now(UTC) + timedelta(days=3600)
 
@@ -159,7 +164,7 @@ def test_made_anew_when_a_part_is_lost(tmp_path: Path, name: str) -> None:
     assert not is_current(tmp_path)
     make(tmp_path)
     assert is_current(tmp_path)
-    assert read(tmp_path)[tls.KEYSTORE] != before[tls.KEYSTORE]
+    assert read(tmp_path)[tls.KEYSTORE_FILE] != before[tls.KEYSTORE_FILE]
 
 
 def test_made_anew_when_the_certificate_is_unreadable(tmp_path: Path) -> None:
@@ -172,13 +177,13 @@ def test_made_anew_when_the_certificate_is_unreadable(tmp_path: Path) -> None:
 
 def test_a_clock_that_was_set_back_is_no_reason_to_distrust(material: Path) -> None:
     """A machine without a battery begins in the past, and must reach its gateway all the same."""
-    certificate = x509.load_pem_x509_certificate(path_of(material, tls.CERTIFICATE).read_bytes())
+    certificate = x509.load_pem_x509_certificate(path_of(material, tls.CERTIFICATE_FILE).read_bytes())
     assert certificate.not_valid_before_utc == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_validity_beyond_2049_is_understood(tmp_path: Path) -> None:
     make(tmp_path, now=datetime(2045, 1, 1, tzinfo=UTC))
-    end = tls.expires_at(path_of(tmp_path, tls.CERTIFICATE))
+    end = tls.expires_at(path_of(tmp_path, tls.CERTIFICATE_FILE))
     assert end is not None
     assert end.year == 2055
 
@@ -199,7 +204,7 @@ def test_no_directory_is_one_line(tmp_path: Path) -> None:
 
 def test_strict_clients_accept_it(material: Path) -> None:
     """OpenSSL's strictest flag, which Python 3.13 sets by default; by address and by name."""
-    context = ssl.create_default_context(cafile=str(path_of(material, tls.CERTIFICATE)))
+    context = ssl.create_default_context(cafile=str(path_of(material, tls.CERTIFICATE_FILE)))
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     for name in ("127.0.0.1", "localhost"):
         with (
@@ -214,14 +219,14 @@ def test_strict_clients_accept_it(material: Path) -> None:
 @pytest.mark.skipif(shutil.which("keytool") is None, reason="needs a Java runtime")
 def test_java_reads_the_store_as_the_jar_does(material: Path) -> None:
     """The jar asks for type JKS; every Java since 8u60 then reads PKCS#12 too."""
-    password = path_of(material, tls.PASSWORD).read_text()
+    password = path_of(material, tls.KEYSTORE_PASSWORD_FILE).read_text()
     command = [
         "keytool",
         "-list",
         "-storetype",
         "JKS",
         "-keystore",
-        str(path_of(material, tls.KEYSTORE)),
+        str(path_of(material, tls.KEYSTORE_FILE)),
         "-storepass:env",
         "P",
     ]
@@ -233,12 +238,12 @@ def test_java_reads_the_store_as_the_jar_does(material: Path) -> None:
 
 def test_probe_wants_a_redirect_from_exactly_our_certificate(material: Path, tmp_path: Path) -> None:
     """A redirect counts; other statuses, other keys, plain text, silence and nobody do not."""
-    ours = path_of(material, tls.CERTIFICATE)
+    ours = path_of(material, tls.CERTIFICATE_FILE)
     context = server_context(material)
     with serving(context, b"HTTP/1.1 302 Found\r\nLocation: https://example.invalid/\r\n\r\n") as port:
         assert answers_locally(port, ours, 5)
         make(tmp_path)
-        assert not answers_locally(port, path_of(tmp_path, tls.CERTIFICATE), 5)
+        assert not answers_locally(port, path_of(tmp_path, tls.CERTIFICATE_FILE), 5)
         assert not answers_locally(port, tmp_path / "none.pem", 5)
         (tmp_path / "bad.pem").write_text("nonsense")
         assert not answers_locally(port, tmp_path / "bad.pem", 5)

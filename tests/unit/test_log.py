@@ -89,8 +89,8 @@ def test_the_small_journal_says_the_same(environment: dict[str, str]) -> None:
 
 
 FAILING = """
-from ibkr_tools import guard, log
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools import entrypoint, log
+from ibkr_tools.config.secrets import Secret
 log.setup(verbose=True)
 from loguru import logger
 
@@ -105,7 +105,7 @@ def program():
         logger.exception("login failed")
     submit(password, typed)
 
-raise SystemExit(guard.run(program, verbose=True) - 70)
+raise SystemExit(entrypoint.run(program, verbose=True) - 70)
 """
 
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from ibkr_tools import files
-from ibkr_tools.config_secrets import Secret
-from ibkr_tools.delivery.told import Told, Topic
+from ibkr_tools.alerts.alert_history import AlertHistory, OpenTopic
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import DataError, LockedOut, LoginFailed, OutputError
 from ibkr_tools.login.budget import DAY, LOCK_AFTER_FAILURES, MAX_FAILURES_PER_DAY
@@ -220,12 +220,12 @@ def leave(directories: Directories, what: str) -> None:
         (directories.browser / "Default").mkdir(parents=True)
     elif what.startswith("told"):
         topic = what.removeprefix("told ")
-        told = Told(topics={topic: Topic(since=NOW)})
-        files.write_atomically(directories.told_file, msgspec.json.encode(told), mode=0o640)
+        told = AlertHistory(topics={topic: OpenTopic(since=NOW)})
+        files.write_atomically(directories.alert_history_file, msgspec.json.encode(told), mode=0o640)
     elif what == "damaged told":
-        directories.told_file.write_text("{")
+        directories.alert_history_file.write_text("{")
     elif what == "told fifo":
-        os.mkfifo(directories.told_file)
+        os.mkfifo(directories.alert_history_file)
     elif what in typing.get_args(LoginState):
         StatusFile(directories.status_file).write(
             LoginSection(updated_at=NOW, state=typing.cast("LoginState", what), why="x")
@@ -285,7 +285,7 @@ def test_what_a_sandbox_hides_is_no_evidence(tmp_path: Path) -> None:
         hidden.mkdir()
         (hidden / "x").touch()
         hidden.chmod(0)
-    directories.told_file.touch(mode=0)
+    directories.alert_history_file.touch(mode=0)
     os.chown(directories.state, 65534, 65534)
     os.seteuid(65534)
     try:
@@ -410,7 +410,7 @@ def test_process_killed_between_submission_and_answer_counts_as_failed(tmp_path:
     """SIGKILL right after the attempt, in a real process: what is left behind is a failure, and the file is whole."""
     program = (
         "import sys, signal; from datetime import UTC, datetime; from pathlib import Path\n"
-        "from ibkr_tools.config_secrets import Secret; from ibkr_tools.login.login_log import LoginLog\n"
+        "from ibkr_tools.config.secrets import Secret; from ibkr_tools.login.login_log import LoginLog\n"
         "LoginLog(Path(sys.argv[1])).record_submission(datetime.now(UTC), 'reader', Secret('x'))\n"
         "print('submitting', flush=True); signal.pause()"
     )

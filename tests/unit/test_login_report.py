@@ -6,13 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ibkr_tools.config import Config, LoginConfig, SessionConfig
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools.config.schema import Config, LoginConfig, SessionConfig
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.directories import Directories
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_report import LoginReporter, account_mismatch
 from ibkr_tools.login.outcomes import AttemptResult
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
 CONFIG = Config(username="u", account="U1234567", login=LoginConfig(timeout_s=90, logins_a_day=2))
@@ -25,7 +25,7 @@ def section_of(directories: Directories) -> LoginSection:
     return found
 
 
-class Heard(Notifier):
+class Heard(SystemdNotifier):
     """Collects what systemd would be told."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Heard(Notifier):
         self.messages.append(message)
 
 
-def reporter_in(folder: Path, notifier: Notifier | None = None) -> tuple[LoginReporter, LoginLog, Directories]:
+def reporter_in(folder: Path, notifier: SystemdNotifier | None = None) -> tuple[LoginReporter, LoginLog, Directories]:
     """A reporter with a login log of its own."""
     directories = Directories(configuration=folder, runtime=folder / "run", state=folder / "state")
     login_log = LoginLog(directories.login, CONFIG.login.logins_a_day)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ibkr_tools import connect
 from ibkr_tools.cli.app import app
-from ibkr_tools.directories import find_directories, require_own_directories
+from ibkr_tools.directories import find_directories, require_matching_directories
 from ibkr_tools.errors import UsageError
 
 
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 COMMANDS = (
     ["status"], ["pause"], ["resume"], ["unlock"], ["unlock", "--show"], ["login"], ["fetch"], ["show"], ["up"],
-    ["notify"], ["watchdog"], ["gateway", "run"], ["gateway", "prepare"], ["api", "/portfolio/accounts"],
+    ["alert"], ["watchdog"], ["gateway", "run"], ["gateway", "prepare"], ["api", "/portfolio/accounts"],
 )  # fmt: skip
 
 
@@ -58,10 +58,10 @@ def test_a_script_is_asked_too(home: Path) -> None:
 def test_the_same_file_by_another_name_is_no_other(home: Path) -> None:
     link = home / "link.json"
     link.symlink_to(home / ".config/ibkr-tools/config.json")
-    require_own_directories(find_directories(), link, runtime=None, state=None)
+    require_matching_directories(find_directories(), link, runtime=None, state=None)
 
 
 def test_a_unit_says_which_by_its_environment(home: Path) -> None:
     environ = {"RUNTIME_DIRECTORY": "/run/second", "STATE_DIRECTORY": "/var/lib/second"}
     file = home / "second/config.json"
-    require_own_directories(find_directories(environ), file, runtime=None, state=None, environ=environ)
+    require_matching_directories(find_directories(environ), file, runtime=None, state=None, environ=environ)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pyotp.totp import TOTP
 
 from ibkr_tools import files
-from ibkr_tools.config import Config, LoginConfig, SecondFactorConfig
-from ibkr_tools.config_secrets import Secret, read_totp_secret
+from ibkr_tools.config.schema import Config, LoginConfig, SecondFactorConfig
+from ibkr_tools.config.secrets import Secret, read_totp_secret
 from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.login import otp, totp_secret
 from ibkr_tools.login.otp import (

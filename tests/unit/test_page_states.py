@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from ibkr_tools.config import Element
+from ibkr_tools.config.schema import Element
 from ibkr_tools.login import page_scripts, page_states
 from ibkr_tools.login.outcomes import OUTCOME_POLICIES, AttemptResult, Outcome
 from ibkr_tools.login.page_states import PageSnapshot, PageState, SecondFactor, classify, parse_page_snapshot

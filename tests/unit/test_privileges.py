@@ -49,8 +49,8 @@ for module in (
     "portal.client",
     "gateway.tls",
     "gateway.distribution",
-    "gateway.start",
-    "cli.status_view",
+    "gateway.launch_plan",
+    "cli.status_report",
     "cli.login_log_view",
 ):
     importlib.import_module(f"ibkr_tools.{module}")
@@ -141,7 +141,7 @@ def test_root_is_told_why_it_may_not_write(place: Directories, capfd: pytest.Cap
 
 def test_root_stays_root_where_everything_is_roots(place: Directories) -> None:
     """In a container there may be nobody else."""
-    assert privileges.user_to_become(place) is None
+    assert privileges.user_to_switch_to(place) is None
     assert run(place, "pause") == 0
     assert place.pause_file.stat().st_uid == 0
 
@@ -149,7 +149,7 @@ def test_root_stays_root_where_everything_is_roots(place: Directories) -> None:
 def test_root_does_nothing_in_a_persons_directories(place: Directories) -> None:
     give(place)
     with pytest.raises(ActionRequired, match="belongs to nobody"):
-        privileges.user_to_become(place)
+        privileges.user_to_switch_to(place)
     assert run(place, "pause", service_user="ibkr") == 77
     assert not place.pause_file.exists()
 
@@ -158,13 +158,13 @@ def test_a_directory_that_is_not_there_belongs_to_who_can_make_it(place: Directo
     give(place)
     deep = Directories(configuration=place.configuration, runtime=place.runtime / "a" / "b", state=place.state)
     with pytest.raises(ActionRequired):
-        privileges.user_to_become(deep)
+        privileges.user_to_switch_to(deep)
 
 
 def test_whoever_is_not_root_goes_on_as_they_are(place: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     give(place)
-    assert not privileges.drop(place)
+    assert not privileges.drop_root(place)
 
 
 def test_root_reads_first_what_only_root_may_read(place: Directories) -> None:

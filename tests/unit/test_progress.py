@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.cli import progress as module
-from ibkr_tools.cli.progress import Line, Silent, progress
+from ibkr_tools.cli.progress import NoProgress, ProgressLine, progress
 
 
 class Terminal(io.StringIO):
@@ -26,7 +26,7 @@ class Terminal(io.StringIO):
 
 
 def test_what_the_line_says() -> None:
-    line = Line(io.StringIO())
+    line = ProgressLine(io.StringIO())
     assert line.text(0.0, 80) == ""
     line("positions of U1234567, page 3")
     assert line.text(0.0, 80) == "positions of U1234567, page 3"
@@ -40,7 +40,7 @@ def test_what_the_line_says() -> None:
 def test_a_wait_is_counted_down(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("ibkr_tools.cli.progress.time.monotonic", lambda: now)
-    line = Line(io.StringIO())
+    line = ProgressLine(io.StringIO())
     line("performance")
     line.wait("POST /pa/performance", 872.0)
     line.wait("GET /portfolio/accounts", 5.0)
@@ -51,14 +51,14 @@ def test_a_wait_is_counted_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_quick_shows_nothing() -> None:
     terminal = Terminal()
-    with Line(terminal) as line:
+    with ProgressLine(terminal) as line:
         line("accounts")
     assert terminal.getvalue() == ""
 
 
 def test_the_line_is_written_over_and_erased() -> None:
     terminal = Terminal()
-    with Line(terminal) as line:
+    with ProgressLine(terminal) as line:
         line("accounts")
         assert terminal.written.wait(10)
         terminal.written.clear()
@@ -72,7 +72,7 @@ def test_it_is_erased_after_an_error_too() -> None:
     terminal = Terminal()
 
     def work() -> None:
-        with Line(terminal) as line:
+        with ProgressLine(terminal) as line:
             line("accounts")
             assert terminal.written.wait(10)
             raise KeyError
@@ -88,9 +88,9 @@ def test_a_terminal_that_has_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch)
             super().write(text)
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(module, "QUIET_S", 0.0)
+    monkeypatch.setattr(module, "SHOW_AFTER_S", 0.0)
     terminal = Gone()
-    with Line(terminal) as line:
+    with ProgressLine(terminal) as line:
         line("accounts")
         assert terminal.written.wait(10)
     assert terminal.getvalue().count("accounts") == 1
@@ -101,14 +101,14 @@ def test_elsewhere_there_is_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         monkeypatch.setattr("sys.stderr", log)
         monkeypatch.setenv("TERM", "xterm")
         with progress() as line:
-            assert isinstance(line, Silent)
+            assert isinstance(line, NoProgress)
             line("accounts")
             line.count(1, 2)
             line.wait("x", 5.0)
     assert (tmp_path / "log").read_text() == ""
 
 
-@pytest.mark.parametrize(("term", "kind"), [("xterm", Line), ("dumb", Silent)])
+@pytest.mark.parametrize(("term", "kind"), [("xterm", ProgressLine), ("dumb", NoProgress)])
 def test_at_a_terminal(monkeypatch: pytest.MonkeyPatch, term: str, kind: type) -> None:
     """A dumb one cannot erase."""
     leader, follower = pty.openpty()

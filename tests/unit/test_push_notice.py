@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools import messages
-from ibkr_tools.config import Config, load_config
+from ibkr_tools import alert_outbox
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired
 from ibkr_tools.login import push_notice
@@ -35,13 +36,13 @@ def configured(directories: Directories, method: str, *, command: tuple[str, ...
     file.touch(mode=0o600)
     second = {"method": method, "command": ["/bin/true"]}
     content = {"username": "demo-reader", "account": "U1234567", "password": "demo-password"}
-    more = {"login": {"second_factor": second}, "notify": {"command": command}}
+    more = {"login": {"second_factor": second}, "alerts": {"command": command}}
     file.write_text(json.dumps({**content, **more}))
     return load_config(file)
 
 
-def waiting(directories: Directories) -> list[messages.Message]:
-    found = [messages.read(path) for path in messages.waiting(directories.outbox)]
+def waiting(directories: Directories) -> list[alert_outbox.AlertMessage]:
+    found = [alert_outbox.read(path) for path in alert_outbox.pending(directories.outbox)]
     return [message for message in found if message is not None]
 
 
@@ -73,7 +74,7 @@ def test_push_waits_until_the_message_is_delivered(directories: Directories) -> 
     thread.start()
     wait_until(lambda: len(waiting(directories)) == 1)
     assert thread.is_alive()
-    for path in messages.waiting(directories.outbox):
+    for path in alert_outbox.pending(directories.outbox):
         path.unlink()
     thread.join(5)
     assert not thread.is_alive()

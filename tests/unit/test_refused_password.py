@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from loguru import logger
 
-from ibkr_tools.config import load_config
-from ibkr_tools.config_secrets import Secret
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import ActionRequired, LockedOut, LoginRefused
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import run_login

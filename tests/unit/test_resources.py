@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from ibkr_tools.cli import resources_view as view
+from ibkr_tools.cli import resource_tables as view
 from ibkr_tools.cli.app import app
 from ibkr_tools.errors import UsageError
 from ibkr_tools.portal.endpoints import READS, Endpoint, Tier

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools import supervisor
-from ibkr_tools.cli.common import setting_from
-from ibkr_tools.gateway import start
+from ibkr_tools.cli.app_context import create_app_context
+from ibkr_tools.gateway import launch_plan
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
@@ -193,12 +193,12 @@ def test_a_console_script_becomes_isolated(tmp_path: Path) -> None:
 
 def test_our_own_children_are_isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Watchdog, gateway and the programs of `up` start like the units do."""
-    setting = setting_from(tmp_path / "c", tmp_path / "r", tmp_path / "s")
-    all_programs = supervisor.programs(setting.options(), setting.directories, verbose=True)
+    app_context = create_app_context(tmp_path / "c", tmp_path / "r", tmp_path / "s")
+    all_programs = supervisor.programs(app_context.options(), app_context.directories, verbose=True)
     commands = [list(one.command) for one in (*all_programs, *supervisor.with_simulator(all_programs, [], []))]
     monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
-    setting.become("ibkr_tools.watchdog")
-    commands.append(start._python("-m", "ibkr_tools.gateway.parent"))
+    app_context.exec_module("ibkr_tools.watchdog")
+    commands.append(launch_plan._python("-m", "ibkr_tools.gateway.parent"))
     assert len(commands) > 9
     for command in commands:
         assert command[:3] == [sys.executable, "-I", "-m"]
@@ -257,7 +257,7 @@ def test_links_of_root_are_followed_to_what_is_ours() -> None:
     """Everything known is gone, what is not known stays and is named."""
     done = in_mount_namespace("""
         mkdir -p disk/data/{gateway/x,login,snapshots} disk/secret disk/all/login
-        touch disk/data/{told.json,mine.txt,gateway/x/y} disk/secret/pw
+        touch disk/data/{alert_history.json,mine.txt,gateway/x/y} disk/secret/pw
         ln -s ../disk/data /mnt/disk/again
         ln -s disk/again state; ln -s /mnt/disk/secret/pw password; ln -s /mnt/disk/all all
         purge_directory /mnt/state "${STATE_NAMES[@]}"; purge_file /mnt/password; purge_directory /mnt/all login
@@ -303,7 +303,7 @@ def test_links_that_a_service_made_are_not_followed() -> None:
     """Whatever the user ibkr has put into its own directory: the names go, what is elsewhere stays and is named."""
     done = in_mount_namespace("""
         mkdir -p victim/deep state/browser; touch victim/file; ln -s /mnt/victim state/snapshots
-        ln -s /mnt/victim/file state/told.json; ln -s /mnt/victim/deep state/browser/profile
+        ln -s /mnt/victim/file state/alert_history.json; ln -s /mnt/victim/deep state/browser/profile
         ln -s nowhere state/browser/Lock
         chown -hR 1234 state
         purge_directory /mnt/state "${STATE_NAMES[@]}"
@@ -311,7 +311,7 @@ def test_links_that_a_service_made_are_not_followed() -> None:
     """)
     assert done.returncode == 0, done.stderr
     assert "left: /mnt/victim (where the link /mnt/state/snapshots led)" in done.stdout
-    assert "left: /mnt/victim/file (where the link /mnt/state/told.json led)" in done.stdout
+    assert "left: /mnt/victim/file (where the link /mnt/state/alert_history.json led)" in done.stdout
     assert "nowhere" not in done.stdout
     assert done.stdout.split()[-4:] == ["/mnt", "/mnt/victim", "/mnt/victim/deep", "/mnt/victim/file"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.config import SecondFactorConfig
+from ibkr_tools.config.schema import SecondFactorConfig
 from ibkr_tools.login import second_factor_flow
 from ibkr_tools.login.otp import CodeRequest, CommandCodes
 

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools import config_password, secret_text
-from ibkr_tools.config import load_config
-from ibkr_tools.config_secrets import SecretSource, check_passwords, read_password
+from ibkr_tools import secret_text
+from ibkr_tools.config import password_adoption
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.secrets import SecretSource, check_passwords, read_password
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.outcomes import LoginEnd, Outcome
-from ibkr_tools.secret_text import NotTyped, decode, require_typed
+from ibkr_tools.secret_text import UntypableText, decode, require_typable
 from ibkr_tools.status import utc_now
 from tests.support.installation import Installation
 from tests.unit.test_push_notice import NoSession
@@ -57,8 +58,8 @@ TYPED = ["simple", "$HOME `id` !!", "Grüße 密码 🔑", " a ", "a  b", "#x", 
 @pytest.mark.parametrize("stranger", STRANGERS)
 @pytest.mark.parametrize(("before", "after"), [("", "hunter2"), ("hun", "ter2"), ("hunter2", "")])
 def test_what_nobody_types_is_named_with_its_place(stranger: str, before: str, after: str) -> None:
-    with pytest.raises(NotTyped) as caught:
-        require_typed(before + stranger + after)
+    with pytest.raises(UntypableText) as caught:
+        require_typable(before + stranger + after)
     said = str(caught.value)
     assert STRANGERS[stranger] in said
     assert f"character {len(before) + 1} of it" in said
@@ -68,7 +69,7 @@ def test_what_nobody_types_is_named_with_its_place(stranger: str, before: str, a
 @pytest.mark.parametrize("text", TYPED)
 def test_what_can_be_typed_is_taken(text: str) -> None:
     """Unusual letters too, and in whichever way they are composed."""
-    require_typed(text)
+    require_typable(text)
     assert decode(text.encode()) == text
 
 
@@ -85,8 +86,8 @@ def test_what_can_be_typed_is_taken(text: str) -> None:
     ],
 )
 def test_lines_halves_and_blanks_are_told(text: str, why: str) -> None:
-    with pytest.raises(NotTyped) as caught:
-        require_typed(text)
+    with pytest.raises(UntypableText) as caught:
+        require_typable(text)
     assert why in str(caught.value)
 
 
@@ -105,7 +106,7 @@ def test_lines_halves_and_blanks_are_told(text: str, why: str) -> None:
     ],
 )
 def test_another_encoding_is_told(data: bytes, why: str) -> None:
-    with pytest.raises(NotTyped, match=why) as caught:
+    with pytest.raises(UntypableText, match=why) as caught:
         decode(data)
     assert "hunter2" not in str(caught.value)
 
@@ -120,8 +121,8 @@ def test_one_line_end_is_dropped(end: str) -> None:
 def test_a_text_is_taken_or_its_first_stranger_is_named(text: str) -> None:
     strange = {"Cc", "Cf", "Zl", "Zp"}
     try:
-        require_typed(text)
-    except NotTyped as error:
+        require_typable(text)
+    except UntypableText as error:
         letters = [letter for letter in text if f"(U+{ord(letter):04X})" in str(error)]
         assert letters or not text.strip()
         assert not any(letter.isalnum() and letter not in secret_text._FILLERS for letter in letters)
@@ -134,7 +135,7 @@ def test_a_text_is_taken_or_its_first_stranger_is_named(text: str) -> None:
 def test_any_bytes_are_a_text_or_told(data: bytes) -> None:
     try:
         text = decode(data)
-    except NotTyped:
+    except UntypableText:
         return
     assert data.decode() in (text, f"{text}\n", f"{text}\r\n")
 
@@ -215,7 +216,7 @@ def test_a_password_that_nobody_typed_is_not_moved(tmp_path: Path, stranger: str
     path.write_text(json.dumps({"password": f"hun{stranger}ter2"}))
     before = path.read_bytes()
     with pytest.raises(ConfigError, match=r'"password" .*cannot be moved') as caught:
-        config_password.adopt_password(path, kept)
+        password_adoption.adopt_password(path, kept)
     assert "ter2" not in f"{caught.value} {caught.value.hint}"
     assert "character 4 of it" in caught.value.message
     assert path.read_bytes() == before

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools import files, hints
+from ibkr_tools import files, session_hint
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import ACCOUNTS, PERFORMANCE, SUMMARY, TICKLE, VALIDATE
@@ -113,7 +113,7 @@ def test_whatever_lies_in_the_budgets_place_a_unit_goes_on(place: Directories, w
         case "directory":
             path.mkdir()
         case _:
-            path.write_bytes(b" " * (files.SMALL + 1))
+            path.write_bytes(b" " * (files.MAX_SMALL_FILE_BYTES + 1))
     assert budget(place).acquire(TICKLE, 60.0).wait_s <= RATE_WINDOW_S + TINY
     assert budget(place).acquire(SUMMARY, 60.0).wait_s <= RATE_WINDOW_S + TINY
     assert precious.read_text() == "ours"
@@ -172,15 +172,15 @@ def test_a_member_believes_no_answer_of_another_one(place: Directories) -> None:
 
 
 def test_a_hint_is_left_whatever_stood_there(place: Directories) -> None:
-    before = hints.stamp(place.session_hint)
+    before = session_hint.modified_ns(place.session_hint)
     place.session_hint.symlink_to(place.runtime / "missing")
-    hints.leave(place.session_hint)
-    assert hints.stamp(place.session_hint) > before
+    session_hint.touch(place.session_hint)
+    assert session_hint.modified_ns(place.session_hint) > before
     assert place.session_hint.is_file()
     assert not place.session_hint.is_symlink()
 
 
 def test_a_hint_that_cannot_be_left_is_none(place: Directories) -> None:
     place.session_hint.mkdir()
-    hints.leave(place.session_hint)
-    hints.leave(place.runtime / "no" / "such" / "place")
+    session_hint.touch(place.session_hint)
+    session_hint.touch(place.runtime / "no" / "such" / "place")

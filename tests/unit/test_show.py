@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.cli import overview
+from ibkr_tools.cli import snapshot_overview
 from ibkr_tools.fetch import store
 from ibkr_tools.fetch.saved import Snapshot
 from ibkr_tools.views import view
@@ -26,7 +26,7 @@ def shown(resource: str) -> str:
     """Returns what `ibkr-tools show` prints of the simulator's account, three hours after noon."""
     noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
     snapshot = Snapshot(simulated(noon).encode())
-    age = overview.age(noon, snapshot.covers.accounts, noon + timedelta(hours=3, minutes=10))
+    age = snapshot_overview.age_line(noon, snapshot.covers.accounts, noon + timedelta(hours=3, minutes=10))
     return f"{view(snapshot, resource)}\n{age}"
 
 

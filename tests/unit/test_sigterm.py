@@ -8,13 +8,13 @@ from typing import Never
 
 import pytest
 
-from ibkr_tools.config import Config
+from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.login.login_page import Portal
 from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.outcomes import LoginEnd
 from ibkr_tools.login.sigterm import LoginInterrupted
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import LoginSection, StatusFile
 
 CONFIG = Config(username="u", account="U1234567")
@@ -54,7 +54,7 @@ def test_stopped_while_it_asks_whether_there_is_a_session(tmp_path: Path, unatte
             tmp_path / "config.json",
             unattended=unattended,
             client=Stopped(),
-            notifier=Notifier({}),
+            notifier=SystemdNotifier({}),
             sign_in=sign_in,
         )
     assert (caught.value.exit_code, pages) == (75, [])

@@ -13,7 +13,7 @@ import pytest
 
 from ibkr_tools import status as module
 from ibkr_tools.errors import DataError
-from ibkr_tools.gateway.section import write_section
+from ibkr_tools.gateway.gateway_status import write_gateway_section
 from ibkr_tools.status import (
     FetchSection,
     GatewaySection,
@@ -26,7 +26,7 @@ from ibkr_tools.status import (
 )
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-VALIDATOR = jsonschema.Draft202012Validator(module.schema(), format_checker=jsonschema.FormatChecker())
+VALIDATOR = jsonschema.Draft202012Validator(module.json_schema(), format_checker=jsonschema.FormatChecker())
 
 
 def gateway(**changes: Any) -> GatewaySection:
@@ -91,7 +91,7 @@ def test_the_parent_without_libraries_writes_the_same(tmp_path: Path) -> None:
     """The gateway's parent writes its section with the standard library only."""
     file = StatusFile(tmp_path / "status.json")
     file.write(session())
-    write_section(
+    write_gateway_section(
         file.path,
         {"state": "up", "since": "2026-11-22T12:00:00Z", "port": 5000, "upstream": "https://api.ibkr.com", "pid": 5},
     )
@@ -138,7 +138,7 @@ def test_the_small_writer_replaces_it_too(tmp_path: Path, name: str) -> None:
     path = tmp_path / "status.json"
     path.write_bytes(HOSTILE[name])
     since = {"since": "2026-11-22T12:00:00Z"}
-    write_section(path, {"state": "up", "port": 5000, "upstream": "https://api.ibkr.com", **since})
+    write_gateway_section(path, {"state": "up", "port": 5000, "upstream": "https://api.ibkr.com", **since})
     assert json.loads(path.read_bytes())["gateway"]["state"] == "up"
 
 
@@ -174,7 +174,7 @@ def _write(path: Path, kind: int, times: int) -> None:
         elif kind == 2:
             file.write(FetchSection(updated_at=NOW, state="failed", why=str(number + 1)))
         else:
-            write_section(
+            write_gateway_section(
                 path,
                 {
                     "state": "up",

@@ -169,12 +169,12 @@ def test_a_full_disk_leaves_everything(tmp_path: Path, environment: dict[str, st
     """A tmpfs of 64 kB in a mount namespace of its own; random text, which does not pack."""
     program = (
         "import os, sys; from datetime import timedelta; from pathlib import Path\n"
-        "from ibkr_tools import guard; from ibkr_tools.fetch import store; from tests.unit.test_store import *\n"
+        "from ibkr_tools import entrypoint; from ibkr_tools.fetch import store; from tests.unit.test_store import *\n"
         "folder = Path(sys.argv[1]); store.save(folder, document('old'), 1, NOON)\n"
         "def all_of_it(): return {path.name: path.read_bytes() for path in folder.iterdir()}\n"
         "before = all_of_it()\n"
         "big = document(os.urandom(35_000).hex())\n"
-        f"code = guard.run(lambda: store.save(folder, big, {keep_days}, NOON + 9 * DAY) and None)\n"
+        f"code = entrypoint.run(lambda: store.save(folder, big, {keep_days}, NOON + 9 * DAY) and None)\n"
         "assert all_of_it() == before, list(folder.iterdir())\n"
         "sys.exit(code)"
     )

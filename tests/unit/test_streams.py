@@ -195,8 +195,8 @@ def is_waiting(pid: int) -> bool:
 def test_a_program_that_is_asked_is_bounded(script: str) -> None:
     """Also one that is none of what the configuration says it is, such as `"java": "yes"`."""
     with pytest.raises((TimeoutError, OverflowError)):
-        command_output.ask(["/bin/sh", "-c", script], 1.0)
+        command_output.run_and_read(["/bin/sh", "-c", script], 1.0)
 
 
 def test_a_program_that_answers() -> None:
-    assert command_output.ask(["/bin/sh", "-c", "echo a; echo b >&2; exit 3"], 10.0) == (3, "a\n", "b\n")
+    assert command_output.run_and_read(["/bin/sh", "-c", "echo a; echo b >&2; exit 3"], 10.0) == (3, "a\n", "b\n")

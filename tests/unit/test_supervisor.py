@@ -21,7 +21,7 @@ from tests.support.simulation import wait_until
 RUNNER = """
 import signal, sys
 from pathlib import Path
-from ibkr_tools import guard, supervisor
+from ibkr_tools import entrypoint, supervisor
 from ibkr_tools.directories import Directories
 from ibkr_tools.login import browser_processes
 from ibkr_tools.supervisor import Program, Supervisor
@@ -30,13 +30,13 @@ browser_processes.become_subreaper()
 # Under nohup the tests themselves ignore it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 root = Path(sys.argv[1])
-supervisor.RESTART_S = (0.1, 0.2, 0.4)
-supervisor.PATIENCE_S = 1.0
+supervisor.RESTART_BACKOFF_S = (0.1, 0.2, 0.4)
+supervisor.STOP_TIMEOUT_S = 1.0
 directories = Directories(configuration=root, runtime=root / "run", state=root / "state")
-asking = {"login": directories.login_request, "notify": directories.outbox / "[!.]*.json"}
+asking = {"login": directories.login_request, "alert": directories.outbox / "[!.]*.json"}
 given = [Program(name=name, command=("/bin/sh", "-c", script), on_request=asking.get(name))
          for name, script in (pair.split("=", 1) for pair in sys.argv[2:])]
-sys.exit(guard.run(Supervisor(given, directories).run))
+sys.exit(entrypoint.run(Supervisor(given, directories).run))
 """
 
 
@@ -191,17 +191,17 @@ def test_each_request_has_its_own_program(start: Callable[..., Up], tmp_path: Pa
     outbox.mkdir(parents=True)
     up = start(
         login=f"rm {tmp_path}/run/login.request; echo $$ >> {tmp_path}/login",
-        notify=f"rm {outbox}/*.json; echo $$ >> {tmp_path}/notify",
+        alert=f"rm {outbox}/*.json; echo $$ >> {tmp_path}/alert",
     )
     (outbox / ".1.json").touch()
     for number in (1, 2):
         (outbox / "1.json").touch()
         (outbox / "2.json").touch()
-        wait_until(lambda want=number: len(up.lines("notify")) == want)  # type: ignore[misc]
+        wait_until(lambda want=number: len(up.lines("alert")) == want)  # type: ignore[misc]
     (tmp_path / "run" / "login.request").touch()
     wait_until(lambda: len(up.lines("login")) == 1)
     assert up.end() == 0
-    assert len(up.lines("notify")) == 2
+    assert len(up.lines("alert")) == 2
 
 
 def test_directories_that_cannot_be_made_are_told(start: Callable[..., Up], tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_the_programs_are_told_their_directories() -> None:
     options = ["--config", "/a/config.json", "--runtime-dir", "/b", "--state-dir", "/c"]
     directories = Directories(configuration=Path("/a"), runtime=Path("/b"), state=Path("/c"))
     given = programs(options, directories, verbose=False)
-    assert [one.name for one in given] == ["gateway", "watchdog", "login", "notify"]
+    assert [one.name for one in given] == ["gateway", "watchdog", "login", "alert"]
     assert all(set(options) < set(one.command) for one in given)
     assert [one.on_request and one.on_request.parent for one in given] == [None, None, Path("/b"), Path("/b/outbox")]
     assert "--unattended" in given[2].command
@@ -227,4 +227,6 @@ def test_fatal_codes_are_those_of_the_units() -> None:
     """What systemd does not restart, `up` does not either."""
     unit = (Path(__file__).parents[2] / "systemd" / "ibkr-gateway.service").read_text()
     line = next(line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus="))
-    assert {int(code) for code in line.partition("=")[2].split() if code.isdigit()} >= supervisor.FATAL - {77}
+    assert {int(code) for code in line.partition("=")[2].split() if code.isdigit()} >= supervisor.FATAL_EXIT_CODES - {
+        77
+    }

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools import guard
-from ibkr_tools.cli.progress import Line
+from ibkr_tools import entrypoint
+from ibkr_tools.cli.progress import ProgressLine
 from ibkr_tools.errors import DataError
 from ibkr_tools.fetch import store
 from ibkr_tools.text import for_terminal, visible
@@ -117,7 +117,7 @@ def test_messages_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     def program() -> int:
         raise DataError(f"IBKR says {HOSTILE}", hint=HOSTILE)
 
-    assert guard.run(program, verbose=True) == 65
+    assert entrypoint.run(program, verbose=True) == 65
     err = capsys.readouterr().err
     assert "IBKR says \\u001b[2J" in err
     assert not [letter for letter in OBEYED if letter in err]
@@ -134,7 +134,7 @@ def test_log_lines_are_harmless(environment: dict[str, str], setup: str) -> None
 
 
 def test_the_progress_is_one_line() -> None:
-    line = Line(sys.stderr)
+    line = ProgressLine(sys.stderr)
     line(f"GET {HOSTILE}\n\tx")
     assert line.text(0.0, 200).isprintable()
 

@@ -10,7 +10,7 @@ import pytest
 
 from ibkr_tools.login.sigterm import LoginInterrupted, raising_on_sigterm
 from ibkr_tools.login.timeout_extender import EXTEND_INTERVAL_S, TimeoutExtender
-from ibkr_tools.notify import Notifier
+from ibkr_tools.sd_notify import SystemdNotifier
 
 # sdnotify never closes its socket; a process has one for its whole life.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -41,7 +41,7 @@ def heard(ear: socket.socket) -> list[bytes]:
 def test_it_extends_at_once_and_then_by_a_timer(systemd: socket.socket) -> None:
     """systemd's patience is in seconds, and what was there before comes back."""
     timer, handler = signal.getitimer(signal.ITIMER_REAL)[1], signal.getsignal(signal.SIGALRM)
-    extender = TimeoutExtender(Notifier())
+    extender = TimeoutExtender(SystemdNotifier())
     extender.extend(60)
     with extender.running():
         assert heard(systemd) == [MORE]
@@ -55,7 +55,7 @@ def test_it_extends_at_once_and_then_by_a_timer(systemd: socket.socket) -> None:
 
 def test_it_ends_with_what_was_set(systemd: socket.socket) -> None:
     """A login that does not come to an end is ended, however lively its process is."""
-    extender = TimeoutExtender(Notifier())
+    extender = TimeoutExtender(SystemdNotifier())
     extender.extend(60)
     with extender.running():
         heard(systemd)
@@ -69,7 +69,7 @@ def test_it_ends_with_what_was_set(systemd: socket.socket) -> None:
 
 def test_a_login_that_is_being_ended_asks_for_nothing(systemd: socket.socket) -> None:
     """After SIGTERM systemd waits for as long as the unit says."""
-    extender = TimeoutExtender(Notifier())
+    extender = TimeoutExtender(SystemdNotifier())
     extender.extend(60)
     with extender.running():
         with pytest.raises(LoginInterrupted), raising_on_sigterm():
@@ -81,7 +81,7 @@ def test_a_login_that_is_being_ended_asks_for_nothing(systemd: socket.socket) ->
 def test_nobody_is_told_where_nobody_listens() -> None:
     """In a terminal a login has no extender, and takes no timer of its process."""
     before = signal.getsignal(signal.SIGALRM)
-    with TimeoutExtender(Notifier({})).running():
+    with TimeoutExtender(SystemdNotifier({})).running():
         assert signal.getsignal(signal.SIGALRM) is before
 
 
@@ -89,7 +89,7 @@ def test_a_thread_has_no_extender(systemd: socket.socket) -> None:
     """Signals are the main thread's."""
 
     def extend() -> None:
-        extender = TimeoutExtender(Notifier())
+        extender = TimeoutExtender(SystemdNotifier())
         extender.extend(60)
         with extender.running():
             pass

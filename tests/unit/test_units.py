@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.config_secrets import CREDENTIAL, TOTP_CREDENTIAL
+from ibkr_tools.config.secrets import PASSWORD_CREDENTIAL, TOTP_CREDENTIAL
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
 from ibkr_tools.login.network_isolation import GATEWAY_SOCKET
@@ -25,8 +25,8 @@ EXPOSURE = {
     "ibkr-firewall.service": 14,
     "ibkr-gateway.service": 11,
     "ibkr-login.service": 12,
-    "ibkr-notify.service": 11,
-    "ibkr-notify@.service": 4,
+    "ibkr-alert.service": 11,
+    "ibkr-alert@.service": 4,
     "ibkr-relay.service": 9,
     "ibkr-simulator.service": 9,
     "ibkr-watchdog.service": 9,
@@ -77,9 +77,9 @@ def test_units_are_the_ones_of_the_design() -> None:
         "ibkr-simulator.service",
         "ibkr-watchdog.service",
         "ibkr-login.path",
-        "ibkr-notify.path",
-        "ibkr-notify.service",
-        "ibkr-notify@.service",
+        "ibkr-alert.path",
+        "ibkr-alert.service",
+        "ibkr-alert@.service",
         "ibkr-relay.service",
         "ibkr-relay.socket",
         "ibkr-fetch.timer",
@@ -143,7 +143,7 @@ def test_timer_expression_means_something(copies: Path) -> None:
 def test_stopping_the_gateway_stops_everything() -> None:
     """Each unit goes down with the gateway: by PartOf=, or because nobody needs it any more, or by itself."""
     # A message that is being delivered is delivered to its end, and then that unit is gone too.
-    others = {"ibkr-gateway.service", "ibkr-notify.service", "ibkr-notify@.service"}
+    others = {"ibkr-gateway.service", "ibkr-alert.service", "ibkr-alert@.service"}
     for candidate in (Unit(path) for path in UNITS if path.name not in others):
         goes = "ibkr-gateway.service" in candidate.all("PartOf") or candidate.values.get("StopWhenUnneeded") == ["yes"]
         assert goes, candidate.name
@@ -151,14 +151,14 @@ def test_stopping_the_gateway_stops_everything() -> None:
 
 def test_the_first_login_does_not_wait_for_java() -> None:
     """Watchdog, request and login start beside the gateway; what needs its answer waits for that by itself."""
-    for name in ("ibkr-watchdog.service", "ibkr-login.path", "ibkr-login.service", "ibkr-notify.path"):
+    for name in ("ibkr-watchdog.service", "ibkr-login.path", "ibkr-login.service", "ibkr-alert.path"):
         assert "ibkr-gateway.service" not in unit(name).all("After"), name
 
 
 def test_starting_the_gateway_starts_everything() -> None:
     """`systemctl start ibkr-gateway` is all a person has to know."""
     gateway = unit("ibkr-gateway.service")
-    wanted = {"ibkr-watchdog.service", "ibkr-login.path", "ibkr-notify.path", "ibkr-relay.socket"}
+    wanted = {"ibkr-watchdog.service", "ibkr-login.path", "ibkr-alert.path", "ibkr-relay.socket"}
     assert wanted <= set(gateway.all("Wants"))
     assert gateway.all("Requires") == ["ibkr-firewall.service"]
     assert gateway.all("WantedBy") == ["multi-user.target"]
@@ -177,7 +177,7 @@ def test_only_the_login_gets_the_secrets() -> None:
     """The credential of the unit is the one the configuration reads, and no other unit has any."""
     for path in SERVICES:
         credentials = Unit(path).values.get("LoadCredential", [])
-        files = {CREDENTIAL: "password", TOTP_CREDENTIAL: "totp"} if path.name == "ibkr-login.service" else {}
+        files = {PASSWORD_CREDENTIAL: "password", TOTP_CREDENTIAL: "totp"} if path.name == "ibkr-login.service" else {}
         assert credentials == [f"{name}:/etc/ibkr-tools/{file}" for name, file in files.items()], path.name
         # Without the file the unit must still start.
         assert Unit(path).values.get("SetCredential", []) == [f"{name}:\\n" for name in files], path.name
@@ -259,7 +259,7 @@ def test_directories_are_the_ones_the_program_expects() -> None:
     request = unit("ibkr-login.path").one("PathExists")
     assert request == str(SYSTEM_RUNTIME / "login.request")
     outbox = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE).outbox
-    assert unit("ibkr-notify.path").one("PathExistsGlob") == str(outbox / "*.json")
+    assert unit("ibkr-alert.path").one("PathExistsGlob") == str(outbox / "*.json")
     assert modes[str(outbox)] == "0700"
 
 
@@ -293,19 +293,19 @@ def test_no_machine_retries_what_only_a_person_can_mend() -> None:
 
 def test_failed_units_are_told() -> None:
     """By a unit that itself has none to tell of it; a login's failures are told by the watchdog."""
-    told = {path.name for path in UNITS if Unit(path).values.get("OnFailure") == ["ibkr-notify@%n.service"]}
+    told = {path.name for path in UNITS if Unit(path).values.get("OnFailure") == ["ibkr-alert@%n.service"]}
     assert told == {f"ibkr-{name}.service" for name in ("gateway", "watchdog", "fetch", "firewall")}
     assert all("OnFailure" not in Unit(path).values for path in UNITS if path.name not in told)
-    template = unit("ibkr-notify@.service")
+    template = unit("ibkr-alert@.service")
     assert "Restart" not in template.values
     # What it puts is delivered after it, whether or not a path unit watches.
-    assert template.all("Wants") == template.all("Before") == ["ibkr-notify.service"]
+    assert template.all("Wants") == template.all("Before") == ["ibkr-alert.service"]
 
 
 def test_who_reaches_the_network() -> None:
     """The gateway, and the command that tells a person; everybody else talks to this machine only."""
     free = {path.name for path in SERVICES if Unit(path).values.get("IPAddressDeny") != ["any"]}
-    assert free == {"ibkr-gateway.service", "ibkr-notify.service"}
+    assert free == {"ibkr-gateway.service", "ibkr-alert.service"}
 
 
 def test_the_login_is_alone_in_its_network() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools import pause
+from ibkr_tools import pause_file
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import utc_now
@@ -90,16 +90,16 @@ def test_pause_and_resume(place: Installation) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert re.match(r"paused until 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC; `ibkr-tools resume`", done.stdout)
     assert "nothing logs in" in done.stdout
-    found = pause.read(place.directories.pause_file, utc_now())
+    found = pause_file.read(place.directories.pause_file, utc_now())
     assert found is not None
     assert found.until is not None
     assert found.until - found.since == timedelta(minutes=90)
     assert place.run("pause").stdout.startswith("paused by a person")
-    found = pause.read(place.directories.pause_file, utc_now())
+    found = pause_file.read(place.directories.pause_file, utc_now())
     assert found is not None
     assert found.until is None
     assert place.run("resume").stdout == "resumed; logins happen again\n"
-    assert pause.read(place.directories.pause_file, utc_now()) is None
+    assert pause_file.read(place.directories.pause_file, utc_now()) is None
     again = place.run("resume")
     assert (again.returncode, again.stdout) == (0, "nothing was paused\n")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.cli import overview
+from ibkr_tools.cli import snapshot_overview
 from ibkr_tools.errors import IbkrError, UsageError
 from ibkr_tools.fetch.saved import Snapshot
 from ibkr_tools.fetch.store import Copy
@@ -350,19 +350,19 @@ def test_periods(three: Snapshot) -> None:
     ],
 )
 def test_the_age(later: timedelta, text: str) -> None:
-    assert overview.age(NOON, ("U1",), NOON + later) == text
+    assert snapshot_overview.age_line(NOON, ("U1",), NOON + later) == text
 
 
 def test_many_accounts_are_not_all_named() -> None:
-    assert overview.age(NOON, [f"U{number}" for number in range(50)], NOON).endswith("U3, U4 and 45 more")
+    assert snapshot_overview.age_line(NOON, [f"U{number}" for number in range(50)], NOON).endswith("U3, U4 and 45 more")
 
 
 def test_what_is_there(three: Snapshot, tmp_path: Any) -> None:
     copies = [Copy(tmp_path, NOON - timedelta(days=1)), Copy(tmp_path, NOON)]
-    text = overview.view(three, copies)
+    text = snapshot_overview.snapshot_table(three, copies)
     assert "positions       15 rows  2026-11-22 12:00" in text
     assert text.splitlines()[-1] == "2 dated copies, 2026-11-21 12:00 to 2026-11-22 12:00 UTC: --at DATE"
-    assert "copies" not in overview.view(three, [])
+    assert "copies" not in snapshot_overview.snapshot_table(three, [])
 
 
 # Anything.

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 import pytest
 
-from ibkr_tools import messages, pause
-from ibkr_tools.config import NotifyConfig, SessionConfig
+from ibkr_tools import alert_outbox, pause_file
+from ibkr_tools.config.schema import AlertsConfig, SessionConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError, SessionUnavailable, UpstreamUnavailable
 from ibkr_tools.log import Journal
-from ibkr_tools.notify import Notifier
-from ibkr_tools.pause import Pause
+from ibkr_tools.pause_file import Pause
 from ibkr_tools.portal.endpoints import Endpoint
 from ibkr_tools.portal.push_listener import Heartbeat, PushEvent, PushListener
 from ibkr_tools.portal.response_parser import Tickle
+from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import LoginSection, SessionSection, SessionState, StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
 from tests.support.state_machine_environment import ALIVE
@@ -128,10 +128,10 @@ class Stage:
             cast("PortalClient", self.gateway),
             self.status,
             self.places,
-            Notifier({}),
+            SystemdNotifier({}),
             Journal(),
             session=SessionConfig(**session),
-            notify=NotifyConfig(),
+            alerts=AlertsConfig(),
             user="sampleuser",
             listener=lambda deliver: cast("PushListener", Heart(self.time, deliver)),
             clock=lambda: self.time.now_s,
@@ -270,7 +270,7 @@ def test_taking_competes_and_gives_up_with_a_message(make_stage: Staged) -> None
     assert [(name, body) for _, name, body in stage.gateway.asked] == [
         ("ssodh_init", {"publish": True, "compete": True})
     ] * 3
-    found = [messages.read(path) for path in messages.waiting(stage.places.outbox)]
+    found = [alert_outbox.read(path) for path in alert_outbox.pending(stage.places.outbox)]
     (message,) = (
         message for message in found if message is not None and message.topic == "brokerage" and not message.over
     )
@@ -294,7 +294,7 @@ def test_a_pause_ends_in_the_moment_it_said(make_stage: Staged) -> None:
     until = BEGUN + timedelta(seconds=777)
     stage.gateway.trouble = SessionUnavailable("no session")
     stage.time.at(33, stage.places.login_request.unlink)
-    stage.time.at(34, lambda: pause.begin(stage.places.pause_file, Pause(since=BEGUN, until=until)))
+    stage.time.at(34, lambda: pause_file.begin(stage.places.pause_file, Pause(since=BEGUN, until=until)))
     stage.time.at(
         60, lambda: stage.status.write(LoginSection(updated_at=stage.time.now(), state="failed", why="paused"))
     )
@@ -378,8 +378,8 @@ def gone() -> int:
 def check_outbox(stage: Stage, expected: set[str]) -> None:
     """Holds the topics that are open, after all that was published, against those expected."""
     found: dict[str, bool] = {}
-    for path in messages.waiting(stage.places.outbox):
-        message = messages.read(path)
+    for path in alert_outbox.pending(stage.places.outbox):
+        message = alert_outbox.read(path)
         assert message is not None
         found[message.topic] = not message.over
     assert {topic for topic, is_open in found.items() if is_open} == expected

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.cli import status_view
+from ibkr_tools.cli import status_report
 from ibkr_tools.errors import DataError
 from ibkr_tools.login.budget import (
     DAY_S,
@@ -80,7 +80,7 @@ class Scene:
             status = StatusFile(self.machine.container.inside(STATUS)).read()
         except DataError as error:
             return error.exit_code
-        return status_view.exit_code(status, self.now())
+        return status_report.exit_code(status, self.now())
 
     def said(self) -> str:
         """Returns the session's state and why, in one line."""

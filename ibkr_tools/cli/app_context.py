@@ -1,0 +1,130 @@
+"""What every command has: where things are, and how its collaborators are built."""
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from ibkr_tools.directories import Directories, find_directories, require_matching_directories
+from ibkr_tools.errors import ConfigError, OutputError
+from ibkr_tools.status import StatusFile
+
+if TYPE_CHECKING:
+    import typer
+
+    from ibkr_tools.config.schema import Config
+    from ibkr_tools.fetch.clients import Clients
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppContext:
+    """The global options, resolved."""
+
+    unchecked_directories: Directories
+    config: Path | None
+    runtime_dir: Path | None
+    state_dir: Path | None
+    verbose: bool
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration."""
+        return self.config or self.unchecked_directories.config_file
+
+    @property
+    def directories(self) -> Directories:
+        """Where the instance lives whose configuration it is.
+
+        Raises:
+            UsageError: --config names another instance, and its directories were not named.
+        """
+        require_matching_directories(
+            self.unchecked_directories, self.config, runtime=self.runtime_dir, state=self.state_dir
+        )
+        return self.unchecked_directories
+
+    def load(self) -> "Config":
+        """Reads the configuration; see `config.load_config`."""
+        return self._config
+
+    @cached_property
+    def _config(self) -> "Config":
+        from ibkr_tools.config.loader import load_config
+
+        return load_config(self.config_file)
+
+    def drop_root(self) -> None:
+        """Has root become the user of the units, if the directories are theirs; see `privileges.drop_root`.
+
+        Root reads the configuration first. If it is wrong, the command that needs it says so.
+
+        Raises:
+            ActionRequired: the directories are a person's.
+            UsageError: see `directories`.
+        """
+        from ibkr_tools import privileges
+
+        if os.geteuid() != 0:
+            return
+        with suppress(ConfigError):
+            self.load()
+        privileges.drop_root(self.directories)
+
+    @property
+    def status_file(self) -> StatusFile:
+        """The status file."""
+        return StatusFile(self.directories.status_file)
+
+    def clients(self, config: "Config") -> "Clients":
+        """Returns what makes clients of the gateway, which draw on the shared request budget."""
+        from ibkr_tools.fetch.clients import Clients
+
+        return Clients(config, self.directories)
+
+    def options(self) -> list[str]:
+        """Returns the global options that name the same directories to another program of ours."""
+        return [
+            *("--config", os.fspath(self.config_file.absolute())),
+            *("--runtime-dir", os.fspath(self.directories.runtime.absolute())),
+            *("--state-dir", os.fspath(self.directories.state.absolute())),
+        ]
+
+    def exec_module(self, module: str) -> NoReturn:
+        """Replaces this process by one of our thin programs: same PID, same notify socket, less memory."""
+        more = ["--verbose"] if self.verbose and module == "ibkr_tools.watchdog" else []
+        sys.stdout.flush()
+        try:
+            os.execv(sys.executable, [sys.executable, "-I", "-m", module, *self.options(), *more])  # noqa: S606
+        except OSError as error:
+            raise OutputError(f"{sys.executable}: {error.strerror}") from error
+
+
+def create_app_context(
+    config: Path | None = None, runtime_dir: Path | None = None, state_dir: Path | None = None, *, verbose: bool = False
+) -> AppContext:
+    """Returns the context that the global options mean; None: where things are by themselves."""
+    return AppContext(
+        unchecked_directories=find_directories(runtime=runtime_dir, state=state_dir),
+        config=config,
+        runtime_dir=runtime_dir,
+        state_dir=state_dir,
+        verbose=verbose,
+    )
+
+
+def app_context_of(context: "typer.Context") -> AppContext:
+    """Returns the global options of a command's context."""
+    app_context = context.find_object(AppContext)
+    if app_context is None:
+        raise AssertionError("the root callback has not run")
+    return app_context
+
+
+def log_to_stderr(app_context: AppContext) -> None:
+    """Sets logging up for a command that logs."""
+    from ibkr_tools import log
+
+    log.setup(verbose=app_context.verbose)

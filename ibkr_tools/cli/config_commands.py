@@ -1,0 +1,110 @@
+"""`ibkr-tools config …`: check the configuration, print its schema, move the password out of it."""
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.streams import write_out
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ibkr_tools.config.schema import Config
+
+app = typer.Typer(no_args_is_help=True, help="Check the configuration and print the published schemas.")
+
+
+@app.command()
+def check(context: typer.Context) -> None:
+    """Check the configuration and the secrets that can be read; every problem is named at once (exit code 78)."""
+    from ibkr_tools.config.check import machine_warnings, unit_warnings
+    from ibkr_tools.directories import SYSTEM_CONFIGURATION
+    from ibkr_tools.entrypoint import print_stderr
+    from ibkr_tools.privileges import SERVICE_USER, user_id
+
+    app_context = app_context_of(context)
+    config = app_context.load()
+    notes, secret_warnings = _require_usable_values(app_context.config_file, config)
+    warnings = [*secret_warnings, *machine_warnings(config)]
+    if app_context.config_file.absolute().parent == SYSTEM_CONFIGURATION:
+        warnings += unit_warnings(config, user_id(SERVICE_USER))
+    for warning in warnings:
+        print_stderr(f"warning: {warning}", 30)
+    more = "".join(f"; {note}" for note in notes)
+    write_out(f"{app_context.config_file}: fine; user {config.username}, account {config.account}{more}\n")
+
+
+def _require_usable_values(file: "Path", config: "Config") -> tuple[list[str], list[str]]:
+    """Returns notes about the secrets, and warnings.
+
+    Raises:
+        ConfigError: something would be refused when it is used; the message names all of it.
+    """
+    from ibkr_tools.config.check import unusable_values
+    from ibkr_tools.config.secrets import check_passwords
+    from ibkr_tools.errors import ConfigError
+    from ibkr_tools.fetch.calls import plan
+    from ibkr_tools.login.selector_syntax import find_selector_error
+
+    errors, warnings = check_passwords(file, config)
+    try:
+        plan(config.fetch.resources, {}, config.session.tier)
+    except ConfigError as error:
+        errors.append(error)
+    errors += [ConfigError(line) for line in unusable_values(config)]
+    for name, selectors in config.login.selectors.items():
+        checked = ((selector, find_selector_error(selector)) for selector in selectors)
+        errors += [
+            ConfigError(f"login.selectors.{name}: {selector!r}: {problem}") for selector, problem in checked if problem
+        ]
+    notes = []
+    password_file = file.with_name("password")
+    if os.path.exists(password_file) and not os.access(password_file, os.R_OK):  # noqa: PTH110  # a closed folder is no error
+        notes.append(f"only root can check the password in {password_file}")
+    if config.login.second_factor.method != "none":
+        from ibkr_tools.login.otp import check_second_factor
+
+        try:
+            notes += [problem] if (problem := check_second_factor(config, file)) else []
+        except ConfigError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        lines = "\n".join(f"  {error.message}" for error in errors)
+        raise ConfigError(
+            f"{file}: {len(errors)} problems:\n{lines}", hint=next((error.hint for error in errors), None)
+        )
+    return notes, warnings
+
+
+@app.command()
+def schema(
+    status: bool = typer.Option(False, "--status", help="The schema of status.json instead of config.json."),
+) -> None:
+    """Print the JSON Schema of config.json, for editors."""
+    import msgspec
+
+    from ibkr_tools import status as status_module
+    from ibkr_tools.config.schema import json_schema as config_schema
+
+    document = status_module.json_schema() if status else config_schema()
+    write_out(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+
+
+@app.command()
+def adopt_password(context: typer.Context) -> None:
+    """Move "password" to the file `password` beside the configuration, as bin/install does; name what else has one."""
+    from ibkr_tools.config import password_adoption
+
+    config = app_context_of(context).config_file
+    password_file = config.with_name("password")
+    try:
+        if summary := password_adoption.adopt_password(config, password_file):
+            write_out(f"{summary}\n")
+    finally:
+        for path in password_adoption.find_copies(config.parent, password_file, config.with_name("totp")):
+            name = path if str(path).isprintable() else ascii(str(path))
+            typer.echo(f"warning: {name} has a password in it; delete it, or take the password out", err=True)

@@ -1,0 +1,125 @@
+"""`ibkr-tools fetch`: one snapshot to standard output, through jq, as a list, to a file, to the state directory."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ibkr_tools.cli import output_options
+from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.entrypoint import print_stderr
+
+if TYPE_CHECKING:
+    from ibkr_tools.fetch.document import Covers
+    from ibkr_tools.fetch.formats import Rows
+
+
+@output_options.with_printing
+def fetch(
+    context: typer.Context,
+    printing: output_options.Printing,
+    resources: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to take: see `ibkr-tools resources`; none: what the configuration says."),
+    ] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option("--account", help="Only this account, by number or alias; may be repeated.", metavar="ID"),
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", help="A resource's parameter; may be repeated.", metavar="NAME=VALUE")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Take positions past IBKR's cache, in fewer words.")] = False,
+    save: Annotated[bool, typer.Option("--save", help="Store the snapshot as latest.json.")] = False,
+    wait: Annotated[
+        float, typer.Option(help="Wait so long for the session, if it is not up or lost.", metavar="SECONDS", min=0)
+    ] = 0,
+    retry_for: output_options.RetryOption = output_options.DEFAULT_RETRY_FOR_S,
+    partial: Annotated[
+        bool | None,
+        typer.Option("--partial/--no-partial", help="Go without an account that alone answers nothing."),
+    ] = None,
+) -> None:
+    """Fetch one snapshot of the account: complete, or an error and nothing."""
+    from ibkr_tools.account_ids import require_name
+    from ibkr_tools.errors import UsageError
+    from ibkr_tools.fetch.calls import require_resources
+
+    printing.require_table()
+    accounts = [require_name(name, "--account") for name in account or ()]
+    names = [endpoint.name for endpoint in require_resources(resources or ())]
+    parameters = output_options.parse_parameters(param or [])
+    app_context = app_context_of(context)
+    config = app_context.load()
+    # A table that is asked for without a word is that of the positions; what they weigh is in the other resources.
+    shown = None
+    if printing.is_list and not names and printing.form is output_options.Format.TABLE:
+        shown = "positions"
+    chosen: tuple[str, ...] = tuple(names) or config.fetch.resources
+    if shown and shown not in chosen and not save:
+        chosen = (*chosen, shown)
+    if printing.is_list and shown is None and len(chosen) > 1:
+        raise UsageError(
+            f"--format {printing.form} prints one list, and {', '.join(chosen)} would be fetched",
+            hint="Name one resource, or choose with --jq.",
+        )
+    if shown and shown not in chosen:
+        raise UsageError(f"the table is of positions, and only {', '.join(chosen)} would be fetched")
+    from ibkr_tools.cli.progress import progress
+    from ibkr_tools.fetch.run import Fetch
+    from ibkr_tools.fetch.store import LATEST
+
+    clients = app_context.clients(config)
+    with progress() as line:
+        fetching = Fetch(
+            config,
+            lambda: clients.make(line.wait),
+            app_context.status_file,
+            hint=app_context.directories.session_hint,
+            progress=line,
+            counted=line.count,
+        )
+        document = fetching.run(
+            () if chosen is config.fetch.resources else chosen,
+            accounts,
+            parameters=parameters,
+            fresh=fresh,
+            wait_s=wait,
+            retry_s=retry_for,
+            partial=partial,
+            save_in=app_context.directories.snapshots if save else None,
+        )
+    _warn(document.covers)
+    if save and printing.is_plain:
+        print_stderr(f"saved {app_context.directories.snapshots / LATEST}", 20)
+        return
+
+    def rows() -> "Rows":
+        from ibkr_tools.fetch.formats import snapshot_rows
+
+        return snapshot_rows(document.encode(), shown or chosen[0])
+
+    def table(width: int | None) -> str:
+        from ibkr_tools.fetch.saved import Snapshot
+        from ibkr_tools.views import view
+
+        snapshot = Snapshot(document.encode())
+        return view(snapshot, shown or chosen[0], everything=printing.everything, width=width)
+
+    printing.put(document.chunks, rows, table)
+
+
+def _warn(covers: "Covers") -> None:
+    """Says on standard error what the snapshot has not got, or not as one would expect."""
+    for warning in covers.unexpected:
+        print_stderr(f"warning: {warning}; kept as it came", 30)
+    for name, why in covers.missing_accounts.items():
+        print_stderr(f"warning: without account {name}, which answers nothing but errors: {why}", 30)
+    for name, why in covers.missing.items():
+        print_stderr(f"warning: without {name}: {why}", 30)
+    if count := covers.subaccounts_not_asked:
+        noun = "sub-account was" if count == 1 else "sub-accounts were"
+        print_stderr(
+            f"note: {count} {noun} not asked: name those to fetch in fetch.accounts or with --account; "
+            "`ibkr-tools fetch subaccounts2` lists them",
+            20,
+        )

@@ -1,0 +1,44 @@
+"""`ibkr-tools show`: a saved snapshot for people, without any request."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ibkr_tools.cli import output_options
+from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.snapshot_reader import SnapshotReader
+
+
+@output_options.with_printing
+def show(
+    context: typer.Context,
+    printing: output_options.Printing,
+    resource: Annotated[
+        str | None,
+        typer.Argument(
+            help="positions, summary, ledger, allocation, performance, periods or any other part; none: what is there.",
+            show_default=False,
+        ),
+    ] = None,
+    account: Annotated[
+        list[str] | None, typer.Option("--account", help="Only this account; may be repeated.", metavar="ID")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="The last copy of a day (2026-11-22), or up to a time (2026-11-22T12:00); UTC.", metavar="DATE"
+        ),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="This file, packed or not.", metavar="FILE")] = None,
+) -> None:
+    """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
+    reader = SnapshotReader(app_context_of(context), resource, account or (), at=at, file=file)
+    if printing.query is None and (printing.form is output_options.Format.TABLE or not printing.is_chosen):
+        printing.write([reader.text(printing.width, everything=printing.everything).encode()])
+        return
+    printing.require_table()
+    from ibkr_tools.fetch.formats import snapshot_rows
+
+    document = reader.document()
+    printing.put(lambda: [document], lambda: snapshot_rows(document, reader.resource))

@@ -1,0 +1,128 @@
+"""The status for people and for scripts: a table, JSON, an exit code. Pure."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ibkr_tools.cli.durations import format_duration
+from ibkr_tools.errors import ActionRequired, GatewayUnavailable, SessionUnavailable
+from ibkr_tools.status import GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
+
+
+def _since(at: datetime, now: datetime) -> str:
+    return format_duration(max(0.0, (now - at).total_seconds()))
+
+
+def _until(at: datetime, now: datetime) -> str:
+    left = at - now
+    return f"in {format_duration(left.total_seconds())}" if left > timedelta(seconds=0) else "now"
+
+
+def _silence(section: Section, who: str, now: datetime) -> list[str]:
+    if not section.is_stale(now):
+        return []
+    if section.fresh_for_s == 0:
+        return [f"{who} was stopped {_since(section.updated_at, now)} ago; this is what it said last"]
+    return [f"{who} has said nothing for {_since(section.updated_at, now)}; this may be out of date"]
+
+
+def _gateway(section: GatewaySection, now: datetime) -> list[str]:
+    lines = [f"{section.state} for {_since(section.since, now)}"]
+    if section.state != "stopped":
+        lines.append(f"https://127.0.0.1:{section.port} → {section.upstream}")
+    if section.java_pid is not None:
+        lines.append(f"Java {section.java_pid}, IBKR's build {section.build or 'unknown'}")
+    if section.filtered is False and section.state != "stopped":
+        lines.append("EXPOSED: no packet filter guards the port; whoever reaches it is the IBKR user")
+        lines.append("to do: run it as a service (sudo ./bin/install), or sudo systemctl restart ibkr-firewall")
+    return lines + _silence(section, "the gateway's parent", now)
+
+
+def _session(section: SessionSection, now: datetime) -> list[str]:
+    lines = [f"{section.state.value} for {_since(section.since, now)}: {section.why}"]
+    if section.up_since is not None:
+        accounts = ", ".join(section.accounts[:5]) + (" …" if len(section.accounts) > 5 else "")  # noqa: PLR2004
+        lines.append(f"signed in for {_since(section.up_since, now)}; accounts {accounts or 'none'}")
+    if section.paused:
+        end = section.paused_until
+        until = f"until {end:%Y-%m-%d %H:%M} UTC ({_until(end, now)})" if end else "until `ibkr-tools resume`"
+        lines.append(f"paused {until}: nothing logs in")
+    if section.limited_until is not None and section.limited_until > now:
+        left = format_duration((section.limited_until - now).total_seconds())
+        lines.append(f"IBKR says that too many requests were sent: none is for {left} more")
+    if section.window:
+        lines.append(f"at IBKR: {section.window}")
+    if section.next is not None and section.next_at is not None and not section.is_stale(now):
+        lines.append(f"next: {section.next} {_until(section.next_at, now)}")
+    if section.losses:
+        lines.append(f"lost {section.losses} {'time' if section.losses == 1 else 'times'} since the watchdog started")
+    if section.todo:
+        lines.append(f"to do: {section.todo}")
+    return lines + _silence(section, "the watchdog", now)
+
+
+def _login(section: LoginSection, now: datetime) -> list[str]:
+    took = f" in {section.duration_s:.1f} s" if section.duration_s is not None else ""
+    lines = [f"{section.state} {_since(section.updated_at, now)} ago{took}: {section.why}"]
+    if section.failures_24h or section.logins_24h:
+        lines.append(f"in 24 h: {section.logins_24h} succeeded, {section.failures_24h} failed")
+    if section.logins_limited_until is not None and section.logins_limited_until > now:
+        left = format_duration((section.logins_limited_until - now).total_seconds())
+        lines.append(f"so many logins are noticed: unattended ones are an hour apart for {left} more")
+    if section.retry_at is not None:
+        lines.append(f"next try possible {_until(section.retry_at, now)}")
+    if section.todo:
+        lines.append(f"to do: {section.todo}")
+    return lines
+
+
+def _printable(line: str) -> str:
+    """Returns a line without what could move the cursor: parts of it are texts that others sent us."""
+    return "".join(letter if letter.isprintable() else " " for letter in line)
+
+
+def as_text(status: Status, now: datetime) -> str:
+    """Returns the status as a table of two columns; what was never written says so."""
+    rows: list[tuple[str, list[str]]] = [
+        ("gateway", _gateway(status.gateway, now) if status.gateway else ["no gateway of ours has run here"]),
+        ("session", _session(status.session, now) if status.session else ["no watchdog has run here"]),
+        ("login", _login(status.login, now) if status.login else ["none yet"]),
+    ]
+    if status.fetch is not None:
+        lines = [f"{status.fetch.state} {_since(status.fetch.updated_at, now)} ago: {status.fetch.why}"]
+        if status.fetch.saved and status.fetch.saved_at:
+            lines.append(f"saved {_since(status.fetch.saved_at, now)} ago: {status.fetch.saved}")
+        rows.append(("fetch", lines))
+    else:
+        rows.append(("fetch", ["none yet"]))
+    return "\n".join(
+        f"{name if number == 0 else '':<9}{_printable(line)}"
+        for name, lines in rows
+        for number, line in enumerate(lines)
+    )
+
+
+def as_json(status: Status, now: datetime) -> str:
+    """Returns the status file's content, with each section's age and whether it may still be believed."""
+    document = msgspec.to_builtins(status)
+    for name in ("gateway", "session", "login", "fetch"):
+        section: Section | None = getattr(status, name)
+        if section is not None:
+            document[name] |= {"age_s": round(section.age_s(now), 1), "stale": section.is_stale(now)}
+    document["healthy"] = exit_code(status, now) == 0
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def exit_code(status: Status, now: datetime) -> int:
+    """Returns 0 if the session is up, 77 if a person must act, 69 without a gateway, 75 otherwise."""
+    session = status.session
+    if session is not None and session.state is SessionState.LOCKED_OUT:
+        return ActionRequired.exit_code
+    gateway = status.gateway
+    if gateway is not None and (gateway.state != "up" or gateway.is_stale(now)):
+        return GatewayUnavailable.exit_code
+    if session is None or session.is_stale(now):
+        return GatewayUnavailable.exit_code if gateway is None else SessionUnavailable.exit_code
+    if session.state is SessionState.GATEWAY_DOWN:
+        return GatewayUnavailable.exit_code
+    return 0 if session.state is SessionState.UP else SessionUnavailable.exit_code

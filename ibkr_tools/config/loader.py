@@ -1,0 +1,124 @@
+"""Reads `config.json`: strictly, every problem named at once."""
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ibkr_tools import account_ids, files
+from ibkr_tools.config import example
+from ibkr_tools.config.problems import find_problems, with_line_and_column
+from ibkr_tools.config.schema import Config, GatewayConfig
+from ibkr_tools.config.values import (
+    ARGUMENT_PATTERN,
+    PATH_PATTERN,
+    UPSTREAM_PATTERN,
+    USERNAME_PATTERN,
+    PatternHint,
+    explain_nothing,
+    explain_upstream,
+    explain_username,
+    port_problem,
+)
+from ibkr_tools.errors import ConfigError
+
+
+def _pattern_hints(username: object) -> dict[str, PatternHint]:
+    number = f"an account number: capital letters and digits, such as {account_ids.EXAMPLE_NUMBER}"
+    name = username if isinstance(username, str) else ""
+    return {
+        account_ids.NUMBER_PATTERN: (number, lambda text: account_ids.explain_number(text, name)),
+        account_ids.NAME_PATTERN: ("an account number or an alias", account_ids.explain_name),
+        UPSTREAM_PATTERN: ("scheme, host and port, such as https://api.ibkr.com", explain_upstream),
+        USERNAME_PATTERN: ("the name that you type on IBKR's page", explain_username),
+        ARGUMENT_PATTERN: ("a text with something in it, and without a NUL character", explain_nothing),
+        PATH_PATTERN: (
+            "a path such as /etc/ibkr-tools/password; ~/ is the home directory, ~NAME is nobody's",
+            explain_nothing,
+        ),
+    }
+
+
+_VALIDATORS = {"gateway.port": port_problem}
+"""By key: what says why a value that is of the right kind cannot work."""
+
+
+def config_problems(value: object, source: str = "") -> Iterator[str]:
+    """Yields one line per problem of a decoded `config.json`; `source` is its text, to name lines."""
+    pattern_hints = _pattern_hints(value.get("username") if isinstance(value, dict) else None)
+    text_keys = ("password", "$schema")
+    return find_problems(
+        value, Config, text_keys=text_keys, pattern_hints=pattern_hints, validators=_VALIDATORS, source=source
+    )
+
+
+def _upstream_is_gateway(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Yields one line if the gateway's servers are said to be the gateway itself."""
+    gateway = msgspec.convert(raw.get("gateway", {}), GatewayConfig)
+    for host in ("127.0.0.1", "localhost"):
+        if gateway.upstream.partition("://")[2] == f"{host}:{gateway.port}":
+            yield f"gateway.upstream: port {gateway.port} is gateway.port itself; IBKR's host belongs there"
+
+
+def read_document(file: Path) -> tuple[dict[str, Any], bytes]:
+    """Returns the configuration `file`, an object and not yet checked, and its text.
+
+    Raises:
+        ConfigError: not there, not readable, not JSON, no object, or world-readable with a password in it.
+    """
+    try:
+        data = files.read_user_file(file)
+        others_can_read = bool(file.stat().st_mode & stat.S_IROTH)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{file}: not there", hint="Copy config.example.json there and fill in username and account."
+        ) from error
+    except PermissionError as error:
+        raise ConfigError(
+            f"{file}: not readable by this user",
+            hint="Run as root, or join the group that owns the file: usermod -aG ibkr NAME.",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    try:
+        raw = msgspec.json.decode(data)
+    except UnicodeDecodeError as error:
+        # Its own words show a byte of what may be a password.
+        raise ConfigError(
+            f"{file}: not JSON: {with_line_and_column(data, f'not UTF-8 (byte {error.start})')}"
+        ) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ConfigError(f"{file}: not JSON: {with_line_and_column(data, str(error))}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{file}: expected an object, such as config.example.json")
+    if others_can_read and raw.get("password"):
+        raise ConfigError(
+            f"{file}: holds the password and every user of this machine can read it",
+            hint=f"chmod o= {file}",
+        )
+    return raw, data
+
+
+def load_config(file: Path, *, allow_example: bool = False) -> Config:
+    """Reads and checks the configuration; `allow_example`: for what asks neither IBKR nor its gateway anything.
+
+    Raises:
+        ConfigError: not there, not readable, not JSON, world-readable with a password in it, still the example, or
+            with wrong keys or values; then the message names every one of them.
+    """
+    raw, data = read_document(file)
+    unreplaced = dict(example.unreplaced_values(raw)) if not allow_example else {}
+    lines = [
+        line for line in config_problems(raw, data.decode(errors="replace")) if line.partition(":")[0] not in unreplaced
+    ]
+    if lines := [*(lines or _upstream_is_gateway(raw)), *(f"{key}: {problem}" for key, problem in unreplaced.items())]:
+        noun = "problem" if len(lines) == 1 else "problems"
+        raise ConfigError(
+            f"{file}: {len(lines)} {noun}:\n" + "\n".join(f"  {line}" for line in lines),
+            hint="`ibkr-tools config schema` prints what is allowed.",
+        )
+    raw.pop("password", None)
+    raw.pop("$schema", None)
+    return msgspec.convert(raw, Config, strict=True)

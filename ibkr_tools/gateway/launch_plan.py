@@ -1,0 +1,145 @@
+"""Everything before Java starts: the checks, the certificate, the rendered configuration; its result is a `LaunchPlan`.
+
+The process that does this replaces itself by the parent, so that what it needed is not kept in memory.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ibkr_tools import files
+from ibkr_tools.config.schema import GatewayConfig
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError
+from ibkr_tools.gateway import conf_templates, distribution, filter_probe, java, ports, tls
+from ibkr_tools.log import Journal, is_journal
+
+FILTER_TIMEOUT_S = 15.0
+"""How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
+
+
+class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent has to know; it reads it as JSON, without this class."""
+
+    command: list[str]
+    environ: dict[str, str]
+    home: str
+    runtime: str
+    status_file: str
+    restart_request: str
+    certificate: str
+    port: int
+    upstream: str
+    build: str
+    filter_required: bool
+    filter_probed: bool
+
+
+def distribution_directory(config: GatewayConfig, directories: Directories) -> Path:
+    """Returns where IBKR's distribution is, or should be."""
+    configured = config.directory
+    return (Path(configured).expanduser() if configured else directories.gateway / "clientportal.gw").absolute()
+
+
+def _python(*arguments: str) -> list[str]:
+    """Returns the command line of another Python: isolated, whatever the current directory has in it."""
+    return [sys.executable, "-I", *arguments]
+
+
+def _require_material(public: Path, private: Path) -> None:
+    if not tls.is_current(public, private):
+        made = subprocess.run(_python("-m", tls.__name__, str(public), str(private)), check=False)
+        if made.returncode:
+            raise OutputError(f"{private}: the gateway's key and certificate could not be made")
+
+
+def _require_filter(port: int, journal: Journal, *, required: bool) -> None:
+    """Returns if the packet filter guards `port`, on which we listen now; warns without, where it is not required."""
+    is_guarded = filter_probe.await_filter(port, FILTER_TIMEOUT_S if required else 0.0)
+    if is_guarded:
+        return
+    if is_guarded is None and required:
+        raise GatewayUnavailable(f"port {port}: it cannot be seen now whether a packet filter guards it")
+    if required:
+        raise ConfigError(
+            f"no packet filter guards port {port}, and whoever reached the gateway there would be its IBKR user",
+            hint="sudo systemctl restart ibkr-firewall ibkr-gateway (docs/systemd.md: another packet filter)",
+        )
+    journal.warning(filter_probe.exposure_warning(port))
+
+
+def prepare(
+    config: GatewayConfig,
+    directories: Directories,
+    journal: Journal,
+    *,
+    filter_required: bool,
+    filter_probed: bool = True,
+) -> LaunchPlan:
+    """Checks all that Java needs, writes its configuration, and says how to run it.
+
+    Raises:
+        DistributionError: IBKR's gateway is not there, not whole, or a build that nobody has accepted.
+        JavaUnavailable: no Java, or one that is too old.
+        PortTaken: another program listens on the port.
+        GatewayUnavailable: nobody can say now whether a packet filter guards it, and one is required.
+        ConfigError: this user may not listen on the port, no packet filter guards it and one is required, or the
+            templates are missing.
+        OutputError: the state or runtime directory cannot be written.
+    """
+    installed = distribution.find(distribution_directory(config, directories), directories.accepted_builds)
+    program = java.require_java(config.java)
+    with ports.listening_on(config.port):
+        if filter_probed:
+            _require_filter(config.port, journal, required=filter_required)
+    private = directories.private
+    settings, home = directories.gateway / "conf", directories.gateway / "work"
+    templates = conf_templates.read_templates()
+    try:
+        _require_material(directories.certificate.parent, private)
+        rendered = conf_templates.render(
+            templates,
+            port=config.port,
+            upstream=config.upstream,
+            keystore=(private / tls.KEYSTORE_FILE).absolute(),
+            keystore_password=(private / tls.KEYSTORE_PASSWORD_FILE).read_text(),
+            journal=is_journal(sys.stdout),
+        )
+        for directory in (settings, home):
+            files.make_directory(directory, mode=0o700)
+        files.write_atomically(settings / conf_templates.CONF_FILE, rendered.conf.encode(), mode=0o600)
+        files.write_atomically(settings / conf_templates.LOGBACK_FILE, rendered.logback.encode(), mode=0o600)
+    except OSError as error:
+        raise OutputError(f"{error.filename or directories.gateway}: {error.strerror}") from error
+    journal.info(f"Starting IBKR's build {installed.build} (SHA-256 {installed.sha256}) on Java {program.version}")
+    return LaunchPlan(
+        command=java.command(
+            program, installed, conf=settings.absolute(), home=home.absolute(), heap_mb=config.heap_mb
+        ),
+        environ=java.environment(os.environ, home.absolute()),
+        home=str(home.absolute()),
+        runtime=str(directories.runtime),
+        status_file=str(directories.status_file),
+        restart_request=str(directories.restart_request),
+        certificate=str(directories.certificate),
+        port=config.port,
+        upstream=config.upstream,
+        build=installed.build,
+        filter_required=filter_required,
+        filter_probed=filter_probed,
+    )
+
+
+def exec_parent(plan: LaunchPlan) -> None:
+    """Replaces this process by the thin parent; returns never. Same process id, so systemd notices nothing.
+
+    The plan goes through a pipe, which holds far more than it: in the arguments it would fill `systemctl status`.
+    """
+    read, write = os.pipe()
+    os.write(write, msgspec.json.encode(plan))
+    os.close(write)
+    os.set_inheritable(read, True)
+    os.execv(sys.executable, _python("-m", "ibkr_tools.gateway.parent", str(read)))  # noqa: S606
