@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from ibkr_tools.fetch.holdings import Holding, Holdings
-    from ibkr_tools.fetch.saved import Snapshot
-    from ibkr_tools.library import Connection, connect, latest
+    from ibkr_tools.fetch.snapshot import Snapshot
+    from ibkr_tools.python_api import Connection, connect, latest
 
 __all__ = [
     "ActionRequired",
@@ -54,10 +54,10 @@ if not TYPE_CHECKING:
         """Loads what is asked for by name; `import ibkr_tools` alone loads nothing."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from ibkr_tools import errors, library
+        from ibkr_tools import errors, python_api
         from ibkr_tools.fetch import holdings
 
-        return next(getattr(module, name) for module in (errors, library, holdings) if hasattr(module, name))
+        return next(getattr(module, name) for module in (errors, python_api, holdings) if hasattr(module, name))
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from ibkr_tools.errors import UsageError
-from ibkr_tools.text import INVISIBLE
+from ibkr_tools.terminal_escape import INVISIBLE_CHARACTERS
 
 _NUMBER_BODY = r"(?=[A-Z_\-]*[0-9])(?!D?U[OI]|[A-Z0-9_\-]*[0-9][OI])[A-Z][A-Z0-9_\-]{1,31}"
 """O and I stand for 0 and 1 behind a digit, and behind the U; DFO123456 is a number."""
@@ -16,7 +16,7 @@ _NUMBER_BODY = r"(?=[A-Z_\-]*[0-9])(?!D?U[OI]|[A-Z0-9_\-]*[0-9][OI])[A-Z][A-Z0-9
 _MISTYPED_NUMBER = r"(?=(?:[^0-9]*[0-9]){4})[A-Za-z]{0,3}[0-9][0-9OILoil ]{4,}[A-Za-z]?$"
 """A number with a mistake in it, which no alias looks like."""
 
-_ALIAS_CHARACTER = rf"[^/\\{INVISIBLE}]"
+_ALIAS_CHARACTER = rf"[^/\\{INVISIBLE_CHARACTERS}]"
 
 NUMBER_PATTERN = rf"^{_NUMBER_BODY}$(?!\n)"
 """Python's `$` also matches before a last line end, editors' does not: the look-ahead makes both strict."""
@@ -94,7 +94,7 @@ def explain_name(text: str) -> str:
 def _explain_either(text: str, explanation_of_all: str) -> str:
     if not text.strip():
         return "there is nothing in it"
-    if hidden := re.search(f"[{INVISIBLE}]", text.strip()):
+    if hidden := re.search(f"[{INVISIBLE_CHARACTERS}]", text.strip()):
         return f"character {text.index(hidden[0]) + 1} cannot be seen (U+{ord(hidden[0]):04X})"
     if match := re.search(r"[/\\]|\.\.", text):
         return f"{match[0]!r} cannot be in it"

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ibkr_tools.errors import IbkrError, OutputError
 from ibkr_tools.log import is_journal, with_priority
-from ibkr_tools.text import visible
+from ibkr_tools.terminal_escape import escape_control_characters
 
 EX_SOFTWARE = 70
 """EX_SOFTWARE of sysexits.h: our own bug."""
@@ -19,7 +19,7 @@ def print_stderr(text: str, level: int = 40) -> None:
 
     Who reads standard error, and whether anybody does, changes nothing about how a command ends.
     """
-    shown = visible(text)
+    shown = escape_control_characters(text)
     with suppress(OSError):
         sys.stderr.write(with_priority(level, shown) if is_journal(sys.stderr) else f"{shown}\n")
         sys.stderr.flush()

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from ibkr_tools.text import visible
+from ibkr_tools.terminal_escape import escape_control_characters
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -62,7 +62,7 @@ class Journal:
         self._verbose = verbose
 
     def _write(self, level: int, name: str, text: str) -> None:
-        text = visible(text)
+        text = escape_control_characters(text)
         human = f"{time.strftime('%H:%M:%S')} {name: <7} {text}\n"
         self._stream.write(with_priority(level, text) if self._prefixed else human)
         self._stream.flush()
@@ -86,7 +86,7 @@ class Journal:
 
 
 def _show_controls(record: "Record") -> None:
-    record["message"] = visible(record["message"])
+    record["message"] = escape_control_characters(record["message"])
 
 
 def setup(*, verbose: bool = False) -> None:

@@ -31,33 +31,35 @@ def api(
 ) -> None:
     """Ask IBKR for one listed read by its path, and print the answer as it came."""
     from ibkr_tools.account_ids import require_numbers
-    from ibkr_tools.fetch.paths import find
+    from ibkr_tools.fetch.api_paths import match_path
 
     printing.require_table()
-    call = find(path, method)
+    call = match_path(path, method)
     parameters = output_options.parse_parameters(param or [])
-    require_numbers({**call.names, **call.query, **parameters})
+    require_numbers({**call.path_parameters, **call.query, **parameters})
     app_context = app_context_of(context)
     config = app_context.load()
     from ibkr_tools.cli.progress import progress
-    from ibkr_tools.fetch.run import known_obstacle
-    from ibkr_tools.fetch.single import Single
+    from ibkr_tools.fetch.fetch_task import known_session_error
+    from ibkr_tools.fetch.raw_request import RawRequest
     from ibkr_tools.status import utc_now
 
-    single = Single(call, parameters, tier=config.session.tier, account=config.account)
+    single = RawRequest(call, parameters, tier=config.session.tier, account=config.account)
     if paginate:
-        single.require_pages()
-    if obstacle := known_obstacle(app_context.status_file, utc_now()):
+        single.require_paginated()
+    if obstacle := known_session_error(app_context.status_file, utc_now()):
         raise obstacle
     age_s = 0.0
     clients = app_context.clients(config)
     with progress() as line:
         if paginate:
-            payload = single.pages(lambda: clients.make(line.wait), now=utc_now, progress=line, retry_s=retry_for)
+            payload = single.read_all_pages(
+                lambda: clients.create(line.wait), now=utc_now, progress=line, retry_s=retry_for
+            )
         else:
             line(str(single.call))
-            with clients.make(line.wait) as client:
-                answer = single.ask(client, retry_s=retry_for, tell=line)
+            with clients.create(line.wait) as client:
+                answer = single.read(client, retry_s=retry_for, on_retry=line)
             payload, age_s = answer.body.strip() or b"null", answer.age_s
     if age_s:
         from ibkr_tools.cli.durations import format_duration
@@ -65,8 +67,8 @@ def api(
         print_stderr(f"note: IBKR was asked {format_duration(age_s)} ago, and may not be asked again yet", 20)
 
     def rows() -> "Rows":
-        from ibkr_tools.fetch.formats import answer_rows
+        from ibkr_tools.fetch.formats import response_rows
 
-        return answer_rows(payload, call.endpoint)
+        return response_rows(payload, call.endpoint)
 
     printing.put(lambda: (payload,), rows)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import typer
 
     from ibkr_tools.config.schema import Config
-    from ibkr_tools.fetch.clients import Clients
+    from ibkr_tools.fetch.client_factory import ClientFactory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +78,11 @@ class AppContext:
         """The status file."""
         return StatusFile(self.directories.status_file)
 
-    def clients(self, config: "Config") -> "Clients":
+    def clients(self, config: "Config") -> "ClientFactory":
         """Returns what makes clients of the gateway, which draw on the shared request budget."""
-        from ibkr_tools.fetch.clients import Clients
+        from ibkr_tools.fetch.client_factory import ClientFactory
 
-        return Clients(config, self.directories)
+        return ClientFactory(config, self.directories)
 
     def options(self) -> list[str]:
         """Returns the global options that name the same directories to another program of ours."""

@@ -45,12 +45,12 @@ def _require_usable_values(file: "Path", config: "Config") -> tuple[list[str], l
     from ibkr_tools.config.check import unusable_values
     from ibkr_tools.config.secrets import check_passwords
     from ibkr_tools.errors import ConfigError
-    from ibkr_tools.fetch.calls import plan
+    from ibkr_tools.fetch.plan import plan_snapshot
     from ibkr_tools.login.selector_syntax import find_selector_error
 
     errors, warnings = check_passwords(file, config)
     try:
-        plan(config.fetch.resources, {}, config.session.tier)
+        plan_snapshot(config.fetch.resources, {}, config.session.tier)
     except ConfigError as error:
         errors.append(error)
     errors += [ConfigError(line) for line in unusable_values(config)]

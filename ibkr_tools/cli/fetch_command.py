@@ -9,8 +9,8 @@ from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.entrypoint import print_stderr
 
 if TYPE_CHECKING:
-    from ibkr_tools.fetch.document import Covers
     from ibkr_tools.fetch.formats import Rows
+    from ibkr_tools.fetch.snapshot_document import SnapshotMetadata
 
 
 @output_options.with_printing
@@ -42,7 +42,7 @@ def fetch(
     """Fetch one snapshot of the account: complete, or an error and nothing."""
     from ibkr_tools.account_ids import require_name
     from ibkr_tools.errors import UsageError
-    from ibkr_tools.fetch.calls import require_resources
+    from ibkr_tools.fetch.plan import require_resources
 
     printing.require_table()
     accounts = [require_name(name, "--account") for name in account or ()]
@@ -65,18 +65,18 @@ def fetch(
     if shown and shown not in chosen:
         raise UsageError(f"the table is of positions, and only {', '.join(chosen)} would be fetched")
     from ibkr_tools.cli.progress import progress
-    from ibkr_tools.fetch.run import Fetch
-    from ibkr_tools.fetch.store import LATEST
+    from ibkr_tools.fetch.fetch_task import FetchTask
+    from ibkr_tools.fetch.snapshot_store import LATEST_FILE
 
     clients = app_context.clients(config)
     with progress() as line:
-        fetching = Fetch(
+        fetching = FetchTask(
             config,
-            lambda: clients.make(line.wait),
+            lambda: clients.create(line.wait),
             app_context.status_file,
             hint=app_context.directories.session_hint,
             progress=line,
-            counted=line.count,
+            on_count=line.count,
         )
         document = fetching.run(
             () if chosen is config.fetch.resources else chosen,
@@ -90,7 +90,7 @@ def fetch(
         )
     _warn(document.covers)
     if save and printing.is_plain:
-        print_stderr(f"saved {app_context.directories.snapshots / LATEST}", 20)
+        print_stderr(f"saved {app_context.directories.snapshots / LATEST_FILE}", 20)
         return
 
     def rows() -> "Rows":
@@ -99,16 +99,16 @@ def fetch(
         return snapshot_rows(document.encode(), shown or chosen[0])
 
     def table(width: int | None) -> str:
-        from ibkr_tools.fetch.saved import Snapshot
-        from ibkr_tools.views import view
+        from ibkr_tools.fetch.snapshot import Snapshot
+        from ibkr_tools.views import format_resource
 
         snapshot = Snapshot(document.encode())
-        return view(snapshot, shown or chosen[0], everything=printing.everything, width=width)
+        return format_resource(snapshot, shown or chosen[0], everything=printing.everything, width=width)
 
     printing.put(document.chunks, rows, table)
 
 
-def _warn(covers: "Covers") -> None:
+def _warn(covers: "SnapshotMetadata") -> None:
     """Says on standard error what the snapshot has not got, or not as one would expect."""
     for warning in covers.unexpected:
         print_stderr(f"warning: {warning}; kept as it came", 30)

@@ -15,11 +15,11 @@ from typer.core import TyperCommand
 from ibkr_tools.cli.streams import standard_output, write_pieces
 from ibkr_tools.entrypoint import print_stderr
 from ibkr_tools.errors import DataError, UsageError
-from ibkr_tools.text import visible
+from ibkr_tools.terminal_escape import escape_control_characters
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
-    from ibkr_tools.fetch.query import Query
+    from ibkr_tools.fetch.jq_program import JqProgram
 
 
 class Format(StrEnum):
@@ -89,7 +89,7 @@ class Printing(msgspec.Struct, frozen=True):
     """
 
     form: Format
-    query: "Query | None" = None
+    query: "JqProgram | None" = None
     raw: bool = False
     join: bool = False
     compact: bool = False
@@ -153,9 +153,9 @@ class Printing(msgspec.Struct, frozen=True):
             OutputError: it cannot be written.
         """
         if self.file is not None:
-            from ibkr_tools.fetch.output import write_file
+            from ibkr_tools.fetch.output_file import write_output_file
 
-            write_file(self.file, pieces)
+            write_output_file(self.file, pieces)
         else:
             write_pieces(pieces)
 
@@ -164,14 +164,14 @@ class Printing(msgspec.Struct, frozen=True):
             return self._json(chunks) if self.form is Format.JSON else self._list(rows())
         outputs = _run_interruptible(self.query, b"".join(chunks()))
         if self.form is not Format.JSON:
-            from ibkr_tools.fetch.formats import output_rows
+            from ibkr_tools.fetch.formats import jq_output_rows
 
-            return self._list(output_rows(outputs))
-        from ibkr_tools.fetch.query import as_jq_prints
+            return self._list(jq_output_rows(outputs))
+        from ibkr_tools.fetch.jq_program import format_jq_output
 
         end = "" if self.join else "\n"
         raw = self.raw or self.join
-        return ((as_jq_prints(line, raw=raw, compact=self.compact) + end).encode() for line in outputs)
+        return ((format_jq_output(line, raw=raw, compact=self.compact) + end).encode() for line in outputs)
 
     def _json(self, chunks: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
         """Yields JSON as it came, on one line; a person at a terminal gets it indented."""
@@ -190,17 +190,17 @@ class Printing(msgspec.Struct, frozen=True):
             return formats.as_ndjson(rows)
         if self.form is Format.CSV:
             return formats.as_csv(rows, self.columns)
-        from ibkr_tools.views import view_of_rows
+        from ibkr_tools.views import format_rows
 
-        return iter((as_lines(view_of_rows(rows, everything=self.everything, width=self.width)),))
+        return iter((as_lines(format_rows(rows, everything=self.everything, width=self.width)),))
 
 
 def as_lines(text: str) -> bytes:
     """Returns a table as it is printed: what could move a cursor is shown."""
-    return visible(text).encode() + b"\n"
+    return escape_control_characters(text).encode() + b"\n"
 
 
-def _run_interruptible(query: "Query", document: bytes) -> list[str]:
+def _run_interruptible(query: "JqProgram", document: bytes) -> list[str]:
     """Runs a jq program; one without an end can be ended from the keyboard, which Python would only notice after it."""
     before = signal.getsignal(signal.SIGINT)
     # In the background of a script it is ignored, and stays so.
@@ -247,13 +247,13 @@ def printing(
             raise UsageError(f"{name} prints as jq does; it does not go with --format {chosen}")
     query = None
     if is_program:
-        from ibkr_tools.fetch.query import Query, named_values, read_program
+        from ibkr_tools.fetch.jq_program import JqProgram, parse_variables, read_program
 
-        args = named_values(arg or (), argjson or ())
+        args = parse_variables(arg or (), argjson or ())
         query = (
-            Query(read_program(from_file), args, origin=f"--from-file {from_file}")
+            JqProgram(read_program(from_file), args, origin=f"--from-file {from_file}")
             if from_file
-            else Query(jq or "", args)
+            else JqProgram(jq or "", args)
         )
     file = None if output is None or str(output) == "-" else output
     return Printing(

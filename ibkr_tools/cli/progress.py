@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from ibkr_tools.cli.durations import format_duration
-from ibkr_tools.text import visible
+from ibkr_tools.terminal_escape import escape_control_characters
 
 SHOW_AFTER_S = 0.4
 """What is over by then needs no progress."""
@@ -101,7 +101,7 @@ class ProgressLine:
         if total > 1:
             filled = _BAR_WIDTH * done // total
             text = f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done}/{total}  {text}"
-        text = visible(text).replace("\n", " ").replace("\t", " ")
+        text = escape_control_characters(text).replace("\n", " ").replace("\t", " ")
         # A terminal may go to the next line once the last column is written.
         return text[: max(0, width - 1)]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from ibkr_tools.fetch.calls import parameters_of
+from ibkr_tools.fetch.plan import user_parameters
 from ibkr_tools.portal.endpoints import FAMILIES, Endpoint, Pagination, Parameter, ParamType, RequestKind, Scope, Tier
 
 _NARROW = 100
@@ -85,7 +85,7 @@ def _parameters(endpoint: Endpoint) -> str:
     """Names the parameters; those that may be left out in brackets."""
     return " ".join(
         parameter.name if parameter.required else f"[{parameter.name}]"
-        for parameter in sorted(parameters_of(endpoint), key=lambda parameter: not parameter.required)
+        for parameter in sorted(user_parameters(endpoint), key=lambda parameter: not parameter.required)
     )
 
 
@@ -101,7 +101,7 @@ def as_detail(endpoint: Endpoint, width: int) -> str:
     lines = [*textwrap.wrap(f"{endpoint.name}: {endpoint.description}", width), ""]
     for name, fact in facts.items():
         lines += _row([f"  {name}", fact], [12, width - 14])
-    if parameters := parameters_of(endpoint):
+    if parameters := user_parameters(endpoint):
         names = max(len(parameter.name) for parameter in parameters)
         lines += ["", "Parameters:"]
         for parameter in sorted(parameters, key=lambda parameter: not parameter.required):
@@ -151,7 +151,7 @@ def as_data(endpoint: Endpoint) -> dict[str, Any]:
         "tier": endpoint.tier,
         "scope": endpoint.scope,
         "interval_s": endpoint.interval_s,
-        "parameters": parameters_of(endpoint),
+        "parameters": user_parameters(endpoint),
         "records_path": endpoint.records_path,
         "pagination": endpoint.pagination,
         "needs_warm_up": endpoint.needs_warm_up,
@@ -185,7 +185,7 @@ def as_markdown() -> str:
             f"|{' --- |' * 6}",
         ]
         for endpoint in reads:
-            parameters = f"`{_parameters(endpoint)}`" if parameters_of(endpoint) else ""
+            parameters = f"`{_parameters(endpoint)}`" if user_parameters(endpoint) else ""
             cells = [
                 f"`{endpoint.name}`",
                 endpoint.description,

@@ -30,7 +30,7 @@ def resources(
     """List what can be fetched: every read of IBKR's Web API, its tier, pacing and parameters."""
     from ibkr_tools.cli import resource_tables as view
     from ibkr_tools.errors import UsageError
-    from ibkr_tools.fetch.calls import require_resources
+    from ibkr_tools.fetch.plan import require_resources
     from ibkr_tools.portal.endpoints import Tier
 
     if tier not in {None, *Tier}:

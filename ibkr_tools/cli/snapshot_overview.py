@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from ibkr_tools.cli.durations import format_duration
-from ibkr_tools.fetch.document import Covers
-from ibkr_tools.fetch.saved import Snapshot
-from ibkr_tools.fetch.store import Copy, listed
-from ibkr_tools.views.layout import Column, table
+from ibkr_tools.fetch.snapshot import Snapshot
+from ibkr_tools.fetch.snapshot_document import SnapshotMetadata
+from ibkr_tools.fetch.snapshot_store import DatedCopy, describe_copies
+from ibkr_tools.views.text_table import Column, format_table
 
 _MAX_ACCOUNTS = 5
 _MINUTE_FORMAT = "%Y-%m-%d %H:%M"
@@ -26,7 +26,7 @@ def age_line(taken: datetime, accounts: Sequence[str], now: datetime) -> str:
     return f"saved {ago}, {taken:{_MINUTE_FORMAT}} UTC; {noun} {shown or 'none'}"
 
 
-def missing_lines(covers: Covers) -> list[str]:
+def missing_lines(covers: SnapshotMetadata) -> list[str]:
     """Returns a line for each account and part that was asked for and did not come."""
     missing = [(f"account {name}", why) for name, why in covers.missing_accounts.items()]
     return [f"without {name}: {why}" for name, why in [*missing, *covers.missing.items()]]
@@ -42,13 +42,13 @@ def _size(payload: Any, accounts: Sequence[str]) -> str:
             return ""
 
 
-def snapshot_table(snapshot: Snapshot, copies: Sequence[Copy]) -> str:
+def snapshot_table(snapshot: Snapshot, copies: Sequence[DatedCopy]) -> str:
     """Returns a table of the parts, and a line about the copies."""
     rows = [
         [name, _size(snapshot[name], snapshot.covers.accounts), f"{snapshot.part_as_of(name):{_MINUTE_FORMAT}}"]
         for name in snapshot
     ]
-    lines = [table([Column("Part", is_text=True), Column(""), Column("As of (UTC)", is_text=True)], rows)]
+    lines = [format_table([Column("Part", is_text=True), Column(""), Column("As of (UTC)", is_text=True)], rows)]
     if copies:
-        lines.append(f"{listed(copies)} UTC: --at DATE")
+        lines.append(f"{describe_copies(copies)} UTC: --at DATE")
     return "\n".join(lines)

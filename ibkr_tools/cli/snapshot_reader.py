@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ibkr_tools.cli.app_context import AppContext
 
 if TYPE_CHECKING:
-    from ibkr_tools.fetch.saved import Snapshot
+    from ibkr_tools.fetch.snapshot import Snapshot
 
 
 def _raise_missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
@@ -15,7 +15,7 @@ def _raise_missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn
 
     from ibkr_tools.config.schema import Resource
     from ibkr_tools.errors import ConfigError, SnapshotMissing
-    from ibkr_tools.fetch.calls import require_resources
+    from ibkr_tools.fetch.plan import require_resources
 
     # A name that does not exist at all is told with a suggestion.
     require_resources([resource])
@@ -30,14 +30,14 @@ def _raise_missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn
 def _account_number(name: str, snapshot: "Snapshot") -> str:
     from ibkr_tools.account_ids import require_name
     from ibkr_tools.errors import UsageError
-    from ibkr_tools.fetch.accounts import AccountList, find
+    from ibkr_tools.fetch.account_list import AccountList, match_accounts
 
     saved_accounts = snapshot.covers.accounts
     rows = snapshot.get("accounts", ())
     account_list = AccountList(
         saved_accounts, tuple(row for row in rows if isinstance(row, dict) and row.get("id") in saved_accounts)
     )
-    matches = find(name, account_list)
+    matches = match_accounts(name, account_list)
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -66,7 +66,7 @@ class SnapshotReader:
             app_context: where saved snapshots are.
             resource: the part; None: what there is.
             accounts: only these; empty: all that are in it.
-            at: the copy of a date, see `store.dated`.
+            at: the copy of a date, see `snapshot_store.find_copy`.
             file: another file.
 
         Raises:
@@ -76,16 +76,22 @@ class SnapshotReader:
             DataError: the file is damaged.
         """
         from ibkr_tools.errors import UsageError
-        from ibkr_tools.fetch import store
-        from ibkr_tools.fetch.saved import Snapshot
+        from ibkr_tools.fetch import snapshot_store
+        from ibkr_tools.fetch.snapshot import Snapshot
 
         if at is not None and file is not None:
             raise UsageError("--at and --file both say which snapshot: give one of them")
         directory = app_context.directories.snapshots
-        where = file or (directory / store.LATEST if at is None else store.dated(directory, at))
-        data = store.latest(directory) if at is None and file is None else store.read(where)
+        where = file or (
+            directory / snapshot_store.LATEST_FILE if at is None else snapshot_store.find_copy(directory, at)
+        )
+        data = (
+            snapshot_store.read_latest(directory)
+            if at is None and file is None
+            else snapshot_store.read_snapshot(where)
+        )
         self._snapshot = Snapshot(data, str(where))
-        self._copies = store.copies(directory) if resource is None and file is None else []
+        self._copies = snapshot_store.list_copies(directory) if resource is None and file is None else []
         self.resource = resource.replace("-", "_") if resource else None
         if self.resource is not None and self.resource not in self._snapshot:
             _raise_missing(self.resource, self._snapshot, where)
@@ -105,21 +111,21 @@ class SnapshotReader:
         """Returns the table and its age; `width`: of the terminal; `everything`: all rows and columns."""
         from ibkr_tools.cli import snapshot_overview
         from ibkr_tools.status import utc_now
-        from ibkr_tools.text import visible
+        from ibkr_tools.terminal_escape import escape_control_characters
 
         if self.resource is None:
             text = snapshot_overview.snapshot_table(self._narrowed(), self._copies)
         else:
-            from ibkr_tools.views import view
+            from ibkr_tools.views import format_resource
 
             # All parts: what a position weighs is in others.
             is_all = set(self._accounts) == set(self._snapshot.covers.accounts)
             whole = self._snapshot if is_all else self._snapshot.narrowed((), self._accounts)
-            text = view(whole, self.resource, everything=everything, width=width)
+            text = format_resource(whole, self.resource, everything=everything, width=width)
         taken = self._snapshot.part_as_of(self.resource) if self.resource else self._snapshot.as_of
         lines = [
             text,
             *snapshot_overview.missing_lines(self._snapshot.covers),
             snapshot_overview.age_line(taken, self._accounts, utc_now()),
         ]
-        return visible("\n".join(lines) + "\n")
+        return escape_control_characters("\n".join(lines) + "\n")

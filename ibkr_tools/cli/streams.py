@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from ibkr_tools.entrypoint import silence_stdout
 from ibkr_tools.errors import OutputError
-from ibkr_tools.text import for_terminal
+from ibkr_tools.terminal_escape import escape_for_terminal
 
 __all__ = ["replace_standard_streams", "standard_output", "write_out", "write_pieces"]
 
@@ -101,7 +101,7 @@ def write_pieces(pieces: Iterable[bytes]) -> None:
     stream = standard_output()
     try:
         stream.flush()
-        for piece in for_terminal(pieces) if stream.isatty() else pieces:
+        for piece in escape_for_terminal(pieces) if stream.isatty() else pieces:
             stream.buffer.write(piece)
         stream.buffer.flush()
     except BrokenPipeError:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from ibkr_tools.text import INVISIBLE
+from ibkr_tools.terminal_escape import INVISIBLE_CHARACTERS
 
 ARGUMENT_PATTERN = r"^[^\x00]+$"
 """What the kernel takes as an argument."""
@@ -12,7 +12,7 @@ ARGUMENT_PATTERN = r"^[^\x00]+$"
 PATH_PATTERN = r"^(?!~[^/])[^\x00]+$"
 """What the kernel takes as a path, or that below the home directory with `~`. Another user's home is not looked up."""
 
-USERNAME_PATTERN = rf"^(?![ \xa0])[^{INVISIBLE}]+(?<![ \xa0])$(?!\n)"
+USERNAME_PATTERN = rf"^(?![ \xa0])[^{INVISIBLE_CHARACTERS}]+(?<![ \xa0])$(?!\n)"
 """What can be typed into a field of one line."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
@@ -44,7 +44,7 @@ def port_problem(port: object) -> str:
 def explain_upstream(text: str) -> str:
     """Returns what is wrong with a text that is no upstream, and what was probably meant."""
     bare = text.strip()
-    if re.search(f"[{INVISIBLE}]", bare):
+    if re.search(f"[{INVISIBLE_CHARACTERS}]", bare):
         return "there is a character in it that cannot be seen"
     if "://" not in bare:
         fixed = f"https://{bare.strip('/')}"
@@ -73,7 +73,7 @@ def explain_username(text: str) -> str:
     """Returns what is wrong with a text that is no user name, without showing it."""
     if text != text.strip():
         return "there are blanks around it" if text.strip() else "there is nothing in it"
-    hidden = re.search(f"[{INVISIBLE}]", text)
+    hidden = re.search(f"[{INVISIBLE_CHARACTERS}]", text)
     return f"character {hidden.start() + 1} cannot be seen (U+{ord(hidden[0]):04X})" if hidden else ""
 
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ibkr_tools.cells import multiply, parse_number, plain, total
+from ibkr_tools.number_format import exact_product, exact_sum, parse_number, single_line
 
 if TYPE_CHECKING:
-    from ibkr_tools.fetch.saved import Snapshot
+    from ibkr_tools.fetch.snapshot import Snapshot
 
-__all__ = ["BASE", "HELD", "Balances", "Cash"]
+__all__ = ["BASE", "POSITION_VALUE_LABELS", "Balances", "Cash"]
 
 BASE = "BASE"
 """What the ledger calls the sum over all currencies, in the base currency."""
 
-HELD: Mapping[str, str] = {
+POSITION_VALUE_LABELS: Mapping[str, str] = {
     "stockmarketvalue": "Stocks",
     "stockoptionmarketvalue": "Options",
     "futureoptionmarketvalue": "Future options",
@@ -33,17 +33,17 @@ HELD: Mapping[str, str] = {
     "commoditymarketvalue": "Commodities",
     "cryptocurrencyvalue": "Crypto",
 }
-"""The keys of a ledger that say what is owned. `futuremarketvalue` is no such: its profit and loss are in the cash."""
+"""The keys of a ledger that say what is owned. `futuremarketvalue` is none: profit and loss of futures are cash."""
 
 MINOR_UNITS = {"GBX": "GBP", "GBp": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 """A hundredth of a currency, under a name of its own: pence, cents and agorot of exchanges that quote in them."""
 
 
 class Cash(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account has besides positions, in the base currency: None is a hole.
+    """What an account has besides positions, in the base currency: None is what IBKR did not state.
 
     `futures_pnl`, the day's, is in `cash` already. `forex_cash` is that of a segment of its own; IBKR says nowhere
-    whether it is in `cash` too. `held` is what the ledger has in positions.
+    whether it is in `cash` too. `position_value` is what the ledger has in positions.
     """
 
     cash: Decimal | None
@@ -51,19 +51,19 @@ class Cash(msgspec.Struct, frozen=True, kw_only=True):
     interest: Decimal | None
     futures_pnl: Decimal | None
     forex_cash: Decimal | None
-    held: Decimal | None
+    position_value: Decimal | None
 
 
 class Balances:
     """Accounts, ledgers and summaries of one snapshot."""
 
     def __init__(self, snapshot: "Snapshot | None") -> None:
-        self._ledgers = _by_account(snapshot, "ledger")
-        self._summaries = _by_account(snapshot, "summary")
-        listed = _part(snapshot, "accounts")
+        self._ledgers = _decode_by_account(snapshot, "ledger")
+        self._summaries = _decode_by_account(snapshot, "summary")
+        listed = _decode_part(snapshot, "accounts")
         rows = listed if isinstance(listed, list) else []
         self._currencies = {
-            plain(row.get("id") or row.get("accountId")): plain(row.get("currency"))
+            single_line(row.get("id") or row.get("accountId")): single_line(row.get("currency"))
             for row in rows
             if isinstance(row, dict)
         }
@@ -77,8 +77,8 @@ class Balances:
     def base(self, account: str) -> str:
         """Returns the account's base currency; empty if it is not known."""
         stated = self._record(self._summaries, account, "netliquidation").get("currency")
-        found = plain(stated) or self._currencies.get(account, "")
-        return "" if found == BASE else found
+        currency = single_line(stated) or self._currencies.get(account, "")
+        return "" if currency == BASE else currency
 
     def rate(self, account: str, currency: str) -> Decimal | None:
         """Returns how much of the base currency one unit is, by the account's ledger."""
@@ -93,11 +93,11 @@ class Balances:
             return None
         if currency == base:
             return Decimal(1)
-        found = parse_number(self.ledger(account, currency).get("exchangerate"))
-        if found is not None and found > 0:
-            return found
+        rate = parse_number(self.ledger(account, currency).get("exchangerate"))
+        if rate is not None and rate > 0:
+            return rate
         if currency in MINOR_UNITS:
-            return multiply(self.rate(account, MINOR_UNITS[currency]), Decimal("0.01"))
+            return exact_product(self.rate(account, MINOR_UNITS[currency]), Decimal("0.01"))
         return None
 
     def ledger(self, account: str, currency: str) -> Mapping[str, Any]:
@@ -117,14 +117,14 @@ class Balances:
         if not row:
             return self._cash_by_summary(account)
         interest = row.get("interest", row.get("accruals"))
-        held = [parse_number(row[key]) for key in HELD if key in row]
+        position_value = [parse_number(row[key]) for key in POSITION_VALUE_LABELS if key in row]
         return Cash(
             cash=parse_number(row.get("cashbalance")),
             dividends=parse_number(row.get("dividends", 0)),
             interest=parse_number(0 if interest is None else interest),
             futures_pnl=parse_number(row.get("futuresonlypnl", 0)),
             forex_cash=parse_number(row.get("cashbalancefxsegment", 0)),
-            held=None if None in held else total(held),
+            position_value=None if None in position_value else exact_sum(position_value),
         )
 
     def _cash_by_summary(self, account: str) -> Cash | None:
@@ -140,20 +140,20 @@ class Balances:
             interest=stated("accruedcash"),
             futures_pnl=None,
             forex_cash=None,
-            held=None,
+            position_value=None,
         )
 
     @staticmethod
-    def _record(of: Mapping[str, Any], account: str, key: str) -> Mapping[str, Any]:
-        own = of.get(account)
-        found = own.get(key) if isinstance(own, dict) else None
-        return found if isinstance(found, dict) else {}
+    def _record(by_account: Mapping[str, Any], account: str, key: str) -> Mapping[str, Any]:
+        records = by_account.get(account)
+        record = records.get(key) if isinstance(records, dict) else None
+        return record if isinstance(record, dict) else {}
 
 
-def _part(snapshot: "Snapshot | None", resource: str) -> Any:
+def _decode_part(snapshot: "Snapshot | None", resource: str) -> Any:
     return snapshot.exact(resource) if snapshot is not None and resource in snapshot else None
 
 
-def _by_account(snapshot: "Snapshot | None", resource: str) -> Mapping[str, Any]:
-    found = _part(snapshot, resource)
-    return found if isinstance(found, dict) else {}
+def _decode_by_account(snapshot: "Snapshot | None", resource: str) -> Mapping[str, Any]:
+    payload = _decode_part(snapshot, resource)
+    return payload if isinstance(payload, dict) else {}

@@ -5,23 +5,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ibkr_tools.errors import UsageError
 
-__all__ = ["ALL", "FIXED", "SAME", "choose", "raw_of"]
+__all__ = ["ALL_COLUMNS", "COLUMN_ALIASES", "DEFAULT_COLUMNS", "column_value", "select_columns"]
 
-ALL = "all"
+ALL_COLUMNS = "all"
 """What asks for every column that came."""
 
-POSITIONS = tuple(
+POSITION_COLUMNS = tuple(
     """
     acctId model conid contractDesc assetClass currency position mktPrice mktValue avgCost avgPrice unrealizedPnl
     realizedPnl expiry putOrCall strike multiplier undConid ticker name listingExchange sector group
     """.split()  # noqa: SIM905
 )
 
-FIXED: Mapping[str, tuple[str, ...]] = {
-    "positions": POSITIONS,
-    "positions2": POSITIONS,
-    "position": POSITIONS,
-    "positions_by_conid": POSITIONS,
+DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "positions": POSITION_COLUMNS,
+    "positions2": POSITION_COLUMNS,
+    "position": POSITION_COLUMNS,
+    "positions_by_conid": POSITION_COLUMNS,
     "accounts": (
         "id", "accountTitle", "displayName", "accountAlias", "currency", "type", "tradingType", "clearingStatus",
         "faclient", "desc",
@@ -48,7 +48,7 @@ FIXED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Of the lists that people look at most: IBKR sends the same row with 21 fields today and with 48 tomorrow."""
 
-_OF_POSITIONS = {
+_POSITION_ALIASES = {
     "acctId": ("acctId", "account"),
     "contractDesc": ("contractDesc", "description"),
     "assetClass": ("assetClass", "secType"),
@@ -57,8 +57,8 @@ _OF_POSITIONS = {
 }
 """Where IBKR answers past its cache (`--fresh`), and where rows are found by account, the names are others."""
 
-SAME: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    **{name: _OF_POSITIONS for name, columns in FIXED.items() if columns is POSITIONS},
+COLUMN_ALIASES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    **{name: _POSITION_ALIASES for name, columns in DEFAULT_COLUMNS.items() if columns is POSITION_COLUMNS},
     "accounts": {"id": ("id", "accountId")},
     "trades": {"account": ("account", "accountCode")},
     "orders": {"acct": ("acct", "account")},
@@ -67,39 +67,39 @@ SAME: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """By resource and column: where the value is; the first that is there and not null counts."""
 
 
-def raw_of(record: Mapping[str, bytes], resource: str, column: str) -> bytes:
+def column_value(record: Mapping[str, bytes], resource: str, column: str) -> bytes:
     """Returns the JSON of a column of a row; `null` where there is nothing."""
-    names = SAME.get(resource, {}).get(column, (column,))
+    names = COLUMN_ALIASES.get(resource, {}).get(column, (column,))
     return next((record[name] for name in names if record.get(name, b"null") != b"null"), b"null")
 
 
-def choose(resource: str, asked: str | None, came: Callable[[], Sequence[str]]) -> Sequence[str]:
+def select_columns(resource: str, requested: str | None, available: Callable[[], Sequence[str]]) -> Sequence[str]:
     """Returns the columns to write.
 
     Args:
         resource: whose rows they are; empty for those of a jq program.
-        asked: what `--columns` says: names with commas between them, or `all`; None: the fixed ones, if there are any.
-        came: returns the columns that the rows have.
+        requested: what `--columns` says: names with commas between them, or `all`; None: the default ones, if any.
+        available: returns the columns that the rows have.
 
     Raises:
-        UsageError: a name that is neither fixed for this resource nor in any row, or is asked for twice.
+        UsageError: a name that is neither a default column of this resource nor in any row, or is asked for twice.
     """
-    fixed = FIXED.get(resource, ())
-    if asked is None:
-        return fixed or came()
-    if asked.strip() == ALL:
-        return came()
-    names = [name.strip() for name in asked.split(",")]
+    default = DEFAULT_COLUMNS.get(resource, ())
+    if requested is None:
+        return default or available()
+    if requested.strip() == ALL_COLUMNS:
+        return available()
+    names = [name.strip() for name in requested.split(",")]
     known: Iterable[str] = ()
     for number, name in enumerate(names):
         if name in names[:number]:
             raise UsageError(f"--columns: {name} is there twice")
-        if name in fixed:
+        if name in default:
             continue
-        known = known or came()
+        known = known or available()
         if name not in known:
-            close = difflib.get_close_matches(name, [*fixed, *known], n=1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            close = difflib.get_close_matches(name, [*default, *known], n=1)
+            suggestion = f" (did you mean {close[0]!r}?)" if close else ""
             hint = "`--columns all` prints every column that came."
-            raise UsageError(f"--columns: no column {name!r} in {resource or 'these rows'}{meant}", hint=hint)
+            raise UsageError(f"--columns: no column {name!r} in {resource or 'these rows'}{suggestion}", hint=hint)
     return names

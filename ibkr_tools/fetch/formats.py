@@ -11,34 +11,34 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.cells import decode, decoded_entities
 from ibkr_tools.errors import UsageError
+from ibkr_tools.number_format import decode_exact, unescape_entities
 from ibkr_tools.portal.endpoints import READS, Endpoint, Scope
 
-VALUE = "value"
+VALUE_COLUMN = "value"
 """The column of what is not an object."""
 
-_KEYS = {"ledger": "currency", "market_value": "currency", "positions_by_conid": "account"}
+_KEY_COLUMNS = {"ledger": "currency", "market_value": "currency", "positions_by_conid": "account"}
 """What the keys of an answer are that is a map; `key`, where nothing better is known."""
 
 Record = dict[str, bytes]
 """One row: the JSON of each value, by column."""
 
 _Members = dict[str, msgspec.Raw]
-_LISTS = "`ibkr-tools resources` says which are lists; --jq can make one."
-_CHUNK = 500
+_LISTS_HINT = "`ibkr-tools resources` says which are lists; --jq can make one."
+_CSV_CHUNK_ROWS = 500
 
 
 @dataclass
 class Rows:
     """A list to be written, row by row.
 
-    `name` is the resource, empty for what a jq program made. `odd` rows are not objects: their value is in the column
-    `value`; of a jq program, a list is spread over the columns 1, 2, 3 and so on.
+    `name` is the resource, empty for what a jq program made. `non_objects` counts the rows that are not objects: their
+    value is in the column `value`; of a jq program, a list is spread over the columns 1, 2, 3 and so on.
     """
 
     name: str = ""
-    odd: int = 0
+    non_objects: int = 0
     _rows: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Rows:
     def exact(self) -> Iterator[Any]:
         """Yields the rows decoded, numbers exact, objects with what they were found under."""
         for labels, raw in self._rows:
-            value = decode(raw)
+            value = decode_exact(raw)
             if isinstance(value, dict):
                 for name, label in labels.items():
                     if value.setdefault(name, label) != label:
@@ -61,44 +61,45 @@ class Rows:
         """Adds a row, and what it was found under."""
         self._rows.append((labels, raw))
         if raw[:1] != b"{":
-            self.odd += 1
+            self.non_objects += 1
 
     def columns(self) -> list[str]:
         """Returns all columns, in the order in which they first appear."""
-        found: dict[str, None] = {}
+        columns: dict[str, None] = {}
         for record in self:
-            found.update(dict.fromkeys(record))
-        return list(found)
+            columns.update(dict.fromkeys(record))
+        return list(columns)
 
     def lines(self) -> Iterator[bytes]:
         """Yields the rows as JSON, each as it came, with what it was found under."""
         for labels, raw in self._rows:
-            yield _object(self._record(labels, raw)) if labels else raw
+            yield _encode_object(self._record(labels, raw)) if labels else raw
 
     @property
     def unexpected(self) -> str:
         """Says that some rows, but not all, are no objects; empty if there is nothing to say."""
-        if not 0 < self.odd < len(self):
+        if not 0 < self.non_objects < len(self):
             return ""
-        return f"{self.name or 'jq'}: {self.odd} of {len(self)} rows are no objects; see the column {VALUE!r}"
+        count = f"{self.non_objects} of {len(self)}"
+        return f"{self.name or 'jq'}: {count} rows are no objects; see the column {VALUE_COLUMN!r}"
 
     def _record(self, labels: Mapping[str, str], raw: bytes) -> Record:
-        own: Record = {VALUE: raw}
+        members: Record = {VALUE_COLUMN: raw}
         if raw[:1] == b"{":
-            own = {name: bytes(value) for name, value in _members(raw).items()}
+            members = {name: bytes(value) for name, value in _members(raw).items()}
         elif raw[:1] == b"[" and not self.name:
-            own = {str(number): item for number, item in enumerate(_items(raw), 1)}
+            members = {str(number): item for number, item in enumerate(_items(raw), 1)}
         record: Record = {}
         for name, label in labels.items():
             text = msgspec.json.encode(label)
-            if name not in own:
+            if name not in members:
                 record[name] = text
-            elif own[name] != text:
+            elif members[name] != text:
                 record[f"{name}_"] = text
-        return record | own
+        return record | members
 
 
-def _object(members: Mapping[str, bytes]) -> bytes:
+def _encode_object(members: Mapping[str, bytes]) -> bytes:
     return b"{" + b",".join(msgspec.json.encode(name) + b":" + value for name, value in members.items()) + b"}"
 
 
@@ -124,24 +125,24 @@ def snapshot_rows(document: bytes, resource: str | None = None) -> Rows:
     rows = Rows(resource)
     if endpoint.scope is Scope.ACCOUNT and payload[:1] == b"{":
         for account, raw in msgspec.json.decode(payload, type=_Members).items():
-            _collect(rows, bytes(raw), endpoint, {"account": account}, alone=True)
+            _add_rows(rows, bytes(raw), endpoint, {"account": account}, is_row_by_itself=True)
     else:
-        _collect(rows, payload, endpoint, {}, alone=False)
+        _add_rows(rows, payload, endpoint, {}, is_row_by_itself=False)
     return rows
 
 
-def answer_rows(payload: bytes, endpoint: Endpoint) -> Rows:
+def response_rows(payload: bytes, endpoint: Endpoint) -> Rows:
     """Returns the rows of one answer of IBKR.
 
     Raises:
         UsageError: it is not a list.
     """
     rows = Rows(endpoint.name)
-    _collect(rows, payload, endpoint, {}, alone=False)
+    _add_rows(rows, payload, endpoint, {}, is_row_by_itself=False)
     return rows
 
 
-def output_rows(outputs: Iterable[str]) -> Rows:
+def jq_output_rows(outputs: Iterable[str]) -> Rows:
     """Returns the outputs of a jq program as rows: an object is one, a list of objects is as many as it has.
 
     Any other list is one row with the columns 1, 2, 3 and so on.
@@ -162,35 +163,35 @@ def _items(raw: bytes) -> list[bytes]:
     return [bytes(item) for item in msgspec.json.decode(raw, type=list[msgspec.Raw])]
 
 
-def _collect(rows: Rows, raw: bytes, endpoint: Endpoint, labels: Mapping[str, str], *, alone: bool) -> None:
-    """Adds the rows of one answer; `alone`: an object that is no list is a row by itself, one of several."""
-    inner = _inside(raw, endpoint.records_path)
+def _add_rows(rows: Rows, raw: bytes, endpoint: Endpoint, labels: Mapping[str, str], *, is_row_by_itself: bool) -> None:
+    """Adds the rows of one answer; `is_row_by_itself`: an object that is no list is one row."""
+    inner = _records_in(raw, endpoint.records_path)
     if inner[:1] == b"[":
         for item in _items(inner):
             rows.add(item, labels)
         return
     members = {name: bytes(value) for name, value in _members(inner).items()}
-    if inner[:1] == b"{" and all(_is_sides(value) for value in members.values()):
-        _collect_sides(rows, members, labels)
+    if inner[:1] == b"{" and all(_is_allocation(value) for value in members.values()):
+        _add_allocation_rows(rows, members, labels)
     elif inner[:1] == b"{" and _is_map(members):
-        key = _KEYS.get(endpoint.name, "key")
+        key = _KEY_COLUMNS.get(endpoint.name, "key")
         for name, value in members.items():
             for item in _items(value) if value[:1] == b"[" else (value,):
                 rows.add(item, {**labels, key: name})
-    elif alone:
+    elif is_row_by_itself:
         rows.add(inner, labels)
     else:
-        raise UsageError(f"{endpoint.name} is {_kind(inner)}, not a list", hint=_LISTS)
+        raise UsageError(f"{endpoint.name} is {_describe_type(inner)}, not a list", hint=_LISTS_HINT)
 
 
-def _inside(raw: bytes, keys: str | None) -> bytes:
+def _records_in(raw: bytes, keys: str | None) -> bytes:
     """Returns what the keys lead to; what it is in, if they lead nowhere."""
     inner = raw
     for key in keys.split(".") if keys else ():
-        found = _members(inner).get(key)
-        if found is None:
+        value = _members(inner).get(key)
+        if value is None:
             return raw
-        inner = bytes(found)
+        inner = bytes(value)
     return inner
 
 
@@ -204,26 +205,26 @@ def _is_map(members: Mapping[str, bytes]) -> bool:
     return 2 * objects > len(members) or all(value[:1] == b"[" for value in members.values())
 
 
-def _is_sides(raw: bytes) -> bool:
+def _is_allocation(raw: bytes) -> bool:
     """Says whether this is what an allocation has by class, sector and group: `{"long": {…}, "short": {…}}`."""
     sides = _members(raw)
     return {"long", "short"} >= sides.keys() != set() and all(bytes(side)[:1] == b"{" for side in sides.values())
 
 
-def _collect_sides(rows: Rows, members: Mapping[str, bytes], labels: Mapping[str, str]) -> None:
+def _add_allocation_rows(rows: Rows, members: Mapping[str, bytes], labels: Mapping[str, str]) -> None:
     for by, raw in members.items():
         sides = {side: _members(bytes(value)) for side, value in _members(raw).items()}
         for name in dict.fromkeys(name for side in sides.values() for name in side):
             amounts = {side: bytes(amount[name]) for side, amount in sides.items() if name in amount}
-            rows.add(_object(amounts), {**labels, "by": by, "name": name})
+            rows.add(_encode_object(amounts), {**labels, "by": by, "name": name})
 
 
-def _kind(raw: bytes) -> str:
-    kinds = {b"{": "an object", b'"': "a text", b"n": "null", b"t": "true", b"f": "false"}
-    return kinds.get(raw[:1], "a number")
+def _describe_type(raw: bytes) -> str:
+    descriptions = {b"{": "an object", b'"': "a text", b"n": "null", b"t": "true", b"f": "false"}
+    return descriptions.get(raw[:1], "a number")
 
 
-def text_of(raw: bytes) -> str:
+def cell_text(raw: bytes) -> str:
     """Returns a value as text: numbers as IBKR wrote them, nothing for null, objects and lists as compact JSON."""
     match raw[:1]:
         case b'"':
@@ -242,41 +243,41 @@ def as_ndjson(rows: Rows) -> Iterator[bytes]:
     return (msgspec.json.format(line, indent=-1) + b"\n" for line in rows.lines())
 
 
-def as_csv(rows: Rows, asked: str | None = None) -> Iterator[bytes]:
+def as_csv(rows: Rows, requested: str | None = None) -> Iterator[bytes]:
     """Yields CSV (RFC 4180, UTF-8): a header, then the rows; nothing at all without a column.
 
     Args:
         rows: what to write.
-        asked: which columns, see `columns.choose`; None: the fixed ones of the resource, or those that came.
+        requested: which columns, see `columns.select_columns`; None: the default ones, or those that came.
 
     Raises:
         UsageError: a column that there is not.
     """
-    from ibkr_tools.fetch.columns import ALL, choose, raw_of
+    from ibkr_tools.fetch.columns import ALL_COLUMNS, column_value, select_columns
 
-    columns = list(choose(rows.name, asked, rows.columns))
-    if asked is None and rows.odd and VALUE not in columns:
-        columns.append(VALUE)
+    columns = list(select_columns(rows.name, requested, rows.columns))
+    if requested is None and rows.non_objects and VALUE_COLUMN not in columns:
+        columns.append(VALUE_COLUMN)
     if not columns:
         return
     # What is asked for as it came has IBKR's own names, two for the same perhaps.
-    resource = "" if asked == ALL else rows.name
+    resource = "" if requested == ALL_COLUMNS else rows.name
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
     for number, record in enumerate(rows, 1):
-        writer.writerow([_csv_cell(raw_of(record, resource, name)) for name in columns])
-        if number % _CHUNK == 0:
-            yield _drain(text)
-    yield _drain(text)
+        writer.writerow([_csv_cell(column_value(record, resource, name)) for name in columns])
+        if number % _CSV_CHUNK_ROWS == 0:
+            yield _take_text(text)
+    yield _take_text(text)
 
 
 def _csv_cell(raw: bytes) -> str:
-    text = text_of(raw)
-    return decoded_entities(text) if raw[:1] == b'"' else text
+    text = cell_text(raw)
+    return unescape_entities(text) if raw[:1] == b'"' else text
 
 
-def _drain(text: io.StringIO) -> bytes:
+def _take_text(text: io.StringIO) -> bytes:
     data = text.getvalue().encode()
     text.seek(0)
     text.truncate()

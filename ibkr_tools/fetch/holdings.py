@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
-from ibkr_tools.cells import share, total
+from ibkr_tools.fetch.asset_classes import PositionRole
 from ibkr_tools.fetch.balances import Balances
-from ibkr_tools.fetch.classes import Role
 from ibkr_tools.fetch.reconciliation import Reconciliation, reconcile
-from ibkr_tools.fetch.valuation import Holding, holding_of, with_funds
+from ibkr_tools.fetch.valuation import Holding, classify_funds, parse_holding
+from ibkr_tools.number_format import exact_sum, ratio
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
-    from ibkr_tools.fetch.saved import Snapshot
+    from ibkr_tools.fetch.snapshot import Snapshot
 
-__all__ = ["Holding", "Holdings", "Total", "holdings_of", "holdings_of_rows", "without"]
+__all__ = ["BaseCurrencyTotal", "Holding", "Holdings", "describe_missing", "parse_holdings", "snapshot_holdings"]
 
 
-class Total(msgspec.Struct, frozen=True, kw_only=True):
+class BaseCurrencyTotal(msgspec.Struct, frozen=True, kw_only=True):
     """What the positions of all accounts with one base currency are worth together, in it.
 
     Attributes:
@@ -51,28 +51,30 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def weight(self) -> Decimal | None:
         """The part of the net liquidation value."""
-        return share(self.value, self.net_liquidation)
+        return ratio(self.value, self.net_liquidation)
 
 
-def without(missing: Mapping[str, int]) -> str:
+def describe_missing(missing: Mapping[str, int]) -> str:
     """Returns "without 2 positions (no price), 1 position (no rate for XXX)"; empty without any."""
-    told = [f"{count} {'position' if count == 1 else 'positions'} ({why})" for why, count in sorted(missing.items())]
-    return f"without {', '.join(told)}" if told else ""
+    parts = [
+        f"{count} {'position' if count == 1 else 'positions'} ({reason})" for reason, count in sorted(missing.items())
+    ]
+    return f"without {', '.join(parts)}" if parts else ""
 
 
 class Holdings(Sequence[Holding]):
     """All rows of positions, in IBKR's order, and what they are worth together.
 
     Attributes:
-        odd: rows that are no objects, as they came; none is in the sequence.
+        non_objects: rows that are no objects, as they came; none is in the sequence.
         accounts: the accounts of the snapshot, and any other that a row is of.
     """
 
     def __init__(
-        self, rows: Iterable[Holding], odd: Sequence[Any], balances: Balances, accounts: Sequence[str]
+        self, rows: Iterable[Holding], non_objects: Sequence[Any], balances: Balances, accounts: Sequence[str]
     ) -> None:
         self._rows = tuple(rows)
-        self.odd = tuple(odd)
+        self.non_objects = tuple(non_objects)
         self._balances = balances
         self.accounts = tuple(dict.fromkeys([*accounts, *(balances.owner(row.account) for row in self._rows)]))
 
@@ -93,20 +95,20 @@ class Holdings(Sequence[Holding]):
         return f"<Holdings: {len(self)} rows of {', '.join(self.accounts)}>"
 
     @cached_property
-    def totals(self) -> tuple[Total, ...]:
+    def totals(self) -> tuple[BaseCurrencyTotal, ...]:
         """One for each base currency; rows of accounts whose base currency is not known are in none."""
         bases = {row.base for row in self._rows} | {self._balances.base(account) for account in self.accounts}
-        return tuple(self._total(base) for base in sorted(bases - {""}))
+        return tuple(self._currency_total(base) for base in sorted(bases - {""}))
 
     @cached_property
     def by_currency(self) -> Mapping[str, Decimal]:
         """What counts of the open positions of each currency, unconverted; `?` where none is stated."""
-        found: dict[str, Decimal] = {}
+        values: dict[str, Decimal] = {}
         for row in self._rows:
             if row.value is not None and not row.is_closed:
                 name = row.currency or "?"
-                found[name] = total((found.get(name), row.value))
-        return dict(sorted(found.items()))
+                values[name] = exact_sum((values.get(name), row.value))
+        return dict(sorted(values.items()))
 
     @cached_property
     def missing(self) -> Mapping[str, int]:
@@ -116,53 +118,60 @@ class Holdings(Sequence[Holding]):
     @cached_property
     def reconciliations(self) -> tuple[Reconciliation, ...]:
         """How the net liquidation value of each base currency is composed; only where the ledgers are there."""
-        found = []
-        for whole in self.totals:
-            accounts = self._of_base(whole.base)
+        reconciliations = []
+        for currency_total in self.totals:
+            accounts = self._of_base(currency_total.base)
             cash = [self._balances.cash(account) for account in accounts]
-            known = [one for one in cash if one is not None]
+            known = [balance for balance in cash if balance is not None]
             if known and len(known) == len(cash):
-                rows = [row for row in self._rows if row.base == whole.base]
-                told = without(whole.missing)
-                found.append(
-                    reconcile(whole.base, known, whole.value, whole.net_liquidation, rows=len(rows), without=told)
+                rows = [row for row in self._rows if row.base == currency_total.base]
+                missing_note = describe_missing(currency_total.missing)
+                reconciliations.append(
+                    reconcile(
+                        currency_total.base,
+                        known,
+                        currency_total.value,
+                        currency_total.net_liquidation,
+                        rows=len(rows),
+                        missing_note=missing_note,
+                    )
                 )
-        return tuple(found)
+        return tuple(reconciliations)
 
     def weight(self, row: Holding) -> Decimal | None:
         """Returns a row's part of the net liquidation value of all accounts with its base currency.
 
         None for what counts as nothing, and where a figure is not known.
         """
-        if row.value_base is None or (row.role is not Role.VALUE and not row.value_base):
+        if row.value_base is None or (row.role is not PositionRole.VALUE and not row.value_base):
             return None
-        return share(row.value_base, self._net_liquidation[row.base])
+        return ratio(row.value_base, self._net_liquidation[row.base])
 
     @cached_property
     def _net_liquidation(self) -> Mapping[str, Decimal | None]:
-        return {whole.base: whole.net_liquidation for whole in self.totals}
+        return {currency_total.base: currency_total.net_liquidation for currency_total in self.totals}
 
     def _of_base(self, base: str) -> list[str]:
         return [account for account in self.accounts if self._balances.base(account) == base]
 
-    def _total(self, base: str) -> Total:
+    def _currency_total(self, base: str) -> BaseCurrencyTotal:
         rows = [row for row in self._rows if row.base == base]
-        worth = [self._balances.net_liquidation(account) for account in self._of_base(base)]
-        exposed = [row for row in rows if row.role is Role.EXPOSURE and not row.is_closed]
-        at_risk = [row for row in rows if row.role in {Role.VALUE, Role.EXPOSURE}]
-        return Total(
+        net_liquidations = [self._balances.net_liquidation(account) for account in self._of_base(base)]
+        exposed = [row for row in rows if row.role is PositionRole.EXPOSURE and not row.is_closed]
+        at_risk = [row for row in rows if row.role in {PositionRole.VALUE, PositionRole.EXPOSURE}]
+        return BaseCurrencyTotal(
             base=base,
-            value=total(row.value_base for row in rows),
-            exposure=total(row.exposure_base for row in exposed) if exposed else None,
-            unrealized=total(row.unrealized_base for row in at_risk),
-            net_liquidation=None if None in worth else total(worth),
+            value=exact_sum(row.value_base for row in rows),
+            exposure=exact_sum(row.exposure_base for row in exposed) if exposed else None,
+            unrealized=exact_sum(row.unrealized_base for row in at_risk),
+            net_liquidation=None if None in net_liquidations else exact_sum(net_liquidations),
             missing=Counter(row.missing for row in rows if row.value_base is None),
             missing_unrealized=sum(1 for row in at_risk if row.unrealized_base is None and not row.is_closed),
             missing_exposure=sum(1 for row in exposed if row.exposure_base is None),
         )
 
 
-def holdings_of(snapshot: "Snapshot", resource: str = "positions") -> Holdings:
+def snapshot_holdings(snapshot: "Snapshot", resource: str = "positions") -> Holdings:
     """Returns the positions of a snapshot; see `Snapshot.holdings`."""
     payload = snapshot.exact(resource)
     if isinstance(payload, list):
@@ -172,19 +181,19 @@ def holdings_of(snapshot: "Snapshot", resource: str = "positions") -> Holdings:
     return _holdings(snapshot_rows(snapshot.encode(), resource).exact(), resource, snapshot)
 
 
-def holdings_of_rows(rows: "Rows") -> Holdings:
+def parse_holdings(rows: "Rows") -> Holdings:
     """Returns rows of positions as figures; without a snapshot nothing is known of base currencies and rates."""
     return _holdings(rows.exact(), rows.name, None)
 
 
 def _holdings(rows: Iterable[Any], resource: str, snapshot: "Snapshot | None") -> Holdings:
     balances = Balances(snapshot)
-    found: list[Holding] = []
-    odd: list[Any] = []
+    holdings: list[Holding] = []
+    non_objects: list[Any] = []
     for fields in rows:
         if isinstance(fields, dict):
-            found.append(holding_of(fields, resource, balances))
+            holdings.append(parse_holding(fields, resource, balances))
         else:
-            odd.append(fields)
+            non_objects.append(fields)
     accounts = snapshot.covers.accounts if snapshot is not None else ()
-    return Holdings(with_funds(found, balances), odd, balances, accounts)
+    return Holdings(classify_funds(holdings, balances), non_objects, balances, accounts)

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.cells import EXACT, ZERO, amount, parse_number, total
+from ibkr_tools.number_format import EXACT_CONTEXT, ZERO, exact_sum, format_amount, parse_number
 
-_CLASSES = frozenset({"STK", "OPT", "FOP", "WAR", "IOPT", "BOND", "BILL"})
+_COMPARED_CLASSES = frozenset({"STK", "OPT", "FOP", "WAR", "IOPT", "BOND", "BILL"})
 """Classes whose values stand under a key of their own in every ledger that is known."""
 
-_KEYS = (
+_COMPARED_KEYS = (
     "stockmarketvalue",
     "stockoptionmarketvalue",
     "futureoptionmarketvalue",
@@ -27,13 +27,13 @@ _KEYS = (
 )
 """Where they stand."""
 
-_BASE = "BASE"
-_FULL_PAGE = 100
+_BASE_ROW = "BASE"
+_FULL_PAGE_ROWS = 100
 
 _TOLERANCE = Decimal("0.5")
 """How far apart the two may be, as a part of the larger one: prices move, and one may not know of a trade yet."""
 
-_TOLERANCE_AT_A_PAGES_END = Decimal("0.1")
+_FULL_PAGE_TOLERANCE = Decimal("0.1")
 """The same where the list has ended on a full page, after which an empty one came."""
 
 
@@ -51,18 +51,18 @@ class PositionValues(msgspec.Struct, frozen=True):
     def __add__(self, other: "PositionValues") -> "PositionValues":
         """Returns what two pages of one list have together."""
         return PositionValues(
-            _added(self.net, other.net),
-            _added(self.gross, other.gross),
+            _add(self.net, other.net),
+            _add(self.gross, other.gross),
             self.rows + other.rows,
             self.is_known and other.is_known,
         )
 
 
-def _added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {name: total((one.get(name), other.get(name))) for name in {**one, **other}}
+def _add(values: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {name: exact_sum((values.get(name), other.get(name))) for name in {**values, **other}}
 
 
-def values_of_rows(rows: Iterable[Mapping[str, Any]]) -> PositionValues:
+def parse_row_values(rows: Iterable[Mapping[str, Any]]) -> PositionValues:
     """Returns what rows of positions are worth."""
     net: dict[str, Decimal] = {}
     gross: dict[str, Decimal] = {}
@@ -73,33 +73,33 @@ def values_of_rows(rows: Iterable[Mapping[str, Any]]) -> PositionValues:
         value, currency = parse_number(row.get("mktValue", row.get("marketValue"))), row.get("currency")
         is_known = isinstance(kind, str) and value is not None and isinstance(currency, str) and bool(currency)
         are_known = are_known and is_known
-        if is_known and kind in _CLASSES and value is not None:
-            net[str(currency)] = EXACT.add(net.get(str(currency), ZERO), value)
-            gross[str(currency)] = EXACT.add(gross.get(str(currency), ZERO), abs(value))
+        if is_known and kind in _COMPARED_CLASSES and value is not None:
+            net[str(currency)] = EXACT_CONTEXT.add(net.get(str(currency), ZERO), value)
+            gross[str(currency)] = EXACT_CONTEXT.add(gross.get(str(currency), ZERO), abs(value))
     return PositionValues(net, gross, count, are_known)
 
 
-def values_of_ledger(ledger: Mapping[str, Any]) -> PositionValues:
+def parse_ledger_values(ledger: Mapping[str, Any]) -> PositionValues:
     """Returns what the rows of a ledger have in positions; of the currencies, not of their sum."""
     net: dict[str, Decimal] = {}
     for currency, row in ledger.items():
-        if currency != _BASE and isinstance(row, Mapping):
-            stated = [parse_number(row[key]) for key in _KEYS if key in row]
+        if currency != _BASE_ROW and isinstance(row, Mapping):
+            stated = [parse_number(row[key]) for key in _COMPARED_KEYS if key in row]
             if not stated or None in stated:
                 return PositionValues(is_known=False)
-            net[currency] = total(stated)
+            net[currency] = exact_sum(stated)
     return PositionValues(net)
 
 
-def lost(rows: PositionValues, ledger: PositionValues) -> str:
+def describe_missing_value(rows: PositionValues, ledger: PositionValues) -> str:
     """Returns what the rows lack of the ledger's values, in words; empty if nothing, or if that cannot be told."""
     if not (rows.rows and rows.is_known and ledger.is_known) or not rows.net.keys() <= ledger.net.keys():
         return ""
-    is_at_a_pages_end = rows.rows % _FULL_PAGE == 0
-    tolerance = _TOLERANCE_AT_A_PAGES_END if is_at_a_pages_end else _TOLERANCE
+    ends_on_full_page = rows.rows % _FULL_PAGE_ROWS == 0
+    tolerance = _FULL_PAGE_TOLERANCE if ends_on_full_page else _TOLERANCE
     for currency, stated in sorted(ledger.net.items()):
-        found = rows.net.get(currency, ZERO)
+        listed = rows.net.get(currency, ZERO)
         size = max(abs(stated), rows.gross.get(currency, ZERO))
-        if abs(stated - found) > tolerance * size:
-            return f"{amount(found)} {currency} of {amount(stated)}"
+        if abs(stated - listed) > tolerance * size:
+            return f"{format_amount(listed)} {currency} of {format_amount(stated)}"
     return ""

@@ -9,16 +9,16 @@ from decimal import Decimal
 
 import msgspec
 
-from ibkr_tools.cells import ZERO, total
 from ibkr_tools.fetch.balances import Cash
+from ibkr_tools.number_format import ZERO, exact_sum
 
 __all__ = ["Reconciliation", "reconcile"]
 
-FUTURES_APART = "what futures have made today, which this cash is without"
-NOTHING_KNOWN = "nothing in the snapshot says of what"
+FUTURES_PNL_NOT_IN_CASH = "what futures have made today, which this cash is without"
+NO_EXPLANATION = "nothing in the snapshot says of what"
 
-CENT = Decimal("0.01")
-OTHER_FIGURES = 5
+ROUNDING_UNIT = Decimal("0.01")
+OTHER_ROUNDED_FIGURES = 5
 """What is rounded to the cent besides the rows: cash, dividends, interest, and the net liquidation value itself."""
 
 
@@ -55,7 +55,13 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reconcile(
-    base: str, ledgers: Sequence[Cash], positions: Decimal, net_liquidation: Decimal | None, *, rows: int, without: str
+    base: str,
+    ledgers: Sequence[Cash],
+    positions: Decimal,
+    net_liquidation: Decimal | None,
+    *,
+    rows: int,
+    missing_note: str,
 ) -> Reconciliation:
     """Returns the composition of all accounts with one base currency.
 
@@ -65,65 +71,73 @@ def reconcile(
         positions: what they count together.
         net_liquidation: of the accounts together.
         rows: how many rows of positions there are, each of which may be off by a rounding.
-        without: says which positions have no value.
+        missing_note: says which positions have no value.
     """
 
-    def summed(numbers: Sequence[Decimal | None]) -> Decimal | None:
-        return None if None in numbers else total(numbers)
+    def sum_if_known(numbers: Sequence[Decimal | None]) -> Decimal | None:
+        return None if None in numbers else exact_sum(numbers)
 
-    cash = summed([one.cash for one in ledgers])
-    dividends, interest = summed([one.dividends for one in ledgers]), summed([one.interest for one in ledgers])
-    futures, held = summed([one.futures_pnl for one in ledgers]), summed([one.held for one in ledgers])
-    forex = summed([one.forex_cash for one in ledgers])
-    whole = summed([cash, positions, dividends, interest])
-    difference = None if whole is None or net_liquidation is None else net_liquidation - whole
-    most = CENT * (rows + OTHER_FIGURES * len(ledgers))
-    is_rounding = difference is not None and abs(difference) <= most
+    cash = sum_if_known([ledger.cash for ledger in ledgers])
+    dividends, interest = (
+        sum_if_known([ledger.dividends for ledger in ledgers]),
+        sum_if_known([ledger.interest for ledger in ledgers]),
+    )
+    futures_pnl, position_value = (
+        sum_if_known([ledger.futures_pnl for ledger in ledgers]),
+        sum_if_known([ledger.position_value for ledger in ledgers]),
+    )
+    forex_cash = sum_if_known([ledger.forex_cash for ledger in ledgers])
+    composed = sum_if_known([cash, positions, dividends, interest])
+    difference = None if composed is None or net_liquidation is None else net_liquidation - composed
+    rounding_limit = ROUNDING_UNIT * (rows + OTHER_ROUNDED_FIGURES * len(ledgers))
+    is_rounding = difference is not None and abs(difference) <= rounding_limit
     explanation = ""
     if difference is not None and not is_rounding:
-        known = _Known(dividends=dividends, interest=interest, futures=futures, forex=forex, held=held)
-        explanation = _explanation(difference, most, positions, known) or without or NOTHING_KNOWN
+        known = _KnownAmounts(
+            dividends=dividends, interest=interest, futures=futures_pnl, forex=forex_cash, position_value=position_value
+        )
+        explanation = _explanation(difference, rounding_limit, positions, known) or missing_note or NO_EXPLANATION
     return Reconciliation(
         base=base,
         cash=cash,
         positions=positions,
         dividends=dividends,
         interest=interest,
-        futures_pnl=futures,
-        total=whole,
+        futures_pnl=futures_pnl,
+        total=composed,
         net_liquidation=net_liquidation,
-        is_futures_pnl_apart=explanation == FUTURES_APART,
+        is_futures_pnl_apart=explanation == FUTURES_PNL_NOT_IN_CASH,
         difference=difference,
         is_rounding=is_rounding,
         explanation=explanation,
     )
 
 
-class _Known(msgspec.Struct, frozen=True, kw_only=True):
+class _KnownAmounts(msgspec.Struct, frozen=True, kw_only=True):
     """What a difference may consist of."""
 
     dividends: Decimal | None
     interest: Decimal | None
     futures: Decimal | None
     forex: Decimal | None
-    held: Decimal | None
+    position_value: Decimal | None
 
 
-def _explanation(difference: Decimal, most: Decimal, positions: Decimal, known: _Known) -> str:
+def _explanation(difference: Decimal, rounding_limit: Decimal, positions: Decimal, known: _KnownAmounts) -> str:
     """Returns what is as large as the difference; nothing if nothing is."""
 
-    def is_it(number: Decimal | None) -> bool:
-        return bool(number) and abs(difference - (number or ZERO)) <= most
+    def is_difference(number: Decimal | None) -> bool:
+        return bool(number) and abs(difference - (number or ZERO)) <= rounding_limit
 
-    if is_it(known.futures):
-        return FUTURES_APART
-    if is_it(known.forex):
+    if is_difference(known.futures):
+        return FUTURES_PNL_NOT_IN_CASH
+    if is_difference(known.forex):
         return "the cash of the forex segment, which this cash is without"
     dividends, interest = known.dividends, known.interest
     accruals = None if dividends is None or interest is None else dividends + interest
-    for what, number in (("interest", interest), ("dividends", dividends), ("interest and dividends", accruals)):
-        if is_it(None if number is None else -number):
-            return f"the {what}, which this net liquidation value is without"
-    if known.held is not None and is_it(known.held - positions):
+    for kind, number in (("interest", interest), ("dividends", dividends), ("interest and dividends", accruals)):
+        if is_difference(None if number is None else -number):
+            return f"the {kind}, which this net liquidation value is without"
+    if known.position_value is not None and is_difference(known.position_value - positions):
         return "the ledger has another value for the positions: of another moment, or of more of them"
     return ""

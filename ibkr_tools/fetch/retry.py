@@ -27,84 +27,84 @@ from ibkr_tools.portal.response_cache import ALWAYS_CACHED_INTERVAL_S
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-RETRY_FOR_S = 30.0
+DEFAULT_RETRY_S = 30.0
 """For how long one read is tried again, in seconds, if nothing else is said."""
 
-LONGEST_RETRY_S = 3600.0
-"""For how long anybody may have one read tried again: an hour."""
+MAX_RETRY_S = 3600.0
+"""The longest time for which one read may be tried again, in seconds: an hour."""
 
-TRIES = 4
-"""How often one read is sent within that time at most; in a longer one, as often as the backoff allows."""
+MAX_ATTEMPTS = 4
+"""How often one read is sent at most within the default time; within a longer one, as often as the backoff allows."""
 
-FIRST_BACKOFF_S = 0.5
+INITIAL_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 15.0
 JITTER_S = 0.5
 
-_SERVER_ERROR = 500
+_SERVER_ERROR_STATUS = 500
 
-Pause = Callable[[float], object]
+Sleep = Callable[[float], object]
 T = TypeVar("T")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
     """For how long one read is tried again (seconds; 0: not at all), and how often it is sent (None: no limit)."""
 
-    seconds: float = RETRY_FOR_S
-    tries: int | None = TRIES
+    seconds: float = DEFAULT_RETRY_S
+    max_attempts: int | None = MAX_ATTEMPTS
 
     @classmethod
     def within(cls, seconds: float) -> "RetryPolicy":
         """Returns the policy of `--retry-for`.
 
         Raises:
-            UsageError: nobody may wait for so long, or that is no time.
+            UsageError: the time is negative, or longer than `MAX_RETRY_S`.
         """
-        if not 0 <= seconds <= LONGEST_RETRY_S:
-            raise UsageError(f"cannot try again for {seconds} s, but for {LONGEST_RETRY_S:.0f} at most")
-        return cls(seconds, TRIES if seconds <= RETRY_FOR_S else None)
+        if not 0 <= seconds <= MAX_RETRY_S:
+            raise UsageError(f"cannot try again for {seconds} s, but for {MAX_RETRY_S:.0f} at most")
+        return cls(seconds, MAX_ATTEMPTS if seconds <= DEFAULT_RETRY_S else None)
 
 
 NO_RETRY = RetryPolicy(0.0, 1)
 
-SECOND_CHANCE = RetryPolicy(5.0, 3)
+CONFIRMATION_RETRY = RetryPolicy(5.0, 3)
 """For finding out whether one read alone fails, after its own tries: short, since they have taken their time."""
 
 
 def is_transient(error: BaseException) -> bool:
     """Says whether the same read may succeed a moment later."""
     if isinstance(error, UpstreamUnavailable):
-        return error.status is None or error.status >= _SERVER_ERROR
+        return error.status is None or error.status >= _SERVER_ERROR_STATUS
     return isinstance(error, MalformedResponse)
 
 
-class Retrying:
+class Retrier:
     """Tries reads again, for one fetch; threads share it.
 
     Once it is stopped, nothing is tried again any more: the circuit is broken when one read has used up its tries.
     """
 
-    def __init__(self, policy: RetryPolicy, pause: Pause | None = None) -> None:
-        """Prepares it.
+    def __init__(self, policy: RetryPolicy, sleep: Sleep | None = None) -> None:
+        """Creates a retrier.
 
         Args:
             policy: the bound of each read.
-            pause: waits so many seconds; default: real ones, which end when it is stopped.
+            sleep: waits so many seconds; default: real ones, which end when it is stopped.
         """
         self.policy = policy
         self._stopped = threading.Event()
-        self.pause: Pause = pause or self._stopped.wait
+        self.sleep: Sleep = sleep or self._stopped.wait
 
     def stop(self) -> None:
-        """Has whoever waits give up, and nobody try again."""
+        """Ends all waits; no read is tried again afterwards."""
         self._stopped.set()
 
-    def call(self, endpoint: Endpoint, send: Callable[[], T], tell: Callable[[str], None]) -> T:
+    def call(self, endpoint: Endpoint, send: Callable[[], T], on_retry: Callable[[str], None]) -> T:
         """Returns what a read brings, at whichever try.
 
         Args:
             endpoint: what is asked for.
             send: sends it once.
-            tell: is told before each pause, in a few words.
+            on_retry: is told before each pause, in a few words.
 
         Raises:
             IbkrError: that of the last try; where the call may be made once in minutes, it says when the next one is.
@@ -121,9 +121,9 @@ class Retrying:
             if not is_transient(error) or self._stopped.is_set() or not self.policy.seconds:
                 raise _with_time(error) from error.__cause__
             first = error
-        return self._again(send, first, began_s, tell)
+        return self._retry(send, first, began_s, on_retry)
 
-    def _again(self, send: Callable[[], T], first: IbkrError, began_s: float, tell: Callable[[str], None]) -> T:
+    def _retry(self, send: Callable[[], T], first: IbkrError, began_s: float, on_retry: Callable[[str], None]) -> T:
         # Nobody pays for the library whose reads succeed at once.
         import tenacity
 
@@ -139,7 +139,7 @@ class Retrying:
             return send()
 
         def sleep(seconds: float) -> None:
-            self.pause(seconds)
+            self.sleep(seconds)
 
         def is_over(state: "RetryCallState") -> bool:
             now_s = time.monotonic()
@@ -151,16 +151,18 @@ class Retrying:
         def before_pause(state: "RetryCallState") -> None:
             error = state.outcome.exception() if state.outcome else None
             why = error.message if isinstance(error, IbkrError) else ""
-            tell(f"trying again in {format_wait(state.upcoming_sleep)} ({why})")
+            on_retry(f"trying again in {format_wait(state.upcoming_sleep)} ({why})")
 
-        backoff = tenacity.wait_exponential(FIRST_BACKOFF_S, MAX_BACKOFF_S) + tenacity.wait_random(0, JITTER_S)
+        backoff = tenacity.wait_exponential(INITIAL_BACKOFF_S, MAX_BACKOFF_S) + tenacity.wait_random(0, JITTER_S)
 
         def wait(state: "RetryCallState") -> float:
             error = state.outcome.exception() if state.outcome else None
             stated_s = error.wait_s if isinstance(error, UpstreamUnavailable) else None
             return stated_s or backoff(state)
 
-        stop_after = tenacity.stop_after_attempt(self.policy.tries) if self.policy.tries else tenacity.stop_never
+        stop_after = (
+            tenacity.stop_after_attempt(self.policy.max_attempts) if self.policy.max_attempts else tenacity.stop_never
+        )
         try:
             return tenacity.Retrying(
                 retry=tenacity.retry_if_exception(is_transient),

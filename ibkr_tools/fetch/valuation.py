@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.cells import ZERO, multiply, parse_number, plain, total
-from ibkr_tools.fetch.balances import HELD, Balances
-from ibkr_tools.fetch.classes import AssetClass, Role, class_of
-from ibkr_tools.fetch.columns import SAME
+from ibkr_tools.fetch.asset_classes import AssetClass, PositionRole, asset_class_of
+from ibkr_tools.fetch.balances import POSITION_VALUE_LABELS, Balances
+from ibkr_tools.fetch.columns import COLUMN_ALIASES
+from ibkr_tools.number_format import ZERO, exact_product, exact_sum, parse_number, single_line
 
-__all__ = ["Holding", "holding_of", "with_funds"]
+__all__ = ["Holding", "classify_funds", "parse_holding"]
 
 _FUND_KEYS = ("funds", "moneyfunds")
 
-FUND_MARGIN = Decimal("0.02")
+FUND_TOLERANCE = Decimal("0.02")
 """How far apart a fund's value and the ledger's may be, as a part of it: they are from different moments."""
 
 
@@ -56,7 +56,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     conid: str
     name: str
     asset_class: str
-    role: Role
+    role: PositionRole
     quantity: Decimal | None
     price: Decimal | None
     average_price: Decimal | None
@@ -81,25 +81,25 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
         return self.quantity == ZERO
 
 
-def holding_of(fields: dict[str, Any], resource: str, balances: Balances) -> Holding:
-    """Returns a row as figures; a fund's role may change, see `with_funds`.
+def parse_holding(fields: dict[str, Any], resource: str, balances: Balances) -> Holding:
+    """Returns a row as figures; a fund's role may change, see `classify_funds`.
 
     Args:
         fields: the row as IBKR sent it, with exact numbers.
         resource: which part it is of.
         balances: of the same snapshot.
     """
-    same = SAME.get(resource, {})
+    aliases = COLUMN_ALIASES.get(resource, {})
 
     def field(name: str) -> Any:
-        return next((fields[one] for one in same.get(name, (name,)) if fields.get(one) is not None), None)
+        return next((fields[alias] for alias in aliases.get(name, (name,)) if fields.get(alias) is not None), None)
 
     def number(name: str) -> Decimal | None:
         return parse_number(field(name))
 
-    asset_class = plain(field("assetClass"))
-    kind = class_of(asset_class)
-    account, currency = plain(field("acctId")), plain(field("currency"))
+    asset_class = single_line(field("assetClass"))
+    kind = asset_class_of(asset_class)
+    account, currency = single_line(field("acctId")), single_line(field("currency"))
     owner = balances.owner(account)
     stated: dict[str, Any] = {
         "quantity": number("position"),
@@ -112,16 +112,16 @@ def holding_of(fields: dict[str, Any], resource: str, balances: Balances) -> Hol
     }
     return Holding(
         account=account,
-        model=plain(field("model")),
-        conid=plain(field("conid")),
-        name=plain(field("contractDesc")) or plain(field("conid")),
+        model=single_line(field("model")),
+        conid=single_line(field("conid")),
+        name=single_line(field("contractDesc")) or single_line(field("conid")),
         asset_class=asset_class,
         average_price=_average_price(number("avgPrice"), number("avgCost"), number("multiplier"), kind),
         average_cost=number("avgCost"),
         realized=number("realizedPnl"),
         fields=fields,
         **stated,
-        **_counted(kind, kind.role, asset_class, **stated),
+        **_valuation_fields(kind, kind.role, asset_class, **stated),
     )
 
 
@@ -131,14 +131,14 @@ def _average_price(
     """Returns what a unit has cost, without the multiplier; None where that cannot be told."""
     if stated is not None or cost is None:
         return stated
-    if kind.role is Role.UNKNOWN or kind.is_multiplied:
+    if kind.role is PositionRole.UNKNOWN or kind.is_multiplied:
         return cost / multiplier if multiplier else None
     return cost
 
 
-def _counted(
+def _valuation_fields(
     kind: AssetClass,
-    role: Role,
+    role: PositionRole,
     asset_class: str,
     *,
     quantity: Decimal | None,
@@ -151,14 +151,16 @@ def _counted(
 ) -> dict[str, Any]:
     """Returns what counts of a row: the fields of a `Holding` that are not IBKR's."""
     is_closed = quantity == ZERO
-    value, missing = (ZERO, "") if is_closed else _value(kind, role, asset_class, price, market_value, unrealized)
-    exposure = (ZERO if is_closed else market_value) if role is Role.EXPOSURE else None
+    value, missing = (
+        (ZERO, "") if is_closed else _counted_value(kind, role, asset_class, price, market_value, unrealized)
+    )
+    exposure = (ZERO if is_closed else market_value) if role is PositionRole.EXPOSURE else None
     if value and base and rate is None:
         missing = f"no rate for {currency}" if currency else "no currency"
 
     def converted(number: Decimal | None) -> Decimal | None:
         # Nothing is nothing in every currency.
-        return ZERO if number == ZERO and base else multiply(number, rate)
+        return ZERO if number == ZERO and base else exact_product(number, rate)
 
     return {
         "role": role,
@@ -171,9 +173,9 @@ def _counted(
     }
 
 
-def _value(
+def _counted_value(
     kind: AssetClass,
-    role: Role,
+    role: PositionRole,
     asset_class: str,
     price: Decimal | None,
     market_value: Decimal | None,
@@ -181,90 +183,94 @@ def _value(
 ) -> tuple[Decimal | None, str]:
     """Returns what counts toward the net liquidation value of an open position, and why that is not known."""
     match role:
-        case Role.UNKNOWN:
+        case PositionRole.UNKNOWN:
             return None, f"unknown class {asset_class}" if asset_class else "no class"
-        case Role.VALUE:
+        case PositionRole.VALUE:
             # IBKR writes a value of nothing where it has no price.
             if market_value is None or (price is None and market_value == ZERO):
                 return None, "no price" if price is None else "no value"
             return market_value, ""
-        case Role.EXPOSURE if kind.by_profit:
+        case PositionRole.EXPOSURE if kind.valued_by_profit:
             return (unrealized, "") if unrealized is not None else (None, "no profit and loss")
         case _:
             return ZERO, ""
 
 
-def with_funds(rows: Sequence[Holding], balances: Balances) -> list[Holding]:
+def classify_funds(rows: Sequence[Holding], balances: Balances) -> list[Holding]:
     """Returns the rows; of funds, only those are value that are not in the cash balance, as the ledger says."""
     groups: dict[tuple[str, str], list[Holding]] = {}
     for row in rows:
-        if class_of(row.asset_class).is_fund and not row.is_closed and row.market_value:
+        if asset_class_of(row.asset_class).is_fund and not row.is_closed and row.market_value:
             groups.setdefault((balances.owner(row.account), row.currency), []).append(row)
-    roles: dict[int, Role] = {}
+    roles: dict[int, PositionRole] = {}
     for (account, currency), group in groups.items():
         ledger = balances.ledger(account, currency)
-        roles.update(zip(map(id, group), _roles_of_funds(group, ledger), strict=True))
-    return [_in_role(row, roles[id(row)]) if id(row) in roles else row for row in rows]
+        roles.update(zip(map(id, group), _fund_roles(group, ledger), strict=True))
+    return [_with_role(row, roles[id(row)]) if id(row) in roles else row for row in rows]
 
 
-def _in_role(row: Holding, role: Role) -> Holding:
+def _with_role(row: Holding, role: PositionRole) -> Holding:
     if role is row.role:
         return row
     stated = {
         name: getattr(row, name)
         for name in ("quantity", "price", "market_value", "unrealized", "currency", "base", "rate")
     }
-    return msgspec.structs.replace(row, **_counted(class_of(row.asset_class), role, row.asset_class, **stated))
+    return msgspec.structs.replace(
+        row, **_valuation_fields(asset_class_of(row.asset_class), role, row.asset_class, **stated)
+    )
 
 
-def _roles_of_funds(group: Sequence[Holding], ledger: Mapping[str, Any]) -> list[Role]:
+def _fund_roles(group: Sequence[Holding], ledger: Mapping[str, Any]) -> list[PositionRole]:
     """Returns what funds of one currency are: by the ledger's keys, unless its net liquidation value says otherwise."""
-    own = [row.role for row in group]
+    roles_by_class = [row.role for row in group]
     if not ledger:
         # Without a ledger there is no cash that it could be counted in for a second time.
-        return [Role.VALUE] * len(group)
-    by_keys = _roles_by_keys(group, ledger) or own
-    room, size = _room_for_funds(ledger), total(abs(row.market_value or ZERO) for row in group)
+        return [PositionRole.VALUE] * len(group)
+    by_keys = _fund_roles_by_keys(group, ledger) or roles_by_class
+    contributions, size = _fund_contributions(ledger), exact_sum(abs(row.market_value or ZERO) for row in group)
 
-    def difference(roles: Sequence[Role]) -> Decimal:
-        counted = total(row.market_value for row, role in zip(group, roles, strict=True) if role is Role.VALUE)
-        return min(abs(one - counted) for one in room)
+    def difference(roles: Sequence[PositionRole]) -> Decimal:
+        counted = exact_sum(
+            row.market_value for row, role in zip(group, roles, strict=True) if role is PositionRole.VALUE
+        )
+        return min(abs(contribution - counted) for contribution in contributions)
 
-    def fits(roles: Sequence[Role]) -> bool:
-        return difference(roles) <= size * FUND_MARGIN
+    def fits(roles: Sequence[PositionRole]) -> bool:
+        return difference(roles) <= size * FUND_TOLERANCE
 
-    if not room or fits(by_keys):
+    if not contributions or fits(by_keys):
         return by_keys
-    likely = min((own, [Role.VALUE] * len(group), [Role.CASH] * len(group)), key=difference)
+    likely = min((roles_by_class, [PositionRole.VALUE] * len(group), [PositionRole.CASH] * len(group)), key=difference)
     return likely if fits(likely) else by_keys
 
 
-def _room_for_funds(ledger: Mapping[str, Any]) -> list[Decimal]:
+def _fund_contributions(ledger: Mapping[str, Any]) -> list[Decimal]:
     """Returns what funds contribute to the net liquidation value of one currency, with and without futures' profit."""
 
     def stated(key: str) -> Decimal | None:
         return parse_number(ledger.get(key, 0))
 
-    others = [stated(key) for key in HELD if key not in _FUND_KEYS]
+    others = [stated(key) for key in POSITION_VALUE_LABELS if key not in _FUND_KEYS]
     parts = [stated("cashbalance"), stated("dividends"), stated("interest"), *others]
-    whole = parse_number(ledger.get("netliquidationvalue"))
-    if whole is None or "cashbalance" not in ledger or None in parts:
+    net_liquidation = parse_number(ledger.get("netliquidationvalue"))
+    if net_liquidation is None or "cashbalance" not in ledger or None in parts:
         return []
-    room = whole - total(parts)
-    return [room, room - (stated("futuresonlypnl") or ZERO)]
+    contribution = net_liquidation - exact_sum(parts)
+    return [contribution, contribution - (stated("futuresonlypnl") or ZERO)]
 
 
-def _roles_by_keys(group: Sequence[Holding], ledger: Mapping[str, Any]) -> list[Role] | None:
+def _fund_roles_by_keys(group: Sequence[Holding], ledger: Mapping[str, Any]) -> list[PositionRole] | None:
     """Returns the roles by `funds` and `moneyfunds`, which are not in `cashbalance`; None if the ledger has neither."""
     stated = [parse_number(ledger[key]) for key in _FUND_KEYS if key in ledger]
     if not stated or None in stated:
         return None
-    listed = total(stated)
-    funds = [row for row in group if row.role is Role.VALUE]
-    whole = total(row.market_value for row in group)
-    if funds and not listed and (parse_number(ledger.get("cashbalance")) or ZERO) >= whole:
-        return [Role.CASH] * len(group)
-    swept = total(row.market_value for row in group if row.role is not Role.VALUE)
-    left = listed - total(row.market_value for row in funds)
-    is_apart = bool(swept) and left >= swept - abs(swept) * FUND_MARGIN
-    return [Role.VALUE if row.role is Role.VALUE or is_apart else Role.CASH for row in group]
+    listed = exact_sum(stated)
+    funds = [row for row in group if row.role is PositionRole.VALUE]
+    market_value = exact_sum(row.market_value for row in group)
+    if funds and not listed and (parse_number(ledger.get("cashbalance")) or ZERO) >= market_value:
+        return [PositionRole.CASH] * len(group)
+    swept = exact_sum(row.market_value for row in group if row.role is not PositionRole.VALUE)
+    left = listed - exact_sum(row.market_value for row in funds)
+    is_apart = bool(swept) and left >= swept - abs(swept) * FUND_TOLERANCE
+    return [PositionRole.VALUE if row.role is PositionRole.VALUE or is_apart else PositionRole.CASH for row in group]

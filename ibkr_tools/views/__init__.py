@@ -1,19 +1,19 @@
 """Tables for people: the one set of views that `fetch --table`, `show` and `api --table` have.
 
-A view is made of a snapshot, so that the same document looks the same whoever prints it. Lists without a view of their
-own, answers by a raw path and the outputs of jq are shown by one generic table.
+A view formats a snapshot, so that all commands show the same document alike. Lists without a view of their own,
+answers by a raw path and the outputs of jq are shown by one generic table.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
-    from ibkr_tools.fetch.saved import Snapshot
+    from ibkr_tools.fetch.snapshot import Snapshot
 
-__all__ = ["view", "view_of_rows"]
+__all__ = ["format_resource", "format_rows"]
 
 
-def view(snapshot: "Snapshot", resource: str, *, everything: bool = False, width: int | None = None) -> str:
+def format_resource(snapshot: "Snapshot", resource: str, *, everything: bool = False, width: int | None = None) -> str:
     """Returns the table of one part of a snapshot, without a newline at its end; what is no list, as indented JSON.
 
     Args:
@@ -29,54 +29,54 @@ def view(snapshot: "Snapshot", resource: str, *, everything: bool = False, width
     # Only the module that is needed is loaded.
     match resource:
         case "positions" | "positions2" | "position" | "positions_by_conid":
-            from ibkr_tools.views import positions
+            from ibkr_tools.views import positions_table
 
-            return positions.view(snapshot.holdings(resource), everything=everything, width=width)
+            return positions_table.format_positions(snapshot.holdings(resource), everything=everything, width=width)
         case "summary":
-            from ibkr_tools.views import summary
+            from ibkr_tools.views import summary_table
 
-            return summary.view(snapshot, everything=everything, width=width)
+            return summary_table.format_summary(snapshot, everything=everything, width=width)
         case "ledger":
-            from ibkr_tools.views import ledger
+            from ibkr_tools.views import ledger_table
 
-            return ledger.view(snapshot, everything=everything, width=width)
+            return ledger_table.format_ledger(snapshot, everything=everything, width=width)
         case "allocation" | "consolidated_allocation":
-            from ibkr_tools.views import allocation
+            from ibkr_tools.views import allocation_table
 
-            return allocation.view(snapshot, resource, everything=everything, width=width)
+            return allocation_table.format_allocation(snapshot, resource, everything=everything, width=width)
         case "performance":
-            from ibkr_tools.views import performance
+            from ibkr_tools.views import performance_table
 
-            return performance.view(snapshot, everything=everything, width=width)
+            return performance_table.format_performance(snapshot, everything=everything, width=width)
         case "periods":
-            from ibkr_tools.views import performance
+            from ibkr_tools.views import performance_table
 
-            return performance.periods(snapshot, width=width)
+            return performance_table.format_periods(snapshot, width=width)
         case _:
-            return _listed(snapshot, resource, everything=everything, width=width)
+            return _format_list(snapshot, resource, everything=everything, width=width)
 
 
-def _listed(snapshot: "Snapshot", resource: str, *, everything: bool, width: int | None) -> str:
+def _format_list(snapshot: "Snapshot", resource: str, *, everything: bool, width: int | None) -> str:
     import msgspec
 
     from ibkr_tools.errors import UsageError
     from ibkr_tools.fetch.formats import snapshot_rows
-    from ibkr_tools.views import lists
+    from ibkr_tools.views import record_table
 
     try:
         rows = snapshot_rows(snapshot.encode(), resource)
     except UsageError:
         return msgspec.json.format(snapshot.part(resource), indent=2).decode()
-    return lists.view(rows, everything=everything, width=width)
+    return record_table.format_records(rows, everything=everything, width=width)
 
 
-def view_of_rows(rows: "Rows", *, everything: bool = False, width: int | None = None) -> str:
+def format_rows(rows: "Rows", *, everything: bool = False, width: int | None = None) -> str:
     """Returns the table of rows that are of no snapshot: one answer of IBKR, or the outputs of a jq program."""
     if rows.name in {"positions", "positions2", "position", "positions_by_conid"}:
-        from ibkr_tools.fetch.holdings import holdings_of_rows
-        from ibkr_tools.views import positions
+        from ibkr_tools.fetch.holdings import parse_holdings
+        from ibkr_tools.views import positions_table
 
-        return positions.view(holdings_of_rows(rows), everything=everything, width=width)
-    from ibkr_tools.views import lists
+        return positions_table.format_positions(parse_holdings(rows), everything=everything, width=width)
+    from ibkr_tools.views import record_table
 
-    return lists.view(rows, everything=everything, width=width)
+    return record_table.format_records(rows, everything=everything, width=width)

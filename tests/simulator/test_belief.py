@@ -9,7 +9,7 @@ import pytest
 
 from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, FetchConfig, Resource
 from ibkr_tools.errors import ConfigError, DataError, IbkrError, ImplausibleResponse, UpstreamUnavailable, UsageError
-from ibkr_tools.fetch.run import Fetch
+from ibkr_tools.fetch.fetch_task import FetchTask
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, StatusFile
 from tests.support.portal import asked, client_of, signed_in
@@ -41,12 +41,12 @@ class Place:
     ) -> dict[str, Any]:
         """Fetches and saves; `usual` are the configuration's resources, `more` options of the fetch."""
         config = Config(username="demo-reader", account=account, fetch=FetchConfig(resources=usual))
-        fetching = Fetch(
+        fetching = FetchTask(
             config,
             lambda: client_of(self.simulator, read_timeout_s=1.0),
             self.status,
             progress=self.tell,
-            pause=lambda _: None,
+            sleep=lambda _: None,
         )
         return fetching.run(resources, accounts, save_in=self.folder, **more).decode()
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ibkr_tools.errors import DataError
-from ibkr_tools.fetch.calls import parameters_of, plan
-from ibkr_tools.fetch.snapshot import Fetcher, Selection
+from ibkr_tools.fetch.plan import plan_snapshot, user_parameters
+from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher, SnapshotSelection
 from ibkr_tools.portal.endpoints import READS, SSODH_INIT, Endpoint, Scope, Tier
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.instruments import Instrument
@@ -90,13 +90,13 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 def fetched(simulator: Simulator, name: str) -> dict[str, Any]:
     """Fetches one resource of the first account."""
-    parts = plan([name], SAMPLES.get(name, {}), Tier.BROKERAGE.value)
-    fetcher = Fetcher(lambda: client_of(simulator), now=utc_now, pause=lambda _: None)
-    return fetcher.snapshot(parts, Selection(account=ACCOUNTS[0], accounts=ACCOUNTS[:1])).decode()
+    parts = plan_snapshot([name], SAMPLES.get(name, {}), Tier.BROKERAGE.value)
+    fetcher = SnapshotFetcher(lambda: client_of(simulator), now=utc_now, sleep=lambda _: None)
+    return fetcher.fetch(parts, SnapshotSelection(account=ACCOUNTS[0], accounts=ACCOUNTS[:1])).decode()
 
 
 def test_the_samples_are_what_is_needed() -> None:
-    needing = {one.name for one in READS.values() if any(parameter.required for parameter in parameters_of(one))}
+    needing = {one.name for one in READS.values() if any(parameter.required for parameter in user_parameters(one))}
     assert set(SAMPLES) == needing
 
 

@@ -17,12 +17,12 @@ from ibkr_tools.errors import (
     UpstreamSilent,
     UpstreamUnavailable,
 )
-from ibkr_tools.fetch import pages
-from ibkr_tools.fetch.calls import plan
-from ibkr_tools.fetch.document import Document
-from ibkr_tools.fetch.pages import is_full
-from ibkr_tools.fetch.run import Fetch
-from ibkr_tools.fetch.snapshot import Fetcher, Selection
+from ibkr_tools.fetch import pagination
+from ibkr_tools.fetch.fetch_task import FetchTask
+from ibkr_tools.fetch.pagination import is_full_page
+from ibkr_tools.fetch.plan import plan_snapshot
+from ibkr_tools.fetch.snapshot_document import SnapshotDocument
+from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher, SnapshotSelection
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, StatusFile, utc_now
 from tests.support.installation import Installation
@@ -38,11 +38,13 @@ def config(**fetch: Any) -> Config:
     return Config(username="demo-reader", account="U1234567", fetch=FetchConfig(**fetch))
 
 
-def taken(simulator: Simulator, *resources: str, tier: str = "portfolio", **options: Any) -> Document:
+def taken(simulator: Simulator, *resources: str, tier: str = "portfolio", **options: Any) -> SnapshotDocument:
     """Takes one snapshot."""
-    parts = plan(resources or DEFAULT_RESOURCES, options.pop("parameters", {}), tier, fresh=options.pop("fresh", False))
-    fetcher = Fetcher(lambda: client_of(simulator), now=utc_now, pause=lambda _: None)
-    return fetcher.snapshot(parts, Selection(account="U1234567", **options))
+    parts = plan_snapshot(
+        resources or DEFAULT_RESOURCES, options.pop("parameters", {}), tier, fresh=options.pop("fresh", False)
+    )
+    fetcher = SnapshotFetcher(lambda: client_of(simulator), now=utc_now, sleep=lambda _: None)
+    return fetcher.fetch(parts, SnapshotSelection(account="U1234567", **options))
 
 
 def snapshot(simulator: Simulator, resources: Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def test_an_account_named_twice_is_fetched_once(simulator: Simulator) -> None:
 def test_an_account_of_somebody_else_is_a_matter_of_configuration(simulator: Simulator) -> None:
     before = asked(simulator, "U9999999")
     with pytest.raises(ConfigError, match="U9999999: not among those this user may view"):
-        snapshot(simulator, accounts=("U9999999",), blame=ConfigError)
+        snapshot(simulator, accounts=("U9999999",), error_class=ConfigError)
     assert asked(simulator, "U9999999") == before
 
 
@@ -169,7 +171,7 @@ def test_no_accounts_at_all_is_for_the_moment(simulator: Simulator) -> None:
 
 
 def test_an_endless_account_is_an_error(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "MOST_PAGES", 5)
+    monkeypatch.setattr(pagination, "MAX_PAGES", 5)
     rows = [{"conid": number, "pageSize": 100} for number in range(100)]
     simulator.control.fault("/portfolio/*/positions/*", "json", body=rows)
     with pytest.raises(DataError, match="more than 5 pages"):
@@ -181,7 +183,7 @@ def test_an_endless_account_is_an_error(simulator: Simulator, monkeypatch: pytes
     [(0, None, False), (29, None, False), (30, None, True), (100, None, True), (30, 100, False), (100, 100, True)],
 )
 def test_when_another_page_may_follow(size: int, stated: int | None, full: bool) -> None:
-    assert is_full([{"conid": number, "pageSize": stated} for number in range(size)]) is full
+    assert is_full_page([{"conid": number, "pageSize": stated} for number in range(size)]) is full
 
 
 HALF = [
@@ -201,12 +203,12 @@ def test_half_a_snapshot_is_none(
 ) -> None:
     """The old one stays, and the status says what kept the new one from being complete."""
     status = StatusFile(tmp_path / "run" / "status.json")
-    Fetch(config(), lambda: client_of(simulator), status, pause=lambda _: None).run(save_in=tmp_path)
+    FetchTask(config(), lambda: client_of(simulator), status, sleep=lambda _: None).run(save_in=tmp_path)
     before = (tmp_path / "latest.json").read_bytes()
     saved = status.read_section(FetchSection)
     simulator.control.fault(**fault)
     with pytest.raises(kind) as caught:
-        Fetch(config(), lambda: client_of(simulator, read_timeout_s=0.4), status, pause=lambda _: None).run(
+        FetchTask(config(), lambda: client_of(simulator, read_timeout_s=0.4), status, sleep=lambda _: None).run(
             save_in=tmp_path
         )
     assert type(caught.value) is kind

@@ -12,10 +12,10 @@ import pytest
 
 from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, SessionConfig
 from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
-from ibkr_tools.fetch.calls import plan
-from ibkr_tools.fetch.document import Document
-from ibkr_tools.fetch.run import Fetch
-from ibkr_tools.fetch.snapshot import Fetcher, Selection
+from ibkr_tools.fetch.fetch_task import FetchTask
+from ibkr_tools.fetch.plan import plan_snapshot
+from ibkr_tools.fetch.snapshot_document import SnapshotDocument
+from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher, SnapshotSelection
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
 from tests.support.portal import asked, client_of, signed_in
@@ -39,10 +39,12 @@ def reader(simulator: Simulator) -> Simulator:
     return simulator
 
 
-def taken(simulator: Simulator, *resources: str, fresh: bool = False, **parameters: str) -> Document:
+def taken(simulator: Simulator, *resources: str, fresh: bool = False, **parameters: str) -> SnapshotDocument:
     """Takes a snapshot without waiting between repeats."""
-    fetcher = Fetcher(lambda: client_of(simulator), now=utc_now, pause=lambda _: None)
-    return fetcher.snapshot(plan(resources, parameters, "brokerage", fresh=fresh), Selection(account="U1234567"))
+    fetcher = SnapshotFetcher(lambda: client_of(simulator), now=utc_now, sleep=lambda _: None)
+    return fetcher.fetch(
+        plan_snapshot(resources, parameters, "brokerage", fresh=fresh), SnapshotSelection(account="U1234567")
+    )
 
 
 def test_numbers_keep_every_digit(reader: Simulator) -> None:
@@ -51,7 +53,7 @@ def test_numbers_keep_every_digit(reader: Simulator) -> None:
     assert b"9007199254740993" in encoded
     with client_of(reader) as client:
         client.accounts()
-        body = client.send(plan(["ledger"], {}, "portfolio")[0].endpoint, {"account": "U1234567"}).body
+        body = client.send(plan_snapshot(["ledger"], {}, "portfolio")[0].endpoint, {"account": "U1234567"}).body
     assert body.split(b'"timestamp"')[0] in encoded
 
 
@@ -171,14 +173,14 @@ def test_memory_is_a_few_times_the_snapshot(tmp_path: Path, environment: dict[st
     program = """
 import sys, tracemalloc
 from pathlib import Path
-from ibkr_tools.fetch.calls import plan
-from ibkr_tools.fetch.snapshot import Fetcher, Selection
+from ibkr_tools.fetch.plan import plan_snapshot
+from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher, SnapshotSelection
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.status import utc_now
 
-fetcher = Fetcher(lambda: PortalClient(int(sys.argv[1]), Path(sys.argv[2])), now=utc_now)
+fetcher = SnapshotFetcher(lambda: PortalClient(int(sys.argv[1]), Path(sys.argv[2])), now=utc_now)
 tracemalloc.start()
-found = fetcher.snapshot(plan(["positions"], {}, "portfolio"), Selection(account="U1234567"))
+found = fetcher.fetch(plan_snapshot(["positions"], {}, "portfolio"), SnapshotSelection(account="U1234567"))
 print(sum(len(chunk) for chunk in found.chunks()), tracemalloc.get_traced_memory()[1])
 """
     with signed_in(tmp_path, accounts=account_numbers("U1234567", 50), positions=200) as simulator:
@@ -239,10 +241,10 @@ class Watchdog:
                 self.say(SessionState.UP)
 
 
-def fetching(simulator: Simulator, status: StatusFile) -> Fetch:
+def fetching(simulator: Simulator, status: StatusFile) -> FetchTask:
     """Returns a fetch of a trader's."""
     config = Config(username="demo-trader", account="U1234567", session=SessionConfig(tier="brokerage"))
-    return Fetch(config, lambda: client_of(simulator), status)
+    return FetchTask(config, lambda: client_of(simulator), status)
 
 
 def requests_of(simulator: Simulator, paths: Sequence[str]) -> list[int]:

@@ -123,9 +123,9 @@ def test_a_saved_fetch_is_the_latest(place: Installation, ibkr: Connection) -> N
 
 
 def test_raw_reads(ibkr: Connection, simulator: Simulator) -> None:
-    assert ibkr.get("/portfolio/U1234567/ledger")["BASE"]["secondkey"] == "BASE"
-    assert len(ibkr.get("portfolio/U1234567/positions/0", {"sort": "mktValue"})) == 100
-    assert len(ibkr.get("/portfolio/U1234567/positions/0", pages=True)) == 237
+    assert ibkr.read("/portfolio/U1234567/ledger")["BASE"]["secondkey"] == "BASE"
+    assert len(ibkr.read("portfolio/U1234567/positions/0", {"sort": "mktValue"})) == 100
+    assert len(ibkr.read("/portfolio/U1234567/positions/0", pages=True)) == 237
     assert asked(simulator, "/portfolio/U1234567/positions/2") > 0
 
 
@@ -135,7 +135,7 @@ def test_raw_reads(ibkr: Connection, simulator: Simulator) -> None:
 def test_nothing_else_can_be_sent(ibkr: Connection, simulator: Simulator, path: str) -> None:
     before = simulator.control.state()["requests"]
     with pytest.raises(UsageError):
-        ibkr.get(path)
+        ibkr.read(path)
     assert simulator.control.state()["requests"] == before
 
 
@@ -148,7 +148,7 @@ def test_errors_are_the_command_lines(place: Installation, ibkr: Connection, sim
         ibkr.fetch("trades")
     simulator.control.drop()
     with pytest.raises(SessionUnavailable):
-        ibkr.get("/portfolio/U1234567/summary")
+        ibkr.read("/portfolio/U1234567/summary")
     place.configure(1025)
     with connected(place) as nowhere, pytest.raises(GatewayUnavailable):
         nowhere.fetch("ledger")

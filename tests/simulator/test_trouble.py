@@ -15,7 +15,7 @@ from ibkr_tools.errors import (
     SessionUnavailable,
     UpstreamUnavailable,
 )
-from ibkr_tools.fetch.run import Fetch
+from ibkr_tools.fetch.fetch_task import FetchTask
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import LoginSection, SessionSection, SessionState, utc_now
 from tests.simulator.test_belief import Place
@@ -85,7 +85,9 @@ def test_where_every_answer_fails_it_ends_in_real_time(here: Place) -> None:
     here.simulator.control.behaviour(faults={"rate": 1.0})
     began = time.monotonic()
     with pytest.raises(IbkrError):
-        Fetch(Config(username="demo-reader", account="U1234567"), lambda: client_of(here.simulator), here.status).run()
+        FetchTask(
+            Config(username="demo-reader", account="U1234567"), lambda: client_of(here.simulator), here.status
+        ).run()
     assert time.monotonic() - began < 30
 
 
@@ -154,10 +156,10 @@ def test_an_account_that_dies_on_the_way_leaves_nothing_of_itself(here: Place) -
 def test_what_the_configuration_wants_is_done(here: Place) -> None:
     here.simulator.control.behaviour(failing_accounts={ACCOUNTS[1]: 500})
     config = Config(username="demo-reader", account="U1234567", fetch=FetchConfig(partial=True))
-    fetching = Fetch(config, lambda: client_of(here.simulator), here.status, pause=lambda _: None)
+    fetching = FetchTask(config, lambda: client_of(here.simulator), here.status, sleep=lambda _: None)
     assert fetching.run().covers.missing_accounts
     with pytest.raises(AccountUnavailable):
-        Fetch(config, lambda: client_of(here.simulator), here.status, pause=lambda _: None).run(partial=False)
+        FetchTask(config, lambda: client_of(here.simulator), here.status, sleep=lambda _: None).run(partial=False)
 
 
 def test_a_lone_account_cannot_be_told_apart(tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ def test_a_missing_tier_is_known_and_the_other_one_serves(here: Place) -> None:
     here.status.write(session(SessionState.DEGRADED))
     assert here.fetch(["ledger"])["ledger"]
     with pytest.raises(BrokerageUnavailable, match="the brokerage tier is not up"):
-        Fetch(
+        FetchTask(
             Config(username="demo-trader", account="U1234567", session=SessionConfig(tier="brokerage")),
             lambda: client_of(here.simulator),
             here.status,

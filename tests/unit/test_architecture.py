@@ -12,8 +12,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {
     "errors",
-    "text",
-    "cells",
+    "terminal_escape",
+    "number_format",
     "command_output",
     "log",
     "files",
@@ -59,23 +59,23 @@ PACKAGE_IMPORTS = {
     # Tables for people; the command line prints them.
     "views": BASE | {"fetch"},
     # What scripts import: the fetch, without the command line.
-    "library": BASE | {"portal", "fetch"},
-    "__init__": {"errors", "fetch", "library"},
+    "python_api": BASE | {"portal", "fetch"},
+    "__init__": {"errors", "fetch", "python_api"},
 }
 """Which packages a package may import, besides itself."""
 
 BASE_IMPORTS = {
     "errors": set[str](),
     "simulator_ports": set[str](),
-    "text": set[str](),
-    "cells": set[str](),
+    "terminal_escape": set[str](),
+    "number_format": set[str](),
     "command_output": set[str](),
-    "log": {"text"},
+    "log": {"terminal_escape"},
     "files": set[str](),
     "directories": {"errors"},
     "sd_notify": {"account_ids"},
     "event_loop": set[str](),
-    "account_ids": {"errors", "text"},
+    "account_ids": {"errors", "terminal_escape"},
     "secret_text": set[str](),
     "executables": set[str](),
     "config": {"errors", "files", "text", "account_ids", "secret_text", "executables"},
@@ -86,7 +86,7 @@ BASE_IMPORTS = {
     "privileges": {"directories", "errors"},
     "deadline_socket": set[str](),
     "deadline_adapter": {"deadline_socket"},
-    "entrypoint": {"errors", "log", "text"},
+    "entrypoint": {"errors", "log", "terminal_escape"},
 }
 
 ONE_PLACE = {
@@ -95,7 +95,7 @@ ONE_PLACE = {
     "urllib3": {"portal/client.py", "login/browser.py", "deadline_adapter.py"},
     "websocket": {"portal/push_listener.py"},
     "selenium": {"login/browser.py"},
-    "jq": {"fetch/query.py"},
+    "jq": {"fetch/jq_program.py"},
     "pyotp": {"login/totp_secret.py"},
     "sdnotify": {"sd_notify.py"},
     "tenacity": {"fetch/retry.py"},

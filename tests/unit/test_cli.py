@@ -20,7 +20,7 @@ from ibkr_tools import __version__, pause_file
 from ibkr_tools.cli.app import app
 from ibkr_tools.cli.output_options import Format, Printing
 from ibkr_tools.fetch.formats import Rows
-from ibkr_tools.fetch.query import Query
+from ibkr_tools.fetch.jq_program import JqProgram
 from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import GatewaySection, SessionSection, SessionState, utc_now
 from tests.support.installation import Installation
@@ -229,7 +229,7 @@ def test_ctrl_c_ends_a_jq_program_unless_it_is_ignored(tmp_path: Path, before: A
     """As it is in the background of a script."""
     found = []
 
-    class Watched(Query):
+    class Watched(JqProgram):
         def run(self, document: bytes) -> list[str]:
             found.append(signal.getsignal(signal.SIGINT))
             return super().run(document)
@@ -265,9 +265,9 @@ def test_a_person_without_rights_gets_one_line(place: Installation, command: lis
     # What it imports, it imports as root: interpreter and checkout may be out of the other user's reach.
     program = (
         "import os, sys, traceback, difflib\n"
-        "import ibkr_tools.cli.app, ibkr_tools.supervisor, ibkr_tools.login.login_log, ibkr_tools.fetch.query\n"
+        "import ibkr_tools.cli.app, ibkr_tools.supervisor, ibkr_tools.login.login_log, ibkr_tools.fetch.jq_program\n"
         "import ibkr_tools.cli.login_log_view, ibkr_tools.cli.durations, ibkr_tools.pause_file\n"
-        "import ibkr_tools.fetch.run, ibkr_tools.cli.status_report, ibkr_tools.log, loguru, logging\n"
+        "import ibkr_tools.fetch.fetch_task, ibkr_tools.cli.status_report, ibkr_tools.log, loguru, logging\n"
         "import typer._click.decorators\n"
         "os.seteuid(65534); sys.argv[0] = 'ibkr-tools'\n"
         "ibkr_tools.cli.main()"

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.cells import decoded_entities
 from ibkr_tools.errors import UsageError
-from ibkr_tools.fetch.columns import FIXED, POSITIONS, SAME
-from ibkr_tools.fetch.formats import Rows, answer_rows, as_csv, as_ndjson, output_rows, snapshot_rows
+from ibkr_tools.fetch.columns import COLUMN_ALIASES, DEFAULT_COLUMNS, POSITION_COLUMNS
+from ibkr_tools.fetch.formats import Rows, as_csv, as_ndjson, jq_output_rows, response_rows, snapshot_rows
+from ibkr_tools.number_format import unescape_entities
 from ibkr_tools.portal.endpoints import READS
 
 
 def answer(resource: str, payload: str) -> Rows:
     """Returns the rows of an answer."""
-    return answer_rows(payload.encode(), READS[resource])
+    return response_rows(payload.encode(), READS[resource])
 
 
 def snapshot(**parts: str) -> bytes:
@@ -187,11 +187,11 @@ def test_a_list_of_values_is_a_list() -> None:
     ],
 )
 def test_outputs_of_a_program(outputs: list[str], expected: str) -> None:
-    assert text(output_rows(outputs)) == expected
+    assert text(jq_output_rows(outputs)) == expected
 
 
 def test_outputs_stay_as_they_are_on_lines() -> None:
-    assert lines(output_rows(['["x",1.50]', "[]", '[{"a":1}]', "3"])) == ['["x",1.50]', '{"a":1}', "3"]
+    assert lines(jq_output_rows(['["x",1.50]', "[]", '[{"a":1}]', "3"])) == ['["x",1.50]', '{"a":1}', "3"]
 
 
 # CSV is RFC 4180, and gives back what went in.
@@ -226,7 +226,7 @@ def written(value: Any) -> str:
         case None:
             return ""
         case str():
-            return decoded_entities(value)
+            return unescape_entities(value)
         case dict() | list():
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         case _:
@@ -292,7 +292,7 @@ def test_the_header_is_the_same_whatever_ibkr_sends() -> None:
     fresh = json.dumps([FRESH | {"acctId": "U1", "currency": "USD"}])
     found = [csv_of("positions", row) for row in (SHORT, LONG)] + [csv_of("positions")]
     found.append(list(csv.reader(io.StringIO(b"".join(as_csv(answer("positions", fresh))).decode(), newline=""))))
-    assert {tuple(rows[0]) for rows in found} == {POSITIONS}
+    assert {tuple(rows[0]) for rows in found} == {POSITION_COLUMNS}
     cells = [dict(zip(*rows, strict=True)) for rows in found if len(rows) > 1]
     for name, text in {"acctId": "U1", "contractDesc": "AT&T", "mktPrice": "2.5", "mktValue": "7.5"}.items():
         assert {row[name] for row in cells} == {text}
@@ -323,11 +323,11 @@ def test_a_column_that_there_is_not_is_told(asked: str, text: str) -> None:
 
 def test_the_documentation_lists_the_columns() -> None:
     page = (Path(__file__).parents[2] / "docs/formats.md").read_text()
-    for name, columns in FIXED.items():
+    for name, columns in DEFAULT_COLUMNS.items():
         row = next(line for line in page.splitlines() if line.startswith("| ") and f"`{name}`" in line.split("|")[1])
         assert row.split("|")[2].strip() == " ".join(f"`{column}`" for column in columns)
 
 
 def test_every_fixed_list_is_a_resource() -> None:
-    assert set(FIXED) <= set(READS)
-    assert all(set(names) <= set(FIXED[resource]) for resource, names in SAME.items())
+    assert set(DEFAULT_COLUMNS) <= set(READS)
+    assert all(set(names) <= set(DEFAULT_COLUMNS[resource]) for resource, names in COLUMN_ALIASES.items())

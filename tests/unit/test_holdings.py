@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.fetch.classes import CLASSES, Role
+from ibkr_tools.fetch.asset_classes import ASSET_CLASSES, PositionRole
 from ibkr_tools.fetch.holdings import Holding, Holdings
-from tests.support.saved import snapshot_of
+from tests.support.snapshots import snapshot_of
 
 CASH = {"cashbalance": 1000.0, "interest": 2.5, "dividends": 4, "netliquidationvalue": 1106.5, "currency": "BASE"}
 
@@ -40,34 +40,34 @@ def one(**changes: Any) -> Holding:
 @pytest.mark.parametrize(
     ("asset_class", "role", "value"),
     [
-        *((name, Role.VALUE, 100) for name in CLASSES if CLASSES[name].role is Role.VALUE),
-        *((name, Role.EXPOSURE, 0) for name in ("FUT", "ICU", "ICS")),
-        ("CFD", Role.EXPOSURE, 5),
-        ("CASH", Role.CASH, 0),
-        *((name, Role.NOTHING, 0) for name in ("BAG", "IND", "NEWS", "News", "SLB")),
-        *((name, Role.UNKNOWN, None) for name in ("PDC", "XYZ", "", None)),
+        *((name, PositionRole.VALUE, 100) for name in ASSET_CLASSES if ASSET_CLASSES[name].role is PositionRole.VALUE),
+        *((name, PositionRole.EXPOSURE, 0) for name in ("FUT", "ICU", "ICS")),
+        ("CFD", PositionRole.EXPOSURE, 5),
+        ("CASH", PositionRole.CASH, 0),
+        *((name, PositionRole.NOTHING, 0) for name in ("BAG", "IND", "NEWS", "News", "SLB")),
+        *((name, PositionRole.UNKNOWN, None) for name in ("PDC", "XYZ", "", None)),
     ],
 )
-def test_what_each_class_counts(asset_class: str | None, role: Role, value: int | None) -> None:
+def test_what_each_class_counts(asset_class: str | None, role: PositionRole, value: int | None) -> None:
     found = one(assetClass=asset_class)
     assert (found.role, found.value, found.value_base) == (role, value, value)
-    assert found.exposure == (100 if role is Role.EXPOSURE else None)
+    assert found.exposure == (100 if role is PositionRole.EXPOSURE else None)
     assert found.market_value == 100
 
 
 def test_every_class_says_why() -> None:
     """IBKR's own list of what it knows (`allowedAssetTypes`) is in the table, but for what nobody can explain."""
     named = "STK,CFD,OPT,FOP,WAR,FUT,BAG,PDC,CASH,IND,BOND,BILL,FUND,SLB,News,CMDTY,IOPT,ICU,ICS,PHYSS,CRYPTO"
-    assert {name.upper() for name in named.split(",")} - set(CLASSES) == {"PDC"}
-    assert all(kind.why and kind.name for kind in CLASSES.values())
-    owned = {name for name, kind in CLASSES.items() if kind.role is Role.VALUE}
+    assert {name.upper() for name in named.split(",")} - set(ASSET_CLASSES) == {"PDC"}
+    assert all(kind.reason and kind.name for kind in ASSET_CLASSES.values())
+    owned = {name for name, kind in ASSET_CLASSES.items() if kind.role is PositionRole.VALUE}
     assert " ".join(sorted(owned)) == "BILL BOND CMDTY CRYPTO FOP FUND IOPT OPT PHYSS STK WAR"
 
 
 def test_the_documentation_has_the_same_table() -> None:
     page = (Path(__file__).parents[2] / "docs/fetch.md").read_text()
-    for name, kind in CLASSES.items():
-        assert f"| `{name}` | {kind.name} | {kind.role.value} | {kind.why} |" in page
+    for name, kind in ASSET_CLASSES.items():
+        assert f"| `{name}` | {kind.name} | {kind.role.value} | {kind.reason} |" in page
 
 
 @pytest.mark.parametrize(
@@ -228,4 +228,4 @@ def test_fresh_rows_have_the_same_figures() -> None:
 
 def test_rows_that_are_no_objects_are_kept() -> None:
     found = holdings(row(), 7, "x")
-    assert (len(found), found.odd) == (1, (7, "x"))
+    assert (len(found), found.non_objects) == (1, (7, "x"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.saved import save_simulated
+from tests.support.snapshots import save_simulated
 
 HEAVY = {"requests", "selenium", "jq", "rich", "loguru", "cryptography", "aiohttp", "websocket", "pydantic", "asyncio"}
 

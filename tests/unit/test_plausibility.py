@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.fetch.calls import plan
-from ibkr_tools.fetch.plausibility import Contradiction, contradictions, evidence_of, witness_for
-from ibkr_tools.fetch.position_values import lost, values_of_ledger, values_of_rows
+from ibkr_tools.fetch.plan import plan_snapshot
+from ibkr_tools.fetch.plausibility import Contradiction, corroborating_resource, find_contradictions, parse_evidence
+from ibkr_tools.fetch.position_values import describe_missing_value, parse_ledger_values, parse_row_values
 
 ACCOUNT = "U1234567"
 SUMMARY = {"accountcode": {"amount": 0.0, "value": ACCOUNT}, "netliquidation": {"amount": 100.0}}
@@ -27,11 +27,11 @@ def wrong(account: str = ACCOUNT, model: str | None = None, **answers: Any) -> d
     found = {}
     for name, payload in answers.items():
         parameters = {"model": model} if model and name in {"allocation", "positions"} else {}
-        (call,) = plan([name], parameters, "portfolio")[0].calls([account])
-        evidence = evidence_of(call, payload)
+        (call,) = plan_snapshot([name], parameters, "portfolio")[0].calls([account])
+        evidence = parse_evidence(call, payload)
         assert evidence
         found[name] = evidence
-    return {one.kind: one for one in contradictions(found)}
+    return {one.kind: one for one in find_contradictions(found)}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_blank_ledger_beside_anything(silent: Any, others: dict[str, Any]) -> 
 
 
 def test_a_ledger_without_base() -> None:
-    assert wrong(ledger={"USD": {"cashbalance": 1.0}})["ledger"].what == "has nothing under BASE"
+    assert wrong(ledger={"USD": {"cashbalance": 1.0}})["ledger"].description == "has nothing under BASE"
 
 
 @pytest.mark.parametrize("silent", [{}, SIDES, {"assetClass": {}}, {"assetClass": {"long": {"STK": 0.0}}}])
@@ -119,7 +119,7 @@ def test_other_numbers_of_an_empty_account_accuse_nobody() -> None:
 )
 def test_another_account(name: str, payload: Any) -> None:
     found = wrong(**{name: payload})
-    assert (found[name].what, found[name].passes) == ("is about U7654321", False)
+    assert (found[name].description, found[name].is_transient) == ("is about U7654321", False)
 
 
 def test_a_segment_is_no_other_account() -> None:
@@ -131,7 +131,7 @@ def test_a_segment_is_no_other_account() -> None:
 def test_silence_about_everything_is_uncertain() -> None:
     found = wrong(summary={}, ledger={}, allocation={}, positions=[])
     assert set(found) == {"summary", "ledger", "allocation"}
-    assert not any(one.certain for one in found.values())
+    assert not any(one.is_certain for one in found.values())
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_silence_about_everything_is_uncertain() -> None:
     ],
 )
 def test_who_is_asked_about_silence_that_stands_alone(answers: dict[str, Any], witness: str | None) -> None:
-    calls = {name: plan([name], {}, "portfolio")[0].calls([ACCOUNT])[0] for name in answers}
-    found = {name: evidence for name, call in calls.items() if (evidence := evidence_of(call, answers[name]))}
-    assert witness_for(found) == witness
+    calls = {name: plan_snapshot([name], {}, "portfolio")[0].calls([ACCOUNT])[0] for name in answers}
+    found = {name: evidence for name, call in calls.items() if (evidence := parse_evidence(call, answers[name]))}
+    assert corroborating_resource(found) == witness
 
 
 anything = st.recursive(
@@ -203,17 +203,17 @@ def held(*values: float, currency: str = "EUR", asset_class: str = "STK", **fiel
 )
 def test_rows_that_lack_much_of_what_the_ledger_has(rows: list[dict[str, Any]], missing: str) -> None:
     """Half of it in any case, a tenth where the list ends on a full page."""
-    assert lost(values_of_rows(rows), values_of_ledger(STOCKS)) == missing
+    assert describe_missing_value(parse_row_values(rows), parse_ledger_values(STOCKS)) == missing
 
 
 @pytest.mark.parametrize("ledger", [{}, {"BASE": {"stockmarketvalue": 1000.0}}, {"EUR": {"cashbalance": 1.0}}])
 def test_a_ledger_without_such_values_is_no_witness(ledger: dict[str, Any]) -> None:
-    assert not lost(values_of_rows(held(1.0)), values_of_ledger(ledger))
+    assert not describe_missing_value(parse_row_values(held(1.0)), parse_ledger_values(ledger))
 
 
 def test_a_base_of_zeros_beside_currencies() -> None:
     zeros = {"EUR": {"cashbalance": 5.0}, "BASE": {"cashbalance": 0.0, "netliquidationvalue": 0.0}}
-    assert wrong(ledger=zeros)["ledger"].what == "has nothing under BASE"
+    assert wrong(ledger=zeros)["ledger"].description == "has nothing under BASE"
 
 
 @pytest.mark.parametrize("key", ["funds", "commoditymarketvalue", "futuremarketvalue", "cryptocurrencyvalue"])

@@ -11,11 +11,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.cells import amount, parse_number
 from ibkr_tools.fetch.formats import as_csv, snapshot_rows
-from ibkr_tools.fetch.saved import Snapshot
-from ibkr_tools.views import view
-from tests.support.saved import snapshot_of
+from ibkr_tools.fetch.snapshot import Snapshot
+from ibkr_tools.number_format import format_amount, parse_number
+from ibkr_tools.views import format_resource
+from tests.support.snapshots import snapshot_of
 
 OWNED = ("STK", "OPT", "FOP", "WAR", "IOPT", "BOND", "BILL", "CRYPTO", "CMDTY", "PHYSS")
 SETTLED = ("FUT", "ICU", "ICS")
@@ -167,11 +167,11 @@ def test_totals_are_what_is_value_and_nothing_else(world: World) -> None:
 @given(WORLDS)
 def test_every_row_is_shown_exactly_once(world: World) -> None:
     snapshot = world.snapshot()
-    lines = view(snapshot, "positions", everything=True).splitlines()
+    lines = format_resource(snapshot, "positions", everything=True).splitlines()
     names = Counter(word for line in lines for word in line.split() if word.startswith("N") and word.endswith("X"))
     assert names == Counter(f"N{number}X" for number in range(len(world.rows)))
     closed = sum(1 for row in world.rows if row.quantity.number == 0)
-    count = next(line for line in view(snapshot, "positions").splitlines() if " position" in line)
+    count = next(line for line in format_resource(snapshot, "positions").splitlines() if " position" in line)
     noun = "position" if len(world.rows) - closed == 1 else "positions"
     assert count.startswith(f"{len(world.rows) - closed} {noun}")
     assert (f"{closed} closed" in count) is bool(closed)
@@ -181,7 +181,7 @@ def test_every_row_is_shown_exactly_once(world: World) -> None:
 def test_tables_csv_and_python_agree_on_every_figure(world: World) -> None:
     snapshot = world.snapshot()
     held = snapshot.holdings()
-    table = {words[0]: words[1] for words in _cells(view(snapshot, "positions", everything=True))}
+    table = {words[0]: words[1] for words in _cells(format_resource(snapshot, "positions", everything=True))}
     text = b"".join(as_csv(snapshot_rows(snapshot.encode(), "positions"))).decode()
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert len(rows) == len(held) == len(world.rows)
@@ -193,12 +193,12 @@ def test_tables_csv_and_python_agree_on_every_figure(world: World) -> None:
         assert found.market_value == stated.value.number
         shown = table[found.name]
         if found.market_value is not None:
-            assert amount(found.market_value) in shown
+            assert format_amount(found.market_value) in shown
         if found.value_base is not None:
-            assert amount(found.value_base) in shown
-    lines = view(snapshot, "positions").splitlines()
+            assert format_amount(found.value_base) in shown
+    lines = format_resource(snapshot, "positions").splitlines()
     for whole in held.totals if len(held) else ():
-        assert any(line.startswith("total") and amount(whole.value) in line.split() for line in lines)
+        assert any(line.startswith("total") and format_amount(whole.value) in line.split() for line in lines)
 
 
 def _cells(table: str) -> list[tuple[str, list[str]]]:
@@ -211,6 +211,6 @@ def _cells(table: str) -> list[tuple[str, list[str]]]:
 @given(WORLDS)
 def test_no_line_is_unbearably_wide(world: World) -> None:
     """Marks and texts of any size neither widen the table nor get into a sum."""
-    text = view(world.snapshot(), "positions", everything=True)
+    text = format_resource(world.snapshot(), "positions", everything=True)
     assert max(map(len, text.splitlines())) < 260
     assert json.dumps(text)

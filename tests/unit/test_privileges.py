@@ -43,8 +43,8 @@ def give(directories: Directories, uid: int = NOBODY.pw_uid) -> None:
 
 # A checkout may be one that only root can enter: what a command imports late is imported before it is nobody's.
 for module in (
-    "fetch.run",
-    "fetch.store",
+    "fetch.fetch_task",
+    "fetch.snapshot_store",
     "login.login_runner",
     "portal.client",
     "gateway.tls",
@@ -127,10 +127,10 @@ def test_root_is_told_how_to_install_what_the_units_user_may_not_read(
 
 def test_root_is_told_why_it_may_not_write(place: Directories, capfd: pytest.CaptureFixture[str]) -> None:
     """The file would be `nobody`'s to write, who may not."""
-    from ibkr_tools.fetch import store
-    from tests.unit.test_store import NOON, document
+    from ibkr_tools.fetch import snapshot_store
+    from tests.unit.test_snapshot_store import NOON, document
 
-    store.save(place.snapshots, document(), 0, NOON)
+    snapshot_store.save(place.snapshots, document(), 0, NOON)
     for path in (place.snapshots, *place.snapshots.iterdir()):
         os.chown(path, NOBODY.pw_uid, -1)
     give(place)

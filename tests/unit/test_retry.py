@@ -17,7 +17,7 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
     UsageError,
 )
-from ibkr_tools.fetch.retry import Retrying, RetryPolicy, is_transient
+from ibkr_tools.fetch.retry import Retrier, RetryPolicy, is_transient
 from ibkr_tools.portal.endpoints import READS
 
 LEDGER, PERFORMANCE = READS["ledger"], READS["performance"]
@@ -45,7 +45,7 @@ class Sent:
         return "there"
 
     def read(self, policy: RetryPolicy | None = None, endpoint: str = "ledger") -> str:
-        retrying = Retrying(policy or RetryPolicy(), self.paused.append)
+        retrying = Retrier(policy or RetryPolicy(), self.paused.append)
         return retrying.call(READS[endpoint], self, self.told.append)
 
 
@@ -153,7 +153,7 @@ def test_a_longer_bound_is_used_up() -> None:
 
 def test_nothing_is_tried_again_once_the_circuit_is_broken() -> None:
     sent = Sent(busy)
-    retrying = Retrying(RetryPolicy(), sent.paused.append)
+    retrying = Retrier(RetryPolicy(), sent.paused.append)
     retrying.stop()
     with pytest.raises(UpstreamUnavailable):
         retrying.call(LEDGER, sent, sent.told.append)
@@ -161,7 +161,7 @@ def test_nothing_is_tried_again_once_the_circuit_is_broken() -> None:
 
 
 def test_who_waits_stops_at_once() -> None:
-    retrying = Retrying(RetryPolicy(3000.0, None))
+    retrying = Retrier(RetryPolicy(3000.0, None))
     sent = Sent(lambda: busy(1000.0))
 
     def tell(_text: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.cli import snapshot_overview
-from ibkr_tools.fetch import store
-from ibkr_tools.fetch.saved import Snapshot
-from ibkr_tools.views import view
+from ibkr_tools.fetch import snapshot_store
+from ibkr_tools.fetch.snapshot import Snapshot
+from ibkr_tools.views import format_resource
 from tests.support.installation import Installation
-from tests.support.saved import save_simulated, simulated
+from tests.support.snapshots import save_simulated, simulated
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -27,7 +27,7 @@ def shown(resource: str) -> str:
     noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
     snapshot = Snapshot(simulated(noon).encode())
     age = snapshot_overview.age_line(noon, snapshot.covers.accounts, noon + timedelta(hours=3, minutes=10))
-    return f"{view(snapshot, resource)}\n{age}"
+    return f"{format_resource(snapshot, resource)}\n{age}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -100,7 +100,7 @@ def test_an_account_by_its_alias_and_what_is_missing(place: Installation, tmp_pa
 def test_an_older_copy(place: Installation) -> None:
     done = place.run("show", "positions", "-f", "csv", "--at", f"{NOW - timedelta(days=2):%Y-%m-%d}")
     assert len(done.stdout.splitlines()) == 1 + 2 * 3
-    copy = store.copies(place.directories.snapshots)[0].path
+    copy = snapshot_store.list_copies(place.directories.snapshots)[0].path
     assert place.run("show", "positions", "-f", "csv", "--file", str(copy)).stdout == done.stdout
 
 
@@ -166,7 +166,7 @@ def test_nothing_saved_yet(tmp_path: Path, environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("data", [b"", b'{"schema":1', b"\x1f\x8b\x08broken", b'{"schema":9}'])
 def test_a_damaged_snapshot_is_told(place: Installation, data: bytes) -> None:
-    (place.directories.snapshots / store.LATEST).write_bytes(data)
+    (place.directories.snapshots / snapshot_store.LATEST_FILE).write_bytes(data)
     done = place.run("show", "positions")
     assert (done.returncode, done.stdout) == (65, "")
-    assert done.stderr.startswith(f"error: {place.directories.snapshots / store.LATEST}: ")
+    assert done.stderr.startswith(f"error: {place.directories.snapshots / snapshot_store.LATEST_FILE}: ")

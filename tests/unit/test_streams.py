@@ -10,8 +10,8 @@ import pytest
 
 from ibkr_tools import command_output
 from tests.support.installation import Installation
-from tests.support.saved import save_simulated
 from tests.support.simulation import wait_until
+from tests.support.snapshots import save_simulated
 
 DEEP = "reduce range(9000) as $i (null; [.])"
 

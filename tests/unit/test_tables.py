@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.cells import columns_of, plain
-from ibkr_tools.fetch.formats import Rows, answer_rows, output_rows
+from ibkr_tools.fetch.formats import Rows, jq_output_rows, response_rows
+from ibkr_tools.number_format import display_width, single_line
 from ibkr_tools.portal.endpoints import READS
-from ibkr_tools.views import view_of_rows
-from ibkr_tools.views.layout import Column, table
-from ibkr_tools.views.lists import LISTED
+from ibkr_tools.views import format_rows
+from ibkr_tools.views.record_table import LIST_LAYOUTS
+from ibkr_tools.views.text_table import Column, format_table
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -32,22 +32,22 @@ def row(**changes: Any) -> dict[str, Any]:
 
 def positions(*rows: object) -> Rows:
     """Returns positions as they come from IBKR."""
-    return answer_rows(json.dumps(rows, ensure_ascii=False).encode(), READS["positions"])
+    return response_rows(json.dumps(rows, ensure_ascii=False).encode(), READS["positions"])
 
 
 def outputs(*values: object) -> Rows:
     """Returns what a jq program made."""
-    return output_rows([json.dumps(value, ensure_ascii=False) for value in values])
+    return jq_output_rows([json.dumps(value, ensure_ascii=False) for value in values])
 
 
 def test_rows_that_are_no_objects_are_shown() -> None:
-    lines = view_of_rows(positions(row(), 7)).splitlines()
+    lines = format_rows(positions(row(), 7)).splitlines()
     assert lines[0].endswith("value")
     assert lines[3].strip() == "7"
 
 
 def test_chosen_columns_of_trades() -> None:
-    rows = answer_rows(
+    rows = response_rows(
         json.dumps(
             [
                 {"accountCode": "U1", "trade_time": "20260331-18:00:49", "side": "S", "symbol": "AT&amp;T", "size": 5.0,
@@ -57,10 +57,10 @@ def test_chosen_columns_of_trades() -> None:
         ).encode(),
         READS["trades"],
     )  # fmt: skip
-    lines = view_of_rows(rows).splitlines()
+    lines = format_rows(rows).splitlines()
     assert lines[2].split() == ["U1", "20260331-18:00:49", "S", "AT&T", "STK", "5", "192.26", "961.30", "1.01"]
     assert lines[3].split() == ["U1", "B", "1,000", "C5", "1E300"]
-    assert "symbol" in view_of_rows(rows, everything=True).splitlines()[0]
+    assert "symbol" in format_rows(rows, everything=True).splitlines()[0]
 
 
 # Whatever else.
@@ -68,7 +68,7 @@ def test_chosen_columns_of_trades() -> None:
 
 def test_columns_that_nobody_has_chosen() -> None:
     """Numbers with a point are lined up at it; what is nested or empty everywhere is left out, and said."""
-    text = view_of_rows(
+    text = format_rows(
         outputs(
             {"conid": 265598, "price": 584.6799927, "legs": [1], "none": None, "desc": "a"},
             {"conid": 1, "price": 12, "desc": "b"},
@@ -84,48 +84,48 @@ def test_columns_that_nobody_has_chosen() -> None:
 
 
 def test_small_numbers_keep_more_digits() -> None:
-    assert "0.000250" in view_of_rows(outputs({"r": 0.00025}, {"r": -0.0000012}))
+    assert "0.000250" in format_rows(outputs({"r": 0.00025}, {"r": -0.0000012}))
 
 
 def test_what_is_rounded_to_nothing_has_no_sign() -> None:
-    assert "-" not in view_of_rows(positions(row(mktValue=-0.001, unrealizedPnl=-0.0, mktPrice=-0.0, contractDesc="x")))
+    assert "-" not in format_rows(positions(row(mktValue=-0.001, unrealizedPnl=-0.0, mktPrice=-0.0, contractDesc="x")))
 
 
 @pytest.mark.parametrize("number", ["1.7976931348623157E308", "12345678901234567890123", "1E-300"])
 def test_a_number_that_is_a_mark_is_as_it_was_written(number: str) -> None:
-    assert number in view_of_rows(output_rows([f'{{"n":{number}}}']))
+    assert number in format_rows(jq_output_rows([f'{{"n":{number}}}']))
 
 
 def test_a_number_in_quotes_is_a_number() -> None:
-    lines = view_of_rows(outputs({"price": "192.26"}, {"price": "1.5"})).splitlines()
+    lines = format_rows(outputs({"price": "192.26"}, {"price": "1.5"})).splitlines()
     assert lines[2:4] == ["192.26", "   1.5"]
 
 
 def test_amounts_in_words_are_lined_up_too() -> None:
-    lines = view_of_rows(
+    lines = format_rows(
         outputs({"cash": "2,345 EUR", "x": "5%"}, {"cash": "-12 EUR", "x": "12.5%"}, {"x": ""})
     ).splitlines()
     assert lines[2:4] == ["2,345 EUR     5%", "  -12 EUR  12.5%"]
 
 
 def test_nothing_at_all() -> None:
-    assert view_of_rows(outputs()) == "0 rows"
+    assert format_rows(outputs()) == "0 rows"
 
 
-@pytest.mark.parametrize("name", list(LISTED))
+@pytest.mark.parametrize("name", list(LIST_LAYOUTS))
 def test_every_list_is_a_resource(name: str) -> None:
     assert name in READS
-    assert view_of_rows(answer_rows(b"[]", READS[name])).splitlines()[0].split()
+    assert format_rows(response_rows(b"[]", READS[name])).splitlines()[0].split()
 
 
 def test_one_mark_among_numbers_is_shown_as_it_came() -> None:
-    lines = view_of_rows(outputs({"x": 1.5}, {"x": "N/A"}, {"x": 2.25})).splitlines()
+    lines = format_rows(outputs({"x": 1.5}, {"x": "N/A"}, {"x": 2.25})).splitlines()
     assert lines[2:5] == ["1.50", " N/A", "2.25"]
 
 
 def test_a_table_has_empty_lines_and_totals() -> None:
     columns = [Column("Name", is_text=True), Column("N")]
-    text = table(columns, [["日本", "1"], ["e\u0301", "22"], ["", ""], ["", "3"]], [["all", "26"]])
+    text = format_table(columns, [["日本", "1"], ["e\u0301", "22"], ["", ""], ["", "3"]], [["all", "26"]])
     assert text.splitlines() == [
         "Name   N",
         "────  ──",
@@ -146,36 +146,36 @@ def test_a_table_has_empty_lines_and_totals() -> None:
     [("QQQ", 3), ("KÖEN", 4), ("漢字", 4), ("e\u0301", 1), ("ﬀ", 1), ("🔑", 2), ("ｶ", 1), ("\uff21", 2), ("", 0)],
 )
 def test_how_wide_letters_are(text: str, columns: int) -> None:
-    assert columns_of(text) == columns
+    assert display_width(text) == columns
 
 
 def test_wide_letters_are_aligned() -> None:
-    lines = view_of_rows(
+    lines = format_rows(
         positions(row(contractDesc="漢字テスト"), row(contractDesc="e\u0301\u0301"), row(contractDesc="Jörg"))
     ).splitlines()
-    ends = {columns_of(line[: line.index("STK")]) for line in lines[2:5]}
+    ends = {display_width(line[: line.index("STK")]) for line in lines[2:5]}
     assert len(ends) == 1
 
 
 def test_nothing_moves_the_cursor() -> None:
-    text = view_of_rows(positions(row(contractDesc="\x1b[2J\r\n\tX\u202e\u200bY\x9b")))
+    text = format_rows(positions(row(contractDesc="\x1b[2J\r\n\tX\u202e\u200bY\x9b")))
     assert all(letter.isprintable() or letter == "\n" for letter in text)
-    assert plain("a\n\tb \x1b[0m\u202e") == "a b [0m"
+    assert single_line("a\n\tb \x1b[0m\u202e") == "a b [0m"
 
 
 def test_a_table_fits_the_terminal() -> None:
     """Texts are cut, numbers never."""
     wide = positions(row(contractDesc="A very long description of one contract 20270618 331 C [漢字]" * 2))
-    assert max(map(columns_of, view_of_rows(wide).splitlines())) > 120
-    lines = view_of_rows(wide, width=100).splitlines()
-    assert max(map(columns_of, lines[:-1])) <= 100
+    assert max(map(display_width, format_rows(wide).splitlines())) > 120
+    lines = format_rows(wide, width=100).splitlines()
+    assert max(map(display_width, lines[:-1])) <= 100
     assert "…" in lines[2]
-    assert "1,754.04" in view_of_rows(wide, width=20)
+    assert "1,754.04" in format_rows(wide, width=20)
 
 
 def test_as_many_columns_as_fit() -> None:
-    text = view_of_rows(outputs({f"column{number}": "x" * 50 for number in range(20)}), width=100)
-    assert max(map(columns_of, text.splitlines())) <= 100
+    text = format_rows(outputs({f"column{number}": "x" * 50 for number in range(20)}), width=100)
+    assert max(map(display_width, text.splitlines())) <= 100
     assert text.endswith("1 row; 2 of 20 columns, --format csv has all")
 
 
@@ -191,9 +191,9 @@ KEYS = ("acctId", "contractDesc", "assetClass", "position", "mktPrice", "mktValu
 )
 def test_any_row_can_be_shown(rows: list[Any], width: int | None) -> None:
     """Fields come as numbers, texts or null; each row has one line, and nobody's letters break it."""
-    text = view_of_rows(positions(*rows), everything=True, width=width)
+    text = format_rows(positions(*rows), everything=True, width=width)
     lines = text.split("\n")
     assert len(lines) == len(rows) + 3
     assert all(letter.isprintable() or letter == "\n" for letter in text)
-    generic = view_of_rows(outputs(*rows), width=width).split("\n")
+    generic = format_rows(outputs(*rows), width=width).split("\n")
     assert len(generic) in {len(rows) + 3, 1}

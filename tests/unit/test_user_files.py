@@ -14,7 +14,7 @@ import pytest
 
 from ibkr_tools import files
 from tests.support.installation import Installation
-from tests.support.saved import save_simulated
+from tests.support.snapshots import save_simulated
 
 PROMPTLY_S = 20.0
 MODEST_KB = 200_000

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from ibkr_tools.cli import snapshot_overview
 from ibkr_tools.errors import IbkrError, UsageError
-from ibkr_tools.fetch.saved import Snapshot
-from ibkr_tools.fetch.store import Copy
-from ibkr_tools.text import visible
-from ibkr_tools.views import view
-from tests.support.saved import simulated, snapshot_of
+from ibkr_tools.fetch.snapshot import Snapshot
+from ibkr_tools.fetch.snapshot_store import DatedCopy
+from ibkr_tools.terminal_escape import escape_control_characters
+from ibkr_tools.views import format_resource
+from tests.support.snapshots import simulated, snapshot_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 THREE = ("U1234567", "U1234568", "U1234569")
@@ -39,14 +39,14 @@ def lines(text: str) -> list[list[str]]:
 
 def positions(*rows: object, **parts: Any) -> str:
     """Returns the table of these positions of one account."""
-    return view(snapshot_of({"positions": rows, **parts}), "positions")
+    return format_resource(snapshot_of({"positions": rows, **parts}), "positions")
 
 
 # Positions.
 
 
 def test_positions_are_ordered_by_value_with_weights(one: Snapshot) -> None:
-    text = view(one, "positions").splitlines()
+    text = format_resource(one, "positions").splitlines()
     titles = "Position Class Quantity Price Market value Unrealized Value EUR Weight"
     assert " ".join(text[0].split()) == titles
     assert text[2].split()[-2:] == ["30.2", "%"]
@@ -63,7 +63,7 @@ def test_positions_are_ordered_by_value_with_weights(one: Snapshot) -> None:
 
 
 def test_all_positions_include_closed_ones_and_what_they_cost(one: Snapshot) -> None:
-    text = view(one, "positions", everything=True)
+    text = format_resource(one, "positions", everything=True)
     assert "BATE" in text
     assert "Avg. price" in text
     assert "closed" not in text
@@ -72,9 +72,9 @@ def test_all_positions_include_closed_ones_and_what_they_cost(one: Snapshot) -> 
 
 
 def test_positions_of_several_accounts_name_them(three: Snapshot) -> None:
-    text = view(three, "positions")
+    text = format_resource(three, "positions")
     assert text.startswith("Account ")
-    own = view(three.narrowed((), ("U1234568",)), "positions")
+    own = format_resource(three.narrowed((), ("U1234568",)), "positions")
     assert "Account" not in own
     assert "-662.29" in own, "a short position"
 
@@ -171,7 +171,7 @@ def test_rows_of_one_contract_can_be_told_apart() -> None:
 
 
 def test_the_summary_begins_with_what_counts(one: Snapshot) -> None:
-    text = view(one, "summary")
+    text = format_resource(one, "summary")
     assert lines(text)[0] == ["U1234567", "EUR"]
     assert text.splitlines()[2].split() == ["Net", "liquidation", "value", "729,114.55"]
     assert "Cushion" in text
@@ -179,20 +179,20 @@ def test_the_summary_begins_with_what_counts(one: Snapshot) -> None:
 
 
 def test_all_of_the_summary(one: Snapshot) -> None:
-    text = view(one, "summary", everything=True)
+    text = format_resource(one, "summary", everything=True)
     shown = {line[0] for line in lines(text)[2:]}
     assert shown == {key.removesuffix("-s").removesuffix("-c") for key in one["summary"]["U1234567"]}
 
 
 def test_the_summary_of_several_accounts_has_totals(three: Snapshot) -> None:
-    text = view(three, "summary")
+    text = format_resource(three, "summary")
     assert text.splitlines()[0].split() == [*(word for name in THREE for word in (name, "EUR")), "Total", "EUR"]
     assert text.splitlines()[2].endswith("2,211,326.88")
 
 
 def test_the_summary_of_many_accounts_has_a_row_for_each() -> None:
     many = Snapshot(simulated(NOON, accounts=8, positions=2).encode())
-    text = view(many, "summary").splitlines()
+    text = format_resource(many, "summary").splitlines()
     assert text[0].startswith("Account ")
     assert len(text) == 2 + 8 + 2
     assert text[-1].startswith("total ")
@@ -203,7 +203,7 @@ def test_currencies_that_differ_are_not_added() -> None:
         name: {"netliquidation": {"amount": 1.0, "currency": currency}}
         for name, currency in (("A", "EUR"), ("B", "USD"))
     }
-    assert "Total" not in view(snapshot_of({"summary": parts}, ("A", "B")), "summary")
+    assert "Total" not in format_resource(snapshot_of({"summary": parts}, ("A", "B")), "summary")
 
 
 def test_a_sum_with_a_hole_says_so() -> None:
@@ -211,28 +211,30 @@ def test_a_sum_with_a_hole_says_so() -> None:
         return {"netliquidation": {"amount": amount, "currency": "EUR"}}
 
     parts = {"A": record(1.5), "B": record("1,000"), "C": record("N/A")}
-    text = view(snapshot_of({"summary": parts}, ("A", "B", "C")), "summary").splitlines()
+    text = format_resource(snapshot_of({"summary": parts}, ("A", "B", "C")), "summary").splitlines()
     assert text[2].split()[3:] == ["1.50", "1,000.00", "N/A", "1,001.50"]
     assert text[-1] == "Net liquidation value: the sum is without C"
     rows = {name: {"BASE": {"cashbalance": 1e300 if name == "B" else 2, "stockmarketvalue": "x"}} for name in "AB"}
     parts = {name: {"netliquidation": {"amount": 1, "currency": "EUR"}} for name in "AB"}
-    text = view(snapshot_of({"ledger": rows, "summary": parts}, ("A", "B")), "ledger").splitlines()
+    text = format_resource(snapshot_of({"ledger": rows, "summary": parts}, ("A", "B")), "ledger").splitlines()
     assert "Cash: the sum is without B total EUR" in text
     values = {"assetClass": {"long": {"STK": 5, "OPT": "N/A"}, "short": {}}}
-    text = view(snapshot_of({"allocation": {"U1": values}}), "allocation").splitlines()
+    text = format_resource(snapshot_of({"allocation": {"U1": values}}), "allocation").splitlines()
     assert text[-1] == "Asset class: the sum is without OPT long U1"
     assert [line.split() for line in text[2:4]] == [["STK", "5.00", "100.0", "%"], ["OPT"]]
 
 
 def test_accounts_with_other_base_currencies_are_not_added() -> None:
     other = Snapshot(simulated(NOON, accounts=3, positions=4, bases=("EUR", "USD")).encode())
-    text = view(other, "positions").splitlines()
+    text = format_resource(other, "positions").splitlines()
     totals = [line.split() for line in text if line.startswith("total")]
     assert [line[2] for line in totals] == ["EUR", "USD"]
     assert [line.split()[-1] for line in text if line.startswith("net liquidation")] == ["EUR", "USD"]
-    assert [line.split()[:4] for line in view(other, "ledger").splitlines()[-1:]] == [["2", "accounts", "total", "EUR"]]
-    assert "Total" not in view(other, "summary")
-    assert view(other, "allocation").count("U1234567, U1234569\n") == 3
+    assert [line.split()[:4] for line in format_resource(other, "ledger").splitlines()[-1:]] == [
+        ["2", "accounts", "total", "EUR"]
+    ]
+    assert "Total" not in format_resource(other, "summary")
+    assert format_resource(other, "allocation").count("U1234567, U1234569\n") == 3
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_accounts_with_other_base_currencies_are_not_added() -> None:
     ],
 )
 def test_a_record_of_the_summary(record: object, shown: str) -> None:
-    text = view(snapshot_of({"summary": {"U1": {"netliquidation": record}}}), "summary")
+    text = format_resource(snapshot_of({"summary": {"U1": {"netliquidation": record}}}), "summary")
     assert text.splitlines()[2].removeprefix("Net liquidation value").strip() == shown
 
 
@@ -256,21 +258,21 @@ def test_a_record_of_the_summary(record: object, shown: str) -> None:
 
 
 def test_the_ledger_ends_with_the_base_currency(one: Snapshot) -> None:
-    text = view(one, "ledger")
+    text = format_resource(one, "ledger")
     assert [line[0] for line in lines(text)[2:-2]] == ["CHF", "EUR", "GBP", "JPY", "USD"]
     assert lines(text)[-1][:3] == ["total", "EUR", "45,819.10"]
     assert "Dividends" not in text, "nobody paid any"
 
 
 def test_all_of_the_ledger(one: Snapshot) -> None:
-    text = view(one, "ledger", everything=True)
+    text = format_resource(one, "ledger", everything=True)
     assert "Stocks" in text
     assert "Settled cash" in text
     assert "Crypto" not in text
 
 
 def test_the_ledger_of_several_accounts_has_a_total(three: Snapshot) -> None:
-    text = view(three, "ledger")
+    text = format_resource(three, "ledger")
     assert lines(text)[-1][:4] == ["all", "total", "EUR", "91,013.34"]
     assert text.count("\n\n") == 2
 
@@ -279,7 +281,7 @@ def test_the_ledger_of_several_accounts_has_a_total(three: Snapshot) -> None:
 
 
 def test_the_allocation_has_shares(one: Snapshot) -> None:
-    text = view(one, "allocation")
+    text = format_resource(one, "allocation")
     assert [block.split()[0] for block in text.split("\n\n")] == ["Asset", "Sector", "Group"]
     assert "STK          581,158.26    0.00  581,158.26   79.7 %" in text
     assert lines(text)[-1] == ["total", "683,290.46", "100.0", "%"]
@@ -288,29 +290,29 @@ def test_the_allocation_has_shares(one: Snapshot) -> None:
 def test_long_tables_of_the_allocation_are_cut_unless_all_is_wanted() -> None:
     values = {f"group {number}": float(100 - number) for number in range(30)}
     part = {"allocation": {"U1": {"group": {"long": values, "short": {}}}}}
-    text = view(snapshot_of(part), "allocation")
+    text = format_resource(snapshot_of(part), "allocation")
     assert "20 others" in text
     assert len(text.splitlines()) == 2 + 11 + 2
-    assert len(view(snapshot_of(part), "allocation", everything=True).splitlines()) == 2 + 30 + 2
+    assert len(format_resource(snapshot_of(part), "allocation", everything=True).splitlines()) == 2 + 30 + 2
 
 
 def test_the_allocation_of_several_accounts_is_added_up(three: Snapshot) -> None:
-    text = view(three, "allocation")
+    text = format_resource(three, "allocation")
     assert "CASH            91,055.46   -42.12     91,013.34    4.1 %" in text
 
 
 def test_what_ibkr_has_added_up(three: Snapshot) -> None:
     """The same as what we add up."""
     one = three["allocation"]["U1234568"]
-    added = view(snapshot_of({"allocation": {"U1": one}}), "allocation")
-    assert view(snapshot_of({"consolidated_allocation": one}), "consolidated_allocation") == added
+    added = format_resource(snapshot_of({"allocation": {"U1": one}}), "allocation")
+    assert format_resource(snapshot_of({"consolidated_allocation": one}), "consolidated_allocation") == added
 
 
 # Performance.
 
 
 def test_performance_by_month(one: Snapshot) -> None:
-    text = view(one, "performance")
+    text = format_resource(one, "performance")
     first, last = text.splitlines()[2], text.splitlines()[-1]
     assert first.split()[1] == "744,396.11"
     assert last.split()[1:] == ["729,114.55", "+3.91", "%", "-2.05", "%"]
@@ -318,7 +320,7 @@ def test_performance_by_month(one: Snapshot) -> None:
 
 
 def test_returns_of_months_make_the_cumulative_one(one: Snapshot) -> None:
-    rows = view(one, "performance", everything=True).splitlines()[3:]
+    rows = format_resource(one, "performance", everything=True).splitlines()[3:]
     product = 1.0
     for row in rows:
         product *= 1 + float(row.split()[2]) / 100
@@ -326,13 +328,13 @@ def test_returns_of_months_make_the_cumulative_one(one: Snapshot) -> None:
 
 
 def test_performance_of_several_is_not_taken_apart(three: Snapshot) -> None:
-    assert view(three, "performance")
+    assert format_resource(three, "performance")
     with pytest.raises(UsageError, match="together"):
-        view(three.narrowed((), THREE[:1]), "performance")
+        format_resource(three.narrowed((), THREE[:1]), "performance")
 
 
 def test_periods(three: Snapshot) -> None:
-    text = view(three, "periods")
+    text = format_resource(three, "periods")
     blocks = text.split("\n\n")
     assert [block.split()[0] for block in blocks] == list(THREE)
     assert [line[0] for line in lines(blocks[0])[2:]] == ["1D", "7D", "MTD", "1M", "YTD", "1Y"]
@@ -358,7 +360,7 @@ def test_many_accounts_are_not_all_named() -> None:
 
 
 def test_what_is_there(three: Snapshot, tmp_path: Any) -> None:
-    copies = [Copy(tmp_path, NOON - timedelta(days=1)), Copy(tmp_path, NOON)]
+    copies = [DatedCopy(tmp_path, NOON - timedelta(days=1)), DatedCopy(tmp_path, NOON)]
     text = snapshot_overview.snapshot_table(three, copies)
     assert "positions       15 rows  2026-11-22 12:00" in text
     assert text.splitlines()[-1] == "2 dated copies, 2026-11-21 12:00 to 2026-11-22 12:00 UTC: --at DATE"
@@ -405,8 +407,8 @@ VIEWS = ("positions", "summary", "ledger", "allocation", "consolidated_allocatio
 def test_whatever_ibkr_sends_is_shown_or_told(resource: str, part: Any, other: Any, *, everything: bool) -> None:
     """No shape ends in a traceback."""
     try:
-        text = view(snapshot_of({"ledger": other, "summary": other, "accounts": other, resource: part}), resource,
-                    everything=everything)  # fmt: skip
+        text = format_resource(snapshot_of({"ledger": other, "summary": other, "accounts": other, resource: part}),
+                               resource, everything=everything)  # fmt: skip
     except IbkrError as error:
         text = error.message
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", visible(text))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", escape_control_characters(text))

@@ -1,0 +1,328 @@
+"""One fetch as a task: waits for the session, fetches a snapshot, saves it, writes the fetch's status section."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from ibkr_tools import session_hint
+from ibkr_tools.alert_outbox import ACCOUNTS_TOPIC
+from ibkr_tools.config.schema import Config
+from ibkr_tools.errors import (
+    AccountUnavailable,
+    BrokerageUnavailable,
+    ConfigError,
+    GatewayUnavailable,
+    IbkrError,
+    OutputError,
+    SessionUnavailable,
+    UpstreamUnavailable,
+    UsageError,
+)
+from ibkr_tools.fetch.fetch_status import NO_FINDINGS, MissingData, success_message
+from ibkr_tools.fetch.plan import REQUIRED_RESOURCES, plan_snapshot
+from ibkr_tools.fetch.retry import DEFAULT_RETRY_S, RetryPolicy, Sleep
+from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
+from ibkr_tools.fetch.snapshot_fetcher import (
+    CountCallback,
+    ProgressCallback,
+    SessionLossPolicy,
+    SnapshotFetcher,
+    SnapshotSelection,
+)
+from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.portal.endpoints import Tier
+from ibkr_tools.status import FetchSection, LoginSection, SessionSection, SessionState, StatusFile, utc_now
+
+MAX_SESSION_WAIT_S = 86_400
+"""The longest wait for a session, in seconds: a day."""
+
+WAIT_FOR_SESSION_HINT = "`ibkr-tools status` says what is done about it; `ibkr-tools fetch --wait 60` waits for it."
+
+_SERVING_STATES = {
+    Tier.PORTFOLIO: frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING}),
+    Tier.BROKERAGE: frozenset({SessionState.UP}),
+}
+
+
+def serving_session(status: StatusFile, now: datetime, tier: Tier = Tier.PORTFOLIO) -> SessionSection | None:
+    """Returns the session's section if the watchdog says, freshly, that the tier answers."""
+    session = status.read_section(SessionSection)
+    return session if session and session.state in _SERVING_STATES[tier] and not session.is_stale(now) else None
+
+
+def known_session_error(status: StatusFile, now: datetime, tier: Tier = Tier.PORTFOLIO) -> IbkrError | None:
+    """Returns why the tier does not answer, as far as the watchdog freshly says so; None: it may, or nobody knows.
+
+    What is known costs no request: IBKR counts them, and the login that is under way needs its own.
+    """
+    session = status.read_section(SessionSection)
+    if session is None or session.is_stale(now):
+        # Before the watchdog has said its first word, or without one, a login tells of itself.
+        login = status.read_section(LoginSection)
+        runs = login is not None and login.state == "running" and not login.is_stale(now)
+        return SessionUnavailable("no session (a login is under way)", hint=WAIT_FOR_SESSION_HINT) if runs else None
+    if session.state in _SERVING_STATES[tier]:
+        return None
+    known = f"{session.state.value}: {session.why}"
+    if session.state is SessionState.GATEWAY_DOWN:
+        return GatewayUnavailable(f"the watchdog says {known}", hint="systemctl start ibkr-gateway")
+    if session.state in _SERVING_STATES[Tier.PORTFOLIO]:
+        return BrokerageUnavailable(f"the brokerage tier is not up ({known})", hint=WAIT_FOR_SESSION_HINT)
+    return SessionUnavailable(f"no session ({known})", hint=session.todo or WAIT_FOR_SESSION_HINT)
+
+
+def wait_for_session(
+    status: StatusFile, seconds: float, tier: Tier = Tier.PORTFOLIO, *, after: datetime | None = None
+) -> None:
+    """Returns as soon as the watchdog says that the tier answers; `after`: and has said so after that time.
+
+    Raises:
+        SessionUnavailable: it does not within `seconds`; the message says what the watchdog knows.
+        OutputError: there is no runtime directory and none can be made.
+    """
+
+    def serves() -> bool:
+        session = serving_session(status, utc_now(), tier)
+        return session is not None and (after is None or session.updated_at > after)
+
+    try:
+        served = status.wait(serves, seconds)
+    except OSError as error:
+        raise OutputError(f"{status.path.parent}: cannot be watched ({error.strerror})") from error
+    if not served:
+        session = status.read_section(SessionSection)
+        known = f"{session.state.value}: {session.why}" if session else "the watchdog has said nothing"
+        raise SessionUnavailable(f"no session within {seconds:g} s ({known})", hint="`ibkr-tools status` says more.")
+
+
+class WaitForSession(SessionLossPolicy):
+    """Waits for the next session when one is lost on the way, until a deadline that begins with the first loss."""
+
+    def __init__(
+        self,
+        status: StatusFile,
+        seconds: float,
+        tier: Tier,
+        report_loss: Callable[[IbkrError], datetime],
+        progress: ProgressCallback,
+    ) -> None:
+        """Creates a policy.
+
+        Args:
+            status: where the watchdog says how the session is.
+            seconds: how long to wait in all; 0: not at all.
+            tier: the tier that is needed.
+            report_loss: tells the watchdog of the loss; returns when.
+            progress: is told that it waits.
+        """
+        self._status = status
+        self._seconds = seconds
+        self._tier = tier
+        self._report_loss = report_loss
+        self._progress = progress
+        self._deadline: float | None = None
+
+    def is_session_loss(self, error: IbkrError) -> bool:
+        """Says whether a session may come that makes up for this error."""
+        if not self._seconds:
+            return False
+        if isinstance(error, UpstreamUnavailable):
+            # What IBKR's servers do while the session is up is not the session's loss.
+            return serving_session(self._status, utc_now(), self._tier) is None
+        return type(error) in {SessionUnavailable, BrokerageUnavailable} or isinstance(error, GatewayUnavailable)
+
+    def wait(self, error: IbkrError) -> None:
+        """Returns once the watchdog, told of the loss, says that the tier answers; see `SessionLossPolicy.wait`."""
+        now = time.monotonic()
+        self._deadline = self._deadline or now + self._seconds
+        if now >= self._deadline:
+            raise error
+        self._progress("waiting for the session")
+        wait_for_session(self._status, self._deadline - now, self._tier, after=self._report_loss(error))
+
+
+class FetchTask:
+    """One fetch with its collaborators; `run` may be called once."""
+
+    def __init__(
+        self,
+        config: Config,
+        make_client: Callable[[], PortalClient],
+        status: StatusFile,
+        *,
+        hint: Path | None = None,
+        progress: ProgressCallback = lambda _: None,
+        on_count: CountCallback = lambda _done, _of: None,
+        now: Callable[[], datetime] = utc_now,
+        sleep: Sleep | None = None,
+    ) -> None:
+        """Creates a task; nothing is sent yet.
+
+        Args:
+            config: the configuration.
+            make_client: makes a client of the gateway; up to four are used at once, and closed in the end.
+            status: where the session's state is read, and how the fetch went is said.
+            hint: what is left where we may not write the status, if there is no session; see `hints`.
+            progress: is told what is asked for.
+            on_count: is told how many calls are done, and of how many.
+            now: the time, aware, in UTC.
+            sleep: waits so many seconds before something is asked again; default: real ones.
+        """
+        self._config = config
+        self._make_client = make_client
+        self._status = status
+        self._hint = hint
+        self._progress = progress
+        self._on_count = on_count
+        self._now = now
+        self._sleep = sleep
+
+    def run(
+        self,
+        resources: Sequence[str] = (),
+        accounts: Sequence[str] = (),
+        *,
+        parameters: Mapping[str, str] | None = None,
+        fresh: bool = False,
+        wait_s: float = 0.0,
+        retry_s: float = DEFAULT_RETRY_S,
+        partial: bool | None = None,
+        save_in: Path | None = None,
+    ) -> SnapshotDocument:
+        """Returns one complete snapshot; saved first if `save_in` names a directory.
+
+        Args:
+            resources: what to take, all of it; empty: what the configuration says, of which supplementary parts may be
+                missing in the end (`covers.missing`).
+            accounts: of which accounts, by number or alias; empty: those of the configuration.
+            parameters: of the resources, see `plan.plan_snapshot`.
+            fresh: take positions past IBKR's cache.
+            wait_s: how long to wait for the session, at first and when it is lost on the way, in seconds.
+            retry_s: for how long one read is tried again, in seconds; 0: not at all.
+            partial: go without an account that alone answers nothing (`covers.missing_accounts`); None: as the
+                configuration says.
+            save_in: the directory of saved snapshots.
+
+        Raises:
+            UsageError: the resources, parameters or accounts are none; nothing was sent for the first two.
+            IbkrError: the snapshot could not be completed or saved; the status says so too.
+        """
+        if not 0 <= wait_s <= MAX_SESSION_WAIT_S:
+            raise UsageError(f"cannot wait for {wait_s} s, but for {MAX_SESSION_WAIT_S} at most")
+        retry = RetryPolicy.within(retry_s)
+        requested_parameters, settings = dict(parameters or {}), self._config.fetch
+        parts = plan_snapshot(
+            resources or settings.resources, requested_parameters, self._config.session.tier, fresh=fresh
+        )
+        optional = frozenset[str]() if resources else frozenset(part.name for part in parts) - REQUIRED_RESOURCES
+        required_tiers = [part.endpoint.tier for part in parts if part.name not in optional]
+        required_tier = Tier.BROKERAGE if Tier.BROKERAGE in required_tiers else Tier.PORTFOLIO
+        missing_data = MissingData(
+            accounts=frozenset(accounts),
+            resources=frozenset(part.name for part in parts),
+            is_default=not (resources or accounts),
+        )
+        try:
+            self._require_session(wait_s, required_tier)
+        except IbkrError as error:
+            self._write_status("failed", error.message)
+            raise
+        session = serving_session(self._status, self._now())
+        fetcher = SnapshotFetcher(
+            self._make_client,
+            now=self._now,
+            session_loss_policy=WaitForSession(
+                self._status, wait_s, required_tier, self._report_session_loss, self._progress
+            ),
+            progress=self._progress,
+            on_count=self._on_count,
+            sleep=self._sleep,
+            retry=retry,
+        )
+        selection = SnapshotSelection(
+            account=self._config.account,
+            accounts=tuple(accounts) or settings.accounts,
+            known=session.accounts if session else (),
+            error_class=UsageError if accounts else ConfigError,
+            partial=settings.partial if partial is None else partial,
+            optional=optional,
+        )
+        try:
+            document = fetcher.fetch(
+                parts,
+                selection,
+                SnapshotMetadata(accounts=(), resources=(), parameters=requested_parameters, fresh=fresh),
+            )
+            saved = None
+            if save_in:
+                from ibkr_tools.fetch import snapshot_store
+
+                saved = snapshot_store.save(save_in, document, settings.keep_days, self._now())
+        except IbkrError as error:
+            lost = type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable)
+            if type(error) is SessionUnavailable and not error.hint:
+                error.hint = WAIT_FOR_SESSION_HINT
+            unavailable = fetcher.missing_accounts if isinstance(error, AccountUnavailable) else {}
+            topic = ACCOUNTS_TOPIC if unavailable else None
+            self._write_status(
+                "failed",
+                error.message,
+                session_lost=lost,
+                missing_data=missing_data.after_failure(unavailable),
+                topic=topic,
+            )
+            raise
+        covers = document.covers
+        self._write_status(
+            "succeeded", success_message(covers), saved=saved, missing_data=missing_data.after_success(covers)
+        )
+        return document
+
+    def _require_session(self, wait_s: float, tier: Tier) -> None:
+        """Returns if there may be a session that serves; waits for it if told to.
+
+        Raises:
+            SessionUnavailable: there is none, as the watchdog says, or none in time.
+            GatewayUnavailable: the watchdog says that the gateway is down.
+        """
+        if wait_s:
+            wait_for_session(self._status, wait_s, tier)
+        elif error := known_session_error(self._status, self._now(), tier):
+            raise error
+
+    def _report_session_loss(self, error: IbkrError) -> datetime:
+        return self._write_status("waiting", error.message, session_lost=True)
+
+    def _write_status(
+        self,
+        state: Literal["waiting", "succeeded", "failed"],
+        why: str,
+        *,
+        saved: Path | None = None,
+        session_lost: bool = False,
+        missing_data: MissingData | None = None,
+        topic: str | None = None,
+    ) -> datetime:
+        before = self._status.read_section(FetchSection)
+        accounts, parts = (missing_data or NO_FINDINGS).merged_with(before)
+        now = self._now()
+        section = FetchSection(
+            updated_at=now,
+            state=state,
+            why=why,
+            session_lost=session_lost,
+            missing_accounts=accounts,
+            missing=parts,
+            topic=topic,
+            saved=str(saved) if saved else before.saved if before else None,
+            saved_at=now if saved else before.saved_at if before else None,
+        )
+        try:
+            self._status.write(section)
+        except OSError:
+            # A person without rights in the runtime directory may still fetch; only the status lacks it.
+            if session_lost and self._hint is not None:
+                session_hint.touch(self._hint)
+        return now

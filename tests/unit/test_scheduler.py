@@ -1,0 +1,252 @@
+"""Pages in whatever order they come, of a list that grows meanwhile, over losses of the session: each row, once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
+from ibkr_tools.fetch import pagination
+from ibkr_tools.fetch.pagination import Page, PageRow, Paginator, parse_page
+from ibkr_tools.fetch.plan import plan_snapshot
+from ibkr_tools.fetch.scheduler import Freshness, PageRequest, ResourceJob, assemble, create_jobs, run_jobs
+from ibkr_tools.fetch.worker_pool import MAX_WORKERS, CompletedRequest, WorkerPool
+from ibkr_tools.portal.client import PortalClient
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SIZE = 4
+NOBODY: PortalClient = None  # type: ignore[assignment] # what answers here needs no client
+
+
+class Shuffled(WorkerPool):
+    """Reads pages in an order that Hypothesis draws; an answer is of the moment when it is drawn."""
+
+    def __init__(self, data: st.DataObject, at_once: int) -> None:
+        super().__init__(lambda: NOBODY)
+        self._data = data
+        self._at_once = at_once
+        self._begun: list[tuple[PageRequest, Callable[[PortalClient, PageRequest], Page]]] = []
+        self.most = 0
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._begun
+
+    @property
+    def has_capacity(self) -> bool:
+        return len(self._begun) < self._at_once
+
+    def submit(self, request: PageRequest, read_page: Callable[[PortalClient, PageRequest], Page]) -> None:
+        self._begun.append((request, read_page))
+        self.most = max(self.most, len(self._begun))
+
+    def next_completed(self) -> CompletedRequest:
+        request, read_page = self._begun.pop(self._data.draw(st.integers(0, len(self._begun) - 1)))
+        try:
+            return request, read_page(NOBODY, request)
+        except IbkrError as error:
+            return request, error
+
+
+def run_and_assemble(
+    accounts: dict[str, list[int]],
+    workers: Shuffled,
+    *,
+    before_answer: Callable[[PageRequest], None] = lambda _: None,
+    recover: Callable[[IbkrError], None] = lambda _: None,
+    size: int = SIZE,
+) -> list[tuple[str, int]]:
+    """Returns account and contract of every row in the document."""
+
+    def read_page(_client: PortalClient, request: PageRequest) -> Page:
+        before_answer(request)
+        account = request.job.call.account or ""
+        held = accounts[account][request.page_number * size : (request.page_number + 1) * size]
+        rows = [{"conid": conid, "pageSize": size} for conid in held]
+        return parse_page(request.job.call, rows, msgspec.json.encode(rows), AT)
+
+    (part,) = plan_snapshot(["positions"], {}, "portfolio")
+    jobs = create_jobs(part, list(accounts), Freshness())
+    run_jobs(
+        jobs,
+        workers,
+        read_page,
+        is_session_loss=lambda error: isinstance(error, SessionUnavailable),
+        recover_session=recover,
+        progress=lambda _: None,
+        on_count=lambda _done, _of: None,
+    )
+    document = msgspec.json.decode(b"{" + assemble(jobs) + b"}")
+    return [(row["acctId"], row["conid"]) for row in document["positions"]]
+
+
+HOLDINGS = st.dictionaries(st.sampled_from(["U1", "U2", "U3"]), st.integers(0, 30), min_size=1)
+
+
+def test_what_ibkr_lists_twice_on_one_page_is_there_twice() -> None:
+    """A row that slid is on two pages; IBKR's own rows are never fewer here than there."""
+    paginator, found = Paginator("positions"), b""
+    for number, names in enumerate((b"aab", b"bc")):
+        rows = [PageRow(bytes([name]), (name,)) for name in names]
+        paginator.add(number, Page(rows, has_more=number == 0, received_at=AT))
+        found += b"".join(row.data for _, new in paginator.ordered_pages() for row in new)
+    assert found == b"aabc"
+
+
+@given(st.data(), HOLDINGS, st.integers(1, MAX_WORKERS))
+def test_every_row_once_and_in_order(data: st.DataObject, sizes: dict[str, int], at_once: int) -> None:
+    """However many are asked for at once, and whichever comes first."""
+    accounts = {name: list(range(count)) for name, count in sizes.items()}
+    found = run_and_assemble(accounts, Shuffled(data, at_once))
+    assert found == [(name, conid) for name, held in accounts.items() for conid in held]
+
+
+@given(st.data(), st.integers(0, 30), st.integers(1, MAX_WORKERS))
+def test_a_list_that_grows_loses_nothing(data: st.DataObject, count: int, at_once: int) -> None:
+    """What is bought while the list is read pushes the rest on, to pages that may have been read already."""
+    accounts = {"U1": list(range(count))}
+    bought = iter(range(1000, 1000 + SIZE))
+
+    def buy(request: PageRequest) -> None:
+        if request.page_number and data.draw(st.booleans()) and (conid := next(bought, None)) is not None:
+            accounts["U1"].insert(0, conid)
+
+    found = run_and_assemble(accounts, Shuffled(data, at_once), before_answer=buy)
+    assert len(found) == len(set(found))
+    assert {conid for _, conid in found} >= set(range(count))
+
+
+@given(st.data(), HOLDINGS, st.integers(1, MAX_WORKERS))
+def test_what_was_lost_on_the_way_is_asked_for_again(data: st.DataObject, sizes: dict[str, int], at_once: int) -> None:
+    """Though the next session lists it in another order."""
+    accounts = {name: list(range(count)) for name, count in sizes.items()}
+    losses = iter(range(5))
+
+    def lose(_request: PageRequest) -> None:
+        if data.draw(st.booleans()) and next(losses, None) is not None:
+            raise SessionUnavailable("lost")
+
+    def reorder(_error: IbkrError) -> None:
+        for name, held in accounts.items():
+            accounts[name] = data.draw(st.permutations(held))
+
+    found = run_and_assemble(accounts, Shuffled(data, at_once), before_answer=lose, recover=reorder)
+    assert sorted(found) == [(name, conid) for name, count in sorted(sizes.items()) for conid in range(count)]
+
+
+@given(st.data())
+@settings(max_examples=20)
+def test_pages_are_read_side_by_side_where_there_are_many(data: st.DataObject) -> None:
+    workers = Shuffled(data, MAX_WORKERS)
+    run_and_assemble({"U1": list(range(20 * SIZE))}, workers)
+    assert workers.most == MAX_WORKERS
+
+
+@given(st.data(), st.integers(0, 12), st.integers(1, MAX_WORKERS))
+@settings(max_examples=30)
+def test_no_more_pages_are_asked_for_in_vain_than_not(data: st.DataObject, count: int, at_once: int) -> None:
+    asked: list[int] = []
+    run_and_assemble(
+        {"U1": list(range(count))},
+        Shuffled(data, at_once),
+        before_answer=lambda request: asked.append(request.page_number),
+    )
+    needed = count // SIZE + 1
+    assert len(asked) <= 2 * needed
+
+
+@given(st.data())
+@settings(max_examples=10)
+def test_the_first_error_ends_it(data: st.DataObject) -> None:
+    """Nothing that has not begun is sent after it."""
+    asked: list[int] = []
+
+    def refuse(request: PageRequest) -> None:
+        asked.append(request.page_number)
+        if request.page_number == 3:
+            raise DataError("no")
+
+    with pytest.raises(DataError):
+        run_and_assemble({"U1": list(range(50))}, Shuffled(data, 1), before_answer=refuse)
+    assert asked == [0, 1, 2, 3]
+
+
+PARTS = ("summary", "ledger", "positions", "combos")
+
+
+@given(st.data(), st.integers(1, MAX_WORKERS), st.booleans())
+@settings(max_examples=300)
+def test_the_document_is_whole_whatever_is_dropped_or_asked_again(
+    data: st.DataObject, at_once: int, whole: bool
+) -> None:
+    """An account or a part that is given up leaves nothing of itself, and what is asked again is there once."""
+    accounts = ["U1", "U2", "U3"]
+    parts = plan_snapshot(PARTS, {}, "portfolio")
+    jobs = [job for part in parts for job in create_jobs(part, accounts, Freshness())]
+    rounds = iter(range(3))
+    failing = data.draw(
+        st.sets(st.sampled_from([(job.call.endpoint.name, job.call.account) for job in jobs]), max_size=3)
+    )
+
+    def read_page(_client: PortalClient, request: PageRequest) -> Page:
+        call = request.job.call
+        if (call.endpoint.name, call.account) in failing and data.draw(st.booleans()):
+            raise DataError("no")
+        if not request.job.member.is_list:
+            return Page([PageRow(b'{"of":"%s"}' % str(call.account).encode())], has_more=False, received_at=AT)
+        rows = [{"conid": conid, "pageSize": SIZE} for conid in range(10)][request.page_number * SIZE :][:SIZE]
+        return parse_page(call, rows, msgspec.json.encode(rows), AT)
+
+    def resolve_failure(request: PageRequest, _error: IbkrError) -> None:
+        if whole:
+            request.job.member.dropped = True
+        else:
+            for job in jobs:
+                job.dropped |= job.call.account == request.job.call.account
+
+    def find_contradicting() -> list[ResourceJob]:
+        there = [job for job in jobs if not job.is_dropped]
+        return [data.draw(st.sampled_from(there))] if there and next(rounds, None) is not None else []
+
+    run_jobs(
+        jobs,
+        Shuffled(data, at_once),
+        read_page,
+        is_session_loss=lambda _error: False,
+        recover_session=lambda _error: None,
+        progress=lambda _: None,
+        on_count=lambda _done, _of: None,
+        resolve_failure=resolve_failure,
+        find_contradicting=find_contradicting,
+    )
+    document = msgspec.json.decode(b"{" + assemble(jobs) + b"}")
+    alive = [one for one in accounts if not any(job.dropped for job in jobs if job.call.account == one)]
+    assert list(document) == [
+        part.name for part in parts if not any(job.member.dropped for job in jobs if job.member.name == part.name)
+    ]
+    for name, found in document.items():
+        if name == "positions":
+            assert [(row["acctId"], row["conid"]) for row in found] == [
+                (one, conid) for one in alive for conid in range(10)
+            ]
+        else:
+            assert found == {one: {"of": one} for one in alive}
+
+
+def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagination, "MAX_PAGES", 5)
+    (part,) = plan_snapshot(["positions"], {}, "portfolio")
+    (job,) = create_jobs(part, ["U1"], Freshness())
+
+    def add_page(number: int) -> None:
+        assert job.paginator.next_page(prefetch=False) == number
+        rows = [{"conid": 10 * number + row} for row in range(30)]
+        job.add_page(number, parse_page(job.call, rows, msgspec.json.encode(rows), AT))
+
+    for number in range(4):
+        add_page(number)
+    with pytest.raises(DataError, match="positions of U1: more than 5 pages"):
+        add_page(4)

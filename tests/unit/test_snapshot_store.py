@@ -1,0 +1,338 @@
+"""Saved snapshots: whatever happens when, the last complete one is there, and no copy is lost."""
+
+import gzip
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools.errors import ConfigError, DataError, OutputError, SnapshotMissing, UsageError
+from ibkr_tools.fetch import snapshot_store
+from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def document(text: str = "x", *, times: int = 1) -> SnapshotDocument:
+    """Returns a snapshot with one part that says `text`."""
+    parts = b'"user":["' + text.encode() * times + b'"]'
+    return SnapshotDocument(
+        as_of=NOON,
+        account="U1234567",
+        covers=SnapshotMetadata(accounts=("U1234567",), resources=("user",)),
+        parts=parts,
+    )
+
+
+def names(folder: Path) -> list[str]:
+    """Lists what a person sees in `folder`, and what is hidden."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
+def said(data: bytes) -> str:
+    """Returns what the snapshot says."""
+    text = json.loads(data)["user"][0]
+    assert isinstance(text, str)
+    return text
+
+
+def test_latest_and_a_copy_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "snapshots"
+    path = snapshot_store.save(folder, document("Jörg"), 30, NOON)
+    assert path == folder / "latest.json"
+    assert names(folder) == ["2026-11-22T120000Z.json.gz", "latest.json"]
+    assert path.read_bytes() == document("Jörg").encode() + b"\n"
+    assert gzip.decompress((folder / "2026-11-22T120000Z.json.gz").read_bytes()) == path.read_bytes()
+    assert said(snapshot_store.read_latest(folder)) == "Jörg"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_the_group_can_read_all_of_it_and_others_none(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        snapshot_store.save(tmp_path / "snapshots", document(), 30, NOON)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "snapshots").stat().st_mode) == 0o750
+    for name in names(tmp_path / "snapshots"):
+        assert stat.S_IMODE((tmp_path / "snapshots" / name).stat().st_mode) == 0o640
+
+
+def test_copies_go_when_they_are_old(tmp_path: Path) -> None:
+    for number in range(10):
+        snapshot_store.save(tmp_path, document(str(number)), 3, NOON + number * DAY)
+    assert [copy.saved_at for copy in snapshot_store.list_copies(tmp_path)] == [
+        NOON + number * DAY for number in (6, 7, 8, 9)
+    ]
+    assert said(snapshot_store.read_latest(tmp_path)) == "9"
+
+
+def test_without_copies_the_old_ones_stay(tmp_path: Path) -> None:
+    """Whoever wants no more copies has not said that the old ones are to be thrown away."""
+    snapshot_store.save(tmp_path, document("1"), 3, NOON)
+    snapshot_store.save(tmp_path, document("2"), 0, NOON + 100 * DAY)
+    assert names(tmp_path) == ["2026-11-22T120000Z.json.gz", "latest.json"]
+    assert said(snapshot_store.read_latest(tmp_path)) == "2"
+
+
+def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    others = [
+        "2020-01-01T000000Z.json",
+        "notes.txt",
+        "2020-99-01T000000Z.json.gz",
+        ".hidden",
+        "x2020-01-01T000000Z.json.gz",
+    ]
+    for name in others:
+        (tmp_path / name).write_text("x")
+    snapshot_store.save(tmp_path, document(), 1, NOON)
+    assert set(others) < set(names(tmp_path))
+    assert [copy.saved_at for copy in snapshot_store.list_copies(tmp_path)] == [NOON]
+
+
+def test_a_clock_in_another_zone_names_the_same_moment(tmp_path: Path) -> None:
+    from zoneinfo import ZoneInfo
+
+    snapshot_store.save(tmp_path, document(), 30, NOON.astimezone(ZoneInfo("America/New_York")))
+    assert snapshot_store.list_copies(tmp_path)[0].saved_at == NOON
+
+
+# Killed, full, crowded.
+
+
+class Doomed(SnapshotDocument):
+    """A document whose writer is killed when the audit events it causes have reached a number."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields one byte at a time; each is an event."""
+        for chunk in super().chunks():
+            for number in range(0, len(chunk), 64):
+                sys.audit("test.chunk")
+                yield chunk[number : number + 64]
+
+
+def _save_and_die(folder: Path, at: int) -> bool:
+    """Saves in a child that is killed at its event number `at`; says whether it was."""
+    new = document("new" * 40)
+    new.__class__ = Doomed
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def hook(event: str, _: object) -> None:
+            nonlocal count
+            # To send a signal is an event too.
+            count += event.startswith(("open", "os.", "fcntl.", "test.")) and event != "os.kill"
+            if count > at and event != "os.kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        snapshot_store.save(folder, new, 3, NOON + 10 * DAY)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, -signal.SIGKILL}
+    return code != 0
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """Latest is the old or the new one, whole; copies go only when the new one is safe; the next run tidies up."""
+    outcomes = set()
+    for at in range(1000):
+        folder = tmp_path / str(at)
+        for number in range(3):
+            snapshot_store.save(folder, document(str(number)), 30, NOON + number * DAY)
+        killed = _save_and_die(folder, at)
+        found = said(snapshot_store.read_latest(folder))
+        assert found in {"2", "new" * 40}
+        there = snapshot_store.list_copies(folder)
+        assert len(there) >= 3 or found != "2", "an old copy went before the new snapshot was safe"
+        assert all(said(snapshot_store.read_snapshot(copy.path)) for copy in there), (
+            "a copy has its name before it is whole"
+        )
+        outcomes.add((found == "2", len(there)))
+        snapshot_store.save(folder, document("next"), 3, NOON + 11 * DAY)
+        assert not [name for name in names(folder) if name.startswith(".")]
+        assert {copy.saved_at for copy in snapshot_store.list_copies(folder)} <= {NOON + 10 * DAY, NOON + 11 * DAY}
+        if not killed:
+            break
+    else:
+        pytest.fail("it never ended")
+    assert {(True, 3), (True, 4), (False, 4), (False, 1)} <= outcomes, "every stage was seen"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small file system")
+@pytest.mark.parametrize("keep_days", [0, 1])
+def test_a_full_disk_leaves_everything(tmp_path: Path, environment: dict[str, str], keep_days: int) -> None:
+    """A tmpfs of 64 kB in a mount namespace of its own; random text, which does not pack."""
+    program = (
+        "import os, sys; from datetime import timedelta; from pathlib import Path\n"
+        "from ibkr_tools import entrypoint; from ibkr_tools.fetch import snapshot_store\n"
+        "from tests.unit.test_snapshot_store import *\n"
+        "folder = Path(sys.argv[1]); snapshot_store.save(folder, document('old'), 1, NOON)\n"
+        "def all_of_it(): return {path.name: path.read_bytes() for path in folder.iterdir()}\n"
+        "before = all_of_it()\n"
+        "big = document(os.urandom(35_000).hex())\n"
+        f"code = entrypoint.run(lambda: snapshot_store.save(folder, big, {keep_days}, NOON + 9 * DAY) and None)\n"
+        "assert all_of_it() == before, list(folder.iterdir())\n"
+        "sys.exit(code)"
+    )
+    script = 'mount -t tmpfs -o size=64k none "$1" && exec "$2" -c "$3" "$1"'
+    done = subprocess.run(
+        ["unshare", "--mount", "/bin/sh", "-c", script, "sh", str(tmp_path), sys.executable, program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"no mount namespaces here: {done.stderr.strip()}")
+    assert done.returncode == 73, done.stderr
+    assert "No space left on device" in done.stderr
+    assert "What was saved before is intact" in done.stderr
+
+
+def _save_often(folder: Path, who: str) -> None:
+    for number in range(25):
+        snapshot_store.save(folder, document(f"{who}{number}", times=500), 30, NOON + timedelta(seconds=number))
+
+
+def test_several_at_once(tmp_path: Path) -> None:
+    """Whoever reads meanwhile sees a whole one every time."""
+    snapshot_store.save(tmp_path, document("first"), 30, NOON)
+    workers = [multiprocessing.get_context("spawn").Process(target=_save_often, args=(tmp_path, who)) for who in "abc"]
+    for worker in workers:
+        worker.start()
+    reads = 0
+    while any(worker.is_alive() for worker in workers):
+        assert said(snapshot_store.read_latest(tmp_path))
+        reads += 1
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert reads > 10
+    assert all(said(snapshot_store.read_snapshot(copy.path)) for copy in snapshot_store.list_copies(tmp_path))
+    assert len(snapshot_store.list_copies(tmp_path)) == 25
+    assert not [name for name in names(tmp_path) if name.startswith(".")]
+
+
+def test_a_large_snapshot_needs_little_memory(tmp_path: Path) -> None:
+    parts = b'"user":["' + os.urandom(20_000_000).hex().encode() + b'"]'
+    large = SnapshotDocument(
+        as_of=NOON, account="U1234567", covers=SnapshotMetadata(accounts=(), resources=("user",)), parts=parts
+    )
+    tracemalloc.start()
+    try:
+        snapshot_store.save(tmp_path, large, 30, NOON)
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "latest.json").stat().st_size > 40_000_000
+
+
+@pytest.mark.parametrize("where", ["file/snapshots", "file"])
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError) as caught:
+        snapshot_store.save(tmp_path / where, document(), 30, NOON)
+    assert caught.value.exit_code == 73
+
+
+def test_a_directory_in_the_way_is_told_and_nothing_changes(tmp_path: Path) -> None:
+    (tmp_path / "latest.json").mkdir()
+    with pytest.raises(OutputError, match=r"latest\.json"):
+        snapshot_store.save(tmp_path, document(), 0, NOON)
+    assert names(tmp_path) == ["latest.json"]
+
+
+# Reading.
+
+
+def test_nothing_saved_yet(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotMissing, match="nothing has been saved") as caught:
+        snapshot_store.read_latest(tmp_path / "snapshots")
+    assert caught.value.hint
+    assert "fetch --save" in caught.value.hint
+    assert caught.value.exit_code == 75
+    assert snapshot_store.list_copies(tmp_path / "snapshots") == []
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-20], lambda data: data[:5], lambda data: data[:30] + b"\0" * 30]
+)
+def test_a_damaged_copy_is_told(tmp_path: Path, damage: object) -> None:
+    assert callable(damage)
+    snapshot_store.save(tmp_path, document(times=1000), 30, NOON)
+    path = snapshot_store.list_copies(tmp_path)[0].path
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match="damaged"):
+        snapshot_store.read_snapshot(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        snapshot_store.read_snapshot(tmp_path / "x.json")
+    with pytest.raises(UsageError, match="directory"):
+        snapshot_store.read_snapshot(tmp_path)
+    (tmp_path / "x").write_text("x")
+    with pytest.raises(ConfigError, match="Not a directory"):
+        snapshot_store.list_copies(tmp_path / "x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+@pytest.mark.parametrize("look", [snapshot_store.read_latest, snapshot_store.list_copies])
+def test_whoever_may_not_read_it_is_told_whom_to_ask(tmp_path: Path, look: Callable[[Path], object]) -> None:
+    snapshot_store.save(tmp_path / "snapshots", document(), 30, NOON)
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        try:
+            look(tmp_path / "snapshots")
+        except ConfigError as error:
+            os._exit(error.exit_code if error.hint and "usermod -aG ibkr" in error.hint else 1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 78
+
+
+@pytest.mark.parametrize(
+    ("when", "found"),
+    [
+        ("2026-11-22", "23:59:59"),
+        ("20261122", "23:59:59"),
+        ("2026-11-22T12:00", "12:00:00"),
+        ("2026-11-22T11:59:59", "07:00:00"),
+        ("2026-11-22T12:30+01:00", "07:00:00"),
+        ("2026-11-22 13:00Z", "12:00:00"),
+        ("2026-11-22T23:59", "23:59:59"),
+        ("2026-11-22T23:59:58", "12:00:00"),
+        ("2030-01-01T00:00", "23:59:59"),
+    ],
+)
+def test_a_copy_by_its_date(tmp_path: Path, when: str, found: str) -> None:
+    for time in ("07:00:00", "12:00:00", "23:59:59"):
+        snapshot_store.save(tmp_path, document(time), 30, datetime.fromisoformat(f"2026-11-22T{time}Z"))
+    assert said(snapshot_store.read_snapshot(snapshot_store.find_copy(tmp_path, when))) == found
+
+
+@pytest.mark.parametrize("when", ["2026-11-21", "2026-11-23", "2026-11-22T06:59", "0001-01-01", "9999-12-31"])
+def test_no_copy_of_that_date_says_which_there_are(tmp_path: Path, when: str) -> None:
+    with pytest.raises(UsageError) as none:
+        snapshot_store.find_copy(tmp_path, when)
+    assert none.value.hint == f"There is none in {tmp_path}."
+    snapshot_store.save(tmp_path, document(), 30, datetime(2026, 11, 22, 7, tzinfo=UTC))
+    with pytest.raises(UsageError, match="no saved copy") as caught:
+        snapshot_store.find_copy(tmp_path, when)
+    assert caught.value.hint == f"1 dated copy, 2026-11-22 07:00 UTC, in {tmp_path}."
+
+
+@pytest.mark.parametrize("when", ["", "yesterday", "2026-13-01", "2026-11-22T25:00", "22.11.2026"])
+def test_what_is_no_date_is_refused(tmp_path: Path, when: str) -> None:
+    with pytest.raises(UsageError, match="no date"):
+        snapshot_store.find_copy(tmp_path, when)
