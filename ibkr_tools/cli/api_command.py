@@ -27,7 +27,7 @@ def api(
         str | None, typer.Option("-X", "--method", help="Only if it is listed with this method.", metavar="METHOD")
     ] = None,
     paginate: Annotated[bool, typer.Option("--paginate", help="Take all pages, as one list.")] = False,
-    retry_for: output_options.RetryOption = output_options.DEFAULT_RETRY_FOR_S,
+    retry_for: output_options.RetryOption = output_options.DEFAULT_RETRY_S,
 ) -> None:
     """Ask IBKR for one listed read by its path, and print the answer as it came."""
     from ibkr_tools.account_ids import require_numbers

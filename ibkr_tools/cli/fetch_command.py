@@ -33,7 +33,7 @@ def fetch(
     wait: Annotated[
         float, typer.Option(help="Wait so long for the session, if it is not up or lost.", metavar="SECONDS", min=0)
     ] = 0,
-    retry_for: output_options.RetryOption = output_options.DEFAULT_RETRY_FOR_S,
+    retry_for: output_options.RetryOption = output_options.DEFAULT_RETRY_S,
     partial: Annotated[
         bool | None,
         typer.Option("--partial/--no-partial", help="Go without an account that alone answers nothing."),

@@ -41,7 +41,7 @@ class PrintingCommand(TyperCommand):
                 parameter.nargs = 2
 
 
-DEFAULT_RETRY_FOR_S = 30.0
+DEFAULT_RETRY_S = 30.0
 """As `fetch.retry` has it, which is not imported for a help text."""
 
 RetryOption = Annotated[

@@ -105,7 +105,7 @@ class SnapshotFetcher:
         self._preflights = Preflights()
         self._retrier = Retrier(retry or RetryPolicy(), sleep)
         self._reader = RetryingReader(self._preflights, self._retrier.sleep, self._retrier, progress)
-        self._account_list: ApiResponse | None = None
+        self._accounts_response: ApiResponse | None = None
         self._missing: dict[str, str] = {}
         self._missing_accounts: dict[str, str] = {}
         self._recheck_rounds = 0
@@ -216,21 +216,23 @@ class SnapshotFetcher:
     def _read_accounts(self, pool: WorkerPool, *, allow_cached: bool = True, reread: bool = False) -> AccountList:
         """Returns the accounts that the user may view; IBKR wants that asked before any other /portfolio call."""
         if reread:
-            self._account_list, allow_cached = None, False
-        while self._account_list is None:
+            self._accounts_response, allow_cached = None, False
+        while self._accounts_response is None:
             self._progress("accounts")
             try:
                 with pool.lease_client() as client:
-                    self._account_list = self._reader.read(client, ApiCall(ACCOUNTS), {}, {}, allow_cached=allow_cached)
+                    self._accounts_response = self._reader.read(
+                        client, ApiCall(ACCOUNTS), {}, {}, allow_cached=allow_cached
+                    )
             except IbkrError as error:
                 if not self._session_loss_policy.is_session_loss(error):
                     raise
                 self._session_loss_policy.wait(error)
-        if not self._account_list.age_s:
+        if not self._accounts_response.age_s:
             self._preflights.record(ACCOUNTS)
-        rows = parse_records(self._account_list.payload, "GET /portfolio/accounts")
+        rows = parse_records(self._accounts_response.payload, "GET /portfolio/accounts")
         if not rows:
-            self._account_list = None
+            self._accounts_response = None
             raise ImplausibleResponse(
                 "GET /portfolio/accounts: IBKR lists no account at all for the moment", hint="Try again in a minute."
             )
@@ -271,7 +273,7 @@ class SnapshotFetcher:
         """Returns once there is a session of the same accounts again."""
         self._session_loss_policy.wait(error)
         self._preflights.reset()
-        self._account_list = None
+        self._accounts_response = None
         wanted = set(known.numbers)
         if not wanted <= set(self._read_accounts(pool, allow_cached=False).numbers):
             # The list of a session that has only just begun may not be whole.
@@ -360,8 +362,8 @@ class SnapshotFetcher:
                 identity = request.job.last_row.identity if request.job.last_row else None
                 call = ApiCall(READS[f"{call.endpoint.name}_more"])
                 query = {"id": str(identity[0]) if identity else ""}
-        if call.endpoint == ACCOUNTS and self._account_list is not None:
-            answer = self._account_list
+        if call.endpoint == ACCOUNTS and self._accounts_response is not None:
+            answer = self._accounts_response
         else:
             answer = (reader or self._reader).read(client, call, path_parameters, query)
         received_at = self._now() - timedelta(seconds=answer.age_s)

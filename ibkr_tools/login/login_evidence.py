@@ -98,9 +98,9 @@ def _first_entry(directory: Path) -> Path | None:
         return None
 
 
-def _mentions_login(alert_file: Path) -> bool:
+def _mentions_login(alert_history_file: Path) -> bool:
     try:
-        alerts = msgspec.json.decode(files.read_regular(alert_file, _MAX_FILE_BYTES), type=_AlertTopics)
+        alerts = msgspec.json.decode(files.read_regular(alert_history_file, _MAX_FILE_BYTES), type=_AlertTopics)
     except (FileNotFoundError, PermissionError):
         return False
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

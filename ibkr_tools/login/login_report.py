@@ -49,7 +49,7 @@ class LoginReporter:
         clock: Callable[[], datetime],
     ) -> None:
         self._file = StatusFile(directories.status_file)
-        self._ledger = login_log
+        self._login_log = login_log
         self._notifier = notifier
         self._clock = clock
         self._limit_s = config.login.timeout_s + LOGIN_LIMIT_MARGIN_S
@@ -84,7 +84,7 @@ class LoginReporter:
         """The login is under way; it will take as long as always, and `for_s` seconds more."""
         self._timeout_extender.extend(self._limit_s + for_s)
         now = self._clock()
-        budget = self._ledger.budget(now)
+        budget = self._login_log.budget(now)
         self._write(
             LoginSection(
                 updated_at=now,
@@ -118,7 +118,7 @@ class LoginReporter:
         """The login is over."""
         self._is_over = True
         now = self._clock()
-        budget = self._ledger.budget(now)
+        budget = self._login_log.budget(now)
         self._notifier.status(why)
         again = state in _RETRIED_STATES and not budget.locked and not budget.person
         self._write(

@@ -285,7 +285,7 @@ def test_browser_killed_in_the_middle(home: Home, victim: str) -> None:
 @pytest.mark.parametrize("submitted", [False, True])
 def test_browser_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch, victim: str, submitted: bool) -> None:
     """Whatever stands still, the login ends soon, with a word that says whether the password may have gone out."""
-    monkeypatch.setattr(browser, "ANSWER_S", 3)
+    monkeypatch.setattr(browser, "COMMAND_TIMEOUT_S", 3)
     home.control.page(form_delay_ms=2000, dispatcher_delay_ms=60_000)
     stopped: list[float] = []
 

@@ -78,7 +78,7 @@ BASE_IMPORTS = {
     "account_ids": {"errors", "terminal_escape"},
     "secret_text": set[str](),
     "executables": set[str](),
-    "config": {"errors", "files", "text", "account_ids", "secret_text", "executables"},
+    "config": {"errors", "files", "terminal_escape", "account_ids", "secret_text", "executables"},
     "status": {"errors", "files"},
     "pause_file": {"files"},
     "alert_outbox": {"files"},
