@@ -111,6 +111,7 @@ LoginState = Literal[
     "failed",
     "maintenance",
     "refused",
+    "action-required",
     "locked-out",
     "not-needed",
     "broken",
@@ -121,7 +122,8 @@ LoginState = Literal[
 class LoginSection(Section, kw_only=True, frozen=True):
     """The last login, by whomever: running, or how it ended.
 
-    `maintenance` is IBKR's own word for why its page let nobody in; `broken` is a machine that cannot log in (no
+    `refused`: IBKR refused user name, password or code; `action-required`: it did not, and a person has to act all the
+    same. `maintenance` is IBKR's own word for why its page let nobody in; `broken` is a machine that cannot log in (no
     browser, wrong configuration); `unlocked` means that a person cleared the budget. `retry_at` is when the budget
     allows the next unattended try, null if no machine may. `accounts` are those that proved the session of a login
     that succeeded; such a login may leave a `todo` all the same. `logins_limited_until`: so many logins have succeeded

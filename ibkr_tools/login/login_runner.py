@@ -144,8 +144,10 @@ def _client(config: Config, directories: Directories) -> "Portal":
 def _state_of(error: IbkrError) -> StatusState:
     if isinstance(error, LockedOut):
         return "locked-out"
-    if isinstance(error, ActionRequired):
+    if isinstance(error, LoginRefused):
         return "refused"
+    if isinstance(error, ActionRequired):
+        return "action-required"
     return "broken" if isinstance(error, ConfigError | OutputError) else "failed"
 
 

@@ -9,7 +9,9 @@ from typing import Literal
 
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused
 
-StatusState = Literal["succeeded", "failed", "maintenance", "refused", "locked-out", "not-needed", "broken"]
+StatusState = Literal[
+    "succeeded", "failed", "maintenance", "refused", "action-required", "locked-out", "not-needed", "broken"
+]
 
 
 class Outcome(StrEnum):
@@ -69,7 +71,8 @@ class OutcomePolicy:
     `error` ends the process; `result` is what the login log says if a password was submitted; `state` goes to the
     status file; `todo` is what a person should do, None if nothing.
 
-    State `refused` is one after which no machine tries again; `broken` and `failed` are tried again, ever later.
+    After the states `refused` (by IBKR) and `action-required` (IBKR refused nothing) no machine tries again; `broken`
+    and `failed` are tried again, ever later.
     """
 
     error: type[IbkrError] | None
@@ -91,7 +94,7 @@ OUTCOME_POLICIES: Mapping[Outcome, OutcomePolicy] = MappingProxyType(
         Outcome.WRONG_MODE: OutcomePolicy(
             error=ConfigError,
             result=AttemptResult.FAILED,
-            state="refused",
+            state="action-required",
             todo="Change session.paper in the configuration: the user belongs to the other mode.",
         ),
         Outcome.LOCKED: OutcomePolicy(
@@ -109,7 +112,7 @@ OUTCOME_POLICIES: Mapping[Outcome, OutcomePolicy] = MappingProxyType(
         Outcome.SECOND_FACTOR: OutcomePolicy(
             error=ActionRequired,
             result=AttemptResult.PERSON,
-            state="refused",
+            state="action-required",
             todo="Set login.second_factor in the configuration (docs/second-factor.md), then `ibkr-tools login`.",
         ),
         Outcome.CODE_REFUSED: OutcomePolicy(
@@ -121,13 +124,13 @@ OUTCOME_POLICIES: Mapping[Outcome, OutcomePolicy] = MappingProxyType(
         Outcome.NO_CODE: OutcomePolicy(
             error=ActionRequired,
             result=AttemptResult.PERSON,
-            state="refused",
+            state="action-required",
             todo="See why login.second_factor gave no code, then `ibkr-tools login`.",
         ),
         Outcome.PUSH_MISSED: OutcomePolicy(
             error=ActionRequired,
             result=AttemptResult.PERSON,
-            state="refused",
+            state="action-required",
             todo="With the phone in hand: `ibkr-tools login`, and approve what IB Key asks.",
         ),
         Outcome.TOLD_TO_WAIT: OutcomePolicy(error=LoginFailed, result=AttemptResult.FAILED, state="failed"),
@@ -136,14 +139,14 @@ OUTCOME_POLICIES: Mapping[Outcome, OutcomePolicy] = MappingProxyType(
         Outcome.RESTRICTED: OutcomePolicy(
             error=ActionRequired,
             result=AttemptResult.PERSON,
-            state="refused",
+            state="action-required",
             todo="Log in on IBKR's website with this user and confirm the code IBKR sends by e-mail; "
             "then `ibkr-tools login`.",
         ),
         Outcome.TASKS: OutcomePolicy(
             error=ActionRequired,
             result=AttemptResult.PERSON,
-            state="refused",
+            state="action-required",
             todo="Log in on IBKR's website with this user and do what a new user is asked to do; "
             "then `ibkr-tools login`.",
         ),

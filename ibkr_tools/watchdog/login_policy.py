@@ -104,7 +104,7 @@ def on_login_report(state: State, report: LoginReported, now_s: float) -> StepRe
     section = report.section
     if state.has_session:
         return _report_during_session(state, report, now_s)
-    if section.state in {"refused", "locked-out"}:
+    if section.state in {"refused", "action-required", "locked-out"}:
         return lock_out(state, now_s, section.why, section.todo or _CHECK_CREDENTIALS), ()
     if state.phase is SessionState.GATEWAY_DOWN:
         return state, ()

@@ -76,7 +76,7 @@ def test_after_what_needs_a_person_only_a_person_logs_in(home: Home) -> None:
     )
     with pytest.raises(ActionRequired, match="needed a person"):
         home.login(unattended=True)
-    assert home.section.state == "refused"
+    assert home.section.state == "action-required"
     assert home.section.retry_at is None
     assert home.login().outcome is Outcome.SUCCEEDED
     assert LoginLog(home.directories.login).budget(utc_now()).allowed

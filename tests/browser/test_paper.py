@@ -53,7 +53,7 @@ def test_wrong_mode_is_a_mistake_in_the_configuration(
     state = home.control.state()
     assert state["counters"]["submitted"] == 1
     assert "POST /sso/Dispatcher" not in state["requests"]
-    assert home.section.state == "refused"
+    assert home.section.state == "action-required"
     assert Outcome.WRONG_MODE.value in home.diagnostics[0].name
 
 

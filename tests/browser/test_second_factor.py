@@ -340,7 +340,7 @@ def test_missed_push_rings_once(home: Home, page: dict[str, Any], why: str) -> N
     home.control.page(**page)
     with pytest.raises(ActionRequired, match=why):
         home.login(unattended=True)
-    assert home.section.state == "refused"
+    assert home.section.state == "action-required"
     assert home.results == ["person"]
     for _ in range(3):
         with pytest.raises(ActionRequired, match="no machine"):

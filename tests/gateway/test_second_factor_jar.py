@@ -62,7 +62,7 @@ def test_push_that_nobody_approves_is_not_sent_again(folder: Path) -> None:
 
         def waits_for_a_person() -> bool:
             login = stage.status().get("login") or {}
-            return (login.get("state"), stage.session().get("state")) == ("refused", "locked-out")
+            return (login.get("state"), stage.session().get("state")) == ("action-required", "locked-out")
 
         def waits_for_the_window() -> bool:
             # A second start that finds no gateway yet tries again only minutes later in IBKR's hours for maintenance.

@@ -234,7 +234,7 @@ def leave(directories: Directories, what: str) -> None:
 
 EVIDENCE = [
     *("diagnostics", "totp.json", "profile", "told person", "told approval", "damaged told"),
-    *("failed", "refused", "locked-out", "succeeded", "maintenance"),
+    *("failed", "refused", "action-required", "locked-out", "succeeded", "maintenance"),
 ]
 
 

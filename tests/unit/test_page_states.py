@@ -159,6 +159,8 @@ def test_every_outcome_has_a_policy() -> None:
             continue
         assert policy.result is not AttemptResult.SUCCEEDED
         code = policy.error.exit_code
+        # The public word is kept for what IBKR itself refused.
+        assert (policy.state == "refused") == (outcome in (Outcome.REFUSED, Outcome.CODE_REFUSED))
         assert code in (75, 77, 78)
         # systemd must not try again what only a person can change.
         assert (code == 75) == (policy.state in ("failed", "maintenance"))

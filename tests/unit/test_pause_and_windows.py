@@ -102,6 +102,7 @@ def test_a_gateway_that_starts_is_not_logged_in_to() -> None:
         ("maintenance", SessionState.PAUSED),
         ("broken", SessionState.PAUSED),
         ("refused", SessionState.LOCKED_OUT),
+        ("action-required", SessionState.LOCKED_OUT),
     ],
 )
 def test_a_login_that_runs_may_end_and_is_believed(report: LoginState, phase: SessionState) -> None:
@@ -111,7 +112,7 @@ def test_a_login_that_runs_may_end_and_is_believed(report: LoginState, phase: Se
     assert environment.is_in(SessionState.LOGGING_IN)
     if report == "succeeded":
         environment.session = Verdict.ALIVE
-    environment.dispatch(login(report, todo="Check it" if report == "refused" else None))
+    environment.dispatch(login(report, todo="Check it" if report in {"refused", "action-required"} else None))
     assert environment.is_in(phase)
     environment.run(600)
     assert environment.count(Command.REQUEST_LOGIN) == 1

@@ -13,7 +13,7 @@ from ibkr_tools.login.post_stop import record_abnormal_exit
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
 
-def login(state: Literal["running", "succeeded", "refused"]) -> LoginSection:
+def login(state: Literal["running", "succeeded", "refused", "action-required"]) -> LoginSection:
     return LoginSection(updated_at=utc_now(), state=state, why="said by the login", failures_24h=1, logins_24h=3)
 
 
@@ -33,8 +33,10 @@ def test_running_login_is_recorded_as_failed(tmp_path: Path, result: str, words:
     assert words in section.why
 
 
-@pytest.mark.parametrize("state", ["succeeded", "refused"])
-def test_what_the_login_said_itself_stays(tmp_path: Path, state: Literal["succeeded", "refused"]) -> None:
+@pytest.mark.parametrize("state", ["succeeded", "refused", "action-required"])
+def test_what_the_login_said_itself_stays(
+    tmp_path: Path, state: Literal["succeeded", "refused", "action-required"]
+) -> None:
     """A login that ended by itself has told more than systemd knows."""
     status = StatusFile(tmp_path / "status.json")
     status.write(login(state))

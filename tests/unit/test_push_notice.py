@@ -138,7 +138,7 @@ def test_crash_while_the_phone_rings_is_not_followed_by_another_ring(directories
                 attempt(directories, config, die)
         section = StatusFile(directories.status_file).read_section(LoginSection)
         assert section is not None
-        assert (section.state, section.retry_at) == ("refused", None)
+        assert (section.state, section.retry_at) == ("action-required", None)
     assert len(submitted) == 1
     assert [message.over for message in waiting(directories)][:1] == ([False] if method == "push" else [])
 

@@ -158,6 +158,7 @@ OBSERVATIONS: list[Event] = [
     login("succeeded"),
     login("failed"),
     login("refused"),
+    login("action-required"),
     login("locked-out"),
     login("not-needed"),
     login("broken"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, SessionFrame, WaitingForSession
-from ibkr_tools.status import LoginSection, SessionState
+from ibkr_tools.status import LoginSection, LoginState, SessionState
 from ibkr_tools.watchdog import state_machine
 from ibkr_tools.watchdog.events import (
     Command,
@@ -116,15 +116,15 @@ def test_the_gateway_gone_and_back() -> None:
     assert environment.count(Command.REQUEST_LOGIN) == 1
 
 
-@pytest.mark.parametrize("report", ["refused", "locked-out"])
+@pytest.mark.parametrize("report", ["refused", "action-required", "locked-out"])
 @pytest.mark.parametrize("gateway", ["up", "down"])
-def test_a_refusal_waits_for_a_person(report: str, gateway: str) -> None:
+def test_a_refusal_waits_for_a_person(report: LoginState, gateway: str) -> None:
     """One line, what to do, and no second try; not even if the gateway went away meanwhile."""
     environment = Environment(session=Verdict.DEAD, login_ends=None)
     environment.run(1)
     if gateway == "down":
         environment.dispatch(GatewayChanged(up=False))
-    environment.dispatch(login("refused" if report == "refused" else "locked-out", todo="Check the password"))
+    environment.dispatch(login(report, todo="Check the password"))
     assert environment.is_in(SessionState.LOCKED_OUT)
     assert environment.state.todo == "Check the password"
     environment.run(3600)
