@@ -115,9 +115,10 @@ content_id() {
     )
 }
 
-# use_checkout_venv LOCK: .venv of the checkout with exactly what the lock file says, and the checkout itself on top.
-use_checkout_venv() {
-    local lock=$1 python stamp
+# use_venv NAME LOCK [COMMAND...]: a virtual environment in the checkout with exactly what the lock file says; what else
+# belongs into it, the command puts there.
+use_venv() {
+    local directory=$CHECKOUT/$1 lock=$2 python stamp
     if ! python=$(find_python); then
         die 78 "Python 3.11 or newer is needed" "On Debian 12: apt-get install python3 python3-venv"
     fi
@@ -131,12 +132,15 @@ use_checkout_venv() {
         fi
     fi
     stamp="$(content_id pyproject.toml requirements-build.lock "$lock") $("$python" -V)"
-    if [[ -x $CHECKOUT/.venv/bin/ibkr-tools && $(cat "$CHECKOUT/.venv/stamp" 2>/dev/null) == "$stamp" ]]; then
+    if [[ -x $directory/bin/python && $(cat "$directory/stamp" 2>/dev/null) == "$stamp" ]]; then
         return 0
     fi
-    say "setting up .venv"
-    make_venv "$python" "$CHECKOUT/.venv"
-    install_locked "$CHECKOUT/.venv" "$lock"
-    install_checkout "$CHECKOUT/.venv" --editable
-    printf '%s\n' "$stamp" >"$CHECKOUT/.venv/stamp"
+    say "setting up $1"
+    make_venv "$python" "$directory"
+    install_locked "$directory" "$lock"
+    "${@:3}"
+    printf '%s\n' "$stamp" >"$directory/stamp"
 }
+
+# use_checkout_venv LOCK: .venv of the checkout with exactly what the lock file says, and the checkout itself on top.
+use_checkout_venv() { use_venv .venv "$1" install_checkout "$CHECKOUT/.venv" --editable; }

@@ -259,7 +259,10 @@ def parse_tickle(payload: Any, where: str = "POST /tickle") -> Tickle:
 
 
 def parse_validation(payload: Any, where: str = "GET /sso/validate") -> bool:
-    """Reads `/sso/validate`: True while the portfolio tier is alive. CAMPUS: a dead session may answer 0."""
+    """Reads `/sso/validate`: True while the portfolio tier is alive. A dead session may answer 0.
+
+    Source: docs/reference/session.md#validate-dead.
+    """
     if isinstance(payload, int | float) and payload == 0:
         return False
     if isinstance(payload, Mapping) and isinstance(payload.get("RESULT"), bool):

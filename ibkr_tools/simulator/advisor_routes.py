@@ -1,4 +1,7 @@
-"""What financial advisors see: allocation groups and model portfolios (cpapi-facts 6.6). Reads only; 503 for others."""
+"""What financial advisors see: allocation groups and model portfolios. Reads only; 503 for others.
+
+Source: docs/reference/brokerage-answers.md#advisors.
+"""
 
 from typing import Any
 

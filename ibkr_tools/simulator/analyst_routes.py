@@ -1,4 +1,7 @@
-"""PortfolioAnalyst: the `/pa` family of the REST interface, all POST and all reads (cpapi-facts 3.11)."""
+"""PortfolioAnalyst: the `/pa` family of the REST interface, all POST and all reads.
+
+Source: docs/reference/analyst-answers.md.
+"""
 
 import asyncio
 from collections.abc import Callable

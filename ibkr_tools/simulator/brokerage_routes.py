@@ -1,4 +1,7 @@
-"""Accounts, orders, trades and P&L of the brokerage tier: reads of `/iserver/account*` (cpapi-facts 3.12 and 3.13)."""
+"""Accounts, orders, trades and P&L of the brokerage tier: reads of `/iserver/account*`.
+
+Source: docs/reference/brokerage-answers.md.
+"""
 
 from collections.abc import Callable
 

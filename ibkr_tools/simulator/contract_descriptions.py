@@ -1,4 +1,7 @@
-"""How the servers describe contracts: definitions, search, rules, schedules (cpapi-facts 3.15). Pure."""
+"""How the servers describe contracts: definitions, search, rules, schedules. Pure.
+
+Source: docs/reference/contract-answers.md.
+"""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,7 @@
-"""Contracts and reference data: search, chains, definitions, currencies, schedules (cpapi-facts 3.15)."""
+"""Contracts and reference data: search, chains, definitions, currencies, schedules.
+
+Source: docs/reference/contract-answers.md.
+"""
 
 from typing import Any
 

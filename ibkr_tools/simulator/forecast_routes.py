@@ -1,4 +1,7 @@
-"""Event contracts and the calendar of company events (cpapi-facts 3.15): a few made-up ones, always the same."""
+"""Event contracts and the calendar of company events: a few made-up ones, always the same.
+
+Source: docs/reference/contract-answers.md#events.
+"""
 
 from aiohttp import web
 

@@ -1,4 +1,7 @@
-"""IBKR's notifications, the `/fyi` family of the REST interface (cpapi-facts 3.17). Reads only."""
+"""IBKR's notifications, the `/fyi` family of the REST interface. Reads only.
+
+Source: docs/reference/list-answers.md#fyi.
+"""
 
 from aiohttp import web
 

@@ -1,4 +1,7 @@
-"""What IBKR's jar answers by itself; used only when the simulator plays the gateway (cpapi-facts 5.4)."""
+"""What IBKR's jar answers by itself; used only when the simulator plays the gateway.
+
+Source: docs/reference/gateway-process.md#routes.
+"""
 
 from collections.abc import Awaitable, Callable
 

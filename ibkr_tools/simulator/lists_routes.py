@@ -1,4 +1,7 @@
-"""What a person has set up, and what the market offers: watchlists, alerts, scanners (cpapi-facts 3.13 to 3.16)."""
+"""What a person has set up, and what the market offers: watchlists, alerts, scanners.
+
+Source: docs/reference/list-answers.md.
+"""
 
 from aiohttp import web
 

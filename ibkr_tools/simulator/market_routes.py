@@ -1,4 +1,7 @@
-"""Market data: snapshots, histories, their streams, and the old families `/md` and `/hmds` (cpapi-facts 3.14)."""
+"""Market data: snapshots, histories, their streams, and the old families `/md` and `/hmds`.
+
+Source: docs/reference/market-data-answers.md.
+"""
 
 from datetime import UTC, datetime
 

@@ -69,7 +69,10 @@ class PasswordAuthenticator:
         return exchange.salt, exchange.challenge
 
     def complete(self, nonce: str, username: str, proof: str) -> Outcome:
-        """Judge the proof of an exchange. A proof without an exchange is the race of login-facts 1.8."""
+        """Judge the proof of an exchange. A proof without an exchange is a race.
+
+        Source: docs/reference/login-page.md#submit-too-early.
+        """
         exchange = self._exchanges.get(nonce)
         name = exchange.username if exchange is not None else username.lower()
         record = self.records.setdefault(name, LoginRecord())

@@ -1,6 +1,7 @@
-"""PortfolioAnalyst's view of the simulated accounts: values and returns by day, and transactions (cpapi-facts 3.11).
+"""PortfolioAnalyst's view of the simulated accounts: values and returns by day, and transactions.
 
 Days are working days, the last one is yesterday; its value is what the account is worth.
+Source: docs/reference/analyst-answers.md.
 """
 
 import random

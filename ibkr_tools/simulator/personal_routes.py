@@ -1,4 +1,7 @@
-"""Who the customer is, and the first version of the interface (cpapi-facts 3.18 and 6.1). All people are made up."""
+"""Who the customer is, and the first version of the interface. All people are made up.
+
+Source: docs/reference/user-answers.md.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The `/portfolio` family of the REST interface: preflight, pages, short and long form (cpapi-facts 3.1 to 3.9)."""
+"""The `/portfolio` family of the REST interface: preflight, pages, short and long form.
+
+Source: docs/reference/portfolio-answers.md.
+"""
 
 from collections.abc import Callable
 

@@ -1,6 +1,7 @@
-"""Prices of the simulated contracts: quotes by field number and bars of the past (cpapi-facts 3.14).
+"""Prices of the simulated contracts: quotes by field number and bars of the past.
 
 The last price is the one that positions are valued at; everything else follows from the contract's number.
+Source: docs/reference/market-data-answers.md.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Pacing as in cpapi-facts section 2: ten calls a second over all, own limits for some endpoints. Pure."""
+"""Pacing as in docs/reference/pacing.md: ten calls a second over all, own limits for some endpoints. Pure."""
 
 from collections import deque
 from fnmatch import fnmatchcase

@@ -1,6 +1,7 @@
 """Whatever would change or cost something at IBKR: refused and counted, so that tests can prove nobody asked.
 
-The list is that of cpapi-facts section 6: orders, alerts, watchlists, groups, settings, money, snapshots with a fee.
+The list is that of docs/reference/writing-endpoints.md: orders, alerts, watchlists, groups, settings, money, snapshots
+with a fee.
 """
 
 from aiohttp import web

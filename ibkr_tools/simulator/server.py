@@ -22,7 +22,10 @@ __all__ = ["Simulator", "serve"]
 
 LOOPBACK = "127.0.0.1"
 KEEP_ALIVE_S = 3600.0
-"""Longer than any test: a pooled connection that the server closes makes the jar hang once (cpapi-facts 5.6)."""
+"""Longer than any test: a pooled connection that the server closes makes the jar hang once.
+
+Source: docs/reference/gateway-process.md#stale-connection.
+"""
 
 
 @asynccontextmanager

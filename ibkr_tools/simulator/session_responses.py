@@ -1,4 +1,4 @@
-"""The JSON bodies of session calls, as functions of the state. Shapes: cpapi-facts 1.3 to 1.6, 3.12, 3.18, 4.4."""
+"""The JSON bodies of session calls, as functions of the state. Shapes: docs/reference/session.md."""
 
 from typing import Any
 

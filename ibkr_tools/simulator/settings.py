@@ -41,9 +41,10 @@ class Drop(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How the login page looks and behaves; the situations of login-facts section 10.
+    """How the login page looks and behaves: the situations of docs/reference/login-page.md#situations.
 
-    `script_delay_ms` is the time between the button being there and its handler being ready (login-facts 1.8).
+    `script_delay_ms` is the time between the button being there and its handler being ready
+    (docs/reference/login-page.md#submit-too-early).
     `rename` replaces texts in page and script, `hide` lists CSS selectors that are made invisible.
     `error_text` replaces the text shown after a refusal, `notice` stands above the form before it is used. `echo`: what
     was refused is repeated, in the error and the title, or in an `alert` before that.
@@ -129,7 +130,8 @@ class BehaviourSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     `read_only_socket`: what a read-only user's socket hears (doubt D11): `sts` with `authenticated:false` after the
     greeting, `system` frames alone, nothing, or `waiting for session` for ever. `loss_frame`: whether the `sts` of a
     lost session has `connected:false` beside `authenticated:false`, or not (`short`, as of older builds).
-    `tickle`: which of the shapes of cpapi-facts 1.3 `/tickle` has. `competing`: whether statuses have that field.
+    `tickle`: which of its shapes (docs/reference/session.md#tickle) `/tickle` has. `competing`: whether statuses have
+    that field.
     `connected`: what statuses without brokerage say of the link. `init`: how `ssodh/init` and the jar's handshake end.
     `refuse_brokerage`: a trading user has no right to it. `nightly_reset` (`HH:MM`, UTC) ends every session at that
     time of each simulated day, whatever the traffic. `clock_skew_s`: how far the servers' `Date` is ahead.
@@ -210,7 +212,7 @@ class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Pacing.
 
     Excess over `per_second` puts everybody into the penalty box; excess over one endpoint's own limit
-    (cpapi-facts section 2) only refuses that call, unless `endpoint_penalty_s` is set.
+    (docs/reference/pacing.md#limits) only refuses that call, unless `endpoint_penalty_s` is set.
     """
 
     enabled: bool = False

@@ -1,6 +1,6 @@
 """Accounts and positions of a simulated customer, the same ones for the same seed.
 
-Shapes are those of cpapi-facts sections 3.1 to 3.8. Nothing here knows about HTTP or sessions.
+Shapes are those of docs/reference/portfolio-answers.md. Nothing here knows about HTTP or sessions.
 """
 
 import random

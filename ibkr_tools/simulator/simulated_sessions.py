@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["Brokerage", "Session", "SessionEvent", "World", "proof_matches"]
 
 GATEWAY_TICKLE_S = 30.0
-"""Simulated seconds between the jar's own tickles once brokerage was authenticated (cpapi-facts 5.7)."""
+"""Simulated seconds between the jar's own tickles once brokerage was authenticated.
+
+Source: docs/reference/gateway-process.md#own-tickle.
+"""
 
 
 class Brokerage(StrEnum):
-    """State of the brokerage tier of one session (cpapi-facts 7.1)."""
+    """State of the brokerage tier of one session (docs/reference/session.md#states)."""
 
     NONE = "none"
     STARTING = "starting"

@@ -1,4 +1,7 @@
-"""The login page and its endpoints (login-facts section 1): Login, Authenticator, Dispatcher, ping."""
+"""The login page and its endpoints: Login, Authenticator, Dispatcher, ping.
+
+Source: docs/reference/login-page.md#steps.
+"""
 
 import asyncio
 import json

@@ -1,6 +1,7 @@
-"""What the brokerage tier knows of an account: trades, orders, P&L, balances (cpapi-facts 3.12 and 3.13). Reads only.
+"""What the brokerage tier knows of an account: trades, orders, P&L, balances. Reads only.
 
 Everything is about contracts that the account holds. Times are relative to now.
+Source: docs/reference/brokerage-answers.md.
 """
 
 from datetime import UTC, datetime

@@ -1,4 +1,7 @@
-"""The WebSocket `/v1/api/ws` (cpapi-facts section 4): greeting, heartbeats, status pushes, `tic`."""
+"""The WebSocket `/v1/api/ws`: greeting, heartbeats, status pushes, `tic`.
+
+Source: docs/reference/websocket.md.
+"""
 
 import asyncio
 import json

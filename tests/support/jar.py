@@ -1,4 +1,7 @@
-"""Runs IBKR's real gateway program in front of a simulator, as plainly as possible (cpapi-facts 5.2)."""
+"""Runs IBKR's real gateway program in front of a simulator, as plainly as possible.
+
+Source: docs/reference/gateway-process.md#distribution-and-start.
+"""
 
 import http.client
 import shutil

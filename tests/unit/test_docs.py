@@ -20,9 +20,10 @@ from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
 from ibkr_tools.status import SessionState
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("clientportal/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("clientportal/*.md")])
 EVERYTHING = "\n".join(page.read_text() for page in PAGES)
 README = (ROOT / "README.md").read_text()
+SURE = (ROOT / "docs/reference/index.md").read_text().split("## How sure a statement is")[1].split("## ")[0]
 
 
 def commands() -> Iterator[str]:
@@ -114,11 +115,76 @@ def test_every_unit_is_documented(unit: str) -> None:
     assert unit in (ROOT / "docs/systemd.md").read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def anchors(page: Path) -> set[str]:
+    """Returns what a link to a page may name after `#`: its headings, as code hosts spell them, and its own anchors."""
+    text = page.read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", one)).lower() for one in headings}
+    return {slug.replace(" ", "-") for slug in slugs} | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link of every page is a file of this repository."""
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
-        assert target.startswith("http") or (page.parent / target).exists(), target
+    """Every relative link is a file of this repository, and what follows its `#` is a heading or an anchor there."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def sources() -> Iterator[Path]:
+    """Yields the files of this repository that may cite a page."""
+    for folder in ("ibkr_tools", "tests", "bench", "bin", "systemd", "clientportal"):
+        yield from (path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def test_what_the_code_cites_is_there() -> None:
+    """A page that a comment, a docstring or a message names, and what follows its `#`."""
+    lost = set()
+    for file in sources():
+        for path, anchor in re.findall(r"\b(docs/[\w/-]+\.md)(?:#([\w-]+))?", file.read_text(errors="replace")):
+            page = ROOT / path
+            if not page.exists() or (anchor and anchor not in anchors(page)):
+                lost.add((str(file.relative_to(ROOT)), path, anchor))
+    assert not lost
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/reference/*.md")), ids=lambda page: page.name)
+def test_each_statement_of_the_reference_has_a_name_of_its_own(page: Path) -> None:
+    """The name that is shown is the anchor, and no page has it twice."""
+    found = re.findall(r'<a id="([^"]+)"></a>([^| ]+) \|', page.read_text())
+    names = [name for name, _ in found]
+    assert all(name == shown for name, shown in found)
+    assert len(set(names)) == len(names) == page.read_text().count("<a id=")
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/reference/*.md")), ids=lambda page: page.name)
+def test_each_statement_of_the_reference_says_how_sure_it_is(page: Path) -> None:
+    """In the words of the reference's first page; they begin the last column, one or several of them."""
+    words = set(re.findall(r"^\| (\w+) \|", SURE, re.MULTILINE)) - {"word"}
+    assert len(words) == 5
+    is_statement = False
+    for line in page.read_text().splitlines():
+        if not line.startswith("|"):
+            is_statement = False
+        elif line.endswith("| how sure |"):
+            is_statement = True
+        elif is_statement and not line.startswith("| ---"):
+            last = re.sub(r"\([^)]*\)|:.*", "", re.split(r"(?<!\\)\|", line)[-2])
+            assert {word for word in re.split(r"[,\s]", last) if word} <= words, line
+
+
+def test_every_page_is_in_the_index_and_the_navigation() -> None:
+    """Nobody finds a page that is in neither."""
+    index = (ROOT / "docs/index.md").read_text() + (ROOT / "docs/reference/index.md").read_text()
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    for page in ROOT.glob("docs/**/*.md"):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert re.search(rf"[ :]{name}$", navigation, re.MULTILINE), name
+        assert name == "index.md" or f"({page.name}" in index or f"({name}" in index, name
 
 
 def test_the_first_screen_says_the_two_commands() -> None:

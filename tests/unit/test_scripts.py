@@ -16,7 +16,7 @@ from ibkr_tools.cli.app_context import create_app_context
 from ibkr_tools.gateway import launch_plan
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-docs.lock")
 HOSTILE = (
     "msgspec",
     "venv",
@@ -55,7 +55,8 @@ class Checkout:
         self._write(self._path / "python3", f'{self._note()}\nexec {sys.executable} "$@"')
         for name in VENV_TOOLS:
             self._write(self.root / ".venv/bin" / name, "exit 0")
-        self._write(self.root / ".venv/bin/python", f"{self._note()}\nexit 0")
+        for venv in (".venv", ".venv-docs"):
+            self._write(self.root / venv / "bin/python", f"{self._note()}\nexit 0")
         self.hostile.mkdir()
         for name in HOSTILE:
             (self.hostile / f"{name}.py").write_text(f"open({str(self.hostile / 'ran')!r}, 'a').write({name!r})\n")
@@ -92,7 +93,9 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.mark.parametrize(
-    "script", ["bench --month", "bench", "chaos", "demo", "lock", "test", "test tests/unit"], ids=lambda name: name
+    "script",
+    ["bench --month", "bench", "chaos", "demo", "docs", "lock", "test", "test tests/unit"],
+    ids=lambda name: name,
 )
 def test_no_script_takes_code_from_where_somebody_stands(checkout: Checkout, script: str) -> None:
     """Nor from where the caller's variables lead; what pip installs has a hash, and is built with what has one."""

@@ -19,7 +19,7 @@ UNITS = sorted(path for kind in ("service", "socket", "path", "timer") for path 
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 VENV_PROGRAM = re.compile(r"/opt/ibkr-tools/venv/bin/[a-z-]+")
 
-# Highest exposure (ten times what `systemd-analyze security` prints): architecture section 1, measured on 252 and 257.
+# Highest exposure (ten times what `systemd-analyze security` prints): docs/reference/systemd.md#exposure-scores.
 EXPOSURE = {
     "ibkr-fetch.service": 9,
     "ibkr-firewall.service": 14,
