@@ -91,6 +91,9 @@ install_checkout() {
     pip_in "$1" install --no-index --no-deps --no-build-isolation "${@:2}" "$CHECKOUT"
 }
 
+# install_wheel DIRECTORY WHEEL: a wheel of ours, after install_locked; nothing is fetched for it.
+install_wheel() { pip_in "$1" install --no-index --no-deps "$2"; }
+
 # locked_names LOCK: the names in a lock file, sorted.
 locked_names() { sed -n 's/^\([a-z0-9-]*\)==.*/\1/p' "$CHECKOUT/$1" | LC_ALL=C sort; }
 

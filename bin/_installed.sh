@@ -7,6 +7,7 @@ readonly STAMP=$HOME_DIR/installed
 readonly LINK=/usr/local/bin/ibkr-tools
 readonly LIBRARY=/usr/local/lib
 readonly UNIT_DIR=$LIBRARY/systemd/system
+readonly SANDBOX=10-sandbox.conf
 readonly CONFIG_DIR=/etc/ibkr-tools
 readonly CONFIG=$CONFIG_DIR/config.json
 readonly PASSWORD=$CONFIG_DIR/password
@@ -68,6 +69,19 @@ write_manifest() {
     chmod 0644 "$fresh"
     sync "$fresh"
     mv -f -- "$fresh" "$MANIFEST"
+}
+
+# other_services LINES...: the services of other people on this machine that the sandbox of ours applies to by their names:
+# in no list of ours, and not exempted from it.
+other_services() {
+    local path name
+    for path in {/etc/systemd/system,"$UNIT_DIR",/usr/lib/systemd/system}/ibkr-*.service; do
+        name=${path##*/}
+        if [[ -f $path && ! -e /etc/systemd/system/$name.d/$SANDBOX ]] &&
+            ! printf '%s\n' "$@" | grep -qxF -- "$UNIT_DIR/$name"; then
+            printf '%s\n' "$name"
+        fi
+    done | LC_ALL=C sort -u
 }
 
 # units_among LINES...: the names of the units in a list, templates too.

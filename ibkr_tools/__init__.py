@@ -3,7 +3,7 @@
 For scripts and notebooks: `connect()` asks IBKR, `latest()` reads what was saved; docs/python.md shows how.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # What typing.TYPE_CHECKING means to type checkers, without loading typing: small programs start with this package.
 TYPE_CHECKING = False

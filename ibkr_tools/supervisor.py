@@ -20,6 +20,7 @@ from ibkr_tools import files
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.event_loop import EventLoop
+from ibkr_tools.services import SERVICES
 
 RESTART_BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 STABLE_AFTER_S = 60.0
@@ -55,24 +56,17 @@ class Program:
 
 
 def programs(options: Sequence[str], directories: Directories, *, verbose: bool) -> tuple[Program, ...]:
-    """Returns the processes of the units, told to use `directories` by `options`."""
+    """Returns the processes of `services.SERVICES`, told to use `directories` by `options`."""
     # Isolated, as in the units: neither the current directory nor PYTHONPATH is a source of modules.
     python = (sys.executable, "-I", "-m")
     loud = ("--verbose",) if verbose else ()
-    return (
-        Program(name="gateway", command=(*python, "ibkr_tools.gateway", *options)),
-        Program(name="watchdog", command=(*python, "ibkr_tools.watchdog", *options, *loud)),
+    return tuple(
         Program(
-            name="login",
-            command=(*python, "ibkr_tools", *options, *loud, "login", "--unattended"),
-            on_request=directories.login_request,
-        ),
-        Program(
-            name="alert",
-            command=(*python, "ibkr_tools", *options, *loud, "alert", "--unattended"),
-            # Not a writer's temporary file, which begins with a dot.
-            on_request=directories.outbox / "[!.]*.json",
-        ),
+            name=service.name,
+            command=(*python, service.module, *options, *(loud if service.takes_verbose else ()), *service.arguments),
+            on_request=service.request(directories) if service.request else None,
+        )
+        for service in SERVICES
     )
 
 

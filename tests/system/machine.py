@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ibkr_tools.simulator.control_client import ControlClient
 from tests.support.container import Container, ContainerError, Process, wait_until
+from tests.support.unit_files import FILES
 
 CHECKOUT = "/srv/ibkr-tools"
 WHEELS = "/srv/wheels"
@@ -28,20 +29,7 @@ PASSWORD_FILE = "/etc/ibkr-tools/password"
 CONFIG = "/etc/ibkr-tools/config.json"
 CONTROL_PORT = 5081
 
-UNITS = (
-    "ibkr-gateway.service",
-    "ibkr-watchdog.service",
-    "ibkr-login.path",
-    "ibkr-login.service",
-    "ibkr-relay.socket",
-    "ibkr-relay.service",
-    "ibkr-alert.path",
-    "ibkr-alert.service",
-    "ibkr-fetch.service",
-    "ibkr-fetch.timer",
-    "ibkr-simulator.service",
-    "ibkr-firewall.service",
-)
+UNITS = tuple(path.name for path in FILES if "@" not in path.name)
 
 _T = TypeVar("_T")
 

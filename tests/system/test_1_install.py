@@ -68,7 +68,9 @@ def test_first_installation_enables_but_does_not_start(machine: Machine) -> None
 def test_systemd_reads_the_installed_units(machine: Machine) -> None:
     """With the real programs in place nothing is left to complain about."""
     told = machine.container.run(
-        "systemd-analyze verify --man=no --recursive-errors=no /usr/local/lib/systemd/system/ibkr-*", check=False
+        "cd /usr/local/lib/systemd/system; systemd-analyze verify --man=no --recursive-errors=no"
+        " $PWD/ibkr-*.{service,path,socket,timer}",
+        check=False,
     )
     assert (told.returncode, told.stderr) == (0, "")
 
@@ -177,16 +179,19 @@ def test_an_upgrade_removes_what_is_no_longer_part_of_it(machine: Machine) -> No
     """By the former list: a unit of an older version is stopped, disabled and gone; a person's own stays."""
     units = "/usr/local/lib/systemd/system"
     text = "[Service]\\nExecStart=/bin/sleep 600\\n[Install]\\nWantedBy=multi-user.target"
+    former = (f"{units}/ibkr-former.service", f"{units}/ibkr-former.service.d/20-exceptions.conf")
     machine.run(
         f"""for name in ibkr-former ibkr-second-user; do printf '{text}\\n' >{units}/$name.service; done
-        echo {units}/ibkr-former.service >>/opt/ibkr-tools/manifest; echo /etc/hostname >>/opt/ibkr-tools/manifest
+        mkdir {units}/ibkr-former.service.d; printf '[Service]\\nUMask=0022\\n' >{former[1]}
+        printf '%s\\n' {" ".join(former)} {units}/ibkr-former.service.d/ /etc/hostname >>/opt/ibkr-tools/manifest
         systemctl daemon-reload; systemctl enable --now ibkr-former ibkr-second-user"""
     )
     told = machine.container.run(INSTALL, timeout_s=120)
-    assert f"no longer part of it, removed: {units}/ibkr-former.service" in told.stdout
+    assert f"no longer part of it, removed: {former[0]} {units}/ibkr-former.service.d/ {former[1]}" in told.stdout
     assert "/etc/hostname is no place of ours and stays" in told.stderr
     assert machine.code("test -e /etc/hostname") == 0
-    for path in (f"{units}/ibkr-former.service", "/etc/systemd/system/multi-user.target.wants/ibkr-former.service"):
+    wants = "/etc/systemd/system/multi-user.target.wants/ibkr-former.service"
+    for path in (*former, f"{units}/ibkr-former.service.d", wants):
         assert machine.code(f"test -e {path} -o -L {path}") != 0
     assert not machine.is_active("ibkr-former.service")
     assert machine.is_active("ibkr-second-user.service")
@@ -194,6 +199,21 @@ def test_an_upgrade_removes_what_is_no_longer_part_of_it(machine: Machine) -> No
     machine.run(
         f"systemctl disable --now ibkr-second-user; rm {units}/ibkr-second-user.service; systemctl daemon-reload"
     )
+
+
+def test_services_that_have_names_like_ours_are_told_of_the_sandbox(machine: Machine) -> None:
+    """The installation names them, and a link to nowhere exempts one, as docs/systemd.md has it."""
+    folder = "/etc/systemd/system"
+    own = ("ibkr-second-user.service", "ibkr-exempt.service")
+    for name in own:
+        machine.run(f"printf '[Service]\\nExecStart=/bin/sleep 600\\n' >{folder}/{name}")
+    machine.run(
+        f"mkdir -p {folder}/{own[1]}.d; ln -s /dev/null {folder}/{own[1]}.d/10-sandbox.conf; systemctl daemon-reload"
+    )
+    told = machine.container.run(INSTALL, timeout_s=120)
+    assert f"the sandbox of the units applies to {own[0]} too" in told.stderr
+    assert [machine.show(name, "ProtectSystem") for name in own] == ["strict", "no"]
+    machine.run(f"rm -r {folder}/{own[0]} {folder}/{own[1]} {folder}/{own[1]}.d; systemctl daemon-reload")
 
 
 def test_mistakes_are_refused_before_anything_is_changed(machine: Machine) -> None:

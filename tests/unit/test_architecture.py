@@ -54,7 +54,7 @@ PACKAGE_IMPORTS = {
     "login": BASE | {"portal"},
     "fetch": BASE | {"portal"},
     "alerts": BASE,
-    "supervisor": BASE,
+    "supervisor": BASE | {"services"},
     "simulator": {"errors", "entrypoint", "status", "simulator_ports"},
     # Tables for people; the command line prints them.
     "views": BASE | {"fetch"},
@@ -73,6 +73,7 @@ BASE_IMPORTS = {
     "log": {"terminal_escape"},
     "files": set[str](),
     "directories": {"errors"},
+    "services": {"directories"},
     "sd_notify": {"account_ids"},
     "event_loop": set[str](),
     "account_ids": {"errors", "terminal_escape"},

@@ -10,6 +10,7 @@ import pytest
 from ibkr_tools.config.check import machine_warnings, unit_warnings, unusable_values
 from ibkr_tools.config.schema import Config
 from ibkr_tools.login.selector_syntax import find_selector_error
+from tests.support import unit_files
 from tests.support.installation import Installation
 from tests.support.selector_texts import REFUSED, TAKEN
 
@@ -138,17 +139,12 @@ def test_the_units_are_as_the_remarks_say() -> None:
     """The directives that the remarks name are in the unit files."""
     from ibkr_tools.config import check
 
-    folder = Path(__file__).parents[2] / "systemd"
-    for unit in ("ibkr-gateway", "ibkr-login", "ibkr-alert"):
-        lines = (folder / f"{unit}.service").read_text().splitlines()
-        assert {"ProtectHome=yes", "PrivateTmp=yes", "NoExecPaths=/"} <= set(lines)
-        paths = {
-            path.removeprefix("-")
-            for line in lines
-            if line.startswith("ExecPaths=")
-            for path in line.partition("=")[2].split()
-        }
-        assert paths == {*check._EXEC_PATHS, *check._MORE_EXEC_PATHS.get(unit, ())}
+    for name in ("ibkr-gateway", "ibkr-login", "ibkr-alert"):
+        service = unit_files.unit(f"{name}.service")
+        assert service.one("ProtectHome") == service.one("PrivateTmp") == "yes"
+        assert service.all("NoExecPaths") == ["/"]
+        paths = {path.removeprefix("-") for path in service.all("ExecPaths")}
+        assert paths == {*check._EXEC_PATHS, *check._MORE_EXEC_PATHS.get(name, ())}
 
 
 @pytest.mark.parametrize("selector", TAKEN)

@@ -18,6 +18,7 @@ from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, Element
 from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
 from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
 from ibkr_tools.status import SessionState
+from tests.support import unit_files
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("clientportal/*.md")])
@@ -110,9 +111,9 @@ def test_every_exit_code_is_documented() -> None:
     assert found == {0, *(one.exit_code for one in classes)}
 
 
-@pytest.mark.parametrize("unit", sorted(path.name for path in (ROOT / "systemd").glob("ibkr-*")))
-def test_every_unit_is_documented(unit: str) -> None:
-    assert unit in (ROOT / "docs/systemd.md").read_text()
+def test_the_table_of_units_is_the_generated_one() -> None:
+    """After a change of a unit: `.venv/bin/python -P -m tests.support.unit_files`."""
+    assert unit_files.shown_table(unit_files.PAGE.read_text()) == unit_files.table()
 
 
 def anchors(page: Path) -> set[str]:

@@ -13,78 +13,36 @@ from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_
 from ibkr_tools.errors import DataError, IbkrError, OutputError
 from ibkr_tools.login.network_isolation import GATEWAY_SOCKET
 from ibkr_tools.login.timeout_extender import EXTEND_INTERVAL_S, EXTENSION_S
+from ibkr_tools.services import SERVICES as PROCESSES
+from tests.support.unit_files import FILES as UNITS
+from tests.support.unit_files import SANDBOX, SERVICES, SYSTEMD, Unit, directives, unit
 
-SYSTEMD = Path(__file__).parents[2] / "systemd"
-UNITS = sorted(path for kind in ("service", "socket", "path", "timer") for path in SYSTEMD.glob(f"*.{kind}"))
-SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 VENV_PROGRAM = re.compile(r"/opt/ibkr-tools/venv/bin/[a-z-]+")
 
-# Highest exposure (ten times what `systemd-analyze security` prints): docs/reference/systemd.md#exposure-scores.
+DEFAULT_EXPOSURE = 9
+"""Highest exposure of a service that has no exceptions from the sandbox: ten times what `systemd-analyze security`
+prints. Source: docs/reference/systemd.md#exposure-scores."""
+
 EXPOSURE = {
-    "ibkr-fetch.service": 9,
     "ibkr-firewall.service": 14,
     "ibkr-gateway.service": 11,
     "ibkr-login.service": 12,
     "ibkr-alert.service": 11,
-    "ibkr-alert@.service": 4,
-    "ibkr-relay.service": 9,
-    "ibkr-simulator.service": 9,
-    "ibkr-watchdog.service": 9,
 }
+"""Those of the services that have exceptions."""
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (systemd)")
 
 
-class Unit:
-    """One unit file: every value of every directive, in order."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
-        self.values: dict[str, list[str]] = {}
-        for line in path.read_text().splitlines():
-            if line and not line.startswith(("#", "[")):
-                key, _, value = line.partition("=")
-                self.values.setdefault(key, []).append(value)
-
-    def all(self, key: str) -> list[str]:
-        return [word for value in self.values.get(key, []) for word in value.split()]
-
-    def one(self, key: str) -> str:
-        (value,) = self.values[key]
-        return value
-
-
-def unit(name: str) -> Unit:
-    return Unit(SYSTEMD / name)
-
-
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The units with their programs replaced by one that exists here; nothing else is changed."""
+    """Units and drop-ins with their programs replaced by one that exists here; nothing else is changed."""
     directory = tmp_path_factory.mktemp("units")
-    for path in UNITS:
-        (directory / path.name).write_text(VENV_PROGRAM.sub("/usr/bin/true", path.read_text()))
+    for path in (*UNITS, *SYSTEMD.glob("ibkr-*.d/*.conf")):
+        copy = directory / path.relative_to(SYSTEMD)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(VENV_PROGRAM.sub("/usr/bin/true", path.read_text()))
     return directory
-
-
-def test_units_are_the_ones_of_the_design() -> None:
-    """No unit is forgotten here, and none is left over."""
-    assert {path.name for path in UNITS} == {
-        "ibkr-fetch.service",
-        "ibkr-firewall.service",
-        "ibkr-gateway.service",
-        "ibkr-login.service",
-        "ibkr-simulator.service",
-        "ibkr-watchdog.service",
-        "ibkr-login.path",
-        "ibkr-alert.path",
-        "ibkr-alert.service",
-        "ibkr-alert@.service",
-        "ibkr-relay.service",
-        "ibkr-relay.socket",
-        "ibkr-fetch.timer",
-    }
-    assert sorted(EXPOSURE) == sorted(path.name for path in SERVICES)
 
 
 @needs_systemd
@@ -101,10 +59,14 @@ def test_systemd_understands_every_line(path: Path, copies: Path) -> None:
 
 
 @needs_systemd
-def test_a_misspelt_key_would_be_noticed(tmp_path: Path) -> None:
-    """The check above can fail."""
-    broken = tmp_path / "broken.service"
-    broken.write_text("[Service]\nExecStart=/usr/bin/true\nProtectHomes=yes\n")
+@pytest.mark.parametrize("place", ["ibkr-broken.service", "ibkr-.service.d/10-sandbox.conf"])
+def test_a_misspelt_key_would_be_noticed(tmp_path: Path, place: str) -> None:
+    """The check above can fail, for a drop-in of all units as well."""
+    broken = tmp_path / "ibkr-broken.service"
+    broken.write_text("[Service]\nExecStart=/usr/bin/true\n")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    with (tmp_path / place).open("a") as file:
+        file.write("[Service]\nProtectHomes=yes\n")
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(broken)],
         capture_output=True,
@@ -123,7 +85,7 @@ def test_sandbox_keeps_its_score(path: Path, copies: Path) -> None:
             "security",
             "--offline=yes",
             "--no-pager",
-            f"--threshold={EXPOSURE[path.name]}",
+            f"--threshold={EXPOSURE.get(path.name, DEFAULT_EXPOSURE)}",
             str(copies / path.name),
         ],
         capture_output=True,
@@ -224,19 +186,43 @@ def test_no_unit_changes_the_program_that_the_gateway_runs() -> None:
             assert {f"-{precious}", f"-{place.gateway}"} & set(kept), path.name
 
 
-def test_the_shared_sandbox_is_the_same_everywhere() -> None:
-    """The common block is copied into each unit, and the copies have not drifted apart."""
+def test_the_sandbox_stands_once() -> None:
+    """No unit repeats what the drop-in of all services sets, nor tries to loosen it where systemd would not listen."""
+    shared = {key for key, _ in directives(SANDBOX)}
+    assert len(shared) > 30
+    repeated = {(path.name, key) for path in SERVICES for key, _ in directives(path) if key in shared}
+    # Additions to a list.
+    assert repeated == {("ibkr-login.service", "ExecPaths"), ("ibkr-alert.service", "ExecPaths")}
 
-    def block(path: Path) -> list[str]:
-        lines = path.read_text().partition("# The sandbox, the same in every unit")[2].splitlines()
-        end = lines.index("SystemCallFilter=~@privileged @resources")
-        return [re.sub(r" -/opt/google/chrome$", "", line) for line in lines[1:end]]
 
-    services = [path for path in SERVICES if path.name != "ibkr-firewall.service"]
-    first, *others = [block(path) for path in services]
-    assert len(first) > 30
-    for other in others:
-        assert other == first
+def test_the_drop_in_of_all_services_only_takes_away() -> None:
+    """It applies to units of other people too, whose names begin alike: it gives them no user and no directory."""
+    shared = {key for key, _ in directives(SANDBOX)}
+    assert not {key for key in shared if key in {"User", "Group"} or key.endswith(("Directory", "DirectoryMode"))}
+    assert not shared & {"Environment", "LoadCredential", "BindPaths", "ReadWritePaths", "IPAddressAllow"}
+
+
+def test_exceptions_from_the_sandbox_are_the_ones_that_are_known() -> None:
+    """Whoever adds one says in this file what the service's exposure is."""
+    folders = {path.parent.name for path in SYSTEMD.glob("ibkr-*.service.d/20-exceptions.conf")}
+    assert folders == {f"{name}.d" for name in EXPOSURE}
+
+
+def test_up_runs_what_the_gateway_pulls_in() -> None:
+    """`ibkr-tools up` starts the same programs by the same files, without a relay: the login makes its own network."""
+    pulled = {Path(name).stem for name in unit("ibkr-gateway.service").all("Wants") if name.startswith("ibkr-")}
+    assert {f"ibkr-{process.name}" for process in PROCESSES} == {"ibkr-gateway", *pulled} - {"ibkr-relay"}
+    place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
+    for process in PROCESSES:
+        program, *words = unit(f"ibkr-{process.name}.service").command
+        written = ["-I", "-m", "ibkr_tools", *words] if program == "ibkr-tools" else words
+        assert written == ["-I", "-m", process.module, *process.arguments]
+        path = SYSTEMD / f"ibkr-{process.name}.path"
+        assert path.exists() == (process.request is not None)
+        if process.request is not None:
+            watched = Unit(path).all("PathExists") + Unit(path).all("PathExistsGlob")
+            # A glob of systemd's passes over names that begin with a dot, as the table's says.
+            assert watched == [str(process.request(place)).replace("[!.]*", "*")]
 
 
 def test_directories_are_the_ones_the_program_expects() -> None:
@@ -292,9 +278,15 @@ def test_no_machine_retries_what_only_a_person_can_mend() -> None:
 
 
 def test_failed_units_are_told() -> None:
-    """By a unit that itself has none to tell of it; a login's failures are told by the watchdog."""
+    """Every service's failure is told to a person, unless somebody else tells it or nobody needs to know."""
     told = {path.name for path in UNITS if Unit(path).values.get("OnFailure") == ["ibkr-alert@%n.service"]}
-    assert told == {f"ibkr-{name}.service" for name in ("gateway", "watchdog", "fetch", "firewall")}
+    assert {path.name for path in SERVICES} - told == {
+        # The watchdog tells how logins end.
+        *("ibkr-login.service", "ibkr-relay.service"),
+        # The chain ends here.
+        *("ibkr-alert.service", "ibkr-alert@.service"),
+        "ibkr-simulator.service",
+    }
     assert all("OnFailure" not in Unit(path).values for path in UNITS if path.name not in told)
     template = unit("ibkr-alert@.service")
     assert "Restart" not in template.values
