@@ -2,15 +2,17 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-# How long an example takes says how busy the machine is. What else is the default stays: in CI, the same examples.
-settings.register_profile("any-machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any-machine")
+from tests.support.examples import load_profile
+from tests.support.installation import Installation
+from tests.support.simulation import make_certificate
+
+load_profile()
 
 FOREIGN = (
     *("CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"),
@@ -49,7 +51,7 @@ def _is_big(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(autouse=True)
 def _stay_on_this_machine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a unit or simulator test that would talk to another machine."""
+    """Fails a test that would talk to another machine, but for the big layers."""
     if not _is_big(request):
         _guarded.append(True)
     yield
@@ -78,6 +80,17 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """The test's own folder, which any user may enter: pytest makes it, and those above, for the user of the tests."""
+    ours = Path(tempfile.gettempdir())
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.is_relative_to(ours) or folder == ours:
+            break
+        folder.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture
 def into(tmp_path: Path) -> Path:
     """Where a distribution of IBKR's gateway is installed."""
     return tmp_path / "state/gateway/clientportal.gw"
@@ -87,3 +100,19 @@ def into(tmp_path: Path) -> Path:
 def accepted(tmp_path: Path) -> Path:
     """The list of builds that a person has accepted."""
     return tmp_path / "state/gateway/accepted.json"
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the certificate and key of the one gateway to trust."""
+    folder = tmp_path_factory.mktemp("tls")
+    make_certificate(folder)
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
+    """A configured user; no gateway runs."""
+    installation = Installation(tmp_path, environment)
+    installation.configure(1025)
+    return installation

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--runtime-dir", type=Path)
     parser.add_argument("--state-dir", type=Path)
-    parser.add_argument("--verbose", command="store_true")
+    parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     directories = find_directories(runtime=options.runtime_dir, state=options.state_dir)
     require_matching_directories(directories, options.config, runtime=options.runtime_dir, state=options.state_dir)

@@ -1,11 +1,12 @@
-"""A throw-away machine: this machine's own root file system, booted in a container with systemd as PID 1.
+"""A throw-away machine: a root file system, by default this machine's own, booted in a container with systemd as PID 1.
 
 The root is the lower layer of an overlay whose upper layer is a tmpfs: whatever happens inside is gone afterwards
-and never touches the real machine. The network is the container's own and leads nowhere.
+and never touches that root. The network is the container's own and leads nowhere.
 It is not a virtual machine: kernel, clock and processors are the real ones, and memory limits are not enforced
 where the host has its memory controller elsewhere.
 
-Needs root, systemd-nspawn and dbus. Source: systemd-nspawn(1), observed on systemd 252.
+Needs root, and systemd-nspawn here; systemd and dbus there. Source: systemd-nspawn(1), observed on systemd 252 with
+252 and 257 inside.
 """
 
 import contextlib
@@ -57,14 +58,24 @@ class ContainerError(AssertionError):
     """The container did not boot, or a command in it failed; the message carries its output."""
 
 
-def missing_needs() -> list[str]:
-    """Returns what this machine lacks for booting a container, empty if nothing."""
+def has_program(root: Path, name: str) -> bool:
+    """Says whether a root file system has a program; a link counts, wherever it leads as seen from outside."""
+    return any(os.path.lexists(root / folder / name) for folder in ("usr/bin", "usr/sbin"))
+
+
+def missing_needs(root: Path, programs: tuple[str, ...]) -> list[str]:
+    """Returns what this machine lacks for booting a container, and `root` for being booted; empty if nothing.
+
+    Args:
+        root: the root file system to boot.
+        programs: what has to be there besides systemd and dbus.
+    """
     lacking = [name for name in REQUIRED_PROGRAMS if shutil.which(name) is None]
     if os.geteuid() != 0:
         lacking.append("root")
-    if not Path("/usr/bin/dbus-daemon").exists():
-        lacking.append("dbus")
-    return lacking
+    if not (root / "usr/lib/systemd/systemd").exists():
+        lacking.append("systemd")
+    return lacking + [name for name in ("dbus-daemon", *programs) if not has_program(root, name)]
 
 
 def wait_until(
@@ -91,11 +102,15 @@ def wait_until(
 class Container:
     """One throw-away machine; booted by entering the context, gone without a trace after it.
 
-    `root` is its root file system as seen from outside: files written there are seen inside at once.
+    Attributes:
+        root: its root file system as seen from outside: files written there are seen inside at once.
+        boot_s: how long it took to boot.
     """
 
-    def __init__(self, name: str = "ibkr-tools-test") -> None:
+    def __init__(self, base: Path = Path("/"), name: str = "ibkr-tools-test") -> None:
+        """Boots nothing yet. `base` is the root file system to boot; it is only read."""
         self.name = f"{name}-{os.getpid()}"
+        self._lower = base
         self._base = Path()
         self.root = Path()
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -123,7 +138,7 @@ class Container:
         _call("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", str(self._base))
         for part in ("upper", "work", "root"):
             (self._base / part).mkdir()
-        layers = f"lowerdir=/,upperdir={self._base}/upper,workdir={self._base}/work"
+        layers = f"lowerdir={self._lower},upperdir={self._base}/upper,workdir={self._base}/work"
         self.root = self._base / "root"
         _call("mount", "-t", "overlay", "-o", layers, "overlay", str(self.root))
         units = self.root / "etc/systemd/system"

@@ -61,7 +61,10 @@ NEEDS: dict[str, Callable[[], str | None]] = {"browser": _browser, "gateway": _g
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Takes how much chaos there shall be; see tests/system/test_5_chaos.py."""
+    """Takes what the system tests boot, and how much chaos there shall be; see tests/system/test_5_chaos.py."""
+    parser.getgroup("system").addoption(
+        "--machine-root", type=Path, default=Path("/"), help="the root file system that the system tests boot"
+    )
     group = parser.getgroup("chaos")
     group.addoption("--chaos-rounds", type=int, default=0, help="random faults instead of the short list")
     group.addoption("--chaos-seed", type=int, default=1, help="the same seed deals the same faults")
@@ -70,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Orders the layers from fast to slow, and marks those that cannot run."""
-    order = ("unit", "simulator", "browser", "gateway", "system")
+    order = ("unit", "process", "simulator", "browser", "gateway", "system")
 
     def layer(item: pytest.Item) -> int:
         parts = item.path.relative_to(config.rootpath).parts

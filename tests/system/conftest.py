@@ -10,7 +10,7 @@ import pytest
 from tests.support.container import Container, missing_needs
 from tests.support.daytime import noon_in_new_york
 from tests.support.distribution import distribution
-from tests.support.wheels import wheelhouse
+from tests.support.wheels import wheelhouse, wheels_for
 from tests.system.machine import CHECKOUT, DISTRIBUTION, HOSTILE, IN_HOSTILE, INSTALL, WHEELS, Machine, now
 from tests.system.people import SHARED, People
 
@@ -20,7 +20,8 @@ HOSTILE_MODULES = (
     *("msgspec", "typer", "ibkr_tools", "cryptography"),
 )
 MACHINE = pytest.StashKey[Machine]()
-PROGRAMS = ("java", "chromium", "chromedriver", "nft", "ip", "curl", "jq", "faketime")
+PROGRAMS = ("java", "chromium", "chromedriver", "nft", "ip", "curl", "jq", "faketime", "python3")
+"""What the tests want inside; bin/test has them installed, here and into a root that it makes."""
 
 
 def _copy_checkout(container: Container) -> None:
@@ -37,17 +38,30 @@ def _set_traps(container: Container) -> None:
         (folder / f"{name}.py").write_text(f"open({HOSTILE + '/ran'!r}, 'a').write({name + ' '!r})\n")
 
 
+def _wheels(base: Path, folder: Path) -> Path:
+    """Returns a folder of Python packages for the Python of the root file system `base`; it may be `folder`."""
+    lock, here = ROOT / "requirements.lock", "/usr/bin/python3"
+    if base == Path("/"):
+        return wheelhouse(lock, here)
+    version = (base / "usr/bin/python3").readlink().name.removeprefix("python")
+    return wheels_for(lock, here, version, folder)
+
+
 @pytest.fixture(scope="session")
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A booted machine with `bin/install --simulator` done, once for all tests."""
-    lacking = missing_needs() + [name for name in PROGRAMS if shutil.which(name) is None]
-    if lacking:
+def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A booted machine with `bin/install --simulator` done, once for all tests; `--machine-root` is its root."""
+    base: Path = request.config.getoption("machine_root")
+    if lacking := missing_needs(base, PROGRAMS):
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs {', '.join(lacking)}")
-    wheels = wheelhouse(ROOT / "requirements.lock", "/usr/bin/python3")
+    wheels = _wheels(base, tmp_path_factory.mktemp("packages") / "wheels")
     gateway = distribution()
-    with Container() as container:
+    with Container(base) as container:
         it = Machine(container)
         request.config.stash[MACHINE] = it
+        versions = container.output(
+            ". /etc/os-release; echo $PRETTY_NAME; systemctl --version | head -n 1; python3 --version"
+        )
+        it.about = ", ".join(versions.splitlines())
         it.times.append(("boot of the container", container.boot_s))
         _copy_checkout(container)
         container.copy_in(wheels, WHEELS)
@@ -60,9 +74,11 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         yield it
         del request.config.stash[MACHINE]
         request.config.stash[TIMES] = it.times
+        request.config.stash[ABOUT] = it.about
 
 
 TIMES = pytest.StashKey[list[tuple[str, float]]]()
+ABOUT = pytest.StashKey[str]()
 CHAOS = pytest.StashKey[list[str]]()
 
 
@@ -107,7 +123,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(line)
     times = config.stash.get(TIMES, [])
     if times:
-        terminalreporter.section("measured on the booted machine")
+        terminalreporter.section(f"measured on the booted machine: {config.stash.get(ABOUT, '')}")
         for what, seconds in times:
             terminalreporter.write_line(f"{seconds:8.2f} s  {what}")
         if summary := os.environ.get("IBKR_TOOLS_SYSTEM_TIMES"):

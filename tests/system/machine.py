@@ -36,9 +36,16 @@ _T = TypeVar("_T")
 
 @dataclass
 class Machine:
-    """A container with ibkr-tools in it; `times` collects what is printed after the tests."""
+    """A container with ibkr-tools in it.
+
+    Attributes:
+        container: the booted machine.
+        about: its operating system and the versions that matter, as they name themselves.
+        times: what was measured and how many seconds it took, printed after the tests.
+    """
 
     container: Container
+    about: str = ""
     times: list[tuple[str, float]] = field(default_factory=list)
 
     # Running things.

@@ -1,24 +1,46 @@
-"""What unit tests of several files share."""
+"""A unit test starts no process and listens on no port: those are of the layer tests/process."""
 
+import multiprocessing.util
+import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.installation import Installation
-from tests.support.simulation import make_certificate
+STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system"})
+"""Audit events of a new process. Source: Python's table of audit events."""
+
+_guarded: list[bool] = []
 
 
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the certificate and key of the one gateway to trust."""
-    folder = tmp_path_factory.mktemp("tls")
-    make_certificate(folder)
-    return folder
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if not _guarded:
+        return
+    if event in STARTS:
+        raise PermissionError(f"a unit test may not start a process ({event}): put it into tests/process")
+    if event == "socket.bind" and isinstance(arguments[1], tuple):
+        raise PermissionError(f"a unit test may not listen on {arguments[1]!r}: put it into tests/process")
 
 
-@pytest.fixture
-def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
-    """A configured user; no gateway runs."""
-    installation = Installation(tmp_path, environment)
-    installation.configure(1025)
-    return installation
+# Audit hooks cannot be taken back; this one acts only while a unit test runs.
+sys.addaudithook(_refuse)
+
+
+def _refuse_multiprocessing(*_arguments: Any) -> int:
+    # Python audits nothing there.
+    raise PermissionError("a unit test may not start a process (multiprocessing): put it into tests/process")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Fails a unit test that starts a process or a server, in its fixtures too."""
+    if not item.path.is_relative_to(Path(__file__).parent):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multiprocessing.util, "spawnv_passfds", _refuse_multiprocessing)
+        _guarded.append(True)
+        try:
+            return (yield)
+        finally:
+            _guarded.clear()

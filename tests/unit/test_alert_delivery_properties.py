@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
@@ -25,6 +25,7 @@ from ibkr_tools.config.schema import AlertsConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import DeliveryFailed
 from ibkr_tools.event_loop import EventLoop
+from tests.support.examples import examples
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -113,7 +114,7 @@ class World:
                 return
 
 
-@settings(max_examples=150)
+@examples(1.5)
 @given(steps)
 def test_told_once(given_steps: list[News | str]) -> None:
     logger.disable("ibkr_tools")

@@ -1,22 +1,15 @@
 """No other way out than the client's: who could open a connection, and what is ever said over the WebSocket."""
 
 import ast
-import base64
-import hashlib
-import re
-import socket
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 import websocket
 
 from ibkr_tools.portal.endpoints import WEBSOCKET_TOPICS, WebSocketTopic
-from ibkr_tools.portal.push_listener import PushEvent, PushListener, send_topic
+from ibkr_tools.portal.push_listener import send_topic
 from tests.support.allow_list import TOPICS_BLOCKED, TOPICS_READ
-from tests.support.simulation import make_certificate
-from tests.support.tls_server import Scripted
 
 WAYS_OUT = {
     "portal/client.py": "requests, each of them a row of the table",
@@ -52,7 +45,7 @@ def test_no_other_file_could_open_a_connection() -> None:
             if any(module == one or module.startswith(f"{one}.") for module in modules for one in libraries):
                 found.add(name)
     # The simulator is a server, and nothing of the product imports it (test_architecture).
-    assert {name for name in found if not name.startswith("simulator/")} <= set(WAYS_OUT)
+    assert {name for name in found if not name.startswith("simulator/")} == set(WAYS_OUT)
 
 
 # The WebSocket.
@@ -84,55 +77,3 @@ def test_a_topic_that_is_not_listed_cannot_be_sent(text: str) -> None:
 
 def test_no_listed_topic_changes_anything() -> None:
     assert {topic.text for topic in WEBSOCKET_TOPICS} <= set(TOPICS_READ)
-
-
-def test_there_is_one_way_to_say_something_over_the_websocket() -> None:
-    """push_listener.py alone has the library (test_architecture), and it sends in one function."""
-    source = (Path(__file__).parents[2] / "ibkr_tools/portal/push_listener.py").read_text()
-    (way,) = [
-        node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "send_topic"
-    ]
-    sends = re.compile(r"\.(send\w*|ping|pong|sendall|write)\(")
-    everywhere = len(sends.findall(source))
-    assert everywhere == len(sends.findall(ast.unparse(way))) == 1
-
-
-def test_a_listener_says_tic_and_nothing_else(tmp_path: Path) -> None:
-    """Every frame that a listener sends, as the gateway gets it."""
-    make_certificate(tmp_path)
-    frames: SimpleQueue[bytes] = SimpleQueue()
-
-    def talk(connection: socket.socket) -> None:
-        key = re.search(rb"Sec-WebSocket-Key: (\S+)", server.requests[-1])
-        assert key
-        digest = hashlib.sha1(key.group(1) + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-        head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-        connection.sendall(head.encode() + base64.b64encode(digest) + b"\r\n\r\n")
-        heartbeat = b'{"topic":"system","hb":1}'
-        for _ in range(3):
-            connection.sendall(bytes([0x82, len(heartbeat)]) + heartbeat)
-            frames.put(read_frame(connection))
-
-    with Scripted(tmp_path, talk) as server:
-        events: SimpleQueue[PushEvent] = SimpleQueue()
-        listener = PushListener(server.port, tmp_path / "certificate.pem", events.put, tic_interval_s=0.0)
-        listener.start()
-        assert [frames.get(timeout=5) for _ in range(3)] == [b"tic"] * 3
-        listener.stop()
-    assert server.requests[0].startswith(b"GET /v1/api/ws HTTP/1.1\r\n")
-
-
-def read_frame(connection: socket.socket) -> bytes:
-    """Returns what one short frame of a client says."""
-
-    def exactly(count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            more = connection.recv(count - len(data))
-            assert more
-            data += more
-        return data
-
-    length = exactly(2)[1] & 0x7F
-    mask = exactly(4)
-    return bytes(byte ^ mask[at % 4] for at, byte in enumerate(exactly(length)))

@@ -1,189 +1,342 @@
-"""The packages: which may import which, and in which one place each library is imported."""
+"""Which part of the package imports which, and which library is imported where. Lists are compared by equality."""
 
 import ast
 import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ibkr_tools"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {
-    "errors",
-    "terminal_escape",
-    "number_format",
-    "command_output",
-    "log",
-    "files",
-    "directories",
-    "config",
-    "status",
-    "sd_notify",
-    "entrypoint",
-    "event_loop",
-    "pause_file",
-    "alert_outbox",
-    "privileges",
-    "session_hint",
-    "simulator_ports",
-    "account_ids",
-    "secret_text",
-    "executables",
+    "account_ids": {"errors", "terminal_escape"},
+    "alert_outbox": {"files"},
+    "command_output": set[str](),
+    "deadline_adapter": {"deadline_socket"},
+    "deadline_socket": set[str](),
+    "directories": {"errors"},
+    "entrypoint": {"errors", "log", "terminal_escape"},
+    "errors": set[str](),
+    "event_loop": set[str](),
+    "executables": set[str](),
+    "files": set[str](),
+    "log": {"terminal_escape"},
+    "number_format": set[str](),
+    "pause_file": {"files"},
+    "privileges": {"directories", "errors"},
+    "sd_notify": {"account_ids"},
+    "secret_text": set[str](),
+    "services": {"directories"},
+    "session_hint": {"files"},
+    "simulator_ports": set[str](),
+    "status": {"errors", "files"},
+    "terminal_escape": set[str](),
 }
-PACKAGE_IMPORTS = {
-    "portal": {"files", "config", "errors", "deadline_socket", "deadline_adapter"},
+"""What a module that stands by itself imports of the others."""
+
+PACKAGES = {
+    "config": {"account_ids", "errors", "executables", "files", "secret_text", "terminal_escape"},
+    "portal": {"deadline_adapter", "deadline_socket", "errors", "files"},
     "gateway": {
+        "command_output",
+        "config",
+        "deadline_adapter",
+        "directories",
+        "errors",
+        "event_loop",
+        "executables",
         "files",
+        "log",
+        "privileges",
+        "sd_notify",
+        "simulator_ports",
+    },
+    "watchdog": {
+        "alert_outbox",
+        "config",
+        "directories",
+        "entrypoint",
+        "errors",
+        "files",
+        "log",
+        "pause_file",
+        "portal",
+        "privileges",
+        "sd_notify",
+        "session_hint",
+        "status",
+    },
+    "login": {
+        "alert_outbox",
+        "command_output",
+        "config",
+        "directories",
+        "entrypoint",
+        "errors",
+        "executables",
+        "files",
+        "log",
+        "pause_file",
+        "portal",
+        "sd_notify",
+        "secret_text",
+        "status",
+    },
+    "fetch": {
+        "alert_outbox",
         "config",
         "directories",
         "errors",
+        "files",
+        "number_format",
+        "portal",
+        "privileges",
+        "session_hint",
+        "status",
+        "terminal_escape",
+    },
+    "alerts": {
+        "alert_outbox",
+        "config",
+        "directories",
+        "entrypoint",
+        "errors",
+        "event_loop",
+        "executables",
+        "files",
         "log",
         "sd_notify",
-        "entrypoint",
-        "event_loop",
         "status",
-        "privileges",
-        "simulator_ports",
-        "deadline_adapter",
-        "command_output",
-        "executables",
     },
-    "watchdog": BASE | {"portal"},
-    "login": BASE | {"portal"},
-    "fetch": BASE | {"portal"},
-    "alerts": BASE,
-    "supervisor": BASE | {"services"},
-    "simulator": {"errors", "entrypoint", "status", "simulator_ports"},
-    # Tables for people; the command line prints them.
-    "views": BASE | {"fetch"},
-    # What scripts import: the fetch, without the command line.
-    "python_api": BASE | {"portal", "fetch"},
+    "supervisor": {"directories", "errors", "event_loop", "files", "services"},
+    "simulator": {"entrypoint", "errors", "simulator_ports", "status"},
+    "views": {"errors", "fetch", "number_format"},
+    "python_api": {"account_ids", "config", "directories", "errors", "fetch", "portal", "privileges", "status"},
     "__init__": {"errors", "fetch", "python_api"},
+    "cli": {
+        "__init__",
+        "account_ids",
+        "alerts",
+        "config",
+        "directories",
+        "entrypoint",
+        "errors",
+        "event_loop",
+        "fetch",
+        "files",
+        "gateway",
+        "log",
+        "login",
+        "pause_file",
+        "portal",
+        "privileges",
+        "sd_notify",
+        "simulator",
+        "simulator_ports",
+        "status",
+        "supervisor",
+        "terminal_escape",
+        "views",
+    },
+    "__main__": {"cli"},
 }
-"""Which packages a package may import, besides itself."""
+"""What a package, or a module above the packages, imports of the others."""
 
-BASE_IMPORTS = {
-    "errors": set[str](),
-    "simulator_ports": set[str](),
-    "terminal_escape": set[str](),
-    "number_format": set[str](),
-    "command_output": set[str](),
-    "log": {"terminal_escape"},
-    "files": set[str](),
-    "directories": {"errors"},
-    "services": {"directories"},
-    "sd_notify": {"account_ids"},
-    "event_loop": set[str](),
-    "account_ids": {"errors", "terminal_escape"},
-    "secret_text": set[str](),
-    "executables": set[str](),
-    "config": {"errors", "files", "terminal_escape", "account_ids", "secret_text", "executables"},
-    "status": {"errors", "files"},
-    "pause_file": {"files"},
-    "alert_outbox": {"files"},
-    "session_hint": {"files"},
-    "privileges": {"directories", "errors"},
-    "deadline_socket": set[str](),
-    "deadline_adapter": {"deadline_socket"},
-    "entrypoint": {"errors", "log", "terminal_escape"},
+CIRCLES = {
+    frozenset({"ibkr_tools.fetch.scheduler", "ibkr_tools.fetch.worker_pool"}),
+    frozenset(
+        f"ibkr_tools.fetch.{name}" for name in ("balances", "holdings", "reconciliation", "snapshot", "valuation")
+    ),
 }
+"""Modules that import each other, for their types too."""
 
-ONE_PLACE = {
-    "requests": {"portal/client.py", "gateway/distribution.py", "deadline_adapter.py"},
-    # requests and selenium both let some of its errors through.
-    "urllib3": {"portal/client.py", "login/browser.py", "deadline_adapter.py"},
-    "websocket": {"portal/push_listener.py"},
-    "selenium": {"login/browser.py"},
+LIBRARIES = {
+    # requests and selenium both let some of urllib3's errors through.
+    "urllib3": {"login/browser.py", "portal/client.py", "deadline_adapter.py"},
+    "requests": {"gateway/distribution.py", "portal/client.py", "deadline_adapter.py"},
+    "aiohttp": {"simulator/"},
+    "cryptography": {"gateway/tls.py", "simulator/"},
+    "inotify_simple": {"simulator/", "status.py", "watchdog/file_watcher.py"},
     "jq": {"fetch/jq_program.py"},
     "pyotp": {"login/totp_secret.py"},
     "sdnotify": {"sd_notify.py"},
+    "selenium": {"login/browser.py"},
     "tenacity": {"fetch/retry.py"},
     "typer": {"cli/"},
-    "aiohttp": {"simulator/"},
-    "cryptography": {"gateway/tls.py", "simulator/", "login/browser.py"},
-    "inotify_simple": {"watchdog/file_watcher.py", "status.py", "simulator/demo.py"},
+    "websocket": {"portal/push_listener.py"},
 }
-"""Third-party packages and the only files (or packages, with a slash) that may import them."""
+"""Third-party packages and the files, or packages with a slash, that import them and translate their errors."""
 
 EVERYWHERE = {"msgspec", "loguru"}
 
+SLEEPS: set[str] = set()
+"""Files that sleep a fixed time; not counted is the simulator, which plays a slow server."""
 
-def imports_of(file: Path) -> list[str]:
-    """Lists every module a file imports, in functions too; relative imports are resolved."""
-    found = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+CATCHES_EVERYTHING = {"entrypoint.py"}
+"""Files with a broad `except` that does not raise again."""
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    """Parses a file, once for all tests."""
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def nodes_of(file: Path) -> tuple[ast.AST, ...]:
+    """Returns every node of a file's syntax tree."""
+    return tuple(ast.walk(tree_of(file)))
+
+
+def name_of(file: Path) -> str:
+    """Returns a file's path below the package, as the lists here have it."""
+    return file.relative_to(PACKAGE).as_posix()
+
+
+def part_of(file: Path) -> str:
+    """Names the package, or the module that stands by itself, a file belongs to."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def module_of(file: Path) -> str:
+    """Returns the dotted name of a file's module."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(file): file for file in FILES}
+
+
+@cache
+def imports_of(file: Path) -> frozenset[str]:
+    """Returns every module a file imports, in functions too; imports are absolute here."""
+    found = set()
+    for node in nodes_of(file):
         if isinstance(node, ast.Import):
-            found += [name.name for name in node.names]
+            found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: imports are absolute here"
-            module = node.module or ""
+            whole = [f"{node.module}.{name.name}" for name in node.names]
             # `from ibkr_tools import files` names a module, `from ibkr_tools.files import x` does not.
-            found += [f"{module}.{name.name}" for name in node.names] if module == "ibkr_tools" else [module]
-    return found
-
-
-def package_of(file: Path) -> str:
-    """Names the package, or the base module, a file belongs to."""
-    first = file.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+            found |= {name if name in MODULES else node.module or "" for name in whole}
+    return frozenset(found)
 
 
 def own_imports(file: Path) -> set[str]:
-    """Names the other packages a file imports."""
-    packages = {name.split(".")[1] for name in imports_of(file) if name.startswith("ibkr_tools.")}
-    return packages - {package_of(file), "__version__"}
+    """Names the other parts a file imports."""
+    own = [name.split(".") for name in imports_of(file) if name in MODULES]
+    return {parts[1] if len(parts) > 1 else "__init__" for parts in own} - {part_of(file)}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_imports_point_down(file: Path) -> None:
-    """A package imports what is below it: never up, never sideways between packages, and nobody imports cli."""
-    package = package_of(file)
-    if package in {"cli", "__main__"}:
-        return
-    allowed = {**BASE_IMPORTS, **PACKAGE_IMPORTS}
-    assert package in allowed, f"{package} is a new package: say in this test whom it may import"
-    assert own_imports(file) <= allowed[package]
+def files_where(is_so: Callable[[Path, ast.AST], bool]) -> set[str]:
+    """Returns the files with a node of which `is_so` holds."""
+    return {name_of(file) for file in FILES if any(is_so(file, node) for node in nodes_of(file))}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_a_library_is_imported_in_one_place(file: Path) -> None:
-    """Each third-party package has one home, so that its errors are translated in one place."""
-    path = file.relative_to(PACKAGE).as_posix()
-    for name in {module.split(".")[0] for module in imports_of(file)} - {"ibkr_tools"} - sys.stdlib_module_names:
-        if name in EVERYWHERE:
-            continue
-        assert name in ONE_PLACE, f"{path} imports {name}, which this test does not know"
-        assert any(path == home or (home.endswith("/") and path.startswith(home)) for home in ONE_PLACE[name]), name
+def test_a_part_imports_what_the_plan_says() -> None:
+    """The plan has nothing that nobody needs; a new part is entered there."""
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        found.setdefault(part_of(file), set()).update(own_imports(file))
+    assert found == {**BASE, **PACKAGES}
+
+
+def test_imports_point_down() -> None:
+    """The plan has an order in which everything imports only what comes before it."""
+    plan = {**BASE, **PACKAGES}
+    order = list(TopologicalSorter(plan).static_order())
+    assert set(order) == set(plan)
+
+
+def _circles(graph: dict[str, set[str]]) -> Iterator[frozenset[str]]:
+    """Yields the largest groups of nodes that all lead to each other (Tarjan's algorithm)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+
+    def visit(node: str) -> Iterator[frozenset[str]]:
+        number[node] = lowest[node] = len(number)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in number:
+                yield from visit(other)
+                lowest[node] = min(lowest[node], lowest[other])
+            elif other in stack:
+                lowest[node] = min(lowest[node], lowest[other])
+        if lowest[node] == number[node]:
+            group = {stack.pop()}
+            while node not in group:
+                group.add(stack.pop())
+            if len(group) > 1:
+                yield frozenset(group)
+
+    for node in graph:
+        if node not in number:
+            yield from visit(node)
+
+
+def test_modules_form_no_other_circles() -> None:
+    """Within a package too."""
+    graph = {name: {other for other in imports_of(file) if other in MODULES} for name, file in MODULES.items()}
+    assert set(_circles(graph)) == CIRCLES
+
+
+def test_a_library_is_imported_in_one_place() -> None:
+    """Where its errors are translated; no entry of the list is left over."""
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        path = name_of(file)
+        for name in {module.split(".")[0] for module in imports_of(file)} - {"ibkr_tools"} - sys.stdlib_module_names:
+            place = f"{part_of(file)}/" if f"{part_of(file)}/" in LIBRARIES.get(name, ()) else path
+            found.setdefault(name, set()).add(place)
+    assert {name: places for name, places in found.items() if name not in EVERYWHERE} == LIBRARIES
+    assert found.keys() >= EVERYWHERE
 
 
 def test_only_the_command_line_starts_the_simulator() -> None:
     """The product never needs the stand-in: only `ibkr-tools simulate` imports it."""
-    users = {package_of(file) for file in FILES if "simulator" in own_imports(file)}
-    assert users <= {"cli"}
+    assert {part for part, imported in {**BASE, **PACKAGES}.items() if "simulator" in imported} == {"cli"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_no_fixed_sleeps_and_one_broad_except(file: Path) -> None:
-    """Nothing in the product sleeps a fixed time, and only the entry point catches everything."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr == "sleep" and package_of(file) != "simulator":
-            assert not (isinstance(node.value, ast.Name) and node.value.id == "time")
-        if isinstance(node, ast.ExceptHandler) and package_of(file) != "entrypoint":
-            assert node.type is not None
-            is_broad = isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
-            # Who only takes note and raises it again hides nothing.
-            raises = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
-            assert raises or not is_broad
+def test_only_the_watchdog_makes_a_client_that_controls_the_session() -> None:
+    """What the others make refuses: tests/process/test_allow_list.py."""
+
+    def owns(_: Path, node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and any(keyword.arg == "owns_session" for keyword in node.keywords)
+
+    assert files_where(owns) == {"watchdog/__main__.py"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_packages_do_not_read_the_environment(file: Path) -> None:
-    """Packages take their collaborators as arguments; the environment is read where a program starts."""
-    if package_of(file) not in {"watchdog", "fetch", "portal"}:
-        return
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        assert not (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"})
-        assert not (isinstance(node, ast.Attribute) and node.attr == "exit" and file.name != "__main__.py")
+def test_nothing_sleeps_a_fixed_time() -> None:
+    """Waits are for conditions."""
+
+    def sleeps(file: Path, node: ast.AST) -> bool:
+        is_sleep = isinstance(node, ast.Attribute) and node.attr == "sleep"
+        return is_sleep and ast.unparse(node) == "time.sleep" and part_of(file) != "simulator"
+
+    assert files_where(sleeps) == SLEEPS
+
+
+def test_only_the_guard_catches_everything() -> None:
+    """Who only takes note and raises it again hides nothing."""
+
+    def hides(_: Path, node: ast.AST) -> bool:
+        if not isinstance(node, ast.ExceptHandler):
+            return False
+        is_broad = node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"}
+        return is_broad and not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
+
+    assert files_where(hides) == CATCHES_EVERYTHING
+
+
+def test_watchdog_fetch_and_portal_do_not_read_the_environment() -> None:
+    """They take their collaborators as arguments; the environment is read, and an exit made, where a program starts."""
+
+    def reads(file: Path, node: ast.AST) -> bool:
+        if part_of(file) not in {"watchdog", "fetch", "portal"} or not isinstance(node, ast.Attribute):
+            return False
+        return node.attr in {"environ", "getenv"} or (node.attr == "exit" and file.name != "__main__.py")
+
+    assert files_where(reads) == set()

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools.login.budget import DAY, Attempt, Budget, ClockReading, LoginLogFile, compute_budget, log_time_s
 from ibkr_tools.login.outcomes import AttemptResult
+from tests.support.examples import examples
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -213,7 +214,7 @@ def test_time_across_a_restart() -> None:
     wait_s=st.sampled_from([0.0, 600.0, DAY.total_seconds()]),
     acknowledged=st.booleans(),
 )
-@settings(max_examples=200)
+@examples(2)
 def test_budget_is_total_and_consistent(
     results: list[tuple[float, AttemptResult, str]], wait_s: float, acknowledged: bool
 ) -> None:

@@ -1,9 +1,6 @@
 """The configuration: every problem at once, and the schema agrees with the loader."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,6 @@ MINIMAL: dict[str, Any] = {"username": "demo-reader", "account": "U1234567"}
 SECTIONS = {"gateway", "session", "login", "fetch", "alerts"}
 EXAMPLE: dict[str, Any] = json.loads((ROOT / "config.example.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 
 
 def written(tmp_path: Path, document: object, *, mode: int = 0o640) -> Path:
@@ -148,39 +144,6 @@ def test_a_missing_file_and_a_directory_are_told(tmp_path: Path) -> None:
     assert "config.example.json" in str(caught.value.hint)
     with pytest.raises(ConfigError, match="directory"):
         load_config(tmp_path)
-
-
-@AS_ROOT
-@pytest.mark.parametrize("what", ["config.json", "folder"])
-def test_an_unreadable_file_is_told(tmp_path: Path, environment: dict[str, str], what: str) -> None:
-    """As another user than root, whom no mode keeps out."""
-    written(tmp_path, {**MINIMAL, "password": "hunter2"}, mode=0o600)
-    folder = tmp_path / "folder"
-    folder.mkdir(mode=0o700)
-    (folder / "password").write_text("hunter2")
-    # pytest's own folders are for root only.
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(0o755)
-    program = (
-        "import os, sys; from pathlib import Path; from ibkr_tools.config import loader, schema, secrets\n"
-        "from ibkr_tools.errors import *\n"
-        "folder = Path(sys.argv[1]); os.seteuid(65534)\n"
-        "named = schema.Config(username='a', account='U1234567',"
-        " login=schema.LoginConfig(password_file=str(folder / 'folder/password')))\n"
-        "try:\n"
-        "    if sys.argv[2] == 'config.json': loader.load_config(folder / 'config.json')\n"
-        "    else: secrets.read_password(folder / 'config.json', named, {})\n"
-        "except ConfigError as error: print(error.message)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path), what],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert ("not readable by this user" if what == "config.json" else "cannot be read") in done.stdout
 
 
 def test_a_password_that_everybody_can_read_is_refused(tmp_path: Path) -> None:

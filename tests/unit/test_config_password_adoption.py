@@ -2,19 +2,18 @@
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools import files, secret_text
 from ibkr_tools.config import example
 from ibkr_tools.config.password_adoption import MAX_CONFIG_BYTES, adopt_password, find_copies
 from ibkr_tools.errors import ConfigError, OutputError
+from tests.support.examples import examples
 
 SECRET = "se'cr\"et  \\ü"
 ROOT = Path(__file__).parents[2]
@@ -79,7 +78,7 @@ def _is_typed(text: str) -> bool:
     return True
 
 
-@settings(max_examples=50)
+@examples(0.5)
 @given(
     st.dictionaries(st.text(max_size=8), st.recursive(st.none() | st.integers() | st.text(), st.lists), max_size=5),
     st.text(st.characters(categories=["L", "M", "N", "P", "S"]) | st.just(" "), min_size=1).filter(_is_typed),
@@ -311,26 +310,3 @@ def test_what_is_no_copy_is_not_named(config: Path, tmp_path: Path) -> None:
     (directory / "link").symlink_to(outside / "secret")
     (directory / "linked").symlink_to(outside)
     assert find_copies(directory, directory / "password") == []
-
-
-def test_the_command_says_what_it_did(config: Path) -> None:
-    """Without the password, whatever happens."""
-
-    def run() -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-I", "-m", "ibkr_tools", "--config", str(config), "config", "adopt-password"]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-
-    config.write_text(document(note="hunter22"))
-    (config.parent / "config.json~").write_text(document())
-    done = run()
-    assert (done.returncode, "was moved" in done.stdout) == (0, True)
-    assert f"warning: {config}~ has a password in it" in done.stderr
-    assert SECRET not in done.stdout + done.stderr
-    done = run()
-    assert (done.returncode, done.stdout) == (0, "")
-    config.write_text('{"password": "hunter22",}')
-    done = run()
-    assert (done.returncode, done.stdout) == (78, "")
-    assert "not moved" in done.stderr
-    assert "config.json~" in done.stderr
-    assert "hunter22" not in done.stderr

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import zipfile
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from ibkr_tools.gateway import distribution
 from ibkr_tools.gateway.distribution_identity import KNOWN_DIGESTS, MAIN_CLASS, digest_of, identify
 from ibkr_tools.gateway.known_builds import BUILDS
 from tests.support.distribution import JAR, RUNTIME, SHA256
-from tests.support.installation import Installation
 
 REAL = next(iter(KNOWN_DIGESTS))
 
@@ -44,21 +42,6 @@ def foreign(tmp_path: Path) -> Path:
 def digest_named(error: DistributionError) -> str:
     (digest,) = set(re.findall(r"\b[0-9a-f]{64}\b", f"{error.message} {error.hint}"))
     return str(digest)
-
-
-# Known.
-
-
-def test_the_digest_is_the_one_that_sha256sum_gives(tmp_path: Path) -> None:
-    """A person can check what the program says."""
-    command = "find build dist -type f | LC_ALL=C sort | xargs sha256sum | sha256sum"
-    folder = tmp_path / "a"
-    for name in ("dist/b.jar", "build/lib/runtime/Z.jar", "build/lib/runtime/a b.jar", "build/lib/a.jar"):
-        jar(folder / name)
-    done = subprocess.run(
-        command.replace("xargs", "tr '\\n' '\\0' | xargs -0"), shell=True, cwd=folder, capture_output=True, check=True
-    )
-    assert identify(folder, folder / "dist/b.jar").digest == done.stdout.decode().split()[0]
 
 
 def test_the_known_build_has_the_jar_of_the_tests() -> None:
@@ -144,19 +127,3 @@ def test_a_fifo_among_the_jars_ends_no_start(foreign: Path, accepted: Path) -> N
     os.mkfifo(foreign / "build/lib/runtime/x.jar")
     with pytest.raises(DistributionError, match=r"x\.jar: not a file"):
         distribution.find(foreign, accepted)
-
-
-def test_the_command_asks_for_the_digest(tmp_path: Path, foreign: Path, place: Installation) -> None:
-    """78, one line with day and digest, the command that helps; then it is installed, and `info` says why."""
-    done = place.run("gateway", "install", str(foreign))
-    assert done.returncode == 78
-    assert "Traceback" not in done.stderr
-    (digest,) = set(re.findall(r"\b[0-9a-f]{64}\b", done.stderr))
-    assert f"--accept {digest}" in done.stderr
-    assert place.run("gateway", "info").returncode == 78
-    assert place.run("gateway", "install", str(foreign), "--accept", "0" * 64).returncode == 78
-    assert place.run("gateway", "install", str(foreign), "--accept", digest).returncode == 0
-    told = place.run("gateway", "info")
-    assert told.returncode == 0
-    assert "build    2031-05-06, accepted\n" in told.stdout
-    assert f"sha256   {digest}\n" in told.stdout

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shlex
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -16,8 +18,9 @@ from ibkr_tools.cli.output_options import Format
 from ibkr_tools.config import schema
 from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, Element
 from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
+from ibkr_tools.simulator.demo import Demo
 from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
-from ibkr_tools.status import SessionState
+from ibkr_tools.status import SessionSection, SessionState
 from tests.support import unit_files
 
 ROOT = Path(__file__).parents[2]
@@ -188,20 +191,40 @@ def test_every_page_is_in_the_index_and_the_navigation() -> None:
         assert name == "index.md" or f"({page.name}" in index or f"({name}" in index, name
 
 
-def test_the_first_screen_says_the_two_commands() -> None:
-    """A newcomer reads `bin/demo` and `bin/test` first, and both are there to be run."""
-    first = "\n".join(README.splitlines()[:15])
-    for name in ("demo", "test"):
-        assert f"./bin/{name} " in first
-        assert os.access(ROOT / "bin" / name, os.X_OK)
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"\./bin/(\w+)", EVERYTHING))))
+def test_scripts_that_are_named_are_there_to_be_run(script: str) -> None:
+    assert os.access(ROOT / "bin" / script, os.X_OK)
+
+
+class Recorded(Demo):
+    """The demonstration, of which only the commands happen, and only on paper."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def start(self) -> None:
+        pass
+
+    def wait(self, wanted: Callable[[SessionSection], bool], what: str) -> SessionSection:
+        now = datetime.now(UTC)
+        return SessionSection(updated_at=now, state=SessionState.UP, since=now, why=what)
+
+    def drop(self) -> float:
+        return 1.0
+
+    def show(self, *arguments: str) -> None:
+        self.shown.append(shlex.join(arguments))
+
+    def _say(self, text: str) -> None:
+        pass
 
 
 def test_the_readme_shows_what_the_demo_prints() -> None:
     """The block in the README is the demo's own output: the same commands, in the same order."""
     block = README.split("<!-- demo -->")[1].split("<!-- /demo -->")[0]
-    shown = re.findall(r"^ *\$ ibkr-tools (\S+)", block, re.MULTILINE)
-    source = (ROOT / "ibkr_tools/simulator/demo.py").read_text()
-    assert shown == re.findall(r'self\.show\("(\w+)"', source)
+    demo = Recorded()
+    demo.run()
+    assert re.findall(r"^ *\$ ibkr-tools (.+)", block, re.MULTILINE) == demo.shown
 
 
 def test_the_schema_tells_editors_what_a_key_is_for() -> None:

@@ -1,12 +1,9 @@
 """Small files are replaced whole or not at all."""
 
-import multiprocessing
 import os
 import resource
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,22 +23,6 @@ def test_the_mode_is_what_was_asked_for_whatever_the_umask(tmp_path: Path, umask
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o664
     assert (tmp_path / "file").read_bytes() == b"data"
-
-
-@pytest.mark.parametrize("name", ["x" * 200, "x" * 201, "x" * 241, "x" * 242, "x" * 255, "ü" * 127, "\udcff" * 255])
-def test_a_name_may_be_as_long_as_the_kernel_takes(tmp_path: Path, environment: dict[str, str], name: str) -> None:
-    """And the next writer still knows what a killed one has left."""
-    path = tmp_path / name
-    files.write_atomically(path, b"1", mode=0o600)
-    _kill_while_writing(path, environment)
-    assert len(list(tmp_path.iterdir())) == 2
-    files.write_atomically(path, b"2", mode=0o600)
-    assert [entry.name for entry in tmp_path.iterdir()] == [name]
-    assert path.read_bytes() == b"2"
-    path.unlink()
-    path.mkdir()
-    assert files.remove(path)
-    assert not path.exists()
 
 
 def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
@@ -78,27 +59,6 @@ def test_a_directory_in_the_way_is_an_error_without_scrap(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def _kill_while_writing(path: Path, environment: dict[str, str]) -> None:
-    program = (
-        "import os, signal; from pathlib import Path; from ibkr_tools import files\n"
-        f"with files.atomic_writer(Path({str(path)!r}), mode=0o600): os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -9
-
-
-def test_the_next_writer_removes_what_a_killed_one_has_left(tmp_path: Path, environment: dict[str, str]) -> None:
-    """Of the same file: what another one is called beside it is not known here."""
-    _kill_while_writing(tmp_path / "file", environment)
-    _kill_while_writing(tmp_path / "other", environment)
-    assert len(list(tmp_path.iterdir())) == 2
-    files.write_atomically(tmp_path / "file", b"data", mode=0o600)
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left[0].startswith(".other.")
-    assert left[1:] == ["file"]
-    files.remove_stale_temporaries(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
 def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
     """Two processes may write at once, as when one gave up waiting for the other's lock; the last one is right."""
     path = tmp_path / "file"
@@ -109,27 +69,6 @@ def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
         assert path.read_bytes() == b"2"
     assert path.read_bytes() == b"1"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def _in_three_processes(work: Callable[[Path, int], None], folder: Path, times: int) -> list[int | None]:
-    """Has the same work done side by side; returns the exit codes."""
-    workers = [multiprocessing.get_context("spawn").Process(target=work, args=(folder, times)) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return [worker.exitcode for worker in workers]
-
-
-def _write(folder: Path, times: int) -> None:
-    for _ in range(times):
-        files.write_atomically(folder / "file", b"data", mode=0o600, fsync=False)
-
-
-def test_writers_of_one_file_do_not_sweep_each_other(tmp_path: Path) -> None:
-    """Not even between the making of a file and its lock."""
-    assert _in_three_processes(_write, tmp_path, 2000) == [0, 0, 0]
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @AS_ROOT
@@ -238,19 +177,6 @@ def test_whatever_stands_for_a_request_can_be_removed(
     assert target.exists()
 
 
-def _count(folder: Path, times: int) -> None:
-    for _ in range(times):
-        with files.locked(folder / "lock"):
-            number = int((folder / "number").read_text())
-            (folder / "number").write_text(str(number + 1))
-
-
-def test_the_lock_excludes_other_processes(tmp_path: Path) -> None:
-    (tmp_path / "number").write_text("0")
-    assert _in_three_processes(_count, tmp_path, 50) == [0, 0, 0]
-    assert (tmp_path / "number").read_text() == "150"
-
-
 def test_who_has_a_limited_patience_gets_no_lock_that_is_held(tmp_path: Path) -> None:
     """Whoever holds it may have been stopped."""
     lock = tmp_path / "lock"
@@ -262,16 +188,6 @@ def test_who_has_a_limited_patience_gets_no_lock_that_is_held(tmp_path: Path) ->
         pytest.fail("it was held")
     with files.locked(lock, timeout_s=0.0):
         assert lock.exists()
-
-
-def test_the_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path, environment: dict[str, str]) -> None:
-    program = (
-        "import os, signal; from pathlib import Path; from ibkr_tools import files\n"
-        f"with files.locked(Path({str(tmp_path / 'lock')!r})): os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -9
-    with files.locked(tmp_path / "lock"):
-        pass
 
 
 def test_an_existing_directory_is_left_as_it_is(tmp_path: Path) -> None:

@@ -41,31 +41,11 @@ def program(folder: Path, script: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        ("echo 'java version \"1.8.0_191\"' >&2", "is Java 1.8.0_191, the gateway needs 8u192"),
-        ("exit 7", r"says no Java version \(exit status 7\)"),
-        ("exec sleep 30", "no answer to -version in"),
-    ],
-)
-def test_unusable_java_is_one_line(tmp_path: Path, script: str, message: str) -> None:
-    with pytest.raises(JavaUnavailable, match=message) as caught:
-        java.require_java(program(tmp_path, script), timeout_s=1)
-    assert caught.value.exit_code == 78
-    assert caught.value.hint is not None
-
-
 def test_missing_java_says_how_to_get_it(tmp_path: Path) -> None:
     for name in ("no-such-java", str(tmp_path / "none"), str(tmp_path)):
         with pytest.raises(JavaUnavailable, match="no Java") as caught:
             java.require_java(name)
         assert "apt install default-jre-headless" in (caught.value.hint or "")
-
-
-def test_java_8u192_is_enough(tmp_path: Path) -> None:
-    found = java.require_java(program(tmp_path, "echo 'openjdk version \"1.8.0_192\"' >&2"))
-    assert found.version == "1.8.0_192"
 
 
 @pytest.mark.parametrize("inner", ["", "jre/"])

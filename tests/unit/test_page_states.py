@@ -6,7 +6,7 @@ import typing
 import pytest
 
 from ibkr_tools.config.schema import Element
-from ibkr_tools.login import page_scripts, page_states
+from ibkr_tools.login import page_states
 from ibkr_tools.login.outcomes import OUTCOME_POLICIES, AttemptResult, Outcome
 from ibkr_tools.login.page_states import PageSnapshot, PageState, SecondFactor, classify, parse_page_snapshot
 
@@ -133,21 +133,6 @@ def test_selectors_are_selectors() -> None:
             else:
                 assert selector.strip() == selector
                 assert '"' not in selector
-
-
-def test_no_script_returns_what_is_typed() -> None:
-    """The only script that hands out document text empties the fields first."""
-    assert "field.value = ''" in page_scripts.REDACT_DOCUMENT
-    assert page_scripts.REDACT_DOCUMENT.index("field.value = ''") < page_scripts.REDACT_DOCUMENT.index("outerHTML")
-    for script in (
-        page_scripts.INSPECT,
-        page_scripts.FILL,
-        page_scripts.SUBMIT_FORM,
-        page_scripts.CLICK,
-        page_scripts.SET_PAPER_SWITCH,
-    ):
-        assert "return field.value;" not in script
-        assert "outerHTML" not in script
 
 
 def test_every_outcome_has_a_policy() -> None:

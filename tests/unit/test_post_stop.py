@@ -1,14 +1,10 @@
 """A login that died is called failed, with systemd's reason; one that has spoken is not contradicted."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from ibkr_tools import files
 from ibkr_tools.login.post_stop import record_abnormal_exit
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
@@ -49,18 +45,3 @@ def test_without_a_status_file_there_is_nothing_to_record(tmp_path: Path) -> Non
     """A login that never came to its first word leaves no file behind either."""
     assert record_abnormal_exit(StatusFile(tmp_path / "status.json"), {}) is None
     assert list(tmp_path.iterdir()) == []
-
-
-def test_status_that_cannot_be_written_is_no_bug(tmp_path: Path) -> None:
-    """One line for the journal, and the exit code that says so."""
-    status = StatusFile(tmp_path / "status.json")
-    status.write(login("running"))
-    with files.locked(tmp_path / "status.lock"):
-        done = subprocess.run(
-            [sys.executable, "-m", "ibkr_tools.login.post_stop"],
-            env={**os.environ, "RUNTIME_DIRECTORY": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert (done.returncode, done.stderr) == (73, f"error: {status.path}: Connection timed out\n")

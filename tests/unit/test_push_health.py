@@ -3,13 +3,14 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, PushEvent, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog.events import Command, FetchHinted, Verdict
 from ibkr_tools.watchdog.push_health import FAST_TICKLE_INTERVAL_S, PUSH_SILENCE_TIMEOUT_S, TICKLE_INTERVAL_S
+from tests.support.examples import examples
 from tests.support.state_machine_environment import Environment
 
 
@@ -119,7 +120,7 @@ EVENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(
     st.booleans(),
     st.sampled_from([None, 10.0]),

@@ -17,6 +17,7 @@ from ibkr_tools.login.login_runner import PageLogin, run_login
 from ibkr_tools.login.outcomes import LoginEnd, Outcome
 from ibkr_tools.login.push_notice import PushNotice
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
+from tests.support.logins import NoSession
 from tests.support.simulation import wait_until
 
 
@@ -91,19 +92,6 @@ def test_outbox_that_cannot_be_written_is_no_reason_not_to_log_in(directories: D
     notice = PushNotice(configured(directories, "push"), directories, utc_now)
     with notice.withdrawn_after():
         notice.send()
-
-
-class NoSession:
-    """A portal without a session."""
-
-    session = None
-    has_session = False
-
-    def tickle(self) -> "NoSession":
-        return self
-
-    def accounts(self) -> list[dict[str, str]]:
-        return []
 
 
 def attempt(directories: Directories, config: Config, sign_in: PageLogin, *, unattended: bool = True) -> None:

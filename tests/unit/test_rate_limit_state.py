@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools.portal.endpoints import ACCOUNTS, AUTH_STATUS, ENDPOINTS, SUMMARY, TICKLE, Endpoint, RequestKind
@@ -22,6 +22,7 @@ from ibkr_tools.portal.rate_limit_state import (
     with_request,
 )
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from tests.support.examples import examples
 from tests.support.slots import TINY, most_in_a_second
 
 CLAIMS = st.lists(
@@ -106,7 +107,7 @@ def test_reads_use_what_is_allowed() -> None:
     assert max(waited) == 0.0
 
 
-@settings(max_examples=20)
+@examples(0.2)
 @given(st.lists(st.one_of(st.floats(0.001, 0.3), st.floats(0.001, 0.99)), min_size=1, max_size=50))
 def test_whatever_arrives_late_ibkr_counts_ten_a_second(late_s: list[float]) -> None:
     """Each read's own delay, and a tickle every second and a half."""
@@ -155,7 +156,7 @@ def test_nobody_sends_during_the_penalty() -> None:
     assert reserve(state, TICKLE, 1000.5)[1] == 1000.5
 
 
-@settings(max_examples=20)
+@examples(0.2)
 @given(st.lists(st.sampled_from(ENDPOINTS), max_size=200))
 def test_the_file_does_not_grow(claims: list[Endpoint]) -> None:
     state, now_s = RateLimitState(), 0.0

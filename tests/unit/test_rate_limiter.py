@@ -1,12 +1,8 @@
 """The rate limiter's state in its file: shared by all processes of a user, as lasting as IBKR's penalty."""
 
 import json
-import multiprocessing
-import os
 import resource
 import shutil
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,10 +14,9 @@ from hypothesis import strategies as st
 
 from ibkr_tools import files
 from ibkr_tools.errors import RateLimited
-from ibkr_tools.portal.endpoints import ACCOUNTS, POSITIONS, SUMMARY, TICKLE, VALIDATE, Endpoint
+from ibkr_tools.portal.endpoints import ACCOUNTS, SUMMARY, TICKLE, VALIDATE
 from ibkr_tools.portal.rate_limit_state import ARRIVAL_JITTER_S, MAX_PENALTY_S, PENALTY_S
 from ibkr_tools.portal.rate_limiter import NoRateLimit, SharedRateLimiter, format_wait
-from tests.support.slots import most_in_a_second
 
 
 def at_rest(folder: Path) -> SharedRateLimiter:
@@ -115,50 +110,6 @@ def test_without_room_on_the_disk_the_process_paces_itself(tmp_path: Path) -> No
     assert len(json.loads((tmp_path / "pacing.json").read_bytes())["slots"]) >= 10
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
-def test_a_person_without_rights_obeys_what_others_reserved(tmp_path: Path, environment: dict[str, str]) -> None:
-    shared = SharedRateLimiter(tmp_path / "pacing.json")
-    shared.record_429()
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(0o755)
-    program = (
-        "import os, sys; from pathlib import Path\n"
-        "from ibkr_tools.portal.rate_limiter import SharedRateLimiter\n"
-        "from ibkr_tools.portal.endpoints import SUMMARY\n"
-        "from ibkr_tools.errors import RateLimited\n"
-        "os.seteuid(65534)\n"
-        "try: SharedRateLimiter(Path(sys.argv[1])).acquire(SUMMARY, 1.0)\n"
-        "except RateLimited: print('waits')\n"
-        "print(SharedRateLimiter(Path(sys.argv[2])).acquire(SUMMARY, 1.0).wait_s)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "pacing.json"), str(tmp_path / "new" / "pacing.json")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["waits", "0.0"]
-
-
-def _claim(path: Path, times: int, endpoint: Endpoint) -> list[float]:
-    shared = SharedRateLimiter(path)
-    return [time.monotonic() + shared.acquire(endpoint, 60.0).wait_s for _ in range(times)]
-
-
-def test_several_processes_together_keep_the_limits(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        jobs = [
-            pool.apply_async(_claim, (tmp_path / "pacing.json", 12, endpoint))
-            for endpoint in (SUMMARY, POSITIONS, SUMMARY)
-        ]
-        slots = sorted(slot for job in jobs for slot in job.get())
-    stated = json.loads((tmp_path / "pacing.json").read_bytes())["slots"]
-    assert most_in_a_second(stated) <= 8
-    # Each process takes its time a moment after the reservation was made.
-    assert all(later - earlier > 0.9 for earlier, later in zip(slots, slots[8:], strict=False))
-
-
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.2, "1 s"), (5.0, "5 s"), (119.5, "2 min"), (121.0, "3 min"), (900.0, "15 min")]
 )
@@ -166,6 +117,7 @@ def test_a_wait_is_said_as_people_say_it(seconds: float, words: str) -> None:
     assert format_wait(seconds) == words
 
 
+@pytest.mark.timing
 def test_a_claim_costs_little(tmp_path: Path) -> None:
     """0.3 ms on an idle machine; the bound is for a busy one."""
     shared = SharedRateLimiter(tmp_path / "pacing.json")

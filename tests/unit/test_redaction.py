@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from selenium.common import exceptions as selenium_errors
 
@@ -18,6 +18,7 @@ from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import end_for_error
 from ibkr_tools.login.page_states import MAX_SHOWN_CHARACTERS, SUCCESS_TEXT, PageState, classify, parse_page_snapshot
 from ibkr_tools.login.redaction import MAX_TEXT_LENGTH, RedactedText, Redactor, one_line, truncated, unredacted
+from tests.support.examples import examples
 from tests.support.spellings import SPELLINGS
 
 WINDOW = 4
@@ -100,7 +101,7 @@ def test_nothing_of_a_password_is_shown(password: str, before: str, after: str, 
 
 
 @given(PASSWORDS, AROUND, st.sampled_from(sorted(SPELLINGS)), st.integers(0, 60))
-@settings(max_examples=50)
+@examples(0.5)
 def test_cut_leaves_no_beginning_of_a_password(password: str, before: str, way: str, left: int) -> None:
     """A text that the page is too long for ends before a secret may have begun, wherever it was cut."""
     spelled, longest, redactor = SPELLINGS[way](password), 3000, Redactor([password])
@@ -193,6 +194,7 @@ def test_covered_text_shows_itself_covered(show: Callable[[object], str]) -> Non
     assert len(truncated(covered, MAX_SHOWN_CHARACTERS)) == len("the … word")
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     "text",
     [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
@@ -15,6 +15,7 @@ from ibkr_tools.fetch.plan import plan_snapshot
 from ibkr_tools.fetch.scheduler import Freshness, PageRequest, ResourceJob, assemble, create_jobs, run_jobs
 from ibkr_tools.fetch.worker_pool import MAX_WORKERS, CompletedRequest, WorkerPool
 from ibkr_tools.portal.client import PortalClient
+from tests.support.examples import examples
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SIZE = 4
@@ -138,7 +139,7 @@ def test_what_was_lost_on_the_way_is_asked_for_again(data: st.DataObject, sizes:
 
 
 @given(st.data())
-@settings(max_examples=20)
+@examples(0.2)
 def test_pages_are_read_side_by_side_where_there_are_many(data: st.DataObject) -> None:
     workers = Shuffled(data, MAX_WORKERS)
     run_and_assemble({"U1": list(range(20 * SIZE))}, workers)
@@ -146,7 +147,7 @@ def test_pages_are_read_side_by_side_where_there_are_many(data: st.DataObject) -
 
 
 @given(st.data(), st.integers(0, 12), st.integers(1, MAX_WORKERS))
-@settings(max_examples=30)
+@examples(0.3)
 def test_no_more_pages_are_asked_for_in_vain_than_not(data: st.DataObject, count: int, at_once: int) -> None:
     asked: list[int] = []
     run_and_assemble(
@@ -159,7 +160,7 @@ def test_no_more_pages_are_asked_for_in_vain_than_not(data: st.DataObject, count
 
 
 @given(st.data())
-@settings(max_examples=10)
+@examples(0.1)
 def test_the_first_error_ends_it(data: st.DataObject) -> None:
     """Nothing that has not begun is sent after it."""
     asked: list[int] = []
@@ -178,7 +179,7 @@ PARTS = ("summary", "ledger", "positions", "combos")
 
 
 @given(st.data(), st.integers(1, MAX_WORKERS), st.booleans())
-@settings(max_examples=300)
+@examples(3)
 def test_the_document_is_whole_whatever_is_dropped_or_asked_again(
     data: st.DataObject, at_once: int, whole: bool
 ) -> None:

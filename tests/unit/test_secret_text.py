@@ -20,7 +20,7 @@ from ibkr_tools.login.outcomes import LoginEnd, Outcome
 from ibkr_tools.secret_text import UntypableText, decode, require_typable
 from ibkr_tools.status import utc_now
 from tests.support.installation import Installation
-from tests.unit.test_push_notice import NoSession
+from tests.support.logins import NoSession
 
 STRANGERS = {
     "\0": "a NUL character (U+0000)",

@@ -6,7 +6,7 @@ import typing
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -34,6 +34,7 @@ from ibkr_tools.watchdog.events import (
 )
 from ibkr_tools.watchdog.push_health import CORROBORATION_S
 from ibkr_tools.watchdog.state import PHASES_WITH_SESSION, RESULT_TIMEOUT_S, State
+from tests.support.examples import examples
 from tests.support.state_machine_environment import Environment, login
 
 BROKERAGES = st.builds(
@@ -245,9 +246,7 @@ class AnySequence(RuleBasedStateMachine):
         assert len(environment.executed) < 60
 
 
-AnySequence.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, suppress_health_check=list(HealthCheck)
-)
+AnySequence.TestCase.settings = examples(0.6, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 TestAnySequence = AnySequence.TestCase
 
 

@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import os
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -184,7 +183,7 @@ class Flood(VirtualTime):
     storm: Callable[[], None]
 
     def get(self, *, timeout: float) -> Any:
-        self.now_s += 0.01
+        self.now_s += 0.02
         while self._planned and self._planned[0][0] <= self.now_s:
             heapq.heappop(self._planned)[2]()
         self.storm()
@@ -198,7 +197,7 @@ def test_a_flood_of_hints_holds_up_nothing_and_piles_up_nowhere(make_stage: Stag
     stage.time.__class__ = Flood
 
     def storm() -> None:
-        for _ in range(100):
+        for _ in range(20):
             stage.watchdog._file_changed(stage.places.session_hint)
 
     stage.time.__dict__["storm"] = storm
@@ -369,10 +368,9 @@ def make_room(stage: Stage) -> None:
 
 
 def gone() -> int:
-    """Returns the number of a process that there was."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
+    """Returns a number that no process has."""
+    numbers = range(int(Path("/proc/sys/kernel/pid_max").read_text()) - 1, 1, -1)
+    return next(pid for pid in numbers if not Path(f"/proc/{pid}").exists())
 
 
 def check_outbox(stage: Stage, expected: set[str]) -> None:

@@ -4,6 +4,8 @@ import inspect
 import socket
 import ssl
 import struct
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +112,27 @@ def test_a_certificate_of_a_public_authority_is_not_enough(
 
 
 def test_plain_http_on_the_port_is_told(material: Path) -> None:
-    with (
-        Scripted(material, b"HTTP/1.0 400 Bad Request\r\n\r\n", tls=False) as server,
-        client_of(server, material) as client,
-        pytest.raises(IbkrError) as caught,
-    ):
-        client.tickle()
-    assert isinstance(caught.value, ConfigError | UpstreamUnavailable)
+    """Another program listens there, which a person has to know: it is no trouble that passes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            for _ in range(2):
+                with suppress(OSError), listener.accept()[0] as connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(65536)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        with (
+            PortalClient(port, material / "certificate.pem", read_timeout_s=5) as client,
+            pytest.raises(ConfigError, match="does not have the gateway's certificate"),
+        ):
+            client.tickle()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.fetch.client_factory import ClientFactory
+from ibkr_tools.login.login_runner import _client as login_client
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import (
     ENDPOINTS,
@@ -26,6 +29,8 @@ from ibkr_tools.portal.endpoints import (
 )
 from tests.support import allow_list
 from tests.support.allow_list import Row
+from tests.support.examples import examples
+from tests.support.installation import Installation
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
 
@@ -145,10 +150,18 @@ def test_only_the_owner_controls_the_session(refusing: list[PortalClient]) -> No
             everyone.send(endpoint, body={"publish": True, "compete": True} if endpoint.parameters else None)
 
 
-def test_only_the_watchdog_says_that_it_owns_the_session() -> None:
-    package = Path(__file__).parents[2] / "ibkr_tools"
-    owners = [file for file in package.rglob("*.py") if "owns_session=True" in file.read_text()]
-    assert [file.relative_to(package).as_posix() for file in owners] == ["watchdog/__main__.py"]
+def test_the_clients_of_a_fetch_and_of_a_login_do_not_control_the_session(silent: Scripted, tmp_path: Path) -> None:
+    """Nothing is sent; that the watchdog's does is what tests/simulator/test_watchdog.py sees."""
+    place = Installation(tmp_path / "place", {})
+    place.configure(silent.port, tmp_path / "certificate.pem")
+    config = load_config(place.directories.config_file)
+    fetching, logging_in = ClientFactory(config, place.directories).create(), login_client(config, place.directories)
+    assert isinstance(logging_in, PortalClient)
+    with fetching, logging_in:
+        for client in (fetching, logging_in):
+            for endpoint in (one for one in ENDPOINTS if one.kind is RequestKind.SESSION):
+                with pytest.raises(ValueError, match="owns the session"):
+                    client.send(endpoint)
 
 
 def test_a_listed_path_takes_no_other_method(refusing: list[PortalClient]) -> None:
@@ -245,7 +258,7 @@ def test_no_header_says_another_method(wire: tuple[Scripted, Path], clients: lis
         for line in request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
     }
     ours = {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type"}
-    assert seen <= ours
+    assert seen == ours
 
 
 values = st.one_of(
@@ -259,7 +272,7 @@ def some_of(names: list[str]) -> st.SearchStrategy[str]:
     return st.sampled_from(names * 5 + ["force", "..", "_method"]) if names else values
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_values_make_another_request(
     data: st.DataObject, wire: tuple[Scripted, Path], clients: list[PortalClient]

@@ -128,7 +128,7 @@ def test_root_is_told_how_to_install_what_the_units_user_may_not_read(
 def test_root_is_told_why_it_may_not_write(place: Directories, capfd: pytest.CaptureFixture[str]) -> None:
     """The file would be `nobody`'s to write, who may not."""
     from ibkr_tools.fetch import snapshot_store
-    from tests.unit.test_snapshot_store import NOON, document
+    from tests.support.stored_snapshots import NOON, document
 
     snapshot_store.save(place.snapshots, document(), 0, NOON)
     for path in (place.snapshots, *place.snapshots.iterdir()):

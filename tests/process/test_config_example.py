@@ -12,7 +12,7 @@ from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.outcomes import LoginEnd, Outcome
 from tests.support.installation import Installation
-from tests.unit.test_push_notice import NoSession
+from tests.support.logins import NoSession
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.json"
 

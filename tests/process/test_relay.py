@@ -234,6 +234,7 @@ def test_missing_unix_socket_is_a_gateway_that_is_down(tmp_path: Path, start: St
         assert wait_until_listening(relay.port, 5)
 
 
+@pytest.mark.timing
 def test_nothing_turns_in_circles(gateway: tuple[socket.socket, RelayTarget], start: Start) -> None:
     """Silent, half-closed and blocked connections cost no processor time."""
     listener, target = gateway

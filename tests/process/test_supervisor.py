@@ -223,10 +223,9 @@ def test_the_programs_are_told_their_directories() -> None:
     assert simulated[1:] == given[1:]
 
 
-def test_fatal_codes_are_those_of_the_units() -> None:
+@pytest.mark.parametrize("unit", ["ibkr-gateway.service", "ibkr-watchdog.service"])
+def test_fatal_codes_are_those_of_the_units(unit: str) -> None:
     """What systemd does not restart, `up` does not either."""
-    unit = (Path(__file__).parents[2] / "systemd" / "ibkr-gateway.service").read_text()
-    line = next(line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus="))
-    assert {int(code) for code in line.partition("=")[2].split() if code.isdigit()} >= supervisor.FATAL_EXIT_CODES - {
-        77
-    }
+    lines = (Path(__file__).parents[2] / "systemd" / unit).read_text().splitlines()
+    codes = [line.partition("=")[2].split() for line in lines if line.startswith("RestartPreventExitStatus=")]
+    assert [{int(code) for code in each} for each in codes] == [supervisor.FATAL_EXIT_CODES]

@@ -1,0 +1,62 @@
+"""The scripts of the login, run in the page with something typed into its form: none of them gives it away."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ibkr_tools.login import page_scripts, page_states
+from ibkr_tools.login.browser import BrowserSettings, PageChanging, open_browser
+from tests.browser.conftest import Home
+from tests.support.simulation import wait_until
+
+pytestmark = pytest.mark.browser
+
+USERNAME, PASSWORD = "typed-username-4711", "typed-password-0815"
+TABLE = page_states.merge_selectors()
+FIELDS = [(TABLE["username"], USERNAME), (TABLE["password"], PASSWORD)]
+
+ARGUMENTS: dict[str, list[Any]] = {
+    "INSPECT": [page_states.snapshot_selectors(), TABLE["paper-switch"], TABLE["paper-checkbox"]],
+    "FIND_INVALID_SELECTORS": [[("username", selector) for selector in page_states.USERNAME]],
+    "HIDE_CONSENT": [list(page_states.CONSENT)],
+    "SET_PAPER_SWITCH": [TABLE["paper-checkbox"], False],
+    "CLICK": [list(page_states.PASSWORD)],
+    "FILL": [FIELDS],
+    "SUBMIT_FORM": [
+        *(FIELDS, TABLE["submit"], TABLE["loading"], TABLE["consent"], TABLE["paper-checkbox"]),
+        *(False, list(page_states.LOGIN_TYPE), list(page_states.PASSWORD), False),
+    ],
+    "READ_TEXT": [list(page_states.PASSWORD)],
+    "CHOOSE_METHOD": [["form"], ["typed"], ["1"]],
+    "REDACT_DOCUMENT": [["nothing of the kind"]],
+    # The last one submits what it types.
+    "SUBMIT_CODE": [list(page_states.PASSWORD), TABLE["submit"], TABLE["loading"], PASSWORD],
+}
+"""What each script is given here."""
+
+
+def test_no_script_returns_what_is_typed(home: Home) -> None:
+    """Whatever it is asked about, the fields with their values among it."""
+    known = {name for name, value in vars(page_scripts).items() if name.isupper() and name[0] != "_"}
+    assert known - {"MAX_DOCUMENT_LENGTH", "MAX_TEXT_LENGTH"} == set(ARGUMENTS), "a new script is tried here too"
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+        browser.open(f"https://127.0.0.1:{home.port}{page_states.LOGIN_PATH}")
+
+        def filled() -> bool:
+            try:
+                return bool(browser.run(page_scripts.FILL, FIELDS))
+            except PageChanging:
+                return False
+
+        wait_until(filled, 20)
+        for name, arguments in ARGUMENTS.items():
+            assert filled(), name
+            told = json.dumps(browser.run(getattr(page_scripts, name), *arguments))
+            assert USERNAME not in told, name
+            assert PASSWORD not in told, name
+            if name == "REDACT_DOCUMENT":
+                assert "<form" in told
+                left = browser.run("return [...document.querySelectorAll('input')].map((field) => field.value);")
+                assert not {USERNAME, PASSWORD} & set(left)

@@ -1,0 +1,54 @@
+"""The script that a failed unit starts."""
+
+from pathlib import Path
+
+import pytest
+
+from ibkr_tools import alert_outbox
+from ibkr_tools.alerts import failed_unit
+from ibkr_tools.directories import Directories
+from ibkr_tools.status import FetchSection, StatusFile, utc_now
+
+NAME = "ibkr-fetch.service"
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The outbox of this unit's directories, on a machine where systemctl is a script."""
+    for name in ("CONFIGURATION", "RUNTIME", "STATE"):
+        monkeypatch.setenv(f"{name}_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return Directories(configuration=tmp_path, runtime=tmp_path, state=tmp_path).outbox
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo failed", True),
+        ("echo activating", False),
+        ("echo active", False),
+        ("echo inactive", False),
+        ("exit 1", True),
+        ("kill -9 $$", True),
+        (None, True),
+    ],
+)
+def test_only_what_is_given_up_is_told(outbox: Path, script: str | None, told: bool) -> None:
+    """One that systemd starts again, or has not even tried, is no news; where nobody can say, it is."""
+    if script is not None:
+        program = outbox.parent / "systemctl"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    assert failed_unit.main([NAME]) == 0
+    assert [message.topic for path in alert_outbox.pending(outbox) if (message := alert_outbox.read(path))] == (
+        [f"unit:{NAME}"] if told else []
+    )
+
+
+@pytest.mark.parametrize(("topic", "told"), [("accounts", 0), (None, 1)])
+def test_what_the_watchdog_tells_is_not_told_twice(outbox: Path, topic: str | None, told: int) -> None:
+    """An account that answers nothing is a message of its own, with what to do about it."""
+    section = FetchSection(updated_at=utc_now(), state="failed", why="account U2 answers nothing", topic=topic)
+    StatusFile(outbox.parent / "status.json").write(section)
+    assert failed_unit.main([NAME]) == 0
+    assert len(alert_outbox.pending(outbox)) == told
