@@ -46,6 +46,7 @@ from ibkr_tools.status import GatewaySection
 from ibkr_tools.watchdog.__main__ import WATCHDOG_MAX_WAIT_S, WATCHDOG_READ_TIMEOUT_S
 from ibkr_tools.watchdog.events import Tick
 from ibkr_tools.watchdog.loop import Watchdog
+from ibkr_tools.watchdog.time_source import TimeSource
 
 BROWSER_S = 1.5
 """From a request to the page: what `bin/bench` measures for Chromium, with some air."""
@@ -150,18 +151,13 @@ class Month:
     def _make_watchdog(self) -> Watchdog:
         return Watchdog(
             self._client(WATCHDOG_READ_TIMEOUT_S, WATCHDOG_MAX_WAIT_S, owns_session=True),
-            self.status,
+            self.config,
             self._directories,
+            self.status,
             SystemdNotifier({}),
             Journal(self._log),
-            session=self.config.session,
-            alerts=self.config.alerts,
-            user=self.config.username,
-            listener=lambda deliver: WiredListener(self.time, self.hub, deliver),
-            clock=self.time.clock,
-            now=self.time.now,
-            queue=self._events,
-            watch_files=False,
+            make_listener=lambda deliver: WiredListener(self.time, self.hub, deliver),
+            time_source=TimeSource(self.time.clock, self.time.now, self._events),
         )
 
     # Who else lives on the machine.

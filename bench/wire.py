@@ -208,7 +208,7 @@ class WiredClient(PortalClient):
         super().close()
         self._connection.close()
 
-    def _send(
+    def _send_http(
         self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
     ) -> tuple[int, Any, bytes]:
         del where

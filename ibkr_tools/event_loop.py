@@ -1,25 +1,29 @@
 """The event loop of the processes that wait for a child, a file and a signal at once: a selector and a clock."""
 
 import contextlib
-import fcntl
 import os
 import selectors
 import signal
 import time
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from ibkr_tools.file_watcher import FileWatcher
 
 
 class EventLoop:
     """Waits for whatever comes first; entered once per process, in its main thread.
 
-    SIGTERM and SIGINT set `stop_requested`. A new file in `directory` ends a wait early where the kernel can tell
-    (dnotify); elsewhere it is found at the next beat.
+    SIGTERM and SIGINT set `stop_requested`. A new file in `directory` ends a wait early where the kernel can tell;
+    elsewhere it is found at the next beat.
     """
 
     def __init__(self, directory: str) -> None:
         self.stop_requested = False
         self._directory = directory
+        self._watcher: FileWatcher | None = None
         self._selector = selectors.DefaultSelector()
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._restore = contextlib.ExitStack()
@@ -32,20 +36,16 @@ class EventLoop:
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stop_requested = True
 
-    @staticmethod
-    def _wake(_number: int, _frame: FrameType | None) -> None:
-        """Has nothing to do: the byte that Python writes to the pipe ends the wait."""
-
     def __enter__(self) -> Self:
+        from ibkr_tools.file_watcher import FileWatcher
+
         self._restore.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(self._write, warn_on_full_buffer=False))
-        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGIO: self._wake}
-        for number, handler in handlers.items():
-            self._restore.callback(signal.signal, number, signal.signal(number, handler))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._restore.callback(signal.signal, number, signal.signal(number, self._stop))
         self.add_reader(self._read)
         with contextlib.suppress(OSError):
-            folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._restore.callback(os.close, folder)
-            fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_CREATE | fcntl.DN_RENAME | fcntl.DN_MULTISHOT)
+            self._watcher = self._restore.enter_context(FileWatcher(directories=[Path(self._directory)]))
+            self.add_reader(self._watcher.fileno())
         return self
 
     def __exit__(
@@ -70,3 +70,5 @@ class EventLoop:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._read, 512):
                 pass
+        if self._watcher is not None:
+            self._watcher.wait(0)

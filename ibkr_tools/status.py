@@ -238,18 +238,16 @@ class StatusFile:
         Raises:
             OSError: there is no runtime directory and none can be made, or it cannot be watched.
         """
-        from inotify_simple import INotify, flags
+        from ibkr_tools.file_watcher import FileWatcher
 
-        files.make_directory(self.path.parent, mode=0o700)
         deadline = time.monotonic() + seconds
-        with INotify() as inotify:
-            inotify.add_watch(self.path.parent, flags.MOVED_TO)
+        with FileWatcher([self.path]) as watcher:
             while not condition():
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     return False
                 # Sections age without being written, and poll(2) counts milliseconds in 31 bits.
-                inotify.read(timeout=int(min(left_s, 1.0) * 1000) + 1)
+                watcher.wait(min(left_s, 1.0))
         return True
 
     def write(self, section: Section) -> None:

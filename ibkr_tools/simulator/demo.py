@@ -17,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-from inotify_simple import INotify, flags
 
 from ibkr_tools import entrypoint
 from ibkr_tools.errors import SessionUnavailable
+from ibkr_tools.file_watcher import FileWatcher
 from ibkr_tools.simulator.control_client import ControlClient
 from ibkr_tools.status import SessionSection, SessionState, StatusFile
 
@@ -80,12 +80,10 @@ class Demo:
         Raises:
             SessionUnavailable: it does not become so in time, or a process ended.
         """
-        run = self._status.path.parent
-        run.mkdir(exist_ok=True)
+        self._status.path.parent.mkdir(exist_ok=True)
         deadline = time.monotonic() + PATIENCE_S
         shown: SessionState | None = None
-        with INotify() as inotify:
-            inotify.add_watch(run, flags.MOVED_TO)
+        with FileWatcher([self._status.path]) as watcher:
             while time.monotonic() < deadline:
                 session = self._status.read_section(SessionSection)
                 if session and wanted(session):
@@ -95,7 +93,7 @@ class Demo:
                     shown = session.state
                 if self._up is None or self._up.poll() is not None:
                     break
-                inotify.read(timeout=500)
+                watcher.wait(0.5)
         tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
         raise SessionUnavailable(f"{what} did not happen; the processes said:\n{tail}")
 

@@ -55,14 +55,12 @@ def main() -> None:
     )
     watchdog = Watchdog(
         client,
-        StatusFile(directories.status_file),
+        config,
         directories,
+        StatusFile(directories.status_file),
         SystemdNotifier(),
         journal,
-        session=config.session,
-        alerts=config.alerts,
-        user=config.username,
-        listener=lambda deliver: PushListener(port, certificate, deliver),
+        make_listener=lambda deliver: PushListener(port, certificate, deliver),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watchdog.stop())

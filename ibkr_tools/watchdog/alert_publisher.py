@@ -9,6 +9,7 @@ from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.log import Journal
 from ibkr_tools.status import FetchSection, LoginSection
 from ibkr_tools.watchdog import alert_rules
+from ibkr_tools.watchdog.alert_rules import Alert
 from ibkr_tools.watchdog.state import State
 
 
@@ -23,43 +24,43 @@ class AlertPublisher:
         self._user = user
         self._outage_s = outage_s
         self._now = now
-        self._active: dict[str, str | None] = {}
-        # An earlier process may have published them: each is resolved once, whatever this process knows.
-        self._unresolved = set(alert_rules.ALERT_TOPICS)
+        # By topic, the subject that was published last, None once it is resolved; of a topic that is missing here, an
+        # earlier process may have published an alert.
+        self._published: dict[str, str | None] = {}
         self._last_error = ""
 
     def update(self, state: State, now_s: float, login: LoginSection | None, fetch: FetchSection | None = None) -> None:
         """Publishes the alerts that are new, and the topics that are resolved."""
-        now = self._now()
-        alerts = alert_rules.active_alerts(state, now_s, outage_s=self._outage_s, login=login, now=now, fetch=fetch)
-        for alert in alerts:
-            is_active = alert.topic in self._active
-            if is_active and (alert.topic not in alert_rules.FETCH_TOPICS or self._active[alert.topic] == alert.todo):
-                continue
-            if self._publish(alert.topic, alert.what, alert.next, alert.todo):
-                self._active[alert.topic] = alert.todo
-                self._unresolved.add(alert.topic)
-        for topic in set(alert_rules.resolved_topics(state, login=login, now=now, fetch=fetch)) & self._unresolved:
-            if self._publish(topic, alert_rules.RESOLVED_TEXTS[topic], "nothing, all is well", over=True):
-                self._active.pop(topic, None)
-                self._unresolved.discard(topic)
+        alerts = alert_rules.evaluate(state, now_s, self._now(), self._outage_s, login, fetch)
+        for topic, alert in alerts.items():
+            subject = None if alert is None else alert.subject
+            is_news = topic not in self._published or self._published[topic] != subject
+            if is_news and self._publish(topic, alert, alert_rules.RESOLVED_TEXTS[topic]):
+                self._published[topic] = subject
 
     def unit_recovered(self, *units: str) -> None:
         """Publishes that units which may have failed work."""
         for unit in units:
-            self._publish(
-                alert_outbox.unit_topic(unit), f"{unit} had failed; it works", "nothing, all is well", over=True
-            )
+            self._publish(alert_outbox.unit_topic(unit), None, f"{unit} had failed; it works")
 
-    def _publish(self, topic: str, what: str, then: str, todo: str | None = None, *, over: bool = False) -> bool:
-        message = AlertMessage(topic=topic, at=self._now(), what=what, next=then, todo=todo, over=over, user=self._user)
+    def _publish(self, topic: str, alert: Alert | None, resolved_text: str) -> bool:
+        text = Alert(resolved_text, "nothing, all is well") if alert is None else alert
+        message = AlertMessage(
+            topic=topic,
+            at=self._now(),
+            what=text.what,
+            next=text.next,
+            todo=text.todo,
+            over=alert is None,
+            user=self._user,
+        )
         try:
             alert_outbox.put(self._outbox, message)
         except OSError as error:
-            text = f"a message cannot be left in {self._outbox}: {error.strerror}"
-            if text != self._last_error:
-                self._journal.error(text)
-            self._last_error = text
-            return False
-        self._last_error = ""
-        return True
+            problem = f"a message cannot be left in {self._outbox}: {error.strerror}"
+        else:
+            problem = ""
+        if problem and problem != self._last_error:
+            self._journal.error(problem)
+        self._last_error = problem
+        return not problem

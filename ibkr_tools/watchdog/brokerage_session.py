@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import SessionState
-from ibkr_tools.watchdog.events import Command
+from ibkr_tools.watchdog.events import Command, GatewayRequest, LocalCommand
 
 HANDSHAKE_TIMEOUT_S = 8.0
 """How long the jar's handshake may take before it counts as stalled, and how long an attempt may take to show.
@@ -194,14 +194,16 @@ def _competing(state: BrokerageState, now_s: float, policy: CompetingPolicy, *, 
         if len(state.taken_at_s) < MAX_TAKES:
             state = replace(state, taken_at_s=(*state.taken_at_s, now_s), quiet_until_s=None)
             decision = _yield_tier(state, now_s, "the gateway takes it back")
-            return replace(decision, recheck_in_s=BROKERAGE_RECHECK_S, commands=(Command.TAKE_BROKERAGE,))
+            return replace(decision, recheck_in_s=BROKERAGE_RECHECK_S, commands=(GatewayRequest.TAKE_BROKERAGE,))
         state = replace(state, contested=True)
     yielded = replace(state, quiet_until_s=now_s + policy.quiet_s)
     if quiet_until_s is None:
         return _yield_tier(yielded, now_s)
     if now_s < quiet_until_s:
         return _yield_tier(state, now_s)
-    return replace(_yield_tier(yielded, now_s), recheck_in_s=BROKERAGE_RECHECK_S, commands=(Command.INIT_BROKERAGE,))
+    return replace(
+        _yield_tier(yielded, now_s), recheck_in_s=BROKERAGE_RECHECK_S, commands=(GatewayRequest.INIT_BROKERAGE,)
+    )
 
 
 def _yield_tier(state: BrokerageState, now_s: float, then: str = "asking whether it is free") -> BrokerageDecision:
@@ -259,7 +261,7 @@ def _missing(
     )
     if needs_fresh_login and not in_window:
         state = replace(state, fresh_login_at_s=now_s, next_attempt_at_s=now_s + FRESH_LOGIN_SETTLE_S)
-        return replace(degraded, brokerage=state, next="a new login", commands=(Command.REQUEST_FRESH_LOGIN,))
+        return replace(degraded, brokerage=state, next="a new login", commands=(LocalCommand.REQUEST_FRESH_LOGIN,))
     attempted = replace(state, attempts=state.attempts + 1, next_attempt_at_s=now_s + _retry_delay_s(state, tickle))
     then = "the gateway opens the brokerage tier"
     return replace(
@@ -281,8 +283,8 @@ def _retry_delay_s(state: BrokerageState, tickle: Tickle) -> float:
 def _next_attempt(state: BrokerageState, tickle: Tickle) -> Command:
     """Returns the next attempt; REAUTHENTICATE comes first only after a login, which has thrown others out anyway."""
     if state.exhausted or not tickle.connected:
-        return Command.INIT_BROKERAGE
-    first, second = Command.REAUTHENTICATE, Command.INIT_BROKERAGE
+        return GatewayRequest.INIT_BROKERAGE
+    first, second = GatewayRequest.REAUTHENTICATE, GatewayRequest.INIT_BROKERAGE
     if state.was_up or state.preexisting:
         first, second = second, first
     return second if state.attempts % 2 else first

@@ -1,4 +1,4 @@
-"""The events that the state machine handles, and the commands that the loop executes for it."""
+"""The events that the state machine handles, and the commands that it gives."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,6 +64,10 @@ class BrokerageResult:
     why: str = ""
 
 
+GatewayResult = TickleResult | ValidationResult | AccountsResult | BrokerageResult
+"""The result of a GatewayRequest."""
+
+
 @dataclass(frozen=True)
 class GatewayChanged:
     """The gateway's parent has reported a change: Java answers locally, or it does not."""
@@ -116,10 +120,7 @@ class WindowChanged:
 
 Event = (
     Tick
-    | TickleResult
-    | ValidationResult
-    | AccountsResult
-    | BrokerageResult
+    | GatewayResult
     | GatewayChanged
     | GatewayStarting
     | LoginReported
@@ -132,11 +133,11 @@ Event = (
 )
 
 
-class Command(StrEnum):
-    """What the loop executes for the state machine; the result of each call to the gateway comes back as an event.
+class GatewayRequest(StrEnum):
+    """A request to the gateway that the state machine wants sent; its result comes back as an event.
 
     INIT_BROKERAGE asks for the brokerage tier if it is free, TAKE_BROKERAGE takes it from whoever has it, and so does
-    REAUTHENTICATE: the jar always competes. REQUEST_FRESH_LOGIN asks for a login although there is a session.
+    REAUTHENTICATE: the jar always competes.
     """
 
     TICKLE = "tickle"
@@ -146,8 +147,21 @@ class Command(StrEnum):
     REAUTHENTICATE = "reauthenticate"
     INIT_BROKERAGE = "init-brokerage"
     TAKE_BROKERAGE = "take-brokerage"
+
+
+class LocalCommand(StrEnum):
+    """What the state machine wants done on this machine; nothing comes back.
+
+    REQUEST_FRESH_LOGIN asks for a login although there is a session. LISTEN opens the WebSocket for the push, whose
+    frames are events.
+    """
+
     REQUEST_LOGIN = "request-login"
     REQUEST_FRESH_LOGIN = "request-fresh-login"
     LISTEN = "listen"
     STOP_LISTENING = "stop-listening"
     RESTART_GATEWAY = "restart-gateway"
+
+
+Command = GatewayRequest | LocalCommand
+"""What the loop executes for the state machine."""

@@ -1,6 +1,6 @@
-"""The watchdog's state, and the transitions, schedules and back-offs that all of its rules use. Pure.
+"""The watchdog's state: a record for each thing it remembers, and the transitions that several rules use. Pure.
 
-Times (`*_s`) are seconds of a clock that never jumps.
+Times (`*_s`) are seconds of a clock that never jumps. Every record describes its fields where they stand.
 """
 
 import math
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog.brokerage_session import BrokerageState, CompetingPolicy
-from ibkr_tools.watchdog.events import Command
+from ibkr_tools.watchdog.events import Command, GatewayRequest, LocalCommand
 from ibkr_tools.watchdog.push_health import PushHealth
 
 MIN_TICKLE_INTERVAL_S = 1.25
@@ -21,56 +21,172 @@ RESULT_TIMEOUT_S = 30.0
 MANUAL_LOGIN_POLL_S = 60.0
 """How often the watchdog checks whether a person has logged in meanwhile."""
 
+SHORT_SESSION_S = 20.0
+SHORT_SESSION_BACKOFF_S = (0.0, 0.0, 10.0, 60.0, 300.0, 900.0)
+"""Waits before the login after sessions shorter than SHORT_SESSION_S, by how many there were in a row."""
+
 PHASES_WITH_SESSION = frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING})
 
 
 @dataclass(frozen=True)
+class TickleSchedule:
+    """When the next tickle is due, and what happens next."""
+
+    due_at_s: float = 0.0
+    """When the next tickle is due."""
+
+    next: str = "looking whether there is a session"
+    """What happens next, for people."""
+
+    next_at_s: float | None = None
+    """When that happens; None: at `due_at_s`."""
+
+    sent_at_s: float = -math.inf
+    """When the last tickle was sent."""
+
+    succeeded_at_s: float | None = None
+    """When a tickle last found a session."""
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What speaks against the session: checks that found none, and checks without a clear answer."""
+
+    since_s: float | None = None
+    """When tickles began to say that a confirmed session is over; None: they do not say so."""
+
+    validation_sent_at_s: float = -math.inf
+    """When the last validation was sent."""
+
+    validated_at_s: float = -math.inf
+    """When a validation last said that there is a session."""
+
+    inconclusive_checks: int = 0
+    """How many checks in a row had no clear answer."""
+
+    silent_since_s: float | None = None
+    """When checks began to get no answer at all; None: the last one got an answer."""
+
+    def conclusive(self) -> "Suspicion":
+        """A check has a clear answer."""
+        return replace(self, inconclusive_checks=0, silent_since_s=None)
+
+    def ended(self) -> "Suspicion":
+        """The session is confirmed, or is known to be over."""
+        return replace(self.conclusive(), since_s=None)
+
+
+@dataclass(frozen=True)
+class LoginBackoff:
+    """What the next login has to wait for; the budget of logins is the login log's."""
+
+    attempts: int = 0
+    """How many logins were requested since the last confirmed session."""
+
+    requested_at_s: float = -math.inf
+    """When the last login was requested."""
+
+    not_before_s: float = 0.0
+    """When the next login may be requested."""
+
+    blocked_reason: str = ""
+    """Why no login may be requested before; empty: because one has failed."""
+
+    short_sessions: int = 0
+    """How many sessions in a row were shorter than SHORT_SESSION_S."""
+
+    fresh_login_until_s: float = -math.inf
+    """Until when a login may run although there is a session."""
+
+    def session_confirmed(self, now_s: float) -> "LoginBackoff":
+        """A session is confirmed: when it is lost, the next login is not blocked."""
+        return replace(self, not_before_s=now_s, blocked_reason="")
+
+    def session_lost(self, now_s: float, *, is_short: bool) -> "LoginBackoff":
+        """A session was lost; a short one makes the next login wait."""
+        short_sessions = self.short_sessions + 1 if is_short else 0
+        wait_s = backoff(SHORT_SESSION_BACKOFF_S, short_sessions - 1) if is_short else 0.0
+        # A login that came to nothing meanwhile may have a longer wait of its own.
+        not_before_s = max(self.not_before_s, now_s + wait_s)
+        return replace(self, attempts=0, short_sessions=short_sessions, not_before_s=not_before_s)
+
+    def blocked(self, until_s: float, reason: str) -> "LoginBackoff":
+        """No login may be requested before `until_s`, if nothing forbids it for longer."""
+        if until_s <= self.not_before_s:
+            return self
+        return replace(self, not_before_s=until_s, blocked_reason=reason)
+
+
+@dataclass(frozen=True)
+class ActivePause:
+    """A person asked that nothing logs in."""
+
+    until: datetime | None = None
+    """When the pause ends by itself; None: never."""
+
+
+@dataclass(frozen=True)
+class OpenWindow:
+    """One of IBKR's reset or maintenance windows is open."""
+
+    name: str
+    """What the window is, for people."""
+
+    ends_at_s: float
+    """When the window closes."""
+
+
+@dataclass(frozen=True)
 class State:
-    """All that the state machine remembers.
-
-    `phase`, `why`, `next` and `todo` are for people; what `next` says happens at `next_at_s` (None: at the deadline).
-    At `due_at_s` the next tickle is due. Counters count since the last confirmed session, `losses` since the start.
-
-    `up_since_s` is when the present session was first confirmed, None without a session; `outage_since_s` is when the
-    last session ended, None while one serves. `suspect_since_s` is when tickles began to say that a confirmed session
-    is over, `validated_at_s` when a validation last said that it is not. `silent_since_s` is when calls began to get
-    no answer at all. Until `fresh_login_until_s` a login runs although there is a session.
-    """
+    """All that the state machine remembers."""
 
     wants_brokerage: bool = False
+    """Whether the user wants the brokerage tier."""
+
     policy: CompetingPolicy = field(default_factory=CompetingPolicy)
+    """What the user wants while another program has that tier."""
+
     phase: SessionState = SessionState.STARTING
+    """What is known of the session."""
+
     phase_since_s: float = 0.0
+    """When the phase began."""
+
     why: str = "just started"
-    next: str = "looking whether there is a session"
-    next_at_s: float | None = None
+    """Why it is that phase, for people."""
+
     todo: str | None = None
-    due_at_s: float = 0.0
+    """What a person should do; None: nothing."""
+
     accounts: tuple[str, ...] = ()
+    """The accounts that the user may view in the present session."""
+
     up_since_s: float | None = None
+    """When the present session was first confirmed; None: there is none."""
+
     outage_since_s: float | None = 0.0
-    tickle_sent_at_s: float = -math.inf
-    tickle_succeeded_at_s: float | None = None
+    """When the last session ended; None: one serves."""
+
     losses: int = 0
-    inconclusive_checks: int = 0
-    silent_since_s: float | None = None
-    suspect_since_s: float | None = None
-    validation_sent_at_s: float = -math.inf
-    validated_at_s: float = -math.inf
+    """How many sessions were lost since the start."""
+
     gateway_failures: int = 0
-    login_attempts: int = 0
-    login_requested_at_s: float = -math.inf
-    login_not_before_s: float = 0.0
-    login_blocked_reason: str = ""
-    short_sessions: int = 0
-    push_health: PushHealth = field(default_factory=PushHealth)
+    """How many checks in a row found no gateway."""
+
     restart_requested_at_s: float = -math.inf
+    """When a restart of Java was last requested."""
+
+    schedule: TickleSchedule = field(default_factory=TickleSchedule)
+    suspicion: Suspicion = field(default_factory=Suspicion)
+    login_backoff: LoginBackoff = field(default_factory=LoginBackoff)
+    push_health: PushHealth = field(default_factory=PushHealth)
     brokerage: BrokerageState = field(default_factory=BrokerageState)
-    fresh_login_until_s: float = -math.inf
-    paused: bool = False
-    paused_until: datetime | None = None
-    window: str | None = None
-    window_ends_at_s: float = -math.inf
+
+    pause: ActivePause | None = None
+    """The pause; None: logins are allowed."""
+
+    window: OpenWindow | None = None
+    """The window that is open; None: none is."""
 
     @property
     def has_session(self) -> bool:
@@ -116,29 +232,71 @@ def transition(state: State, phase: SessionState, now_s: float, why: str, todo: 
     )
 
 
-def schedule(state: State, due_at_s: float, text: str, next_at_s: float | None = None) -> State:
+def set_due(state: State, due_at_s: float) -> State:
+    """Returns the state whose next tickle is due at `due_at_s`; what happens next stays."""
+    return replace(state, schedule=replace(state.schedule, due_at_s=due_at_s))
+
+
+def schedule_next(state: State, due_at_s: float, text: str, next_at_s: float | None = None) -> State:
     """Returns the state whose next tickle is due at `due_at_s`; `text` says what happens next, at `next_at_s`."""
-    return replace(state, due_at_s=due_at_s, next=text, next_at_s=next_at_s)
+    return replace(state, schedule=replace(state.schedule, due_at_s=due_at_s, next=text, next_at_s=next_at_s))
 
 
 def tickle_now(state: State, now_s: float) -> StepResult:
     """Sends a tickle at once, or schedules it for when IBKR takes another one."""
-    earliest_at_s = state.tickle_sent_at_s + MIN_TICKLE_INTERVAL_S
+    schedule = state.schedule
+    earliest_at_s = schedule.sent_at_s + MIN_TICKLE_INTERVAL_S
     if now_s < earliest_at_s:
-        return replace(
-            state, due_at_s=earliest_at_s if state.due_at_s <= now_s else min(state.due_at_s, earliest_at_s)
+        return set_due(
+            state, earliest_at_s if schedule.due_at_s <= now_s else min(schedule.due_at_s, earliest_at_s)
         ), ()
-    return replace(state, due_at_s=now_s + RESULT_TIMEOUT_S, tickle_sent_at_s=now_s), (Command.TICKLE,)
+    schedule = replace(schedule, due_at_s=now_s + RESULT_TIMEOUT_S, sent_at_s=now_s)
+    return replace(state, schedule=schedule), (GatewayRequest.TICKLE,)
 
 
 def forget_session(state: State) -> State:
     """Returns the state without a session; no login while the brokerage tier is left to another program."""
-    quiet_until_s = state.brokerage.quiet_until_s
-    state = replace(state, up_since_s=None, accounts=(), suspect_since_s=None, push_health=state.push_health.stopped())
-    if quiet_until_s is None or quiet_until_s <= state.login_not_before_s:
-        return state
+    login_backoff = state.login_backoff
+    if state.brokerage.quiet_until_s is not None:
+        reason = "another program took the brokerage session, and a login would take it back"
+        login_backoff = login_backoff.blocked(state.brokerage.quiet_until_s, reason)
     return replace(
         state,
-        login_not_before_s=quiet_until_s,
-        login_blocked_reason="another program took the brokerage session, and a login would take it back",
+        up_since_s=None,
+        accounts=(),
+        suspicion=replace(state.suspicion, since_s=None),
+        login_backoff=login_backoff,
+        push_health=state.push_health.stopped(),
     )
+
+
+def session_confirmed(state: State, accounts: tuple[str, ...], now_s: float, *, preexisting: bool = True) -> StepResult:
+    """The list of accounts has come: there is a session; `preexisting`: no login of ours has just opened it."""
+    state = replace(
+        state,
+        accounts=accounts,
+        suspicion=state.suspicion.ended(),
+        login_backoff=replace(state.login_backoff, attempts=0),
+    )
+    if state.has_session:
+        return state, ()
+    phase = SessionState.DEGRADED if state.wants_brokerage else SessionState.UP
+    state = replace(
+        transition(state, phase, now_s, "the portfolio tier answers"),
+        login_backoff=state.login_backoff.session_confirmed(now_s),
+    )
+    if is_new_session := state.up_since_s is None:
+        brokerage = state.brokerage.session_started(now_s, preexisting=preexisting)
+        state = replace(state, up_since_s=now_s, brokerage=brokerage)
+    if is_new_session or not state.push_health.listening:
+        state = replace(state, push_health=state.push_health.started(now_s, is_new_session=is_new_session))
+    # The first tickle comes soon: IBKR is known to end some sessions at once.
+    return schedule_next(state, now_s + 2 * MIN_TICKLE_INTERVAL_S, "the next tickle"), (LocalCommand.LISTEN,)
+
+
+def session_lost(state: State, why: str, now_s: float) -> State:
+    """Forgets the session and counts its loss."""
+    is_short = state.up_since_s is not None and now_s - state.up_since_s < SHORT_SESSION_S
+    state = replace(state, losses=state.losses + 1, push_health=state.push_health.session_lost(now_s))
+    state = transition(forget_session(state), SessionState.LOST, now_s, why)
+    return replace(state, login_backoff=state.login_backoff.session_lost(now_s, is_short=is_short))

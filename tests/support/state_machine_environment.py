@@ -14,6 +14,8 @@ from ibkr_tools.watchdog.events import (
     BrokerageResult,
     Command,
     Event,
+    GatewayRequest,
+    LocalCommand,
     LoginReported,
     Tick,
     TickleResult,
@@ -21,7 +23,7 @@ from ibkr_tools.watchdog.events import (
     Verdict,
 )
 from ibkr_tools.watchdog.push_health import PushHealth
-from ibkr_tools.watchdog.state import State
+from ibkr_tools.watchdog.state import State, TickleSchedule
 
 __all__ = ["ALIVE", "LOCKED", "NOW", "UP", "Environment", "LoginState", "environment_with_session", "login", "tickle"]
 
@@ -35,12 +37,17 @@ UP = State(
     phase_since_s=4000.0,
     up_since_s=4000.0,
     outage_since_s=None,
-    due_at_s=NOW,
-    tickle_succeeded_at_s=NOW - 30,
+    schedule=TickleSchedule(due_at_s=NOW, succeeded_at_s=NOW - 30),
     push_health=PushHealth(listening=True, listening_since_s=4000.0, last_frame_at_s=NOW),
     accounts=("U1234567",),
 )
-LOCKED = replace(State(), phase=SessionState.LOCKED_OUT, todo="Check the password", why="refused", due_at_s=NOW)
+LOCKED = replace(
+    State(),
+    phase=SessionState.LOCKED_OUT,
+    todo="Check the password",
+    why="refused",
+    schedule=TickleSchedule(due_at_s=NOW),
+)
 
 
 def tickle(verdict: Verdict = Verdict.ALIVE) -> TickleResult:
@@ -81,7 +88,7 @@ class Environment:
     heartbeat_interval_s: float | None = 10.0
     call_duration_s: float = 0.02
     now_s: float = 1000.0
-    state: State = field(default_factory=lambda: State(phase_since_s=1000.0, due_at_s=1000.0))
+    state: State = field(default_factory=lambda: State(phase_since_s=1000.0, schedule=TickleSchedule(due_at_s=1000.0)))
     executed: list[tuple[float, Command]] = field(default_factory=list)
     login_ends_at_s: float | None = None
     last_heartbeat_at_s: float = 0.0
@@ -114,31 +121,31 @@ class Environment:
 
     def _results_of(self, command: Command) -> Iterable[Event]:
         match command:
-            case Command.TICKLE:
+            case GatewayRequest.TICKLE:
                 if self.session not in {Verdict.GATEWAY_DOWN, Verdict.RATE_LIMITED}:
                     self.tickles_sent_at_s.append(self.now_s)
                 self.now_s += self.call_duration_s
                 alive = self.session is Verdict.ALIVE
                 yield TickleResult(self.session, self.session.value, tickle=self.brokerage if alive else None)
-            case Command.VALIDATE:
+            case GatewayRequest.VALIDATE:
                 self.now_s += self.call_duration_s
                 verdict = self.validation or self.session
                 yield ValidationResult(verdict, verdict.value)
-            case Command.CHECK_AUTH_STATUS:
+            case GatewayRequest.CHECK_AUTH_STATUS:
                 self.now_s += self.call_duration_s
                 verdict = self.auth_status or self.session
                 yield ValidationResult(verdict, verdict.value)
-            case Command.LIST_ACCOUNTS:
+            case GatewayRequest.LIST_ACCOUNTS:
                 self.now_s += self.call_duration_s
                 verdict = self.session
                 yield AccountsResult(verdict, verdict.value, ("U1234567",))
-            case Command.REAUTHENTICATE | Command.INIT_BROKERAGE | Command.TAKE_BROKERAGE:
+            case GatewayRequest.REAUTHENTICATE | GatewayRequest.INIT_BROKERAGE | GatewayRequest.TAKE_BROKERAGE:
                 self.brokerage = self.brokerage_after.get(command, self.brokerage)
                 yield BrokerageResult(Verdict.ALIVE)
-            case Command.REQUEST_LOGIN | Command.REQUEST_FRESH_LOGIN:
+            case LocalCommand.REQUEST_LOGIN | LocalCommand.REQUEST_FRESH_LOGIN:
                 if self.login_ends is not None:
                     self.login_ends_at_s = self.now_s + self.login_duration_s
-            case Command.LISTEN:
+            case LocalCommand.LISTEN:
                 yield from self.on_listen
 
     def run(self, seconds: float, *, until: SessionState | None = None) -> bool:

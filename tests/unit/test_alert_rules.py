@@ -14,13 +14,13 @@ from ibkr_tools.status import FetchSection, LoginSection, SessionState
 from ibkr_tools.watchdog import alert_rules, brokerage_session
 from ibkr_tools.watchdog.alert_publisher import AlertPublisher
 from ibkr_tools.watchdog.alert_rules import (
-    ALERT_TOPICS,
     BROKERAGE_MISSING,
     MANY_LOGINS,
     MISSING_ACCOUNTS,
     MISSING_PARTS,
     OUTAGE,
     PERSON_NEEDED,
+    RESOLVED_TEXTS,
     Alert,
 )
 from ibkr_tools.watchdog.brokerage_session import BrokerageState
@@ -41,17 +41,18 @@ def many(until: timedelta) -> LoginSection:
 
 
 def active_by_topic(state: State, now_s: float = 1001.0, report: LoginSection | None = None) -> dict[str, Alert]:
-    alerts = alert_rules.active_alerts(state, now_s, outage_s=OUTAGE_S, login=report, now=NOW)
-    return {alert.topic: alert for alert in alerts}
+    alerts = alert_rules.evaluate(state, now_s, NOW, OUTAGE_S, report, None)
+    return {topic: alert for topic, alert in alerts.items() if alert is not None}
 
 
 def over(state: State, report: LoginSection | None = None, fetch: FetchSection | None = None) -> set[str]:
-    return set(alert_rules.resolved_topics(state, login=report, now=NOW, fetch=fetch))
+    alerts = alert_rules.evaluate(state, 1001.0, NOW, OUTAGE_S, report, fetch)
+    return {topic for topic, alert in alerts.items() if alert is None}
 
 
 def test_all_is_well() -> None:
     assert active_by_topic(UP, 1e6) == {}
-    assert over(UP, fetch=SAVED) == set(ALERT_TOPICS)
+    assert over(UP, fetch=SAVED) == set(RESOLVED_TEXTS)
 
 
 def test_a_lock_out_needs_a_person() -> None:
@@ -87,7 +88,7 @@ def test_an_outage_says_how_long_and_why() -> None:
     alert = active_by_topic(DOWN, 1000.0 + 5400.0)[OUTAGE]
     assert "90 minutes" in alert.what
     assert "HTTP 503" in alert.what
-    assert alert.next == DOWN.next
+    assert alert.next == DOWN.schedule.next
     assert alert.todo is None
 
 
@@ -173,7 +174,7 @@ def test_told_once_and_once_that_it_is_over(watched: WatchedOutbox) -> None:
 
 def test_the_first_session_resolves_what_an_earlier_process_may_have_published(watched: WatchedOutbox) -> None:
     assert watched.update(DOWN) == []
-    assert sorted(watched.update(UP, fetch=SAVED)) == sorted((topic, True) for topic in ALERT_TOPICS)
+    assert sorted(watched.update(UP, fetch=SAVED)) == sorted((topic, True) for topic in RESOLVED_TEXTS)
     assert watched.update(UP, fetch=SAVED) == []
 
 

@@ -9,11 +9,19 @@ from ibkr_tools.errors import GatewayUnavailable, IbkrError, UpstreamSilent
 from ibkr_tools.portal import response_parser
 from ibkr_tools.portal.push_listener import PushClosed, PushEvent, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
-from ibkr_tools.watchdog import loss_confirmation, state_machine
-from ibkr_tools.watchdog.events import AccountsResult, Command, FetchHinted, TickleResult, ValidationResult, Verdict
-from ibkr_tools.watchdog.loop import verdict_of
+from ibkr_tools.watchdog import session, state_machine
+from ibkr_tools.watchdog.events import (
+    AccountsResult,
+    FetchHinted,
+    GatewayRequest,
+    LocalCommand,
+    TickleResult,
+    ValidationResult,
+    Verdict,
+)
+from ibkr_tools.watchdog.gateway_requester import verdict_of
 from ibkr_tools.watchdog.push_health import CORROBORATION_S
-from ibkr_tools.watchdog.state import State
+from ibkr_tools.watchdog.state import State, TickleSchedule
 from tests.support.state_machine_environment import NOW, UP, Environment, environment_with_session, tickle
 
 # One row per signal of a lost session, and per answer of the login's table that the watchdog meets: the answer to a
@@ -66,7 +74,7 @@ def test_signals(name: str) -> None:
     environment = environment_with_session(session=verdict)
     lost_s = environment.now_s
     environment.run(120)
-    asked = [at for at, command in environment.executed if command is Command.REQUEST_LOGIN]
+    asked = [at for at, command in environment.executed if command is LocalCommand.REQUEST_LOGIN]
     if then == AT_ONCE:
         assert verdict is Verdict.DEAD
         assert asked
@@ -101,8 +109,8 @@ def test_a_tickle_of_a_user_without_brokerage_is_alive() -> None:
 def test_both_say_dead_and_the_login_is_asked_for_in_the_same_moment() -> None:
     environment = environment_with_session(session=Verdict.DEAD)
     environment.run(31, until=SessionState.LOGGING_IN)
-    tickle_sent_at_s = next(at for at, command in reversed(environment.executed) if command is Command.TICKLE)
-    asked_s = next(at for at, command in environment.executed if command is Command.REQUEST_LOGIN)
+    tickle_sent_at_s = next(at for at, command in reversed(environment.executed) if command is GatewayRequest.TICKLE)
+    asked_s = next(at for at, command in environment.executed if command is LocalCommand.REQUEST_LOGIN)
     assert asked_s - tickle_sent_at_s < 0.1
 
 
@@ -110,12 +118,12 @@ def test_validation_says_alive_and_no_tickle_is_believed() -> None:
     """Hours of tickles that say dead, while IBKR's validation and nobody else says alive: no login, and the truth."""
     environment = environment_with_session(session=Verdict.DEAD, validation=Verdict.ALIVE)
     environment.run(2 * 3600)
-    assert environment.count(Command.REQUEST_LOGIN) == 0
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0
     assert environment.is_in(SessionState.UNREACHABLE)
     assert "validation" in environment.state.why
-    asked = [at for at, command in environment.executed if command is Command.VALIDATE]
-    assert all(later - earlier >= loss_confirmation.VALIDATE_INTERVAL_S for earlier, later in itertools.pairwise(asked))
-    assert environment.count(Command.RESTART_GATEWAY) == 0
+    asked = [at for at, command in environment.executed if command is GatewayRequest.VALIDATE]
+    assert all(later - earlier >= session.VALIDATE_INTERVAL_S for earlier, later in itertools.pairwise(asked))
+    assert environment.count(LocalCommand.RESTART_GATEWAY) == 0
     environment.session = Verdict.ALIVE
     assert environment.run(40, until=SessionState.UP)
     assert environment.state.losses == 0
@@ -126,20 +134,20 @@ def test_validation_that_changes_its_mind_is_believed() -> None:
     environment.run(100)
     environment.validation = None
     assert environment.run(100, until=SessionState.UP)
-    assert environment.count(Command.REQUEST_LOGIN) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 1
 
 
 @pytest.mark.parametrize("validation", [Verdict.RATE_LIMITED, Verdict.UNKNOWN, Verdict.SILENT])
 def test_without_a_validation_two_tickles_and_the_status_must_agree(validation: Verdict) -> None:
     environment = environment_with_session(session=Verdict.DEAD, validation=validation)
     assert environment.run(60, until=SessionState.LOGGING_IN)
-    since_s = next(at for at, command in environment.executed if command is Command.VALIDATE)
+    since_s = next(at for at, command in environment.executed if command is GatewayRequest.VALIDATE)
     then = [(at, command) for at, command in environment.executed if at >= since_s]
-    assert [command for _, command in then if command is not Command.STOP_LISTENING][-2:] == [
-        Command.CHECK_AUTH_STATUS,
-        Command.REQUEST_LOGIN,
+    assert [command for _, command in then if command is not LocalCommand.STOP_LISTENING][-2:] == [
+        GatewayRequest.CHECK_AUTH_STATUS,
+        LocalCommand.REQUEST_LOGIN,
     ]
-    assert loss_confirmation.RECHECK_DELAY_S <= then[-1][0] - since_s < 15
+    assert session.RECHECK_DELAY_S <= then[-1][0] - since_s < 15
 
 
 def test_without_a_validation_the_status_may_overrule_the_tickles() -> None:
@@ -147,7 +155,7 @@ def test_without_a_validation_the_status_may_overrule_the_tickles() -> None:
         session=Verdict.DEAD, validation=Verdict.RATE_LIMITED, auth_status=Verdict.ALIVE
     )
     environment.run(3600)
-    assert environment.count(Command.REQUEST_LOGIN) == 0
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0
     assert environment.state.losses == 0
 
 
@@ -155,7 +163,7 @@ def test_without_a_validation_the_status_may_overrule_the_tickles() -> None:
 def test_without_any_second_opinion_nobody_logs_in(auth_status: Verdict) -> None:
     environment = environment_with_session(session=Verdict.DEAD, validation=Verdict.UNKNOWN, auth_status=auth_status)
     environment.run(1800)
-    assert environment.count(Command.REQUEST_LOGIN) == 0
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0
 
 
 def test_two_losses_within_a_minute_are_both_found() -> None:
@@ -176,11 +184,11 @@ def test_the_accounts_alone_against_a_tickle_are_validated() -> None:
     """Once proven, a session is not lost because one list says 401."""
     state = replace(UP, phase=SessionState.UNREACHABLE)
     state, commands = state_machine.step(state, AccountsResult(Verdict.DEAD, "401"), NOW)
-    assert commands == (Command.VALIDATE,)
+    assert commands == (GatewayRequest.VALIDATE,)
     state, commands = state_machine.step(state, ValidationResult(Verdict.ALIVE), NOW)
     assert commands == ()
     _, commands = state_machine.step(state, AccountsResult(Verdict.DEAD, "401"), NOW + 5)
-    assert Command.REQUEST_LOGIN not in commands
+    assert LocalCommand.REQUEST_LOGIN not in commands
 
 
 def test_requests_for_logins_are_never_closer_than_seconds() -> None:
@@ -190,8 +198,8 @@ def test_requests_for_logins_are_never_closer_than_seconds() -> None:
         environment.run(3, until=SessionState.UP)
         environment.dispatch(SessionFrame(authenticated=False))
         environment.run(1.3)
-    assert environment.count(Command.REQUEST_LOGIN) > 1
-    at = [when for when, command in environment.executed if command is Command.REQUEST_LOGIN]
+    assert environment.count(LocalCommand.REQUEST_LOGIN) > 1
+    at = [when for when, command in environment.executed if command is LocalCommand.REQUEST_LOGIN]
     assert all(later - earlier >= 5 for earlier, later in itertools.pairwise(at))
 
 
@@ -203,7 +211,7 @@ def test_a_limited_tickle_does_not_hide_a_pause() -> None:
 
 def test_a_tickle_that_is_due_too_soon_waits_its_second() -> None:
     state, commands = state_machine.step(UP, tickle(), NOW)
-    state = replace(state, due_at_s=NOW, tickle_sent_at_s=NOW)
+    state = replace(state, schedule=TickleSchedule(due_at_s=NOW, sent_at_s=NOW))
     state, commands = state_machine.step(state, ValidationResult(Verdict.ALIVE), NOW)
     assert commands == ()
     assert state_machine.deadline(state) >= NOW + 1
@@ -221,7 +229,7 @@ def environment_after_loss(**changes: object) -> Environment:
     environment.dispatch(DENIAL)
     assert environment.run(10, until=SessionState.UP)
     environment.run(15)
-    assert environment.now_s - environment.state.validation_sent_at_s < loss_confirmation.VALIDATE_INTERVAL_S
+    assert environment.now_s - environment.state.suspicion.validation_sent_at_s < session.VALIDATE_INTERVAL_S
     for name, value in changes.items():
         setattr(environment, name, value)
     return environment
@@ -229,21 +237,21 @@ def environment_after_loss(**changes: object) -> Environment:
 
 def believed_after_s(environment: Environment, *events: object, seconds: float = 60) -> float | None:
     """Feeds frames, and returns how long it takes until a login is asked for; None: it is not within that time."""
-    begin_s, before = environment.now_s, environment.count(Command.REQUEST_LOGIN)
+    begin_s, before = environment.now_s, environment.count(LocalCommand.REQUEST_LOGIN)
     for event in events:
         environment.dispatch(event)  # type: ignore[arg-type]
     if not environment.is_in(SessionState.LOGGING_IN):
         environment.run(seconds, until=SessionState.LOGGING_IN)
-    return environment.now_s - begin_s if environment.count(Command.REQUEST_LOGIN) > before else None
+    return environment.now_s - begin_s if environment.count(LocalCommand.REQUEST_LOGIN) > before else None
 
 
 def test_push_and_tickle_that_agree_are_enough_where_no_validation_is_to_be_had() -> None:
     environment = environment_after_loss(session=Verdict.DEAD)
-    asked = environment.count(Command.VALIDATE), environment.count(Command.CHECK_AUTH_STATUS)
+    asked = environment.count(GatewayRequest.VALIDATE), environment.count(GatewayRequest.CHECK_AUTH_STATUS)
     took_s = believed_after_s(environment, DENIAL)
     assert took_s is not None
     assert took_s < 0.1
-    assert (environment.count(Command.VALIDATE), environment.count(Command.CHECK_AUTH_STATUS)) == asked
+    assert (environment.count(GatewayRequest.VALIDATE), environment.count(GatewayRequest.CHECK_AUTH_STATUS)) == asked
     assert environment.state.losses == 2
     assert environment.run(10, until=SessionState.UP)
 
@@ -270,7 +278,7 @@ def test_where_validate_may_be_asked_it_is() -> None:
     took_s = believed_after_s(environment, DENIAL)
     assert took_s is not None
     assert took_s < 0.1
-    assert environment.count(Command.VALIDATE) == 1
+    assert environment.count(GatewayRequest.VALIDATE) == 1
 
 
 @pytest.mark.parametrize(
@@ -288,7 +296,7 @@ def test_where_validate_may_be_asked_it_is() -> None:
 def test_a_word_about_something_else_does_not_count(event: PushEvent) -> None:
     """About the brokerage tier, or none at all: a third word of IBKR's is waited for, as ever."""
     took_s = believed_after_s(environment_after_loss(session=Verdict.DEAD), event)
-    assert took_s is None or took_s >= loss_confirmation.RECHECK_DELAY_S
+    assert took_s is None or took_s >= session.RECHECK_DELAY_S
 
 
 def test_a_stale_word_does_not_count() -> None:
@@ -298,7 +306,7 @@ def test_a_stale_word_does_not_count() -> None:
     environment.session = Verdict.DEAD
     took_s = believed_after_s(environment, FetchHinted())
     assert took_s is not None
-    assert took_s >= loss_confirmation.RECHECK_DELAY_S
+    assert took_s >= session.RECHECK_DELAY_S
 
 
 @pytest.mark.parametrize("times", [1, 5])
@@ -321,7 +329,7 @@ def test_what_a_new_connection_says_first_is_a_greeting() -> None:
     environment = environment_with_session(on_listen=(DENIAL,), **NO_VALIDATION)
     took_s = believed_after_s(environment, PushClosed("idle"))
     assert took_s is not None
-    assert took_s >= loss_confirmation.RECHECK_DELAY_S
+    assert took_s >= session.RECHECK_DELAY_S
 
 
 def test_after_a_false_alarm_no_report_counts_until_one_announces_a_loss() -> None:
@@ -332,7 +340,7 @@ def test_after_a_false_alarm_no_report_counts_until_one_announces_a_loss() -> No
     environment.session, environment.validation = Verdict.DEAD, Verdict.RATE_LIMITED
     took_s = believed_after_s(environment, DENIAL)
     assert took_s is not None
-    assert took_s >= loss_confirmation.RECHECK_DELAY_S
+    assert took_s >= session.RECHECK_DELAY_S
     environment.validation = None
     assert environment.run(10, until=SessionState.UP)
     environment.run(15)
@@ -356,4 +364,4 @@ def test_validation_that_has_just_said_alive_counts_against_both() -> None:
     environment.run(20)
     environment.dispatch(DENIAL)
     environment.run(20)
-    assert environment.count(Command.REQUEST_LOGIN) == 0
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, PushEvent, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
-from ibkr_tools.watchdog.events import Command, FetchHinted, Verdict
+from ibkr_tools.watchdog.events import FetchHinted, GatewayRequest, Verdict
 from ibkr_tools.watchdog.push_health import FAST_TICKLE_INTERVAL_S, PUSH_SILENCE_TIMEOUT_S, TICKLE_INTERVAL_S
 from tests.support.examples import examples
 from tests.support.state_machine_environment import Environment
 
 
 def tickles(environment: Environment, since_s: float) -> list[float]:
-    return [at for at, command in environment.executed if command is Command.TICKLE and at >= since_s]
+    return [at for at, command in environment.executed if command is GatewayRequest.TICKLE and at >= since_s]
 
 
 def gap(environment: Environment, seconds: float = 120.0) -> float:
@@ -62,10 +62,10 @@ def test_it_waits_for_a_session_though_there_is_one() -> None:
 def test_waiting_for_a_session_is_no_storm() -> None:
     environment = Environment(heartbeat_interval_s=None, on_listen=(WaitingForSession(),))
     environment.run(10)
-    before = environment.count(Command.TICKLE)
+    before = environment.count(GatewayRequest.TICKLE)
     for _ in range(100):
         environment.dispatch(WaitingForSession())
-    assert environment.count(Command.TICKLE) == before
+    assert environment.count(GatewayRequest.TICKLE) == before
 
 
 @pytest.mark.parametrize("frames", [(PushClosed("refused"),), (Heartbeat(), PushClosed("closed"))], ids=str)

@@ -7,7 +7,7 @@ import pytest
 from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, SessionFrame, WaitingForSession
 from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import SessionState
-from ibkr_tools.watchdog import loss_confirmation, state_machine
+from ibkr_tools.watchdog import session, state_machine
 from ibkr_tools.watchdog.brokerage_session import BrokerageState
 from ibkr_tools.watchdog.events import (
     AccountsResult,
@@ -15,13 +15,15 @@ from ibkr_tools.watchdog.events import (
     Event,
     FetchHinted,
     GatewayChanged,
+    GatewayRequest,
     GatewayStarting,
+    LocalCommand,
     Tick,
     TickleResult,
     ValidationResult,
     Verdict,
 )
-from ibkr_tools.watchdog.state import PHASES_WITH_SESSION, State
+from ibkr_tools.watchdog.state import PHASES_WITH_SESSION, State, Suspicion, TickleSchedule
 from tests.support.state_machine_environment import LOCKED, NOW, UP, login, tickle
 
 EVERY_PHASE = [replace(UP if phase in PHASES_WITH_SESSION else State(), phase=phase) for phase in SessionState]
@@ -33,7 +35,7 @@ EVERY_PHASE = [replace(UP if phase in PHASES_WITH_SESSION else State(), phase=ph
 def test_nothing_listens_is_gateway_down_and_never_a_login() -> None:
     state, commands = state_machine.step(UP, tickle(Verdict.GATEWAY_DOWN), NOW)
     assert state.phase is SessionState.GATEWAY_DOWN
-    assert commands == (Command.STOP_LISTENING,)
+    assert commands == (LocalCommand.STOP_LISTENING,)
     assert state_machine.deadline(state) <= NOW + 2
 
 
@@ -53,13 +55,16 @@ def test_the_second_one_is_unreachable(verdict: Verdict) -> None:
 
 def test_ibkrs_word_asks_for_a_second_opinion_first() -> None:
     state, commands = state_machine.step(UP, tickle(Verdict.DEAD), NOW)
-    assert (state.phase, commands) == (SessionState.UP, (Command.VALIDATE,))
+    assert (state.phase, commands) == (SessionState.UP, (GatewayRequest.VALIDATE,))
 
 
 def test_both_say_dead_and_a_login_is_asked_for() -> None:
     state, _ = state_machine.step(UP, tickle(Verdict.DEAD), NOW)
     state, commands = state_machine.step(state, ValidationResult(Verdict.DEAD, "over"), NOW)
-    assert (state.phase, commands) == (SessionState.LOGGING_IN, (Command.STOP_LISTENING, Command.REQUEST_LOGIN))
+    assert (state.phase, commands) == (
+        SessionState.LOGGING_IN,
+        (LocalCommand.STOP_LISTENING, LocalCommand.REQUEST_LOGIN),
+    )
     assert state.losses == 1
     assert state.up_since_s is None
 
@@ -69,9 +74,9 @@ def test_a_validation_that_does_not_confirm_leads_to_another_look(verdict: Verdi
     state, _ = state_machine.step(UP, tickle(Verdict.DEAD), NOW)
     state, commands = state_machine.step(state, ValidationResult(verdict), NOW)
     assert (state.phase, commands) == (SessionState.UP, ())
-    assert state_machine.deadline(state) <= NOW + loss_confirmation.RECHECK_DELAY_S
+    assert state_machine.deadline(state) <= NOW + session.RECHECK_DELAY_S
     state, _ = state_machine.step(state, tickle(), NOW + 1)
-    assert (state.phase, state.suspect_since_s) == (SessionState.UP, None)
+    assert (state.phase, state.suspicion.since_s) == (SessionState.UP, None)
 
 
 def test_a_limited_tickle_changes_nothing() -> None:
@@ -113,9 +118,9 @@ def test_a_refusal_without_words_still_says_what_to_do() -> None:
 
 def test_unlock_tries_again_at_once() -> None:
     state, commands = state_machine.step(LOCKED, login("unlocked"), NOW)
-    assert commands == (Command.TICKLE,)
+    assert commands == (GatewayRequest.TICKLE,)
     state, commands = state_machine.step(state, tickle(Verdict.DEAD), NOW)
-    assert Command.REQUEST_LOGIN in commands
+    assert LocalCommand.REQUEST_LOGIN in commands
     assert state.todo is None
 
 
@@ -125,23 +130,24 @@ def test_a_penalty_does_not_hide_why_we_are_locked_out() -> None:
 
 
 def test_a_starting_gateway_does_not_overrule_a_person() -> None:
-    state = State(phase=SessionState.LOCKED_OUT, phase_since_s=1.0, due_at_s=50.0)
+    state = State(phase=SessionState.LOCKED_OUT, phase_since_s=1.0, schedule=TickleSchedule(due_at_s=50.0))
     assert state_machine.step(state, GatewayStarting(), 2.0) == (state, ())
 
 
 def test_java_is_not_restarted_while_the_tickle_answers() -> None:
     """`/portfolio/accounts` may hang while the session is fine."""
-    state = replace(UP, phase=SessionState.UNREACHABLE, inconclusive_checks=5, silent_since_s=NOW - 3000)
+    suspicion = Suspicion(inconclusive_checks=5, silent_since_s=NOW - 3000)
+    state = replace(UP, phase=SessionState.UNREACHABLE, suspicion=suspicion)
     for number in range(100):
         state, commands = state_machine.step(state, tickle(), NOW + 40 * number)
-        assert commands == (Command.LIST_ACCOUNTS,)
+        assert commands == (GatewayRequest.LIST_ACCOUNTS,)
         state, commands = state_machine.step(state, AccountsResult(Verdict.SILENT, "hangs"), NOW + 40 * number + 8)
         assert commands == ()
 
 
 def test_an_sts_frame_is_looked_at_if_the_brokerage_tier_is_wanted() -> None:
     _, commands = state_machine.step(BROKERAGE, SessionFrame(competing=True), NOW)
-    assert commands == (Command.TICKLE,)
+    assert commands == (GatewayRequest.TICKLE,)
 
 
 # Totality.
@@ -185,4 +191,4 @@ def test_a_locked_session_is_never_logged_in(state: State) -> None:
         return
     for event in OBSERVATIONS:
         _, commands = state_machine.step(state, event, NOW)
-        assert Command.REQUEST_LOGIN not in commands
+        assert LocalCommand.REQUEST_LOGIN not in commands

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, SessionFrame, WaitingForSession
 from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.status import LoginState, SessionState
-from ibkr_tools.watchdog import login_policy, loss_confirmation, state_machine
+from ibkr_tools.watchdog import login_policy, session, state_machine
 from ibkr_tools.watchdog.brokerage_session import CompetingPolicy
 from ibkr_tools.watchdog.events import (
     AccountsResult,
@@ -22,7 +22,9 @@ from ibkr_tools.watchdog.events import (
     Event,
     FetchHinted,
     GatewayChanged,
+    GatewayRequest,
     GatewayStarting,
+    LocalCommand,
     LoginResultUnknown,
     PauseEnded,
     PauseStarted,
@@ -33,7 +35,7 @@ from ibkr_tools.watchdog.events import (
     WindowChanged,
 )
 from ibkr_tools.watchdog.push_health import CORROBORATION_S
-from ibkr_tools.watchdog.state import PHASES_WITH_SESSION, RESULT_TIMEOUT_S, State
+from ibkr_tools.watchdog.state import PHASES_WITH_SESSION, RESULT_TIMEOUT_S, State, TickleSchedule
 from tests.support.examples import examples
 from tests.support.state_machine_environment import Environment, login
 
@@ -74,12 +76,12 @@ OBSERVATIONS: st.SearchStrategy[Event] = st.one_of(
 SESSIONLESS = {SessionState.LOST, SessionState.GATEWAY_DOWN}
 TINY = 1e-6
 SESSION_CONTROL = {
-    Command.INIT_BROKERAGE,
-    Command.TAKE_BROKERAGE,
-    Command.REAUTHENTICATE,
-    Command.REQUEST_FRESH_LOGIN,
+    GatewayRequest.INIT_BROKERAGE,
+    GatewayRequest.TAKE_BROKERAGE,
+    GatewayRequest.REAUTHENTICATE,
+    LocalCommand.REQUEST_FRESH_LOGIN,
 }
-LOGINS = {Command.REQUEST_LOGIN, Command.REQUEST_FRESH_LOGIN}
+LOGINS = {LocalCommand.REQUEST_LOGIN, LocalCommand.REQUEST_FRESH_LOGIN}
 
 
 def verdict_of(event: Event) -> Verdict | None:
@@ -105,7 +107,10 @@ class AnySequence(RuleBasedStateMachine):
         self.now_s = 100.0
         policy = CompetingPolicy(take=take, quiet_s=600.0)
         self.state = State(
-            wants_brokerage=wants_brokerage, policy=policy, phase_since_s=self.now_s, due_at_s=self.now_s
+            wants_brokerage=wants_brokerage,
+            policy=policy,
+            phase_since_s=self.now_s,
+            schedule=TickleSchedule(due_at_s=self.now_s),
         )
         self.restart_requested_at_s = -math.inf
         self.alive_s = -math.inf
@@ -126,24 +131,24 @@ class AnySequence(RuleBasedStateMachine):
         if verdict is Verdict.ALIVE:
             self.alive_s = now_s
         self.note_words(seen, verdict, now_s)
-        if Command.REQUEST_LOGIN in commands:
+        if LocalCommand.REQUEST_LOGIN in commands:
             self.check_login(before, seen, after, now_s)
         if LOGINS & set(commands):
-            assert not before.paused, "a person asked that nothing logs in"
+            assert before.pause is None, "a person asked that nothing logs in"
             assert now_s - self.login_requested_at_s >= login_policy.MIN_LOGIN_INTERVAL_S
             self.login_requested_at_s = now_s
         if SESSION_CONTROL & set(commands):
             self.check_brokerage(before, seen, commands)
-        if Command.RESTART_GATEWAY in commands:
+        if LocalCommand.RESTART_GATEWAY in commands:
             assert verdict is Verdict.SILENT
-            assert now_s - self.restart_requested_at_s > loss_confirmation.MIN_RESTART_INTERVAL_S
-            assert now_s - self.alive_s > loss_confirmation.RESTART_AFTER_SILENCE_S, (
+            assert now_s - self.restart_requested_at_s > session.MIN_RESTART_INTERVAL_S
+            assert now_s - self.alive_s > session.RESTART_AFTER_SILENCE_S, (
                 "never while tickle or validate has just said alive"
             )
             self.restart_requested_at_s = now_s
         if seen_refused(seen):
             self.sent_s = -math.inf
-        if Command.TICKLE in commands:
+        if GatewayRequest.TICKLE in commands:
             assert now_s - self.sent_s >= 1.0, "IBKR takes one a second"
             self.sent_s = now_s
 
@@ -161,7 +166,7 @@ class AnySequence(RuleBasedStateMachine):
         assert known_gone, "only IBKR's own word, or a Java that knows of no session, leads to a login"
         assert before.phase is not SessionState.LOCKED_OUT
         assert after.phase is SessionState.LOGGING_IN
-        assert now_s >= before.login_not_before_s
+        assert now_s >= before.login_backoff.not_before_s
         if before.up_since_s is not None:
             if isinstance(seen, TickleResult):
                 assert now_s - self.denied_s <= CORROBORATION_S, "a tickle alone is no proof that a session is over"
@@ -172,12 +177,12 @@ class AnySequence(RuleBasedStateMachine):
 
     def check_brokerage(self, before: State, seen: Event, commands: tuple[Command, ...]) -> None:
         assert before.wants_brokerage, "the portfolio tier never touches the brokerage session"
-        assert not before.paused
+        assert before.pause is None
         assert isinstance(seen, TickleResult)
         assert seen.tickle is not None, "only while the portfolio tier is up"
-        if Command.TAKE_BROKERAGE in commands:
+        if GatewayRequest.TAKE_BROKERAGE in commands:
             assert before.policy.take, "nobody is thrown out unless the user wants it"
-        if {Command.REAUTHENTICATE, Command.REQUEST_FRESH_LOGIN} & set(commands):
+        if {GatewayRequest.REAUTHENTICATE, LocalCommand.REQUEST_FRESH_LOGIN} & set(commands):
             assert not seen.tickle.competing, "both throw the other program out"
 
     @rule(event=OBSERVATIONS, pause_s=st.one_of(st.just(0.0), st.floats(0, 5), st.floats(0, 4000)))
@@ -220,17 +225,17 @@ class AnySequence(RuleBasedStateMachine):
         state = self.state
         assert state.phase_since_s <= self.now_s
         assert state.why
-        assert state.next
+        assert state.schedule.next
         if state.phase is SessionState.LOCKED_OUT:
             assert state.todo, "a person must be told what to do"
         if state.phase in PHASES_WITH_SESSION:
             assert state.up_since_s is not None
         if state.phase is SessionState.PAUSED:
-            assert state.paused
+            assert state.pause is not None
         if not state.wants_brokerage:
             assert state.phase not in {SessionState.DEGRADED, SessionState.COMPETING}
         assert (state.outage_since_s is None) is (state.phase in PHASES_WITH_SESSION)
-        assert state.next_at_s is None or math.isfinite(state.next_at_s)
+        assert state.schedule.next_at_s is None or math.isfinite(state.schedule.next_at_s)
         if state.phase in SESSIONLESS:
             assert state.up_since_s is None
             assert not state.push_health.listening
@@ -267,7 +272,9 @@ CONSTANT: dict[str, Environment] = {
     "gateway gone": Environment(session=Verdict.GATEWAY_DOWN, call_duration_s=0.001),
     "push closes": Environment(on_listen=(PushClosed("refused"),)),
     "push greets and closes": Environment(on_listen=GREETS_AND_CLOSES),
-    "brokerage never": Environment(state=State(wants_brokerage=True, phase_since_s=1000, due_at_s=1000)),
+    "brokerage never": Environment(
+        state=State(wants_brokerage=True, phase_since_s=1000, schedule=TickleSchedule(due_at_s=1000))
+    ),
 }
 
 
@@ -276,11 +283,13 @@ def test_no_environment_makes_it_spin(name: str) -> None:
     """Whatever stays wrong for two hours: at most a look a second, few logins, few connections."""
     environment = CONSTANT[name]
     environment.run(7200)
-    assert environment.max_within(60, Command.TICKLE, Command.VALIDATE, Command.LIST_ACCOUNTS) <= 75
-    assert environment.max_within(60, Command.REQUEST_LOGIN) <= 6
-    assert environment.count(Command.REQUEST_LOGIN) <= 40
-    assert environment.max_within(60, Command.LISTEN) <= 8
-    assert environment.count(Command.RESTART_GATEWAY) <= 2
+    assert (
+        environment.max_within(60, GatewayRequest.TICKLE, GatewayRequest.VALIDATE, GatewayRequest.LIST_ACCOUNTS) <= 75
+    )
+    assert environment.max_within(60, LocalCommand.REQUEST_LOGIN) <= 6
+    assert environment.count(LocalCommand.REQUEST_LOGIN) <= 40
+    assert environment.max_within(60, LocalCommand.LISTEN) <= 8
+    assert environment.count(LocalCommand.RESTART_GATEWAY) <= 2
 
 
 @pytest.mark.parametrize("heartbeat_interval_s", [0.5, 3.0, 11.0, 40.0])
@@ -293,13 +302,13 @@ def test_flapping_does_not_make_it_spin(heartbeat_interval_s: float, other: Verd
         if other is Verdict.GATEWAY_DOWN:
             environment.dispatch(GatewayChanged(up=True) if number % 2 else GatewayStarting())
         environment.run(heartbeat_interval_s)
-    assert environment.max_within(60, Command.REQUEST_LOGIN) <= 6
+    assert environment.max_within(60, LocalCommand.REQUEST_LOGIN) <= 6
     if other is not Verdict.ALIVE:
-        assert environment.count(Command.REQUEST_LOGIN) <= 20
+        assert environment.count(LocalCommand.REQUEST_LOGIN) <= 20
 
 
 def test_tickles_are_never_more_than_a_minute_apart_while_the_session_is_up() -> None:
     environment = Environment(call_duration_s=8.0)
     environment.run(6 * 3600)
-    at = [when for when, command in environment.executed if command is Command.TICKLE]
+    at = [when for when, command in environment.executed if command is GatewayRequest.TICKLE]
     assert max(later - earlier for earlier, later in itertools.pairwise(at)) < 60

@@ -9,10 +9,11 @@ from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, SessionFrame,
 from ibkr_tools.status import LoginSection, LoginState, SessionState
 from ibkr_tools.watchdog import state_machine
 from ibkr_tools.watchdog.events import (
-    Command,
     FetchHinted,
     GatewayChanged,
+    GatewayRequest,
     GatewayStarting,
+    LocalCommand,
     LoginReported,
     Verdict,
 )
@@ -32,13 +33,13 @@ def test_a_cold_start() -> None:
     environment = Environment(session=Verdict.GATEWAY_DOWN)
     environment.run(10)
     assert environment.is_in(SessionState.GATEWAY_DOWN)
-    assert environment.count(Command.REQUEST_LOGIN) == 0
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0
     environment.session = Verdict.DEAD
     environment.dispatch(GatewayChanged(up=True))
     assert environment.is_in(SessionState.LOGGING_IN)
     assert environment.run(5, until=SessionState.UP)
-    assert environment.count(Command.REQUEST_LOGIN) == 1
-    assert environment.count(Command.LISTEN) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 1
+    assert environment.count(LocalCommand.LISTEN) == 1
     assert environment.state.accounts == ("U1234567",)
     assert environment.state.losses == 0
 
@@ -47,8 +48,8 @@ def test_a_start_into_a_living_session() -> None:
     """A watchdog that restarts finds the session and asks for no login."""
     environment = Environment()
     assert environment.run(2, until=SessionState.UP)
-    assert environment.count(Command.REQUEST_LOGIN) == 0
-    assert environment.count(Command.LIST_ACCOUNTS) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0
+    assert environment.count(GatewayRequest.LIST_ACCOUNTS) == 1
 
 
 @pytest.mark.parametrize("event", [SessionFrame(authenticated=False), WaitingForSession(), PushClosed("gone")])
@@ -75,21 +76,21 @@ def test_a_hint_from_fetch_is_followed_at_once() -> None:
 
 def test_a_false_alarm_costs_one_tickle() -> None:
     environment = environment_with_session()
-    before = environment.count(Command.TICKLE)
+    before = environment.count(GatewayRequest.TICKLE)
     environment.dispatch(PushClosed("idle"))
     assert environment.is_in(SessionState.UP)
-    assert environment.count(Command.TICKLE) == before + 1
+    assert environment.count(GatewayRequest.TICKLE) == before + 1
     environment.run(2)
-    assert environment.count(Command.LISTEN) == 2
+    assert environment.count(LocalCommand.LISTEN) == 2
 
 
 def test_a_read_only_users_frames_are_no_alarm_storm() -> None:
     """`sts` with anything but authenticated:false says nothing about the portfolio tier."""
     environment = environment_with_session()
-    before = environment.count(Command.TICKLE)
+    before = environment.count(GatewayRequest.TICKLE)
     for frame in (SessionFrame(), SessionFrame(authenticated=True), SessionFrame(competing=True), Heartbeat()):
         environment.dispatch(frame)
-    assert environment.count(Command.TICKLE) == before
+    assert environment.count(GatewayRequest.TICKLE) == before
 
 
 def test_unreachable_and_back() -> None:
@@ -99,7 +100,7 @@ def test_unreachable_and_back() -> None:
     environment.session = Verdict.ALIVE
     assert environment.run(35, until=SessionState.UP)
     assert (environment.state.up_since_s, environment.state.losses) == (since_s, 0)
-    assert environment.count(Command.REQUEST_LOGIN) == 0
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0
 
 
 def test_the_gateway_gone_and_back() -> None:
@@ -113,7 +114,7 @@ def test_the_gateway_gone_and_back() -> None:
     environment.session = Verdict.DEAD
     environment.dispatch(GatewayChanged(up=True))
     assert environment.run(5, until=SessionState.UP)
-    assert environment.count(Command.REQUEST_LOGIN) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 1
 
 
 @pytest.mark.parametrize("report", ["refused", "action-required", "locked-out"])
@@ -128,7 +129,7 @@ def test_a_refusal_waits_for_a_person(report: LoginState, gateway: str) -> None:
     assert environment.is_in(SessionState.LOCKED_OUT)
     assert environment.state.todo == "Check the password"
     environment.run(3600)
-    assert environment.count(Command.REQUEST_LOGIN) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 1
     assert environment.is_in(SessionState.LOCKED_OUT)
     assert environment.state.why == f"login {report}"
 
@@ -139,7 +140,7 @@ def test_unlock_does_not_overrule_what_no_person_can() -> None:
     environment.dispatch(login("unlocked", retry_in_s=3600.0))
     environment.run(3590)
     assert environment.is_in(SessionState.BACKING_OFF)
-    assert environment.count(Command.REQUEST_LOGIN) == 0
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0
     assert environment.run(20, until=SessionState.UP)
 
 
@@ -156,7 +157,7 @@ def test_a_login_that_never_reports_is_given_up() -> None:
     environment.run(20)
     assert environment.is_in(SessionState.BACKING_OFF)
     environment.run(30)
-    assert environment.count(Command.REQUEST_LOGIN) == 2
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 2
 
 
 def test_a_login_starts_beside_a_gateway_that_starts() -> None:
@@ -166,7 +167,7 @@ def test_a_login_starts_beside_a_gateway_that_starts() -> None:
     assert environment.is_in(SessionState.LOGGING_IN)
     environment.dispatch(GatewayStarting())
     environment.dispatch(GatewayChanged(up=True))
-    assert [command for _, command in environment.executed] == [Command.STOP_LISTENING, Command.REQUEST_LOGIN]
+    assert [command for _, command in environment.executed] == [LocalCommand.STOP_LISTENING, LocalCommand.REQUEST_LOGIN]
 
 
 def test_a_java_that_keeps_dying_costs_one_login() -> None:
@@ -177,7 +178,7 @@ def test_a_java_that_keeps_dying_costs_one_login() -> None:
         environment.run(3)
         environment.dispatch(GatewayChanged(up=False))
         environment.run(5)
-    assert environment.count(Command.REQUEST_LOGIN) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 1
     environment.session, environment.login_ends = Verdict.DEAD, "succeeded"
     environment.dispatch(GatewayChanged(up=True))
     assert environment.run(15, until=SessionState.UP)
@@ -190,7 +191,7 @@ def test_a_new_java_is_the_loss_of_the_old_ones_session() -> None:
     environment.dispatch(GatewayStarting())
     assert environment.is_in(SessionState.LOGGING_IN)
     assert environment.state.losses == 1
-    assert environment.count(Command.REQUEST_LOGIN) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 1
 
 
 def test_maintenance_is_waited_out() -> None:
@@ -200,10 +201,10 @@ def test_maintenance_is_waited_out() -> None:
     assert environment.is_in(SessionState.MAINTENANCE)
     environment.run(800)
     assert environment.is_in(SessionState.MAINTENANCE)
-    assert environment.count(Command.REQUEST_LOGIN) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 1
     environment.login_ends = "succeeded"
     assert environment.run(200, until=SessionState.UP)
-    assert environment.count(Command.REQUEST_LOGIN) == 2
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 2
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DEAD, Verdict.RATE_LIMITED, Verdict.ALIVE])
@@ -230,11 +231,11 @@ def test_a_login_may_announce_a_longer_limit() -> None:
 def test_a_failed_login_waits_longer_each_time() -> None:
     environment = Environment(session=Verdict.DEAD, login_ends="failed", login_duration_s=5.0)
     environment.run(3600)
-    at = [when for when, command in environment.executed if command is Command.REQUEST_LOGIN]
+    at = [when for when, command in environment.executed if command is LocalCommand.REQUEST_LOGIN]
     gaps = [round(later - earlier, 1) for earlier, later in itertools.pairwise(at)]
     assert gaps == sorted(gaps)
     assert gaps[0] == pytest.approx(15, abs=1)
-    assert environment.count(Command.REQUEST_LOGIN) <= 7
+    assert environment.count(LocalCommand.REQUEST_LOGIN) <= 7
 
 
 def test_the_budgets_wait_is_obeyed_and_people_are_still_seen() -> None:
@@ -243,10 +244,10 @@ def test_the_budgets_wait_is_obeyed_and_people_are_still_seen() -> None:
     environment.run(1)
     environment.dispatch(login("failed", retry_in_s=6 * 3600.0))
     environment.run(6 * 3600 - 10)
-    assert environment.count(Command.REQUEST_LOGIN) == 1
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 1
     assert environment.is_in(SessionState.BACKING_OFF)
     environment.run(30)
-    assert environment.count(Command.REQUEST_LOGIN) == 2
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 2
     environment.dispatch(login("failed", retry_in_s=6 * 3600.0))
     environment.session = Verdict.ALIVE
     assert environment.run(61, until=SessionState.UP)
@@ -255,26 +256,26 @@ def test_the_budgets_wait_is_obeyed_and_people_are_still_seen() -> None:
 def test_a_session_that_dies_young_makes_the_next_login_wait() -> None:
     environment = Environment(session=Verdict.DEAD, login_helps=False)
     environment.run(600)
-    assert 3 <= environment.count(Command.REQUEST_LOGIN) <= 8
+    assert 3 <= environment.count(LocalCommand.REQUEST_LOGIN) <= 8
 
 
 def test_java_is_restarted_when_nothing_at_all_came_back_for_ten_minutes() -> None:
     environment = environment_with_session(session=Verdict.SILENT, call_duration_s=8.0)
     environment.run(590)
-    assert environment.count(Command.RESTART_GATEWAY) == 0
+    assert environment.count(LocalCommand.RESTART_GATEWAY) == 0
     environment.run(120)
-    assert environment.count(Command.RESTART_GATEWAY) == 1
+    assert environment.count(LocalCommand.RESTART_GATEWAY) == 1
     environment.run(3300)
-    assert environment.count(Command.RESTART_GATEWAY) == 1
+    assert environment.count(LocalCommand.RESTART_GATEWAY) == 1
     environment.run(1000)
-    assert environment.count(Command.RESTART_GATEWAY) == 2
+    assert environment.count(LocalCommand.RESTART_GATEWAY) == 2
 
 
 def test_java_is_not_restarted_while_ibkr_answers() -> None:
     """Maintenance: 503 for hours. The session in Java's memory may outlive it."""
     environment = environment_with_session(session=Verdict.UNKNOWN)
     environment.run(4 * 3600)
-    assert environment.count(Command.RESTART_GATEWAY) == 0
+    assert environment.count(LocalCommand.RESTART_GATEWAY) == 0
 
 
 def test_one_answer_among_silences_starts_the_count_anew() -> None:
@@ -284,4 +285,4 @@ def test_one_answer_among_silences_starts_the_count_anew() -> None:
         environment.run(300)
         environment.session = Verdict.UNKNOWN
         environment.run(40)
-    assert environment.count(Command.RESTART_GATEWAY) == 0
+    assert environment.count(LocalCommand.RESTART_GATEWAY) == 0

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ibkr_tools import alert_outbox, pause_file
-from ibkr_tools.config.schema import AlertsConfig, SessionConfig
+from ibkr_tools.config.schema import Config, SessionConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError, SessionUnavailable, UpstreamUnavailable
 from ibkr_tools.log import Journal
@@ -24,6 +24,7 @@ from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import LoginSection, SessionSection, SessionState, StatusFile
 from ibkr_tools.watchdog.loop import Watchdog
+from ibkr_tools.watchdog.time_source import TimeSource
 from tests.support.state_machine_environment import ALIVE
 
 if TYPE_CHECKING:
@@ -125,18 +126,13 @@ class Stage:
         self.seen: list[SessionSection] = []
         self.watchdog = Watchdog(
             cast("PortalClient", self.gateway),
-            self.status,
+            Config(username="sampleuser", account="U1234567", session=SessionConfig(**session)),
             self.places,
+            self.status,
             SystemdNotifier({}),
             Journal(),
-            session=SessionConfig(**session),
-            alerts=AlertsConfig(),
-            user="sampleuser",
-            listener=lambda deliver: cast("PushListener", Heart(self.time, deliver)),
-            clock=lambda: self.time.now_s,
-            now=self.time.now,
-            queue=self.time,
-            watch_files=False,
+            make_listener=lambda deliver: cast("PushListener", Heart(self.time, deliver)),
+            time_source=TimeSource(lambda: self.time.now_s, self.time.now, self.time),
         )
 
     def look(self) -> None:
