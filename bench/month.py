@@ -199,7 +199,7 @@ class Month:
     def login_log(self) -> LoginLog:
         """Returns the login log, on the virtual machine's clocks."""
         uptime = self.time.clock
-        return LoginLog(self._directories.login, self.config.login.logins_a_day, uptime=lambda: (1, uptime()))
+        return LoginLog(self._directories.login, self.config.login.logins_a_day, uptime=lambda: ("virtual", uptime()))
 
     def _sign_in(self, portal: Any, before_submit: Callable[[], None]) -> LoginEnd:
         """Goes through the page as the browser does, with the calls that IBKR's script makes."""

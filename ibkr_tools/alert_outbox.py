@@ -8,13 +8,12 @@ import os
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from ibkr_tools import files
+from ibkr_tools.status import Moment
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 ALERT_SCHEMA = 1
 
 OUTBOX_CAPACITY = 100

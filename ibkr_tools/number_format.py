@@ -9,6 +9,8 @@ from decimal import Context, Decimal, InvalidOperation
 
 import msgspec
 
+from ibkr_tools.terminal_escape import replace_unprintable
+
 __all__ = [
     "HUNDRED",
     "ZERO",
@@ -180,9 +182,7 @@ def single_line(value: object) -> str:
     text = unescape_entities(_text(value))
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(text.split())
+    return " ".join(replace_unprintable(text).split())
 
 
 def unescape_entities(text: str) -> str:

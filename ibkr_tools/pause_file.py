@@ -5,13 +5,11 @@ Whoever logs in reads it right before; a session that is there is kept alive all
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from ibkr_tools import files
-
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+from ibkr_tools.status import Moment
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):

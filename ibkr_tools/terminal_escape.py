@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 
-__all__ = ["INVISIBLE_CHARACTERS", "escape_control_characters", "escape_for_terminal"]
+__all__ = ["INVISIBLE_CHARACTERS", "escape_control_characters", "escape_for_terminal", "replace_unprintable"]
 
 INVISIBLE_CHARACTERS = (
     r"\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff"
@@ -23,6 +23,11 @@ _CONTROL_CHARACTERS = re.compile(
 def escape_control_characters(text: str) -> str:
     r"""Returns a text with its control characters as JSON writes them (`\u001b`); tabs and line feeds stay."""
     return text if text.isascii() and text.isprintable() else _CONTROL_CHARACTERS.sub(_escape, text)
+
+
+def replace_unprintable(text: str) -> str:
+    """Returns a text as one line: every character that is not printable, line feeds too, becomes a blank."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -2,14 +2,13 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from ibkr_tools import files
 from ibkr_tools.alert_outbox import AlertMessage
+from ibkr_tools.status import Moment
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 ALERT_HISTORY_SCHEMA = 1
 
 EVENT_TOPICS = frozenset({"approval", "test"})

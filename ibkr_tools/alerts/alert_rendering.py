@@ -2,13 +2,11 @@
 
 import socket
 from datetime import datetime
-from typing import Annotated
-
-import msgspec
 
 from ibkr_tools.alert_outbox import AlertMessage, unit_topic
+from ibkr_tools.status import Moment
+from ibkr_tools.terminal_escape import replace_unprintable
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 MAX_SUBJECT_CHARACTERS = 120
 _MINUTES_OF_HOUR = 60
 
@@ -26,7 +24,7 @@ class RenderedAlert(AlertMessage, frozen=True, kw_only=True):
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return " ".join(replace_unprintable(text).split())
 
 
 def _cut(text: str) -> str:

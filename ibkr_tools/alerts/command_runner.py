@@ -11,6 +11,7 @@ from typing import Self
 from ibkr_tools import executables
 from ibkr_tools.errors import DeliveryFailed
 from ibkr_tools.event_loop import EventLoop
+from ibkr_tools.terminal_escape import replace_unprintable
 
 COMMAND_GRACE_S = 5.0
 """How long the command may go on when we are asked to end."""
@@ -62,7 +63,7 @@ class _StderrTail:
 
 
 def _last_line(text: str) -> str:
-    lines = ["".join(letter if letter.isprintable() else " " for letter in line).strip() for line in text.splitlines()]
+    lines = [replace_unprintable(line).strip() for line in text.splitlines()]
     return next((line for line in reversed(lines) if line), "")[-_MAX_LINE_CHARACTERS:]
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from ibkr_tools.fetch.plan import user_parameters
 from ibkr_tools.portal.endpoints import FAMILIES, Endpoint, Pagination, Parameter, ParamType, RequestKind, Scope, Tier
 
 _NARROW = 100
@@ -18,7 +17,6 @@ _SOURCES = {
     "oas": "IBKR's published schema",
     "recorded": "answers recorded by public projects",
     "gateway": "IBKR's gateway",
-    "swagger": "the older schema that IBKR's gateway carries",
 }
 
 _SCOPES = {
@@ -85,7 +83,7 @@ def _parameters(endpoint: Endpoint) -> str:
     """Names the parameters; those that may be left out in brackets."""
     return " ".join(
         parameter.name if parameter.required else f"[{parameter.name}]"
-        for parameter in sorted(user_parameters(endpoint), key=lambda parameter: not parameter.required)
+        for parameter in sorted(endpoint.user_parameters, key=lambda parameter: not parameter.required)
     )
 
 
@@ -101,7 +99,7 @@ def as_detail(endpoint: Endpoint, width: int) -> str:
     lines = [*textwrap.wrap(f"{endpoint.name}: {endpoint.description}", width), ""]
     for name, fact in facts.items():
         lines += _row([f"  {name}", fact], [12, width - 14])
-    if parameters := user_parameters(endpoint):
+    if parameters := endpoint.user_parameters:
         names = max(len(parameter.name) for parameter in parameters)
         lines += ["", "Parameters:"]
         for parameter in sorted(parameters, key=lambda parameter: not parameter.required):
@@ -151,7 +149,7 @@ def as_data(endpoint: Endpoint) -> dict[str, Any]:
         "tier": endpoint.tier,
         "scope": endpoint.scope,
         "interval_s": endpoint.interval_s,
-        "parameters": user_parameters(endpoint),
+        "parameters": endpoint.user_parameters,
         "records_path": endpoint.records_path,
         "pagination": endpoint.pagination,
         "needs_warm_up": endpoint.needs_warm_up,
@@ -185,7 +183,7 @@ def as_markdown() -> str:
             f"|{' --- |' * 6}",
         ]
         for endpoint in reads:
-            parameters = f"`{_parameters(endpoint)}`" if user_parameters(endpoint) else ""
+            parameters = f"`{_parameters(endpoint)}`" if endpoint.user_parameters else ""
             cells = [
                 f"`{endpoint.name}`",
                 endpoint.description,

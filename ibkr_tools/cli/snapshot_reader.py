@@ -11,18 +11,16 @@ if TYPE_CHECKING:
 
 
 def _raise_missing(resource: str, snapshot: "Snapshot", where: Path) -> NoReturn:
-    from typing import get_args
-
-    from ibkr_tools.config.schema import Resource
     from ibkr_tools.errors import ConfigError, SnapshotMissing
     from ibkr_tools.fetch.plan import require_resources
+    from ibkr_tools.portal.endpoints import SNAPSHOT_RESOURCES
 
     # A name that does not exist at all is told with a suggestion.
     require_resources([resource])
     if resource in snapshot.covers.missing:
         raise SnapshotMissing(f"{where}: has no {resource}: {snapshot.covers.missing[resource]}")
     hint = f'Add "{resource}" to fetch.resources in the configuration; the next saved snapshot has it.'
-    if resource not in get_args(Resource):
+    if resource not in SNAPSHOT_RESOURCES:
         hint = f"It needs a parameter: `ibkr-tools resources {resource}` says how it is fetched."
     raise ConfigError(f"{where}: has no {resource}, only {', '.join(snapshot) or 'nothing'}", hint=hint)
 

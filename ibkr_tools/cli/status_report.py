@@ -7,6 +7,7 @@ import msgspec
 from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.errors import ActionRequired, GatewayUnavailable, SessionUnavailable
 from ibkr_tools.status import GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
+from ibkr_tools.terminal_escape import replace_unprintable
 
 
 def _since(at: datetime, now: datetime) -> str:
@@ -76,11 +77,6 @@ def _login(section: LoginSection, now: datetime) -> list[str]:
     return lines
 
 
-def _printable(line: str) -> str:
-    """Returns a line without what could move the cursor: parts of it are texts that others sent us."""
-    return "".join(letter if letter.isprintable() else " " for letter in line)
-
-
 def as_text(status: Status, now: datetime) -> str:
     """Returns the status as a table of two columns; what was never written says so."""
     rows: list[tuple[str, list[str]]] = [
@@ -96,7 +92,7 @@ def as_text(status: Status, now: datetime) -> str:
     else:
         rows.append(("fetch", ["none yet"]))
     return "\n".join(
-        f"{name if number == 0 else '':<9}{_printable(line)}"
+        f"{name if number == 0 else '':<9}{replace_unprintable(line)}"
         for name, lines in rows
         for number, line in enumerate(lines)
     )

@@ -1,6 +1,6 @@
 """The configuration: one JSON file, decoded strictly, every problem named at once."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from ibkr_tools.config.values import (
     UPSTREAM_PATTERN,
     USERNAME_PATTERN,
 )
+from ibkr_tools.portal.endpoints import SNAPSHOT_RESOURCES
 
 Port = Annotated[int, Meta(ge=1, le=65535, extra_json_schema={"not": {"enum": sorted(RESTRICTED_PORTS)}})]
 AccountId = Annotated[str, Meta(pattern=account_ids.NUMBER_PATTERN)]
@@ -25,16 +26,10 @@ Element = Literal[
 ]  # fmt: skip
 """The things on IBKR's login page whose selectors a user can override."""
 
-Resource = Literal[
-    "user", "accounts", "subaccounts", "subaccounts2", "meta", "summary", "ledger", "allocation",
-    "consolidated_allocation", "positions", "positions2", "combos", "signatures_and_owners", "entity_info",
-    "performance", "periods", "pa_summary", "brokerage_accounts", "account_summary", "available_funds",
-    "balances", "margins", "market_value", "pnl", "trades", "orders", "scanner_params", "forecast_categories",
-    "calendar_metadata", "watchlists", "alerts", "mta", "unread", "fyi_settings", "delivery_options",
-    "notifications", "allocation_accounts", "allocation_groups", "allocation_presets", "model_presets", "models",
-    "ccp_status", "ccp_account", "ccp_accounts", "ccp_positions", "ccp_orders", "ccp_trades",
-]  # fmt: skip
-"""The reads of the table of endpoints that need no parameter."""
+if TYPE_CHECKING:
+    Resource = str
+else:
+    Resource = Literal[SNAPSHOT_RESOURCES]
 
 DEFAULT_RESOURCES: tuple[Resource, ...] = ("accounts", "summary", "ledger", "allocation", "positions")
 """What is fetched when nothing is named."""

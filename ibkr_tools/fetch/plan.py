@@ -7,13 +7,10 @@ from typing import Any
 import msgspec
 
 from ibkr_tools.errors import ConfigError, UsageError
-from ibkr_tools.portal.endpoints import READS, Endpoint, Parameter, ParamIn, Scope, Tier
+from ibkr_tools.portal.endpoints import READS, Endpoint, ParamIn, Scope, Tier
 
 REQUIRED_RESOURCES = frozenset({"accounts", "summary", "ledger", "allocation", "positions", "positions2"})
 """The resources of `fetch.resources` that a snapshot never goes without."""
-
-AUTOMATIC_PARAMETERS = frozenset({"acctIds"})
-"""Parameters that a fetch fills in with the chosen accounts."""
 
 
 class ApiCall(msgspec.Struct, frozen=True):
@@ -57,11 +54,6 @@ class SnapshotPart(msgspec.Struct, frozen=True):
         return [ApiCall(self.endpoint, self.path_parameters, self.query, body)]
 
 
-def user_parameters(endpoint: Endpoint) -> tuple[Parameter, ...]:
-    """Returns the parameters that a person may give with a resource."""
-    return tuple(parameter for parameter in endpoint.parameters if parameter.name not in AUTOMATIC_PARAMETERS)
-
-
 def require_resources(names: Iterable[str]) -> tuple[Endpoint, ...]:
     """Returns the reads of these names, each once, in the table's order; `-` stands for `_`.
 
@@ -100,7 +92,7 @@ def plan_snapshot(
         for endpoint in endpoints
     }
     known_parameters = sorted(
-        {parameter.name for endpoint in chosen.values() for parameter in user_parameters(endpoint)}
+        {parameter.name for endpoint in chosen.values() for parameter in endpoint.user_parameters}
     )
     for name in parameters:
         if name not in known_parameters:
@@ -124,7 +116,7 @@ def _require_tier(chosen: Mapping[str, Endpoint], tier: str) -> None:
 
 def _plan_part(name: str, endpoint: Endpoint, parameters: Mapping[str, str]) -> SnapshotPart:
     values: dict[ParamIn, dict[str, Any]] = {location: {} for location in ParamIn}
-    for parameter in user_parameters(endpoint):
+    for parameter in endpoint.user_parameters:
         value_text = parameters.get(parameter.name, parameter.default)
         if value_text is None:
             if parameter.required:

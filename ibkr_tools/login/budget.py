@@ -47,7 +47,7 @@ class ClockReading:
     """
 
     at: datetime
-    boot_id: int
+    boot_id: str
     uptime_s: float
 
 
@@ -83,7 +83,7 @@ class LoginLogFile(msgspec.Struct, frozen=True, kw_only=True):
 
     salt: str
     at: datetime
-    boot_id: int
+    boot_id: str
     uptime_s: Seconds
     time_s: Seconds = 0.0
     attempts: tuple[Attempt, ...] = ()

@@ -4,8 +4,7 @@ Sources: IBKR's knowledge base; the issues of the open-source projects named in 
 """
 
 import re
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_states import MAINTENANCE
@@ -64,15 +63,3 @@ def parse_stated_wait(text: str) -> timedelta | None:
     parts = re.findall(r"(\d{1,6}|\ban?|\bone)[ -]?(second|minute|hour|day)", match.group(1), re.IGNORECASE)
     seconds = sum((int(count) if count.isdigit() else 1) * _UNIT_SECONDS[unit.lower()] for count, unit in parts)
     return min(timedelta(seconds=seconds), MAX_STATED_WAIT) if seconds else None
-
-
-def parse_retry_after(header: str, now: datetime) -> timedelta | None:
-    """Reads a Retry-After header: seconds, or a date; None if it is neither, or over."""
-    if re.fullmatch(r"\d{1,9}", header.strip()):
-        wait = timedelta(seconds=int(header))
-    else:
-        try:
-            wait = parsedate_to_datetime(header) - now
-        except (ValueError, TypeError):
-            return None
-    return min(wait, MAX_STATED_WAIT) if wait > timedelta() else None

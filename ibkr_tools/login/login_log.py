@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from ibkr_tools import files
+from ibkr_tools.boot_id import read_boot_id
 from ibkr_tools.config.schema import LoginConfig
 from ibkr_tools.config.secrets import Secret
 from ibkr_tools.directories import Directories
@@ -62,17 +63,12 @@ def _replacement_after_damage(now: ClockReading) -> LoginLogFile:
     return replacement_after_damage(_new_log_file(now), [secrets.token_hex(8) for _ in range(MAX_FAILURES_PER_DAY)])
 
 
-def uptime() -> tuple[int, float]:
-    """Returns an id of the machine's present boot, and the seconds since it: a clock that nobody can set.
+def uptime() -> tuple[str, float]:
+    """Returns the id of the machine's present boot, and the seconds since it: a clock that nobody can set.
 
-    The file system in memory gets a random id when the machine (or the container) starts; the sandbox of our units
-    hides the kernel's own boot id. Sources: clock_gettime(2), CLOCK_BOOTTIME; statvfs(3), f_fsid, for tmpfs since
-    Linux 5.13; before, all boots look the same, and only a smaller uptime tells another.
+    Source: clock_gettime(2), CLOCK_BOOTTIME.
     """
-    boot_id = 0
-    with suppress(OSError):
-        boot_id = os.statvfs("/dev/shm").f_fsid  # noqa: S108
-    return boot_id, time.clock_gettime(time.CLOCK_BOOTTIME)
+    return read_boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class LoginLog:
@@ -90,7 +86,7 @@ class LoginLog:
         logins_a_day: int = LoginConfig().logins_a_day,
         *,
         directories: Directories | None = None,
-        uptime: Callable[[], tuple[int, float]] = uptime,
+        uptime: Callable[[], tuple[str, float]] = uptime,
     ) -> None:
         self.path = directory / "login_log.json"
         self._directories = directories

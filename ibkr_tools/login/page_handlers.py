@@ -6,11 +6,12 @@ from http import HTTPStatus
 
 from ibkr_tools.errors import LoginFailed
 from ibkr_tools.login import page_scripts, page_states
-from ibkr_tools.login.error_messages import classify_error, parse_retry_after, parse_stated_wait
+from ibkr_tools.login.error_messages import MAX_STATED_WAIT, classify_error, parse_stated_wait
 from ibkr_tools.login.login_page import FORM, LoginPage, LoginStopped, Timer
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_states import PageSnapshot, PageState
 from ibkr_tools.login.redaction import unredacted
+from ibkr_tools.retry_after import parse_retry_after
 from ibkr_tools.status import utc_now
 
 PROMO_RETRY = timedelta(seconds=3)
@@ -122,9 +123,11 @@ def _end_for_unreachable(snapshot: PageSnapshot) -> LoginStopped:
 def _retry_after(page: LoginPage, snapshot: PageSnapshot) -> timedelta | None:
     path = snapshot.unredacted_path if snapshot.status == HTTPStatus.TOO_MANY_REQUESTS else page_states.AUTHENTICATOR
     try:
-        return parse_retry_after(unredacted(page.browser.last_header(path, "retry-after") or ""), utc_now())
+        header = unredacted(page.browser.last_header(path, "retry-after") or "")
     except LoginFailed:
         return None
+    wait = parse_retry_after(header, utc_now())
+    return None if wait is None else min(wait, MAX_STATED_WAIT)
 
 
 def end_for_error(page: LoginPage, snapshot: PageSnapshot) -> LoginStopped:

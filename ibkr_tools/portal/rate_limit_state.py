@@ -60,10 +60,10 @@ class RateLimitState(msgspec.Struct):
     """Sent and reserved requests: slots of the last second and later, next time per endpoint, the penalty's end.
 
     `reads` are those of the `slots` that reads took; until `handshake_until` the gateway sends requests of its own.
-    `booted_at` (Unix time) says which boot's monotonic clock the others are of.
+    `boot_id` says which boot's monotonic clock the others are of; None: of none.
     """
 
-    booted_at: float = 0.0
+    boot_id: str | None = None
     slots: list[float] = []
     reads: list[SentRead] = []
     next_at: dict[str, float] = {}
@@ -177,7 +177,7 @@ def sanitized(state: RateLimitState, now_s: float) -> RateLimitState:
     end_s = now_s + MAX_PENALTY_S
     slots, reads = _recent(state, now_s)
     return RateLimitState(
-        state.booted_at,
+        state.boot_id,
         sorted(slot for slot in slots if slot <= end_s)[:MAX_RESERVATIONS],
         sorted((read for read in reads if read.arrived_by_s <= end_s), key=_sent_s)[:MAX_RESERVATIONS],
         {name: when for name, when in state.next_at.items() if when <= end_s},
@@ -197,7 +197,7 @@ def merged(first: RateLimitState, second: RateLimitState) -> RateLimitState:
     slots = Counter(first.slots) | Counter(second.slots)
     reads = Counter(first.reads) | Counter(second.reads)
     return RateLimitState(
-        first.booted_at,
+        first.boot_id,
         sorted(slots.elements()),
         list(reads.elements()),
         next_at,

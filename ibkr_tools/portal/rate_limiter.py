@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from ibkr_tools import files
+from ibkr_tools.boot_id import read_boot_id
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import Endpoint, RequestKind
 from ibkr_tools.portal.rate_limit_state import (
@@ -34,10 +35,6 @@ from ibkr_tools.portal.read_semaphore import ReadSemaphore
 
 RATE_LIMIT_LOCK_TIMEOUT_S = 0.5
 """A lock that is held for longer belongs to a stopped process: we go on without it."""
-
-BOOT_TIME_TOLERANCE_S = 30.0
-"""Corrections of the wall clock smaller than this do not make another boot. The kernel's boot id would say it exactly,
-but a unit with ProcSubset=pid cannot read it."""
 
 
 class _StoredPenalty(msgspec.Struct):
@@ -134,6 +131,7 @@ class SharedRateLimiter:
         shared: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        boot_id: Callable[[], str] = read_boot_id,
     ) -> None:
         """Prepares it; nothing is read yet.
 
@@ -143,6 +141,7 @@ class SharedRateLimiter:
             shared: the file of those who may not write `path`; None: there are none.
             clock: seconds that never jump, the same for all processes of one boot.
             wall: Unix time.
+            boot_id: which boot `clock` is of.
         """
         self._is_unit = shared is None or files.is_writable(path.parent)
         self._units_file = path
@@ -151,6 +150,7 @@ class SharedRateLimiter:
         self._penalty_file = penalty_file if self._is_unit else None
         self._clock = clock
         self._wall = wall
+        self._boot_id = boot_id()
         self._unwritten = RateLimitState()
         self._known_penalty_until = 0.0
         self._stored_penalty_until = 0.0
@@ -175,13 +175,12 @@ class SharedRateLimiter:
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             state = RateLimitState()
         now_s = self._clock()
-        booted_at = self._wall() - now_s
-        if abs(state.booted_at - booted_at) >= BOOT_TIME_TOLERANCE_S:
-            # A wall clock that was set looks like a boot; a process that lives on knows better.
+        if state.boot_id != self._boot_id:
+            # The file may have been lost since; a process that lives on knows better.
             known_until = (
                 max(self._penalty_of_last_boot(now_s), self._known_penalty_until) if path == self._file else 0.0
             )
-            state = RateLimitState(booted_at, penalty_until=known_until)
+            state = RateLimitState(self._boot_id, penalty_until=known_until)
         return sanitized(state, now_s)
 
     def _penalty_of_last_boot(self, now_s: float) -> float:

@@ -1,6 +1,9 @@
 """A semaphore over all processes: at most four concurrent reads, since the gateway opens five connections to IBKR.
 
 The fifth is the watchdog's. More requests than that queue inside the gateway, where nobody sees them.
+
+portalocker's semaphore has the same mechanism, but opens its files by name alone: in a directory that others may write
+it would follow their links and wait at their FIFOs, and what a unit makes there with its umask no member could open.
 """
 
 import fcntl
@@ -36,7 +39,7 @@ class ReadSemaphore:
         self._reserved = directory / "read-1.lock"
         self._files = [lock_directory / f"read-{number}.lock" for number in range(2, MAX_CONCURRENT_READS + 1)]
         self._queue = lock_directory / "read-queue.lock"
-        self._thread_locks = [threading.Lock() for _ in range(MAX_CONCURRENT_READS)]
+        self._process_slots = threading.BoundedSemaphore(MAX_CONCURRENT_READS)
 
     @contextmanager
     def acquire(
@@ -81,7 +84,10 @@ class ReadSemaphore:
         try:
             return any(_lock_file(held, file, fcntl.LOCK_EX) for file in self._files)
         except OSError:
-            return any(_lock_thread(held, lock) for lock in self._thread_locks)
+            if not self._process_slots.acquire(blocking=False):
+                return False
+            held.callback(self._process_slots.release)
+            return True
 
     def _enter_queue(self, queue: ExitStack) -> bool:
         try:
@@ -112,10 +118,3 @@ def _lock_file(held: ExitStack, file: Path, how: int, *, mode: int = files.SHARE
             return False
         held.push(opened.pop_all())
         return True
-
-
-def _lock_thread(held: ExitStack, lock: threading.Lock) -> bool:
-    if not lock.acquire(blocking=False):
-        return False
-    held.callback(lock.release)
-    return True

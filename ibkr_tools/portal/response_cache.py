@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from ibkr_tools import files
+from ibkr_tools.boot_id import read_boot_id
 from ibkr_tools.portal.endpoints import Endpoint
-from ibkr_tools.portal.rate_limiter import BOOT_TIME_TOLERANCE_S
 
 ALWAYS_CACHED_INTERVAL_S = 60.0
 """An endpoint with at least this interval is always answered from the cache: the alternative is to wait."""
@@ -44,9 +44,9 @@ class ApiRequest:
 
 
 class _Stamp(msgspec.Struct):
-    """When an answer came (seconds of the monotonic clock), and when the machine was booted (Unix time)."""
+    """When an answer came (seconds of the monotonic clock), and in which boot of the machine."""
 
-    booted_at: float
+    boot_id: str
     at_s: float
 
 
@@ -79,7 +79,7 @@ class ResponseCache:
         fallback: Path | None = None,
         paper: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        boot_id: Callable[[], str] = read_boot_id,
     ) -> None:
         """Prepares it; nothing is read yet.
 
@@ -89,14 +89,14 @@ class ResponseCache:
             user: the IBKR user's name.
             paper: whether it is the user's paper trading account.
             clock: seconds that never jump, the same for all processes of one boot.
-            wall: Unix time.
+            boot_id: which boot `clock` is of.
         """
         self._shared_directory = self._directory = directory
         if fallback is not None and not files.is_writable(directory):
             self._directory = fallback
         self._user = [user, paper]
         self._clock = clock
-        self._wall = wall
+        self._boot_id = boot_id()
 
     def _file_name(self, request: ApiRequest) -> str:
         key = [self._user, request.where, request.query or {}, request.body]
@@ -115,7 +115,7 @@ class ResponseCache:
         if request.endpoint.interval_s < _MIN_CACHED_INTERVAL_S:
             return
         now_s = self._clock()
-        stamp = msgspec.json.encode(_Stamp(self._wall() - now_s, now_s))
+        stamp = msgspec.json.encode(_Stamp(self._boot_id, now_s))
         with suppress(OSError):
             files.make_directory(self._directory, mode=0o750)
             if _is_owned(self._directory):
@@ -151,9 +151,8 @@ class ResponseCache:
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         now_s = self._clock()
-        same_boot = abs(stamp.booted_at - (self._wall() - now_s)) < BOOT_TIME_TOLERANCE_S
         is_fresh = 0.0 <= now_s - stamp.at_s < max_age_s
-        return (answer, now_s - stamp.at_s) if same_boot and is_fresh else None
+        return (answer, now_s - stamp.at_s) if is_fresh and stamp.boot_id == self._boot_id else None
 
     def get(self, request: ApiRequest) -> tuple[bytes, float] | None:
         """Returns the bytes of the same request's answer and their age in seconds, if IBKR's interval has not passed.

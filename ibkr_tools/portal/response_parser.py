@@ -6,7 +6,6 @@ from recordings of public projects and from the gateway's own program (build of 
 
 from collections.abc import Mapping
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -25,6 +24,8 @@ from ibkr_tools.errors import (
 )
 from ibkr_tools.portal.rate_limit_state import MAX_PENALTY_S, PENALTY_S
 from ibkr_tools.portal.rate_limiter import format_wait
+from ibkr_tools.retry_after import parse_http_date, parse_retry_after
+from ibkr_tools.terminal_escape import replace_unprintable
 
 _MAX_DETAIL_CHARS = 200
 """How much of a foreign text an error may carry, in characters."""
@@ -57,7 +58,7 @@ class Tickle(msgspec.Struct, frozen=True, kw_only=True):
 def _printable(value: object) -> str:
     """Returns a foreign text, or whatever else somebody put in its place, as the beginning of one printable line."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:_MAX_DETAIL_CHARS].strip()
+    return replace_unprintable(text)[:_MAX_DETAIL_CHARS].strip()
 
 
 def _detail(payload: object) -> str:
@@ -138,13 +139,8 @@ def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:
     """Returns the seconds that a Retry-After states, as a number or as a date by the answer's own clock; 0 without."""
-    stated = headers.get("Retry-After", "").strip()
-    if stated.isascii() and stated.isdigit():
-        return float(stated[:9])
-    try:
-        return (parsedate_to_datetime(stated) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds()
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
+    wait = parse_retry_after(headers.get("Retry-After", ""), parse_http_date(headers.get("Date", "")))
+    return 0.0 if wait is None else wait.total_seconds()
 
 
 def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, where: str) -> None:
@@ -173,8 +169,7 @@ def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, wher
         )
     error = _error_for_reason(detail, where) or _error_for_status(status, f"{where}: ", stated)
     if isinstance(error, UpstreamUnavailable):
-        later_s = _retry_after_s(headers)
-        error.status, error.wait_s = status, later_s if later_s > 0 else None
+        error.status, error.wait_s = status, _retry_after_s(headers) or None
     raise error
 
 

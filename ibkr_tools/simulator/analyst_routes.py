@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ibkr_tools.simulator.context import context_of, reply
 from ibkr_tools.simulator.instruments import RATES
-from ibkr_tools.simulator.performance_data import PERIODS, all_periods, balances, performance, transactions
+from ibkr_tools.simulator.performance_data import PERIODS, all_periods, performance, transactions
 from ibkr_tools.simulator.request_parsing import BAD_ACCOUNT, Handler, Route, bad_request, body_of, chosen_accounts
 from ibkr_tools.simulator.simulated_accounts import Account
 
@@ -31,10 +31,6 @@ def _performance(accounts: list[Account], body: dict[str, Any], now: float) -> w
 
 def _all_periods(accounts: list[Account], _body: dict[str, Any], now: float) -> web.Response:
     return reply(all_periods(accounts, now))
-
-
-def _summary(accounts: list[Account], _body: dict[str, Any], now: float) -> web.Response:
-    return reply(balances(accounts, now))
 
 
 def _transactions(accounts: list[Account], body: dict[str, Any], now: float) -> web.Response:
@@ -65,6 +61,5 @@ def _analyst(answer: Analyst) -> Handler:
 ROUTES: list[Route] = [
     ("POST", "/pa/performance", _analyst(_performance)),
     ("POST", "/pa/allperiods", _analyst(_all_periods)),
-    ("POST", "/pa/summary", _analyst(_summary)),
     ("POST", "/pa/transactions", _analyst(_transactions)),
 ]

@@ -15,6 +15,7 @@ from ibkr_tools.simulator import (
     forecast_routes,
     fyi_routes,
     gateway_routes,
+    listed_reads,
     lists_routes,
     market_routes,
     personal_routes,
@@ -44,7 +45,7 @@ from ibkr_tools.simulator.websocket import HUB, Hub, serve_socket
 
 __all__ = ["make_application", "make_context", "make_control", "pass_time"]
 
-FAMILIES = (
+WITH_DATA = (
     *session_routes.ROUTES,
     *portfolio_routes.ROUTES,
     *analyst_routes.ROUTES,
@@ -57,7 +58,10 @@ FAMILIES = (
     *forecast_routes.ROUTES,
     *personal_routes.ROUTES,
 )
-"""Every call below `/v1/api` but the socket: method, path, handler."""
+"""Calls below `/v1/api` that have data or effects: method, path, handler."""
+
+FAMILIES = (*WITH_DATA, *listed_reads.generic_routes(WITH_DATA))
+"""Every call below `/v1/api` but the socket."""
 
 INIT = "/iserver/auth/ssodh/init"
 

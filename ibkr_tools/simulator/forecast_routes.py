@@ -1,12 +1,9 @@
-"""Event contracts and the calendar of company events: a few made-up ones, always the same.
-
-Source: docs/reference/contract-answers.md#events.
-"""
+"""Event contracts: a few made-up ones, always the same. Source: docs/reference/contract-answers.md#events."""
 
 from aiohttp import web
 
-from ibkr_tools.simulator.context import context_of, reply, session_of
-from ibkr_tools.simulator.request_parsing import Route, body_of, number
+from ibkr_tools.simulator.context import reply
+from ibkr_tools.simulator.request_parsing import Route, number
 from ibkr_tools.simulator.simulated_accounts import Row
 
 __all__ = ["ROUTES"]
@@ -73,22 +70,6 @@ async def schedules(request: web.Request) -> web.Response:
     return reply({"timezone": "US/Central", "trading_schedules": days})
 
 
-async def calendar(_request: web.Request) -> web.Response:
-    """Return which kinds of events there are."""
-    return reply(
-        {"event_types": [{"type": "earnings", "name": "Earnings"}, {"type": "dividends", "name": "Dividends"}]}
-    )
-
-
-async def events(request: web.Request) -> web.Response:
-    """Return the events of the held companies; of others, or of another kind, none."""
-    body, held = await body_of(request), context_of(request).accounts_of(session_of(request))[-1].instruments
-    wanted = body.get("conids")
-    chosen = [one for one in held if one.asset_class == "STK" and (not wanted or one.conid in wanted)][:20]
-    return reply({"events": [{"conid": str(one.conid), "type": "earnings", "date": "20270211", "name": one.name}
-                             for one in chosen]})  # fmt: skip
-
-
 def _contracts() -> dict[int, Row]:
     rows = [(strike, side) for strike in STRIKES for side in ("Y", "N")]
     return {FIRST + place: {
@@ -108,6 +89,4 @@ ROUTES: list[Route] = [
     ("GET", "/forecast/contract/details", details),
     ("GET", "/forecast/contract/rules", rules),
     ("GET", "/forecast/contract/schedules", schedules),
-    ("GET", "/calendar/metadata", calendar),
-    ("POST", "/calendar/events", events),
 ]

@@ -1,7 +1,4 @@
-"""Market data: snapshots, histories, their streams, and the old families `/md` and `/hmds`.
-
-Source: docs/reference/market-data-answers.md.
-"""
+"""Market data: snapshots, histories and their streams. Source: docs/reference/market-data-answers.md."""
 
 from datetime import UTC, datetime
 
@@ -18,8 +15,6 @@ __all__ = ["ROUTES"]
 MOST_CONIDS = 100
 MOST_FIELDS = 50
 NO_CHART = {"error": "Chart data unavailable"}
-NOT_FOUND = {"error": "Resource not found", "statusCode": 404}
-HMDS = "hmds"
 
 
 async def snapshot(request: web.Request) -> web.Response:
@@ -78,40 +73,6 @@ async def unsubscribe_all(request: web.Request) -> web.Response:
     return reply({"unsubscribed": True})
 
 
-async def hmds_init(request: web.Request) -> web.Response:
-    """Open the bridge to the servers of histories."""
-    session_of(request).warm.add(HMDS)
-    return reply({"authenticated": True, "connected": True, "competing": False})
-
-
-async def hmds_history(request: web.Request) -> web.Response:
-    """Return bars in the old form; 404 before the bridge is open."""
-    item, until = _contract(request), context_of(request).world.now()
-    if HMDS not in session_of(request).warm:
-        return reply(NOT_FOUND, 404)
-    period_s = quotes.seconds_of(request.query.get("period", "1w"))
-    bar_s = quotes.seconds_of(request.query.get("bar", "1d"), bar=True)
-    if item is None or period_s is None or bar_s is None:
-        return reply(NO_CHART, 500)
-    data = quotes.bars(item, max(1, min(quotes.MOST_POINTS, period_s // bar_s)), bar_s, until)
-    return reply({"startTime": f"{_text(data[0]['t'] / 1000)}", "startTimeVal": data[0]["t"],
-                  "endTime": f"{_text(until)}", "endTimeVal": int(until * 1000), "data": data,
-                  "points": len(data) - 1, "mktDataDelay": 0})  # fmt: skip
-
-
-async def hmds_scanner(request: web.Request) -> web.Response:
-    """Return numbers of contracts; 404 before the bridge is open."""
-    context = context_of(request)
-    if HMDS not in session_of(request).warm:
-        return reply(NOT_FOUND, 404)
-    at = _text(context.world.now())
-    stocks = [one for one in catalogue(context.world.options.seed).searchable() if one.asset_class == "STK"]
-    listed = [{"inScanTime": at, "contractID": str(one.conid)} for one in stocks[:25]]
-    return reply({"total": str(len(listed)), "size": "25", "offset": "0", "scanTime": at, "id": "scanner1",
-                  "position": "v1:AAAAAQABG3gAAAAAAAAA+g==",
-                  "Contracts": {"Contract": listed}})  # fmt: skip
-
-
 def _contract(request: web.Request) -> Instrument | None:
     return catalogue(context_of(request).world.options.seed).contract(number(request.query.get("conid", "")))
 
@@ -127,18 +88,10 @@ def _end(request: web.Request) -> float | None:
         return None
 
 
-def _text(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y%m%d-%H:%M:%S}"
-
-
 ROUTES: list[Route] = [
     ("GET", "/iserver/marketdata/snapshot", brokerage(snapshot, preflight=True)),
     ("GET", "/iserver/marketdata/history", brokerage(history)),
     ("POST", "/iserver/marketdata/unsubscribe", brokerage(unsubscribe)),
     ("GET", "/iserver/marketdata/unsubscribeall", brokerage(unsubscribe_all)),
     ("GET", "/iserver/marketdata/{conid}/unsubscribe", brokerage(unsubscribe)),
-    ("GET", "/md/snapshot", brokerage(snapshot)),
-    ("POST", "/hmds/auth/init", brokerage(hmds_init)),
-    ("GET", "/hmds/history", brokerage(hmds_history)),
-    ("POST", "/hmds/scanner", brokerage(hmds_scanner)),
 ]

@@ -14,7 +14,7 @@ from ibkr_tools.simulator.instruments import RATES
 from ibkr_tools.simulator.json_encoding import fixed
 from ibkr_tools.simulator.simulated_accounts import Account, Row
 
-__all__ = ["PERIODS", "all_periods", "balances", "performance", "transactions"]
+__all__ = ["PERIODS", "all_periods", "performance", "transactions"]
 
 PERIODS = ("1D", "7D", "MTD", "1M", "YTD", "1Y")
 
@@ -55,17 +55,6 @@ def all_periods(accounts: Sequence[Account], now: float) -> Row:
             "periods": list(PERIODS), "lastSuccessfulUpdate": f"{end.isoformat()} 22:40:19",
         }  # fmt: skip
     return answer
-
-
-def balances(accounts: Sequence[Account], now: float) -> Row:
-    """Return the answer of the legacy `/pa/summary`: the value at the end of the last day and the one before."""
-    days, values = _history(accounts, "1D", now)
-    change = round(values[-1] - values[-2], 2)
-    return {
-        "rc": 0, "id": "getSummary", "currencyType": "base", "included": [account.account_id for account in accounts],
-        "total": {"startVal": values[-2], "endVal": values[-1], "rtn": round(change / (values[-2] or 1.0), 6),
-                  "chg": fixed(change), "date": _day(days[-1]), "baseCurrency": accounts[0].base},
-    }  # fmt: skip
 
 
 def transactions(accounts: Sequence[Account], conid: int, days: int, currency: str, now: float) -> Row:

@@ -1,37 +1,21 @@
 """Pacing as in docs/reference/pacing.md: ten calls a second over all, own limits for some endpoints. Pure."""
 
+import re
 from collections import deque
 from fnmatch import fnmatchcase
 
+from ibkr_tools.portal.endpoints import ENDPOINTS
 from ibkr_tools.simulator.settings import LimitSettings
 
 __all__ = ["ENDPOINT_INTERVALS_S", "HISTORIES_AT_ONCE", "HISTORY", "Limiter", "Traffic"]
 
 ENDPOINT_INTERVALS_S: dict[str, float] = {
-    "/fyi/unreadnumber": 1.0,
-    "/fyi/settings": 1.0,
-    "/fyi/settings/*": 1.0,
-    "/fyi/disclaimer/*": 1.0,
-    "/fyi/deliveryoptions": 1.0,
-    "/fyi/deliveryoptions/*": 1.0,
-    "/fyi/notifications": 1.0,
-    "/fyi/notifications/more": 1.0,
-    "/fyi/notifications/*": 1.0,
-    "/iserver/account/orders": 5.0,
-    "/iserver/account/pnl/partitioned": 5.0,
-    "/iserver/account/trades": 5.0,
-    "/iserver/scanner/params": 900.0,
-    "/iserver/scanner/run": 1.0,
-    "/pa/allperiods": 900.0,
-    "/pa/performance": 900.0,
-    "/pa/summary": 900.0,
-    "/pa/transactions": 900.0,
-    "/portfolio/accounts": 5.0,
-    "/portfolio/subaccounts": 5.0,
-    "/sso/validate": 60.0,
-    "/tickle": 1.0,
-}
-"""Least simulated seconds between two calls of one endpoint, whatever is in its path, query and body."""
+    re.sub(r"\{\w+\}", "*", endpoint.path): endpoint.interval_s for endpoint in ENDPOINTS if endpoint.interval_s
+} | {"/fyi/settings/*": 1.0, "/fyi/deliveryoptions/*": 1.0, "/fyi/notifications/*": 1.0}
+"""Least simulated seconds between two calls of one endpoint, whatever is in its path, query and body.
+
+Those of the table of endpoints, and of the calls below `/fyi` that change settings.
+"""
 
 HISTORY = "/iserver/marketdata/history"
 HISTORIES_AT_ONCE = 5

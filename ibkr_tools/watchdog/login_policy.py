@@ -207,7 +207,16 @@ def _report_during_session(state: State, report: LoginReported, now_s: float) ->
                 push_health=state.push_health.started(now_s, is_new_session=True),
             )
             return state, (LocalCommand.STOP_LISTENING, LocalCommand.LISTEN)
-        case "failed" | "maintenance" | "refused" | "locked-out" | "not-needed" | "broken" | "unlocked":
+        case (
+            "failed"
+            | "maintenance"
+            | "refused"
+            | "action-required"
+            | "locked-out"
+            | "not-needed"
+            | "broken"
+            | "unlocked"
+        ):
             return _fresh_login_until(state, now_s), ()
         case _:
             assert_never(report.section.state)

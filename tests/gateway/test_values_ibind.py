@@ -2,8 +2,7 @@
 
 Both ask the same simulator, whose clock stands still: nothing but the asking can make a difference. What ibind has no
 method for, it is asked by path, through its public `get`. Not compared are the calls that IBKR documents differently
-from how ibind sends them (`/portfolio/allocation` as a GET), and those that IBKR answers with 404 until the history
-server has been opened (`/hmds`).
+from how ibind sends them (`/portfolio/allocation` as a GET).
 """
 
 import json

@@ -159,7 +159,7 @@ def test_a_slow_endpoint_is_answered_from_the_cache(material: Path, tmp_path: Pa
 
 def test_a_slow_endpoint_with_other_parameters_has_to_wait(material: Path, tmp_path: Path) -> None:
     rate_limiter = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: 0.0, wall=lambda: 0.0)
-    response_cache = ResponseCache(tmp_path, "reader", clock=lambda: 0.0, wall=lambda: 0.0)
+    response_cache = ResponseCache(tmp_path, "reader", clock=lambda: 0.0)
     with Scripted(material, PERFORMANCE) as server:
         with client_of(server, material, rate_limiter=rate_limiter, response_cache=response_cache) as client:
             client.send(endpoints.PERFORMANCE, body=ONE_MONTH)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, FetchConfig, Resource
+from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, FetchConfig
 from ibkr_tools.errors import ConfigError, DataError, IbkrError, ImplausibleResponse, UpstreamUnavailable, UsageError
 from ibkr_tools.fetch.fetch_task import FetchTask
 from ibkr_tools.simulator import Simulator, account_numbers
@@ -36,7 +36,7 @@ class Place:
         accounts: Sequence[str] = (),
         *,
         account: str = "U1234567",
-        usual: tuple[Resource, ...] = DEFAULT_RESOURCES,
+        usual: tuple[str, ...] = DEFAULT_RESOURCES,
         **more: Any,
     ) -> dict[str, Any]:
         """Fetches and saves; `usual` are the configuration's resources, `more` options of the fetch."""

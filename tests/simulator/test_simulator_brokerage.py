@@ -218,7 +218,7 @@ def test_what_would_change_something_is_refused_and_counted(
 def test_reads_and_session_control_are_not_counted(simulator: Simulator, trader: Caller) -> None:
     before = simulator.control.state()["mutations"]
     trader.post(f"{API}/tickle")
-    trader.post(f"{API}/pa/summary", {"acctIds": [ACCOUNT]})
+    trader.post(f"{API}/pa/allperiods", {"acctIds": [ACCOUNT]})
     trader.get(f"{API}/iserver/unheard-of")
     trader.post(f"{API}/logout")
     assert simulator.control.state()["mutations"] == before

@@ -102,7 +102,7 @@ def test_a_limit_belongs_to_the_endpoint_whatever_is_asked(simulator: Simulator,
     body = {"acctIds": ["U1234567"], "period": "1D"}
     assert reader.post("/v1/api/pa/performance", body).status == 200
     assert reader.post("/v1/api/pa/performance", {**body, "period": "7D"}).status == 429
-    assert reader.post("/v1/api/pa/summary", body).status == 200
+    assert reader.post("/v1/api/pa/allperiods", body).status == 200
     assert simulator.control.state()["counters"]["refused_by_pacing"] >= 1
 
 

@@ -40,15 +40,8 @@ pytestmark = pytest.mark.simulator(accounts=ACCOUNTS, positions=120)
         (f"/forecast/contract/details?conid={FIRST}", "", "conid_yes conid_no question payout strike_label"),
         (f"/forecast/contract/rules?conid={FIRST}", "", "threshold payout last_trade_time source_agency"),
         (f"/forecast/contract/schedules?conid={FIRST}", "trading_schedules.0", "day_of_week trading_times"),
-        ("/calendar/metadata", "event_types.0", "type name"),
         (f"/acesws/{ACCOUNT}/signatures-and-owners", "users.0.entity", "firstName lastName entityType dateOfBirth"),
-        ("/ibcust/entity/info", "entities.0", "firstName"),
         ("/one/user", "", "username uar accts fa applicants"),
-        ("/ccp/status", "", "authenticated connected"),
-        ("/ccp/accounts", "", "mainAcct acctList"),
-        ("/ccp/positions", "0", "conid position avgCost"),
-        (f"/ccp/orders?acct={SECOND}", "orders.0", "orderId conid side qty"),
-        ("/ccp/trades", "trades.0", "execution_id"),
     ],
 )
 def test_shapes(trader: Caller, path: str, where: str, keys: str) -> None:
@@ -153,23 +146,15 @@ def test_unknown_event_contracts(trader: Caller, path: str) -> None:
     assert trader.get(f"{API}/forecast/contract/{path}").data == {"error": "Contract not found"}
 
 
-def test_the_calendar_knows_the_held_companies(trader: Caller) -> None:
-    assert trader.post(f"{API}/calendar/events", {"conids": [42]}).data == {"events": []}
-    assert len(trader.post(f"{API}/calendar/events", {}).data["events"]) == 20
-
-
 def test_only_the_brokerage_part_needs_the_tier(simulator: Simulator) -> None:
     reader = Caller(simulator.port, token=simulator.control.login("demo-reader"))
     for path, status in {
         "/fyi/settings": 200,
         "/forecast/category/tree": 200,
         "/trsrv/stocks?symbols=A": 200,
-        "/ibcust/entity/info": 200,
         "/iserver/watchlists": 400,
         "/iserver/scanner/params": 400,
         "/iserver/account/mta": 400,
-        "/ccp/status": 400,
-        "/md/snapshot?conids=1": 400,
     }.items():
         assert reader.get(API + path).status == status, path
     assert reader.post(f"{API}/fa/model/list", {"reqID": 1}).status == 400

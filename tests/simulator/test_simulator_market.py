@@ -140,14 +140,6 @@ def test_the_sixth_history_at_once_is_one_too_many(simulator: Simulator, trader:
     assert sorted(statuses) == [200] * 5 + [429]
 
 
-def test_old_histories_want_a_bridge_of_their_own(trader: Caller) -> None:
-    path = f"{API}/hmds/history?conid={STOCK.conid}&period=1w&bar=1d"
-    assert trader.get(path).status == trader.post(f"{API}/hmds/scanner", {}).status == 404
-    trader.post(f"{API}/hmds/auth/init")
-    assert len(trader.get(path).data["data"]) == 7
-    require_keys(trader.post(f"{API}/hmds/scanner", {}).data, "total Contracts")
-
-
 def test_a_chain_leads_to_the_held_option(trader: Caller) -> None:
     """Search, strikes, contracts: the numbers are those of the positions."""
     conid = OPTION.underlying

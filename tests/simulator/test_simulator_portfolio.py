@@ -166,7 +166,7 @@ def test_transactions_are_of_one_contract(reader: Caller) -> None:
         ("performance", {"acctIds": [ACCOUNT, "U7777777"], "period": "1D"}),
         ("performance", [ACCOUNT]),
         ("allperiods", {}),
-        ("summary", {"acctIds": []}),
+        ("allperiods", {"acctIds": []}),
         ("transactions", {"acctIds": [ACCOUNT], "conids": [], "currency": "USD"}),
         ("transactions", {"acctIds": [ACCOUNT], "conids": [1, 2], "currency": "USD"}),
         ("transactions", {"acctIds": [ACCOUNT], "conids": [1], "currency": "XXX"}),
@@ -181,5 +181,5 @@ def test_wrong_questions_to_the_analyst_get_a_400(reader: Caller, path: str, bod
 def test_the_analyst_may_be_slow(simulator: Simulator, reader: Caller) -> None:
     simulator.control.behaviour(analyst_ms=300)
     began = time.monotonic()
-    assert "total" in reader.post(f"{API}/pa/summary", {"acctIds": [ACCOUNT]}).data
+    assert "view" in reader.post(f"{API}/pa/allperiods", {"acctIds": [ACCOUNT]}).data
     assert time.monotonic() - began >= 0.3

@@ -30,7 +30,6 @@ NOT_OURS = {
     ("POST", "/iserver/marketdata/unsubscribe"): "ends a stream",
     ("GET", "/iserver/marketdata/unsubscribeall"): "ends streams",
     ("GET", "/iserver/marketdata/{}/unsubscribe"): "ends a stream",
-    ("POST", "/hmds/auth/init"): "opens the history server",
 }
 """What the simulator serves and this program never sends, and why; what would change or cost something aside."""
 

@@ -14,7 +14,10 @@ class Row(NamedTuple):
 
     `kind`: R reads; K keeps the session alive; S controls the session; C controls a cache or a stream; W changes
     orders, settings, money or users; F costs a fee; G is the gateway's own, beside `/v1/api`; X is not reachable
-    through the gateway and treated like W; D is a read in another form than the one documented first, not needed.
+    through the gateway and treated like W; D is a read that is not needed: another form of a read, or one that IBKR
+    no longer documents, or answers with 404 for ever.
+
+    `interval_s`: the least seconds between two calls, from IBKR's table of limits; 0 where it names none.
 
     `tier`: O where the portfolio session is enough (or likely is), B where the brokerage session is needed, - neither.
     """
@@ -23,13 +26,15 @@ class Row(NamedTuple):
     tier: str
     method: str
     path: str
+    interval_s: float
 
 
+# A number behind a path, as in `@5`, is its interval.
 _TABLE = """
 # Session and gateway
-K O POST            /tickle
+K O POST            /tickle@1
 D O GET             /tickle
-K O GET             /sso/validate
+K O GET             /sso/validate@60
 K O POST            /iserver/auth/status
 D O GET             /iserver/auth/status
 S O POST            /iserver/auth/ssodh/init
@@ -38,21 +43,23 @@ S O GET             /ssodh/init /ssodh/st
 S O GET,POST        /iserver/reauthenticate
 S O GET,POST        /logout
 R O GET             /one/user
-R O GET             /ibcust/entity/info
+D O GET             /ibcust/entity/info
 S O POST            /portfolio/validate
 S O GET,POST        /ccp/auth/init /ccp/auth/response
-R B GET             /ccp/status /ccp/account /ccp/accounts /ccp/positions /ccp/orders /ccp/trades
+D B GET             /ccp/status /ccp/account /ccp/accounts /ccp/positions /ccp/orders /ccp/trades
 W B POST,PUT,DELETE /ccp/order
 G - GET,POST        /clear /status /sso/Login /sso/Dispatcher /sso/ping /sso/Authenticator /demo/index.html /
 
 # Portfolio and PortfolioAnalyst
-R O GET             /portfolio/accounts /portfolio/subaccounts /portfolio/subaccounts2
+R O GET             /portfolio/accounts@5 /portfolio/subaccounts@5 /portfolio/subaccounts2
 R O GET             /portfolio/{a}/meta /portfolio/{a}/summary /portfolio/{a}/ledger /portfolio/{a}/allocation
 R O GET             /portfolio/{a}/combo/positions /portfolio/{a}/positions/{page} /portfolio2/{a}/positions
 R O GET             /portfolio/{a}/position/{conid} /portfolio/positions/{conid}
 R O POST            /portfolio/allocation
 C O POST            /portfolio/{a}/positions/invalidate
-R O POST            /pa/performance /pa/allperiods /pa/transactions /pa/summary
+# /pa/allperiods is in no list of limits; its siblings' holds for it too.
+R O POST            /pa/performance@900 /pa/allperiods@900 /pa/transactions@900
+D O POST            /pa/summary
 R O GET             /acesws/{a}/signatures-and-owners
 
 # Brokerage accounts and orders
@@ -60,7 +67,7 @@ R B GET             /iserver/accounts
 R B GET             /iserver/account/{a}/summary
 R B GET             /iserver/account/{a}/summary/available_funds /iserver/account/{a}/summary/balances
 R B GET             /iserver/account/{a}/summary/margins /iserver/account/{a}/summary/market_value
-R B GET             /iserver/account/pnl/partitioned /iserver/account/trades /iserver/account/orders
+R B GET             /iserver/account/pnl/partitioned@5 /iserver/account/trades@5 /iserver/account/orders@5
 R B GET             /iserver/account/order/status/{orderId} /iserver/account/search/{pattern}
 W B POST            /iserver/account /iserver/dynaccount
 W B POST            /iserver/account/{a}/orders /iserver/account/{a}/order /iserver/account/orders/{faGroup}
@@ -80,13 +87,13 @@ W B POST,DELETE     /iserver/watchlist
 R B GET             /iserver/marketdata/snapshot /iserver/marketdata/history
 C B POST            /iserver/marketdata/unsubscribe
 C B GET             /iserver/marketdata/unsubscribeall /iserver/marketdata/{conid}/unsubscribe
-R B GET             /md/snapshot
+D B GET             /md/snapshot
 F B GET             /md/regsnapshot
-R B GET             /hmds/history
+D B GET             /hmds/history
 S B POST            /hmds/auth/init
-R B POST            /hmds/scanner
-R B GET             /iserver/scanner/params
-R B POST            /iserver/scanner/run
+D B POST            /hmds/scanner
+R B GET             /iserver/scanner/params@900
+R B POST            /iserver/scanner/run@1
 R B GET             /iserver/secdef/search
 D B POST            /iserver/secdef/search
 R B GET             /iserver/secdef/info /iserver/secdef/strikes /iserver/secdef/bond-filters
@@ -99,8 +106,8 @@ D O POST            /trsrv/secdef
 R O GET             /contract/trading-schedule
 R O GET             /forecast/category/tree /forecast/contract/market /forecast/contract/rules
 R O GET             /forecast/contract/details /forecast/contract/schedules
-R O GET             /calendar/metadata
-R O POST            /calendar/events
+D O GET             /calendar/metadata
+D O POST            /calendar/events
 
 # Financial advisors
 R B GET             /iserver/account/allocation/accounts /iserver/account/allocation/group
@@ -113,8 +120,8 @@ R B POST            /fa/model/accounts-details /fa/model/invest-divest-positions
 W B POST            /fa/fa-preset/save /fa/model/save /fa/model/invest-divest /fa/model/submit-transfers
 
 # Notifications (FYI)
-R O GET             /fyi/unreadnumber /fyi/settings /fyi/disclaimer/{typecode} /fyi/deliveryoptions
-R O GET             /fyi/notifications /fyi/notifications/more
+R O GET             /fyi/unreadnumber@1 /fyi/settings@1 /fyi/disclaimer/{typecode}@1 /fyi/deliveryoptions@1
+R O GET             /fyi/notifications@1 /fyi/notifications/more@1
 W O POST            /fyi/settings/{typecode} /fyi/deliveryoptions/device
 W O PUT             /fyi/disclaimer/{typecode} /fyi/deliveryoptions/email /fyi/notifications/{id}
 W O DELETE          /fyi/deliveryoptions/{deviceId}
@@ -148,12 +155,12 @@ X - POST            /oauth/request_token /oauth/access_token /oauth/live_session
 """
 
 ENDPOINTS = tuple(
-    Row(kind, tier, method, path)
+    Row(kind, tier, method, path, float(interval or 0))
     for kind, tier, methods, *paths in (
         line.split() for line in _TABLE.splitlines() if line and not line.startswith("#")
     )
     for method in methods.split(",")
-    for path in paths
+    for path, _, interval in (text.partition("@") for text in paths)
 )
 
 TOPICS_READ = (

@@ -21,9 +21,9 @@ class Clocks:
         """What the wall's clock shows."""
         return BEGIN + timedelta(seconds=self.true_s) + self.off_by
 
-    def uptime(self) -> tuple[int, float]:
+    def uptime(self) -> tuple[str, float]:
         """Returns which life of the machine this is, and the seconds since it began."""
-        return int(self.started_s), self.true_s - self.started_s
+        return str(self.started_s), self.true_s - self.started_s
 
     def wait(self, span: timedelta) -> None:
         """Lets time pass."""

@@ -31,12 +31,12 @@ def log_of(*results: tuple[float, AttemptResult] | tuple[float, AttemptResult, s
         }
         ended = {} if result is AttemptResult.SUBMITTED else {"ended_s": at_s}
         attempts.append(Attempt(**fields | {"begun_s": at_s} | ended | changes))  # type: ignore[arg-type]
-    return LoginLogFile(salt="00", at=NOW, boot_id=1, uptime_s=UP, time_s=TIME_S, attempts=tuple(attempts))
+    return LoginLogFile(salt="00", at=NOW, boot_id="1", uptime_s=UP, time_s=TIME_S, attempts=tuple(attempts))
 
 
 def budget_of(log_file: LoginLogFile, after: timedelta = timedelta()) -> Budget:
     """What the budget says some time after NOW."""
-    return compute_budget(log_file, ClockReading(NOW + after, 1, UP + after.total_seconds()), LIMIT)
+    return compute_budget(log_file, ClockReading(NOW + after, "1", UP + after.total_seconds()), LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_setting_the_clock_changes_nothing(jump: timedelta) -> None:
         log_of(*[(50 * n + 10, AttemptResult.SUCCEEDED) for n in reversed(range(LIMIT))]),
     ]
     for log_file in log_files:
-        before, after = budget_of(log_file), compute_budget(log_file, ClockReading(NOW + jump, 1, UP), LIMIT)
+        before, after = budget_of(log_file), compute_budget(log_file, ClockReading(NOW + jump, "1", UP), LIMIT)
         assert before.wait_until is not None
         assert after.wait_until == before.wait_until + jump
         assert (after.failures_24h, after.logins_24h) == (before.failures_24h, before.logins_24h)
@@ -199,12 +199,12 @@ def test_setting_the_clock_changes_nothing(jump: timedelta) -> None:
 def test_time_across_a_restart() -> None:
     """The wall's clock counts while the machine was off; set back, the new boot's uptime is what surely passed."""
     log_file = log_of(*EIGHT, acknowledged=True)
-    assert log_time_s(log_file, ClockReading(NOW + DAY, 2, UP + 60.0)) == TIME_S + DAY.total_seconds()
-    assert log_time_s(log_file, ClockReading(NOW - 90 * DAY, 2, UP + 60.0)) == TIME_S + UP + 60.0
-    assert log_time_s(log_file, ClockReading(NOW + DAY, 1, UP - 60.0)) == TIME_S + DAY.total_seconds()
+    assert log_time_s(log_file, ClockReading(NOW + DAY, "2", UP + 60.0)) == TIME_S + DAY.total_seconds()
+    assert log_time_s(log_file, ClockReading(NOW - 90 * DAY, "2", UP + 60.0)) == TIME_S + UP + 60.0
+    assert log_time_s(log_file, ClockReading(NOW + DAY, "1", UP - 60.0)) == TIME_S + DAY.total_seconds()
     back = NOW - 90 * DAY
-    assert compute_budget(log_file, ClockReading(back, 2, 60.0), LIMIT).closed_until == back + DAY - 301 * MINUTE
-    assert compute_budget(log_file, ClockReading(back, 2, DAY.total_seconds()), LIMIT).allowed
+    assert compute_budget(log_file, ClockReading(back, "2", 60.0), LIMIT).closed_until == back + DAY - 301 * MINUTE
+    assert compute_budget(log_file, ClockReading(back, "2", DAY.total_seconds()), LIMIT).allowed
 
 
 @given(

@@ -37,32 +37,6 @@ def test_names_are_unique_and_take_no_quotes_in_jq() -> None:
     assert all(one.name.isidentifier() and one.name.isascii() and one.name.islower() for one in ENDPOINTS)
 
 
-def test_documented_intervals() -> None:
-    """Seconds between two calls, from IBKR's table of limits; /pa/allperiods is treated like its siblings."""
-    stated = {one.path: one.interval_s for one in ENDPOINTS if one.interval_s}
-    assert stated == {
-        "/tickle": 1.0,
-        "/sso/validate": 60.0,
-        "/portfolio/accounts": 5.0,
-        "/portfolio/subaccounts": 5.0,
-        "/iserver/account/orders": 5.0,
-        "/iserver/account/pnl/partitioned": 5.0,
-        "/iserver/account/trades": 5.0,
-        "/iserver/scanner/params": 900.0,
-        "/iserver/scanner/run": 1.0,
-        "/pa/performance": 900.0,
-        "/pa/allperiods": 900.0,
-        "/pa/transactions": 900.0,
-        "/pa/summary": 900.0,
-        "/fyi/unreadnumber": 1.0,
-        "/fyi/settings": 1.0,
-        "/fyi/disclaimer/{typecode}": 1.0,
-        "/fyi/deliveryoptions": 1.0,
-        "/fyi/notifications": 1.0,
-        "/fyi/notifications/more": 1.0,
-    }
-
-
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda one: one.name)
 def test_a_row_is_whole(endpoint: Endpoint) -> None:
     """What is in the path is a parameter or one we fill in; defaults and choices are values that would be taken."""
@@ -71,7 +45,7 @@ def test_a_row_is_whole(endpoint: Endpoint) -> None:
     assert set(endpoint.names) - ours == in_path
     assert ("{page}" in endpoint.path) == (endpoint.pagination is Pagination.PATH)
     assert endpoint.description
-    assert endpoint.source in {"campus", "oas", "recorded", "gateway", "swagger"}
+    assert endpoint.source in {"campus", "oas", "recorded", "gateway"}
     assert len({one.name for one in endpoint.parameters}) == len(endpoint.parameters)
     for one in endpoint.parameters:
         assert one.description

@@ -1,17 +1,16 @@
 """What the texts of IBKR's login page mean, and how a login ends that got stuck."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from ibkr_tools.errors import LoginFailed
-from ibkr_tools.login.error_messages import MAX_STATED_WAIT, classify_error, parse_retry_after, parse_stated_wait
+from ibkr_tools.login.error_messages import MAX_STATED_WAIT, classify_error, parse_stated_wait
 from ibkr_tools.login.login_page import LoginPage
 from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
 from ibkr_tools.login.page_handlers import end_for_stall
 from ibkr_tools.login.page_states import PageSnapshot, PageState, classify
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 REFUSED = "Invalid username password combination"
 LIVE = "You have selected the Live Account Mode, but the specified user is a Paper Trading user."
 
@@ -99,26 +98,6 @@ def test_error_texts_after_a_code(text: str, outcome: Outcome) -> None:
 def test_stated_waits(text: str, seconds: float | None) -> None:
     """What IBKR says to wait is read, and bounded."""
     assert parse_stated_wait(text) == (None if seconds is None else timedelta(seconds=seconds))
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("120", 120),
-        (" 120 ", 120),
-        ("Sun, 22 Nov 2026 12:10:00 GMT", 600),
-        ("Sun, 22 Nov 2026 11:00:00 GMT", None),
-        ("Sun, 22 Nov 2026 12:10:00", None),
-        ("0", None),
-        ("-5", None),
-        ("", None),
-        ("soon", None),
-        ("999999999", MAX_STATED_WAIT.total_seconds()),
-    ],
-)
-def test_retry_after(header: str, seconds: float | None) -> None:
-    """Seconds or a date, nothing else, and bounded."""
-    assert parse_retry_after(header, NOW) == (None if seconds is None else timedelta(seconds=seconds))
 
 
 class SilentBrowser:
@@ -209,3 +188,13 @@ def test_every_sight_is_an_end_somewhere() -> None:
     """What is new on the page is entered here, with the end that was decided on."""
     page = LoginPage(SilentBrowser(), None)  # type: ignore[arg-type]
     assert {state: end_for_stall(page, seen(), state).outcome for state in PageState} == STUCK
+
+
+def test_a_wait_that_a_429_states_is_bounded() -> None:
+    class TellingBrowser(SilentBrowser):
+        def last_header(self, _suffix: str, _name: str) -> str | None:
+            return "999999999"
+
+    page = LoginPage(TellingBrowser(), None)  # type: ignore[arg-type]
+    ended = end_for_stall(page, seen(status=429), classify(seen(status=429)))
+    assert ended.wait == MAX_STATED_WAIT

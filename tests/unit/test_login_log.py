@@ -96,12 +96,12 @@ def assert_replaced_at_the_ceiling(login_log: LoginLog) -> None:
         b"{}",
         b"[]",
         b"\xff\xfe",
-        b'{"salt":"00","at":"2026-05-04T12:00:00Z","boot_id":1,"uptime_s":1,"attempts":[{"id":"1"}]}',
-        b'{"salt":"zz","at":"2026-05-04T12:00:00Z","boot_id":1,"uptime_s":1}',
-        b'{"salt":"00","at":"2026-05-04T12:00:00","boot_id":1,"uptime_s":1}',
-        b'{"salt":"00","at":"2026-05-04T12:00:00Z","boot_id":1,"uptime_s":1,"schema":2}',
+        b'{"salt":"00","at":"2026-05-04T12:00:00Z","boot_id":"1","uptime_s":1,"attempts":[{"id":"1"}]}',
+        b'{"salt":"zz","at":"2026-05-04T12:00:00Z","boot_id":"1","uptime_s":1}',
+        b'{"salt":"00","at":"2026-05-04T12:00:00","boot_id":"1","uptime_s":1}',
+        b'{"salt":"00","at":"2026-05-04T12:00:00Z","boot_id":"1","uptime_s":1,"schema":2}',
         (
-            b'{"salt":"00","at":"2026-05-04T12:00:00Z","boot_id":1,"uptime_s":1,"attempts":[{"at":"2026-05-04T12:00:00",'
+            b'{"salt":"00","at":"2026-05-04T12:00:00Z","boot_id":"1","uptime_s":1,"attempts":[{"at":"2026-05-04T12:00:00",'
             b'"id":"1","user":"u","password_fingerprint":"a","result":"failed","begun_s":1}]}'
         ),
     ],

@@ -50,8 +50,8 @@ def test_what_the_gateway_sends_on_its_own_still_counts_for_the_next_process(
 
 def test_merged_has_what_either_has_and_nothing_twice() -> None:
     """A process that could not write has read the others' before: its own are those and more."""
-    written = RateLimitState(1.0, [5.0, 5.0, 7.0], [SentRead(5.0, 6.0), SentRead(5.0, 6.0)], {"a": 9.0}, 3.0, 4.0)
-    unwritten = RateLimitState(1.0, [5.0, 5.0, 5.0, 8.0], [SentRead(5.0, 6.0)], {"a": 8.0, "b": 1.0}, 2.0, 5.0)
+    written = RateLimitState("boot", [5.0, 5.0, 7.0], [SentRead(5.0, 6.0), SentRead(5.0, 6.0)], {"a": 9.0}, 3.0, 4.0)
+    unwritten = RateLimitState("boot", [5.0, 5.0, 5.0, 8.0], [SentRead(5.0, 6.0)], {"a": 8.0, "b": 1.0}, 2.0, 5.0)
     both = merged(written, unwritten)
     assert both.slots == [5.0, 5.0, 5.0, 7.0, 8.0]
     assert both.reads == [SentRead(5.0, 6.0), SentRead(5.0, 6.0)]

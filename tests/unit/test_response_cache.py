@@ -16,19 +16,18 @@ PATH = "/portfolio/accounts"
 
 
 class Clocks:
-    """A machine's two clocks, moved by hand."""
+    """A machine's monotonic clock, moved by hand."""
 
     def __init__(self) -> None:
-        self.uptime_s, self.wall_s = 1000.0, 1_800_000_000.0
+        self.uptime_s, self.boots = 1000.0, 1
 
     def response_cache(self, folder: Path, user: str = "reader", *, paper: bool = False) -> ResponseCache:
         """Returns the cache of a process of that user."""
-        return ResponseCache(folder, user, paper=paper, clock=lambda: self.uptime_s, wall=lambda: self.wall_s)
+        return ResponseCache(folder, user, paper=paper, clock=lambda: self.uptime_s, boot_id=lambda: str(self.boots))
 
     def live(self, seconds: float) -> None:
         """Lets time pass."""
         self.uptime_s += seconds
-        self.wall_s += seconds
 
 
 def test_bytes_are_cached_between_processes(tmp_path: Path) -> None:
@@ -110,7 +109,7 @@ def test_who_makes_a_call_says_so_until_it_is_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"\xff", b'{"booted_at": 0, "at_s": 0}\n[]', b'{"booted_at": "x", "at_s": 0}\n[]']
+    "data", [b"", b"{", b"[]", b"\xff", b'{"boot_id": "", "at_s": 0}\n[]', b'{"boot_id": 1, "at_s": 0}\n[]']
 )
 def test_damage_or_another_boot_is_no_answer(tmp_path: Path, data: bytes) -> None:
     one = ResponseCache(tmp_path, "reader")
@@ -124,7 +123,7 @@ def test_entries_do_not_outlive_a_boot(tmp_path: Path) -> None:
     """A runtime directory that outlives it (one below a home) says nothing of this one."""
     clocks = Clocks()
     clocks.response_cache(tmp_path).put(ApiRequest(PERFORMANCE, PATH), ANSWER)
-    clocks.wall_s += 100.0
+    clocks.boots += 1
     assert clocks.response_cache(tmp_path).get(ApiRequest(PERFORMANCE, PATH)) is None
 
 

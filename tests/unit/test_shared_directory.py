@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools import files, session_hint
+from ibkr_tools.boot_id import read_boot_id
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import ACCOUNTS, PERFORMANCE, SUMMARY, TICKLE, VALIDATE
@@ -47,8 +48,7 @@ def as_a_member(place: Directories) -> Iterator[None]:
 
 def forge(path: Path, **what: object) -> None:
     """Writes a budget that no process of ours would."""
-    booted_at = time.time() - time.monotonic()
-    path.write_text(json.dumps({"booted_at": booted_at, **what}))
+    path.write_text(json.dumps({"boot_id": read_boot_id(), **what}))
 
 
 def forgeries(now_s: float) -> dict[str, dict[str, object]]:

@@ -3,6 +3,7 @@
 import configparser
 from pathlib import Path
 
+from ibkr_tools.boot_id import BOOT_ID_VARIABLE
 from ibkr_tools.config.secrets import PASSWORD_CREDENTIAL, TOTP_CREDENTIAL
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
@@ -59,9 +60,12 @@ def test_only_the_login_gets_the_secrets() -> None:
 def test_nothing_secret_stands_in_an_environment() -> None:
     """Anybody may read a unit's Environment=: only what is no secret stands there."""
     found = {path.name: values for path in SERVICES if (values := Unit(path).values.get("Environment", []))}
+    boot_id = f"{BOOT_ID_VARIABLE}=%b"
     assert found == {
+        "ibkr-fetch.service": [boot_id],
         "ibkr-gateway.service": ["IBKR_TOOLS_PACKET_FILTER=required"],
-        "ibkr-login.service": ["SE_OFFLINE=true", f"{GATEWAY_SOCKET}=/run/ibkr-gateway.sock"],
+        "ibkr-watchdog.service": [boot_id],
+        "ibkr-login.service": [boot_id, "SE_OFFLINE=true", f"{GATEWAY_SOCKET}=/run/ibkr-gateway.sock"],
     }
     for path in SERVICES:
         # Nor is a file of one made in a directory that others write: systemd would read it as root.

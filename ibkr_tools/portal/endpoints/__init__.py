@@ -9,7 +9,6 @@ from ibkr_tools.portal.endpoints import (
     advisor,
     brokerage_accounts,
     contracts,
-    legacy_ccp,
     market_data,
     portfolio,
     portfolio_analyst,
@@ -56,6 +55,7 @@ __all__ = [
     "POSITIONS2",
     "READS",
     "REAUTHENTICATE",
+    "SNAPSHOT_RESOURCES",
     "SSODH_INIT",
     "SUBACCOUNTS",
     "SUBACCOUNTS2",
@@ -86,10 +86,14 @@ FAMILIES: dict[str, tuple[Endpoint, ...]] = {
     "Contracts": contracts.ENDPOINTS,
     "Watchlists, alerts, notifications": watchlists_and_alerts.ENDPOINTS,
     "Financial advisors": advisor.ENDPOINTS,
-    "First version of the API": legacy_ccp.ENDPOINTS,
 }
 
 ENDPOINTS: tuple[Endpoint, ...] = tuple(endpoint for family in FAMILIES.values() for endpoint in family)
 
 READS: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in ENDPOINTS if endpoint.kind is RequestKind.READ}
 """What a person can ask for, by name."""
+
+SNAPSHOT_RESOURCES: tuple[str, ...] = tuple(
+    name for name, endpoint in READS.items() if not any(parameter.required for parameter in endpoint.user_parameters)
+)
+"""The names of the reads that need no parameter: what `fetch.resources` of the configuration may list."""

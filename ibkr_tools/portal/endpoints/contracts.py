@@ -194,27 +194,4 @@ ENDPOINTS = (
         parameters=(CONID,),
         records_path="trading_schedules",
     ),
-    _REFERENCE(
-        "calendar_metadata",
-        path="/calendar/metadata",
-        description="what the calendar of events knows (an old endpoint)",
-        source="swagger",
-    ),
-    Endpoint(
-        "calendar_events",
-        "POST",
-        "/calendar/events",
-        Tier.PORTFOLIO,
-        RequestKind.READ,
-        description="earnings, dividends and other events (an old endpoint)",
-        parameters=(
-            Parameter(
-                "date", 'from when to when: {"start": "…", "end": "…"}', ParamIn.BODY, ParamType.JSON, required=True
-            ),
-            Parameter(
-                "filters", "which kinds of events, as calendar_metadata names them", ParamIn.BODY, ParamType.JSON
-            ),
-        ),
-        source="swagger",
-    ),
 )

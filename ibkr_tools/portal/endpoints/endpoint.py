@@ -147,6 +147,10 @@ _EXPECTED = {
 }
 
 
+AUTOMATIC_PARAMETERS = frozenset({"acctIds"})
+"""Parameters that a fetch fills in with the chosen accounts."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One method and path under `/v1/api`, with `{names}` for what the caller fills in.
@@ -165,8 +169,7 @@ class Endpoint:
         pagination: how the next page is requested; None: one answer is all.
         needs_warm_up: whether IBKR may answer emptily at first, though there is something.
         source: where the row comes from: `campus` (IBKR's documentation), `oas` (IBKR's published schema),
-            `recorded` (answers recorded by public projects), `gateway` (the gateway's own program),
-            `swagger` (the older schema that the gateway carries).
+            `recorded` (answers recorded by public projects), `gateway` (the gateway's own program).
     """
 
     name: str
@@ -188,6 +191,11 @@ class Endpoint:
         if "{account}" in self.path:
             return Scope.ACCOUNT
         return Scope.ACCOUNTS if any(parameter.name == "acctIds" for parameter in self.parameters) else Scope.USER
+
+    @property
+    def user_parameters(self) -> tuple[Parameter, ...]:
+        """The parameters that a person may give."""
+        return tuple(parameter for parameter in self.parameters if parameter.name not in AUTOMATIC_PARAMETERS)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -76,33 +76,4 @@ ENDPOINTS = (
         ),
         records_path="contracts",
     ),
-    _GET(
-        "hmds_history",
-        path="/hmds/history",
-        description="price bars of the history server (404 until something has opened it, which we never do)",
-        parameters=(CONID, _PERIOD, _BAR, OUTSIDE_RTH, Parameter("barType", "what the bars are of, such as Last")),
-        records_path="data",
-    ),
-    _POST(
-        "hmds_scanner",
-        path="/hmds/scanner",
-        description="what a scanner of the history server finds (404 like hmds_history)",
-        parameters=(
-            Parameter("instrument", "the kind of contract, such as BOND", ParamIn.BODY, required=True),
-            Parameter("locations", "the market, such as BOND.US", ParamIn.BODY, required=True),
-            Parameter("scanCode", "the scanner, such as HIGH_BOND_ASK_YIELD_ALL", ParamIn.BODY, required=True),
-            Parameter("secType", "the kind of contract, such as BOND", ParamIn.BODY, required=True),
-            Parameter("delayedLocations", "the market for delayed prices", ParamIn.BODY),
-            Parameter("maxItems", "how many at most", ParamIn.BODY, ParamType.INTEGER),
-            Parameter("filters", "conditions", ParamIn.BODY, ParamType.JSON, default="[]"),
-        ),
-    ),
-    _GET(
-        "md_snapshot",
-        path="/md/snapshot",
-        description="prices of now (an old endpoint)",
-        parameters=(_CONIDS, Parameter("fields", "the fields' numbers, 50 at most", type=ParamType.LIST)),
-        records_path="",
-        source="swagger",
-    ),
 )

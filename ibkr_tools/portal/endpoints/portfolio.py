@@ -116,10 +116,4 @@ ENDPOINTS = (
         description="who owns the account (personal data)",
         records_path="users",
     ),
-    _GET(
-        "entity_info",
-        path="/ibcust/entity/info",
-        description="who the customer is (personal data; an old endpoint)",
-        source="swagger",
-    ),
 )

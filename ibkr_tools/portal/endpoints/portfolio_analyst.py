@@ -40,12 +40,5 @@ TRANSACTIONS = _POST(
     ),
     records_path="transactions",
 )
-PA_SUMMARY = _POST(
-    "pa_summary",
-    path="/pa/summary",
-    description="balances of the accounts (an old endpoint)",
-    parameters=(ACCT_IDS,),
-    source="swagger",
-)
 
-ENDPOINTS = (PERFORMANCE, PERIODS, TRANSACTIONS, PA_SUMMARY)
+ENDPOINTS = (PERFORMANCE, PERIODS, TRANSACTIONS)

@@ -1,0 +1,31 @@
+"""Reads the Retry-After header of HTTP (RFC 9110, section 10.2.3). Pure."""
+
+import re
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+
+def parse_http_date(text: str) -> datetime | None:
+    """Returns the time that an HTTP date states, None if the text is none or has no time zone."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return date if date.tzinfo else None
+
+
+def parse_retry_after(header: str, now: datetime | None) -> timedelta | None:
+    """Returns how long the header says to wait, as seconds or as a date; None if it is neither, or is over.
+
+    `now` is the time by the clock of whoever sent the header, aware; None: unknown, and a date says nothing.
+    """
+    stated = header.strip()
+    if re.fullmatch(r"[0-9]+", stated):
+        # Nine digits are 31 years.
+        wait = timedelta(seconds=int(stated[:9]))
+    else:
+        date = parse_http_date(stated)
+        if date is None or now is None:
+            return None
+        wait = date - now
+    return wait if wait > timedelta() else None
