@@ -129,7 +129,7 @@ def test_starts_small_and_ready_and_ends_cleanly(tmp_path: Path) -> None:
             assert answer.status_code == 302
         process, java = ours.process, ours.java()
         assert process is not None
-        assert resident_mb(process.pid) < 21
+        assert resident_mb(process.pid) < 26
         assert resident_mb(java) < 120
         section = ours.section()
         assert section is not None
