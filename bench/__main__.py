@@ -146,7 +146,7 @@ def measure_idle(report: Report, stage: Stage) -> None:
     say(f"memory after {IDLE_S:.0f} s of rest")
     threading.Event().wait(IDLE_S)
     rested = {name: memory(pid) for name, pid in stage.pids().items()}
-    for name, target in (("watchdog", 40), ("gateway parent", 20), ("Java", None)):
+    for name, target in (("watchdog", 40), ("gateway parent", 26), ("Java", None)):
         _add_memory(report, name, "idle", [rested[name]], target)
     _add(report, "all that stays, idle: PSS", "MB", [sum(one.pss for one in rested.values())])
 

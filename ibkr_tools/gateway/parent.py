@@ -1,7 +1,7 @@
 """The thin parent of the Java program: starts it, says whether it answers locally, ends it, ends with it.
 
 It never looks at the session or at IBKR: a restart of Java throws a session away, so only local silence justifies one.
-Resident below 20 MB: this module, and what it imports, stay with the standard library, and of that with little.
+Resident below 26 MB: this module, and what it imports, stay with the standard library, and of that with little.
 """
 
 import json
