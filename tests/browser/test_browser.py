@@ -157,8 +157,8 @@ def test_login_process_that_is_ended_takes_the_browser_along(home: Home, how: si
         from ibkr_tools.directories import Directories
         from ibkr_tools.login.login_runner import run_login
         root, config = Path(sys.argv[1]), Path(sys.argv[2])
-        run_login(load_config(config), Directories(configuration=root / "conf", runtime=root / "run", state=root / "state"),
-            config, unattended=True)
+        directories = Directories(configuration=root / "conf", runtime=root / "run", state=root / "state")
+        run_login(load_config(config), directories, config, unattended=True)
         """
     )
     process = subprocess.Popen(
