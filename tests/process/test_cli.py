@@ -24,6 +24,7 @@ from ibkr_tools.fetch.jq_program import JqProgram
 from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import GatewaySection, SessionSection, SessionState, utc_now
 from tests.support.installation import Installation
+from tests.support.processes import unmeasured
 
 
 def commands(group: TyperGroup, *above: str) -> Iterator[tuple[str, ...]]:
@@ -273,7 +274,7 @@ def test_a_person_without_rights_gets_one_line(open_path: Path, place: Installat
     )
     done = subprocess.run(
         [sys.executable, "-c", program, *place.options, *command],
-        env=place.environment,
+        env=unmeasured(place.environment),
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.processes import unmeasured
+
 MINIMAL: dict[str, Any] = {"username": "demo-reader", "account": "U1234567"}
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 
@@ -42,7 +44,7 @@ def test_an_unreadable_file_is_told(open_path: Path, environment: dict[str, str]
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(open_path), what],
-        env=environment,
+        env=unmeasured(environment),
         capture_output=True,
         text=True,
         check=False,

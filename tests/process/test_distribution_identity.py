@@ -2,23 +2,14 @@
 
 import re
 import subprocess
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from ibkr_tools.gateway.distribution_identity import MAIN_CLASS, identify
+from ibkr_tools.gateway.distribution_identity import identify
 from tests.support.distribution import JAR, RUNTIME
 from tests.support.installation import Installation
-
-
-def jar(
-    path: Path, *, built: str = "2031-05-06", entry: str = MAIN_CLASS, on: tuple[int, int, int] = (2030, 1, 2)
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("META-INF/MANIFEST.MF", f"When-Built: {built}T01:02:03\n" if built else "")
-        archive.writestr(zipfile.ZipInfo(entry, (*on, 0, 0, 0)), b"\xca\xfe")
+from tests.support.made_distribution import write_jar as jar
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from ibkr_tools.gateway.gateway_status import write_gateway_section
 from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
 from tests.support.notify_socket import NotifySocket
 from tests.support.patience import wait_until
-from tests.support.processes import is_alive
+from tests.support.processes import is_alive, unmeasured
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -340,9 +340,7 @@ def test_a_unit_ends_java_when_its_packet_filter_is_gone(world: World) -> None:
 def test_the_parent_imports_little() -> None:
     """Under 20 MB resident: nothing heavy may creep in."""
     script = "import sys, ibkr_tools.gateway.parent; print(*sys.modules)"
-    # What measures the tests is not the parent's.
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=CHECKOUT, env=plain)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=CHECKOUT, env=unmeasured(os.environ))
     heavy = {"msgspec", "loguru", "requests", "typer", "cryptography", "selenium", "subprocess", "tempfile", "hashlib"}
     assert heavy.isdisjoint(done.stdout.split())

@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import unmeasured
 from tests.support.snapshots import save_simulated
 
 HEAVY = {"requests", "selenium", "jq", "rich", "loguru", "cryptography", "aiohttp", "websocket", "pydantic", "asyncio"}
 
 
 def loaded(program: str, environment: dict[str, str]) -> set[str]:
-    """Returns the top-level modules in memory after `program`; those that measure the tests are not let in."""
-    environment = {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
+    """Returns the top-level modules in memory after `program`."""
     text = f"import sys\n{program}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run(
-        [sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", text],
+        env=unmeasured(environment),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     )
     return set(done.stdout.splitlines()[-1].split())
 

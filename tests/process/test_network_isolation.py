@@ -15,6 +15,7 @@ import pytest
 from ibkr_tools.login import network_namespace
 from ibkr_tools.login.network_isolation import GATEWAY_SOCKET
 from tests.support.greeter import greeting
+from tests.support.processes import unmeasured
 from tests.support.simulation import wait_until
 
 LOGIN = textwrap.dedent(
@@ -112,7 +113,7 @@ def facts(done: "subprocess.CompletedProcess[str]") -> dict[str, list[str]]:
 
 def run(line: list[str], **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        line, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+        line, env={**unmeasured(os.environ), **environment}, capture_output=True, text=True, timeout=60, check=False
     )
 
 

@@ -25,5 +25,10 @@ def load_profile() -> None:
 
 
 def examples(share: float, **more: Any) -> settings:
-    """Returns the settings of a test that draws `share` times as many examples as the profile says, one at least."""
-    return settings(max_examples=max(1, round(settings().max_examples * share)), **more)
+    """Returns the settings of a test that draws `share` times as many examples as the profile says, one at least.
+
+    Health checks to leave out come on top of those that the profile leaves out.
+    """
+    left_out = {*settings().suppress_health_check, *more.pop("suppress_health_check", ())}
+    count = max(1, round(settings().max_examples * share))
+    return settings(max_examples=count, suppress_health_check=sorted(left_out, key=str), **more)

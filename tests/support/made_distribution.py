@@ -5,24 +5,46 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from ibkr_tools.errors import DistributionError
 from ibkr_tools.gateway import distribution
 from ibkr_tools.gateway.distribution_identity import MAIN_CLASS
 
-__all__ = ["JAR", "Names", "install", "jar", "parts", "zipped"]
+__all__ = ["JAR", "Names", "install", "jar", "parts", "write_jar", "zipped"]
 
 JAR = "dist/ibgroup.web.core.iblink.router.clientportal.gw.jar"
 Names = Mapping[str, bytes]
 """What is in a zip, by the path there."""
 
 
-def jar(manifest: str = "When-Built: 2031-05-06T01:02:03\n", name: str = MAIN_CLASS) -> bytes:
-    """Returns a jar with a manifest and one class."""
+def write_jar(
+    path: Path | BinaryIO,
+    *,
+    built: str = "2031-05-06",
+    entry: str = MAIN_CLASS,
+    on: tuple[int, int, int] = (2030, 1, 2),
+) -> None:
+    """Writes a jar with one class, the same bytes at any time.
+
+    Args:
+        path: where to; folders above it are made.
+        built: the day that its manifest names, none if empty.
+        entry: the name of the class.
+        on: the day of its files.
+    """
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        manifest = f"When-Built: {built}T01:02:03\n" if built else ""
+        archive.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF", (*on, 0, 0, 0)), manifest)
+        archive.writestr(zipfile.ZipInfo(entry, (*on, 0, 0, 0)), b"\xca\xfe")
+
+
+def jar(*, built: str = "2031-05-06", name: str = MAIN_CLASS) -> bytes:
+    """Returns a jar; see `write_jar`."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("META-INF/MANIFEST.MF", manifest)
-        archive.writestr(zipfile.ZipInfo(name, (2030, 1, 2, 0, 0, 0)), b"\xca\xfe")
+    write_jar(out, built=built, entry=name)
     return out.getvalue()
 
 

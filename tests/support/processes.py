@@ -1,9 +1,18 @@
-"""Which processes are left. A zombie is none: where nobody reaps, as in a container without an init, it stays."""
+"""Which processes are left, and what they are given.
 
+A zombie is none: where nobody reaps, as in a container without an init, it stays.
+"""
+
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["is_alive", "is_group_alive"]
+__all__ = ["is_alive", "is_group_alive", "unmeasured"]
+
+
+def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns an environment whose programs coverage does not measure: it loads modules and writes files."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
 
 
 def _state_and_group(pid: int | str) -> tuple[str, int]:

@@ -5,27 +5,18 @@ import os
 import re
 import shutil
 import stat
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from ibkr_tools.errors import DistributionError
 from ibkr_tools.gateway import distribution
-from ibkr_tools.gateway.distribution_identity import KNOWN_DIGESTS, MAIN_CLASS, digest_of, identify
+from ibkr_tools.gateway.distribution_identity import KNOWN_DIGESTS, digest_of, identify
 from ibkr_tools.gateway.known_builds import BUILDS
 from tests.support.distribution import JAR, RUNTIME, SHA256
+from tests.support.made_distribution import write_jar as jar
 
 REAL = next(iter(KNOWN_DIGESTS))
-
-
-def jar(
-    path: Path, *, built: str = "2031-05-06", entry: str = MAIN_CLASS, on: tuple[int, int, int] = (2030, 1, 2)
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("META-INF/MANIFEST.MF", f"When-Built: {built}T01:02:03\n" if built else "")
-        archive.writestr(zipfile.ZipInfo(entry, (*on, 0, 0, 0)), b"\xca\xfe")
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_installs_folders(tmp_path: Path, into: Path) -> None:
 
 
 def test_a_build_without_manifest_is_dated_by_its_newest_entry(tmp_path: Path) -> None:
-    names = parts() | {JAR: jar(manifest="")}
+    names = parts() | {JAR: jar(built="")}
     with zipfile.ZipFile(io.BytesIO(names[JAR])) as archive:
         newest = max(info.date_time for info in archive.infolist())
     folder = unpacked(tmp_path / "d", names)
