@@ -80,9 +80,9 @@ def test_the_examples_run_as_they_stand(place: Installation) -> None:
 
 def test_the_examples_are_typed(tmp_path: Path) -> None:
     """mypy sees through the lazy names, as it does in a user's project."""
-    (tmp_path / "config/example.py").write_text("".join(EXAMPLES))
+    (tmp_path / "example.py").write_text("".join(EXAMPLES))
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "config/example.py"],
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "example.py"],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "MYPYPATH": str(Path(__file__).parents[2])},
         capture_output=True,
