@@ -126,7 +126,8 @@ def test_the_port_by_hand_is_not_open_in_silence(people: People) -> None:
     machine = people.machine
     machine.stop()
     machine.run("systemctl stop ibkr-firewall; nft delete table inet ibkr_tools; true")
-    machine.run("systemctl start ibkr-simulator; nft delete table inet ibkr_tools; true")
+    # The simulator pulls the packet filter in, without waiting for it.
+    machine.run("systemctl start ibkr-firewall ibkr-simulator; nft delete table inet ibkr_tools; true")
     machine.run("systemd-run --quiet --collect --unit=by-hand --uid=ibkr ibkr-tools gateway run")
     try:
         machine.wait(

@@ -250,8 +250,10 @@ class Scene:
         wrong = [f"left over: {', '.join(sorted(browsers))}"] if browsers and self.login_rests() else []
         if (many := programs.count("java")) != 1:
             wrong.append(f"{many} Java programs")
-        if scraps := self.machine.run("find /run/ibkr-tools /var/lib/ibkr-tools/login -maxdepth 1 -name '.*.*'"):
-            wrong.append(f"scraps: {scraps}")
+        # What a writer has under its hands just now is not left over.
+        old = "-name '.*.*' ! -newermt '-2 seconds'"
+        if temporaries := self.machine.run(f"find /run/ibkr-tools /var/lib/ibkr-tools/login -maxdepth 1 {old}"):
+            wrong.append(f"temporary files: {temporaries}")
         return wrong
 
     def _check_snapshot(self) -> list[str]:
