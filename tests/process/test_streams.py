@@ -24,10 +24,13 @@ def saved(place: Installation) -> Installation:
 
 
 def shell(place: Installation, arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    """Runs a command with the redirections that a shell knows."""
-    start = " ".join(f"'{one}'" for one in place.command())
+    """Runs a command with the redirections that a shell knows.
+
+    The shell stays above the command instead of becoming it: completion looks for its shell among the processes above.
+    """
+    start = " ".join(f"'{part}'" for part in place.command())
     return subprocess.run(
-        ["/bin/bash", "-c", f"set -o pipefail; {start} {arguments}"],
+        ["/bin/bash", "-c", f"set -o pipefail; {start} {arguments}; exit $?"],
         env=place.environment | more,
         capture_output=True,
         text=True,
