@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
@@ -21,6 +20,7 @@ from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import utc_now
 from tests.browser.conftest import Home
+from tests.support.checkout import CHECKOUT
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -49,7 +49,7 @@ def program(home: Home, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "ibkr_tools", *options, *arguments],
         env={**os.environ, "HOME": str(home.root)},
-        cwd=Path(__file__).parents[2],
+        cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -4,12 +4,12 @@ import html
 import json
 import subprocess
 import sys
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from tests.browser.conftest import Home
+from tests.support.checkout import CHECKOUT
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +37,7 @@ def log_in(home: Home, *options: str) -> "subprocess.CompletedProcess[str]":
         text=True,
         check=False,
         timeout=90,
-        cwd=Path(__file__).parents[2],
+        cwd=CHECKOUT,
     )
 
 

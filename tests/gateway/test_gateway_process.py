@@ -22,6 +22,7 @@ from ibkr_tools.gateway.tls import KEYSTORE_PASSWORD_FILE
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.simulated_sessions import Session
 from ibkr_tools.status import GatewaySection, StatusFile
+from tests.support.checkout import CHECKOUT
 from tests.support.chromium import chromium, page_text, sign_in
 from tests.support.distribution import distribution
 from tests.support.jar import free_port
@@ -30,8 +31,6 @@ from tests.support.processes import is_alive
 from tests.support.simulation import simulator_options, wait_until
 
 pytestmark = pytest.mark.gateway
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 class Gateway:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools import __version__
-
-ROOT = Path(__file__).parents[2]
+from tests.support.checkout import CHECKOUT
 
 
 class Repository:
@@ -18,7 +17,7 @@ class Repository:
 
     def __init__(self, root: Path, changelog: str) -> None:
         self.root = root
-        shutil.copytree(ROOT / "bin", root / "bin")
+        shutil.copytree(CHECKOUT / "bin", root / "bin")
         (root / "ibkr_tools").mkdir()
         (root / "ibkr_tools/__init__.py").write_text('__version__ = "7.1.0"\n')
         (root / "CHANGELOG.md").write_text(changelog)
@@ -91,19 +90,19 @@ def test_a_tag_of_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_the_version_stands_in_one_place() -> None:
     """pyproject.toml takes it from the package, and the changelog knows it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     assert "version" in project["project"]["dynamic"]
     assert project["tool"]["hatch"]["version"]["path"] == "ibkr_tools/__init__.py"
-    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    headings = re.findall(r"^## \[(.+?)\]", (CHECKOUT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == "Unreleased"
     assert __version__ in headings
 
 
 def test_the_versions_of_python_are_the_ones_that_are_tested() -> None:
     """The classifiers promise what the matrix of the workflow runs."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     prefix = "Programming Language :: Python :: "
     promised = [line.removeprefix(prefix) for line in project["classifiers"] if line.startswith(prefix)]
-    (matrix,) = re.findall(r"^ +python: \[(.*)\]$", (ROOT / ".github/workflows/ci.yml").read_text(), re.MULTILINE)
+    (matrix,) = re.findall(r"^ +python: \[(.*)\]$", (CHECKOUT / ".github/workflows/ci.yml").read_text(), re.MULTILINE)
     assert [version.strip('"') for version in matrix.split(", ")] == promised
     assert project["requires-python"] == f">={promised[0]}"

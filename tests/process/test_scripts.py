@@ -14,8 +14,8 @@ import pytest
 from ibkr_tools import supervisor
 from ibkr_tools.cli.app_context import create_app_context
 from ibkr_tools.gateway import launch_plan
+from tests.support.checkout import CHECKOUT
 
-ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-docs.lock")
 HOSTILE = (
     "msgspec",
@@ -47,9 +47,9 @@ class Checkout:
         self._log = root / "log"
         self._path = root / "path"
         self.root.mkdir()
-        shutil.copytree(ROOT / "bin", self.root / "bin")
+        shutil.copytree(CHECKOUT / "bin", self.root / "bin")
         for name in (*LOCKS, "pyproject.toml"):
-            shutil.copy2(ROOT / name, self.root)
+            shutil.copy2(CHECKOUT / name, self.root)
         for name in TOOLS:
             self._write(self._path / name, r"printf 'bin/test\0'" if name == "git" else "exit 0")
         self._write(self._path / "python3", f'{self._note()}\nexec {sys.executable} "$@"')
@@ -127,14 +127,14 @@ def check_pip(calls: list[list[str]]) -> None:
 
 def test_install_and_uninstall_call_pip_through_the_shared_functions_only() -> None:
     """What these do is tested above, and for real on the booted machine."""
-    for path in (ROOT / "bin").iterdir():
+    for path in (CHECKOUT / "bin").iterdir():
         code = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
         if path.name != "_common.sh":
             assert not [line for line in code if "-m pip" in line or "pip_in" in line or "bin/pip" in line], path.name
         for line in code:
             if re.search(r"python[0-9.\"}]* .*-[cm] ", line) and "declare" not in line:
                 assert re.search(r" -[IP] ", line), f"{path.name}: {line}"
-    text = (ROOT / "bin/install").read_text()
+    text = (CHECKOUT / "bin/install").read_text()
     order = ["install_locked", "install_checkout", "remove_builders", "isolate_script"]
     assert re.findall(rf"^ +({'|'.join(order)})\b", text, re.MULTILINE) == order
     assert "requirements{,-build}.lock" in text
@@ -142,14 +142,16 @@ def test_install_and_uninstall_call_pip_through_the_shared_functions_only() -> N
 
 def test_what_comes_as_source_only_can_be_built() -> None:
     """Whatever builds the packages is in the lock of builders; every line of every lock has a hash."""
-    builders = (ROOT / "requirements-build.lock").read_text()
+    builders = (CHECKOUT / "requirements-build.lock").read_text()
     for name in ("hatchling", "setuptools", "editables"):
         assert re.search(rf"^{name}==", builders, re.MULTILINE)
     for lock in LOCKS:
-        blocks = re.split(r"\n(?=[a-z])", (ROOT / lock).read_text())[1:]
+        blocks = re.split(r"\n(?=[a-z])", (CHECKOUT / lock).read_text())[1:]
         assert len(blocks) > 5
         assert all("--hash=sha256:" in block for block in blocks)
-    versions = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE)) for lock in LOCKS]
+    versions = [
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (CHECKOUT / lock).read_text(), re.MULTILINE)) for lock in LOCKS
+    ]
     for one in versions:
         for other in versions:
             assert all(other[name] == version for name, version in one.items() if name in other)
@@ -159,7 +161,7 @@ def test_a_builder_that_is_not_the_listed_one_is_refused(tmp_path: Path) -> None
     """Real pip: another hatchling under the listed name and version is not installed, let alone run."""
     wheels, venv = tmp_path / "wheels", tmp_path / "venv"
     wheels.mkdir()
-    lock = (ROOT / "requirements-build.lock").read_text()
+    lock = (CHECKOUT / "requirements-build.lock").read_text()
     for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.MULTILINE):
         stem = f"{name.replace('-', '_')}-{version}"
         with zipfile.ZipFile(wheels / f"{stem}-py3-none-any.whl", "w") as wheel:
@@ -168,7 +170,7 @@ def test_a_builder_that_is_not_the_listed_one_is_refused(tmp_path: Path) -> None
             wheel.writestr(f"{stem}.dist-info/RECORD", "")
     script = f"""
         set -euo pipefail
-        source {ROOT}/bin/_common.sh
+        source {CHECKOUT}/bin/_common.sh
         make_venv {sys.executable} {venv}
         install_locked {venv} requirements.lock --no-index --find-links {wheels}
     """
@@ -187,7 +189,9 @@ def test_a_console_script_becomes_isolated(tmp_path: Path) -> None:
     for first, code in (("#!/opt/venv/bin/python3.11", 0), ("#!/opt/venv/bin/python -I", 0), ("#!/bin/sh", 70)):
         script.write_text(f"{first}\nprint('#!/x/python')\n")
         done = subprocess.run(
-            ["bash", "-c", f"source {ROOT}/bin/_common.sh; isolate_script {script}"], check=False, capture_output=True
+            ["bash", "-c", f"source {CHECKOUT}/bin/_common.sh; isolate_script {script}"],
+            check=False,
+            capture_output=True,
         )
         assert done.returncode == code
         if code == 0:
@@ -207,7 +211,7 @@ def test_our_own_children_are_isolated(tmp_path: Path, monkeypatch: pytest.Monke
         assert command[:3] == [sys.executable, "-I", "-m"]
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "ibkr_tools").rglob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("file", sorted((CHECKOUT / "ibkr_tools").rglob("*.py")), ids=lambda path: path.name)
 def test_no_interpreter_is_started_without_isolation(file: Path) -> None:
     """Wherever `sys.executable` is followed by arguments, the first is -I."""
     for node in ast.walk(ast.parse(file.read_text())):
@@ -239,7 +243,7 @@ def in_mount_namespace(script: str) -> "subprocess.CompletedProcess[str]":
         set -euo pipefail
         mount -t tmpfs -o mode=0755 tmpfs /mnt
         cd /mnt
-        for part in _common _installed _purge; do source {ROOT}/bin/$part.sh; done
+        for part in _common _installed _purge; do source {CHECKOUT}/bin/$part.sh; done
     """
     return subprocess.run(
         ["unshare", "--mount", "bash", "-c", head + script], capture_output=True, text=True, check=False, timeout=30
@@ -340,7 +344,7 @@ def test_a_list_leads_nowhere_else() -> None:
     """A damaged list removes nothing that bin/install could not have put there."""
     script = f"""
         set -euo pipefail
-        for part in _common _installed; do source {ROOT}/bin/$part.sh; done
+        for part in _common _installed; do source {CHECKOUT}/bin/$part.sh; done
         for path in /usr/local/lib/systemd/system/ibkr-gateway.service /usr/local/lib/systemd/ \\
             /usr/local/bin/ibkr-tools /etc/passwd /usr/local/lib/../../etc/passwd '/usr/local/lib/a b' \\
             /usr/local/bin/other / '' . /usr/local/lib/ /usr/local/lib/./x; do
@@ -356,7 +360,7 @@ def test_a_list_leads_nowhere_else() -> None:
 def test_every_file_says_whose_it_is() -> None:
     """That is how an installation without a list, and a file of somebody else, are told apart."""
     script = f"""
-        for part in _common _installed; do source {ROOT}/bin/$part.sh; done
+        for part in _common _installed; do source {CHECKOUT}/bin/$part.sh; done
         shipped_files 999 | while IFS=$'\\t' read -r source target; do
             is_place "$target" || echo "no place: $target"
             if is_foreign "$source"; then echo "foreign: $source"; fi
@@ -367,5 +371,5 @@ def test_every_file_says_whose_it_is() -> None:
     lines = done.stdout.splitlines()
     assert not [line for line in lines if not line.startswith("/usr/local/lib/")]
     names = {Path(line).name for line in lines}
-    shipped = {path.name for path in (ROOT / "systemd").rglob("*") if path.is_file()}
+    shipped = {path.name for path in (CHECKOUT / "systemd").rglob("*") if path.is_file()}
     assert names == shipped

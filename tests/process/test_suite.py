@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.checkout import CHECKOUT
 from tests.support.layers import no_namespaces
 from tests.support.processes import is_alive, is_group_alive
 from tests.support.simulation import wait_until
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 def test_a_young_machine_is_what_its_processes_see() -> None:

@@ -14,6 +14,7 @@ import pytest
 from ibkr_tools import supervisor
 from ibkr_tools.directories import Directories
 from ibkr_tools.supervisor import programs, with_simulator
+from tests.support.checkout import CHECKOUT
 from tests.support.patience import within
 from tests.support.processes import is_alive
 from tests.support.simulation import wait_until
@@ -226,6 +227,6 @@ def test_the_programs_are_told_their_directories() -> None:
 @pytest.mark.parametrize("unit", ["ibkr-gateway.service", "ibkr-watchdog.service"])
 def test_fatal_codes_are_those_of_the_units(unit: str) -> None:
     """What systemd does not restart, `up` does not either."""
-    lines = (Path(__file__).parents[2] / "systemd" / unit).read_text().splitlines()
+    lines = (CHECKOUT / "systemd" / unit).read_text().splitlines()
     codes = [line.partition("=")[2].split() for line in lines if line.startswith("RestartPreventExitStatus=")]
     assert [{int(code) for code in each} for each in codes] == [supervisor.FATAL_EXIT_CODES]

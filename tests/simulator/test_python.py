@@ -23,10 +23,11 @@ from ibkr_tools import (
 )
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, utc_now
+from tests.support.checkout import CHECKOUT
 from tests.support.installation import Installation
 from tests.support.portal import asked
 
-PAGE = (Path(__file__).parents[2] / "docs/python.md").read_text()
+PAGE = (CHECKOUT / "docs/python.md").read_text()
 EXAMPLES = [dedent(text) for text in re.findall(r"<!-- python -->\n\n((?:    .*\n|\n)+)", PAGE)]
 ACCOUNTS = account_numbers("U1234567", 2)
 
@@ -84,7 +85,7 @@ def test_the_examples_are_typed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "example.py"],
         cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "MYPYPATH": str(Path(__file__).parents[2])},
+        env={"PATH": "/usr/bin:/bin", "MYPYPATH": str(CHECKOUT)},
         capture_output=True,
         text=True,
         check=False,

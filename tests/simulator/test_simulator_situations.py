@@ -8,6 +8,7 @@ import pytest
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.situations import SITUATIONS
 from tests.support.caller import Caller
+from tests.support.checkout import CHECKOUT
 from tests.support.conversation import (
     ALIVE,
     AUTH,
@@ -26,7 +27,7 @@ from tests.support.simulation import gateway_options, wait_until
 
 pytestmark = pytest.mark.simulator(gateway=True, positions=3)
 
-DOCS = Path(__file__).parents[2] / "docs" / "simulator.md"
+DOCS = CHECKOUT / "docs" / "simulator.md"
 
 
 # What each situation shows; (user, method, path, body, what is said).

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-SYSTEMD = ROOT / "systemd"
-PAGE = ROOT / "docs/systemd.md"
+from tests.support.checkout import CHECKOUT
+
+SYSTEMD = CHECKOUT / "systemd"
+PAGE = CHECKOUT / "docs/systemd.md"
 KINDS = (".service", ".socket", ".path", ".timer")
 FILES = sorted(path for path in SYSTEMD.glob("ibkr-*") if path.suffix in KINDS)
 SERVICES = [path for path in FILES if path.suffix == ".service"]

@@ -7,8 +7,9 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "ibkr_tools"
+from tests.support.checkout import CHECKOUT
+
+PACKAGE = CHECKOUT / "ibkr_tools"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {
@@ -210,7 +211,7 @@ def part_of(file: Path) -> str:
 
 def module_of(file: Path) -> str:
     """Returns the dotted name of a file's module."""
-    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(file.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
 
 
 MODULES = {module_of(file): file for file in FILES}
@@ -308,7 +309,7 @@ def test_only_the_command_line_starts_the_simulator() -> None:
 
 
 def test_only_the_watchdog_makes_a_client_that_controls_the_session() -> None:
-    """What the others make refuses: tests/process/test_allow_list.py."""
+    """What the others make refuses: tests/process/portal/test_allow_list.py."""
 
     def owns(_: Path, node: ast.AST) -> bool:
         return isinstance(node, ast.Call) and any(keyword.arg == "owns_session" for keyword in node.keywords)

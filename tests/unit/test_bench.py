@@ -14,6 +14,7 @@ from bench.figures import Figure, Ratio, Report, month_figures, number
 from bench.loss import spread
 from bench.processes import BenchError, parse_kib
 from bench.rows import BROKERAGE, PORTFOLIO, PUSHED, Row
+from tests.support.checkout import CHECKOUT
 
 
 def figure(*samples: float, **more: object) -> Figure:
@@ -180,7 +181,7 @@ def test_every_loss_has_a_name_of_its_own_and_is_tried_at_least_once() -> None:
 @pytest.mark.parametrize("row", [*PORTFOLIO, *BROKERAGE], ids=lambda row: row.name)
 def test_the_documentation_explains_every_loss(row: Row) -> None:
     """The table of a run has no row that nobody can look up."""
-    assert f"\n| {row.name} |" in (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    assert f"\n| {row.name} |" in (CHECKOUT / "docs" / "benchmarks.md").read_text()
 
 
 def a_run() -> dict[str, Any]:

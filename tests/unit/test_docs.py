@@ -22,12 +22,12 @@ from ibkr_tools.simulator.demo import Demo
 from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
 from ibkr_tools.status import SessionSection, SessionState
 from tests.support import unit_files
+from tests.support.checkout import CHECKOUT
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("clientportal/*.md")])
+PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md"), *CHECKOUT.glob("clientportal/*.md")])
 EVERYTHING = "\n".join(page.read_text() for page in PAGES)
-README = (ROOT / "README.md").read_text()
-SURE = (ROOT / "docs/reference/index.md").read_text().split("## How sure a statement is")[1].split("## ")[0]
+README = (CHECKOUT / "README.md").read_text()
+SURE = (CHECKOUT / "docs/reference/index.md").read_text().split("## How sure a statement is")[1].split("## ")[0]
 
 
 def commands() -> Iterator[str]:
@@ -57,7 +57,7 @@ def test_every_command_is_documented(command: str) -> None:
 
 @pytest.mark.parametrize("command", ["fetch", "api", "show"])
 def test_every_option_that_prints_or_chooses_is_documented(command: str) -> None:
-    pages = "\n".join((ROOT / f"docs/{name}.md").read_text() for name in ("fetch", "formats", "show", "resources"))
+    pages = "\n".join((CHECKOUT / f"docs/{name}.md").read_text() for name in ("fetch", "formats", "show", "resources"))
     options = vars(typer.main.get_command(app))["commands"][command].params
     names = {name for option in options for name in option.opts if name.startswith("--")} - {"--help"}
     assert not {name for name in names if not re.search(rf"{name}(?![\w-])", pages)}
@@ -66,7 +66,9 @@ def test_every_option_that_prints_or_chooses_is_documented(command: str) -> None
 
 @pytest.mark.parametrize(("key", "default"), list(keys(Config)))
 def test_every_key_is_documented_with_its_default(key: str, default: object) -> None:
-    row = next((line for line in (ROOT / "docs/configuration.md").read_text().splitlines() if f"`{key}`" in line), None)
+    row = next(
+        (line for line in (CHECKOUT / "docs/configuration.md").read_text().splitlines() if f"`{key}`" in line), None
+    )
     assert row is not None
     shown = row.split("|")[2].strip()
     if isinstance(default, bool | str | int):
@@ -76,19 +78,19 @@ def test_every_key_is_documented_with_its_default(key: str, default: object) -> 
 
 
 def test_every_resource_is_documented() -> None:
-    page = (ROOT / "docs/fetch.md").read_text()
+    page = (CHECKOUT / "docs/fetch.md").read_text()
     assert all(f"| `{name}` |" in page for name in DEFAULT_RESOURCES)
 
 
 @pytest.mark.parametrize("state", list(SessionState))
 def test_every_session_state_is_documented(state: SessionState) -> None:
-    assert f"| `{state.value}` |" in (ROOT / "docs/status.md").read_text()
+    assert f"| `{state.value}` |" in (CHECKOUT / "docs/status.md").read_text()
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_login_outcome_is_documented(outcome: Outcome) -> None:
     """Each has a row with its exit code and its state."""
-    table = (ROOT / "docs/login.md").read_text().split("## How it can end")[1].split("## ")[0]
+    table = (CHECKOUT / "docs/login.md").read_text().split("## How it can end")[1].split("## ")[0]
     row = next(line for line in table.splitlines() if line.startswith(f"| `{outcome.value}` |"))
     meaning = OUTCOME_POLICIES[outcome]
     code = meaning.error.exit_code if meaning.error else 0
@@ -97,7 +99,7 @@ def test_every_login_outcome_is_documented(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("element", typing.get_args(Element))
 def test_every_element_of_the_page_is_documented(element: Element) -> None:
-    section = (ROOT / "docs/login.md").read_text().split("## When IBKR changes its page")[1]
+    section = (CHECKOUT / "docs/login.md").read_text().split("## When IBKR changes its page")[1]
     assert f"`{element}`" in section
 
 
@@ -105,11 +107,11 @@ def test_every_element_of_the_page_is_documented(element: Element) -> None:
     "setting", [field.name for kind in (PageSettings, BehaviourSettings) for field in msgspec.structs.fields(kind)]
 )
 def test_every_setting_of_the_simulator_is_documented(setting: str) -> None:
-    assert f"`{setting}`" in (ROOT / "docs/simulator.md").read_text()
+    assert f"`{setting}`" in (CHECKOUT / "docs/simulator.md").read_text()
 
 
 def test_every_exit_code_is_documented() -> None:
-    found = {int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs/status.md").read_text(), re.MULTILINE)}
+    found = {int(code) for code in re.findall(r"^\| (\d+) \|", (CHECKOUT / "docs/status.md").read_text(), re.MULTILINE)}
     classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.IbkrError)]
     assert found == {0, *(one.exit_code for one in classes)}
 
@@ -127,7 +129,7 @@ def anchors(page: Path) -> set[str]:
     return {slug.replace(" ", "-") for slug in slugs} | set(re.findall(r'<a id="([^"]+)">', text))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link is a file of this repository, and what follows its `#` is a heading or an anchor there."""
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
@@ -142,7 +144,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def sources() -> Iterator[Path]:
     """Yields the files of this repository that may cite a page."""
     for folder in ("ibkr_tools", "tests", "bench", "bin", "systemd", "clientportal"):
-        yield from (path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        yield from (
+            path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        )
 
 
 def test_what_the_code_cites_is_there() -> None:
@@ -150,13 +154,13 @@ def test_what_the_code_cites_is_there() -> None:
     lost = set()
     for file in sources():
         for path, anchor in re.findall(r"\b(docs/[\w/-]+\.md)(?:#([\w-]+))?", file.read_text(errors="replace")):
-            page = ROOT / path
+            page = CHECKOUT / path
             if not page.exists() or (anchor and anchor not in anchors(page)):
-                lost.add((str(file.relative_to(ROOT)), path, anchor))
+                lost.add((str(file.relative_to(CHECKOUT)), path, anchor))
     assert not lost
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/reference/*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted(CHECKOUT.glob("docs/reference/*.md")), ids=lambda page: page.name)
 def test_each_statement_of_the_reference_has_a_name_of_its_own(page: Path) -> None:
     """The name that is shown is the anchor, and no page has it twice."""
     found = re.findall(r'<a id="([^"]+)"></a>([^| ]+) \|', page.read_text())
@@ -165,7 +169,7 @@ def test_each_statement_of_the_reference_has_a_name_of_its_own(page: Path) -> No
     assert len(set(names)) == len(names) == page.read_text().count("<a id=")
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/reference/*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted(CHECKOUT.glob("docs/reference/*.md")), ids=lambda page: page.name)
 def test_each_statement_of_the_reference_says_how_sure_it_is(page: Path) -> None:
     """In the words of the reference's first page; they begin the last column, one or several of them."""
     words = set(re.findall(r"^\| (\w+) \|", SURE, re.MULTILINE)) - {"word"}
@@ -183,17 +187,17 @@ def test_each_statement_of_the_reference_says_how_sure_it_is(page: Path) -> None
 
 def test_every_page_is_in_the_index_and_the_navigation() -> None:
     """Nobody finds a page that is in neither."""
-    index = (ROOT / "docs/index.md").read_text() + (ROOT / "docs/reference/index.md").read_text()
-    navigation = (ROOT / "mkdocs.yml").read_text()
-    for page in ROOT.glob("docs/**/*.md"):
-        name = page.relative_to(ROOT / "docs").as_posix()
+    index = (CHECKOUT / "docs/index.md").read_text() + (CHECKOUT / "docs/reference/index.md").read_text()
+    navigation = (CHECKOUT / "mkdocs.yml").read_text()
+    for page in CHECKOUT.glob("docs/**/*.md"):
+        name = page.relative_to(CHECKOUT / "docs").as_posix()
         assert re.search(rf"[ :]{name}$", navigation, re.MULTILINE), name
         assert name == "index.md" or f"({page.name}" in index or f"({name}" in index, name
 
 
 @pytest.mark.parametrize("script", sorted(set(re.findall(r"\./bin/(\w+)", EVERYTHING))))
 def test_scripts_that_are_named_are_there_to_be_run(script: str) -> None:
-    assert os.access(ROOT / "bin" / script, os.X_OK)
+    assert os.access(CHECKOUT / "bin" / script, os.X_OK)
 
 
 class Recorded(Demo):

@@ -3,17 +3,16 @@
 import ast
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import patience
+from tests.support.checkout import CHECKOUT
 from tests.support.daytime import zone_of_noon
 from tests.support.simulation import wait_until
 
-CHECKOUT = Path(__file__).parents[2]
 CLOCKS = "monotonic|monotonic_ns|clock_gettime|clock_gettime_ns|perf_counter"
 SUSPECT = re.compile(rf"\b({CLOCKS})\([\w.]*\)\s*[-*]")
 
@@ -67,3 +66,19 @@ def test_the_machine_of_the_tests_is_far_from_maintenance(hour: int) -> None:
     for day in range(22, 29):
         moment = datetime(2026, 11, day, hour, 59, tzinfo=UTC)
         assert moment.astimezone(ZoneInfo(zone_of_noon(moment))).hour == 12
+
+
+@pytest.mark.parametrize("layer", ["unit", "process"])
+def test_the_tests_of_a_module_are_found_by_its_name(layer: str) -> None:
+    """The layer's folders are packages, and a test that is named like a module stands in the folder of its package."""
+    package, tests = CHECKOUT / "ibkr_tools", CHECKOUT / "tests" / layer
+    homes: dict[str, set[str]] = {}
+    for module in package.rglob("*.py"):
+        homes.setdefault(module.stem, set()).add(module.parent.relative_to(package).as_posix())
+    found = {path: path.parent.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")}
+    assert {folder for folder in found.values() if not (package / folder / "__init__.py").exists()} == set()
+    assert [
+        path.relative_to(tests).as_posix()
+        for path, folder in sorted(found.items())
+        if folder not in homes.get(path.stem.removeprefix("test_"), {folder})
+    ] == []

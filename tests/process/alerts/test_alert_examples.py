@@ -21,8 +21,9 @@ from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.alerts import command_runner
 from ibkr_tools.alerts.alert_rendering import RenderedAlert, render_alert
 from ibkr_tools.event_loop import EventLoop
+from tests.support.checkout import CHECKOUT
 
-PAGE = (Path(__file__).parents[2] / "docs/alerts.md").read_text()
+PAGE = (CHECKOUT / "docs/alerts.md").read_text()
 COMMANDS = [json.loads(line) for line in re.findall(r'"command": (\[.*pipefail.*\])', PAGE)]
 LETTER = render_alert(
     AlertMessage(

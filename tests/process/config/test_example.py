@@ -1,7 +1,6 @@
 """The unedited example goes nowhere: every program says so once, with the code that systemd does not restart after."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +10,11 @@ from ibkr_tools.errors import ConfigError
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.outcomes import LoginEnd, Outcome
+from tests.support.checkout import CHECKOUT
 from tests.support.installation import Installation
 from tests.support.logins import NoSession
 
-EXAMPLE = Path(__file__).parents[2] / "config.example.json"
+EXAMPLE = CHECKOUT / "config.example.json"
 
 COMMANDS = [
     ("config", "check"),

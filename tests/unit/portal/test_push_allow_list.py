@@ -2,7 +2,6 @@
 
 import ast
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import websocket
@@ -10,6 +9,7 @@ import websocket
 from ibkr_tools.portal.endpoints import WEBSOCKET_TOPICS, WebSocketTopic
 from ibkr_tools.portal.push_listener import send_topic
 from tests.support.allow_list import TOPICS_BLOCKED, TOPICS_READ
+from tests.support.checkout import CHECKOUT
 
 WAYS_OUT = {
     "portal/client.py": "requests, each of them a row of the table",
@@ -33,7 +33,7 @@ WAYS_OUT = {
 
 
 def test_no_other_file_could_open_a_connection() -> None:
-    package = Path(__file__).parents[2] / "ibkr_tools"
+    package = CHECKOUT / "ibkr_tools"
     libraries = {"socket", "ssl", "http.client", "urllib.request", "requests", "urllib3", "websocket", "selenium"}
     libraries |= {"aiohttp", "asyncio", "ftplib", "smtplib", "socketserver", "xmlrpc.client", "imaplib", "poplib"}
     found = set()

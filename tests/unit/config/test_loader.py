@@ -16,11 +16,11 @@ from ibkr_tools.config.loader import config_problems, load_config
 from ibkr_tools.config.schema import json_schema
 from ibkr_tools.config.secrets import Secret, read_password
 from ibkr_tools.errors import ConfigError
+from tests.support.checkout import CHECKOUT
 
-ROOT = Path(__file__).parents[2]
 MINIMAL: dict[str, Any] = {"username": "demo-reader", "account": "U1234567"}
 SECTIONS = {"gateway", "session", "login", "fetch", "alerts"}
-EXAMPLE: dict[str, Any] = json.loads((ROOT / "config.example.json").read_text())
+EXAMPLE: dict[str, Any] = json.loads((CHECKOUT / "config.example.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 

@@ -1,13 +1,13 @@
 """IBKR's reset and maintenance windows: each row of the published tables, summer and winter, in every region."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr_tools.watchdog.maintenance_windows import WINDOW_RULES, WindowRule, open_window
+from tests.support.checkout import CHECKOUT
 
 RESET, DAILY, WEEKEND = "IBKR's daily reset", "IBKR's daily maintenance", "IBKR's weekend maintenance"
 
@@ -77,7 +77,7 @@ def test_any_moment(region: str, unix_s: int) -> None:
         assert last is not None
 
 
-DOCS = (Path(__file__).parents[2] / "docs/session.md").read_text()
+DOCS = (CHECKOUT / "docs/session.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """`ibkr-tools resources`: every read is told with what goes with it, for eyes, for scripts and in the documentation."""
 
 import json
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -10,8 +9,8 @@ from ibkr_tools.cli import resource_tables as view
 from ibkr_tools.cli.app import app
 from ibkr_tools.errors import UsageError
 from ibkr_tools.portal.endpoints import READS, Endpoint, Tier
+from tests.support.checkout import CHECKOUT
 
-ROOT = Path(__file__).parents[2]
 ALL = list(READS.values())
 
 
@@ -85,4 +84,4 @@ def test_scripts_get_json() -> None:
 
 def test_the_page_of_resources_is_the_table() -> None:
     """`ibkr-tools resources --markdown >docs/resources.md` makes it anew."""
-    assert (ROOT / "docs/resources.md").read_text() == run("--markdown").stdout == view.as_markdown()
+    assert (CHECKOUT / "docs/resources.md").read_text() == run("--markdown").stdout == view.as_markdown()

@@ -13,10 +13,10 @@ from ibkr_tools import files, secret_text
 from ibkr_tools.config import example
 from ibkr_tools.config.password_adoption import MAX_CONFIG_BYTES, adopt_password, find_copies
 from ibkr_tools.errors import ConfigError, OutputError
+from tests.support.checkout import CHECKOUT
 from tests.support.examples import examples
 
 SECRET = "se'cr\"et  \\ü"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_nothing_to_move(config: Path, text: str) -> None:
 
 
 def test_the_example_is_the_example() -> None:
-    assert json.loads((ROOT / "config.example.json").read_text())["password"] == example.EXAMPLE_PASSWORD
+    assert json.loads((CHECKOUT / "config.example.json").read_text())["password"] == example.EXAMPLE_PASSWORD
 
 
 @pytest.mark.parametrize(

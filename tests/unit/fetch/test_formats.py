@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from ibkr_tools.fetch.columns import COLUMN_ALIASES, DEFAULT_COLUMNS, POSITION_C
 from ibkr_tools.fetch.formats import Rows, as_csv, as_ndjson, jq_output_rows, response_rows, snapshot_rows
 from ibkr_tools.number_format import unescape_entities
 from ibkr_tools.portal.endpoints import READS
+from tests.support.checkout import CHECKOUT
 
 
 def answer(resource: str, payload: str) -> Rows:
@@ -322,7 +322,7 @@ def test_a_column_that_there_is_not_is_told(asked: str, text: str) -> None:
 
 
 def test_the_documentation_lists_the_columns() -> None:
-    page = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+    page = (CHECKOUT / "docs/formats.md").read_text()
     for name, columns in DEFAULT_COLUMNS.items():
         row = next(line for line in page.splitlines() if line.startswith("| ") and f"`{name}`" in line.split("|")[1])
         assert row.split("|")[2].strip() == " ".join(f"`{column}`" for column in columns)

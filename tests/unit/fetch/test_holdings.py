@@ -1,13 +1,13 @@
 """Positions as figures: what each class counts as, what is missing and why, and how the whole is composed."""
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ibkr_tools.fetch.asset_classes import ASSET_CLASSES, PositionRole
 from ibkr_tools.fetch.holdings import Holding, Holdings
+from tests.support.checkout import CHECKOUT
 from tests.support.snapshots import snapshot_of
 
 CASH = {"cashbalance": 1000.0, "interest": 2.5, "dividends": 4, "netliquidationvalue": 1106.5, "currency": "BASE"}
@@ -65,7 +65,7 @@ def test_every_class_says_why() -> None:
 
 
 def test_the_documentation_has_the_same_table() -> None:
-    page = (Path(__file__).parents[2] / "docs/fetch.md").read_text()
+    page = (CHECKOUT / "docs/fetch.md").read_text()
     for name, kind in ASSET_CLASSES.items():
         assert f"| `{name}` | {kind.name} | {kind.role.value} | {kind.reason} |" in page
 

@@ -16,6 +16,7 @@ from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.gateway import filter_probe, ports
 from ibkr_tools.gateway.firewall import DEFAULT_TABLE, guarded_ports, permitted_users, ruleset
+from tests.support.checkout import CHECKOUT
 from tests.support.layers import no_namespaces
 
 needs_nft = pytest.mark.skipif(
@@ -41,7 +42,7 @@ def run_firewall(tmp_path: Path, *, path: str, config: str) -> "subprocess.Compl
             "-c",
             "import sys; from ibkr_tools.gateway import firewall; sys.exit(firewall.main('daemon'))",
         ],
-        env={"PATH": path, "CONFIGURATION_DIRECTORY": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={"PATH": path, "CONFIGURATION_DIRECTORY": str(tmp_path), "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
         text=True,
         check=False,
@@ -201,7 +202,7 @@ def test_the_kernel_lets_in_whom_the_table_names() -> None:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=CHECKOUT,
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

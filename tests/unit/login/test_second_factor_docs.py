@@ -1,13 +1,12 @@
 """docs/second-factor.md promises what a command is told, and shows one that works."""
 
-from pathlib import Path
-
 import pytest
 
 from ibkr_tools.login import second_factor_flow
 from ibkr_tools.login.outcomes import Outcome
+from tests.support.checkout import CHECKOUT
 
-PAGE = (Path(__file__).parents[2] / "docs/second-factor.md").read_text()
+PAGE = (CHECKOUT / "docs/second-factor.md").read_text()
 
 
 @pytest.mark.parametrize("method", [*second_factor_flow.METHOD_CHOICES, "none"])

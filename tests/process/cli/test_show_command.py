@@ -11,14 +11,14 @@ from ibkr_tools.cli import snapshot_overview
 from ibkr_tools.fetch import snapshot_store
 from ibkr_tools.fetch.snapshot import Snapshot
 from ibkr_tools.views import format_resource
+from tests.support.checkout import CHECKOUT
 from tests.support.installation import Installation
 from tests.support.snapshots import save_simulated, simulated
 
-ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
 """When the tests began; what is three hours old is made when it is needed."""
 
-PAGES = [ROOT / "README.md", ROOT / "docs/show.md"]
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "docs/show.md"]
 BLOCK = re.compile(r"<!-- show (\w+) -->\n\n    \$ ibkr-tools show \1\n(.*?)\n\n<!-- /show -->", re.DOTALL)
 
 
@@ -42,7 +42,7 @@ def test_the_pages_show_what_is_printed(page: Path) -> None:
 
 def test_fetch_prints_the_same_table() -> None:
     """The demo's block in the README is what `show` prints of the same snapshot, but for its age."""
-    text = (ROOT / "README.md").read_text()
+    text = (CHECKOUT / "README.md").read_text()
     block = text.split("    $ ibkr-tools fetch --table\n")[1].split("\n\n")[0]
     assert [line.removeprefix("    ") for line in block.splitlines()] == shown("positions").splitlines()[:-1]
 

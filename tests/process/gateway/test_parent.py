@@ -21,11 +21,10 @@ from ibkr_tools import files
 from ibkr_tools.gateway import tls
 from ibkr_tools.gateway.gateway_status import write_gateway_section
 from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
+from tests.support.checkout import CHECKOUT
 from tests.support.notify_socket import NotifySocket
 from tests.support.patience import wait_until
 from tests.support.processes import is_alive, unmeasured
-
-CHECKOUT = Path(__file__).parents[2]
 
 FAKE_JAVA = """
 import signal, socket, ssl, sys

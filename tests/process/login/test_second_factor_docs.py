@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from ibkr_tools.login.otp import CodeRequest, CommandCodes
+from tests.support.checkout import CHECKOUT
 
-PAGE = (Path(__file__).parents[2] / "docs/second-factor.md").read_text()
+PAGE = (CHECKOUT / "docs/second-factor.md").read_text()
 
 
 def test_variables_are_the_ones_a_command_gets(tmp_path: Path) -> None:
