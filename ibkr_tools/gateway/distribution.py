@@ -285,8 +285,11 @@ def _replace_directory(new: Path, into: Path) -> None:
 def _installable(source: Path) -> Path:
     """Returns what is to be installed: the zip, or the folder that holds the parts."""
     if not source.is_dir():
-        if not source.exists():
-            raise DistributionError(f"{source}: not there", hint=_DOWNLOAD_HINT)
+        try:
+            # Since Python 3.14, `exists` says no to what the kernel refuses to look at.
+            source.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise DistributionError(f"{source}: not there", hint=_DOWNLOAD_HINT) from None
         return source
     if located := _locate(source):
         return located
