@@ -160,15 +160,16 @@ def as_data(endpoint: Endpoint) -> dict[str, Any]:
 _PAGE = """\
 # Resources
 
-Every read of IBKR's Web API, by the name that `ibkr-tools fetch NAME` takes and under which it stands in the snapshot.
-`ibkr-tools resources` prints this table, `ibkr-tools resources NAME` one of them with its parameters in full. This page
-is made from the table that decides what may be sent (`ibkr_tools/portal/endpoints/`): what is not here cannot leave
-this machine, but for what keeps the session alive.
+This page lists every read of IBKR's Web API that ibkr-tools can do. `ibkr-tools fetch NAME` takes the name, and the
+snapshot has the answer under it. `ibkr-tools resources` prints the list; `ibkr-tools resources NAME` prints one read
+with all of its parameters. The page is generated from `ibkr_tools/portal/endpoints/`, the table that decides what may
+be sent. Besides these reads, only the calls that keep the session alive leave this machine.
 
-- **Tier**: what needs the brokerage tier is to be had with `session.tier: "brokerage"` and a user who may trade.
-- **Every**: IBKR's least time between two calls, besides ten a second over all. Asked again within 15 min, the answer
-  is the remembered one, with its age.
-- **Parameters** are given as `--param NAME=VALUE`; those in brackets may be left out. `{account}` is filled in.
+- **Tier**: the part of IBKR's session that answers. `brokerage` needs `session.tier: "brokerage"` in the configuration,
+  and a user who may trade.
+- **Every**: the shortest time between two calls that IBKR allows. Over all reads it allows ten calls a second. A read
+  that IBKR allows once in 15 minutes is answered from the cache until then; the snapshot says how old the answer is.
+- **Parameters** are given as `--param NAME=VALUE`; those in brackets are optional. `{account}` is filled in.
 """
 
 
