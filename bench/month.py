@@ -32,8 +32,9 @@ from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError
 from ibkr_tools.log import Journal
 from ibkr_tools.login import login_runner as login
+from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
-from ibkr_tools.login.outcomes import LoginEnd, Outcome
+from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.simulator.application import make_application, make_context, pass_time

@@ -13,6 +13,7 @@ from ibkr_tools.config.values import (
     UPSTREAM_PATTERN,
     USERNAME_PATTERN,
 )
+from ibkr_tools.page_elements import PageElement
 from ibkr_tools.portal.endpoints import SNAPSHOT_RESOURCES
 
 Port = Annotated[int, Meta(ge=1, le=65535, extra_json_schema={"not": {"enum": sorted(RESTRICTED_PORTS)}})]
@@ -20,15 +21,13 @@ AccountId = Annotated[str, Meta(pattern=account_ids.NUMBER_PATTERN)]
 AccountName = Annotated[str, Meta(pattern=account_ids.NAME_PATTERN, description="An account number, or its alias.")]
 NonEmptyStr = Annotated[str, Meta(pattern=ARGUMENT_PATTERN)]
 FilePath = Annotated[str, Meta(pattern=PATH_PATTERN)]
-Element = Literal[
-    "username", "password", "submit", "continue", "loading", "finished", "error", "bulletin", "consent", "promo",
-    "restricted", "tasks", "paper-switch", "paper-checkbox", "method-picker", "code", "code-submit", "push",
-]  # fmt: skip
-"""The things on IBKR's login page whose selectors a user can override."""
-
 if TYPE_CHECKING:
+    Element = str
     Resource = str
 else:
+    Element = Literal[tuple(element.value for element in PageElement)]
+    """The elements of IBKR's login page whose selectors a user can override."""
+
     Resource = Literal[SNAPSHOT_RESOURCES]
 
 DEFAULT_RESOURCES: tuple[Resource, ...] = ("accounts", "summary", "ledger", "allocation", "positions")

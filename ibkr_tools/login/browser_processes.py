@@ -12,11 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-from time import monotonic
 
 from ibkr_tools import command_output, executables, files
 from ibkr_tools.errors import BrowserUnavailable
+from ibkr_tools.polling import poll_until
 
 INSTALL_COMMAND = "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"
 BROWSER_NAMES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "google-chrome")
@@ -134,6 +133,14 @@ def _is_browser(pid: int) -> bool:
         return False
 
 
+def _lock_owner(lock: Path) -> int | None:
+    """Returns the process of the living browser that holds a lock, None if there is none."""
+    if not lock.is_symlink():
+        return None
+    pid = str(lock.readlink()).rpartition("-")[2]
+    return int(pid) if pid.isdigit() and _is_browser(int(pid)) else None
+
+
 def remove_stale_locks(profile: Path, *, timeout_s: float = 3.0) -> None:
     """Removes the locks that a killed browser left in `profile`.
 
@@ -143,14 +150,8 @@ def remove_stale_locks(profile: Path, *, timeout_s: float = 3.0) -> None:
         BrowserUnavailable: a living browser uses the profile.
     """
     lock = profile / PROFILE_LOCKS[0]
-    deadline = monotonic() + timeout_s
-    while lock.is_symlink():
-        pid = str(lock.readlink()).rpartition("-")[2]
-        if not pid.isdigit() or not _is_browser(int(pid)):
-            break
-        if monotonic() > deadline:
-            raise BrowserUnavailable(f"the browser profile {profile} is in use by process {pid}")
-        Event().wait(0.1)
+    if not poll_until(lambda: _lock_owner(lock) is None, timeout_s, 0.1) and (owner := _lock_owner(lock)):
+        raise BrowserUnavailable(f"the browser profile {profile} is in use by process {owner}")
     for name in PROFILE_LOCKS:
         (profile / name).unlink(missing_ok=True)
 
@@ -253,18 +254,16 @@ def kill_all(excluded_pids: set[int], *, group: int | None = None, timeout_s: fl
     `group` is the driver's process group: a unit that hides processes from each other hides the sandboxed ones from
     us, their signals it does not.
     """
-    deadline = monotonic() + timeout_s
-    while True:
+
+    def are_gone() -> bool:
         is_group_alive = _kill_group(group)
         left = find_browser_processes() - excluded_pids
-        if not left and not is_group_alive:
-            return True
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         for pid in {*left, *({group} if group else ())}:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-        if monotonic() > deadline:
-            return False
-        Event().wait(0.01)
+        return not left and not is_group_alive
+
+    return poll_until(are_gone, timeout_s, 0.01)

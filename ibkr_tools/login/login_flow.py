@@ -5,54 +5,36 @@ when it says no.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from threading import Event
+from typing import TYPE_CHECKING, assert_never
 from urllib.parse import urlsplit
 
 from loguru import logger
 
 from ibkr_tools.errors import DataError, RateLimited, SessionUnavailable, UpstreamUnavailable
-from ibkr_tools.login import page_states
 from ibkr_tools.login.browser import Browser, BrowserLost
-from ibkr_tools.login.login_form import LoginForm
-from ibkr_tools.login.login_page import (
-    FORM,
-    ConditionTimer,
-    Credentials,
-    LoginPage,
-    LoginStopped,
-    Patience,
-    Portal,
-    SecondFactorHandler,
-    SessionAnswer,
-    Timer,
-    ignore_wait,
-)
-from ibkr_tools.login.outcomes import LoginEnd, Outcome
-from ibkr_tools.login.page_handlers import (
-    FINAL_STATES,
-    dismiss_overlay,
-    end_for_stall,
-    end_if_person_needed,
-    stop_if_person_needed,
-)
-from ibkr_tools.login.page_states import PageSnapshot, PageState
+from ibkr_tools.login.login_end import LoginEnd
+from ibkr_tools.login.login_form import Credentials, LoginForm
+from ibkr_tools.login.login_page import LoginPage, LoginTimeout, NextStep, ignore_wait
+from ibkr_tools.login.login_timers import ConditionTimer, Patience, Timer
+from ibkr_tools.login.outcomes import Outcome
+from ibkr_tools.login.page_handlers import dismiss_overlay, end_for_stall, end_for_state
+from ibkr_tools.login.page_snapshot import LOGIN_PATH, PageSnapshot, Selectors
+from ibkr_tools.login.page_state_policy import PatienceName, Reaction, SessionBehind
+from ibkr_tools.login.page_states import FORM, PageState, classify
+from ibkr_tools.login.portal_protocol import Portal, SessionAnswer
+from ibkr_tools.polling import poll_until
 
-__all__ = ["Credentials", "LoginFlow", "Patience", "Portal", "SessionAnswer"]
+if TYPE_CHECKING:
+    from ibkr_tools.login.second_factor_flow import SecondFactorFlow
 
-UNEXPECTED = (
-    frozenset(PageState)
-    - FORM
-    - {PageState.LOADING, PageState.ERROR, PageState.SECOND_FACTOR, PageState.PROMO, PageState.CONSENT}
-)
-"""States of the login page that should give way to another one."""
-LANDING = frozenset({PageState.UNREACHABLE, PageState.UNKNOWN, PageState.BLANK})
-"""Where IBKR may send a browser that has logged in: nothing of that need be there behind the gateway."""
-MAY_HAVE_SESSION = frozenset({PageState.RESTRICTED, PageState.TASKS})
-"""States that IBKR may also show to somebody who has a session."""
+__all__ = ["LoginFlow"]
+
 SESSION_SETTLE = timedelta(seconds=2)
 """How long a session that is there already may take to show."""
+SESSION_POLL = timedelta(seconds=0.25)
+"""Between two questions to the API whether there is a session."""
 NO_SESSION = "the API has no session"
 
 
@@ -63,7 +45,7 @@ class SessionCheck:
     `is_success`: the page says that there is one.
     """
 
-    otherwise: LoginStopped
+    otherwise: LoginEnd
     span: timedelta = timedelta()
     is_success: bool = False
 
@@ -72,28 +54,28 @@ class StallDetector:
     """Notices that the page does not go on after the password."""
 
     def __init__(self, patience: Patience) -> None:
-        self._unchanged, self._unexpected = ConditionTimer(patience.unchanged_form), ConditionTimer(patience.unexpected)
-        self._busy, self._broken = ConditionTimer(patience.loading), ConditionTimer(patience.unchanged_form)
+        names: tuple[PatienceName, ...] = ("unchanged_form", "unexpected", "loading")
+        self._timers = {name: ConditionTimer(span) for name in names if (span := patience.span(name)) is not None}
+        self._broken = ConditionTimer(patience.unchanged_form)
 
-    def check(self, page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginStopped | None:
+    def check(self, page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginEnd | None:
         """Records a snapshot; says how the login ends if this has been going on for too long."""
-        unchanged = self._unchanged.has_lasted(condition=state in FORM)
-        unexpected = self._unexpected.has_lasted(condition=state in UNEXPECTED)
-        busy = self._busy.has_lasted(condition=state is PageState.LOADING)
-        broken = self._broken.has_lasted(condition=state is PageState.LOADING and snapshot.is_exchange_broken)
-        if unexpected or busy or broken or (unchanged and snapshot.is_exchange_broken):
-            return end_for_stall(page, snapshot, state)
-        return LoginStopped(Outcome.FORM_AGAIN, "the form just stayed, no word why") if unchanged else None
+        current = state.policy.patience
+        stalled = [name for name, timer in self._timers.items() if timer.has_lasted(condition=name == current)]
+        is_broken = self._broken.has_lasted(condition=current == "loading" and snapshot.is_exchange_broken)
+        if stalled == ["unchanged_form"] and not snapshot.is_exchange_broken:
+            return LoginEnd(outcome=Outcome.FORM_AGAIN, why="the form just stayed, no word why")
+        return end_for_stall(page, snapshot, state) if stalled or is_broken else None
 
 
 @dataclass
 class LoginFlow:
     """One login through `browser`.
 
-    `before_submit` is called right before the password goes out; what it raises keeps it from going out.
-    `on_withdrawn` is called when the page turned out not to take it after all. `second_factor` answers a second factor;
-    without it the login ends there. `user_selectors` are the user's own. `old_session` names the session that this
-    login is to replace, None if there was none; `on_wait` is told of long waits.
+    `before_submit` is called right before the password goes out; the end that it returns, and what it raises, keep it
+    from going out. `on_withdrawn` is called when the page turned out not to take it after all. `second_factor` answers
+    a second factor; without it the login ends there. `user_selectors` are the user's own. `old_session` names the
+    session that this login is to replace, None if there was none; `on_wait` is told of long waits.
 
     `after_success`: the login before this one had a session through the same gateway. Of that session the jar keeps a
     timer, which nothing but its own next call, every 30 s, can stop; should it come in the seconds between the new
@@ -106,10 +88,10 @@ class LoginFlow:
     portal: Portal
     base: str
     credentials: Credentials
-    before_submit: Callable[[], None]
+    before_submit: Callable[[], LoginEnd | None]
     on_withdrawn: Callable[[], None]
-    second_factor: SecondFactorHandler | None = None
-    user_selectors: page_states.Selectors = field(default_factory=dict)
+    second_factor: "SecondFactorFlow | None" = None
+    user_selectors: Selectors = field(default_factory=dict)
     old_session: str | None = None
     after_success: bool = False
     patience: Patience = field(default_factory=Patience)
@@ -131,120 +113,145 @@ class LoginFlow:
             on_step=self.on_step,
             on_wait=self.on_wait,
         )
-        address = self.base + page_states.LOGIN_PATH
         form = LoginForm(
-            page, address, self.credentials, before_submit=self.before_submit, on_withdrawn=self.on_withdrawn
+            page,
+            self.base + LOGIN_PATH,
+            self.credentials,
+            before_submit=self.before_submit,
+            on_withdrawn=self.on_withdrawn,
         )
         try:
-            accounts = self._sign_in(form)
-        except LoginStopped as stopped:
-            return LoginEnd(
-                outcome=stopped.outcome,
-                why=stopped.why,
-                submitted=page.submitted,
-                wait=stopped.wait,
-                logged_out=stopped.logged_out,
-            )
-        who = ", ".join(accounts) or "no account"
-        return LoginEnd(
-            outcome=Outcome.SUCCEEDED, why=f"the session is proven: {who}", submitted=True, accounts=accounts
-        )
-
-    def _sign_in(self, form: LoginForm) -> tuple[str, ...]:
-        """Goes through the page; what may have worked although the page does not say so, the API is asked about."""
-        try:
-            self._page.require_selectors()
-            return self._await_result(form.submit())
+            page.require_selectors()
+            submitted = form.submit()
+            end = submitted if isinstance(submitted, LoginEnd) else self._await_result(submitted)
+        except LoginTimeout as error:
+            end = LoginEnd(outcome=Outcome.TIMED_OUT, why=error.message)
         except BrowserLost as error:
-            lost = LoginStopped(Outcome.BROWSER_DIED, error.message)
-            if not self._page.submitted:
-                raise lost from error
+            end = LoginEnd(outcome=Outcome.BROWSER_DIED, why=error.message)
+        return replace(self._confirm(end) if page.submitted else end, submitted=page.submitted)
+
+    def _confirm(self, end: LoginEnd) -> LoginEnd:
+        """Asks the API about an end behind which there may be a session although the page did not come to say so."""
+        if end.outcome is Outcome.TIMED_OUT:
+            return self._prove_session(SessionCheck(otherwise=end))
+        if end.outcome is Outcome.BROWSER_DIED:
             self.on_step("The browser died after the password was submitted; asking the API")
-            return self._verify_session(SessionCheck(otherwise=lost, span=SESSION_SETTLE), inspecting=False)
-        except LoginStopped as stopped:
-            if stopped.outcome is not Outcome.TIMED_OUT or not self._page.submitted:
-                raise
-            return self._verify_session(SessionCheck(otherwise=stopped), inspecting=False)
+            return self._prove_session(SessionCheck(otherwise=end, span=SESSION_SETTLE))
+        return end
 
-    def _handle_state(self, snapshot: PageSnapshot, state: PageState) -> bool | None:
-        """Does what a state after the password demands.
+    def _await_result(self, before: PageSnapshot) -> LoginEnd:
+        """Waits for what the page makes of the password; `before` is what it showed before that."""
+        self._stall_detector = StallDetector(self.patience)
+        return self._page.poll(lambda: self._look(before))
 
-        Returns None if that was nothing; else whether to ask the API now, or look at the page anew.
-        """
-        if state is PageState.SECOND_FACTOR and self.second_factor is not None:
-            return self.second_factor.answer(snapshot, self._page)
-        stop_if_person_needed(self._page, snapshot, state)
+    def _look(self, before: PageSnapshot) -> LoginEnd | None:
+        page = self._page
+        snapshot = page.inspect()
+        state = classify(snapshot)
+        handled = self._handle_state(snapshot, state)
+        if isinstance(handled, LoginEnd):
+            return handled
+        if handled is NextStep.ASK_API:
+            return self._watch_for_session(self._success("the second factor was accepted"))
+        if handled is NextStep.LOOK_AGAIN:
+            self._stall_detector = StallDetector(self.patience)
+            return None
+        if check := self._session_check(snapshot, state, before):
+            return self._watch_for_session(check)
+        dismiss_overlay(page, state)
+        if stalled := self._stall_detector.check(page, snapshot, state):
+            return self._watch_for_session(SessionCheck(otherwise=stalled))
         return None
 
-    def _await_result(self, before: PageSnapshot) -> tuple[str, ...]:
-        """Waits for what the page makes of it; returns the accounts of the session that the API proves."""
-        page, stall_detector = self._page, StallDetector(self.patience)
-        while True:
-            snapshot = page.inspect()
-            state = page_states.classify(snapshot)
-            if state in MAY_HAVE_SESSION and (stopped := end_if_person_needed(page, snapshot, state)):
-                return self._verify_session(SessionCheck(otherwise=stopped, span=SESSION_SETTLE), inspecting=False)
-            if (asking := self._handle_state(snapshot, state)) is not None:
-                if asking:
-                    return self._verify_session(self._success("the second factor was accepted"))
-                stall_detector = StallDetector(self.patience)
-                continue
-            if check := self._session_check(snapshot, state, before):
-                return self._verify_session(check)
-            dismiss_overlay(page, state)
-            if stalled := stall_detector.check(page, snapshot, state):
-                return self._verify_session(SessionCheck(otherwise=stalled))
-            page.pause()
+    def _handle_state(self, snapshot: PageSnapshot, state: PageState) -> LoginEnd | NextStep | None:
+        """Does what a state after the password demands; returns None if that was nothing."""
+        match state.policy.reaction:
+            case Reaction.ANSWER if self.second_factor is not None:
+                return self.second_factor.answer(snapshot, self._page)
+            case Reaction.ANSWER | Reaction.PERSON | Reaction.READ:
+                end = end_for_state(self._page, snapshot, state)
+                if state.policy.session is SessionBehind.POSSIBLE:
+                    return self._prove_session(SessionCheck(otherwise=end, span=SESSION_SETTLE))
+                return end
+            case Reaction.FILL | Reaction.WAIT | Reaction.REOPEN | Reaction.HIDE | Reaction.SKIP | Reaction.GIVE_UP:
+                return None
+            case _:
+                assert_never(state.policy.reaction)
 
     def _session_check(self, snapshot: PageSnapshot, state: PageState, before: PageSnapshot) -> SessionCheck | None:
         """Returns what to ask the API after this state, None if nothing."""
         if state in FORM and snapshot.document != before.document:
-            return SessionCheck(otherwise=LoginStopped(Outcome.FORM_AGAIN, "IBKR shows the form again, no word why"))
+            why = "IBKR shows the form again, no word why"
+            return SessionCheck(otherwise=LoginEnd(outcome=Outcome.FORM_AGAIN, why=why))
         if not snapshot.left_the_form:
             return None
-        if state is PageState.FINISHED:
-            self.on_step("The gateway says that the login succeeded")
-            return self._success("the page says success")
-        if state in LANDING:
-            self.on_step(f"The browser left the form for {urlsplit(snapshot.url).path or 'another page'}")
-            stopped = LoginStopped(Outcome.UNPROVEN, f"the browser left the form, {NO_SESSION}")
-            return SessionCheck(otherwise=stopped, span=self.patience.session)
-        if state in FINAL_STATES:
-            return SessionCheck(otherwise=end_for_stall(self._page, snapshot, state), span=SESSION_SETTLE)
-        return None
+        match state.policy.session:
+            case SessionBehind.REPORTED:
+                self.on_step("The gateway says that the login succeeded")
+                return self._success("the page says success")
+            case SessionBehind.LIKELY:
+                self.on_step(f"The browser left the form for {urlsplit(snapshot.url).path or 'another page'}")
+                end = LoginEnd(outcome=Outcome.UNPROVEN, why=f"the browser left the form, {NO_SESSION}")
+                return SessionCheck(otherwise=end, span=self.patience.session)
+            case SessionBehind.POSSIBLE:
+                return SessionCheck(otherwise=end_for_stall(self._page, snapshot, state), span=SESSION_SETTLE)
+            case SessionBehind.UNLIKELY | SessionBehind.NO:
+                return None
+            case _:
+                assert_never(state.policy.session)
 
     def _success(self, what: str) -> SessionCheck:
-        stopped = LoginStopped(Outcome.UNPROVEN, f"{what}, {NO_SESSION}")
-        return SessionCheck(otherwise=stopped, span=self.patience.session, is_success=True)
+        end = LoginEnd(outcome=Outcome.UNPROVEN, why=f"{what}, {NO_SESSION}")
+        return SessionCheck(otherwise=end, span=self.patience.session, is_success=True)
 
-    def _verify_session(self, check: SessionCheck, *, inspecting: bool = True) -> tuple[str, ...]:
-        """Asks the API until it has a session and gives its accounts; IBKR may need some time to settle.
-
-        Every answer that is not about the session is taken for "not yet": a timeout says nothing.
-        """
+    def _watch_for_session(self, check: SessionCheck) -> LoginEnd:
+        """Asks the API until it has a session, and watches the page meanwhile: a person may be needed after all."""
         timer, denied = Timer(check.span), ConditionTimer(self.patience.logged_out)
-        while True:
-            is_denied = False
-            try:
-                if self._is_new_session(self.portal.tickle(), check):
-                    accounts = self.portal.accounts()
-                    return tuple(str(account.get("accountId") or account.get("id")) for account in accounts)
-            except RateLimited as error:
-                raise LoginStopped(Outcome.UNPROVEN, f"{check.otherwise.why}: {error.message}") from error
-            except (UpstreamUnavailable, SessionUnavailable, DataError) as error:
-                logger.debug("Not proven yet: {}", error.message)
-                is_denied = type(error) is SessionUnavailable
-            may_be = self.after_success and check.is_success
-            if denied.has_lasted(condition=is_denied and may_be):
-                raise LoginStopped(check.otherwise.outcome, check.otherwise.why, logged_out=True)
-            if timer.is_expired:
-                raise check.otherwise
-            self._page.require_time_left()
-            if inspecting:
-                # A person may be needed after all.
-                snapshot = self._page.inspect()
-                self._handle_state(snapshot, page_states.classify(snapshot))
-            Event().wait(0.25)
+
+        def look() -> LoginEnd | None:
+            if end := self._ask_api(check, denied) or (check.otherwise if timer.is_expired else None):
+                return end
+            snapshot = self._page.inspect()
+            handled = self._handle_state(snapshot, classify(snapshot))
+            return handled if isinstance(handled, LoginEnd) else None
+
+        return self._page.poll(look, SESSION_POLL)
+
+    def _prove_session(self, check: SessionCheck) -> LoginEnd:
+        """Asks the API until it has a session, without a look at the page."""
+        denied = ConditionTimer(self.patience.logged_out)
+        ends: list[LoginEnd] = []
+
+        def has_ended() -> bool:
+            if end := self._ask_api(check, denied):
+                ends.append(end)
+            return bool(ends)
+
+        poll_until(has_ended, check.span.total_seconds(), SESSION_POLL.total_seconds())
+        return ends[0] if ends else check.otherwise
+
+    def _ask_api(self, check: SessionCheck, denied: ConditionTimer) -> LoginEnd | None:
+        """Asks the API once; returns the login's end if it has a session with accounts, or never will.
+
+        Every answer that is not about the session is taken for "not yet": a timeout says nothing. `denied` measures
+        for how long the API has said that there is no session.
+        """
+        is_denied = False
+        try:
+            if self._is_new_session(self.portal.tickle(), check):
+                rows = self.portal.accounts()
+                accounts = tuple(str(account.get("accountId") or account.get("id")) for account in rows)
+                why = f"the session is proven: {', '.join(accounts) or 'no account'}"
+                return LoginEnd(outcome=Outcome.SUCCEEDED, why=why, accounts=accounts)
+        except RateLimited as error:
+            return LoginEnd(outcome=Outcome.UNPROVEN, why=f"{check.otherwise.why}: {error.message}")
+        except (UpstreamUnavailable, SessionUnavailable, DataError) as error:
+            logger.debug("Not proven yet: {}", error.message)
+            is_denied = type(error) is SessionUnavailable
+        may_be_logged_out = self.after_success and check.is_success
+        if denied.has_lasted(condition=is_denied and may_be_logged_out):
+            return replace(check.otherwise, logged_out=True)
+        return None
 
     def _is_new_session(self, answer: SessionAnswer, check: SessionCheck) -> bool:
         """Whether this login made the session: unless the page says success, the old one may just still be there."""

@@ -3,174 +3,226 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import assert_never
 
 from loguru import logger
 
-from ibkr_tools.login import page_scripts, page_states
+from ibkr_tools.config.secrets import Secret
+from ibkr_tools.login import page_scripts
 from ibkr_tools.login.browser import PageChanging
-from ibkr_tools.login.login_page import FORM, ConditionTimer, Credentials, LoginPage, LoginStopped, Timer
+from ibkr_tools.login.login_end import LoginEnd
+from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_timers import ConditionTimer, Timer
 from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.login.page_handlers import (
-    FINAL_STATES,
-    NOT_THE_GATEWAY,
-    dismiss_overlay,
-    end_for_stall,
-    stop_if_person_needed,
-)
-from ibkr_tools.login.page_states import PageSnapshot, PageState
+from ibkr_tools.login.page_handlers import dismiss_overlay, end_for_stall, end_for_state, is_final
+from ibkr_tools.login.page_snapshot import AUTHENTICATOR, PageSnapshot
+from ibkr_tools.login.page_state_policy import Reaction
+from ibkr_tools.login.page_states import BLOCKING_ELEMENTS, FORM, PageState, classify
+from ibkr_tools.page_elements import LOGIN_TYPE, PageElement
+
+__all__ = ["Credentials", "LoginForm"]
 
 REOPEN_INTERVAL = timedelta(seconds=1)
 """After how long a page that could not be opened is opened again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """Who logs in, with what, to which of the two modes."""
+
+    username: str
+    password: Secret
+    paper: bool = False
+
+
+class _Readiness:
+    """Notices when the form is ready, or when it will not be: it is there and its script has talked to IBKR.
+
+    A form that is submitted before that sends no proof, and IBKR calls the password wrong. `timer` bounds the wait.
+    """
+
+    def __init__(self, page: LoginPage, timer: Timer, open_page: Callable[[], None], hindrance: str) -> None:
+        self._page = page
+        self._timer = timer
+        self._open_page = open_page
+        self._hindrance = hindrance
+        self._silent = ConditionTimer(page.patience.silent_form)
+        self._busy = ConditionTimer(page.patience.loading)
+        self._unreachable = ConditionTimer(REOPEN_INTERVAL)
+        self._previous = ""
+
+    def look(self) -> PageSnapshot | LoginEnd | None:
+        """Returns the snapshot of a form that is ready, how the login ends without one, or None for not yet."""
+        snapshot = self._page.inspect(until=self._timer)
+        state = classify(snapshot)
+        if state.policy.reaction in (Reaction.PERSON, Reaction.ANSWER):
+            return end_for_state(self._page, snapshot, state)
+        if self._is_ready(snapshot, state):
+            return snapshot
+        if end := self._end(snapshot, state):
+            return end
+        self._react(snapshot, state)
+        return None
+
+    def _is_ready(self, snapshot: PageSnapshot, state: PageState) -> bool:
+        is_form = state in FORM and snapshot.is_complete
+        is_broken = snapshot.is_exchange_broken
+        key = f"{snapshot.document} {snapshot.exchanges}" if is_form else ""
+        is_unchanged, self._previous = key == self._previous, key
+        if snapshot.exchanges and key and is_unchanged and not is_broken and not self._timer.is_expired:
+            self._page.on_step("The form is ready")
+            return True
+        is_quiet = is_form and not is_broken and not snapshot.missing
+        if self._silent.has_lasted(condition=is_quiet) and not is_waiting_for_ibkr(self._page):
+            self._page.on_step("The form is there but has not talked to IBKR; going on")
+            return True
+        return False
+
+    def _end(self, snapshot: PageSnapshot, state: PageState) -> LoginEnd | None:
+        is_incomplete_form = state in FORM and not snapshot.is_complete
+        is_busy = not snapshot.missing and (state.policy.patience == "loading" or is_incomplete_form)
+        if is_busy and self._timer.is_expired:
+            # What comes of it gets some time as well.
+            self._timer.extend(self._page.patience.switch)
+        if not (self._busy.has_lasted(condition=is_busy) or self._timer.is_expired or is_final(snapshot, state)):
+            return None
+        if self._hindrance and state in FORM and not snapshot.is_exchange_broken:
+            return LoginEnd(outcome=Outcome.TIMED_OUT, why=f"the form could not be submitted: {self._hindrance}")
+        return end_for_stall(self._page, snapshot, state)
+
+    def _react(self, snapshot: PageSnapshot, state: PageState) -> None:
+        is_unreachable = False
+        match state.policy.reaction:
+            case Reaction.READ:
+                if PageElement.USERNAME in snapshot.visible:
+                    # A notice above a usable form; after the password it would not be news.
+                    self._page.known_error = snapshot.error
+                    self._page.on_step(f"Above the form stands {snapshot.error[:120]!r}")
+            case Reaction.HIDE | Reaction.SKIP:
+                dismiss_overlay(self._page, state)
+            case Reaction.REOPEN:
+                is_unreachable = True
+            case Reaction.FILL | Reaction.WAIT | Reaction.GIVE_UP | Reaction.PERSON | Reaction.ANSWER:
+                pass
+            case _:
+                assert_never(state.policy.reaction)
+        if self._unreachable.has_lasted(condition=is_unreachable):
+            # Java may still be starting, or starting anew.
+            self._open_page()
+            self._unreachable = ConditionTimer(REOPEN_INTERVAL)
+
+
+def is_waiting_for_ibkr(page: LoginPage) -> bool:
+    """Says whether the page's script waits for an answer from IBKR, or may do so."""
+    try:
+        return page.browser.is_waiting_for(AUTHENTICATOR)
+    except PageChanging:
+        return True
 
 
 @dataclass
 class LoginForm:
     """The form with user name and password, at `address`.
 
-    `before_submit` is called right before the password goes out; what it raises keeps it from going out.
-    `on_withdrawn` is called when the page turned out not to take it after all.
+    `before_submit` is called right before the password goes out; the end that it returns, and what it raises, keep it
+    from going out. `on_withdrawn` is called when the page turned out not to take it after all.
     """
 
     page: LoginPage
     address: str
     credentials: Credentials
-    before_submit: Callable[[], None]
+    before_submit: Callable[[], LoginEnd | None]
     on_withdrawn: Callable[[], None]
     _hindrance: str = ""
 
-    def submit(self) -> PageSnapshot:
+    def submit(self) -> PageSnapshot | LoginEnd:
         """Opens the page and fills the form until the password went out; returns the snapshot before that.
 
+        Returns how the login ends if there is no form, or if it is of no use.
+
         Raises:
-            LoginStopped: there is no form, or it is of no use.
+            LoginTimeout: the time is up.
             BrowserLost: the browser died.
         """
-        self.page.browser.open(self.address)
+        self._open_page()
         timer = Timer(self.page.patience.form)
-        while True:
-            snapshot = self._set_paper_switch(self._await_ready(timer))
-            if not self._fill(snapshot):
-                self._hindrance = "it did not keep what was filled in"
-            elif submitted := self._submit_filled():
-                return submitted
-            self.page.pause()
+        return self.page.poll_or_end(lambda: self._try_to_submit(timer))
 
-    def _await_ready(self, timer: Timer) -> PageSnapshot:
-        """Waits until the form is there and its script is ready: it has talked to IBKR, in two snapshots.
+    def _open_page(self) -> None:
+        self.page.browser.open(self.address)
 
-        A form that is submitted before that sends no proof, and IBKR calls the password wrong.
-        """
-        page = self.page
-        silent, busy = ConditionTimer(page.patience.silent_form), ConditionTimer(page.patience.loading)
-        unreachable = ConditionTimer(REOPEN_INTERVAL)
-        previous = ""
-        while True:
-            snapshot = page.inspect(until=timer)
-            state = page_states.classify(snapshot)
-            stop_if_person_needed(page, snapshot, state)
-            is_form = state in FORM and snapshot.is_complete
-            key = f"{snapshot.document} {snapshot.exchanges}" if is_form else ""
-            is_broken = snapshot.is_exchange_broken
-            if snapshot.exchanges and key and key == previous and not is_broken and not timer.is_expired:
-                page.on_step("The form is ready")
-                return snapshot
-            previous = key
-            is_quiet = is_form and not is_broken and not snapshot.missing
-            if silent.has_lasted(condition=is_quiet) and not self._is_waiting_for_ibkr():
-                page.on_step("The form is there but has not talked to IBKR; going on")
-                return snapshot
-            if state is PageState.ERROR and "username" in snapshot.visible:
-                # A notice above a usable form; after the password it would not be news.
-                page.known_error = snapshot.error
-                page.on_step(f"Above the form stands {snapshot.error[:120]!r}")
-            is_busy = not snapshot.missing and (
-                state is PageState.LOADING or (state in FORM and not snapshot.is_complete)
-            )
-            dismiss_overlay(page, state)
-            if is_busy and timer.is_expired:
-                # What comes of it gets some time as well.
-                timer.extend(page.patience.switch)
-            if busy.has_lasted(condition=is_busy) or timer.is_expired or self._is_final(snapshot, state):
-                if self._hindrance and state in FORM and not is_broken:
-                    raise LoginStopped(Outcome.TIMED_OUT, f"the form could not be submitted: {self._hindrance}")
-                raise end_for_stall(page, snapshot, state)
-            if unreachable.has_lasted(condition=state is PageState.UNREACHABLE):
-                # Java may still be starting, or starting anew.
-                page.browser.open(self.address)
-                unreachable = ConditionTimer(REOPEN_INTERVAL)
-            page.pause()
+    def _try_to_submit(self, timer: Timer) -> PageSnapshot | LoginEnd | None:
+        ready = self.page.poll_or_end(_Readiness(self.page, timer, self._open_page, self._hindrance).look)
+        if isinstance(ready, LoginEnd):
+            return ready
+        switched = self._set_paper_switch(ready)
+        if isinstance(switched, LoginEnd):
+            return switched
+        if not self._fill(switched):
+            self._hindrance = "it did not keep what was filled in"
+            return None
+        return self._submit_filled()
 
-    def _is_final(self, snapshot: PageSnapshot, state: PageState) -> bool:
-        """Whether this page will not become another one by itself."""
-        if state is PageState.UNREACHABLE:
-            return snapshot.net_error.startswith(NOT_THE_GATEWAY)
-        return state in FINAL_STATES
-
-    def _is_waiting_for_ibkr(self) -> bool:
-        try:
-            return self.page.browser.is_waiting_for(page_states.AUTHENTICATOR)
-        except PageChanging:
-            return True
-
-    def _set_paper_switch(self, snapshot: PageSnapshot) -> PageSnapshot:
+    def _set_paper_switch(self, snapshot: PageSnapshot) -> PageSnapshot | LoginEnd:
         """Sets the live/paper switch, if there is one, and waits until the page has told IBKR."""
         page, wanted = self.page, self.credentials.paper
         if snapshot.paper is None or snapshot.paper == wanted:
             return snapshot
-        before = page.execute(page_scripts.SET_PAPER_SWITCH, page.selectors["paper-checkbox"], wanted)
+        before = page.execute(page_scripts.SET_PAPER_SWITCH, page.selectors[PageElement.PAPER_CHECKBOX], wanted)
         timer = Timer(page.patience.switch)
-        seen = False
-        while not timer.is_expired:
-            snapshot = page.inspect()
-            is_reported = isinstance(before, int) and snapshot.exchanges > before
-            if snapshot.paper == wanted and is_reported and page_states.classify(snapshot) is PageState.CREDENTIALS:
-                if seen:
-                    page.on_step(f"The switch is set to {'paper' if wanted else 'live'}")
-                    return snapshot
-                seen = True
-            page.pause()
-        if snapshot.paper == wanted:
-            return snapshot
-        raise LoginStopped(Outcome.UNKNOWN_PAGE, "the live/paper switch cannot be set")
+        settled: list[PageSnapshot] = []
 
-    def _fields(self) -> list[tuple[list[str], str]]:
-        table = self.page.selectors
-        return [
-            (table["username"], self.credentials.username),
-            (table["password"], self.credentials.password.reveal()),
-        ]
+        def look() -> PageSnapshot | LoginEnd | None:
+            shown = page.inspect()
+            is_reported = isinstance(before, int) and shown.exchanges > before
+            if shown.paper == wanted and is_reported and classify(shown) is PageState.CREDENTIALS:
+                settled.append(shown)
+                if len(settled) > 1:
+                    page.on_step(f"The switch is set to {'paper' if wanted else 'live'}")
+                    return shown
+            if not timer.is_expired:
+                return None
+            if shown.paper == wanted:
+                return shown
+            return LoginEnd(outcome=Outcome.UNKNOWN_PAGE, why="the live/paper switch cannot be set")
+
+        return page.poll_or_end(look)
 
     def _fill(self, snapshot: PageSnapshot) -> bool:
         page = self.page
-        if page_states.classify(snapshot) is PageState.USERNAME_STEP:
-            if page.fill("username", self.credentials.username):
-                page.click("continue")
+        if classify(snapshot) is PageState.USERNAME_STEP:
+            if page.fill(PageElement.USERNAME, self.credentials.username):
+                page.click(PageElement.CONTINUE)
                 timer = Timer(page.patience.switch)
-                while page_states.classify(page.inspect()) is not PageState.CREDENTIALS and not timer.is_expired:
-                    page.pause()
-            if page_states.classify(page.inspect()) is not PageState.CREDENTIALS:
+                page.poll(lambda: classify(page.inspect()) is PageState.CREDENTIALS or timer.is_expired or None)
+            if classify(page.inspect()) is not PageState.CREDENTIALS:
                 return False
-        return bool(page.execute(page_scripts.FILL, self._fields()))
+        fields = [
+            (page.selectors[PageElement.USERNAME], self.credentials.username),
+            (page.selectors[PageElement.PASSWORD], self.credentials.password.reveal()),
+        ]
+        return bool(page.execute(page_scripts.FILL, fields))
 
-    def _submit_filled(self) -> PageSnapshot | None:
+    def _submit_filled(self) -> PageSnapshot | LoginEnd | None:
         """Records the submission in the login log, then submits what still is as it was filled in."""
         page = self.page
         last = page.inspect()
-        if page_states.classify(last) is not PageState.CREDENTIALS or last.is_exchange_broken:
+        if classify(last) is not PageState.CREDENTIALS or last.is_exchange_broken:
             return None
         if hindrance := self._run_submit_script(last, really=False):
             self._hindrance = hindrance
             return None
-        if self._is_waiting_for_ibkr():
+        if is_waiting_for_ibkr(page):
             self._hindrance = "its script is still talking to IBKR"
             return None
-        self.before_submit()
+        if end := self.before_submit():
+            return end
         page.submitted = True
         # Writing the log takes its time on a busy machine, and the script may have begun again meanwhile. If the page
         # goes away after that, nobody knows whether the button was pressed: it counts.
         refusal = (
             "its script is talking to IBKR again"
-            if self._is_waiting_for_ibkr()
+            if is_waiting_for_ibkr(page)
             else self._run_submit_script(last, really=True)
         )
         if refusal:
@@ -185,14 +237,12 @@ class LoginForm:
         page, table = self.page, self.page.selectors
         refusal = page.execute(
             page_scripts.SUBMIT_FORM,
-            self._fields(),
-            table["submit"],
-            table["loading"],
-            table["consent"],
-            table["paper-checkbox"],
+            table[PageElement.SUBMIT],
+            {element: table[element] for element in BLOCKING_ELEMENTS},
+            table[PageElement.PAPER_CHECKBOX],
             None if last.paper is None else self.credentials.paper,
-            list(page_states.LOGIN_TYPE),
-            table["password"],
+            list(LOGIN_TYPE),
+            table[PageElement.PASSWORD],
             really,
         )
         if refusal is None and not really:

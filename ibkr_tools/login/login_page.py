@@ -1,138 +1,48 @@
 """Selenium's page object of the login page: snapshots, actions, and the time that is left. It decides nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from threading import Event
-from time import monotonic
-from typing import Any, Protocol
+from enum import Enum
+from typing import Any, TypeVar
 
 from loguru import logger
 
-from ibkr_tools.config.schema import Element
-from ibkr_tools.config.secrets import Secret
-from ibkr_tools.errors import ConfigError
-from ibkr_tools.login import page_scripts, page_states
+from ibkr_tools.errors import ConfigError, LoginFailed
+from ibkr_tools.login import page_scripts
 from ibkr_tools.login.browser import Browser, PageChanging
-from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.login.page_states import PageSnapshot, PageState
+from ibkr_tools.login.login_end import LoginEnd
+from ibkr_tools.login.login_timers import Patience, Timer
+from ibkr_tools.login.page_snapshot import (
+    NO_DOCUMENT,
+    PageSnapshot,
+    Selectors,
+    merge_selectors,
+    parse_page_snapshot,
+    snapshot_selectors,
+)
+from ibkr_tools.login.page_states import PageState, classify
+from ibkr_tools.login.portal_protocol import Portal
+from ibkr_tools.page_elements import PageElement
+from ibkr_tools.polling import poll_until
 
-__all__ = [
-    "FORM",
-    "ConditionTimer",
-    "Credentials",
-    "LoginPage",
-    "LoginStopped",
-    "Patience",
-    "Portal",
-    "SecondFactorHandler",
-    "SessionAnswer",
-    "Timer",
-    "ignore_wait",
-]
+__all__ = ["LoginPage", "LoginTimeout", "NextStep", "ignore_wait"]
 
-
-class SessionAnswer(Protocol):
-    """What a login wants to know from a tickle."""
-
-    @property
-    def has_session(self) -> bool:
-        """Whether there is an SSO session."""
-
-    @property
-    def session(self) -> str | None:
-        """Names the session, if IBKR does. A secret: never logged."""
-
-
-class Portal(Protocol):
-    """The two calls that prove a session; they raise the errors of `ibkr_tools.errors`."""
-
-    def tickle(self) -> SessionAnswer:
-        """Asks whether there is a session."""
-
-    def accounts(self) -> Sequence[Mapping[str, Any]]:
-        """Asks for the accounts, which only a session is given."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Credentials:
-    """Who logs in, with what, to which of the two modes."""
-
-    username: str
-    password: Secret
-    paper: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long the flow waits for what. `total` bounds everything.
-
-    `form`: from opening the page to a usable form. `silent_form`: how long a form that never talks to IBKR must
-    stand unchanged before it counts as ready. `loading`: how long the page may say that it is busy. `switch`: for the
-    page's answer to the live/paper switch. `unchanged_form`: how long the same form may stand there after the
-    submission without any sign. `unexpected`: how long an unknown or blank page may stand. `session`: from leaving the
-    form to a session; `logged_out`: how long the API may say that there is none, though the page says success,
-    before the gateway is taken to have ended it (see `LoginFlow`). `poll`: between two snapshots.
-    """
-
-    total: timedelta = timedelta(seconds=90)
-    form: timedelta = timedelta(seconds=30)
-    silent_form: timedelta = timedelta(seconds=10)
-    loading: timedelta = timedelta(seconds=60)
-    switch: timedelta = timedelta(seconds=6)
-    unchanged_form: timedelta = timedelta(seconds=20)
-    unexpected: timedelta = timedelta(seconds=15)
-    session: timedelta = timedelta(seconds=30)
-    logged_out: timedelta = timedelta(seconds=4)
-    poll: timedelta = timedelta(milliseconds=40)
-
+Found = TypeVar("Found")
 
 SELECTOR_HINT = "CSS as in document.querySelector, or `text:` and a pattern for what a button says; see docs/login.md."
 
-FORM = frozenset({PageState.CREDENTIALS, PageState.USERNAME_STEP})
+
+class LoginTimeout(LoginFailed):
+    """The login's time is up. Raised by `LoginPage.require_time_left`; `LoginFlow.run` makes a `LoginEnd` of it."""
 
 
-class LoginStopped(Exception):
-    """Ends the login; `LoginFlow.run` turns it into a `LoginEnd` and never lets it out.
+class NextStep(Enum):
+    """What follows when something was done on the page and the login goes on."""
 
-    `wait` and `logged_out`: see `outcomes.LoginEnd`.
-    """
-
-    def __init__(self, outcome: Outcome, why: str, *, wait: timedelta | None = None, logged_out: bool = False) -> None:
-        super().__init__(why)
-        self.outcome = outcome
-        self.why = why
-        self.wait = wait
-        self.logged_out = logged_out
-
-
-class Timer:
-    """Counts down from now."""
-
-    def __init__(self, span: timedelta) -> None:
-        self._end = monotonic() + span.total_seconds()
-
-    @property
-    def is_expired(self) -> bool:
-        """Whether nothing is left."""
-        return monotonic() >= self._end
-
-    def extend(self, span: timedelta) -> None:
-        """Moves the end."""
-        self._end += span.total_seconds()
-
-
-class ConditionTimer:
-    """Measures how long a condition holds without a break."""
-
-    def __init__(self, span: timedelta) -> None:
-        self._span = span
-        self._timer: Timer | None = None
-
-    def has_lasted(self, *, condition: bool) -> bool:
-        """Records whether `condition` holds now; says whether it has held for longer than the span."""
-        self._timer = (self._timer or Timer(self._span)) if condition else None
-        return self._timer is not None and self._timer.is_expired
+    LOOK_AGAIN = "another snapshot"
+    ASK_API = "the question to the API whether there is a session"
 
 
 def ignore_wait(_text: str, _seconds: float) -> None:
@@ -151,7 +61,7 @@ class LoginPage:
     browser: Browser
     portal: Portal
     patience: Patience = field(default_factory=Patience)
-    user_selectors: page_states.Selectors = field(default_factory=dict)
+    user_selectors: Selectors = field(default_factory=dict)
     on_step: Callable[[str], None] = logger.info
     on_wait: Callable[[str, float], None] = ignore_wait
     submitted: bool = False
@@ -161,57 +71,59 @@ class LoginPage:
     _last_snapshot: PageSnapshot | None = None
 
     def __post_init__(self) -> None:
-        self.selectors = page_states.merge_selectors(self.user_selectors)
-        self._snapshot_selectors = page_states.snapshot_selectors(self.user_selectors)
+        self.selectors = merge_selectors(self.user_selectors)
+        self._snapshot_selectors = snapshot_selectors(self.user_selectors)
         self._total = Timer(self.patience.total)
         self._limit = self.patience.total
+
+    def selectors_of(self, elements: Iterable[PageElement]) -> list[str]:
+        """Returns the selectors of several elements, in their order."""
+        return [selector for element in elements for selector in self.selectors[element]]
 
     def require_selectors(self) -> None:
         """Has the browser read the user's own selectors.
 
         Raises:
             ConfigError: it does not understand one; the message names all of those.
-            LoginStopped: the time is up.
+            LoginTimeout: the time is up.
             BrowserLost: the browser died.
         """
         pairs = [(name, selector) for name, selectors in self.user_selectors.items() for selector in selectors]
-        while pairs:
-            self.require_time_left()
-            wrong = self.execute(page_scripts.FIND_INVALID_SELECTORS, pairs)
-            if isinstance(wrong, list):
-                if wrong:
-                    named = "; ".join(f"login.selectors.{name}: {selector!r}" for name, selector in wrong)
-                    raise ConfigError(f"no CSS selector that Chromium understands: {named}", hint=SELECTOR_HINT)
-                return
-            self.pause()
+        if not pairs:
+            return
+        wrong = self.poll(lambda: self.execute(page_scripts.FIND_INVALID_SELECTORS, pairs))
+        if wrong:
+            named = "; ".join(f"login.selectors.{name}: {selector!r}" for name, selector in wrong)
+            raise ConfigError(f"no CSS selector that Chromium understands: {named}", hint=SELECTOR_HINT)
 
     def inspect(self, until: Timer | None = None) -> PageSnapshot:
         """Takes a snapshot; pages that are being replaced are asked again.
 
-        With `until`, `page_states.NO_DOCUMENT` is returned when that timer has expired.
+        With `until`, `page_snapshot.NO_DOCUMENT` is returned when that timer has expired.
 
         Raises:
-            LoginStopped: the time is up.
+            LoginTimeout: the time is up.
             BrowserLost: the browser died.
         """
-        while True:
-            self.require_time_left()
+
+        def take() -> PageSnapshot | None:
             table = self.selectors
             answer = self.execute(
-                page_scripts.INSPECT, self._snapshot_selectors, table["paper-switch"], table["paper-checkbox"]
+                page_scripts.INSPECT,
+                self._snapshot_selectors,
+                table[PageElement.PAPER_SWITCH],
+                table[PageElement.PAPER_CHECKBOX],
             )
             # A document that is just being born answers null.
             if isinstance(answer, dict):
-                return self._record(page_states.parse_page_snapshot(answer, ignored_error=self.known_error))
-            if until is not None and until.is_expired:
-                return page_states.NO_DOCUMENT
-            self.pause()
+                return self._record(parse_page_snapshot(answer, ignored_error=self.known_error))
+            return NO_DOCUMENT if until is not None and until.is_expired else None
+
+        return self.poll(take)
 
     def _record(self, snapshot: PageSnapshot) -> PageSnapshot:
-        if self._last_snapshot is None or page_states.classify(snapshot) is not page_states.classify(
-            self._last_snapshot
-        ):
-            logger.debug("The page shows {} at {}", page_states.classify(snapshot), snapshot.path or snapshot.url[:40])
+        if self._last_snapshot is None or classify(snapshot) is not classify(self._last_snapshot):
+            logger.debug("The page shows {} at {}", classify(snapshot), snapshot.path or snapshot.url[:40])
         self._last_snapshot = snapshot
         return snapshot
 
@@ -222,17 +134,43 @@ class LoginPage:
         except PageChanging:
             return None
 
-    def click(self, element: Element) -> bool:
-        """Clicks the first visible element of that name, through anything on top of it; says whether there is one."""
-        return bool(self.execute(page_scripts.CLICK, self.selectors[element]))
+    def click(self, *elements: PageElement) -> bool:
+        """Clicks the first visible one of these elements, through anything on top of it; says whether there is one."""
+        return bool(self.execute(page_scripts.CLICK, self.selectors_of(elements)))
 
-    def fill(self, element: Element, text: str) -> bool:
+    def fill(self, element: PageElement, text: str) -> bool:
         """Sets the first visible field of that name and reads it back; says whether it holds `text`."""
         return bool(self.execute(page_scripts.FILL, [(self.selectors[element], text)]))
 
-    def pause(self) -> None:
-        """Waits for as long as two snapshots are apart."""
-        Event().wait(self.patience.poll.total_seconds())
+    def poll(self, look: Callable[[], Found | None], step: timedelta | None = None) -> Found:
+        """Calls `look`, at once and then `step` apart, until it returns something that is not None; returns that.
+
+        Without `step` it is called as often as snapshots are taken.
+
+        Raises:
+            LoginTimeout: the time is up.
+        """
+        found: Found = self._poll(look, step)
+        return found
+
+    def poll_or_end(
+        self, look: Callable[[], Found | LoginEnd | None], step: timedelta | None = None
+    ) -> Found | LoginEnd:
+        """Does what `poll` does with a `look` that may also say how the login ends."""
+        found: Found | LoginEnd = self._poll(look, step)
+        return found
+
+    def _poll(self, look: Callable[[], Any], step: timedelta | None) -> Any:
+        found = None
+
+        def has_found() -> bool:
+            nonlocal found
+            self.require_time_left()
+            found = look()
+            return found is not None
+
+        poll_until(has_found, math.inf, (step or self.patience.poll).total_seconds())
+        return found
 
     def extend_time(self, span: timedelta) -> None:
         """Gives the login more time: a person is asked."""
@@ -240,23 +178,8 @@ class LoginPage:
         self._limit += span
 
     def require_time_left(self) -> None:
-        """Raises LoginStopped when the login's time is up."""
+        """Raises LoginTimeout when the login's time is up."""
         if self._total.is_expired:
-            state = page_states.classify(self._last_snapshot) if self._last_snapshot else PageState.BLANK
+            state = classify(self._last_snapshot) if self._last_snapshot else PageState.BLANK
             limit = f"{self._limit.total_seconds():.0f} s"
-            raise LoginStopped(Outcome.TIMED_OUT, f"the login took longer than {limit}; at the end there was {state}")
-
-
-class SecondFactorHandler(Protocol):
-    """What answers when IBKR asks for a second factor after the password."""
-
-    def answer(self, snapshot: PageSnapshot, page: LoginPage) -> bool:
-        """Answers what `snapshot` shows: `snapshot.second_factor` is not None.
-
-        Returns when the page has gone on: whether the API should be asked now, without another snapshot. It takes
-        the time that it may need with `page.extend_time`; it sets `page.code_submitted` when the first code goes out.
-
-        Raises:
-            LoginStopped: the login ends here.
-            BrowserLost: the browser died.
-        """
+            raise LoginTimeout(f"the login took longer than {limit}; at the end there was {state}")

@@ -16,10 +16,11 @@ from ibkr_tools.config.schema import Config
 from ibkr_tools.config.secrets import Secret, SecretSource
 from ibkr_tools.directories import Directories, user_cache
 from ibkr_tools.errors import ActionRequired, ConfigError, IbkrError, LockedOut, LoginFailed, LoginRefused, OutputError
+from ibkr_tools.login.login_end import LoginEnd, LoginResult
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_report import LoginReporter, account_mismatch
 from ibkr_tools.login.login_request import consume_request
-from ibkr_tools.login.outcomes import OUTCOME_POLICIES, AttemptResult, LoginEnd, LoginResult, Outcome, StatusState
+from ibkr_tools.login.outcomes import AttemptResult, Outcome, StatusState
 from ibkr_tools.login.preconditions import await_gateway, find_session
 from ibkr_tools.login.push_notice import PushNotice
 from ibkr_tools.login.refused_password import require_not_refused
@@ -29,8 +30,9 @@ from ibkr_tools.status import StatusFile, utc_now
 
 if TYPE_CHECKING:
     from ibkr_tools.login.browser import Browser
-    from ibkr_tools.login.login_flow import Patience, Portal
+    from ibkr_tools.login.login_timers import Patience
     from ibkr_tools.login.otp import Spawn
+    from ibkr_tools.login.portal_protocol import Portal
     from ibkr_tools.login.second_factor_flow import SecondFactorFlow
 
 Clock = Callable[[], datetime]
@@ -223,14 +225,14 @@ class _LoginRun:
         if self._login_log.was_refused(password, self._clock(), user=self._config.username):
             return LoginRefused(
                 "IBKR refused this password before; no machine submits it again",
-                hint=OUTCOME_POLICIES[Outcome.REFUSED].todo,
+                hint=Outcome.REFUSED.policy.todo,
             )
         return None
 
     def _advice(self) -> str | None:
         """Repeats what the login that ended badly told a person to do."""
         outcome = self._login_log.last_outcome(self._clock())
-        return None if outcome is None else OUTCOME_POLICIES[outcome].todo
+        return None if outcome is None else outcome.policy.todo
 
     def _pause(self) -> pause_file.Pause | None:
         return pause_file.read(self._directories.pause_file, self._clock())
@@ -257,8 +259,13 @@ class _LoginRun:
             return self._log_in_with_browser(portal, check_session_first=check_session_first, old_session=old_session)
         if check_session_first and find_session(portal):
             return _NOT_NEEDED
+
+        def before_submit() -> None:
+            if end := self._record_submission(password):
+                raise LoginPaused(end.why)
+
         try:
-            end = self._sign_in(portal, lambda: self._record_submission(password))
+            end = self._sign_in(portal, before_submit)
         except LoginPaused as error:
             end = LoginEnd(outcome=Outcome.PAUSED, why=error.message)
         self._record_end(end)
@@ -301,7 +308,9 @@ class _LoginRun:
         self, portal: "Portal", browser: "Browser", old_session: str | None, *, after_success: bool = False
     ) -> LoginEnd:
         from ibkr_tools.login.diagnostics import save_diagnostics
-        from ibkr_tools.login.login_flow import Credentials, LoginFlow, Patience
+        from ibkr_tools.login.login_flow import LoginFlow
+        from ibkr_tools.login.login_form import Credentials
+        from ibkr_tools.login.login_timers import Patience
 
         password = self._secrets.password()
         browser.redactor.add(password.reveal())
@@ -330,12 +339,9 @@ class _LoginRun:
             on_step=self._reporter.step,
             on_wait=self._reporter.announce_wait,
         )
-        try:
-            with self._push_notice.withdrawn_after():
-                end = flow.run()
-        except LoginPaused as error:
-            return LoginEnd(outcome=Outcome.PAUSED, why=error.message)
-        if end.outcome not in (Outcome.SUCCEEDED, Outcome.BROWSER_DIED) and not end.logged_out:
+        with self._push_notice.withdrawn_after():
+            end = flow.run()
+        if end.outcome not in (Outcome.SUCCEEDED, Outcome.BROWSER_DIED, Outcome.PAUSED) and not end.logged_out:
             picture = save_diagnostics(
                 browser,
                 self._directories.login / "diagnostics",
@@ -345,20 +351,24 @@ class _LoginRun:
             logger.info("A picture of the page is in {}", picture or "no file: there is none without secrets")
         return end
 
-    def _record_submission(self, password: Secret) -> None:
-        self._stop_if_paused()
+    def _record_submission(self, password: Secret) -> LoginEnd | None:
+        """Records that a password goes out now; returns how the login ends instead, if a person asked for a pause."""
+        if end := self._end_for_pause():
+            return end
         if self._push_notice.is_needed:
             self._push_notice.send()
-            self._stop_if_paused()
+            if end := self._end_for_pause():
+                return end
         # A push leaves a result that no machine goes past: whatever happens, one push is sent.
         result = AttemptResult.PERSON if self._push_notice.is_needed else AttemptResult.SUBMITTED
         self._attempt_id = self._login_log.record_submission(
             self._clock(), self._config.username, password, result=result
         )
+        return None
 
-    def _stop_if_paused(self) -> None:
-        if paused := self._pause():
-            raise LoginPaused(paused.why)
+    def _end_for_pause(self) -> LoginEnd | None:
+        paused = self._pause()
+        return LoginEnd(outcome=Outcome.PAUSED, why=paused.why) if paused else None
 
     def _withdraw(self) -> None:
         if self._attempt_id is not None:
@@ -381,17 +391,17 @@ class _LoginRun:
             self._login_log.record_unsubmitted(now, self._config.username, wait=end.wait)
 
     def _attempt_result(self, outcome: Outcome) -> AttemptResult:
-        result = OUTCOME_POLICIES[outcome].result
+        result = outcome.policy.result
         requires_person = self._second_factor_flow is not None and self._second_factor_flow.requires_person(outcome)
         return AttemptResult.PERSON if result is AttemptResult.FAILED and requires_person else result
 
     def _report(self, end: LoginEnd) -> None:
-        policy = OUTCOME_POLICIES[end.outcome]
+        policy = end.outcome.policy
         todo = account_mismatch(self._config, end.accounts) if end.outcome is Outcome.SUCCEEDED else policy.todo
         self._reporter.report_result(policy.state, end.why, todo=todo, accounts=end.accounts)
 
     def _conclude(self, end: LoginEnd) -> LoginResult:
-        policy = OUTCOME_POLICIES[end.outcome]
+        policy = end.outcome.policy
         duration = self._reporter.duration
         if end.outcome is not Outcome.SUCCEEDED:
             self._report(end)

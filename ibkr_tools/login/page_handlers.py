@@ -1,15 +1,20 @@
-"""What is done in a state of the page that means the same before and after the password."""
+"""What is done in a state of the page, and how a login ends in it, as far as the page says more than its state."""
 
 import json
 from datetime import timedelta
 from http import HTTPStatus
+from typing import assert_never
 
 from ibkr_tools.errors import LoginFailed
-from ibkr_tools.login import page_scripts, page_states
+from ibkr_tools.login import page_scripts
 from ibkr_tools.login.error_messages import MAX_STATED_WAIT, classify_error, parse_stated_wait
-from ibkr_tools.login.login_page import FORM, LoginPage, LoginStopped, Timer
+from ibkr_tools.login.login_end import LoginEnd
+from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_timers import Timer
 from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.login.page_states import PageSnapshot, PageState
+from ibkr_tools.login.page_snapshot import AUTHENTICATOR, PageSnapshot
+from ibkr_tools.login.page_state_policy import Reaction
+from ibkr_tools.login.page_states import FORM, PageState
 from ibkr_tools.login.redaction import unredacted
 from ibkr_tools.retry_after import parse_retry_after
 from ibkr_tools.status import utc_now
@@ -23,105 +28,82 @@ NOT_THE_GATEWAY = ("ERR_SSL_", "ERR_CERT_", "ERR_INVALID_HTTP_RESPONSE", "ERR_UN
 CONNECTION_CUT = ("ERR_CONNECTION_CLOSED", "ERR_CONNECTION_RESET")
 """How Chromium names what another program does with a greeting in TLS; and, for a moment, Java while it ends."""
 
-FINAL_STATES = frozenset({PageState.TOO_MANY, PageState.BLOCKED, PageState.SERVER_ERROR})
-"""Answers instead of a page, that do not become a page by themselves."""
 
-
-def dismiss_overlay(page: LoginPage, state: PageState) -> bool:
-    """Removes what lies on top of the page; says whether there was something."""
-    if state is PageState.CONSENT:
-        page.execute(page_scripts.HIDE_CONSENT, page.selectors["consent"])
-        page.on_step("A consent layer was hidden")
-        return True
-    if state is PageState.PROMO and page.promo_timer.is_expired:
-        page.click("promo")
-        page.on_step("An advert was skipped")
+def dismiss_overlay(page: LoginPage, state: PageState) -> None:
+    """Removes what lies on top of the page, if it is something to hide or to skip."""
+    policy = state.policy
+    if policy.reaction is Reaction.HIDE:
+        page.execute(page_scripts.HIDE_CONSENT, page.selectors_of(policy.elements))
+        page.on_step(f"{state.capitalize()} was hidden")
+    elif policy.reaction is Reaction.SKIP and page.promo_timer.is_expired:
+        page.click(*policy.elements)
+        page.on_step(f"{state.capitalize()} was skipped")
         page.promo_timer = Timer(PROMO_RETRY)
-        return True
-    return state is PageState.PROMO
 
 
-def end_if_person_needed(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginStopped | None:
-    """Says how a login ends at what only a person can go on from; None if this is nothing of the kind."""
-    if state is PageState.SECOND_FACTOR:
-        return LoginStopped(Outcome.SECOND_FACTOR, f"IBKR asks for {snapshot.second_factor}")
-    if state is PageState.RESTRICTED:
-        return LoginStopped(Outcome.RESTRICTED, "IBKR wants to verify who this is, by e-mail")
-    if state is PageState.TASKS:
-        return LoginStopped(Outcome.TASKS, "IBKR wants this user to confirm data or change the password")
-    if state is PageState.DENIED:
-        return LoginStopped(Outcome.DENIED, "the gateway answers Access Denied to this machine (127.0.0.1)")
-    return end_for_error(page, snapshot) if state is PageState.ERROR and page.submitted else None
+def is_final(snapshot: PageSnapshot, state: PageState) -> bool:
+    """Whether this, shown instead of the form, does not become another page by itself."""
+    match state.policy.reaction:
+        case Reaction.REOPEN:
+            return snapshot.net_error.startswith(NOT_THE_GATEWAY)
+        case Reaction.GIVE_UP | Reaction.PERSON:
+            return True
+        case Reaction.FILL | Reaction.WAIT | Reaction.HIDE | Reaction.SKIP | Reaction.ANSWER | Reaction.READ:
+            return False
+        case _:
+            assert_never(state.policy.reaction)
 
 
-def stop_if_person_needed(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> None:
-    """Raises what `end_if_person_needed` returns."""
-    if stopped := end_if_person_needed(page, snapshot, state):
-        raise stopped
+def end_for_state(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
+    """Says how a login ends in this state."""
+    if state.policy.reaction is Reaction.READ:
+        return end_for_error(page, snapshot)
+    place = "after the password" if page.submitted else "where the login form should be"
+    return LoginEnd(outcome=state.policy.outcome, why=state.policy.why.format(snapshot=snapshot, place=place))
 
 
-def end_for_stall(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginStopped:
-    """Says how a login ends that got stuck in this state."""
+def end_for_stall(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
+    """Says how a login ends that got stuck in this state: what the page says of itself comes first."""
     if snapshot.bulletin:
-        return LoginStopped(
-            Outcome.MAINTENANCE,
-            f"IBKR says {snapshot.bulletin[:200]!r}",
+        return LoginEnd(
+            outcome=Outcome.MAINTENANCE,
+            why=f"IBKR says {snapshot.bulletin[:200]!r}",
             wait=parse_stated_wait(unredacted(snapshot.bulletin)),
         )
-    if state is PageState.ERROR:
+    if state.policy.reaction is Reaction.READ:
         return end_for_error(page, snapshot)
-    if state is PageState.UNREACHABLE:
-        return _end_for_unreachable(snapshot)
+    if state.policy.reaction is Reaction.REOPEN:
+        return _end_for_unreachable(page, snapshot, state)
     if HTTPStatus.TOO_MANY_REQUESTS in (snapshot.status, snapshot.exchange):
-        return LoginStopped(
-            Outcome.TOLD_TO_WAIT, "IBKR answers 429, too many requests", wait=_retry_after(page, snapshot)
-        )
+        policy = PageState.TOO_MANY.policy
+        return LoginEnd(outcome=policy.outcome, why=policy.why, wait=_retry_after(page, snapshot))
     if snapshot.is_exchange_broken:
         word = "breaks off" if snapshot.exchange < 0 else f"answers {snapshot.exchange}"
-        return LoginStopped(Outcome.SERVER_ERROR, f"IBKR {word} when the page talks to it about the login")
-    if snapshot.missing and state in (PageState.BLANK, PageState.UNKNOWN, PageState.LOADING, PageState.UNSTYLED, *FORM):
-        return LoginStopped(
-            Outcome.BLANK_PAGE, f"the login page is not whole: {snapshot.missing} of its parts did not come"
+        return LoginEnd(outcome=Outcome.SERVER_ERROR, why=f"IBKR {word} when the page talks to it about the login")
+    if snapshot.missing and state.policy.needs_parts:
+        return LoginEnd(
+            outcome=Outcome.BLANK_PAGE,
+            why=f"the login page is not whole: {snapshot.missing} of its parts did not come",
         )
-    return _end_for_stalled_state(page, snapshot, state)
+    is_incomplete_form = state in FORM and not snapshot.is_complete
+    return end_for_state(page, snapshot, PageState.INCOMPLETE if is_incomplete_form else state)
 
 
-def _end_for_stalled_state(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginStopped:
-    if state in FORM and snapshot.is_complete:
-        return LoginStopped(Outcome.UNREACHABLE, "IBKR does not answer what the form asks it")
-    if state is PageState.PENDING:
-        return LoginStopped(Outcome.UNREACHABLE, "no answer: the gateway does not reach IBKR, or hangs")
-    if state is PageState.LOADING or state in FORM:
-        return LoginStopped(Outcome.STILL_LOADING, "IBKR's page kept saying that it is busy")
-    if state in (PageState.BLANK, PageState.UNSTYLED):
-        return LoginStopped(
-            Outcome.BLANK_PAGE, f"the login page stayed {'blank' if state is PageState.BLANK else state}"
-        )
-    if state is PageState.MAINTENANCE:
-        return LoginStopped(Outcome.MAINTENANCE, f"IBKR says {snapshot.text[:200]!r}")
-    if state is PageState.BLOCKED:
-        return LoginStopped(Outcome.BLOCKED, f"IBKR's network refuses this machine's address: {snapshot.text[:200]!r}")
-    if state is PageState.SERVER_ERROR:
-        return LoginStopped(Outcome.SERVER_ERROR, f"IBKR answers {snapshot.status} instead of its page")
-    when = "after the password there was" if page.submitted else "where the login form should be there was"
-    return LoginStopped(Outcome.UNKNOWN_PAGE, f"{when} {state}")
-
-
-def _end_for_unreachable(snapshot: PageSnapshot) -> LoginStopped:
+def _end_for_unreachable(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
     if snapshot.net_error.startswith(NOT_THE_GATEWAY + CONNECTION_CUT):
         why = f"what answers on the gateway's port is not the gateway ({snapshot.net_error})"
-        return LoginStopped(Outcome.NOT_THE_GATEWAY, why)
+        return LoginEnd(outcome=Outcome.NOT_THE_GATEWAY, why=why)
     if snapshot.net_error == "ERR_CONNECTION_REFUSED":
-        return LoginStopped(Outcome.UNREACHABLE, f"nothing listens on the gateway's port ({snapshot.net_error})")
+        why = f"nothing listens on the gateway's port ({snapshot.net_error})"
+        return LoginEnd(outcome=Outcome.UNREACHABLE, why=why)
     if snapshot.net_error == "ERR_EMPTY_RESPONSE":
-        return LoginStopped(Outcome.UNREACHABLE, f"the gateway hangs up without an answer ({snapshot.net_error})")
-    return LoginStopped(
-        Outcome.UNREACHABLE, f"the browser could not open the gateway's login page ({snapshot.net_error})"
-    )
+        why = f"the gateway hangs up without an answer ({snapshot.net_error})"
+        return LoginEnd(outcome=Outcome.UNREACHABLE, why=why)
+    return end_for_state(page, snapshot, state)
 
 
 def _retry_after(page: LoginPage, snapshot: PageSnapshot) -> timedelta | None:
-    path = snapshot.unredacted_path if snapshot.status == HTTPStatus.TOO_MANY_REQUESTS else page_states.AUTHENTICATOR
+    path = snapshot.unredacted_path if snapshot.status == HTTPStatus.TOO_MANY_REQUESTS else AUTHENTICATOR
     try:
         header = unredacted(page.browser.last_header(path, "retry-after") or "")
     except LoginFailed:
@@ -130,20 +112,21 @@ def _retry_after(page: LoginPage, snapshot: PageSnapshot) -> timedelta | None:
     return None if wait is None else min(wait, MAX_STATED_WAIT)
 
 
-def end_for_error(page: LoginPage, snapshot: PageSnapshot) -> LoginStopped:
+def end_for_error(page: LoginPage, snapshot: PageSnapshot) -> LoginEnd:
     """Says how a login ends that the page shows an error to."""
     outcome = classify_error(unredacted(snapshot.error), after_code=page.code_submitted)
-    message = f"IBKR says {snapshot.error[:200]!r}"
+    message = f"IBKR says {snapshot.quoted_error}"
     if outcome in (Outcome.REFUSED, Outcome.UNKNOWN_ERROR) and page.submitted and _is_locked_at_ibkr(page):
-        return LoginStopped(Outcome.LOCKED, f"{message}, and that the number of failed logins is exhausted")
+        return LoginEnd(outcome=Outcome.LOCKED, why=f"{message}, and that the number of failed logins is exhausted")
     if outcome is Outcome.UNKNOWN_ERROR and snapshot.bulletin:
-        return LoginStopped(Outcome.MAINTENANCE, f"IBKR says {snapshot.bulletin[:120]!r}, and {snapshot.error[:120]!r}")
-    return LoginStopped(outcome, message, wait=parse_stated_wait(unredacted(snapshot.error)))
+        why = f"IBKR says {snapshot.bulletin[:120]!r}, and {snapshot.error[:120]!r}"
+        return LoginEnd(outcome=Outcome.MAINTENANCE, why=why)
+    return LoginEnd(outcome=outcome, why=message, wait=parse_stated_wait(unredacted(snapshot.error)))
 
 
 def _is_locked_at_ibkr(page: LoginPage) -> bool:
     try:
-        answer = json.loads(unredacted(page.browser.last_answer(page_states.AUTHENTICATOR) or "{}"))
+        answer = json.loads(unredacted(page.browser.last_answer(AUTHENTICATOR) or "{}"))
     except (LoginFailed, json.JSONDecodeError):
         return False
     return isinstance(answer, dict) and str(answer.get("reached_max_login", "")).lower() == "true"

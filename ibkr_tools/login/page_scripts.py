@@ -1,7 +1,8 @@
 """The JavaScript that takes snapshots of the login page and acts on it.
 
 Every script is one evaluation, so nothing can redraw between a check and the act that depends on it. They get
-selectors from `page_states`; none of them returns what is typed into a field.
+selectors from `page_elements`; none of them returns what is typed into a field. A password is given to `FILL` alone:
+what it filled in, a function that it leaves in the document compares for `SUBMIT_FORM`.
 """
 
 from ibkr_tools.login.redaction import MAX_TEXT_LENGTH
@@ -73,7 +74,7 @@ return {
 };
 """
 )
-"""Arguments: KNOWN, PAPER_SWITCH, PAPER_CHECKBOX. Returns what `page_states.parse_page_snapshot` takes."""
+"""Arguments: KNOWN, PAPER_SWITCH, PAPER_CHECKBOX. Returns what `page_snapshot.parse_page_snapshot` takes."""
 
 FIND_INVALID_SELECTORS = r"""
 return arguments[0].filter(([, selector]) => {
@@ -128,42 +129,57 @@ const type = (field, text) => {
 };
 """
 
+_FILLED = "const FILLED = Symbol.for('ibkr-tools.filled');"
+"""Where the document keeps the function that says what became of the filled fields; it tells nobody what is in them."""
+
 FILL = (
     _FIND
     + _TYPE
+    + _FILLED
     + r"""
-const wrong = arguments[0].filter(([selectors, text]) => !find(selectors) || !type(find(selectors), text)).length;
+const [fields] = arguments;
+const change = () => {
+  for (const [selectors, text] of fields) {
+    const field = find(selectors);
+    if (!field) return 'a field vanished';
+    if (field.value !== text) return 'a field was emptied';
+  }
+  return '';
+};
+Object.defineProperty(document, FILLED, {value: change, configurable: true});
+const wrong = fields.filter(([selectors, text]) => !find(selectors) || !type(find(selectors), text)).length;
 return wrong === 0;
 """
 )
-"""Argument: pairs of selectors and text. Sets fields directly, so that no key can end in another field."""
+"""Argument: pairs of selectors and text. Sets fields directly, so that no key can end in another field; says whether
+they hold it."""
 
 SUBMIT_FORM = (
     _FIND
+    + _FILLED
     + r"""
-const [fields, submit, loading, consent, checkboxes, paper, types, last, really] = arguments;
-if (find(loading)) return 'the page is busy';
-if (find(consent)) return 'a layer lies over the form';
+const [submit, blocking, checkboxes, paper, types, last, really] = arguments;
+for (const [name, selectors] of Object.entries(blocking)) if (find(selectors)) return `over the form lies: ${name}`;
 const checkbox = first(checkboxes);
 if (paper !== null && checkbox && checkbox.checked !== paper) return 'the live/paper switch moved back';
 const form = find(last) && find(last).form;
 const type = paper === null || !form ? null
   : types.map((selector) => form.querySelector(selector)).find((field) => field);
 if (type && type.value !== (paper ? '2' : '1')) return 'the form still asks for the other mode';
-for (const [selectors, text] of fields) {
-  const field = find(selectors);
-  if (!field) return 'a field vanished';
-  if (field.value !== text) return 'a field was emptied';
-}
+const change = document[FILLED] ? document[FILLED]() : 'it is another page than the one that was filled in';
+if (change) return change;
 const button = find(submit);
 if (!button && !form) return 'there is no button';
-if (really) setTimeout(() => (button ? button.click() : form.requestSubmit()), 0);
+if (really) {
+  delete document[FILLED];
+  setTimeout(() => (button ? button.click() : form.requestSubmit()), 0);
+}
 return '';
 """
 )
-"""Arguments: pairs of selectors and text, SUBMIT, LOADING, CONSENT, PAPER_CHECKBOX, the wanted state of the switch
-or null, LOGIN_TYPE, PASSWORD, and whether to submit really or only to look. Submits the form only if it still is what
-was filled in; returns why not, or an empty text."""
+"""Arguments: SUBMIT, the elements that block the form, PAPER_CHECKBOX, the wanted state of the switch or null,
+LOGIN_TYPE, PASSWORD, and whether to submit really or only to look. Submits the form only if it still is what `FILL`
+filled in; returns why not, or an empty text."""
 
 SUBMIT_CODE = (
     _FIND

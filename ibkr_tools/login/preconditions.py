@@ -12,7 +12,7 @@ from ibkr_tools.login.relay import wait_until_listening
 from ibkr_tools.status import GatewaySection, StatusFile
 
 if TYPE_CHECKING:
-    from ibkr_tools.login.login_page import Portal, SessionAnswer
+    from ibkr_tools.login.portal_protocol import Portal, SessionAnswer
 
 GATEWAY_START_TIMEOUT_S = 60.0
 """The gateway's parent gives Java 50 s to answer."""

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from threading import Event
-from time import monotonic
 
 from loguru import logger
 
 from ibkr_tools.alert_outbox import AlertMessage, put
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
+from ibkr_tools.polling import poll_until
 
 TOPIC = "approval"
 DELIVERY_TIMEOUT_S = 10.0
@@ -43,10 +42,9 @@ class PushNotice:
             follows=f"waits {wait_s} s for it, then stops until a person runs `ibkr-tools login`",
             todo="Approve the request in IBKR's app.",
         )
-        end = monotonic() + DELIVERY_TIMEOUT_S
         # Without a command nobody delivers.
-        while self._config.alerts.command and path is not None and path.exists() and monotonic() < end:
-            Event().wait(0.1)
+        if self._config.alerts.command and path is not None:
+            poll_until(lambda: not path.exists(), DELIVERY_TIMEOUT_S, 0.1)
 
     @contextmanager
     def withdrawn_after(self) -> Iterator[None]:

@@ -9,8 +9,9 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
 from time import monotonic
+
+from ibkr_tools.polling import poll_until
 
 CHUNK_BYTES = 65_536
 """How many bytes are held for a peer that does not take them."""
@@ -75,12 +76,7 @@ class RelayTarget:
 
 def wait_until_listening(port: int, seconds: float) -> bool:
     """Returns True as soon as somebody listens on a port of 127.0.0.1, False after `seconds`."""
-    deadline = monotonic() + seconds
-    while not RelayTarget(port=port).is_listening():
-        if monotonic() > deadline:
-            return False
-        Event().wait(PROBE_INTERVAL_S)
-    return True
+    return poll_until(RelayTarget(port=port).is_listening, seconds, PROBE_INTERVAL_S)
 
 
 def _reset(connection: socket.socket) -> None:

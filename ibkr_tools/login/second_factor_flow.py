@@ -5,7 +5,6 @@ At most two codes are sent, and one push: what fails then is for a person, not f
 
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
 from time import time
 from typing import Literal
 
@@ -14,9 +13,11 @@ from loguru import logger
 from ibkr_tools.config.schema import Config
 from ibkr_tools.config.secrets import Secret, SecretSource
 from ibkr_tools.errors import ConfigError, DataError, SessionUnavailable
-from ibkr_tools.login import page_scripts, page_states
+from ibkr_tools.login import page_scripts
 from ibkr_tools.login.error_messages import classify_error
-from ibkr_tools.login.login_page import ConditionTimer, LoginPage, LoginStopped, Timer
+from ibkr_tools.login.login_end import LoginEnd
+from ibkr_tools.login.login_page import LoginPage, NextStep
+from ibkr_tools.login.login_timers import ConditionTimer, Timer
 from ibkr_tools.login.otp import (
     CodeRequest,
     CodeSource,
@@ -30,8 +31,10 @@ from ibkr_tools.login.otp import (
 )
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import end_for_error
-from ibkr_tools.login.page_states import PageSnapshot, PageState, SecondFactor
+from ibkr_tools.login.page_snapshot import AUTHENTICATOR, MAX_SHOWN_CHARACTERS, PageSnapshot
+from ibkr_tools.login.page_states import FORM, PageState, classify
 from ibkr_tools.login.redaction import unredacted
+from ibkr_tools.page_elements import CHALLENGES, CHANNEL_TEXT, PageElement, SecondFactor
 
 Method = Literal["totp", "push", "command"]
 
@@ -40,7 +43,9 @@ MAX_CODE_WAIT_S = 150.0
 """A longer wait for the next code means that the clock was moved."""
 ERROR_SETTLE = timedelta(milliseconds=500)
 """How long an error must stand: the answer to a code is there a moment before the page has acted on it."""
-APPROVAL_POLL_S = 1.0
+CODE_POLL = timedelta(seconds=0.25)
+"""Between two looks at the page while a code is not valid for long enough."""
+APPROVAL_POLL = timedelta(seconds=1)
 """Between two snapshots while the page asks for the approval: more frequent ones were seen to break its last step."""
 SESSION_POLL = timedelta(seconds=10)
 """Between two requests to the API meanwhile."""
@@ -70,7 +75,7 @@ ANSWERABLE: dict[Method, tuple[SecondFactor, ...]] = {
 
 
 class SecondFactorFlow:
-    """Answers IBKR's questions after the password by one `method`; a `login_page.SecondFactorHandler`, for one login.
+    """Answers IBKR's questions after the password by one `method`; for one login.
 
     `push_sent`: a push was sent, or may have been.
     """
@@ -87,26 +92,31 @@ class SecondFactorFlow:
         self._channel_timer: Timer | None = None
         self._refusal = ""
 
-    def answer(self, snapshot: PageSnapshot, page: LoginPage) -> bool:
-        """Answers what `snapshot` shows; see `login_page.SecondFactorHandler`."""
+    def answer(self, snapshot: PageSnapshot, page: LoginPage) -> LoginEnd | NextStep:
+        """Answers what `snapshot` shows: `snapshot.second_factor` is not None.
+
+        Returns how the login ends, or what follows when the page has gone on. The time that this may need it takes
+        with `page.extend_time`; it sets `page.code_submitted` when the first code goes out.
+
+        Raises:
+            LoginTimeout: the time is up.
+            BrowserLost: the browser died.
+        """
         self._asked_at = self._asked_at or time()
         kind = snapshot.second_factor
         if kind is SecondFactor.NOTIFICATION and self._method == "push":
             return self._await_approval(page)
         if self.push_sent and kind is not SecondFactor.PICKER:
-            raise LoginStopped(Outcome.PUSH_MISSED, f"nobody approved in time: the page asks for {kind} now")
+            why = f"nobody approved in time: the page asks for {kind} now"
+            return LoginEnd(outcome=Outcome.PUSH_MISSED, why=why)
         if kind is SecondFactor.PICKER:
-            self._choose_method(page)
-            return False
+            return self._choose_method(page)
         if kind is SecondFactor.OTP_SELECTOR and self._method == "command":
-            self._request_text_message(page)
-            return False
+            return self._request_text_message(page)
         if kind in ANSWERABLE[self._method] and self._codes is not None:
             return self._answer_with_code(kind, self._codes, page)
-        raise LoginStopped(
-            Outcome.SECOND_FACTOR,
-            f"IBKR asks for {kind}, which login.second_factor.method {self._method!r} cannot give",
-        )
+        why = f"IBKR asks for {kind}, which login.second_factor.method {self._method!r} cannot give"
+        return LoginEnd(outcome=Outcome.SECOND_FACTOR, why=why)
 
     def requires_person(self, outcome: Outcome) -> bool:
         """Whether a login that ended so may have sent a push: no machine tries again, it would send another one."""
@@ -114,58 +124,71 @@ class SecondFactorFlow:
 
     # Choosing
 
-    def _choose_method(self, page: LoginPage) -> None:
+    def _choose_method(self, page: LoginPage) -> LoginEnd | NextStep:
         """Chooses the method, and waits until the page has gone on."""
         timer = Timer(page.patience.unchanged_form)
         patterns, numbers = METHOD_CHOICES[self._method]
         chosen = ""
-        while page.inspect().second_factor is SecondFactor.PICKER:
+
+        def look() -> LoginEnd | NextStep | None:
+            nonlocal chosen
+            if page.inspect().second_factor is not SecondFactor.PICKER:
+                return NextStep.LOOK_AGAIN
             if timer.is_expired:
                 what = f"{chosen!r} was chosen, and nothing came of it" if chosen else "nothing can be chosen"
-                raise LoginStopped(Outcome.SECOND_FACTOR, f"IBKR asks which second factor to use: {what}")
-            if not chosen:
-                options = (
-                    page.execute(page_scripts.CHOOSE_METHOD, page.selectors["method-picker"], patterns, numbers) or {}
-                )
-                chosen = str(options.get("chosen", ""))
-                if chosen:
-                    self.push_sent = self._method == "push"
-                    page.on_step(f"{chosen!r} was chosen as second factor")
-                elif options.get("offered"):
-                    raise LoginStopped(
-                        Outcome.SECOND_FACTOR, self._no_choice([str(label) for label in options["offered"]])
-                    )
-            page.pause()
+                why = f"IBKR asks which second factor to use: {what}"
+                return LoginEnd(outcome=Outcome.SECOND_FACTOR, why=why)
+            if chosen:
+                return None
+            pickers = page.selectors[PageElement.METHOD_PICKER]
+            options = page.execute(page_scripts.CHOOSE_METHOD, pickers, patterns, numbers) or {}
+            chosen = str(options.get("chosen", ""))
+            if chosen:
+                self.push_sent = self._method == "push"
+                page.on_step(f"{chosen!r} was chosen as second factor")
+            elif options.get("offered"):
+                why = self._no_choice([str(label) for label in options["offered"]])
+                return LoginEnd(outcome=Outcome.SECOND_FACTOR, why=why)
+            return None
+
+        return page.poll_or_end(look)
 
     def _no_choice(self, offered: list[str]) -> str:
         return f"login.second_factor.method {self._method!r} is none of what IBKR offers: {', '.join(offered)}"
 
-    def _request_text_message(self, page: LoginPage) -> None:
+    def _request_text_message(self, page: LoginPage) -> LoginEnd | NextStep:
         """Has IBKR send its text message: once."""
         if self._channel_timer is None:
             self._channel_timer = Timer(page.patience.unchanged_form)
-            page.execute(page_scripts.CLICK, list(page_states.CHANNEL_TEXT))
+            page.execute(page_scripts.CLICK, list(CHANNEL_TEXT))
             page.on_step("IBKR is asked to send a text message with the code")
-        while page.inspect().second_factor is SecondFactor.OTP_SELECTOR:
-            if self._channel_timer.is_expired:
-                raise LoginStopped(Outcome.SECOND_FACTOR, "IBKR asks how to send the code, and takes no answer")
-            page.pause()
+        timer = self._channel_timer
+
+        def look() -> LoginEnd | NextStep | None:
+            if page.inspect().second_factor is not SecondFactor.OTP_SELECTOR:
+                return NextStep.LOOK_AGAIN
+            if timer.is_expired:
+                why = "IBKR asks how to send the code, and takes no answer"
+                return LoginEnd(outcome=Outcome.SECOND_FACTOR, why=why)
+            return None
+
+        return page.poll_or_end(look)
 
     # Codes
 
-    def _answer_with_code(self, kind: SecondFactor, codes: CodeSource, page: LoginPage) -> bool:
-        offset = page.browser.clock_offset("/sso/Authenticator")
+    def _answer_with_code(self, kind: SecondFactor, codes: CodeSource, page: LoginPage) -> LoginEnd | NextStep:
+        offset = page.browser.clock_offset(AUTHENTICATOR)
         if self._codes_sent == 0 and (clock := describe_clock_offset(offset)):
             logger.warning("{}: codes are made for IBKR's time", clock)
         try:
             code = self._obtain_code(kind, codes, page, offset)
         except NoCode as error:
             if self._codes_sent:
-                raise self._refused(f"{self._refusal}; {error.message}", offset) from None
-            raise LoginStopped(Outcome.NO_CODE, error.message) from None
+                return self._refused(f"{self._refusal}; {error.message}", offset)
+            return LoginEnd(outcome=Outcome.NO_CODE, why=error.message)
         before = page.inspect()
         if code is None or before.second_factor is not kind or not self._submit_code(kind, code, page):
-            return False
+            return NextStep.LOOK_AGAIN
         return self._await_verdict(kind, before, page, offset)
 
     def _obtain_code(
@@ -175,9 +198,7 @@ class SecondFactorFlow:
         request = CodeRequest(
             factor=kind.name.lower(),
             asked_at=self._asked_at,
-            challenge=unredacted(page.execute(page_scripts.READ_TEXT, list(page_states.CHALLENGES)) or "")[
-                : page_states.MAX_SHOWN_CHARACTERS
-            ],
+            challenge=unredacted(page.execute(page_scripts.READ_TEXT, list(CHALLENGES)) or "")[:MAX_SHOWN_CHARACTERS],
             attempt=self._codes_sent + 1,
         )
         wait = codes.wait_s(time_at_ibkr(offset))
@@ -185,15 +206,19 @@ class SecondFactorFlow:
             raise NoCode("the codes of the next minutes were used before: was the clock changed?")
         if wait:
             self._announce_wait(page, f"waiting {wait:.0f} s for a code that is valid long enough", wait)
-            while (left := codes.wait_s(time_at_ibkr(offset))) > 0:
-                Event().wait(min(left, APPROVAL_POLL_S))
-                if page.inspect().second_factor is not kind:
-                    return None
+            if not page.poll(lambda: self._is_code_due(kind, codes, page, offset), CODE_POLL):
+                return None
         if codes.timeout_s:
             self._announce_wait(
                 page, f"waiting up to {codes.timeout_s:.0f} s for the code of the command", codes.timeout_s
             )
         return codes.get_code(time_at_ibkr(offset), request)
+
+    def _is_code_due(self, kind: SecondFactor, codes: CodeSource, page: LoginPage, offset: float | None) -> bool | None:
+        """Says whether the code is valid for long enough by now; False: the page waits for none; None: not yet."""
+        if page.inspect().second_factor is not kind:
+            return False
+        return codes.wait_s(time_at_ibkr(offset)) <= 0 or None
 
     def _announce_wait(self, page: LoginPage, text: str, seconds: float) -> None:
         """Second factors come on top of the time that a login has."""
@@ -201,10 +226,12 @@ class SecondFactorFlow:
         page.on_wait(text, seconds)
 
     def _submit_code(self, kind: SecondFactor, code: Secret, page: LoginPage) -> bool:
-        fields = [*page.user_selectors.get("code", ()), *page_states.CODE_FIELDS[kind]]
+        fields = [*page.user_selectors.get(PageElement.CODE, ()), *kind.code_fields]
         table = page.selectors
         page.browser.redactor.add(code.reveal())
-        refusal = page.execute(page_scripts.SUBMIT_CODE, fields, table["code-submit"], table["loading"], code.reveal())
+        refusal = page.execute(
+            page_scripts.SUBMIT_CODE, fields, table[PageElement.CODE_SUBMIT], table[PageElement.LOADING], code.reveal()
+        )
         if refusal:
             logger.warning("The code was not submitted: {}", refusal)
             return False
@@ -215,35 +242,43 @@ class SecondFactorFlow:
         page.on_step("A code for the second factor was submitted")
         return True
 
-    def _await_verdict(self, kind: SecondFactor, before: PageSnapshot, page: LoginPage, offset: float | None) -> bool:
+    def _await_verdict(
+        self, kind: SecondFactor, before: PageSnapshot, page: LoginPage, offset: float | None
+    ) -> LoginEnd | NextStep:
         """Waits for what IBKR makes of the code."""
         timer, error_timer = Timer(page.patience.unchanged_form), ConditionTimer(ERROR_SETTLE)
-        while True:
+
+        def look() -> LoginEnd | NextStep | None:
             snapshot = page.inspect()
             if snapshot.second_factor is not kind:
-                return False
+                return NextStep.LOOK_AGAIN
             answered = snapshot.exchanges > before.exchanges or snapshot.error != before.error
             if error_timer.has_lasted(condition=bool(snapshot.error) and (answered or timer.is_expired)):
-                break
+                return self._after_error(snapshot, page, offset)
             if timer.is_expired and not snapshot.error:
-                raise LoginStopped(Outcome.TIMED_OUT, "IBKR did not say what it made of the code")
-            page.pause()
-        self._refusal = f"IBKR says {snapshot.error[:200]!r}"
+                return LoginEnd(outcome=Outcome.TIMED_OUT, why="IBKR did not say what it made of the code")
+            return None
+
+        return page.poll_or_end(look)
+
+    def _after_error(self, snapshot: PageSnapshot, page: LoginPage, offset: float | None) -> LoginEnd | NextStep:
+        """Says what follows an error after a code: a second code follows the first, if the error is about it."""
+        self._refusal = f"IBKR says {snapshot.quoted_error}"
         if classify_error(unredacted(snapshot.error), after_code=True) is not Outcome.CODE_REFUSED:
-            raise end_for_error(page, snapshot)
+            return end_for_error(page, snapshot)
         if self._codes_sent >= MAX_CODES:
-            raise self._refused(self._refusal, offset)
+            return self._refused(self._refusal, offset)
         self._asked_at = time()
         page.on_step(f"{self._refusal}; one more code follows")
-        return False
+        return NextStep.LOOK_AGAIN
 
-    def _refused(self, why: str, offset: float | None) -> LoginStopped:
+    def _refused(self, why: str, offset: float | None) -> LoginEnd:
         clock = describe_clock_offset(offset)
-        return LoginStopped(Outcome.CODE_REFUSED, f"{why}; {clock}" if clock else why)
+        return LoginEnd(outcome=Outcome.CODE_REFUSED, why=f"{why}; {clock}" if clock else why)
 
     # Approval
 
-    def _await_approval(self, page: LoginPage) -> bool:
+    def _await_approval(self, page: LoginPage) -> LoginEnd | NextStep:
         """Waits until somebody approves on the phone; snapshots are rare, and nothing on the page is touched."""
         self.push_sent = True
         if self._approval_timer is None:
@@ -252,38 +287,42 @@ class SecondFactorFlow:
             page.on_step("IBKR has sent a request to the phone (IB Key)")
             self._announce_wait(page, f"waiting up to {seconds:.0f} s for the approval on the phone (IB Key)", seconds)
             self._approval_timer = Timer(self._push_wait)
-        session_timer = Timer(SESSION_POLL)
-        while True:
+        timer, session_timer = self._approval_timer, Timer(SESSION_POLL)
+
+        def look() -> LoginEnd | NextStep | None:
+            nonlocal session_timer
             snapshot = page.inspect()
             if snapshot.second_factor is not SecondFactor.NOTIFICATION:
                 return self._after_approval(snapshot, page)
             if snapshot.error:
-                raise self._push_missed(snapshot, page)
-            if session_timer.is_expired or self._approval_timer.is_expired:
+                return self._push_missed(snapshot, page)
+            if session_timer.is_expired or timer.is_expired:
                 if not self._had_session and self._has_session(page):
-                    return True
+                    return NextStep.ASK_API
                 session_timer = Timer(SESSION_POLL)
-            if self._approval_timer.is_expired:
+            if timer.is_expired:
                 span = f"{self._push_wait.total_seconds():.0f} s"
-                raise LoginStopped(Outcome.PUSH_MISSED, f"nobody approved the login on the phone within {span}")
-            Event().wait(APPROVAL_POLL_S)
+                why = f"nobody approved the login on the phone within {span}"
+                return LoginEnd(outcome=Outcome.PUSH_MISSED, why=why)
+            return None
 
-    def _after_approval(self, snapshot: PageSnapshot, page: LoginPage) -> bool:
-        if page_states.classify(snapshot) is PageState.ERROR:
-            raise self._push_missed(snapshot, page)
-        if (
-            page_states.classify(snapshot) in (PageState.CREDENTIALS, PageState.USERNAME_STEP)
-            and not snapshot.left_the_form
-        ):
+        return page.poll_or_end(look, APPROVAL_POLL)
+
+    def _after_approval(self, snapshot: PageSnapshot, page: LoginPage) -> LoginEnd | NextStep:
+        state = classify(snapshot)
+        if state is PageState.ERROR:
+            return self._push_missed(snapshot, page)
+        if state in FORM and not snapshot.left_the_form:
             # Elsewhere the page went on with an approval, and it is the login that came to nothing.
-            raise LoginStopped(Outcome.PUSH_MISSED, "nobody approved in time: the page shows its form again")
-        return False
+            why = "nobody approved in time: the page shows its form again"
+            return LoginEnd(outcome=Outcome.PUSH_MISSED, why=why)
+        return NextStep.LOOK_AGAIN
 
-    def _push_missed(self, snapshot: PageSnapshot, page: LoginPage) -> LoginStopped:
+    def _push_missed(self, snapshot: PageSnapshot, page: LoginPage) -> LoginEnd:
         """Returns what an error after a push means: declined or too late, unless its words say something else."""
-        stopped = end_for_error(page, snapshot)
-        known = stopped.outcome not in (Outcome.UNKNOWN_ERROR, Outcome.REFUSED, Outcome.CODE_REFUSED)
-        return stopped if known else LoginStopped(Outcome.PUSH_MISSED, stopped.why)
+        end = end_for_error(page, snapshot)
+        is_known = end.outcome not in (Outcome.UNKNOWN_ERROR, Outcome.REFUSED, Outcome.CODE_REFUSED)
+        return end if is_known else LoginEnd(outcome=Outcome.PUSH_MISSED, why=end.why)
 
     def _has_session(self, page: LoginPage) -> bool:
         try:

@@ -48,11 +48,12 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `rename` replaces texts in page and script, `hide` lists CSS selectors that are made invisible.
     `error_text` replaces the text shown after a refusal, `notice` stands above the form before it is used. `echo`: what
     was refused is repeated, in the error and the title, or in an `alert` before that.
-    `maintenance` is a bulletin in the `.gstat` block. `instead` answers without the page: a refusal of IBKR's edge,
-    429 with Retry-After, or a page about maintenance. `unstyled`: nothing hides the blocks. `two_steps`: the password
-    is asked for after the user name. `spinner`: the page is busy for ever, `before` the form is ready or `after` the
-    password. `resets`: the form empties itself after the password, without a word. `init_again_ms`: the script talks
-    to the servers once more, so long after it was ready. `promo` comes after the password, `promo_before` before.
+    `maintenance` is a bulletin in the `.gstat` block. `document` is HTML that is shown instead of the page. `instead`
+    answers without the page: a refusal of IBKR's edge, 429 with Retry-After, or a page about maintenance. `unstyled`:
+    nothing hides the blocks. `two_steps`: the password is asked for after the user name. `spinner`: the page is busy
+    for ever, `before` the form is ready or `after` the password. `resets`: the form empties itself after the password,
+    without a word. `init_again_ms`: the script talks to the servers once more, so long after it was ready. `promo`
+    comes after the password, `promo_before` before.
     `consent_returns`: the layer is mounted anew again and again. `paper_shape`: the switch as a wrapper with spans, as
     a label, or both; `paper_remounts`: the fields are replaced by new ones after the switch. `restricted` and `tasks`
     come instead of a session, or with one as an answer of the `dispatcher`; `302-nothing` brings no session.
@@ -75,6 +76,7 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     consent_returns: bool = False
     promo: bool = False
     promo_before: bool = False
+    document: str = ""
     instead: Literal["", "edge", "429", "maintenance"] = ""
     unstyled: bool = False
     two_steps: bool = False

@@ -58,7 +58,10 @@ _SCRIPT = files("ibkr_tools.simulator").joinpath("page.js").read_text("utf-8")
 
 async def login_page(request: web.Request) -> web.Response:
     """Serve the page as it is set to look now, or what comes instead."""
-    instead = context_of(request).world.page.instead
+    page = context_of(request).world.page
+    instead = page.instead
+    if page.document:
+        return web.Response(text=page.document, content_type="text/html", charset="utf-8")
     if instead == "429":
         return web.Response(status=429, text="Too Many Requests", headers={"Retry-After": str(TOO_MANY_WAIT_S)})
     if instead:

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
-from ibkr_tools.login.login_flow import Patience
+from ibkr_tools.login.login_end import LoginResult
 from ibkr_tools.login.login_runner import run_login
-from ibkr_tools.login.outcomes import LoginResult
+from ibkr_tools.login.login_timers import Patience
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.simulator import ControlClient, Simulator

@@ -25,7 +25,7 @@ from ibkr_tools.errors import (
 from ibkr_tools.login import browser, browser_processes
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import run_login
-from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
+from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS
 from ibkr_tools.status import utc_now
@@ -217,7 +217,7 @@ def test_page_that_leads_nowhere(
     with pytest.raises(error):
         home.login(username)
     assert home.control.submitted() == submitted
-    assert home.results == ([OUTCOME_POLICIES[outcome].result] if submitted else ["unsubmitted"])
+    assert home.results == ([outcome.policy.result] if submitted else ["unsubmitted"])
     assert home.section.why
     assert (home.section.state == "maintenance") is (outcome is Outcome.MAINTENANCE)
     picture, document = sorted(home.diagnostics, key=lambda path: path.suffix, reverse=True)

@@ -5,33 +5,35 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.login import page_scripts, page_states
+from ibkr_tools.login import page_scripts
 from ibkr_tools.login.browser import BrowserSettings, PageChanging, open_browser
+from ibkr_tools.login.page_snapshot import LOGIN_PATH, merge_selectors, snapshot_selectors
+from ibkr_tools.page_elements import LOGIN_TYPE, PageElement
 from tests.browser.conftest import Home
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
 
 USERNAME, PASSWORD = "typed-username-4711", "typed-password-0815"
-TABLE = page_states.merge_selectors()
+TABLE = merge_selectors()
 FIELDS = [(TABLE["username"], USERNAME), (TABLE["password"], PASSWORD)]
 
 ARGUMENTS: dict[str, list[Any]] = {
-    "INSPECT": [page_states.snapshot_selectors(), TABLE["paper-switch"], TABLE["paper-checkbox"]],
-    "FIND_INVALID_SELECTORS": [[("username", selector) for selector in page_states.USERNAME]],
-    "HIDE_CONSENT": [list(page_states.CONSENT)],
+    "INSPECT": [snapshot_selectors(), TABLE["paper-switch"], TABLE["paper-checkbox"]],
+    "FIND_INVALID_SELECTORS": [[("username", selector) for selector in PageElement.USERNAME.selectors]],
+    "HIDE_CONSENT": [TABLE["consent"]],
     "SET_PAPER_SWITCH": [TABLE["paper-checkbox"], False],
-    "CLICK": [list(page_states.PASSWORD)],
+    "CLICK": [TABLE["password"]],
     "FILL": [FIELDS],
     "SUBMIT_FORM": [
-        *(FIELDS, TABLE["submit"], TABLE["loading"], TABLE["consent"], TABLE["paper-checkbox"]),
-        *(False, list(page_states.LOGIN_TYPE), list(page_states.PASSWORD), False),
+        *(TABLE["submit"], {"loading": TABLE["loading"]}, TABLE["paper-checkbox"]),
+        *(False, list(LOGIN_TYPE), TABLE["password"], False),
     ],
-    "READ_TEXT": [list(page_states.PASSWORD)],
+    "READ_TEXT": [TABLE["password"]],
     "CHOOSE_METHOD": [["form"], ["typed"], ["1"]],
     "REDACT_DOCUMENT": [["nothing of the kind"]],
     # The last one submits what it types.
-    "SUBMIT_CODE": [list(page_states.PASSWORD), TABLE["submit"], TABLE["loading"], PASSWORD],
+    "SUBMIT_CODE": [TABLE["password"], TABLE["submit"], TABLE["loading"], PASSWORD],
 }
 """What each script is given here."""
 
@@ -42,7 +44,7 @@ def test_no_script_returns_what_is_typed(home: Home) -> None:
     assert known - {"MAX_DOCUMENT_LENGTH", "MAX_TEXT_LENGTH"} == set(ARGUMENTS), "a new script is tried here too"
     spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
-        browser.open(f"https://127.0.0.1:{home.port}{page_states.LOGIN_PATH}")
+        browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")
 
         def filled() -> bool:
             try:

@@ -1,8 +1,9 @@
 """Logins without a browser: a page that ends each of them in the same way, and a portal without a session."""
 
 from ibkr_tools.config.loader import load_config
+from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_runner import run_login
-from ibkr_tools.login.outcomes import LoginEnd, Outcome
+from ibkr_tools.login.outcomes import Outcome
 from tests.support.installation import Installation
 
 __all__ = ["NoSession", "Page", "log_in"]

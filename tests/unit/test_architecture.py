@@ -28,7 +28,9 @@ BASE = {
     "files": set[str](),
     "log": {"terminal_escape"},
     "number_format": {"terminal_escape"},
+    "page_elements": set[str](),
     "pause_file": {"files", "status"},
+    "polling": set[str](),
     "privileges": {"directories", "errors"},
     "retry_after": set[str](),
     "sd_notify": {"account_ids"},
@@ -42,7 +44,16 @@ BASE = {
 """What a module that stands by itself imports of the others."""
 
 PACKAGES = {
-    "config": {"account_ids", "errors", "executables", "files", "portal", "secret_text", "terminal_escape"},
+    "config": {
+        "account_ids",
+        "errors",
+        "executables",
+        "files",
+        "page_elements",
+        "portal",
+        "secret_text",
+        "terminal_escape",
+    },
     "portal": {"boot_id", "deadline_adapter", "deadline_socket", "errors", "files", "retry_after", "terminal_escape"},
     "gateway": {
         "command_output",
@@ -85,7 +96,9 @@ PACKAGES = {
         "executables",
         "files",
         "log",
+        "page_elements",
         "pause_file",
+        "polling",
         "portal",
         "retry_after",
         "sd_notify",
@@ -180,7 +193,7 @@ LIBRARIES = {
 
 EVERYWHERE = {"msgspec", "loguru"}
 
-SLEEPS: set[str] = set()
+SLEEPS = {"polling.py"}
 """Files that sleep a fixed time; not counted is the simulator, which plays a slow server."""
 
 CATCHES_EVERYTHING = {"entrypoint.py"}

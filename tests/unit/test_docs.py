@@ -16,12 +16,11 @@ from ibkr_tools import errors
 from ibkr_tools.cli.app import app
 from ibkr_tools.cli.output_options import Format
 from ibkr_tools.config import schema
-from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, Element
-from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
+from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config
 from ibkr_tools.simulator.demo import Demo
 from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
 from ibkr_tools.status import SessionSection, SessionState
-from tests.support import unit_files
+from tests.support import login_tables, unit_files
 from tests.support.checkout import CHECKOUT
 
 PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md"), *CHECKOUT.glob("clientportal/*.md")])
@@ -87,20 +86,10 @@ def test_every_session_state_is_documented(state: SessionState) -> None:
     assert f"| `{state.value}` |" in (CHECKOUT / "docs/status.md").read_text()
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
-def test_every_login_outcome_is_documented(outcome: Outcome) -> None:
-    """Each has a row with its exit code and its state."""
-    table = (CHECKOUT / "docs/login.md").read_text().split("## How it can end")[1].split("## ")[0]
-    row = next(line for line in table.splitlines() if line.startswith(f"| `{outcome.value}` |"))
-    meaning = OUTCOME_POLICIES[outcome]
-    code = meaning.error.exit_code if meaning.error else 0
-    assert [cell.strip() for cell in row.split("|")[3:5]] == [str(code), f"`{meaning.state}`"]
-
-
-@pytest.mark.parametrize("element", typing.get_args(Element))
-def test_every_element_of_the_page_is_documented(element: Element) -> None:
-    section = (CHECKOUT / "docs/login.md").read_text().split("## When IBKR changes its page")[1]
-    assert f"`{element}`" in section
+@pytest.mark.parametrize("name", sorted(login_tables.TABLES))
+def test_the_tables_of_the_login_are_the_generated_ones(name: str) -> None:
+    """After a change of an outcome, a state or an element: `.venv/bin/python -P -m tests.support.login_tables`."""
+    assert login_tables.shown_table(name) == login_tables.TABLES[name]()
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from ibkr_tools.config import password_adoption
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.secrets import SecretSource, check_passwords, read_password
 from ibkr_tools.errors import ConfigError
+from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import run_login
-from ibkr_tools.login.outcomes import LoginEnd, Outcome
+from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.secret_text import UntypableText, decode, require_typable
 from ibkr_tools.status import utc_now
 from tests.support.installation import Installation

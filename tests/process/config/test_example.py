@@ -7,9 +7,10 @@ import pytest
 from ibkr_tools.config import example
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.errors import ConfigError
+from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import run_login
-from ibkr_tools.login.outcomes import LoginEnd, Outcome
+from ibkr_tools.login.outcomes import Outcome
 from tests.support.checkout import CHECKOUT
 from tests.support.installation import Installation
 from tests.support.logins import NoSession

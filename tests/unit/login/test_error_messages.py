@@ -7,9 +7,10 @@ import pytest
 from ibkr_tools.errors import LoginFailed
 from ibkr_tools.login.error_messages import MAX_STATED_WAIT, classify_error, parse_stated_wait
 from ibkr_tools.login.login_page import LoginPage
-from ibkr_tools.login.outcomes import OUTCOME_POLICIES, Outcome
+from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import end_for_stall
-from ibkr_tools.login.page_states import PageSnapshot, PageState, classify
+from ibkr_tools.login.page_snapshot import PageSnapshot
+from ibkr_tools.login.page_states import PageState, classify
 
 REFUSED = "Invalid username password combination"
 LIVE = "You have selected the Live Account Mode, but the specified user is a Paper Trading user."
@@ -156,38 +157,16 @@ def test_dead_ends(snapshot: PageSnapshot, outcome: Outcome, word: str) -> None:
     ended = end_for_stall(page, snapshot, classify(snapshot))
     assert ended.outcome is outcome
     assert word in ended.why
-    assert OUTCOME_POLICIES[outcome].error is not None
+    assert outcome.policy.error is not None
 
 
-STUCK = {
-    PageState.PENDING: Outcome.UNREACHABLE,
-    PageState.LOADING: Outcome.STILL_LOADING,
-    PageState.CREDENTIALS: Outcome.UNREACHABLE,
-    PageState.USERNAME_STEP: Outcome.UNREACHABLE,
-    PageState.ERROR: Outcome.UNKNOWN_ERROR,
-    PageState.SECOND_FACTOR: Outcome.UNKNOWN_PAGE,
-    PageState.PROMO: Outcome.UNKNOWN_PAGE,
-    PageState.CONSENT: Outcome.UNKNOWN_PAGE,
-    PageState.RESTRICTED: Outcome.UNKNOWN_PAGE,
-    PageState.TASKS: Outcome.UNKNOWN_PAGE,
-    PageState.MAINTENANCE: Outcome.MAINTENANCE,
-    PageState.FINISHED: Outcome.UNKNOWN_PAGE,
-    PageState.DENIED: Outcome.UNKNOWN_PAGE,
-    PageState.UNREACHABLE: Outcome.UNREACHABLE,
-    PageState.BLOCKED: Outcome.BLOCKED,
-    PageState.TOO_MANY: Outcome.UNKNOWN_PAGE,
-    PageState.SERVER_ERROR: Outcome.SERVER_ERROR,
-    PageState.UNSTYLED: Outcome.BLANK_PAGE,
-    PageState.BLANK: Outcome.BLANK_PAGE,
-    PageState.UNKNOWN: Outcome.UNKNOWN_PAGE,
-}
-"""How a login ends that got stuck at a state, if nothing else is known of the page."""
-
-
-def test_every_sight_is_an_end_somewhere() -> None:
-    """What is new on the page is entered here, with the end that was decided on."""
+@pytest.mark.parametrize("state", list(PageState))
+def test_a_login_that_is_stuck_ends_as_the_row_of_its_state_says(state: PageState) -> None:
+    """If the page says nothing of itself but its state."""
     page = LoginPage(SilentBrowser(), None)  # type: ignore[arg-type]
-    assert {state: end_for_stall(page, seen(), state).outcome for state in PageState} == STUCK
+    ended = end_for_stall(page, seen(), state)
+    assert ended.outcome is state.policy.outcome
+    assert ended.why
 
 
 def test_a_wait_that_a_429_states_is_bounded() -> None:

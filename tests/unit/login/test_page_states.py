@@ -5,14 +5,25 @@ import typing
 
 import pytest
 
-from ibkr_tools.config.schema import Element
-from ibkr_tools.login import page_states
-from ibkr_tools.login.outcomes import OUTCOME_POLICIES, AttemptResult, Outcome
-from ibkr_tools.login.page_states import PageSnapshot, PageState, SecondFactor, classify, parse_page_snapshot
+from ibkr_tools.config import schema
+from ibkr_tools.login.login_timers import Patience
+from ibkr_tools.login.outcomes import AttemptResult, Outcome
+from ibkr_tools.login.page_snapshot import (
+    NO_DOCUMENT,
+    PageSnapshot,
+    merge_selectors,
+    parse_page_snapshot,
+    second_factor_element,
+    snapshot_selectors,
+)
+from ibkr_tools.login.page_state_policy import Reaction, SessionBehind
+from ibkr_tools.login.page_states import BLOCKING_ELEMENTS, FORM, SUCCESS_TEXT, PageState, classify
+from ibkr_tools.page_elements import PageElement, SecondFactor
+from tests.support.page_state_cases import PAGE_STATE_CASES
 
 LOGIN = "https://127.0.0.1:5000/sso/Login?forwardTo=22"
-FORM = {"username": "", "password": "", "submit": "Login"}
-FACTORS = {page_states.second_factor_element(kind): "" for kind in SecondFactor}
+SHOWN_FORM = {"username": "", "password": "", "submit": "Login"}
+FACTORS = {second_factor_element(kind): "" for kind in SecondFactor}
 
 
 def snapshot_of(url: str = LOGIN, **changes: object) -> PageSnapshot:
@@ -22,19 +33,19 @@ def snapshot_of(url: str = LOGIN, **changes: object) -> PageSnapshot:
 @pytest.mark.parametrize(
     ("snapshot", "state"),
     [
-        (snapshot_of(visible=FORM), PageState.CREDENTIALS),
-        (snapshot_of(visible={**FORM, "bulletin": "Maintenance on Saturday"}), PageState.CREDENTIALS),
+        (snapshot_of(visible=SHOWN_FORM), PageState.CREDENTIALS),
+        (snapshot_of(visible={**SHOWN_FORM, "bulletin": "Maintenance on Saturday"}), PageState.CREDENTIALS),
         (snapshot_of(visible={"username": "", "submit": "Continue"}), PageState.USERNAME_STEP),
-        (snapshot_of(visible={**FORM, "loading": ""}), PageState.LOADING),
-        (snapshot_of(visible={**FORM, "loading": "", "error": "Invalid"}), PageState.LOADING),
-        (snapshot_of(visible={**FORM, "error": "Invalid username password combination"}), PageState.ERROR),
-        (snapshot_of(visible={**FORM, "error": "  "}), PageState.CREDENTIALS),
-        (snapshot_of(visible={**FORM, "consent": "We use cookies"}), PageState.CONSENT),
+        (snapshot_of(visible={**SHOWN_FORM, "loading": ""}), PageState.LOADING),
+        (snapshot_of(visible={**SHOWN_FORM, "loading": "", "error": "Invalid"}), PageState.LOADING),
+        (snapshot_of(visible={**SHOWN_FORM, "error": "Invalid username password combination"}), PageState.ERROR),
+        (snapshot_of(visible={**SHOWN_FORM, "error": "  "}), PageState.CREDENTIALS),
+        (snapshot_of(visible={**SHOWN_FORM, "consent": "We use cookies"}), PageState.CONSENT),
         (snapshot_of(visible={"second-factor SILVER": ""}), PageState.SECOND_FACTOR),
         (snapshot_of(visible={"second-factor GOLD": "", "error": "Invalid response code"}), PageState.SECOND_FACTOR),
         (snapshot_of(visible={"promo": "Skip", "loading": ""}), PageState.PROMO),
         (snapshot_of(visible={"finished": ""}), PageState.FINISHED),
-        (snapshot_of("https://127.0.0.1:5000/sso/Dispatcher", text=page_states.SUCCESS_TEXT), PageState.FINISHED),
+        (snapshot_of("https://127.0.0.1:5000/sso/Dispatcher", text=SUCCESS_TEXT), PageState.FINISHED),
         (snapshot_of("https://127.0.0.1:5000/sso/restricted/x"), PageState.RESTRICTED),
         (snapshot_of(visible={"restricted": ""}), PageState.RESTRICTED),
         (snapshot_of(visible={"tasks": ""}), PageState.TASKS),
@@ -48,16 +59,16 @@ def snapshot_of(url: str = LOGIN, **changes: object) -> PageSnapshot:
         (snapshot_of(text="Bad Gateway", status=502), PageState.SERVER_ERROR),
         (snapshot_of(text="", inputs=0, status=503), PageState.SERVER_ERROR),
         (snapshot_of(text="Down for maintenance", status=503), PageState.MAINTENANCE),
-        (snapshot_of(visible=FORM, text="We maintain: maintenance", status=503), PageState.CREDENTIALS),
-        (snapshot_of(visible={**FORM, **FACTORS}), PageState.UNSTYLED),
+        (snapshot_of(visible=SHOWN_FORM, text="We maintain: maintenance", status=503), PageState.CREDENTIALS),
+        (snapshot_of(visible={**SHOWN_FORM, **FACTORS}), PageState.UNSTYLED),
         (snapshot_of(visible={"restricted": "Continue login"}), PageState.RESTRICTED),
-        (page_states.NO_DOCUMENT, PageState.PENDING),
+        (NO_DOCUMENT, PageState.PENDING),
         (snapshot_of("chrome://new-tab-page-third-party/"), PageState.PENDING),
         (snapshot_of("data:,", text="", inputs=0), PageState.PENDING),
         (snapshot_of("chrome-error://chromewebdata/", text="HTTP ERROR 503", status=503), PageState.SERVER_ERROR),
         (snapshot_of("chrome-error://chromewebdata/", text="This site can't be reached"), PageState.UNREACHABLE),
         (snapshot_of(text="", inputs=0), PageState.BLANK),
-        (snapshot_of(text="", inputs=0, is_complete=False), PageState.LOADING),
+        (snapshot_of(text="", inputs=0, is_complete=False), PageState.INCOMPLETE),
         (snapshot_of(visible={"bulletin": "Down"}), PageState.MAINTENANCE),
         (snapshot_of(), PageState.UNKNOWN),
     ],
@@ -70,7 +81,7 @@ def test_classification(snapshot: PageSnapshot, state: PageState) -> None:
 @pytest.mark.parametrize("kind", list(SecondFactor))
 def test_every_second_factor_has_selectors_and_is_seen(kind: SecondFactor) -> None:
     """No method is forgotten in the table of selectors."""
-    assert page_states.SECOND_FACTORS[kind]
+    assert kind.blocks
     snapshot = snapshot_of(visible={f"second-factor {kind.name}": ""})
     assert snapshot.second_factor is kind
     assert classify(snapshot) is PageState.SECOND_FACTOR
@@ -101,23 +112,17 @@ def test_answer_of_the_page_is_taken_apart() -> None:
 
 def test_elements_are_those_of_the_configuration() -> None:
     """Every name that the configuration allows has selectors here, and the other way round."""
-    assert set(page_states.ELEMENTS) == set(typing.get_args(Element))
+    assert typing.get_args(vars(schema)["Element"]) == tuple(PageElement)
 
 
-@pytest.mark.parametrize("name", list(page_states.ELEMENTS))
-def test_own_selectors_come_first(name: Element) -> None:
+@pytest.mark.parametrize("name", list(PageElement))
+def test_own_selectors_come_first(name: PageElement) -> None:
     """For snapshots and for actions; a user's field for a code shows a code, and so on."""
-    user_selectors: dict[Element, tuple[str, ...]] = {name: ("#own",)}
-    assert page_states.merge_selectors(user_selectors)[name][0] == "#own"
-    assert all(
-        selectors[0] != "#own"
-        for other, selectors in page_states.merge_selectors(user_selectors).items()
-        if other != name
-    )
-    shown = [
-        block for block, selectors in page_states.snapshot_selectors(user_selectors).items() if selectors[0] == "#own"
-    ]
-    factors = {"code": "SILVER", "push": "NOTIFICATION", "method-picker": "PICKER"}
+    user_selectors: dict[str, tuple[str, ...]] = {name: ("#own",)}
+    assert merge_selectors(user_selectors)[name][0] == "#own"
+    assert all(selectors[0] != "#own" for other, selectors in merge_selectors(user_selectors).items() if other != name)
+    shown = [block for block, selectors in snapshot_selectors(user_selectors).items() if selectors[0] == "#own"]
+    factors: dict[str, str] = {"code": "SILVER", "push": "NOTIFICATION", "method-picker": "PICKER"}
     factor = factors.get(name)
     acted_on = name in ("continue", "paper-checkbox", "code-submit")
     assert shown == ([] if acted_on else [f"second-factor {factor}" if factor else name])
@@ -125,7 +130,7 @@ def test_own_selectors_come_first(name: Element) -> None:
 
 def test_selectors_are_selectors() -> None:
     """No selector is empty or holds a quote that would break it; text patterns compile."""
-    for name, selectors in [*page_states.ELEMENTS.items(), *page_states.snapshot_selectors().items()]:
+    for name, selectors in [*merge_selectors().items(), *snapshot_selectors().items()]:
         assert selectors, name
         for selector in selectors:
             if selector.startswith("text:"):
@@ -137,8 +142,8 @@ def test_selectors_are_selectors() -> None:
 
 def test_every_outcome_has_a_policy() -> None:
     """Exit codes, login log results and states are defined for every outcome, and fit together."""
-    assert set(OUTCOME_POLICIES) == set(Outcome)
-    for outcome, policy in OUTCOME_POLICIES.items():
+    for outcome in Outcome:
+        policy = outcome.policy
         if policy.error is None:
             assert outcome in (Outcome.SUCCEEDED, Outcome.NOT_NEEDED)
             continue
@@ -150,3 +155,41 @@ def test_every_outcome_has_a_policy() -> None:
         # systemd must not try again what only a person can change.
         assert (code == 75) == (policy.state in ("failed", "maintenance"))
         assert code == 75 or policy.todo
+
+
+@pytest.mark.parametrize("state", list(PageState))
+def test_every_state_can_be_told_to_a_person(state: PageState) -> None:
+    """The sentence of each row is complete, and the outcome of a login that ends there is a failure."""
+    snapshot = snapshot_of(text="a text", visible={"error": "an error", **FACTORS}, status=503, net_error="ERR_X")
+    why = state.policy.why.format(snapshot=snapshot, place="after the password")
+    assert why
+    assert not re.search(r"[{}]|None", why)
+    assert state.policy.outcome.policy.error is not None
+
+
+@pytest.mark.parametrize("state", list(PageState))
+def test_decisions_about_a_state_fit_together(state: PageState) -> None:
+    """Who ends at once has no patience; what ends after a wait has one; a person is not asked to look at a success."""
+    policy = state.policy
+    ends_at_once = policy.reaction in (Reaction.PERSON, Reaction.ANSWER, Reaction.READ)
+    assert (policy.patience == "none") is ends_at_once
+    assert (policy.patience == "total") is (policy.reaction in (Reaction.HIDE, Reaction.SKIP))
+    assert (Patience().span(policy.patience) is None) is (policy.patience in ("none", "total"))
+    if policy.reaction is Reaction.PERSON:
+        assert policy.session in (SessionBehind.POSSIBLE, SessionBehind.NO)
+    if policy.reaction in (Reaction.HIDE, Reaction.SKIP):
+        assert policy.elements, "something has to be hidden or clicked"
+
+
+@pytest.mark.parametrize("state", list(PageState))
+def test_what_precedes_the_form_blocks_it(state: PageState) -> None:
+    """A layer over the form is a state of higher precedence; an error alone may stand there and be ignored."""
+    order = list(PageState)
+    is_before = order.index(state) < min(order.index(form) for form in FORM)
+    assert state.policy.blocks_form is (is_before and bool(state.policy.elements))
+    assert set(state.policy.elements) <= set(BLOCKING_ELEMENTS) | {PageElement.USERNAME}
+
+
+def test_every_state_has_a_case_of_the_simulator() -> None:
+    """tests/browser/test_page_states.py shows each in Chromium; one state may have several cases."""
+    assert {case.state for case in PAGE_STATE_CASES} == set(PageState)

@@ -12,9 +12,10 @@ from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired
 from ibkr_tools.login import push_notice
+from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_runner import PageLogin, run_login
-from ibkr_tools.login.outcomes import LoginEnd, Outcome
+from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.push_notice import PushNotice
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 from tests.support.logins import NoSession

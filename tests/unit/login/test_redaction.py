@@ -16,7 +16,8 @@ from ibkr_tools.login.browser import Browser
 from ibkr_tools.login.login_page import LoginPage
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import end_for_error
-from ibkr_tools.login.page_states import MAX_SHOWN_CHARACTERS, SUCCESS_TEXT, PageState, classify, parse_page_snapshot
+from ibkr_tools.login.page_snapshot import MAX_SHOWN_CHARACTERS, parse_page_snapshot
+from ibkr_tools.login.page_states import SUCCESS_TEXT, PageState, classify
 from ibkr_tools.login.redaction import MAX_TEXT_LENGTH, RedactedText, Redactor, one_line, truncated, unredacted
 from tests.support.examples import examples
 from tests.support.spellings import SPELLINGS

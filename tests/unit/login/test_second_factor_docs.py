@@ -11,9 +11,11 @@ PAGE = (CHECKOUT / "docs/second-factor.md").read_text()
 
 @pytest.mark.parametrize("method", [*second_factor_flow.METHOD_CHOICES, "none"])
 def test_every_method_is_explained(method: str) -> None:
+    """Each choice of `login.second_factor.method` has a row."""
     assert f"| `{method}` |" in PAGE
 
 
-@pytest.mark.parametrize("outcome", ["second-factor-wanted", "code-refused", "no-code", "push-missed"])
-def test_every_end_is_explained(outcome: str) -> None:
-    assert f"| `{Outcome(outcome)}` |" in PAGE
+@pytest.mark.parametrize("outcome", [Outcome.SECOND_FACTOR, Outcome.CODE_REFUSED, Outcome.NO_CODE, Outcome.PUSH_MISSED])
+def test_every_end_is_explained(outcome: Outcome) -> None:
+    """Each end that a second factor can have has a row with what to do."""
+    assert f"| `{outcome}` |" in PAGE

@@ -5,16 +5,15 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
 
-import pytest
-
-from ibkr_tools.login import page_states
-from ibkr_tools.login.login_page import LoginPage, LoginStopped
+from ibkr_tools.login.login_end import LoginEnd
+from ibkr_tools.login.login_page import LoginPage, NextStep
 from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.login.page_states import PageSnapshot, SecondFactor
+from ibkr_tools.login.page_snapshot import PageSnapshot, second_factor_element
 from ibkr_tools.login.second_factor_flow import SecondFactorFlow
+from ibkr_tools.page_elements import SecondFactor
 
 PUSHED = PageSnapshot(
-    url="https://127.0.0.1:5000/sso/Login", visible={page_states.second_factor_element(SecondFactor.NOTIFICATION): ""}
+    url="https://127.0.0.1:5000/sso/Login", visible={second_factor_element(SecondFactor.NOTIFICATION): ""}
 )
 
 
@@ -24,6 +23,7 @@ def page_of(snapshots: Iterator[PageSnapshot]) -> LoginPage:
         "LoginPage",
         SimpleNamespace(
             inspect=lambda: next(snapshots),
+            poll_or_end=lambda look, _step: look(),
             extend_time=lambda _span: None,
             on_step=lambda _text: None,
             on_wait=lambda _text, _seconds: None,
@@ -39,15 +39,17 @@ def form_at(path: str) -> PageSnapshot:
 
 
 def test_a_form_in_the_place_of_the_push_means_that_nobody_approved() -> None:
+    """The page gave up waiting and shows its form again."""
     factors = SecondFactorFlow("push", push_wait=timedelta(seconds=60))
-    with pytest.raises(LoginStopped, match="nobody approved in time") as caught:
-        factors.answer(PUSHED, page_of(iter([form_at("/sso/Login")])))
-    assert caught.value.outcome is Outcome.PUSH_MISSED
+    ended = factors.answer(PUSHED, page_of(iter([form_at("/sso/Login")])))
+    assert isinstance(ended, LoginEnd)
+    assert ended.outcome is Outcome.PUSH_MISSED
+    assert "nobody approved in time" in ended.why
     assert factors.push_sent
 
 
 def test_a_form_elsewhere_means_that_somebody_approved() -> None:
     """The page went on to the gateway's Dispatcher: what came of it is asked of the API."""
     factors = SecondFactorFlow("push", push_wait=timedelta(seconds=60))
-    assert factors.answer(PUSHED, page_of(iter([form_at("/sso/Dispatcher")]))) is False
+    assert factors.answer(PUSHED, page_of(iter([form_at("/sso/Dispatcher")]))) is NextStep.LOOK_AGAIN
     assert factors.push_sent

@@ -10,9 +10,9 @@ import pytest
 
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
-from ibkr_tools.login.login_page import Portal
+from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_runner import run_login
-from ibkr_tools.login.outcomes import LoginEnd
+from ibkr_tools.login.portal_protocol import Portal
 from ibkr_tools.login.sigterm import LoginInterrupted
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import LoginSection, StatusFile

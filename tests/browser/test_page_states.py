@@ -1,0 +1,37 @@
+"""Each state of the login page, shown by the simulator and recognised in real Chromium."""
+
+import pytest
+
+from ibkr_tools.login.browser import BrowserSettings, open_browser
+from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_timers import Timer
+from ibkr_tools.login.page_states import FORM, PageState, classify
+from ibkr_tools.page_elements import PageElement
+from tests.browser.conftest import HURRIED, PASSWORD, Home
+from tests.support.logins import NoSession
+from tests.support.page_state_cases import PAGE_STATE_CASES, PageStateCase
+from tests.support.simulation import wait_until
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("case", PAGE_STATE_CASES, ids=str)
+def test_state_is_recognised(home: Home, case: PageStateCase) -> None:
+    """What the simulator shows is the state that the row describes, by a snapshot of the real page."""
+    home.control.page(**case.page)
+    if case.fault:
+        home.control.fault(**case.fault)
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+        page = LoginPage(browser, NoSession(), patience=HURRIED)
+
+        def state() -> PageState:
+            return classify(page.inspect(until=Timer(HURRIED.poll)))
+
+        browser.open(f"https://127.0.0.1:{home.port}{case.path}")
+        if case.submits:
+            wait_until(lambda: state() in FORM and home.control.state()["requests"].get("POST /sso/Authenticator"), 20)
+            assert page.fill(PageElement.USERNAME, "demo-reader")
+            assert page.fill(PageElement.PASSWORD, PASSWORD)
+            assert page.click(PageElement.SUBMIT)
+        wait_until(lambda: state() is case.state, 20)
