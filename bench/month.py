@@ -2,7 +2,7 @@
 
 Real are the watchdog's loop and machine, status file, pacing, login log and budget, the login's run from request to
 report, the portal client's parsing and retries, and the simulator's servers behind HTTP as bytes. Stood in for are the
-browser (three seconds, then the same three calls that IBKR's page sends), sockets and TLS, and the two threads of the
+browser (three seconds, and the same calls that IBKR's page sends), sockets and TLS, and the two threads of the
 watchdog that wait for the kernel: a WebSocket's frames are delivered as they are sent.
 """
 
@@ -11,7 +11,8 @@ import gc
 import json
 import os
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from queue import Empty
@@ -23,7 +24,8 @@ from loguru import logger
 from bench.plan import DAY_S, HOUR_S, NEW_YORK, START, plan_of
 from bench.processes import memory
 from bench.virtual import UPTIME_S, VirtualTime
-from bench.wire import Connection, Traffic, Wire, WiredClient, WiredListener
+from bench.virtual_browser import VirtualBrowser
+from bench.wire import Traffic, Wire, WiredClient, WiredListener
 from bench.witness import Witness, WitnessedStatus
 from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.config.loader import load_config
@@ -32,16 +34,15 @@ from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError
 from ibkr_tools.log import Journal
 from ibkr_tools.login import login_runner as login
-from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
-from ibkr_tools.login.outcomes import Outcome
+from ibkr_tools.login.login_timers import Patience
+from ibkr_tools.login.redaction import Redactor
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.simulator.application import make_application, make_context, pass_time
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.control import obey
 from ibkr_tools.simulator.options import SimulatorOptions
-from ibkr_tools.simulator.password_authentication import password_proof
 from ibkr_tools.simulator.websocket import HUB
 from ibkr_tools.status import GatewaySection
 from ibkr_tools.watchdog.__main__ import WATCHDOG_MAX_WAIT_S, WATCHDOG_READ_TIMEOUT_S
@@ -52,8 +53,10 @@ from ibkr_tools.watchdog.time_source import TimeSource
 BROWSER_S = 1.5
 """From a request to the page: what `bin/bench` measures for Chromium, with some air."""
 
-PAGE_S = 1.5
-"""From the page to a submitted password."""
+PATIENCE = Patience(
+    form=timedelta(seconds=0.5), unexpected=timedelta(), session=timedelta(), poll=timedelta(milliseconds=1)
+)
+"""In real time, which passes while no virtual time does: the page shows at once whatever it will ever show."""
 
 JAVA_S = 1.5
 PASSWORD = "demo-password"
@@ -186,7 +189,9 @@ class Month:
                 notifier=SystemdNotifier({}),
                 clock=self.time.now,
                 login_log=self.login_log(),
-                sign_in=self._sign_in,
+                patience=PATIENCE,
+                open_browser=self._open_browser,
+                wait_for_gateway=lambda *_: None,
             )
             self.logins.append(result.outcome.value)
         except IbkrError as error:
@@ -202,40 +207,23 @@ class Month:
         uptime = self.time.clock
         return LoginLog(self._directories.login, self.config.login.logins_a_day, uptime=lambda: ("virtual", uptime()))
 
-    def _sign_in(self, portal: Any, before_submit: Callable[[], None]) -> LoginEnd:
-        """Goes through the page as the browser does, with the calls that IBKR's script makes."""
+    @contextmanager
+    def _open_browser(self, config: Config, _directories: Directories, redactor: Redactor) -> Iterator[VirtualBrowser]:
+        """Starts a browser in the time that Chromium takes for it."""
         self._wake()
         self.time.pause(BROWSER_S)
-        page, user = self.wire.connect(), self.config.username
+        page = self.wire.connect()
         try:
-            status, _, _ = page.exchange("GET", "/sso/Login?forwardTo=22&RL=1&ip2loc=US", b"", timeout_s=15.0)
-            if status != 200:
-                return LoginEnd(outcome=Outcome.SERVER_ERROR, why=f"IBKR answers the page with HTTP {status}")
-            _, bulletins = page.form("/portal.proxy/v1/gstat/bulletins")
-            if bulletins["bulletins"]:
-                return LoginEnd(outcome=Outcome.MAINTENANCE, why=bulletins["bulletins"][0]["message"])
-            self.time.pause(PAGE_S)
-            before_submit()
-            self.submitted_s.append(self.time.clock())
-            if not self._submit(page, user):
-                return LoginEnd(outcome=Outcome.REFUSED, why="IBKR refused", submitted=True)
-        except OSError as error:
-            # requests' errors are of this kind; so is a page that hangs.
-            return LoginEnd(outcome=Outcome.UNREACHABLE, why=type(error).__name__, submitted=False)
+            yield VirtualBrowser(
+                self.time,
+                page,
+                config.username,
+                PASSWORD,
+                redactor,
+                on_submit=lambda: self.submitted_s.append(self.time.clock()),
+            )
         finally:
             page.close()
-        accounts = tuple(str(row["id"]) for row in portal.accounts())
-        return LoginEnd(outcome=Outcome.SUCCEEDED, why="there is a session", submitted=True, accounts=accounts)
-
-    def _submit(self, page: Connection, user: str) -> bool:
-        nonce = f"{self.time.clock():.6f}"
-        _, asked = page.form("/sso/Authenticator", ACTION="INIT", USER=user, A=nonce, LOGIN_TYPE="1")
-        proof = password_proof(user, PASSWORD, asked["s"], asked["B"])
-        _, told = page.form("/sso/Authenticator", ACTION="COMPLETEAUTH", USER=user, A=nonce, M1=proof)
-        if not told["auth_res"]:
-            return False
-        status, _ = page.form("/sso/Dispatcher", A=nonce)
-        return status == 200
 
     def _restart_java(self) -> None:
         """Does what the gateway's parent and systemd do: the session was in Java's memory."""

@@ -12,10 +12,8 @@ import os
 import re
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,10 @@ from urllib3.exceptions import HTTPError
 from ibkr_tools.errors import BrowserUnavailable, LoginFailed
 from ibkr_tools.login import browser_processes
 from ibkr_tools.login.browser_processes import BrowserPrograms
+from ibkr_tools.login.browser_protocol import BrowserLost, PageChanging
+from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS, CHROMIUM_PREFERENCES, host_rules
 from ibkr_tools.login.disk_space import require_disk_space
+from ibkr_tools.login.network_record import NetworkRecord, NetworkRequest
 from ibkr_tools.login.redaction import MAX_TEXT_LENGTH, Redactor, one_line, truncated
 
 START_TIMEOUT_S = 15
@@ -42,57 +43,6 @@ COMMAND_TIMEOUT_S = 10
 
 SCRIPT_TIMEOUT_MS = 3000
 """The longest that one script may take, in milliseconds: Chromium holds scripts back while a form is on its way."""
-
-CHROMIUM_FLAGS = (
-    "--headless=new",
-    # No port on which other users of the machine could take the browser over; and it ends when the driver does.
-    "--remote-debugging-pipe",
-    # Containers have a /dev/shm of 64 MB, on which the page crashes.
-    "--disable-dev-shm-usage",
-    "--window-size=1280,1024",
-    "--no-proxy-server",
-    # WebRTC sends UDP past every rule about host names; this leaves it nothing but a proxy, and there is none. The
-    # second one is what older versions call it.
-    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--disable-extensions",
-    "--disable-default-apps",
-    "--disable-breakpad",
-    "--disable-crash-reporter",
-    "--disable-gpu",
-    "--disable-software-rasterizer",
-    "--disable-domain-reliability",
-    "--disable-client-side-phishing-detection",
-    "--no-first-run",
-    "--no-default-browser-check",
-    "--no-pings",
-    "--metrics-recording-only",
-    "--mute-audio",
-    "--password-store=basic",
-    "--disk-cache-size=20971520",
-    "--disable-features=Translate,MediaRouter,OptimizationHints,AutofillServerCommunication,PasswordLeakDetection",
-)
-CHROMIUM_PREFERENCES = {
-    "credentials_enable_service": False,
-    "profile.password_manager_enabled": False,
-    "profile.password_manager_leak_detection": False,
-    "autofill.profile_enabled": False,
-    "translate.enabled": False,
-    "search.suggest_enabled": False,
-}
-
-
-class BrowserLost(LoginFailed):
-    """The browser or its driver died or hangs."""
-
-
-class PageChanging(LoginFailed):
-    """The page was replaced, or is being left, while it was being asked: ask again."""
-
 
 _TRANSIENT = (
     selenium_errors.JavascriptException,
@@ -160,10 +110,7 @@ class Browser:
         self._driver = driver
         self.redactor = redactor or Redactor()
         self.is_lost = False
-        self._requests: dict[str, str] = {}
-        self._finished: set[str] = set()
-        self._offsets: dict[str, float] = {}
-        self._headers: dict[str, dict[str, str]] = {}
+        self._network = NetworkRecord()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -230,11 +177,11 @@ class Browser:
 
         Read from Chromium's own network record, like `last_answer`: nothing in the page is touched.
         """
-        return any(not done for _, done in self._requests_to(suffix))
+        return any(not request.is_finished for request in self._requests_to(suffix))
 
     def last_answer(self, suffix: str) -> str | None:
         """Returns the body of the last answer from an address that ends in `suffix`, redacted; None if it is gone."""
-        answered = [request for request, done in self._requests_to(suffix) if done]
+        answered = [request.id for request in self._requests_to(suffix) if request.is_finished]
         if not answered:
             return None
         try:
@@ -247,7 +194,7 @@ class Browser:
 
     def last_header(self, suffix: str, name: str) -> str | None:
         """Returns a header (in small letters) of the last answer from such an address, None without one."""
-        answers = [self._headers[request] for request, _ in self._requests_to(suffix) if request in self._headers]
+        answers = [request.headers for request in self._requests_to(suffix) if request.headers is not None]
         header = answers[-1].get(name) if answers else None
         return None if header is None else self.redactor.redact_line(header)
 
@@ -256,7 +203,7 @@ class Browser:
 
         Good to a second, and read from the answers that the page got anyway; None if none said what time it is.
         """
-        known = [self._offsets[request] for request, _ in self._requests_to(suffix) if request in self._offsets]
+        known = [request.clock_offset_s for request in self._requests_to(suffix) if request.clock_offset_s is not None]
         return known[-1] if known else None
 
     def quit(self) -> None:
@@ -265,38 +212,12 @@ class Browser:
             with contextlib.suppress(*_DRIVER_ERRORS):
                 self._driver.quit()
 
-    def _requests_to(self, suffix: str) -> list[tuple[str, bool]]:
-        """Returns the requests to such addresses, in order, each with whether it is over."""
+    def _requests_to(self, suffix: str) -> list[NetworkRequest]:
+        """Returns the requests to such addresses, in order."""
         with self._translated():
             lines = self._driver.execute("getLog", {"type": "performance"})["value"]
-        for line in lines:
-            event = json.loads(line["message"])["message"]
-            request = event["params"].get("requestId", "")
-            if event["method"] == "Network.requestWillBeSent":
-                self._requests[request] = event["params"]["request"]["url"].split("?")[0]
-            elif event["method"] == "Network.responseReceived":
-                self._record_clock_offset(request, event["params"]["response"])
-                headers = event["params"]["response"].get("headers", {})
-                self._headers[request] = {name.lower(): text for name, text in headers.items()}
-            elif event["method"] in ("Network.loadingFinished", "Network.loadingFailed"):
-                self._finished.add(request)
-        return [(request, request in self._finished) for request, url in self._requests.items() if url.endswith(suffix)]
-
-    def _record_clock_offset(self, request: str, response: dict[str, Any]) -> None:
-        dates = [text for name, text in response.get("headers", {}).items() if name.lower() == "date"]
-        with contextlib.suppress(ValueError, IndexError):
-            # A Date has whole seconds, cut off; responseTime is ours, in milliseconds.
-            answered_at = parsedate_to_datetime(dates[0]).timestamp() + 0.5
-            self._offsets[request] = answered_at - float(response.get("responseTime") or time.time() * 1000) / 1000
-
-
-def host_rules(port: int | None) -> str:
-    """Returns Chromium's --host-resolver-rules, under which everything but the gateway is a name that does not exist.
-
-    The rules hold for addresses too, however they are spelt. Without the port a page of the gateway could give orders
-    to chromedriver, which believes an Origin on this machine.
-    """
-    return f"MAP 127.0.0.1:{port} 127.0.0.1:{port}, MAP * ~NOTFOUND" if port else "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        self._network.add(json.loads(line["message"])["message"] for line in lines)
+        return self._network.requests_to(suffix)
 
 
 def _options(programs: BrowserPrograms, profile: Path, settings: BrowserSettings) -> Options:

@@ -12,7 +12,7 @@ from loguru import logger
 from ibkr_tools import files
 from ibkr_tools.errors import LoginFailed
 from ibkr_tools.login import page_scripts
-from ibkr_tools.login.browser import Browser, PageChanging
+from ibkr_tools.login.browser_protocol import LoginBrowser, PageChanging
 
 MAX_DIAGNOSTICS = 10
 
@@ -20,7 +20,7 @@ MAX_CAPTURES = 3
 """How often a page that is changing is captured."""
 
 
-def save_diagnostics(browser: Browser, directory: Path, *, name: str, now: datetime) -> Path | None:
+def save_diagnostics(browser: LoginBrowser, directory: Path, *, name: str, now: datetime) -> Path | None:
     """Saves `TIME-NAME.png` and `.html` in `directory`; returns the picture's path, None if there is none.
 
     The page is emptied and redacted before the picture is taken, and once more after that: if something was there
@@ -44,7 +44,7 @@ def save_diagnostics(browser: Browser, directory: Path, *, name: str, now: datet
     return target if is_clean else None
 
 
-def _capture(browser: Browser) -> tuple[str, bytes, bool] | None:
+def _capture(browser: LoginBrowser) -> tuple[str, bytes, bool] | None:
     """Returns the redacted document, the picture, and whether nothing drew itself anew; None if the browser cannot."""
     for _ in range(MAX_CAPTURES):
         try:
@@ -59,7 +59,7 @@ def _capture(browser: Browser) -> tuple[str, bytes, bool] | None:
     return None
 
 
-def _redact_document(browser: Browser) -> tuple[str, int]:
+def _redact_document(browser: LoginBrowser) -> tuple[str, int]:
     patterns = browser.redactor.patterns_for_scripts()
     return browser.read_document(page_scripts.REDACT_DOCUMENT, patterns, most=page_scripts.MAX_DOCUMENT_LENGTH)
 

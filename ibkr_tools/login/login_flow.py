@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from loguru import logger
 
 from ibkr_tools.errors import DataError, RateLimited, SessionUnavailable, UpstreamUnavailable
-from ibkr_tools.login.browser import Browser, BrowserLost
+from ibkr_tools.login.browser_protocol import BrowserLost, LoginBrowser
 from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_form import Credentials, LoginForm
 from ibkr_tools.login.login_page import LoginPage, LoginTimeout, NextStep, ignore_wait
@@ -84,7 +84,7 @@ class LoginFlow:
     there is no session: that is not waited for.
     """
 
-    browser: Browser
+    browser: LoginBrowser
     portal: Portal
     base: str
     credentials: Credentials

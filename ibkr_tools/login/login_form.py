@@ -9,7 +9,7 @@ from loguru import logger
 
 from ibkr_tools.config.secrets import Secret
 from ibkr_tools.login import page_scripts
-from ibkr_tools.login.browser import PageChanging
+from ibkr_tools.login.browser_protocol import PageChanging
 from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_page import LoginPage
 from ibkr_tools.login.login_timers import ConditionTimer, Timer

@@ -11,7 +11,7 @@ from loguru import logger
 
 from ibkr_tools.errors import ConfigError, LoginFailed
 from ibkr_tools.login import page_scripts
-from ibkr_tools.login.browser import Browser, PageChanging
+from ibkr_tools.login.browser_protocol import LoginBrowser, PageChanging
 from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_timers import Patience, Timer
 from ibkr_tools.login.page_snapshot import (
@@ -58,7 +58,7 @@ class LoginPage:
     click that skips an advert. `on_wait` is told what a long wait is for, and how many seconds it may take from now.
     """
 
-    browser: Browser
+    browser: LoginBrowser
     portal: Portal
     patience: Patience = field(default_factory=Patience)
     user_selectors: Selectors = field(default_factory=dict)

@@ -12,8 +12,9 @@ from loguru import logger
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import OutputError
+from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
-from ibkr_tools.login.outcomes import StatusState
+from ibkr_tools.login.outcomes import Outcome, StatusState
 from ibkr_tools.login.timeout_extender import TimeoutExtender
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import LoginSection, StatusFile
@@ -52,6 +53,7 @@ class LoginReporter:
         self._login_log = login_log
         self._notifier = notifier
         self._clock = clock
+        self._config = config
         self._limit_s = config.login.timeout_s + LOGIN_LIMIT_MARGIN_S
         self._timeout_extender = TimeoutExtender(notifier)
         self._begin = monotonic()
@@ -111,6 +113,12 @@ class LoginReporter:
         if not self._is_over:
             with suppress(OutputError):
                 self.report_result("broken", f"the login died of {type(sys.exception()).__name__}")
+
+    def report_end(self, end: LoginEnd) -> None:
+        """The login is over, as its outcome says; after a success a person may have to correct the configuration."""
+        policy = end.outcome.policy
+        todo = account_mismatch(self._config, end.accounts) if end.outcome is Outcome.SUCCEEDED else policy.todo
+        self.report_result(policy.state, end.why, todo=todo, accounts=end.accounts)
 
     def report_result(
         self, state: StatusState, why: str, *, todo: str | None = None, accounts: tuple[str, ...] = ()

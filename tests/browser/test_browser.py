@@ -16,7 +16,8 @@ import pytest
 
 from ibkr_tools.errors import BrowserUnavailable, OutputError
 from ibkr_tools.login import browser_processes
-from ibkr_tools.login.browser import Browser, BrowserLost, BrowserSettings, PageChanging, open_browser
+from ibkr_tools.login.browser import Browser, BrowserSettings, open_browser
+from ibkr_tools.login.browser_protocol import BrowserLost, PageChanging
 from tests.browser.conftest import Home
 from tests.support.simulation import wait_until
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ibkr_tools.login import page_scripts
-from ibkr_tools.login.browser import BrowserSettings, PageChanging, open_browser
+from ibkr_tools.login.browser import BrowserSettings, open_browser
+from ibkr_tools.login.browser_protocol import PageChanging
 from ibkr_tools.login.page_snapshot import LOGIN_PATH, merge_selectors, snapshot_selectors
 from ibkr_tools.page_elements import LOGIN_TYPE, PageElement
 from tests.browser.conftest import Home

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from ibkr_tools.config.values import RESTRICTED_PORTS
-from ibkr_tools.login.browser import Browser, BrowserSettings, PageChanging, open_browser
+from ibkr_tools.login.browser import Browser, BrowserSettings, open_browser
+from ibkr_tools.login.browser_protocol import PageChanging
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser

@@ -14,14 +14,12 @@ from ibkr_tools.config import password_adoption
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.secrets import SecretSource, check_passwords, read_password
 from ibkr_tools.errors import ConfigError
-from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
-from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.secret_text import UntypableText, decode, require_typable
 from ibkr_tools.status import utc_now
 from tests.support.installation import Installation
-from tests.support.logins import NoSession
+from tests.support.logins import Page
 
 STRANGERS = {
     "\0": "a NUL character (U+0000)",
@@ -267,23 +265,16 @@ def test_login_refuses_before_it_begins(
     factor = {key: value for key, value in second.items() if key != "totp"}
     private(folder / "totp", str(second.get("totp", GOOD)).encode())
     place.configure(1025, login={"second_factor": factor})
-    begun = []
-
-    def sign_in(_portal: object, before_submit: object) -> LoginEnd:
-        begun.append(1)
-        before_submit()  # type: ignore[operator]
-        return LoginEnd(outcome=Outcome.SUCCEEDED, why="x", submitted=True, accounts=("U1234567",))
+    page = Page(Outcome.SUCCEEDED)
 
     def log_in() -> None:
-        file = place.directories.config_file
-        client = NoSession()
-        run_login(load_config(file), place.directories, file, unattended=unattended, client=client, sign_in=sign_in)
+        page.log_in(load_config(place.directories.config_file), place.directories, unattended=unattended)
 
     with pytest.raises(ConfigError, match=why) as caught:
         log_in()
     assert caught.value.exit_code == 78
     assert "hunter2" not in f"{caught.value} {caught.value.hint}"
-    assert not begun
+    assert not page.opened
     assert not LoginLog(place.directories.login).attempts(utc_now())
     section = place.status.read().login
     assert section is not None
@@ -292,4 +283,4 @@ def test_login_refuses_before_it_begins(
     private(folder / "totp", GOOD.encode())
     place.configure(1025, login={"second_factor": {"method": "totp"} if factor else {}})
     log_in()
-    assert begun == [1]
+    assert page.submitted == 1

@@ -7,13 +7,11 @@ import pytest
 from ibkr_tools.config import example
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.errors import ConfigError
-from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
-from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.outcomes import Outcome
 from tests.support.checkout import CHECKOUT
 from tests.support.installation import Installation
-from tests.support.logins import NoSession
+from tests.support.logins import Page
 
 EXAMPLE = CHECKOUT / "config.example.json"
 
@@ -57,19 +55,10 @@ def test_password_of_the_example_is_never_submitted(place: Installation, unatten
     kept = place.directories.config_file.with_name("password")
     kept.touch(mode=0o600)
     kept.write_text(f"{example.EXAMPLE_PASSWORD}\n")
-    submitted = []
-
-    def sign_in(_portal: object, before_submit: object) -> LoginEnd:
-        before_submit()  # type: ignore[operator]
-        submitted.append(1)
-        return LoginEnd(outcome=Outcome.REFUSED, why="x", submitted=True)
-
-    file = place.directories.config_file
+    page = Page(Outcome.REFUSED)
     with pytest.raises(ConfigError, match="the password is still the example's"):
-        run_login(
-            load_config(file), place.directories, file, unattended=unattended, client=NoSession(), sign_in=sign_in
-        )
-    assert not submitted
+        page.log_in(load_config(place.directories.config_file), place.directories, unattended=unattended)
+    assert not page.opened
     section = place.status.read().login
     assert section is not None
     assert section.state == "broken"

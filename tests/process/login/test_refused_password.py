@@ -1,5 +1,6 @@
 """`ibkr-tools login` as a process, with the login_log that is there or not."""
 
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.logins import Page, log_in
 
 
 def test_again_is_not_for_machines(place: Installation) -> None:
+    """`--again` with `--unattended` is a usage error, before anything is written."""
     done = place.run("login", "--again", "--unattended")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: --again is a person's decision: not with --unattended\n"
@@ -36,6 +38,7 @@ def test_login_log_that_is_deleted_after_refusals_submits_nothing(place: Install
     with pytest.raises(LoginRefused):
         log_in(place, page, again=True)
     LoginLog(place.directories.login).path.unlink()
+    shutil.rmtree(place.directories.login / "diagnostics")
     with pytest.raises(LockedOut, match=r"is missing, though .*status\.json"):
         log_in(place, page, again=True)
     done = place.run("unlock")

@@ -11,8 +11,10 @@ from urllib3 import exceptions as transport
 
 from ibkr_tools.errors import BrowserUnavailable, IbkrError
 from ibkr_tools.login import browser_processes
-from ibkr_tools.login.browser import CHROMIUM_FLAGS, BrowserLost, PageChanging, translate_error
+from ibkr_tools.login.browser import translate_error
 from ibkr_tools.login.browser_processes import RunAs
+from ibkr_tools.login.browser_protocol import BrowserLost, PageChanging
+from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS
 from ibkr_tools.login.redaction import Redactor
 
 

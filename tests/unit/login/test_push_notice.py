@@ -12,13 +12,11 @@ from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired
 from ibkr_tools.login import push_notice
-from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_log import LoginLog
-from ibkr_tools.login.login_runner import PageLogin, run_login
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.push_notice import PushNotice
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
-from tests.support.logins import NoSession
+from tests.support.logins import Page
 from tests.support.simulation import wait_until
 
 
@@ -63,6 +61,7 @@ def test_person_is_asked_once_and_told_when_it_is_over(directories: Directories)
 
 
 def test_nobody_is_told_of_an_end_without_a_beginning(directories: Directories) -> None:
+    """The second message follows the first one alone; methods without a push send none."""
     with PushNotice(configured(directories, "push"), directories, utc_now).withdrawn_after():
         pass
     assert not PushNotice(configured(directories, "command"), directories, utc_now).is_needed
@@ -70,6 +69,7 @@ def test_nobody_is_told_of_an_end_without_a_beginning(directories: Directories) 
 
 
 def test_push_waits_until_the_message_is_delivered(directories: Directories) -> None:
+    """The login goes on when the outbox is empty, and not before."""
     config = configured(directories, "push", command=("/bin/true",))
     notice = PushNotice(config, directories, utc_now)
     thread = threading.Thread(target=notice.send)
@@ -83,70 +83,48 @@ def test_push_waits_until_the_message_is_delivered(directories: Directories) -> 
 
 
 def test_push_does_not_wait_for_ever(directories: Directories, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that nobody delivers delays the login by `DELIVERY_TIMEOUT_S` at most."""
     monkeypatch.setattr(push_notice, "DELIVERY_TIMEOUT_S", 0.2)
     PushNotice(configured(directories, "push", command=("/bin/true",)), directories, utc_now).send()
     assert len(waiting(directories)) == 1
 
 
 def test_outbox_that_cannot_be_written_is_no_reason_not_to_log_in(directories: Directories) -> None:
+    """A push that comes unannounced is better than no session."""
     directories.outbox.write_text("in the way")
     notice = PushNotice(configured(directories, "push"), directories, utc_now)
     with notice.withdrawn_after():
         notice.send()
 
 
-def attempt(directories: Directories, config: Config, sign_in: PageLogin, *, unattended: bool = True) -> None:
-    run_login(
-        config,
-        directories,
-        directories.config_file,
-        unattended=unattended,
-        client=NoSession(),
-        sign_in=sign_in,
-    )
-
-
 @pytest.mark.parametrize("method", ["push", "command"])
 def test_crash_while_the_phone_rings_is_not_followed_by_another_ring(directories: Directories, method: str) -> None:
     """What is on disk before the password goes out holds every machine back, across restarts; other methods go on."""
     config = configured(directories, method)
-    submitted = []
-
-    def die(_portal: object, before_submit: object) -> LoginEnd:
-        before_submit()  # type: ignore[operator]
-        submitted.append(1)
-        raise Died
-
+    page = Page(Outcome.SUCCEEDED, dies=Died())
     with pytest.raises(Died):
-        attempt(directories, config, die)
+        page.log_in(config, directories, unattended=True)
     budget = LoginLog(directories.login).budget(utc_now())
     assert budget.person is (method == "push")
     if method == "push":
         for _ in range(3):
             with pytest.raises(ActionRequired, match="no machine"):
-                attempt(directories, config, die)
+                page.log_in(config, directories, unattended=True)
         section = StatusFile(directories.status_file).read_section(LoginSection)
         assert section is not None
         assert (section.state, section.retry_at) == ("action-required", None)
-    assert len(submitted) == 1
+    assert page.submitted == 1
     assert [message.over for message in waiting(directories)][:1] == ([False] if method == "push" else [])
 
 
 def test_person_who_logs_in_lets_machines_go_on(directories: Directories) -> None:
+    """A missed approval holds machines back until a login by hand has succeeded."""
     config = configured(directories, "push")
-
-    def miss(_portal: object, before_submit: object) -> LoginEnd:
-        before_submit()  # type: ignore[operator]
-        return LoginEnd(outcome=Outcome.PUSH_MISSED, why="nobody approved", submitted=True)
-
-    def approve(_portal: object, before_submit: object) -> LoginEnd:
-        before_submit()  # type: ignore[operator]
-        return LoginEnd(outcome=Outcome.SUCCEEDED, why="approved", submitted=True, accounts=("U1234567",))
-
+    approved = Page(Outcome.SUCCEEDED)
     with pytest.raises(ActionRequired, match="nobody approved"):
-        attempt(directories, config, miss)
+        Page(Outcome.PUSH_MISSED).log_in(config, directories, unattended=True)
     with pytest.raises(ActionRequired, match="no machine"):
-        attempt(directories, config, approve)
-    attempt(directories, config, approve, unattended=False)
-    attempt(directories, config, approve)
+        approved.log_in(config, directories, unattended=True)
+    approved.log_in(config, directories, unattended=False)
+    approved.log_in(config, directories, unattended=True)
     assert LoginLog(directories.login).budget(utc_now()).person is False

@@ -24,7 +24,7 @@ def told() -> Iterator[list[str]]:
 
 def test_refused_password_is_not_submitted_by_hand_unasked(place: Installation) -> None:
     page = Page(Outcome.REFUSED)
-    with pytest.raises(LoginRefused, match="as the test says"):
+    with pytest.raises(LoginRefused, match="Invalid username password combination"):
         log_in(place, page)
     for _ in range(3):
         with pytest.raises(LoginRefused, match=r"IBKR refused this password at 20\d\d-.* UTC, so nothing") as caught:
@@ -44,7 +44,7 @@ def test_again_submits_it_once_more_and_says_what_is_left(place: Installation, t
     with pytest.raises(LoginRefused):
         log_in(place, page)
     told.clear()
-    with pytest.raises(LoginRefused, match="as the test says"):
+    with pytest.raises(LoginRefused, match="Invalid username password combination"):
         log_in(place, page, again=True)
     assert "submitted once more, as you say; 3 more logins may fail before nothing logs in" in told[0]
     with pytest.raises(LockedOut):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Never
 
@@ -10,12 +9,12 @@ import pytest
 
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
-from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_runner import run_login
-from ibkr_tools.login.portal_protocol import Portal
+from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.sigterm import LoginInterrupted
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import LoginSection, StatusFile
+from tests.support.logins import Page
 
 CONFIG = Config(username="u", account="U1234567")
 
@@ -40,13 +39,7 @@ def test_stopped_while_it_asks_whether_there_is_a_session(tmp_path: Path, unatte
     directories = Directories(configuration=tmp_path, runtime=tmp_path / "run", state=tmp_path / "state")
     (tmp_path / "password").write_text("secret\n")
     (tmp_path / "password").chmod(0o600)
-    pages: list[Portal] = []
-
-    def sign_in(portal: Portal, before_submit: Callable[[], None]) -> LoginEnd:
-        pages.append(portal)
-        before_submit()
-        raise AssertionError("a password went out")
-
+    page = Page(Outcome.SUCCEEDED)
     with pytest.raises(LoginInterrupted) as caught:
         run_login(
             CONFIG,
@@ -55,9 +48,9 @@ def test_stopped_while_it_asks_whether_there_is_a_session(tmp_path: Path, unatte
             unattended=unattended,
             client=Stopped(),
             notifier=SystemdNotifier({}),
-            sign_in=sign_in,
+            open_browser=page.open_browser,
         )
-    assert (caught.value.exit_code, pages) == (75, [])
+    assert (caught.value.exit_code, page.opened, page.submitted) == (75, 1 if unattended else 0, 0)
     section = StatusFile(directories.status_file).read_section(LoginSection)
     assert section is not None
     assert (section.state, section.why) == ("failed", "the login was interrupted by SIGTERM")

@@ -1,0 +1,63 @@
+"""What Chromium's record of its own network says about the page's requests. Pure."""
+
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+__all__ = ["NetworkRecord", "NetworkRequest"]
+
+
+@dataclass
+class NetworkRequest:
+    """One request of the page to the address `url`, which has no query.
+
+    `headers`: of the answer, with names in small letters; None before it. `clock_offset_s`: by how many seconds the
+    clock of whoever answered is ahead of ours, good to a second; None: nobody said what time it is.
+    """
+
+    id: str
+    url: str
+    is_finished: bool = False
+    headers: dict[str, str] | None = None
+    clock_offset_s: float | None = None
+
+
+class NetworkRecord:
+    """The requests of a page so far, from Chromium's events of the domain Network."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, NetworkRequest] = {}
+
+    def add(self, events: Iterable[dict[str, Any]]) -> None:
+        """Takes the next events; those of other domains are ignored."""
+        for event in events:
+            parameters = event["params"]
+            request_id = parameters.get("requestId", "")
+            if event["method"] == "Network.requestWillBeSent":
+                request = self._requests.setdefault(request_id, NetworkRequest(id=request_id, url=""))
+                request.url = parameters["request"]["url"].split("?")[0]
+            elif request_id in self._requests:
+                self._answer(self._requests[request_id], event["method"], parameters)
+
+    def requests_to(self, suffix: str) -> list[NetworkRequest]:
+        """Returns the requests to addresses that end in `suffix`, in order."""
+        return [request for request in self._requests.values() if request.url.endswith(suffix)]
+
+    def _answer(self, request: NetworkRequest, method: str, parameters: dict[str, Any]) -> None:
+        if method == "Network.responseReceived":
+            response = parameters["response"]
+            request.headers = {name.lower(): text for name, text in response.get("headers", {}).items()}
+            request.clock_offset_s = _clock_offset(request.headers.get("date"), response.get("responseTime"))
+        elif method in ("Network.loadingFinished", "Network.loadingFailed"):
+            request.is_finished = True
+
+
+def _clock_offset(date: str | None, answered_ms: float | None) -> float | None:
+    with contextlib.suppress(ValueError, TypeError):
+        # A Date has whole seconds, cut off; `answered_ms` is by our clock, in milliseconds.
+        at_ibkr = parsedate_to_datetime(date or "").timestamp() + 0.5
+        return at_ibkr - float(answered_ms or time.time() * 1000) / 1000
+    return None

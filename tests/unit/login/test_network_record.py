@@ -1,0 +1,51 @@
+"""Chromium's record of its network, as the login reads it."""
+
+from typing import Any
+
+from ibkr_tools.login.network_record import NetworkRecord
+
+URL = "https://127.0.0.1:5000/sso/Authenticator"
+
+
+def event(name: str, request_id: str, **parameters: object) -> dict[str, Any]:
+    return {"method": f"Network.{name}", "params": {"requestId": request_id, **parameters}}
+
+
+def sent(request_id: str, url: str = f"{URL}?x=1") -> dict[str, Any]:
+    return event("requestWillBeSent", request_id, request={"url": url})
+
+
+def test_a_request_is_unanswered_until_it_is_over() -> None:
+    """A failure is an end too; the query of an address does not matter."""
+    record = NetworkRecord()
+    record.add([sent("1"), sent("2"), event("loadingFinished", "1")])
+    assert [request.is_finished for request in record.requests_to("/sso/Authenticator")] == [True, False]
+    record.add([event("loadingFailed", "2")])
+    assert all(request.is_finished for request in record.requests_to("/sso/Authenticator"))
+    assert record.requests_to("/sso/Login") == []
+
+
+def test_an_answer_tells_its_headers_and_the_clock() -> None:
+    """Names of headers are in small letters; a Date is cut to whole seconds."""
+    record = NetworkRecord()
+    headers = {"Retry-After": "120", "Date": "Thu, 01 Jan 1970 00:01:40 GMT"}
+    record.add([sent("1"), event("responseReceived", "1", response={"headers": headers, "responseTime": 60_000.0})])
+    (request,) = record.requests_to("Authenticator")
+    assert request.headers is not None
+    assert request.headers["retry-after"] == "120"
+    assert request.clock_offset_s == 40.5
+
+
+def test_an_answer_without_a_usable_date_tells_no_clock() -> None:
+    """Nor does one to a request that began before the record."""
+    record = NetworkRecord()
+    record.add(
+        [
+            event("responseReceived", "0", response={}),
+            sent("1"),
+            event("responseReceived", "1", response={"headers": {"date": "soon"}}),
+            sent("2"),
+            event("responseReceived", "2", response={}),
+        ]
+    )
+    assert [request.clock_offset_s for request in record.requests_to("Authenticator")] == [None, None]
