@@ -218,13 +218,12 @@ class Outcome(StrEnum):
     TASKS = (
         "tasks",
         OutcomePolicy(
-            meaning="a new user has to confirm data first",
+            meaning="IBKR wants this user to do something first, such as to confirm data",
             phase="either",
             error=ActionRequired,
             result=AttemptResult.PERSON,
             state="action-required",
-            todo="Log in on IBKR's website with this user and do what a new user is asked to do; "
-            "then `ibkr-tools login`.",
+            todo="Log in on IBKR's website with this user and do what it asks; then `ibkr-tools login`.",
         ),
     )
     DENIED = (
