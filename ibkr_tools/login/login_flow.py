@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LoginFlow"]
 
-SESSION_SETTLE = timedelta(seconds=2)
-"""How long a session that is there already may take to show."""
 SESSION_POLL = timedelta(seconds=0.25)
 """Between two questions to the API whether there is a session."""
 NO_SESSION = "the API has no session"
@@ -136,7 +134,7 @@ class LoginFlow:
             return self._prove_session(SessionCheck(otherwise=end))
         if end.outcome is Outcome.BROWSER_DIED:
             self.on_step("The browser died after the password was submitted; asking the API")
-            return self._prove_session(SessionCheck(otherwise=end, span=SESSION_SETTLE))
+            return self._prove_session(SessionCheck(otherwise=end, span=self.patience.settle))
         return end
 
     def _await_result(self, before: PageSnapshot) -> LoginEnd:
@@ -171,7 +169,7 @@ class LoginFlow:
             case Reaction.ANSWER | Reaction.PERSON | Reaction.READ:
                 end = end_for_state(self._page, snapshot, state)
                 if state.policy.session is SessionBehind.POSSIBLE:
-                    return self._prove_session(SessionCheck(otherwise=end, span=SESSION_SETTLE))
+                    return self._prove_session(SessionCheck(otherwise=end, span=self.patience.settle))
                 return end
             case Reaction.FILL | Reaction.WAIT | Reaction.REOPEN | Reaction.HIDE | Reaction.SKIP | Reaction.GIVE_UP:
                 return None
@@ -194,7 +192,7 @@ class LoginFlow:
                 end = LoginEnd(outcome=Outcome.UNPROVEN, why=f"the browser left the form, {NO_SESSION}")
                 return SessionCheck(otherwise=end, span=self.patience.session)
             case SessionBehind.POSSIBLE:
-                return SessionCheck(otherwise=end_for_stall(self._page, snapshot, state), span=SESSION_SETTLE)
+                return SessionCheck(otherwise=end_for_stall(self._page, snapshot, state), span=self.patience.settle)
             case SessionBehind.UNLIKELY | SessionBehind.NO:
                 return None
             case _:

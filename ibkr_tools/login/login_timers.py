@@ -17,8 +17,9 @@ class Patience:
     stand unchanged before it counts as ready. `loading`: how long the page may say that it is busy. `switch`: for the
     page's answer to the live/paper switch. `unchanged_form`: how long the same form may stand there after the
     submission without any sign. `unexpected`: how long an unknown or blank page may stand. `session`: from leaving the
-    form to a session; `logged_out`: how long the API may say that there is none, though the page says success,
-    before the gateway is taken to have ended it (see `LoginFlow`). `poll`: between two snapshots.
+    form to a session; `settle`: for a session that is there already to show; `logged_out`: how long the API may say
+    that there is none, though the page says success, before the gateway is taken to have ended it (see `LoginFlow`).
+    `poll`: between two snapshots.
     """
 
     total: timedelta = timedelta(seconds=90)
@@ -29,6 +30,7 @@ class Patience:
     unchanged_form: timedelta = timedelta(seconds=20)
     unexpected: timedelta = timedelta(seconds=15)
     session: timedelta = timedelta(seconds=30)
+    settle: timedelta = timedelta(seconds=2)
     logged_out: timedelta = timedelta(seconds=4)
     poll: timedelta = timedelta(milliseconds=40)
 

@@ -29,14 +29,14 @@ class Reaction(Enum):
 class SessionBehind(Enum):
     """Whether IBKR may have given the browser a session when a state shows after the password.
 
-    The API is asked: `REPORTED` and `LIKELY` for `Patience.session`; `POSSIBLE` for two seconds; `UNLIKELY` once, when
-    the state has lasted for too long; `NO` not at all. `LIKELY`, `REPORTED` and what is given up count as a state like
-    any other while the browser has not left the form's address.
+    The API is asked: `REPORTED` and `LIKELY` for `Patience.session`; `POSSIBLE` for `Patience.settle`; `UNLIKELY` once,
+    when the state has lasted for too long; `NO` not at all. While the browser has not left the form's address, nothing
+    but a state that ends the login is `POSSIBLE`, and nothing is `LIKELY` or `REPORTED`: these count as `UNLIKELY`.
     """
 
     REPORTED = "yes, the page says so"
     LIKELY = "yes, elsewhere than at the form"
-    POSSIBLE = "yes, for a moment"
+    POSSIBLE = "yes"
     UNLIKELY = "once, at the end of the wait"
     NO = "no"
 

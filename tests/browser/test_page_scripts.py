@@ -63,3 +63,34 @@ def test_no_script_returns_what_is_typed(home: Home) -> None:
                 assert "<form" in told
                 left = browser.run("return [...document.querySelectorAll('input')].map((field) => field.value);")
                 assert not {USERNAME, PASSWORD} & set(left)
+
+
+CHANGES = {
+    "a field was emptied": "document.querySelector('#xyz-field-password').value = '';",
+    "over the form lies: loading": "document.querySelector('.xyzblock-loading').style.display = 'block';",
+    "a field vanished": "for (const field of document.querySelectorAll('input')) field.remove();",
+    "the form still asks for the other mode": "document.querySelector('[name=loginType]').value = '2';",
+}
+"""What SUBMIT_FORM says, and what changes the filled form so."""
+
+
+def test_a_form_that_changed_is_not_submitted(home: Home) -> None:
+    """The password is compared within the page, and another document knows nothing of it."""
+    submit = ARGUMENTS["SUBMIT_FORM"]
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+
+        def run(script: str, *arguments: object) -> Any:
+            try:
+                return browser.run(script, *arguments)
+            except PageChanging:
+                return None
+
+        for refusal, change in CHANGES.items():
+            browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")
+            wait_until(lambda: "another page" in str(run(page_scripts.SUBMIT_FORM, *submit)), 20)
+            assert run(page_scripts.FILL, FIELDS)
+            assert run(page_scripts.SUBMIT_FORM, *submit) == ""
+            run(change)
+            assert run(page_scripts.SUBMIT_FORM, *submit) == refusal
+    assert home.control.submitted() == 0

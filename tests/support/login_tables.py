@@ -76,7 +76,9 @@ def _asks(session: SessionBehind) -> str:
     match session:
         case SessionBehind.REPORTED | SessionBehind.LIKELY:
             return f"{session.value}: for {Patience().session.total_seconds():.0f} s"
-        case SessionBehind.POSSIBLE | SessionBehind.UNLIKELY | SessionBehind.NO:
+        case SessionBehind.POSSIBLE:
+            return f"{session.value}, for {Patience().settle.total_seconds():.0f} s"
+        case SessionBehind.UNLIKELY | SessionBehind.NO:
             return str(session.value)
         case _:
             assert_never(session)
