@@ -30,6 +30,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_unedited_example_is_refused(place: Installation, command: tuple[str, ...]) -> None:
+    """78, with one line for each value that is still the example's."""
     shutil.copy(EXAMPLE, place.directories.config_file)
     place.directories.config_file.chmod(0o640)
     done = place.run(*command)

@@ -170,6 +170,8 @@ def test_a_login_that_is_stuck_ends_as_the_row_of_its_state_says(state: PageStat
 
 
 def test_a_wait_that_a_429_states_is_bounded() -> None:
+    """A week is the most that is believed, whatever Retry-After says."""
+
     class TellingBrowser(SilentBrowser):
         def last_header(self, _suffix: str, _name: str) -> str | None:
             return "999999999"

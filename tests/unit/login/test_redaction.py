@@ -116,17 +116,20 @@ def test_cut_leaves_no_beginning_of_a_password(password: str, before: str, way: 
 
 @pytest.mark.parametrize("way", sorted(SPELLINGS))
 def test_spelling(way: str) -> None:
+    """A secret is covered however a text spells it."""
     spelled = SPELLINGS[way](ODD)
     assert Redactor([ODD]).redact_line(f"Invalid: {spelled}.") == "Invalid: …."
 
 
 def test_secrets_that_overlap_leave_no_rest() -> None:
+    """Neither the end of one nor the beginning of the next stays readable."""
     redactor = Redactor(["reader-one", "one-secret", "abcabc"])
     assert redactor("x reader-one-secret y") == "x … y"
     assert redactor("x abcabcabc y") == "x … y"
 
 
 def test_secrets_can_be_added_later() -> None:
+    """From then on they are covered; the empty text and repetitions change nothing."""
     redactor = Redactor()
     assert redactor("code 274951") == "code 274951"
     redactor.add("274951")
@@ -178,6 +181,7 @@ def test_secret_that_is_a_word_of_the_page_spoils_no_decision(secret: str) -> No
     ],
 )
 def test_text_is_on_one_line_without_control_characters(text: str, line: str) -> None:
+    """Also the keys and texts within JSON."""
     assert one_line(text) == line
     assert Redactor(["secret"]).redact_json({"k\n": [text, 1, None, True]}, MAX_TEXT_LENGTH) == {
         "k\n": [line, 1, None, True]

@@ -23,6 +23,7 @@ def told() -> Iterator[list[str]]:
 
 
 def test_refused_password_is_not_submitted_by_hand_unasked(place: Installation) -> None:
+    """The message says when it was refused, what is left, and how to submit it all the same."""
     page = Page(Outcome.REFUSED)
     with pytest.raises(LoginRefused, match="Invalid username password combination"):
         log_in(place, page)
@@ -53,6 +54,7 @@ def test_again_submits_it_once_more_and_says_what_is_left(place: Installation, t
 
 
 def test_again_where_nothing_was_refused(place: Installation, told: list[str]) -> None:
+    """`--again` is then only told what is left."""
     log_in(place, Page(Outcome.SUCCEEDED), again=True)
     assert "IBKR has not refused this password; 4 more logins may fail" in told[0]
 
@@ -89,6 +91,7 @@ def test_other_bad_endings_by_hand(place: Installation, outcome: Outcome, goes_o
 
 
 def test_login_of_which_nobody_knows_the_end_is_no_refusal(place: Installation) -> None:
+    """A submission without a result does not keep the password from being submitted again."""
     login_log = place.record_logins(AttemptResult.SUCCEEDED)
     login_log.record_submission(utc_now(), "reader", Secret("mistaken"))
     log_in(place, Page(Outcome.SUCCEEDED))
