@@ -194,7 +194,7 @@ LIBRARIES = {
 EVERYWHERE = {"msgspec", "loguru"}
 
 SLEEPS = {"polling.py"}
-"""Files that sleep a fixed time; not counted is the simulator, which plays a slow server."""
+"""Files that sleep; not counted is the simulator, which plays a slow server."""
 
 CATCHES_EVERYTHING = {"entrypoint.py"}
 """Files with a broad `except` that does not raise again."""
