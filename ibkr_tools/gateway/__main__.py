@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ibkr_tools import files, privileges
+from ibkr_tools import entrypoint, files, privileges
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories, find_directories, require_matching_directories
@@ -67,36 +67,34 @@ def run(config: GatewayConfig, directories: Directories, journal: Journal) -> No
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the gateway until it ends or is asked to end, and returns the exit status."""
-    journal = Journal()
+    """Runs the gateway until it ends or is asked to end.
+
+    Raises:
+        IbkrError: the gateway cannot be started; see `run`.
+        UsageError: another option, or directories of another configuration.
+    """
     try:
-        try:
-            options, rest = getopt.getopt(list(arguments), "", ["config=", "runtime-dir=", "state-dir=", "help"])
-        except getopt.GetoptError as error:
-            raise UsageError(str(error), hint=USAGE) from error
-        values = dict(options)
-        if "--help" in values:
-            print(USAGE)
-            return 0
-        if rest:
-            raise UsageError(f"unexpected argument {rest[0]!r}", hint=USAGE)
+        options, rest = getopt.getopt(list(arguments), "", ["config=", "runtime-dir=", "state-dir=", "help"])
+    except getopt.GetoptError as error:
+        raise UsageError(str(error), hint=USAGE) from error
+    values = dict(options)
+    if "--help" in values:
+        print(USAGE)
+        return 0
+    if rest:
+        raise UsageError(f"unexpected argument {rest[0]!r}", hint=USAGE)
 
-        def path(option: str) -> Path | None:
-            return Path(values[option]).absolute() if option in values else None
+    def path(option: str) -> Path | None:
+        return Path(values[option]).absolute() if option in values else None
 
-        file, runtime, state = path("--config"), path("--runtime-dir"), path("--state-dir")
-        directories = find_directories(runtime=runtime, state=state)
-        require_matching_directories(directories, file, runtime=runtime, state=state)
-        config = load_config(file or directories.config_file).gateway
-        privileges.drop_root(directories)
-        run(config, directories, journal)
-    except IbkrError as error:
-        journal.error(error.message)
-        if error.hint:
-            journal.error(error.hint)
-        return error.exit_code
+    file, runtime, state = path("--config"), path("--runtime-dir"), path("--state-dir")
+    directories = find_directories(runtime=runtime, state=state)
+    require_matching_directories(directories, file, runtime=runtime, state=state)
+    config = load_config(file or directories.config_file).gateway
+    privileges.drop_root(directories)
+    run(config, directories, Journal())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(entrypoint.run(lambda: main(sys.argv[1:])))

@@ -15,10 +15,11 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from ibkr_tools import entrypoint
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import find_directories
-from ibkr_tools.errors import ConfigError, IbkrError
+from ibkr_tools.errors import ConfigError
 from ibkr_tools.gateway.filter_probe import PROBE_ADDRESS
 from ibkr_tools.log import Journal
 from ibkr_tools.privileges import SERVICE_USER
@@ -137,22 +138,18 @@ def load(ports: Collection[int], users: Collection[int], table: str = DEFAULT_TA
         )
 
 
-def main(service_user: str = SERVICE_USER) -> int:
-    """Loads the table for the configured ports; returns the exit code."""
-    journal = Journal()
-    try:
-        ports = guarded_ports(load_config(find_directories().config_file).gateway)
-        users = permitted_users(service_user)
-        load(ports, users, table_name(os.environ))
-    except IbkrError as error:
-        journal.error(error.message)
-        if error.hint:
-            journal.error(error.hint)
-        return error.exit_code
+def main(service_user: str = SERVICE_USER) -> None:
+    """Loads the table for the configured ports.
+
+    Raises:
+        ConfigError: the configuration, the group of the units or nft is not as it has to be.
+    """
+    ports = guarded_ports(load_config(find_directories().config_file).gateway)
+    users = permitted_users(service_user)
+    load(ports, users, table_name(os.environ))
     noun, numbers = "port" if len(ports) == 1 else "ports", ", ".join(map(str, sorted(ports)))
-    journal.info(f"{noun} {numbers}: open to {len(users)} users of this machine, closed to everybody else")
-    return 0
+    Journal().info(f"{noun} {numbers}: open to {len(users)} users of this machine, closed to everybody else")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entrypoint.run(main))

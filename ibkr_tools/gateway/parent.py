@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ibkr_tools import files
-from ibkr_tools.errors import GatewayUnavailable, IbkrError
+from ibkr_tools import entrypoint, files
+from ibkr_tools.errors import GatewayUnavailable
 from ibkr_tools.event_loop import EventLoop
 from ibkr_tools.gateway.child_process import ChildProcess
 from ibkr_tools.gateway.filter_probe import exposure_warning, is_filtered
@@ -216,18 +216,15 @@ class Parent:
 
 
 def main() -> int:
-    """Runs the plan read from the descriptor that the only argument names, and returns the exit status."""
-    journal = Journal()
+    """Runs the plan read from the descriptor that the only argument names, and returns the exit status.
+
+    Raises:
+        GatewayUnavailable: as `Parent.run`.
+    """
     with open(int(sys.argv[1]), "rb") as handle:  # noqa: PTH123  # a descriptor has no path
         plan = json.load(handle)
-    try:
-        return Parent(plan, SystemdNotifier(), journal).run()
-    except IbkrError as error:
-        journal.error(error.message)
-        if error.hint:
-            journal.error(error.hint)
-        return error.exit_code
+    return Parent(plan, SystemdNotifier(), Journal()).run()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entrypoint.run(main))

@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ibkr_tools import files
+from ibkr_tools import entrypoint, files
 from ibkr_tools.errors import OutputError
 
 KEYSTORE_FILE = "gateway.p12"
@@ -153,9 +153,6 @@ def _write_material(public: Path, private: Path, now: datetime) -> None:
     files.write_atomically(public / CERTIFICATE_FILE, certificate.public_bytes(Encoding.PEM), mode=0o644)
 
 
+# The gateway's parent runs this as a child, so that it does not keep a cryptography library in memory.
 if __name__ == "__main__":
-    # The gateway's parent runs this as a child, so that it does not keep a cryptography library in memory.
-    try:
-        make_material(Path(sys.argv[1]), Path(sys.argv[2]))
-    except OutputError as failure:
-        sys.exit(f"{failure.message}; {failure.hint}" if failure.hint else failure.message)
+    sys.exit(entrypoint.run(lambda: make_material(Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -60,6 +60,7 @@ PACKAGES = {
         "config",
         "deadline_adapter",
         "directories",
+        "entrypoint",
         "errors",
         "event_loop",
         "executables",

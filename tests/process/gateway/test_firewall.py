@@ -36,12 +36,12 @@ def run_firewall(tmp_path: Path, *, path: str, config: str) -> "subprocess.Compl
     """Runs the module as the unit does, with its own configuration directory and PATH."""
     (tmp_path / "config.json").write_text(config)
     (tmp_path / "config.json").chmod(0o640)
+    program = (
+        "import sys; from ibkr_tools import entrypoint; from ibkr_tools.gateway import firewall\n"
+        "sys.exit(entrypoint.run(lambda: firewall.main('daemon')))"
+    )
     return subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from ibkr_tools.gateway import firewall; sys.exit(firewall.main('daemon'))",
-        ],
+        [sys.executable, "-c", program],
         env={"PATH": path, "CONFIGURATION_DIRECTORY": str(tmp_path), "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
         text=True,

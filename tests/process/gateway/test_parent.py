@@ -46,20 +46,16 @@ while True:
 
 PARENT = """
 import json, sys
-from ibkr_tools.errors import IbkrError
+from ibkr_tools import entrypoint
 from ibkr_tools.gateway.parent import ParentTimings, Parent
 from ibkr_tools.log import Journal
 from ibkr_tools.sd_notify import SystemdNotifier
-try:
-    plan = json.loads(sys.argv[1])
-    timings = ParentTimings(
-        probe_interval_s=0.1, probe_timeout_s=1, start_timeout_s=3, silence_timeout_s=0.5,
-        unfiltered_timeout_s=0.5, stop_timeout_s=1, hung_stop_timeout_s=0.2,
-    )
-    sys.exit(Parent(plan, SystemdNotifier(), Journal(), timings).run())
-except IbkrError as error:
-    print(error, file=sys.stderr)
-    sys.exit(error.exit_code)
+timings = ParentTimings(
+    probe_interval_s=0.1, probe_timeout_s=1, start_timeout_s=3, silence_timeout_s=0.5,
+    unfiltered_timeout_s=0.5, stop_timeout_s=1, hung_stop_timeout_s=0.2,
+)
+plan = json.loads(sys.argv[1])
+sys.exit(entrypoint.run(lambda: Parent(plan, SystemdNotifier(), Journal(), timings).run()))
 """
 
 
@@ -265,6 +261,14 @@ def test_a_program_that_cannot_start(world: World) -> None:
     world.start()
     assert world.end() == 1
     assert "/no/such/java: No such file" in world.log.read_text()
+
+
+def test_a_bug_is_an_exit_status_of_its_own(world: World) -> None:
+    """70, as of every other program of ours, and Java is ended."""
+    world.plan["certificate"] = None
+    world.start()
+    assert world.end() == 70
+    assert "This is a bug in ibkr-tools" in world.log.read_text()
 
 
 def test_a_status_file_that_cannot_be_written_ends_nothing(world: World) -> None:
