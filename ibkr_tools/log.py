@@ -1,13 +1,13 @@
 """Log lines with real priorities: `<N>` prefixes under journald, a coloured human line on a terminal.
 
-stdout is for data; everything here goes to stderr. Importing this module is cheap: loguru (8 MB resident) is
-only loaded by `setup`, so that the gateway's thin parent can do without it and use `Journal`.
+stdout is for data; everything here goes to stderr. `setup` has loguru's records written so. Loguru takes 5 MB, most of
+it asyncio, and only `setup` loads it: the parent of Java writes its few lines by `write`.
 """
 
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from ibkr_tools.terminal_escape import escape_control_characters
 
@@ -24,6 +24,8 @@ _PRIORITIES = (
     (0, 7),  # DEBUG, TRACE
 )
 
+LevelName = Literal["INFO", "WARNING", "ERROR"]
+_LEVELS: dict[LevelName, int] = {"INFO": 20, "WARNING": 30, "ERROR": 40}
 
 _NAMED = frozenset({10, 20, 30, 40, 50})
 
@@ -51,6 +53,14 @@ def with_priority(level: int, text: str) -> str:
     """
     priority = next(priority for floor, priority in _PRIORITIES if level >= floor)
     return "".join(f"<{priority}>{line}\n" for line in text.splitlines() or [""])
+
+
+def write(level: LevelName, text: str) -> None:
+    """Writes one record as loguru would after `setup`, without loguru and without colours."""
+    shown = escape_control_characters(text)
+    human = f"{time.strftime('%H:%M:%S')} {level: <7} {shown}\n"
+    sys.stderr.write(with_priority(_LEVELS[level], shown) if is_journal(sys.stderr) else human)
+    sys.stderr.flush()
 
 
 class Journal:

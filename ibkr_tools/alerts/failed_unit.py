@@ -9,11 +9,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from ibkr_tools import alert_outbox, entrypoint
+from loguru import logger
+
+from ibkr_tools import alert_outbox, entrypoint, log
 from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError, UsageError
-from ibkr_tools.log import Journal
 from ibkr_tools.status import FetchSection, StatusFile, utc_now
 
 TEST_UNIT = "test"
@@ -110,18 +111,19 @@ def main(arguments: Sequence[str]) -> int:
         UsageError: not one name.
         OutputError: the outbox cannot be written.
     """
+    log.setup()
     if len(arguments) != 1:
         raise UsageError("one unit is to be named")
     (unit,) = arguments
     if unit == TEST_UNIT:
         message = alert_outbox.test_message(utc_now())
     elif is_reported_by_watchdog(unit):
-        Journal().info(f"{unit} has failed for a reason that the watchdog tells")
+        logger.info("{} has failed for a reason that the watchdog tells", unit)
         return 0
     elif is_given_up(unit):
         message = failure_message(unit, os.environ)
     else:
-        Journal().info(f"{unit} comes back by itself, or was not tried; nobody is told")
+        logger.info("{} comes back by itself, or was not tried; nobody is told", unit)
         return 0
     outbox = find_directories().outbox
     try:

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ibkr_tools import entrypoint, files, privileges
+from ibkr_tools import entrypoint, files, log, privileges
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories, find_directories, require_matching_directories
 from ibkr_tools.errors import IbkrError, OutputError, UsageError
 from ibkr_tools.gateway import launch_plan
 from ibkr_tools.gateway.gateway_status import utc_timestamp, write_gateway_section
-from ibkr_tools.log import Journal
 from ibkr_tools.sd_notify import SystemdNotifier
 
 FILTER, REQUIRED, OTHER = "IBKR_TOOLS_PACKET_FILTER", "required", "other"
@@ -44,7 +43,7 @@ def _write_status(state: str, config: GatewayConfig, directories: Directories) -
         raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error
 
 
-def run(config: GatewayConfig, directories: Directories, journal: Journal) -> None:
+def run(config: GatewayConfig, directories: Directories) -> None:
     """Prepares everything and becomes the parent of Java; returns never.
 
     Raises:
@@ -55,7 +54,6 @@ def run(config: GatewayConfig, directories: Directories, journal: Journal) -> No
         plan = launch_plan.prepare(
             config,
             directories,
-            journal,
             filter_required=os.environ.get(FILTER) == REQUIRED,
             filter_probed=os.environ.get(FILTER) != OTHER,
         )
@@ -73,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         IbkrError: the gateway cannot be started; see `run`.
         UsageError: another option, or directories of another configuration.
     """
+    log.setup()
     try:
         options, rest = getopt.getopt(list(arguments), "", ["config=", "runtime-dir=", "state-dir=", "help"])
     except getopt.GetoptError as error:
@@ -92,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
     require_matching_directories(directories, file, runtime=runtime, state=state)
     config = load_config(file or directories.config_file).gateway
     privileges.drop_root(directories)
-    run(config, directories, Journal())
+    run(config, directories)
     return 0
 
 

@@ -15,13 +15,14 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from ibkr_tools import entrypoint
+from loguru import logger
+
+from ibkr_tools import entrypoint, log
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.gateway.filter_probe import PROBE_ADDRESS
-from ibkr_tools.log import Journal
 from ibkr_tools.privileges import SERVICE_USER
 from ibkr_tools.simulator_ports import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
 
@@ -144,11 +145,12 @@ def main(service_user: str = SERVICE_USER) -> None:
     Raises:
         ConfigError: the configuration, the group of the units or nft is not as it has to be.
     """
+    log.setup()
     ports = guarded_ports(load_config(find_directories().config_file).gateway)
     users = permitted_users(service_user)
     load(ports, users, table_name(os.environ))
     noun, numbers = "port" if len(ports) == 1 else "ports", ", ".join(map(str, sorted(ports)))
-    Journal().info(f"{noun} {numbers}: open to {len(users)} users of this machine, closed to everybody else")
+    logger.info("{} {}: open to {} users of this machine, closed to everybody else", noun, numbers, len(users))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 import msgspec
+from loguru import logger
 
 from ibkr_tools import files
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError
 from ibkr_tools.gateway import conf_templates, distribution, filter_probe, java, ports, tls
-from ibkr_tools.log import Journal, is_journal
+from ibkr_tools.log import is_journal
 
 FILTER_TIMEOUT_S = 15.0
 """How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
@@ -56,7 +57,7 @@ def _require_material(public: Path, private: Path) -> None:
             raise OutputError(f"{private}: the gateway's key and certificate could not be made")
 
 
-def _require_filter(port: int, journal: Journal, *, required: bool) -> None:
+def _require_filter(port: int, *, required: bool) -> None:
     """Returns if the packet filter guards `port`, on which we listen now; warns without, where it is not required."""
     is_guarded = filter_probe.await_filter(port, FILTER_TIMEOUT_S if required else 0.0)
     if is_guarded:
@@ -68,13 +69,12 @@ def _require_filter(port: int, journal: Journal, *, required: bool) -> None:
             f"no packet filter guards port {port}, and whoever reached the gateway there would be its IBKR user",
             hint="sudo systemctl restart ibkr-firewall ibkr-gateway (docs/systemd.md: another packet filter)",
         )
-    journal.warning(filter_probe.exposure_warning(port))
+    logger.warning(filter_probe.exposure_warning(port))
 
 
 def prepare(
     config: GatewayConfig,
     directories: Directories,
-    journal: Journal,
     *,
     filter_required: bool,
     filter_probed: bool = True,
@@ -94,7 +94,7 @@ def prepare(
     program = java.require_java(config.java)
     with ports.listening_on(config.port):
         if filter_probed:
-            _require_filter(config.port, journal, required=filter_required)
+            _require_filter(config.port, required=filter_required)
     private = directories.private
     settings, home = directories.gateway / "conf", directories.gateway / "work"
     templates = conf_templates.read_templates()
@@ -114,7 +114,7 @@ def prepare(
         files.write_atomically(settings / conf_templates.LOGBACK_FILE, rendered.logback.encode(), mode=0o600)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.gateway}: {error.strerror}") from error
-    journal.info(f"Starting IBKR's build {installed.build} (SHA-256 {installed.sha256}) on Java {program.version}")
+    logger.info("Starting IBKR's build {} (SHA-256 {}) on Java {}", installed.build, installed.sha256, program.version)
     return LaunchPlan(
         command=java.command(
             program, installed, conf=settings.absolute(), home=home.absolute(), heap_mb=config.heap_mb

@@ -1,7 +1,8 @@
 """The thin parent of the Java program: starts it, says whether it answers locally, ends it, ends with it.
 
 It never looks at the session or at IBKR: a restart of Java throws a session away, so only local silence justifies one.
-Resident below 26 MB: this module, and what it imports, stay with the standard library, and of that with little.
+Resident below 26 MB: what only the preparation of a start needs is not imported here, and neither is loguru (5 MB, most
+of it asyncio); `log.write` writes the few lines of this process as loguru's sink would.
 """
 
 import json
@@ -11,14 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ibkr_tools import entrypoint, files
+from ibkr_tools import entrypoint, files, log
 from ibkr_tools.errors import GatewayUnavailable
 from ibkr_tools.event_loop import EventLoop
 from ibkr_tools.gateway.child_process import ChildProcess
 from ibkr_tools.gateway.filter_probe import exposure_warning, is_filtered
 from ibkr_tools.gateway.gateway_status import utc_timestamp, write_gateway_section
 from ibkr_tools.gateway.liveness_probe import answers_locally
-from ibkr_tools.log import Journal
 from ibkr_tools.sd_notify import SystemdNotifier
 
 GatewayState = Literal["starting", "up", "unresponsive", "stopped"]
@@ -54,16 +54,12 @@ class Parent:
     Args:
         plan: the fields of `ibkr_tools.gateway.launch_plan.LaunchPlan`.
         notifier: systemd's socket, or silence.
-        journal: where lines go.
         timings: for tests.
     """
 
-    def __init__(
-        self, plan: dict[str, Any], notifier: SystemdNotifier, journal: Journal, timings: ParentTimings | None = None
-    ) -> None:
+    def __init__(self, plan: dict[str, Any], notifier: SystemdNotifier, timings: ParentTimings | None = None) -> None:
         self._plan = plan
         self._notifier = notifier
-        self._journal = journal
         self._timings = timings or ParentTimings()
         interval = notifier.watchdog_interval
         self._probe_interval_s = (
@@ -107,7 +103,7 @@ class Parent:
         except OSError as error:
             # A status that nobody can read is no reason to end a gateway that works.
             if not self._status_broken:
-                self._journal.warning(f"Status file not written: {error.strerror}")
+                log.write("WARNING", f"Status file not written: {error.strerror}")
             self._status_broken = True
         else:
             self._status_broken = False
@@ -139,7 +135,7 @@ class Parent:
                 return self._exit_status_of(child, event_loop)
             if reason := self._stop_reason(event_loop):
                 self._notifier.stopping()
-                self._journal.info(f"Ending Java: {reason}")
+                log.write("INFO", f"Ending Java: {reason}")
                 return 0
             if event_loop.now() < next_probe:
                 # Some other file in the runtime directory, often our own status.
@@ -173,7 +169,7 @@ class Parent:
         if self._filtered is not False or before is None:
             self._filtered_s = now_s
         if before and self._filtered is False:
-            self._journal.warning(exposure_warning(self._plan["port"]))
+            log.write("WARNING", exposure_warning(self._plan["port"]))
         if self._plan["filter_required"] and now_s - self._filtered_s > self._timings.unfiltered_timeout_s:
             raise GatewayUnavailable(f"no packet filter has guarded port {self._plan['port']} any more; ended Java")
 
@@ -182,18 +178,18 @@ class Parent:
         if self._state == "up":
             self._write_status("up")
         elif self._state == "starting":
-            self._journal.info(f"{text}; {after_s:.1f} s after Java's start")
+            log.write("INFO", f"{text}; {after_s:.1f} s after Java's start")
             self._write_status("up", text)
             self._notifier.ready()
         else:
-            self._journal.info("Answers again")
+            log.write("INFO", "Answers again")
             self._write_status("up", text)
         self._notifier.watchdog()
 
     def _on_silence(self, for_s: float) -> None:
         """Says so, and pings nobody; without systemd's watchdog, gives up after a while."""
         if self._state == "up":
-            self._journal.warning(f"No answer on {self._address}; if it stays so, Java is restarted")
+            log.write("WARNING", f"No answer on {self._address}; if it stays so, Java is restarted")
             self._write_status("unresponsive", "Java does not answer locally")
         else:
             self._write_status("unresponsive")
@@ -211,7 +207,7 @@ class Parent:
             event_loop.wait(1.0)
         if event_loop.stop_requested:
             return 0
-        self._journal.error(f"Java ended: {child.describe_end()}")
+        log.write("ERROR", f"Java ended: {child.describe_end()}")
         return 1
 
 
@@ -223,7 +219,7 @@ def main() -> int:
     """
     with open(int(sys.argv[1]), "rb") as handle:  # noqa: PTH123  # a descriptor has no path
         plan = json.load(handle)
-    return Parent(plan, SystemdNotifier(), Journal()).run()
+    return Parent(plan, SystemdNotifier()).run()
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Mapping
 
 import msgspec
+from loguru import logger
 
-from ibkr_tools import entrypoint
+from ibkr_tools import entrypoint, log
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError
-from ibkr_tools.log import Journal
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
 # $SERVICE_RESULT of systemd.exec(5), in words.
@@ -50,13 +50,14 @@ def main() -> int:
     Raises:
         OutputError: the status file cannot be written.
     """
+    log.setup()
     status_file = StatusFile(find_directories().status_file)
     try:
         why = record_abnormal_exit(status_file, os.environ)
     except OSError as error:
         raise OutputError(f"{status_file.path}: {error.strerror}") from error
     if why:
-        Journal().warning(why)
+        logger.warning(why)
     return 0
 
 

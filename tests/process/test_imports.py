@@ -61,7 +61,7 @@ def test_the_watchdog_cannot_reach_the_login(environment: dict[str, str]) -> Non
 
 
 def test_the_gateway_parent_loads_no_library_of_others(environment: dict[str, str]) -> None:
-    """The parent of Java has to stay below 20 MB: it re-executes itself with these modules."""
+    """It stays resident beside Java, below 26 MB: what only a start needs goes with the process that prepared it."""
     modules = loaded("import ibkr_tools.gateway.parent", environment)
     assert not modules & (HEAVY | {"msgspec", "typer", "click"})
 

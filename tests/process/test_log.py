@@ -59,6 +59,22 @@ journal.debug("d"); journal.info("i"); journal.warning("w"); journal.error("e\\n
 """
 
 
+WITHOUT_LOGURU = """
+import sys
+from ibkr_tools import log
+log.write("INFO", "i"); log.write("WARNING", "w"); log.write("ERROR", "e\\n2")
+assert "loguru" not in sys.modules
+"""
+
+
+def test_without_loguru_a_line_looks_the_same(environment: dict[str, str]) -> None:
+    """To the journal and, but for the colours, to a terminal."""
+    assert under_journal(WITHOUT_LOGURU, environment).splitlines() == ["<6>i", "<4>w", "<3>e", "<3>2"]
+    with_loguru = "from ibkr_tools import log\nlog.setup()\nfrom loguru import logger\nlogger.warning('w')"
+    lines = [under_journal(program, environment, lie=True).splitlines() for program in (WITHOUT_LOGURU, with_loguru)]
+    assert [line[8:] for line in (lines[0][1], lines[1][0])] == [" WARNING w"] * 2
+
+
 def test_the_small_journal_says_the_same(environment: dict[str, str]) -> None:
     quiet = JOURNAL.replace("VERBOSE", "False")
     assert under_journal(quiet, environment).splitlines() == ["<6>i", "<4>w", "<3>e", "<3>2"]
