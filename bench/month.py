@@ -32,7 +32,6 @@ from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError
-from ibkr_tools.log import Journal
 from ibkr_tools.login import login_runner as login
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_timers import Patience
@@ -111,6 +110,10 @@ class Month:
         self._logging_in = False
         self._events = _Events(self.time, self._do_what_is_asked)
         self._log = (log or Path(os.devnull)).open("w")
+        logger.remove()
+        self._log_sink = logger.add(
+            self._log, level="INFO", format="{time:HH:mm:ss} {level: <7} {message}", diagnose=False, backtrace=False
+        )
         self._watchdog = self._make_watchdog()
 
     def _configure(self) -> Config:
@@ -159,7 +162,6 @@ class Month:
             self._directories,
             self.status,
             SystemdNotifier({}),
-            Journal(self._log),
             make_listener=lambda deliver: WiredListener(self.time, self.hub, deliver),
             time_source=TimeSource(self.time.clock, self.time.now, self._events),
         )
@@ -321,7 +323,6 @@ class Month:
 
     def run(self) -> None:
         """Lives through it."""
-        logger.remove()
         plan = self.plan
         story: list[Coroutine[Any, Any, None]] = [
             pass_time(self.context, self.hub, 10.0),
@@ -341,6 +342,7 @@ class Month:
             if task.done():
                 task.result()
         self.time.end()
+        logger.remove(self._log_sink)
         self._log.close()
         for file in sorted(self._directories.outbox.glob("*.json")):
             message = msgspec.json.decode(file.read_bytes(), type=AlertMessage)

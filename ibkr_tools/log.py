@@ -1,7 +1,7 @@
 """Log lines with real priorities: `<N>` prefixes under journald, a coloured human line on a terminal.
 
 stdout is for data; everything here goes to stderr. `setup` has loguru's records written so. Loguru takes 5 MB, most of
-it asyncio, and only `setup` loads it: the parent of Java writes its few lines by `write`.
+it asyncio; this module loads it in `setup` alone, and the parent of Java writes its few lines by `write`.
 """
 
 import os
@@ -61,38 +61,6 @@ def write(level: LevelName, text: str) -> None:
     human = f"{time.strftime('%H:%M:%S')} {level: <7} {shown}\n"
     sys.stderr.write(with_priority(_LEVELS[level], shown) if is_journal(sys.stderr) else human)
     sys.stderr.flush()
-
-
-class Journal:
-    """The smallest logger, for the processes that stay resident for months; a terminal sees what loguru would show."""
-
-    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False) -> None:
-        self._stream = stream or sys.stderr
-        self._prefixed = is_journal(self._stream)
-        self._verbose = verbose
-
-    def _write(self, level: int, name: str, text: str) -> None:
-        text = escape_control_characters(text)
-        human = f"{time.strftime('%H:%M:%S')} {name: <7} {text}\n"
-        self._stream.write(with_priority(level, text) if self._prefixed else human)
-        self._stream.flush()
-
-    def debug(self, text: str) -> None:
-        """Writes what is of interest only to somebody who looks for a fault."""
-        if self._verbose:
-            self._write(10, "DEBUG", text)
-
-    def info(self, text: str) -> None:
-        """Writes what happened."""
-        self._write(20, "INFO", text)
-
-    def warning(self, text: str) -> None:
-        """Writes what went wrong and will be tried again."""
-        self._write(30, "WARNING", text)
-
-    def error(self, text: str) -> None:
-        """Writes what the operator has to look at."""
-        self._write(40, "ERROR", text)
 
 
 def _show_controls(record: "Record") -> None:

@@ -5,11 +5,12 @@ import signal
 import sys
 from pathlib import Path
 
-from ibkr_tools import entrypoint, privileges
+from loguru import logger
+
+from ibkr_tools import entrypoint, log, privileges
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.directories import find_directories, require_matching_directories
 from ibkr_tools.errors import OutputError
-from ibkr_tools.log import Journal
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.push_listener import PushListener
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
@@ -42,7 +43,7 @@ def main() -> None:
     require_matching_directories(directories, options.config, runtime=options.runtime_dir, state=options.state_dir)
     config = load_config(options.config or directories.config_file)
     privileges.drop_root(directories)
-    journal = Journal(verbose=options.verbose)
+    log.setup(verbose=options.verbose)
     port, certificate = config.gateway.port, directories.certificate
     client = PortalClient(
         port,
@@ -51,7 +52,7 @@ def main() -> None:
         read_timeout_s=WATCHDOG_READ_TIMEOUT_S,
         max_wait_s=WATCHDOG_MAX_WAIT_S,
         owns_session=True,
-        on_wait=lambda where, seconds: journal.debug(f"{where} waits {seconds:.1f} s for its turn"),
+        on_wait=lambda where, seconds: logger.debug("{} waits {:.1f} s for its turn", where, seconds),
     )
     watchdog = Watchdog(
         client,
@@ -59,7 +60,6 @@ def main() -> None:
         directories,
         StatusFile(directories.status_file),
         SystemdNotifier(),
-        journal,
         make_listener=lambda deliver: PushListener(port, certificate, deliver),
     )
     for number in (signal.SIGTERM, signal.SIGINT):

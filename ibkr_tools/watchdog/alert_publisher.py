@@ -4,9 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from loguru import logger
+
 from ibkr_tools import alert_outbox
 from ibkr_tools.alert_outbox import AlertMessage
-from ibkr_tools.log import Journal
 from ibkr_tools.status import FetchSection, LoginSection
 from ibkr_tools.watchdog import alert_rules
 from ibkr_tools.watchdog.alert_rules import Alert
@@ -16,11 +17,8 @@ from ibkr_tools.watchdog.state import State
 class AlertPublisher:
     """The alerts of this process; across restarts, the delivery knows which of them a person has received."""
 
-    def __init__(
-        self, outbox: Path, journal: Journal, *, user: str, outage_s: float, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, outbox: Path, *, user: str, outage_s: float, now: Callable[[], datetime]) -> None:
         self._outbox = outbox
-        self._journal = journal
         self._user = user
         self._outage_s = outage_s
         self._now = now
@@ -61,6 +59,6 @@ class AlertPublisher:
         else:
             problem = ""
         if problem and problem != self._last_error:
-            self._journal.error(problem)
+            logger.error(problem)
         self._last_error = problem
         return not problem

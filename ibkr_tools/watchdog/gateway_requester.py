@@ -2,8 +2,9 @@
 
 from typing import assert_never
 
+from loguru import logger
+
 from ibkr_tools.errors import GatewayUnavailable, IbkrError, RateLimited, SessionUnavailable, UpstreamSilent
-from ibkr_tools.log import Journal
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.watchdog.events import (
@@ -31,9 +32,8 @@ def verdict_of(error: IbkrError) -> Verdict:
 class GatewayRequester:
     """Sends one request at a time; each ends within the client's own deadline."""
 
-    def __init__(self, client: PortalClient, journal: Journal) -> None:
+    def __init__(self, client: PortalClient) -> None:
         self._client = client
-        self._journal = journal
 
     def send(self, request: GatewayRequest) -> GatewayResult:
         """Sends a request and returns its result."""
@@ -59,11 +59,11 @@ class GatewayRequester:
         try:
             tickle = self._client.tickle()
         except IbkrError as error:
-            self._journal.debug(f"tickle: {error.message}")
+            logger.debug(f"tickle: {error.message}")
             return TickleResult(verdict_of(error), error.message)
         if not tickle.has_session:
             return TickleResult(Verdict.UNKNOWN, "the tickle names no session")
-        self._journal.debug(f"tickled; brokerage authenticated: {tickle.authenticated}")
+        logger.debug(f"tickled; brokerage authenticated: {tickle.authenticated}")
         return TickleResult(Verdict.ALIVE, tickle=tickle)
 
     def _validate(self) -> ValidationResult:
@@ -97,9 +97,9 @@ class GatewayRequester:
         try:
             answer = self._client.request(endpoint, body=body)
         except IbkrError as error:
-            self._journal.warning(f"asked for the brokerage tier: {error.message}")
+            logger.warning(f"asked for the brokerage tier: {error.message}")
             return BrokerageResult(verdict_of(error), error.message)
-        self._journal.info(f"asked for the brokerage tier: {endpoint.name}")
+        logger.info(f"asked for the brokerage tier: {endpoint.name}")
         if isinstance(answer, dict) and answer.get("fail"):
             return BrokerageResult(Verdict.UNKNOWN, f"IBKR says: {str(answer['fail'])[:200]}")
         return BrokerageResult(Verdict.ALIVE)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfoNotFoundError
 
+from loguru import logger
+
 from ibkr_tools import pause_file, session_hint
 from ibkr_tools.directories import Directories
-from ibkr_tools.log import Journal
 from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, StatusFile
 from ibkr_tools.watchdog import maintenance_windows
 from ibkr_tools.watchdog.alert_publisher import AlertPublisher
@@ -56,7 +57,6 @@ class ExternalInputs:
         status_file: StatusFile,
         directories: Directories,
         alerts: AlertPublisher,
-        journal: Journal,
         *,
         region: str,
         now: Callable[[], datetime],
@@ -71,7 +71,6 @@ class ExternalInputs:
         self._hinted_at_s = -math.inf
         self._login_request = directories.login_request
         self._alerts = alerts
-        self._journal = journal
         self._region: str | None = region
         self._now = now
         self._last_seen: dict[type, object] = {}
@@ -125,7 +124,7 @@ class ExternalInputs:
         try:
             window = maintenance_windows.open_window(self._region, now)
         except ZoneInfoNotFoundError as error:
-            self._journal.warning(f"IBKR's reset and maintenance times are not known: {error} (Debian: tzdata)")
+            logger.warning("IBKR's reset and maintenance times are not known: {} (Debian: tzdata)", error)
             self._region = None
             return []
         if window == self._window:

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import assert_never
 
+from loguru import logger
+
 from ibkr_tools import files
 from ibkr_tools.directories import Directories
-from ibkr_tools.log import Journal
 from ibkr_tools.watchdog.events import LocalCommand
 from ibkr_tools.watchdog.push_connection import PushConnection
 
 
 class LocalCommandExecutor:
-    """Executes commands; a file that cannot be written is an error in the journal, and no more."""
+    """Executes commands; a file that cannot be written is an error in the log, and no more."""
 
-    def __init__(self, directories: Directories, push: PushConnection, journal: Journal) -> None:
+    def __init__(self, directories: Directories, push: PushConnection) -> None:
         self._directories = directories
         self._push = push
-        self._journal = journal
 
     def execute(self, command: LocalCommand) -> None:
         """Executes one command."""
@@ -39,4 +39,4 @@ class LocalCommandExecutor:
         try:
             files.write_atomically(request, content, mode=0o600, fsync=False)
         except OSError as error:
-            self._journal.error(f"{request} cannot be written: {error.strerror}")
+            logger.error("{} cannot be written: {}", request, error.strerror)

@@ -7,11 +7,12 @@ from pathlib import Path
 from queue import Empty
 from typing import assert_never
 
+from loguru import logger
+
 from ibkr_tools import files
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
 from ibkr_tools.file_watcher import FileWatcher
-from ibkr_tools.log import Journal
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import StatusFile
@@ -65,7 +66,6 @@ class Watchdog:
         directories: Directories,
         status_file: StatusFile,
         notifier: SystemdNotifier,
-        journal: Journal,
         make_listener: MakePushListener,
         time_source: TimeSource | None = None,
     ) -> None:
@@ -77,7 +77,6 @@ class Watchdog:
             directories: where the requests and the outbox are.
             status_file: the status file in `directories`.
             notifier: tells systemd that the process is ready and alive.
-            journal: the log.
             make_listener: makes a listener for the push.
             time_source: clocks and a queue of a test's own; no thread watches files then, and each Tick alone reads
                 those of other processes.
@@ -86,7 +85,6 @@ class Watchdog:
         self._queue = self._time.queue
         self._directories = directories
         self._notifier = notifier
-        self._journal = journal
         self._has_file_watcher = time_source is None
         self._changed_files: set[Path] = set()
         self._stopping = False
@@ -100,13 +98,12 @@ class Watchdog:
             schedule=TickleSchedule(due_at_s=now_s),
             outage_since_s=now_s,
         )
-        self._requester = GatewayRequester(client, journal)
-        self._push = PushConnection(make_listener, self._queue.put, journal)
-        self._executor = LocalCommandExecutor(directories, self._push, journal)
+        self._requester = GatewayRequester(client)
+        self._push = PushConnection(make_listener, self._queue.put)
+        self._executor = LocalCommandExecutor(directories, self._push)
         self._status_writer = StatusWriter(
             status_file,
             notifier,
-            journal,
             self._time,
             tier=session.tier,
             # Whichever process met the 429: all share one rate limiter.
@@ -115,7 +112,6 @@ class Watchdog:
         )
         self._alerts = AlertPublisher(
             directories.outbox,
-            journal,
             user=config.username,
             outage_s=config.alerts.outage_min * 60.0,
             now=self._time.now,
@@ -124,7 +120,6 @@ class Watchdog:
             status_file,
             directories,
             self._alerts,
-            journal,
             region=session.region,
             now=self._time.now,
             clock=self._time.clock,
@@ -200,7 +195,7 @@ class Watchdog:
         while pending and not self._stopping:
             before = self._state
             self._state, commands = state_machine.step(before, pending.popleft(), self._time.clock())
-            status_writer.log_transition(self._journal, before, self._state, self._time.clock())
+            status_writer.log_transition(before, self._state, self._time.clock())
             if self._state.phase is not before.phase:
                 self._publish()
             for command in commands:
@@ -223,9 +218,7 @@ class Watchdog:
         try:
             watcher = FileWatcher(watched)
         except OSError as error:
-            self._journal.warning(
-                f"changes of the status are seen every {HEARTBEAT_INTERVAL_S:.0f} s only: {error.strerror}"
-            )
+            logger.warning(f"changes of the status are seen every {HEARTBEAT_INTERVAL_S:.0f} s only: {error.strerror}")
             return
         threading.Thread(target=self._report_changes, args=(watcher,), name="files", daemon=True).start()
 

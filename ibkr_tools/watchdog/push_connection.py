@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ibkr_tools.log import Journal
+from loguru import logger
+
 from ibkr_tools.portal.push_listener import PushClosed, PushEvent, PushListener
 
 MakePushListener = Callable[[Callable[[PushEvent], None]], PushListener]
@@ -21,11 +22,10 @@ class PushReceived:
 class PushConnection:
     """Opens and closes the connection, and drops the events of one that was closed."""
 
-    def __init__(self, make_listener: MakePushListener, put: Callable[[PushReceived], None], journal: Journal) -> None:
+    def __init__(self, make_listener: MakePushListener, put: Callable[[PushReceived], None]) -> None:
         """Opens nothing yet; `put` is called from the listener's thread."""
         self._make_listener = make_listener
         self._put = put
-        self._journal = journal
         self._listener: PushListener | None = None
         self._number = 0
 
@@ -50,6 +50,6 @@ class PushConnection:
         if received.connection != self._number:
             return None
         if isinstance(received.event, PushClosed):
-            self._journal.debug(f"push closed: {received.event.why}")
+            logger.debug("push closed: {}", received.event.why)
             self._listener = None
         return received.event

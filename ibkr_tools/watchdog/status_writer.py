@@ -1,11 +1,12 @@
-"""Writes the watchdog's state: as the section `session` of the status file, and as lines of the journal."""
+"""Writes the watchdog's state: as the section `session` of the status file, and as lines of the log."""
 
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ibkr_tools.log import Journal
+from loguru import logger
+
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import SessionSection, SessionState, StatusFile
 from ibkr_tools.watchdog import state_machine
@@ -62,36 +63,36 @@ def session_section(
     )
 
 
-def log_transition(journal: Journal, before: State, after: State, now_s: float) -> None:
+def log_transition(before: State, after: State, now_s: float) -> None:
     """Logs what one step of the state machine has changed."""
     if after.losses > before.losses and before.up_since_s is not None:
-        journal.warning(f"session lost after {now_s - before.up_since_s:.0f} s: {after.why}")
-    _log_circumstances(journal, before, after)
+        logger.warning(f"session lost after {now_s - before.up_since_s:.0f} s: {after.why}")
+    _log_circumstances(before, after)
     is_reliable = after.push_health.is_reliable(now_s)
     if before.push_health.is_reliable(now_s) is not is_reliable and after.has_session:
-        journal.info("the push is of use again" if is_reliable else "the push is of no use: tickling more often")
+        logger.info("the push is of use again" if is_reliable else "the push is of no use: tickling more often")
     if after.phase is before.phase and after.todo == before.todo:
         return
     text = f"session {after.phase.value}: {after.why}; next: {after.schedule.next}"
     if after.todo:
-        journal.error(text)
-        journal.error(f"to do: {after.todo}")
+        logger.error(text)
+        logger.error(f"to do: {after.todo}")
     elif after.phase in _ROUTINE_PHASES:
-        journal.info(text)
+        logger.info(text)
     elif after.phase is not before.phase:
-        journal.warning(text)
+        logger.warning(text)
 
 
-def _log_circumstances(journal: Journal, before: State, after: State) -> None:
+def _log_circumstances(before: State, after: State) -> None:
     if before.pause is None and after.pause is not None:
         until = "" if after.pause.until is None else f" until {after.pause.until:%Y-%m-%d %H:%M} UTC"
-        journal.info(f"paused{until}: nothing logs in")
+        logger.info(f"paused{until}: nothing logs in")
     if before.pause is not None and after.pause is None:
-        journal.info("resumed")
+        logger.info("resumed")
     if after.window is not None and (before.window is None or after.window.name != before.window.name):
-        journal.info(f"{after.window.name} begins")
+        logger.info(f"{after.window.name} begins")
     if before.window is not None and after.window is None:
-        journal.info(f"{before.window.name} is over")
+        logger.info(f"{before.window.name} is over")
 
 
 class StatusWriter:
@@ -101,7 +102,6 @@ class StatusWriter:
         self,
         status_file: StatusFile,
         notifier: SystemdNotifier,
-        journal: Journal,
         time_source: TimeSource,
         *,
         tier: str,
@@ -113,7 +113,6 @@ class StatusWriter:
         Args:
             status_file: the file.
             notifier: gets the state as systemd's STATUS=.
-            journal: gets errors.
             time_source: the clocks.
             tier: the tier that the user wants.
             penalty_s: returns for how many seconds nobody sends anything because IBKR has answered 429.
@@ -121,7 +120,6 @@ class StatusWriter:
         """
         self._status_file = status_file
         self._notifier = notifier
-        self._journal = journal
         self._time = time_source
         self._tier = tier
         self._penalty_s = penalty_s
@@ -149,7 +147,7 @@ class StatusWriter:
         return True
 
     def write(self, state: State, *, fresh_for_s: float = FRESH_FOR_S) -> None:
-        """Writes the section; a file that cannot be written is an error in the journal."""
+        """Writes the section; a file that cannot be written is an error in the log."""
         section = session_section(
             state,
             self._time.clock(),
@@ -162,7 +160,7 @@ class StatusWriter:
             self._status_file.write(section)
         except OSError as error:
             self._is_writable = False
-            self._journal.error(f"{self._status_file.path} cannot be written: {error.strerror}")
+            logger.error("{} cannot be written: {}", self._status_file.path, error.strerror)
             return
         if not self._is_writable:
             self._is_writable = True

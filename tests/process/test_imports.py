@@ -49,7 +49,7 @@ def test_quick_commands_load_nothing_heavy(command: list[str], tmp_path: Path, e
 def test_the_watchdog_loads_neither_a_browser_nor_a_command_line(environment: dict[str, str]) -> None:
     """It holds no password and stays resident for months."""
     modules = loaded("import ibkr_tools.watchdog.__main__", environment)
-    assert not modules & {"selenium", "typer", "click", "rich", "jq", "loguru", "aiohttp", "cryptography"}
+    assert not modules & {"selenium", "typer", "click", "rich", "jq", "aiohttp", "cryptography"}
 
 
 def test_the_watchdog_cannot_reach_the_login(environment: dict[str, str]) -> None:

@@ -47,38 +47,13 @@ def test_loguru_speaks_to_the_journal(environment: dict[str, str]) -> None:
     ]
 
 
+def test_what_is_of_interest_only_for_a_fault_is_not_shown(environment: dict[str, str]) -> None:
+    assert under_journal(LOGURU.replace("verbose=True", ""), environment).splitlines()[0] == "<6>i"
+
+
 def test_a_redirected_stream_gets_no_prefix(environment: dict[str, str]) -> None:
     """Only the very stream that systemd connected is spoken to in journald's language."""
     assert "<3>" not in under_journal(LOGURU, environment, lie=True)
-
-
-JOURNAL = """
-from ibkr_tools.log import Journal
-journal = Journal(verbose=VERBOSE)
-journal.debug("d"); journal.info("i"); journal.warning("w"); journal.error("e\\n2")
-"""
-
-
-WITHOUT_LOGURU = """
-import sys
-from ibkr_tools import log
-log.write("INFO", "i"); log.write("WARNING", "w"); log.write("ERROR", "e\\n2")
-assert "loguru" not in sys.modules
-"""
-
-
-def test_without_loguru_a_line_looks_the_same(environment: dict[str, str]) -> None:
-    """To the journal and, but for the colours, to a terminal."""
-    assert under_journal(WITHOUT_LOGURU, environment).splitlines() == ["<6>i", "<4>w", "<3>e", "<3>2"]
-    with_loguru = "from ibkr_tools import log\nlog.setup()\nfrom loguru import logger\nlogger.warning('w')"
-    lines = [under_journal(program, environment, lie=True).splitlines() for program in (WITHOUT_LOGURU, with_loguru)]
-    assert [line[8:] for line in (lines[0][1], lines[1][0])] == [" WARNING w"] * 2
-
-
-def test_the_small_journal_says_the_same(environment: dict[str, str]) -> None:
-    quiet = JOURNAL.replace("VERBOSE", "False")
-    assert under_journal(quiet, environment).splitlines() == ["<6>i", "<4>w", "<3>e", "<3>2"]
-    assert under_journal(JOURNAL.replace("VERBOSE", "True"), environment).splitlines()[0] == "<7>d"
 
 
 FAILING = """

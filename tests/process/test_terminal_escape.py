@@ -123,9 +123,11 @@ def test_messages_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     assert not [letter for letter in OBEYED if letter in err]
 
 
-@pytest.mark.parametrize("setup", ["log.setup(); from loguru import logger; logger", "log.Journal()"])
-def test_log_lines_are_harmless(environment: dict[str, str], setup: str) -> None:
-    program = f"from ibkr_tools import log; {setup}.warning({HOSTILE!r})"
+@pytest.mark.parametrize(
+    "call", ["log.setup(); from loguru import logger; logger.warning({!r})", 'log.write("WARNING", {!r})']
+)
+def test_log_lines_are_harmless(environment: dict[str, str], call: str) -> None:
+    program = f"from ibkr_tools import log; {call.format(HOSTILE)}"
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True, timeout=30)
     text = done.stderr.decode()
     assert "WARNING" in text

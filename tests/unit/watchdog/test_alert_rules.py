@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from loguru import logger
 from msgspec.structs import replace as replace_struct
 
 from ibkr_tools import alert_outbox
 from ibkr_tools.alert_outbox import AlertMessage
-from ibkr_tools.log import Journal
 from ibkr_tools.status import FetchSection, LoginSection, SessionState
 from ibkr_tools.watchdog import alert_rules, brokerage_session
 from ibkr_tools.watchdog.alert_publisher import AlertPublisher
@@ -134,7 +134,7 @@ class WatchedOutbox:
 
     def __init__(self, outbox: Path) -> None:
         self.outbox = outbox
-        self.publisher = AlertPublisher(outbox, Journal(), user="sampleuser", outage_s=OUTAGE_S, now=lambda: NOW)
+        self.publisher = AlertPublisher(outbox, user="sampleuser", outage_s=OUTAGE_S, now=lambda: NOW)
 
     def update(
         self,
@@ -196,14 +196,16 @@ def test_units_that_work(watched: WatchedOutbox) -> None:
     ]
 
 
-def test_an_outbox_that_takes_nothing_is_an_error_once_and_tried_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_outbox_that_takes_nothing_is_an_error_once_and_tried_again(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     watched = WatchedOutbox(tmp_path / "file" / "outbox")
+    lines: list[str] = []
+    sink = logger.add(lambda text: lines.append(str(text)), level="ERROR")
     for _ in range(3):
         watched.publisher.update(LOCKED, 1001.0, None)
-    assert capsys.readouterr().err.count("cannot be left") == 1
+    logger.remove(sink)
+    assert len(lines) == 1
+    assert "cannot be left" in lines[0]
     (tmp_path / "file").unlink()
     assert watched.update(LOCKED) == [(PERSON_NEEDED, False)]
 

@@ -10,7 +10,6 @@ import pytest
 
 from ibkr_tools import session_hint
 from ibkr_tools.directories import Directories
-from ibkr_tools.log import Journal
 from ibkr_tools.status import StatusFile
 from ibkr_tools.watchdog.alert_publisher import AlertPublisher
 from ibkr_tools.watchdog.events import FetchHinted
@@ -19,9 +18,9 @@ from ibkr_tools.watchdog.inputs import MIN_HINT_INTERVAL_S, ExternalInputs
 
 def inputs(directories: Directories, now: Callable[[], datetime], clock: Callable[[], float]) -> ExternalInputs:
     """Returns what a watchdog that starts now reads of other processes."""
-    publisher = AlertPublisher(directories.outbox, Journal(), user="reader", outage_s=60.0, now=now)
+    publisher = AlertPublisher(directories.outbox, user="reader", outage_s=60.0, now=now)
     status = StatusFile(directories.status_file)
-    return ExternalInputs(status, directories, publisher, Journal(), region="america", now=now, clock=clock)
+    return ExternalInputs(status, directories, publisher, region="america", now=now, clock=clock)
 
 
 class Watching:

@@ -16,7 +16,6 @@ from ibkr_tools import alert_outbox, pause_file
 from ibkr_tools.config.schema import Config, SessionConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError, SessionUnavailable, UpstreamUnavailable
-from ibkr_tools.log import Journal
 from ibkr_tools.pause_file import Pause
 from ibkr_tools.portal.endpoints import Endpoint
 from ibkr_tools.portal.push_listener import Heartbeat, PushEvent, PushListener
@@ -130,7 +129,6 @@ class Stage:
             self.places,
             self.status,
             SystemdNotifier({}),
-            Journal(),
             make_listener=lambda deliver: cast("PushListener", Heart(self.time, deliver)),
             time_source=TimeSource(lambda: self.time.now_s, self.time.now, self.time),
         )
