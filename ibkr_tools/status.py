@@ -19,7 +19,7 @@ from ibkr_tools.errors import DataError
 STATUS_SCHEMA = 1
 
 STATUS_LOCK_TIMEOUT_S = 3.0
-"""How long a writer waits for another one."""
+"""How long a writer waits for another one, which may be stopped (Ctrl-Z); systemd waits 15 s for the gateway's ping."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A point in time that says which zone it is in: without one it could not be compared with now."""
@@ -62,13 +62,16 @@ class Section(msgspec.Struct, kw_only=True, frozen=True):
         return max(0.0, (now - self.updated_at).total_seconds())
 
 
+GatewayState = Literal["starting", "up", "unresponsive", "stopped"]
+
+
 class GatewaySection(Section, kw_only=True, frozen=True):
     """The gateway's parent process: is Java there, and does it answer locally.
 
     `filtered`: whether the packet filter guards the port; null while nobody knows.
     """
 
-    state: Literal["starting", "up", "unresponsive", "stopped"]
+    state: GatewayState
     since: Moment
     port: int
     upstream: str

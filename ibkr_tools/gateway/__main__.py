@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from ibkr_tools import entrypoint, files, log, privileges
 from ibkr_tools.config.loader import load_config
@@ -12,8 +13,8 @@ from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories, find_directories, require_matching_directories
 from ibkr_tools.errors import IbkrError, OutputError, UsageError
 from ibkr_tools.gateway import launch_plan
-from ibkr_tools.gateway.gateway_status import utc_timestamp, write_gateway_section
 from ibkr_tools.sd_notify import SystemdNotifier
+from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 
 FILTER, REQUIRED, OTHER = "IBKR_TOOLS_PACKET_FILTER", "required", "other"
 """The environment variable with which the unit insists on the packet filter, or on another one; docs/systemd.md."""
@@ -21,15 +22,21 @@ FILTER, REQUIRED, OTHER = "IBKR_TOOLS_PACKET_FILTER", "required", "other"
 USAGE = "usage: python -m ibkr_tools.gateway [--config FILE] [--runtime-dir DIR] [--state-dir DIR]"
 
 
-def _write_status(state: str, config: GatewayConfig, directories: Directories) -> None:
-    section: dict[str, object] = {
-        "state": state,
-        "since": utc_timestamp(),
-        "port": config.port,
-        "upstream": config.upstream,
-    }
-    if state == "starting":
-        section |= {"pid": os.getpid(), "fresh_for_s": 60}
+PREPARATION_TIMEOUT_S = 60.0
+"""How long "starting" is believed before the parent writes the status itself."""
+
+
+def _write_status(state: Literal["starting", "stopped"], config: GatewayConfig, directories: Directories) -> None:
+    now = utc_now()
+    section = GatewaySection(
+        updated_at=now,
+        fresh_for_s=PREPARATION_TIMEOUT_S if state == "starting" else None,
+        pid=os.getpid() if state == "starting" else None,
+        state=state,
+        since=now,
+        port=config.port,
+        upstream=config.upstream,
+    )
     try:
         files.make_directory(directories.runtime, mode=0o700)
         # A request from before this start is fulfilled by it.
@@ -38,7 +45,7 @@ def _write_status(state: str, config: GatewayConfig, directories: Directories) -
             # For ibkr-relay.service: the port of this start, whatever the configuration says later.
             line = f"GATEWAY_PORT={config.port}\n".encode()
             files.write_atomically(directories.gateway_environment, line, mode=0o640, fsync=False)
-        write_gateway_section(directories.status_file, section)
+        StatusFile(directories.status_file).write(section)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error
 

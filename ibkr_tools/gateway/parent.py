@@ -10,18 +10,16 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from ibkr_tools import entrypoint, files, log
 from ibkr_tools.errors import GatewayUnavailable
 from ibkr_tools.event_loop import EventLoop
 from ibkr_tools.gateway.child_process import ChildProcess
 from ibkr_tools.gateway.filter_probe import exposure_warning, is_filtered
-from ibkr_tools.gateway.gateway_status import utc_timestamp, write_gateway_section
 from ibkr_tools.gateway.liveness_probe import answers_locally
 from ibkr_tools.sd_notify import SystemdNotifier
-
-GatewayState = Literal["starting", "up", "unresponsive", "stopped"]
+from ibkr_tools.status import GatewaySection, GatewayState, StatusFile, utc_now
 
 
 class ParentTimings(NamedTuple):
@@ -69,7 +67,8 @@ class Parent:
         )
         self._address = f"127.0.0.1:{plan['port']}"
         self._state: GatewayState = "starting"
-        self._since = utc_timestamp()
+        self._since = utc_now()
+        self._status_file = StatusFile(Path(plan["status_file"]))
         self._java_pid: int | None = None
         self._filtered: bool | None = None
         self._filtered_s = 0.0
@@ -77,8 +76,9 @@ class Parent:
 
     def _write_status(self, state: GatewayState, text: str | None = None) -> None:
         """Writes our section of the status file, and `text` to systemd."""
+        now = utc_now()
         if state != self._state:
-            self._since = utc_timestamp()
+            self._since = now
         self._state = state
         if text is not None:
             self._notifier.status(text)
@@ -87,19 +87,20 @@ class Parent:
             if state == "starting"
             else 3 * self._probe_interval_s + self._timings.probe_timeout_s
         )
-        section: dict[str, object] = {
-            "fresh_for_s": None if state == "stopped" else fresh_for_s,
-            "pid": os.getpid(),
-            "state": state,
-            "since": self._since,
-            "port": self._plan["port"],
-            "upstream": self._plan["upstream"],
-            "java_pid": self._java_pid,
-            "build": self._plan["build"],
-            "filtered": self._filtered,
-        }
+        section = GatewaySection(
+            updated_at=now,
+            fresh_for_s=None if state == "stopped" else fresh_for_s,
+            pid=os.getpid(),
+            state=state,
+            since=self._since,
+            port=self._plan["port"],
+            upstream=self._plan["upstream"],
+            java_pid=self._java_pid,
+            build=self._plan["build"],
+            filtered=self._filtered,
+        )
         try:
-            write_gateway_section(Path(self._plan["status_file"]), section)
+            self._status_file.write(section)
         except OSError as error:
             # A status that nobody can read is no reason to end a gateway that works.
             if not self._status_broken:

@@ -69,6 +69,7 @@ PACKAGES = {
         "privileges",
         "sd_notify",
         "simulator_ports",
+        "status",
     },
     "watchdog": {
         "alert_outbox",

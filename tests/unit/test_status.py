@@ -12,7 +12,6 @@ import pytest
 
 from ibkr_tools import status as module
 from ibkr_tools.errors import DataError
-from ibkr_tools.gateway.gateway_status import write_gateway_section
 from ibkr_tools.status import (
     FetchSection,
     GatewaySection,
@@ -86,21 +85,6 @@ def test_sections_live_side_by_side(tmp_path: Path) -> None:
     assert file.read_section(LoginSection) is None
 
 
-def test_the_parent_without_libraries_writes_the_same(tmp_path: Path) -> None:
-    """The gateway's parent writes its section with the standard library only."""
-    file = StatusFile(tmp_path / "status.json")
-    file.write(session())
-    write_gateway_section(
-        file.path,
-        {"state": "up", "since": "2026-11-22T12:00:00Z", "port": 5000, "upstream": "https://api.ibkr.com", "pid": 5},
-    )
-    found = file.read()
-    assert found.session == session()
-    assert found.gateway is not None
-    assert (found.gateway.state, found.gateway.pid) == ("up", 5)
-    VALIDATOR.validate(json.loads(file.path.read_bytes()))
-
-
 HOSTILE = {
     "empty": b"",
     "half": b'{"schema":1,"gateway":{"updated',
@@ -130,15 +114,6 @@ def test_a_foreign_file_is_told_and_replaced(tmp_path: Path, name: str) -> None:
     assert file.read_section(SessionSection) is None
     file.write(session())
     assert file.read() == Status(session=session())
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_the_small_writer_replaces_it_too(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "status.json"
-    path.write_bytes(HOSTILE[name])
-    since = {"since": "2026-11-22T12:00:00Z"}
-    write_gateway_section(path, {"state": "up", "port": 5000, "upstream": "https://api.ibkr.com", **since})
-    assert json.loads(path.read_bytes())["gateway"]["state"] == "up"
 
 
 def test_keys_of_a_newer_version_are_no_fault(tmp_path: Path) -> None:

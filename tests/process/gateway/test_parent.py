@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ibkr_tools import files
 from ibkr_tools.gateway import tls
-from ibkr_tools.gateway.gateway_status import write_gateway_section
-from ibkr_tools.status import FetchSection, GatewaySection, StatusFile, utc_now
+from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 from tests.support.checkout import CHECKOUT
 from tests.support.notify_socket import NotifySocket
 from tests.support.patience import wait_until
@@ -287,23 +286,6 @@ def test_child_has_no_descriptors_of_ours(world: World) -> None:
     assert os.getsid(java) == java
     environ = Path(f"/proc/{java}/environ").read_bytes()
     assert b"NOTIFY_SOCKET" not in environ
-
-
-def test_both_writers_of_the_status_file_agree(tmp_path: Path) -> None:
-    """The small writer keeps the sections of others, and `ibkr_tools.status` reads what it wrote."""
-    status = StatusFile(tmp_path / "status.json")
-    status.write(FetchSection(updated_at=utc_now(), state="succeeded", why="done"))
-    fields = {"state": "up", "since": utc_now().isoformat(), "port": 5000, "upstream": "x", "pid": 1, "build": "b"}
-    write_gateway_section(status.path, fields)
-    read = status.read()
-    assert read.fetch is not None
-    assert read.gateway is not None
-    assert (read.gateway.state, read.gateway.port, read.gateway.java_pid) == ("up", 5000, None)
-    assert abs(read.gateway.age_s(utc_now())) < 5
-    for damaged in (b"{", b"[]", b'{"schema": 99}', b"\xff"):
-        status.path.write_bytes(damaged)
-        write_gateway_section(status.path, fields)
-        assert status.read().gateway is not None
 
 
 def test_only_who_may_write_the_status_may_hold_its_lock(world: World) -> None:
