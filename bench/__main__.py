@@ -14,9 +14,10 @@ from pathlib import Path
 
 from bench import commands, facts, fetching, ibeam, loss, readme, start
 from bench.figures import Figure, Ratio, Report, Unit, month_figures
-from bench.processes import BenchError, Memory, become_subreaper, end_orphans, memory
+from bench.processes import BenchError, Memory, end_orphans, memory
 from bench.rows import BROKERAGE, JAVA_KILLED, PORTFOLIO, PUSHED, SILENT, Row
 from bench.stage import POSITIONS, TRADER, Servers, Stage, simulated_servers
+from ibkr_tools.process_control import become_subreaper
 
 IDLE_S = 60.0
 RESULTS = Path(__file__).with_name("results.json")

@@ -1,7 +1,6 @@
 """Processes that a benchmark starts, and what the kernel says about them. Only what was started here is ended here."""
 
 import contextlib
-import ctypes
 import os
 import queue
 import signal
@@ -16,8 +15,6 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 20.0
 """From SIGTERM to SIGKILL; `ibkr-tools up` gives Java 8 s."""
-
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 class BenchError(RuntimeError):
@@ -102,11 +99,6 @@ def running(command: Sequence[str | Path], environ: Mapping[str, str], cwd: Path
         yield program
     finally:
         program.end()
-
-
-def become_subreaper() -> None:
-    """Makes this process the parent of every orphan below it, so that nothing a program leaves can slip away."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_orphans() -> None:

@@ -4,7 +4,6 @@ It starts gateway and watchdog, a login whenever the watchdog asks for one, the 
 restarts what ends, and takes everything down with it. It decides nothing about the session.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from ibkr_tools import files
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.event_loop import EventLoop
+from ibkr_tools.process_control import become_subreaper
 from ibkr_tools.services import SERVICES
 
 RESTART_BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -31,8 +31,6 @@ _ORPHAN_POLL_S = 0.02
 
 STOP_TIMEOUT_S = 15.0
 """From SIGTERM to SIGKILL: the gateway gives Java 8 s, a call of the watchdog may hang for 11 s."""
-
-_PR_SET_CHILD_SUBREAPER = 36
 
 FATAL_EXIT_CODES = frozenset({2, ConfigError.exit_code})
 """Codes that another start does not mend; systemd's units have the same list."""
@@ -139,7 +137,7 @@ class Supervisor:
             # The terminal was closed: without a word from us the programs, in groups of their own, would live on.
             signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         # A browser has a session of its own: it is no longer a login's once that was killed, but it comes to us.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        become_subreaper()
         self._inherited = frozenset(_children())
         with EventLoop(str(self._directories.runtime)) as event_loop:
             try:

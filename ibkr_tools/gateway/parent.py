@@ -113,10 +113,11 @@ class Parent:
         """Runs Java until it ends, and returns the exit status: 0 if we ended it on request, 1 if it ended by itself.
 
         Raises:
-            GatewayUnavailable: Java did not answer in time after its start, or stopped answering; it is ended then.
+            GatewayUnavailable: Java did not start, did not answer in time after its start, or stopped answering; it is
+                ended then.
         """
         with EventLoop(self._plan["runtime"]) as event_loop:
-            child = ChildProcess(self._plan["command"], self._plan["home"], self._plan["environ"], event_loop)
+            child = self._start_java(event_loop)
             self._java_pid = child.pid
             self._write_status("starting", "Java is starting")
             try:
@@ -127,6 +128,14 @@ class Parent:
                 )
                 self._java_pid = None
                 self._write_status("stopped", "Stopped")
+
+    def _start_java(self, event_loop: EventLoop) -> ChildProcess:
+        command = self._plan["command"]
+        try:
+            return ChildProcess(command, Path(self._plan["home"]), self._plan["environ"], event_loop)
+        except OSError as error:
+            self._write_status("stopped", "Stopped")
+            raise GatewayUnavailable(f"Java does not start: {command[0]}: {error.strerror}") from error
 
     def _supervise(self, child: ChildProcess, event_loop: EventLoop) -> int:
         started = last_answer = next_probe = event_loop.now()

@@ -22,12 +22,11 @@ from tests.support.simulation import wait_until
 RUNNER = """
 import signal, sys
 from pathlib import Path
-from ibkr_tools import entrypoint, supervisor
+from ibkr_tools import entrypoint, process_control, supervisor
 from ibkr_tools.directories import Directories
-from ibkr_tools.login import browser_processes
 from ibkr_tools.supervisor import Program, Supervisor
 # What process 1 of a container is by birth: the parent of every orphan below it.
-browser_processes.become_subreaper()
+process_control.become_subreaper()
 # Under nohup the tests themselves ignore it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 root = Path(sys.argv[1])

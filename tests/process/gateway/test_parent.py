@@ -257,7 +257,8 @@ def test_a_java_that_never_listens_is_given_up(world: World) -> None:
 def test_a_program_that_cannot_start(world: World) -> None:
     world.plan["command"] = ["/no/such/java"]
     world.start()
-    assert world.end() == 1
+    assert world.end() == 69
+    assert world.section().state == "stopped"
     assert "/no/such/java: No such file" in world.log.read_text()
 
 
