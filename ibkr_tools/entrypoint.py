@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -49,6 +48,13 @@ def _flush_stdout() -> None:
         raise OutputError(f"standard output: {error.strerror}") from error
 
 
+def _format_traceback() -> str:
+    # Not loaded by what goes well: the gateway's parent counts its memory.
+    import traceback
+
+    return traceback.format_exc()
+
+
 def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
     """Runs `program` and returns its exit code.
 
@@ -66,7 +72,7 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
         if error.hint:
             print_stderr(f"hint: {error.hint}")
         if verbose:
-            print_stderr(traceback.format_exc())
+            print_stderr(_format_traceback())
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -74,5 +80,5 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
         silence_stdout()
         return 0
     except Exception:  # noqa: BLE001  # the one place: a bug must end with its traceback and 70
-        print_stderr("This is a bug in ibkr-tools:\n" + traceback.format_exc())
+        print_stderr("This is a bug in ibkr-tools:\n" + _format_traceback())
         return EX_SOFTWARE

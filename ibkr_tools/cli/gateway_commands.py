@@ -18,7 +18,7 @@ def _distribution_directory(app_context: AppContext) -> Path:
     from ibkr_tools.config.loader import load_config
     from ibkr_tools.config.schema import GatewayConfig
     from ibkr_tools.errors import ConfigError
-    from ibkr_tools.gateway.launch_plan import distribution_directory
+    from ibkr_tools.gateway.preparation import distribution_directory
 
     try:
         app_context.config_file.lstat()

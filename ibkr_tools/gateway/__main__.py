@@ -1,9 +1,10 @@
 """`python -m ibkr_tools.gateway`: the gateway, without the libraries of the command line."""
 
-import getopt
+import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -11,15 +12,14 @@ from ibkr_tools import entrypoint, files, log, privileges
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories, find_directories, require_matching_directories
-from ibkr_tools.errors import IbkrError, OutputError, UsageError
-from ibkr_tools.gateway import launch_plan
+from ibkr_tools.errors import IbkrError, OutputError
+from ibkr_tools.gateway import preparation
+from ibkr_tools.gateway.filter_probe import FilterPolicy
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 
-FILTER, REQUIRED, OTHER = "IBKR_TOOLS_PACKET_FILTER", "required", "other"
-"""The environment variable with which the unit insists on the packet filter, or on another one; docs/systemd.md."""
-
-USAGE = "usage: python -m ibkr_tools.gateway [--config FILE] [--runtime-dir DIR] [--state-dir DIR]"
+FILTER_VARIABLE = "IBKR_TOOLS_PACKET_FILTER"
+"""The environment variable with which the unit names a `FilterPolicy`."""
 
 
 PREPARATION_TIMEOUT_S = 60.0
@@ -50,57 +50,49 @@ def _write_status(state: Literal["starting", "stopped"], config: GatewayConfig, 
         raise OutputError(f"{error.filename or directories.runtime}: {error.strerror}") from error
 
 
-def run(config: GatewayConfig, directories: Directories) -> None:
-    """Prepares everything and becomes the parent of Java; returns never.
+def run(config: GatewayConfig, directories: Directories, filter_policy: FilterPolicy) -> None:
+    """Prepares everything and becomes the parent of Java; returns never. What the preparation needed leaves the memory.
 
     Raises:
-        IbkrError: as `launch_plan.prepare`.
+        IbkrError: as `preparation.prepare`.
     """
     _write_status("starting", config, directories)
     try:
-        plan = launch_plan.prepare(
-            config,
-            directories,
-            filter_required=os.environ.get(FILTER) == REQUIRED,
-            filter_probed=os.environ.get(FILTER) != OTHER,
-        )
+        plan = preparation.prepare(config, directories, filter_policy=filter_policy)
     except IbkrError as error:
         SystemdNotifier().status(error.message)
         _write_status("stopped", config, directories)
         raise
-    launch_plan.exec_parent(plan)
+    # The same process id, so systemd notices nothing.
+    os.execv(sys.executable, plan.parent_command())  # noqa: S606
 
 
-def main(arguments: Sequence[str]) -> int:
+def filter_policy_of(environ: Mapping[str, str]) -> FilterPolicy:
+    """Returns what the unit says of the packet filter; whatever is not known there is a start by hand."""
+    with contextlib.suppress(ValueError):
+        return FilterPolicy(environ.get(FILTER_VARIABLE, ""))
+    return FilterPolicy.PROBED
+
+
+def main() -> None:
     """Runs the gateway until it ends or is asked to end.
 
     Raises:
         IbkrError: the gateway cannot be started; see `run`.
-        UsageError: another option, or directories of another configuration.
+        UsageError: the configuration is another one than that of the directories.
     """
     log.setup()
-    try:
-        options, rest = getopt.getopt(list(arguments), "", ["config=", "runtime-dir=", "state-dir=", "help"])
-    except getopt.GetoptError as error:
-        raise UsageError(str(error), hint=USAGE) from error
-    values = dict(options)
-    if "--help" in values:
-        print(USAGE)
-        return 0
-    if rest:
-        raise UsageError(f"unexpected argument {rest[0]!r}", hint=USAGE)
-
-    def path(option: str) -> Path | None:
-        return Path(values[option]).absolute() if option in values else None
-
-    file, runtime, state = path("--config"), path("--runtime-dir"), path("--state-dir")
-    directories = find_directories(runtime=runtime, state=state)
-    require_matching_directories(directories, file, runtime=runtime, state=state)
-    config = load_config(file or directories.config_file).gateway
+    parser = argparse.ArgumentParser(prog="ibkr-tools gateway")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--runtime-dir", type=Path)
+    parser.add_argument("--state-dir", type=Path)
+    options = parser.parse_args()
+    directories = find_directories(runtime=options.runtime_dir, state=options.state_dir)
+    require_matching_directories(directories, options.config, runtime=options.runtime_dir, state=options.state_dir)
+    config = load_config(options.config or directories.config_file).gateway
     privileges.drop_root(directories)
-    run(config, directories)
-    return 0
+    run(config, directories, filter_policy_of(os.environ))
 
 
 if __name__ == "__main__":
-    sys.exit(entrypoint.run(lambda: main(sys.argv[1:])))
+    sys.exit(entrypoint.run(main))

@@ -9,12 +9,26 @@ import errno
 import select
 import socket
 import time
+from enum import StrEnum
 
 PROBE_ADDRESS = "127.0.0.2"
 
 _TIMEOUT_S = 1.0
 _POLL_S = 0.25
 """Nobody accepts the connections that are made meanwhile, and the kernel keeps a hundred or so waiting."""
+
+
+class FilterPolicy(StrEnum):
+    """What the gateway makes of the packet filter; docs/systemd.md."""
+
+    REQUIRED = "required"
+    """Without it the gateway does not run."""
+
+    PROBED = "probed"
+    """Without it the gateway warns, and runs."""
+
+    OTHER = "other"
+    """Another packet filter does its work: nobody asks."""
 
 
 def exposure_warning(port: int) -> str:

@@ -1,14 +1,13 @@
 """The Java program: is it there and new enough, and the command line that keeps it small."""
 
-import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ibkr_tools import command_output, executables
 from ibkr_tools.errors import JavaUnavailable
 from ibkr_tools.gateway.distribution import Distribution
+from ibkr_tools.gateway.launch_plan import java_environment
 
 MIN_JAVA_VERSION = (8, 192)
 """IBKR's documentation asks for Java 8, update 192, or newer."""
@@ -105,7 +104,7 @@ def _version_from_program(program: str, timeout_s: float) -> tuple[str, tuple[in
         code, out, errors = command_output.run_and_read(
             [program, "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-version"],
             timeout_s,
-            environment({}, Path("/")),
+            java_environment({}, Path("/")),
         )
     except FileNotFoundError as error:
         raise JavaUnavailable(f"no Java: {program!r} is not there", hint=_INSTALL_HINT) from error
@@ -143,16 +142,3 @@ def command(java: Java, distribution: Distribution, *, conf: Path, home: Path, h
         "--conf",
         "conf.yaml",
     ]
-
-
-def environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
-    """Returns all that Java gets of our environment: nothing of systemd's, no credentials, no options of others."""
-    inherited = {name: environ[name] for name in ("TZ", "TMPDIR") if name in environ}
-    return {
-        **inherited,
-        "PATH": environ.get("PATH", os.environ.get("PATH", os.defpath)),
-        "HOME": str(home),
-        "LANG": "C.UTF-8",
-        # glibc makes an arena per thread, of which little is ever given back.
-        "MALLOC_ARENA_MAX": "2",
-    }

@@ -1,145 +1,63 @@
-"""Everything before Java starts: the checks, the certificate, the rendered configuration; its result is a `LaunchPlan`.
-
-The process that does this replaces itself by the parent, so that what it needed is not kept in memory.
-"""
+"""What the parent of Java has to know, and the command line that tells it. It imports nothing of the preparation."""
 
 import os
-import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-from loguru import logger
-
-from ibkr_tools import files
-from ibkr_tools.config.schema import GatewayConfig
-from ibkr_tools.directories import Directories
-from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError
-from ibkr_tools.gateway import conf_templates, distribution, filter_probe, java, ports, tls
-from ibkr_tools.log import is_journal
-
-FILTER_TIMEOUT_S = 15.0
-"""How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
+from ibkr_tools.directories import Directories, find_directories
+from ibkr_tools.gateway.filter_probe import FilterPolicy
 
 
-class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parent has to know; it reads it as JSON, without this class."""
+@dataclass(frozen=True, kw_only=True)
+class LaunchPlan:
+    """One start of the gateway.
 
-    command: list[str]
-    environ: dict[str, str]
-    home: str
-    runtime: str
-    status_file: str
-    restart_request: str
-    certificate: str
+    `command` is that of Java, `build` IBKR's date of the distribution, `port` and `upstream` those of the configuration
+    at this start.
+    """
+
+    command: tuple[str, ...]
+    directories: Directories
     port: int
     upstream: str
     build: str
-    filter_required: bool
-    filter_probed: bool
+    filter_policy: FilterPolicy
+
+    @property
+    def home(self) -> Path:
+        """Java's working and home directory."""
+        return (self.directories.gateway / "work").absolute()
+
+    def parent_command(self) -> list[str]:
+        """Returns the command line of the parent: isolated, whatever the current directory has in it."""
+        directories = (str(self.directories.runtime), str(self.directories.state))
+        arguments = (*directories, str(self.port), self.upstream, self.build, self.filter_policy)
+        return [sys.executable, "-I", "-m", "ibkr_tools.gateway.parent", *arguments, *self.command]
 
 
-def distribution_directory(config: GatewayConfig, directories: Directories) -> Path:
-    """Returns where IBKR's distribution is, or should be."""
-    configured = config.directory
-    return (Path(configured).expanduser() if configured else directories.gateway / "clientportal.gw").absolute()
-
-
-def _python(*arguments: str) -> list[str]:
-    """Returns the command line of another Python: isolated, whatever the current directory has in it."""
-    return [sys.executable, "-I", *arguments]
-
-
-def _require_material(public: Path, private: Path) -> None:
-    if not tls.is_current(public, private):
-        made = subprocess.run(_python("-m", tls.__name__, str(public), str(private)), check=False)
-        if made.returncode:
-            raise OutputError(f"{private}: the gateway's key and certificate could not be made")
-
-
-def _require_filter(port: int, *, required: bool) -> None:
-    """Returns if the packet filter guards `port`, on which we listen now; warns without, where it is not required."""
-    is_guarded = filter_probe.await_filter(port, FILTER_TIMEOUT_S if required else 0.0)
-    if is_guarded:
-        return
-    if is_guarded is None and required:
-        raise GatewayUnavailable(f"port {port}: it cannot be seen now whether a packet filter guards it")
-    if required:
-        raise ConfigError(
-            f"no packet filter guards port {port}, and whoever reached the gateway there would be its IBKR user",
-            hint="sudo systemctl restart ibkr-firewall ibkr-gateway (docs/systemd.md: another packet filter)",
-        )
-    logger.warning(filter_probe.exposure_warning(port))
-
-
-def prepare(
-    config: GatewayConfig,
-    directories: Directories,
-    *,
-    filter_required: bool,
-    filter_probed: bool = True,
-) -> LaunchPlan:
-    """Checks all that Java needs, writes its configuration, and says how to run it.
-
-    Raises:
-        DistributionError: IBKR's gateway is not there, not whole, or a build that nobody has accepted.
-        JavaUnavailable: no Java, or one that is too old.
-        PortTaken: another program listens on the port.
-        GatewayUnavailable: nobody can say now whether a packet filter guards it, and one is required.
-        ConfigError: this user may not listen on the port, no packet filter guards it and one is required, or the
-            templates are missing.
-        OutputError: the state or runtime directory cannot be written.
-    """
-    installed = distribution.find(distribution_directory(config, directories), directories.accepted_builds)
-    program = java.require_java(config.java)
-    with ports.listening_on(config.port):
-        if filter_probed:
-            _require_filter(config.port, required=filter_required)
-    private = directories.private
-    settings, home = directories.gateway / "conf", directories.gateway / "work"
-    templates = conf_templates.read_templates()
-    try:
-        _require_material(directories.certificate.parent, private)
-        rendered = conf_templates.render(
-            templates,
-            port=config.port,
-            upstream=config.upstream,
-            keystore=(private / tls.KEYSTORE_FILE).absolute(),
-            keystore_password=(private / tls.KEYSTORE_PASSWORD_FILE).read_text(),
-            journal=is_journal(sys.stdout),
-        )
-        for directory in (settings, home):
-            files.make_directory(directory, mode=0o700)
-        files.write_atomically(settings / conf_templates.CONF_FILE, rendered.conf.encode(), mode=0o600)
-        files.write_atomically(settings / conf_templates.LOGBACK_FILE, rendered.logback.encode(), mode=0o600)
-    except OSError as error:
-        raise OutputError(f"{error.filename or directories.gateway}: {error.strerror}") from error
-    logger.info("Starting IBKR's build {} (SHA-256 {}) on Java {}", installed.build, installed.sha256, program.version)
+def parse_arguments(arguments: Sequence[str]) -> LaunchPlan:
+    """Returns the plan that the arguments of a `LaunchPlan.parent_command` tell."""
+    runtime, state, port, upstream, build, filter_policy, *command = arguments
     return LaunchPlan(
-        command=java.command(
-            program, installed, conf=settings.absolute(), home=home.absolute(), heap_mb=config.heap_mb
-        ),
-        environ=java.environment(os.environ, home.absolute()),
-        home=str(home.absolute()),
-        runtime=str(directories.runtime),
-        status_file=str(directories.status_file),
-        restart_request=str(directories.restart_request),
-        certificate=str(directories.certificate),
-        port=config.port,
-        upstream=config.upstream,
-        build=installed.build,
-        filter_required=filter_required,
-        filter_probed=filter_probed,
+        command=tuple(command),
+        directories=find_directories(runtime=Path(runtime), state=Path(state)),
+        port=int(port),
+        upstream=upstream,
+        build=build,
+        filter_policy=FilterPolicy(filter_policy),
     )
 
 
-def exec_parent(plan: LaunchPlan) -> None:
-    """Replaces this process by the thin parent; returns never. Same process id, so systemd notices nothing.
-
-    The plan goes through a pipe, which holds far more than it: in the arguments it would fill `systemctl status`.
-    """
-    read, write = os.pipe()
-    os.write(write, msgspec.json.encode(plan))
-    os.close(write)
-    os.set_inheritable(read, True)
-    os.execv(sys.executable, _python("-m", "ibkr_tools.gateway.parent", str(read)))  # noqa: S606
+def java_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Returns all that Java gets of our environment: nothing of systemd's, no credentials, no options of others."""
+    inherited = {name: environ[name] for name in ("TZ", "TMPDIR") if name in environ}
+    return {
+        **inherited,
+        "PATH": environ.get("PATH", os.environ.get("PATH", os.defpath)),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        # glibc makes an arena per thread, of which little is ever given back.
+        "MALLOC_ARENA_MAX": "2",
+    }

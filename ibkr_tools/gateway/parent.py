@@ -5,18 +5,17 @@ Resident below 26 MB: what only the preparation of a start needs is not imported
 of it asyncio); `log.write` writes the few lines of this process as loguru's sink would.
 """
 
-import json
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ibkr_tools import entrypoint, files, log
 from ibkr_tools.errors import GatewayUnavailable
 from ibkr_tools.event_loop import EventLoop
 from ibkr_tools.gateway.child_process import ChildProcess
-from ibkr_tools.gateway.filter_probe import exposure_warning, is_filtered
+from ibkr_tools.gateway.filter_probe import FilterPolicy, exposure_warning, is_filtered
+from ibkr_tools.gateway.launch_plan import LaunchPlan, java_environment, parse_arguments
 from ibkr_tools.gateway.liveness_probe import answers_locally
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import GatewaySection, GatewayState, StatusFile, utc_now
@@ -50,12 +49,12 @@ class Parent:
     """One run of the gateway, from Java's start to its end.
 
     Args:
-        plan: the fields of `ibkr_tools.gateway.launch_plan.LaunchPlan`.
+        plan: what to run, and where.
         notifier: systemd's socket, or silence.
         timings: for tests.
     """
 
-    def __init__(self, plan: dict[str, Any], notifier: SystemdNotifier, timings: ParentTimings | None = None) -> None:
+    def __init__(self, plan: LaunchPlan, notifier: SystemdNotifier, timings: ParentTimings | None = None) -> None:
         self._plan = plan
         self._notifier = notifier
         self._timings = timings or ParentTimings()
@@ -65,10 +64,10 @@ class Parent:
             if interval
             else self._timings.probe_interval_s
         )
-        self._address = f"127.0.0.1:{plan['port']}"
+        self._address = f"127.0.0.1:{plan.port}"
         self._state: GatewayState = "starting"
         self._since = utc_now()
-        self._status_file = StatusFile(Path(plan["status_file"]))
+        self._status_file = StatusFile(plan.directories.status_file)
         self._java_pid: int | None = None
         self._filtered: bool | None = None
         self._filtered_s = 0.0
@@ -93,10 +92,10 @@ class Parent:
             pid=os.getpid(),
             state=state,
             since=self._since,
-            port=self._plan["port"],
-            upstream=self._plan["upstream"],
+            port=self._plan.port,
+            upstream=self._plan.upstream,
             java_pid=self._java_pid,
-            build=self._plan["build"],
+            build=self._plan.build,
             filtered=self._filtered,
         )
         try:
@@ -116,7 +115,7 @@ class Parent:
             GatewayUnavailable: Java did not start, did not answer in time after its start, or stopped answering; it is
                 ended then.
         """
-        with EventLoop(self._plan["runtime"]) as event_loop:
+        with EventLoop(str(self._plan.directories.runtime)) as event_loop:
             child = self._start_java(event_loop)
             self._java_pid = child.pid
             self._write_status("starting", "Java is starting")
@@ -130,12 +129,12 @@ class Parent:
                 self._write_status("stopped", "Stopped")
 
     def _start_java(self, event_loop: EventLoop) -> ChildProcess:
-        command = self._plan["command"]
+        plan = self._plan
         try:
-            return ChildProcess(command, Path(self._plan["home"]), self._plan["environ"], event_loop)
+            return ChildProcess(plan.command, plan.home, java_environment(os.environ, plan.home), event_loop)
         except OSError as error:
             self._write_status("stopped", "Stopped")
-            raise GatewayUnavailable(f"Java does not start: {command[0]}: {error.strerror}") from error
+            raise GatewayUnavailable(f"Java does not start: {plan.command[0]}: {error.strerror}") from error
 
     def _supervise(self, child: ChildProcess, event_loop: EventLoop) -> int:
         started = last_answer = next_probe = event_loop.now()
@@ -150,7 +149,7 @@ class Parent:
             if event_loop.now() < next_probe:
                 # Some other file in the runtime directory, often our own status.
                 continue
-            if answers_locally(self._plan["port"], Path(self._plan["certificate"]), self._timings.probe_timeout_s):
+            if answers_locally(self._plan.port, self._plan.directories.certificate, self._timings.probe_timeout_s):
                 self._check_filter(event_loop.now())
                 self._on_answer(event_loop.now() - started)
                 last_answer = event_loop.now()
@@ -173,18 +172,19 @@ class Parent:
         Raises:
             GatewayUnavailable: it has not for a while, and must; the next start waits for it.
         """
-        if not self._plan["filter_probed"]:
+        if self._plan.filter_policy is FilterPolicy.OTHER:
             return
-        before, self._filtered = self._filtered, is_filtered(self._plan["port"])
+        before, self._filtered = self._filtered, is_filtered(self._plan.port)
         if self._filtered is not False or before is None:
             self._filtered_s = now_s
         if before and self._filtered is False:
-            log.write("WARNING", exposure_warning(self._plan["port"]))
-        if self._plan["filter_required"] and now_s - self._filtered_s > self._timings.unfiltered_timeout_s:
-            raise GatewayUnavailable(f"no packet filter has guarded port {self._plan['port']} any more; ended Java")
+            log.write("WARNING", exposure_warning(self._plan.port))
+        is_required = self._plan.filter_policy is FilterPolicy.REQUIRED
+        if is_required and now_s - self._filtered_s > self._timings.unfiltered_timeout_s:
+            raise GatewayUnavailable(f"no packet filter has guarded port {self._plan.port} any more; ended Java")
 
     def _on_answer(self, after_s: float) -> None:
-        text = f"Answers on {self._address}, IBKR's build {self._plan['build']}"
+        text = f"Answers on {self._address}, IBKR's build {self._plan.build}"
         if self._state == "up":
             self._write_status("up")
         elif self._state == "starting":
@@ -209,7 +209,7 @@ class Parent:
     def _stop_reason(self, event_loop: EventLoop) -> str | None:
         if event_loop.stop_requested:
             return "asked to stop"
-        return "a restart was asked for" if files.remove(Path(self._plan["restart_request"])) else None
+        return "a restart was asked for" if files.remove(self._plan.directories.restart_request) else None
 
     def _exit_status_of(self, child: ChildProcess, event_loop: EventLoop) -> int:
         """Tells how Java ended. systemd ends all of a unit's processes at once: our own signal can be a moment late."""
@@ -222,14 +222,12 @@ class Parent:
 
 
 def main() -> int:
-    """Runs the plan read from the descriptor that the only argument names, and returns the exit status.
+    """Runs the plan of the command line, and returns the exit status.
 
     Raises:
         GatewayUnavailable: as `Parent.run`.
     """
-    with open(int(sys.argv[1]), "rb") as handle:  # noqa: PTH123  # a descriptor has no path
-        plan = json.load(handle)
-    return Parent(plan, SystemdNotifier()).run()
+    return Parent(parse_arguments(sys.argv[1:]), SystemdNotifier()).run()
 
 
 if __name__ == "__main__":

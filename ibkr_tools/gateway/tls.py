@@ -7,13 +7,10 @@ public key, for Chromium. `gateway.pem` is written last and removed first: where
 
 import base64
 import hashlib
-import re
-import ssl
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ibkr_tools import entrypoint, files
+from ibkr_tools import files
 from ibkr_tools.errors import OutputError
 
 KEYSTORE_FILE = "gateway.p12"
@@ -26,20 +23,13 @@ RENEW_BEFORE = timedelta(days=30)
 
 
 def expires_at(certificate: Path) -> datetime | None:
-    """Returns until when a certificate of ours is valid; None if that cannot be read from the file.
+    """Returns until when a certificate of ours is valid; None if that cannot be read from the file."""
+    from cryptography import x509
 
-    The validity is two ASN.1 times in a row, found by their tags: UTCTime to 2049, GeneralizedTime from 2050. Source:
-    RFC 5280, 4.1.2.5. So the gateway's parent can ask without loading a cryptography library.
-    """
     try:
-        der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+        return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
     except (OSError, ValueError):
         return None
-    match = re.search(rb"(?:\x17\x0d\d{12}|\x18\x0f\d{14})Z(?:\x17\x0d(\d{12})|\x18\x0f(\d{14}))Z", der)
-    if match is None:
-        return None
-    text = (match.group(2) or b"20" + match.group(1)).decode()
-    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
 def is_current(public: Path, private: Path, now: datetime | None = None) -> bool:
@@ -151,8 +141,3 @@ def _write_material(public: Path, private: Path, now: datetime) -> None:
     files.write_atomically(private / KEYSTORE_FILE, store, mode=0o600)
     files.write_atomically(public / SPKI_FILE, base64.b64encode(spki) + b"\n", mode=0o644)
     files.write_atomically(public / CERTIFICATE_FILE, certificate.public_bytes(Encoding.PEM), mode=0o644)
-
-
-# The gateway's parent runs this as a child, so that it does not keep a cryptography library in memory.
-if __name__ == "__main__":
-    sys.exit(entrypoint.run(lambda: make_material(Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -49,7 +49,7 @@ for module in (
     "portal.client",
     "gateway.tls",
     "gateway.distribution",
-    "gateway.launch_plan",
+    "gateway.preparation",
     "cli.status_report",
     "cli.login_log_view",
 ):

@@ -13,7 +13,8 @@ import pytest
 
 from ibkr_tools import supervisor
 from ibkr_tools.cli.app_context import create_app_context
-from ibkr_tools.gateway import launch_plan
+from ibkr_tools.gateway.filter_probe import FilterPolicy
+from ibkr_tools.gateway.launch_plan import LaunchPlan
 from tests.support.checkout import CHECKOUT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-docs.lock")
@@ -205,7 +206,15 @@ def test_our_own_children_are_isolated(tmp_path: Path, monkeypatch: pytest.Monke
     commands = [list(one.command) for one in (*all_programs, *supervisor.with_simulator(all_programs, [], []))]
     monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
     app_context.exec_module("ibkr_tools.watchdog")
-    commands.append(launch_plan._python("-m", "ibkr_tools.gateway.parent"))
+    plan = LaunchPlan(
+        command=("java",),
+        directories=app_context.directories,
+        port=1,
+        upstream="u",
+        build="b",
+        filter_policy=FilterPolicy.PROBED,
+    )
+    commands.append(plan.parent_command())
     assert len(commands) > 9
     for command in commands:
         assert command[:3] == [sys.executable, "-I", "-m"]

@@ -3,22 +3,24 @@
 Java is played by a small TLS server, so that every rule is tried in a second; tests/gateway has the real one.
 """
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from ibkr_tools import files
+from ibkr_tools.directories import Directories
 from ibkr_tools.gateway import tls
+from ibkr_tools.gateway.filter_probe import FilterPolicy
+from ibkr_tools.gateway.launch_plan import LaunchPlan
 from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 from tests.support.checkout import CHECKOUT
 from tests.support.notify_socket import NotifySocket
@@ -44,16 +46,16 @@ while True:
 """
 
 PARENT = """
-import json, sys
+import sys
 from ibkr_tools import entrypoint
+from ibkr_tools.gateway.launch_plan import parse_arguments
 from ibkr_tools.gateway.parent import ParentTimings, Parent
 from ibkr_tools.sd_notify import SystemdNotifier
 timings = ParentTimings(
     probe_interval_s=0.1, probe_timeout_s=1, start_timeout_s=3, silence_timeout_s=0.5,
     unfiltered_timeout_s=0.5, stop_timeout_s=1, hung_stop_timeout_s=0.2,
 )
-plan = json.loads(sys.argv[1])
-sys.exit(entrypoint.run(lambda: Parent(plan, SystemdNotifier(), timings).run()))
+sys.exit(entrypoint.run(lambda: Parent(parse_arguments(sys.argv[1:]), SystemdNotifier(), timings).run()))
 """
 
 
@@ -61,14 +63,12 @@ class World:
     """One parent with its directories, its fake Java and its notify socket."""
 
     def __init__(self, folder: Path) -> None:
-        self.runtime = folder / "run"
-        self.status_file = StatusFile(self.runtime / "status.json")
-        self.restart_request = self.runtime / "gateway.restart"
-        home = folder / "work"
-        home.mkdir()
-        self.runtime.mkdir()
-        material, private = folder / "tls", folder / "private"
-        tls.make_material(material, private)
+        directories = Directories(configuration=folder / "etc", runtime=folder / "run", state=folder / "state")
+        self.status_file = StatusFile(directories.status_file)
+        self.restart_request = directories.restart_request
+        directories.runtime.mkdir()
+        private = directories.private
+        tls.make_material(directories.certificate.parent, private)
         key, certificate, _ = pkcs12.load_key_and_certificates(
             (private / tls.KEYSTORE_FILE).read_bytes(), (private / tls.KEYSTORE_PASSWORD_FILE).read_bytes()
         )
@@ -83,20 +83,15 @@ class World:
             self.port = free.getsockname()[1]
         self.notify = NotifySocket(folder / "notify")
         self.log = folder / "log"
-        self.plan: dict[str, Any] = {
-            "command": [sys.executable, "-c", FAKE_JAVA, str(self.port), str(self.pem)],
-            "environ": {"PATH": os.defpath},
-            "home": str(home),
-            "runtime": str(self.runtime),
-            "status_file": str(self.status_file.path),
-            "restart_request": str(self.restart_request),
-            "certificate": str(material / tls.CERTIFICATE_FILE),
-            "port": self.port,
-            "upstream": "http://127.0.0.1:1",
-            "build": "2023-04-24",
-            "filter_required": False,
-            "filter_probed": True,
-        }
+        self.plan = LaunchPlan(
+            command=(sys.executable, "-c", FAKE_JAVA, str(self.port), str(self.pem)),
+            directories=directories,
+            port=self.port,
+            upstream="http://127.0.0.1:1",
+            build="2023-04-24",
+            filter_policy=FilterPolicy.PROBED,
+        )
+        self.plan.home.mkdir()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, watchdog: bool = False) -> "subprocess.Popen[bytes]":
@@ -105,7 +100,7 @@ class World:
             environ["WATCHDOG_USEC"] = str(60_000_000)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PARENT, json.dumps(self.plan)], env=environ, stdout=log, stderr=log
+                [sys.executable, "-c", PARENT, *self.plan.parent_command()[4:]], env=environ, stdout=log, stderr=log
             )
         return self.process
 
@@ -181,7 +176,7 @@ def test_a_stop_of_the_whole_group_is_a_stop(world: World) -> None:
 
 
 def test_a_java_that_ignores_sigterm_is_killed(world: World) -> None:
-    world.plan["command"].append("stubborn")
+    world.plan = replace(world.plan, command=(*world.plan.command, "stubborn"))
     process = world.started()
     java = world.java()
     process.terminate()
@@ -247,7 +242,7 @@ def test_a_restart_request_is_taken_and_fulfilled(world: World) -> None:
 
 def test_a_java_that_never_listens_is_given_up(world: World) -> None:
     """IBKR's program stays alive without a listener when its port is gone."""
-    world.plan["command"] = [sys.executable, "-c", "import signal; signal.pause()"]
+    world.plan = replace(world.plan, command=(sys.executable, "-c", "import signal; signal.pause()"))
     world.start()
     assert world.end() == 69
     assert "did not answer" in world.log.read_text()
@@ -255,19 +250,11 @@ def test_a_java_that_never_listens_is_given_up(world: World) -> None:
 
 
 def test_a_program_that_cannot_start(world: World) -> None:
-    world.plan["command"] = ["/no/such/java"]
+    world.plan = replace(world.plan, command=("/no/such/java",))
     world.start()
     assert world.end() == 69
     assert world.section().state == "stopped"
     assert "/no/such/java: No such file" in world.log.read_text()
-
-
-def test_a_bug_is_an_exit_status_of_its_own(world: World) -> None:
-    """70, as of every other program of ours, and Java is ended."""
-    world.plan["certificate"] = None
-    world.start()
-    assert world.end() == 70
-    assert "This is a bug in ibkr-tools" in world.log.read_text()
 
 
 def test_a_status_file_that_cannot_be_written_ends_nothing(world: World) -> None:
@@ -315,7 +302,7 @@ def test_without_a_packet_filter_the_status_says_so(world: World) -> None:
 
 def test_a_unit_ends_java_when_its_packet_filter_is_gone(world: World) -> None:
     """Not at once: whoever flushes all rules may be loading ours again."""
-    world.plan["filter_required"] = True
+    world.plan = replace(world.plan, filter_policy=FilterPolicy.REQUIRED)
     process = world.started()
     assert process.wait(20) == 69
     assert f"no packet filter has guarded port {world.port}" in world.log.read_text()

@@ -61,20 +61,6 @@ def test_the_release_file_is_enough(tmp_path: Path, inner: str) -> None:
         java.require_java(str(tmp_path / "java"))
 
 
-def test_environment_has_nothing_of_ours() -> None:
-    environ = {
-        "PATH": "/bin",
-        "TZ": "UTC",
-        "NOTIFY_SOCKET": "/run/n",
-        "CREDENTIALS_DIRECTORY": "/run/c",
-        "WATCHDOG_USEC": "1",
-        "JAVA_TOOL_OPTIONS": "-Xmx9g",
-        "CLASSPATH": "x",
-    }
-    found = java.environment(environ, Path("/home/x"))
-    assert found == {"PATH": "/bin", "TZ": "UTC", "HOME": "/home/x", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2"}
-
-
 def test_command_runs_the_jar_itself() -> None:
     """No shell, no secret in the arguments, our configuration first on the class path."""
     found = Distribution(root=Path("/d"), jar=Path("/d/dist/x.jar"), build="b", sha256="s")

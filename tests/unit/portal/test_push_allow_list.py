@@ -21,7 +21,6 @@ WAYS_OUT = {
     "gateway/liveness_probe.py": "asks for the gateway's own page /, which goes nowhere",
     "gateway/filter_probe.py": "asks for what the packet filter closes to everybody",
     "gateway/ports.py": "looks whether a port is free",
-    "gateway/tls.py": "reads a certificate",
     "login/browser.py": "Chromium, on the login page alone",
     "login/network_isolation.py": "listens for Chromium, where nobody else is",
     "login/network_namespace.py": "brings the loopback interface up there",

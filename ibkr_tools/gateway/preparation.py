@@ -1,0 +1,93 @@
+"""Everything before Java starts: the checks, the certificate, the rendered configuration; the result is a plan."""
+
+import sys
+from pathlib import Path
+
+from loguru import logger
+
+from ibkr_tools import files
+from ibkr_tools.config.schema import GatewayConfig
+from ibkr_tools.directories import Directories
+from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError
+from ibkr_tools.gateway import conf_templates, distribution, filter_probe, java, ports, tls
+from ibkr_tools.gateway.filter_probe import FilterPolicy
+from ibkr_tools.gateway.launch_plan import LaunchPlan
+from ibkr_tools.log import is_journal
+
+FILTER_TIMEOUT_S = 15.0
+"""How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
+
+
+def distribution_directory(config: GatewayConfig, directories: Directories) -> Path:
+    """Returns where IBKR's distribution is, or should be."""
+    configured = config.directory
+    return (Path(configured).expanduser() if configured else directories.gateway / "clientportal.gw").absolute()
+
+
+def _require_filter(port: int, *, required: bool) -> None:
+    """Returns if the packet filter guards `port`, on which we listen now; warns without, where it is not required."""
+    is_guarded = filter_probe.await_filter(port, FILTER_TIMEOUT_S if required else 0.0)
+    if is_guarded:
+        return
+    if is_guarded is None and required:
+        raise GatewayUnavailable(f"port {port}: it cannot be seen now whether a packet filter guards it")
+    if required:
+        raise ConfigError(
+            f"no packet filter guards port {port}, and whoever reached the gateway there would be its IBKR user",
+            hint="sudo systemctl restart ibkr-firewall ibkr-gateway (docs/systemd.md: another packet filter)",
+        )
+    logger.warning(filter_probe.exposure_warning(port))
+
+
+def prepare(
+    config: GatewayConfig,
+    directories: Directories,
+    *,
+    filter_policy: FilterPolicy,
+) -> LaunchPlan:
+    """Checks all that Java needs, writes its configuration, and says how to run it.
+
+    Raises:
+        DistributionError: IBKR's gateway is not there, not whole, or a build that nobody has accepted.
+        JavaUnavailable: no Java, or one that is too old.
+        PortTaken: another program listens on the port.
+        GatewayUnavailable: nobody can say now whether a packet filter guards it, and one is required.
+        ConfigError: this user may not listen on the port, no packet filter guards it and one is required, or the
+            templates are missing.
+        OutputError: the state or runtime directory cannot be written.
+    """
+    installed = distribution.find(distribution_directory(config, directories), directories.accepted_builds)
+    program = java.require_java(config.java)
+    with ports.listening_on(config.port):
+        if filter_policy is not FilterPolicy.OTHER:
+            _require_filter(config.port, required=filter_policy is FilterPolicy.REQUIRED)
+    private = directories.private
+    settings, home = directories.gateway / "conf", directories.gateway / "work"
+    templates = conf_templates.read_templates()
+    try:
+        tls.make_material(directories.certificate.parent, private)
+        rendered = conf_templates.render(
+            templates,
+            port=config.port,
+            upstream=config.upstream,
+            keystore=(private / tls.KEYSTORE_FILE).absolute(),
+            keystore_password=(private / tls.KEYSTORE_PASSWORD_FILE).read_text(),
+            journal=is_journal(sys.stdout),
+        )
+        for directory in (settings, home):
+            files.make_directory(directory, mode=0o700)
+        files.write_atomically(settings / conf_templates.CONF_FILE, rendered.conf.encode(), mode=0o600)
+        files.write_atomically(settings / conf_templates.LOGBACK_FILE, rendered.logback.encode(), mode=0o600)
+    except OSError as error:
+        raise OutputError(f"{error.filename or directories.gateway}: {error.strerror}") from error
+    logger.info("Starting IBKR's build {} (SHA-256 {}) on Java {}", installed.build, installed.sha256, program.version)
+    return LaunchPlan(
+        command=tuple(
+            java.command(program, installed, conf=settings.absolute(), home=home.absolute(), heap_mb=config.heap_mb)
+        ),
+        directories=directories,
+        port=config.port,
+        upstream=config.upstream,
+        build=installed.build,
+        filter_policy=filter_policy,
+    )
