@@ -11,6 +11,7 @@ from typing import Self
 from bench.loss import SETTLED_S, let_age
 from bench.processes import BenchError, Spent, environment, spent, timed
 from bench.stage import ACCOUNT, Servers, Stage
+from ibkr_tools import polling
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.rate_limit_state import HEADROOM_PER_S, REQUESTS_PER_S
@@ -162,7 +163,7 @@ class _Keeper:
 
     def _pause(self, seconds: float) -> None:
         self._waited_s += seconds
-        threading.Event().wait(seconds)
+        polling.sleep(seconds)
 
     def _run(self) -> None:
         while not self._over.wait(KEEPALIVE_EVERY_S):
@@ -180,7 +181,7 @@ def _insist(stage: Stage) -> None:
     let_age(stage, SETTLED_S)
     stage.servers.control.limits(enabled=True)
     # The budget of the last second passes.
-    threading.Event().wait(1.5)
+    polling.sleep(1.5)
 
 
 def refused(servers: Servers) -> int:

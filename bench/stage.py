@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 from bench.processes import BenchError, Program, environment, running
 from ibkr_tools.directories import Directories, find_directories
+from ibkr_tools.polling import poll_until
 from ibkr_tools.simulator.control_client import ControlClient
 from tests.support.distribution import distribution
 from tests.support.jar import free_port
@@ -44,12 +44,8 @@ def ibkr_tools() -> list[str]:
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str, step_s: float = STEP_S) -> float:
     """Returns the wall-clock time at which `condition` held. Raises BenchError if it does not within `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    pause = threading.Event()
-    while not condition():
-        if time.monotonic() > deadline:
-            raise BenchError(f"{what}: not within {timeout_s:g} s")
-        pause.wait(step_s)
+    if not poll_until(condition, timeout_s, step_s):
+        raise BenchError(f"{what}: not within {timeout_s:g} s")
     return time.time()
 
 

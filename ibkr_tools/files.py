@@ -8,13 +8,13 @@ import errno
 import fcntl
 import os
 import re
-import select
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from ibkr_tools.polling import poll_until
 
 _TEMPORARY_NAME = re.compile(r"\.(.+)\.[0-9a-f]{12}")
 """What a file is called while it is being written."""
@@ -226,16 +226,16 @@ def locked(path: Path, *, mode: int = 0o600, timeout_s: float | None = None) -> 
 
 def _lock_with_timeout(fd: int, timeout_s: float) -> None:
     """Tries again and again: the kernel knows no lock with a deadline."""
-    end_s = time.monotonic() + timeout_s
-    while True:
+
+    def try_lock() -> bool:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > end_s:
-                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
-            select.select((), (), (), _LOCK_POLL_S)
-        else:
-            return
+            return False
+        return True
+
+    if not poll_until(try_lock, timeout_s, _LOCK_POLL_S):
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 
 def make_directory(path: Path, *, mode: int) -> None:

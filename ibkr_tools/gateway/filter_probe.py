@@ -6,10 +6,10 @@ none. Standard library only: the gateway's parent asks with every probe.
 """
 
 import errno
-import select
 import socket
-import time
 from enum import StrEnum
+
+from ibkr_tools.polling import poll_until
 
 PROBE_ADDRESS = "127.0.0.2"
 
@@ -52,7 +52,12 @@ def is_filtered(port: int) -> bool | None:
 
 def await_filter(port: int, timeout_s: float) -> bool | None:
     """Says the same within `timeout_s`: the filter may just be being loaded anew."""
-    deadline = time.monotonic() + timeout_s
-    while not (is_guarded := is_filtered(port)) and time.monotonic() < deadline:
-        select.select((), (), (), _POLL_S)
+    is_guarded: bool | None = None
+
+    def is_guarded_now() -> bool | None:
+        nonlocal is_guarded
+        is_guarded = is_filtered(port)
+        return is_guarded
+
+    poll_until(is_guarded_now, timeout_s, _POLL_S)
     return is_guarded

@@ -1,6 +1,5 @@
 """The HTTP client of the gateway on this machine: each request is listed, rate-limited, and has a deadline."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ import requests
 from requests import exceptions
 from urllib3 import exceptions as urllib3_exceptions
 
-from ibkr_tools import deadline_adapter
+from ibkr_tools import deadline_adapter, polling
 from ibkr_tools.errors import (
     ConfigError,
     DataError,
@@ -106,7 +105,7 @@ class PortalClient:
             max_wait_s: how long a request may wait for its time before RateLimited is raised instead.
             owns_session: whether this process may control the session; the watchdog, and nobody else.
             urgent: whether its reads may use the headroom, as the session owner's may: those that confirm a login.
-            pause: sleeps so many seconds; default: `threading.Event().wait`.
+            pause: sleeps so many seconds; default: `polling.sleep`.
             on_wait: is told before a wait of more than a second: for which request, and how many seconds it may last.
         """
         self._base = f"https://127.0.0.1:{port}"
@@ -117,7 +116,7 @@ class PortalClient:
         self._max_wait_s = max_wait_s
         self._owns_session = owns_session
         self._urgent = urgent or owns_session
-        self._pause = pause or threading.Event().wait
+        self._pause = pause or polling.sleep
         self._on_wait = on_wait or (lambda _where, _seconds: None)
         self._http = _NoRedirectSession()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
