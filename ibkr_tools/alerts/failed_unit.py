@@ -15,85 +15,47 @@ from ibkr_tools import alert_outbox, entrypoint, log
 from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError, UsageError
+from ibkr_tools.service_result import describe_unit_end
 from ibkr_tools.status import FetchSection, StatusFile, utc_now
 
 TEST_UNIT = "test"
 """`systemctl start ibkr-alert@test` tries the whole way that a message takes."""
 
-_RESULT_TEXTS = {
-    "core-dump": "crashed",
-    "oom-kill": "ran out of memory",
-    "protocol": "ended before it was ready",
-    "resources": "could not be started by systemd",
-    "start-limit-hit": "failed too often in a row",
-    "timeout": "took too long to start or to stop",
-    "watchdog": "hung",
-}
 
-_EXIT_CODE_TEXTS = {
-    "1": "it crashed",
-    "2": "its command line is wrong",
-    "65": "IBKR's answer was not understood",
-    "69": "the gateway did not answer",
-    "70": "a bug in ibkr-tools",
-    "73": "a file could not be written",
-    "75": "there was no session",
-    "77": "a person must act",
-    "78": "something must be configured or installed",
-}
-
-_NEXT_STEPS = {
-    "ibkr-fetch.service": "the next snapshot is tried when its timer elapses",
-    "ibkr-firewall.service": "nothing; the gateway does not start without its packet filter",
-}
+def unit_properties(unit: str) -> Mapping[str, str]:
+    """Returns `ActiveState`, `TriggeredBy` and `RequiredBy` of a unit; empty where systemd does not say."""
+    command = ["systemctl", "show", "--property=ActiveState,TriggeredBy,RequiredBy", unit]
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {name: value for name, _, value in (line.partition("=") for line in output.splitlines())}
 
 
-_START_COMMANDS = {"ibkr-fetch.service": "systemctl start ibkr-fetch"}
-"""How a unit is started again, where that is not by the gateway's."""
-
-
-def describe_failure(environ: Mapping[str, str]) -> str:
-    """Says how a unit ended, from what systemd tells its OnFailure= unit."""
-    result, code, status = (
-        environ.get(f"MONITOR_{name}", "") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")
-    )
-    how = _RESULT_TEXTS.get(result, "failed")
-    if code == "exited" and status:
-        meaning = _EXIT_CODE_TEXTS.get(status)
-        return f"{how} (exit code {status}{f': {meaning}' if meaning else ''})"
-    if result == "signal" and status:
-        return f"was killed by SIG{status}"
-    return how
-
-
-def failure_message(unit: str, environ: Mapping[str, str]) -> AlertMessage:
-    """Returns what a person is told about a unit that has failed."""
-    return AlertMessage(
-        topic=alert_outbox.unit_topic(unit),
-        at=utc_now(),
-        what=f"{unit} {describe_failure(environ)}",
-        next=_NEXT_STEPS.get(unit, "nothing; systemd has given it up"),
-        todo=f"journalctl -u {unit} -n 20 says why; then {_START_COMMANDS.get(unit, 'systemctl start ibkr-gateway')}",
-    )
-
-
-def is_given_up(unit: str) -> bool:
+def is_given_up(properties: Mapping[str, str]) -> bool:
     """Says whether systemd has given a unit up; True where it does not say.
 
     From 254 on OnFailure= is also started for a failure that Restart= mends two seconds later, and for a unit that
     was not even tried because one that it needs has failed, and said so itself. Observed on 252: only the latter.
     """
-    try:
-        state = subprocess.run(
-            ["systemctl", "show", "--value", "--property=ActiveState", unit],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return True
-    return state in {"failed", ""}
+    return properties.get("ActiveState", "") in {"failed", ""}
+
+
+def failure_message(unit: str, environ: Mapping[str, str], properties: Mapping[str, str]) -> AlertMessage:
+    """Returns what a person is told about a unit that has failed."""
+    next_step, start = "nothing; systemd has given it up", "ibkr-gateway"
+    if ".timer" in properties.get("TriggeredBy", ""):
+        next_step, start = "it is tried again when its timer elapses", unit.removesuffix(".service")
+    elif dependents := properties.get("RequiredBy"):
+        next_step = f"nothing; without it there is no {dependents}"
+    end = describe_unit_end(environ, "MONITOR_")
+    return AlertMessage(
+        topic=alert_outbox.unit_topic(unit),
+        at=utc_now(),
+        what=f"{unit} {end}",
+        next=next_step,
+        todo=f"journalctl -u {unit} -n 20 says why; then systemctl start {start}",
+    )
 
 
 def is_reported_by_watchdog(unit: str) -> bool:
@@ -120,8 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     elif is_reported_by_watchdog(unit):
         logger.info("{} has failed for a reason that the watchdog tells", unit)
         return 0
-    elif is_given_up(unit):
-        message = failure_message(unit, os.environ)
+    elif is_given_up(properties := unit_properties(unit)):
+        message = failure_message(unit, os.environ, properties)
     else:
         logger.info("{} comes back by itself, or was not tried; nobody is told", unit)
         return 0

@@ -235,15 +235,7 @@ def _sync_tree(root: Path) -> None:
     """Brings the tree, which we have just made, to disk; everybody may read it."""
     for folder, _, _ in os.walk(root):
         Path(folder).chmod(0o755)
-        _sync_directory(Path(folder))
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        files.sync_directory(Path(folder))
 
 
 @contextmanager
@@ -278,7 +270,7 @@ def _replace_directory(new: Path, into: Path) -> None:
         if old.is_dir() and not into.exists():
             old.rename(into)
         raise
-    _sync_directory(into.parent)
+    files.sync_directory(into.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -14,17 +14,8 @@ from loguru import logger
 from ibkr_tools import entrypoint, log
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError
+from ibkr_tools.service_result import describe_unit_end
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
-
-# $SERVICE_RESULT of systemd.exec(5), in words.
-_SERVICE_RESULTS = {
-    "core-dump": "the login crashed",
-    "exit-code": "the login ended without a word",
-    "oom-kill": "the machine ran out of memory during the login",
-    "signal": "the login was killed",
-    "success": "the login was stopped",
-    "timeout": "the login hung, or took longer than it may",
-}
 
 
 def record_abnormal_exit(status_file: StatusFile, environ: Mapping[str, str]) -> str | None:
@@ -36,8 +27,7 @@ def record_abnormal_exit(status_file: StatusFile, environ: Mapping[str, str]) ->
     section = status_file.read_section(LoginSection)
     if section is None or section.state != "running":
         return None
-    result = environ.get("SERVICE_RESULT", "")
-    why = _SERVICE_RESULTS.get(result, f"the login ended ({result or 'nobody knows how'})")
+    why = f"the login {describe_unit_end(environ)}"
     status_file.write(
         msgspec.structs.replace(section, updated_at=utc_now(), fresh_for_s=None, pid=None, state="failed", why=why)
     )

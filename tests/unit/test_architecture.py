@@ -37,6 +37,7 @@ BASE = {
     "retry_after": set[str](),
     "sd_notify": {"account_ids"},
     "secret_text": set[str](),
+    "service_result": set[str](),
     "services": {"directories"},
     "session_hint": {"files"},
     "simulator_ports": set[str](),
@@ -118,6 +119,7 @@ PACKAGES = {
         "retry_after",
         "sd_notify",
         "secret_text",
+        "service_result",
         "status",
     },
     "fetch": {
@@ -144,6 +146,7 @@ PACKAGES = {
         "files",
         "log",
         "sd_notify",
+        "service_result",
         "status",
         "terminal_escape",
     },

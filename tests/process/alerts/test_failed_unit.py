@@ -24,10 +24,10 @@ def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("echo failed", True),
-        ("echo activating", False),
-        ("echo active", False),
-        ("echo inactive", False),
+        ("echo ActiveState=failed", True),
+        ("echo ActiveState=activating", False),
+        ("echo ActiveState=active", False),
+        ("echo ActiveState=inactive", False),
         ("exit 1", True),
         ("kill -9 $$", True),
         (None, True),

@@ -15,7 +15,7 @@ def login(state: Literal["running", "succeeded", "refused", "action-required"]) 
 
 @pytest.mark.parametrize(
     ("result", "words"),
-    [("signal", "killed"), ("oom-kill", "memory"), ("timeout", "longer"), ("success", "stopped"), ("news", "news")],
+    [("signal", "killed"), ("oom-kill", "memory"), ("timeout", "too long"), ("success", "stopped"), ("news", "news")],
 )
 def test_running_login_is_recorded_as_failed(tmp_path: Path, result: str, words: str) -> None:
     """The watchdog reads `failed` and why, and the counts stay."""
