@@ -6,7 +6,6 @@ restarts what ends, and takes everything down with it. It decides nothing about 
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 from loguru import logger
 
 from ibkr_tools import files
+from ibkr_tools.child_process import ChildProcess, describe_exit
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.event_loop import EventLoop
@@ -81,36 +81,30 @@ class _SupervisedProgram:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.process: subprocess.Popen[bytes] | None = None
-        self.pidfd = -1
+        self.process: ChildProcess | None = None
         self.started_s = 0.0
         self.start_at_s: float | None = 0.0 if program.on_request is None else None
         self.not_before_s = 0.0
         self.failures = 0
 
     def start(self, event_loop: EventLoop) -> None:
-        """Starts it in a process group of its own, so that Ctrl-C reaches only us, and its end wakes us."""
-        self.process = subprocess.Popen(self.program.command, stdin=subprocess.DEVNULL, start_new_session=True)
-        self.pidfd = os.pidfd_open(self.process.pid)
+        """Starts it."""
+        self.process = ChildProcess(self.program.command, event_loop)
         self.started_s = event_loop.now()
         self.start_at_s = None
-        event_loop.add_reader(self.pidfd)
 
-    def reap(self, event_loop: EventLoop) -> int | None:
+    def reap(self) -> int | None:
         """Returns the exit code if it has just ended; whatever it left behind in its group is ended too."""
-        if self.process is None or (code := self.process.poll()) is None:
+        if self.process is None or (code := self.process.exit_status) is None:
             return None
-        self.signal(signal.SIGKILL)
-        event_loop.remove_reader(self.pidfd)
-        os.close(self.pidfd)
+        self.process.close()
         self.process = None
         return code
 
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal to its whole group."""
         if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+            self.process.signal(number)
 
 
 class Supervisor:
@@ -175,7 +169,7 @@ class Supervisor:
     def _reap(self, event_loop: EventLoop) -> None:
         for supervised in self._running:
             uptime_s = event_loop.now() - supervised.started_s
-            code = supervised.reap(event_loop)
+            code = supervised.reap()
             if code is None:
                 continue
             if supervised.program.on_request is not None:
@@ -192,7 +186,7 @@ class Supervisor:
             pause_s = _backoff_s(supervised.failures)
             supervised.start_at_s = event_loop.now() + pause_s
             logger.warning(
-                "{} ended ({}); it starts again in {:g} s", supervised.program.name, _describe_exit(code), pause_s
+                "{} ended ({}); it starts again in {:g} s", supervised.program.name, describe_exit(code), pause_s
             )
 
     def _kill_orphans(self) -> bool:
@@ -233,7 +227,7 @@ class Supervisor:
                 deadline_s = event_loop.now() + STOP_TIMEOUT_S
             event_loop.wait(max(0.0, deadline_s - event_loop.now()))
             for supervised in self._running:
-                supervised.reap(event_loop)
+                supervised.reap()
 
 
 def _children() -> list[int]:
@@ -263,7 +257,3 @@ def _exited_child() -> int | None:
 
 def _backoff_s(failures: int) -> float:
     return RESTART_BACKOFF_S[min(max(failures, 1), len(RESTART_BACKOFF_S)) - 1]
-
-
-def _describe_exit(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

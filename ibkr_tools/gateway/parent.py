@@ -11,12 +11,13 @@ import sys
 from typing import NamedTuple
 
 from ibkr_tools import entrypoint, files, log
+from ibkr_tools.child_process import ChildProcess, describe_exit
 from ibkr_tools.errors import GatewayUnavailable
 from ibkr_tools.event_loop import EventLoop
-from ibkr_tools.gateway.child_process import ChildProcess
 from ibkr_tools.gateway.filter_probe import FilterPolicy, exposure_warning, is_filtered
 from ibkr_tools.gateway.launch_plan import LaunchPlan, java_environment, parse_arguments
 from ibkr_tools.gateway.liveness_probe import answers_locally
+from ibkr_tools.process_control import die_with_parent
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import GatewaySection, GatewayState, StatusFile, utc_now
 
@@ -43,6 +44,9 @@ class ParentTimings(NamedTuple):
 
 # While Java starts: a refused connection costs microseconds, and every wait here is a wait of the first login.
 _START_PROBE_INTERVAL_S = 0.05
+
+# ExitOnOutOfMemoryError ends the JVM with this status. Source: HotSpot, debug.cpp.
+_OUT_OF_MEMORY_STATUS = 3
 
 
 class Parent:
@@ -129,9 +133,16 @@ class Parent:
                 self._write_status("stopped", "Stopped")
 
     def _start_java(self, event_loop: EventLoop) -> ChildProcess:
-        plan = self._plan
+        plan, own_pid = self._plan, os.getpid()
         try:
-            return ChildProcess(plan.command, plan.home, java_environment(os.environ, plan.home), event_loop)
+            return ChildProcess(
+                plan.command,
+                event_loop,
+                cwd=plan.home,
+                env=java_environment(os.environ, plan.home),
+                # This process has one thread.
+                preexec_fn=lambda: die_with_parent(own_pid),
+            )
         except OSError as error:
             self._write_status("stopped", "Stopped")
             raise GatewayUnavailable(f"Java does not start: {plan.command[0]}: {error.strerror}") from error
@@ -140,8 +151,8 @@ class Parent:
         started = last_answer = next_probe = event_loop.now()
         while True:
             event_loop.wait(next_probe - event_loop.now())
-            if child.exit_status is not None:
-                return self._exit_status_of(child, event_loop)
+            if (status := child.exit_status) is not None:
+                return self._exit_status_after(status, event_loop)
             if reason := self._stop_reason(event_loop):
                 self._notifier.stopping()
                 log.write("INFO", f"Ending Java: {reason}")
@@ -211,14 +222,19 @@ class Parent:
             return "asked to stop"
         return "a restart was asked for" if files.remove(self._plan.directories.restart_request) else None
 
-    def _exit_status_of(self, child: ChildProcess, event_loop: EventLoop) -> int:
+    def _exit_status_after(self, java_status: int, event_loop: EventLoop) -> int:
         """Tells how Java ended. systemd ends all of a unit's processes at once: our own signal can be a moment late."""
-        if child.exit_status in (-signal.SIGTERM, 128 + signal.SIGTERM):
+        if java_status in (-signal.SIGTERM, 128 + signal.SIGTERM):
             event_loop.wait(1.0)
         if event_loop.stop_requested:
             return 0
-        log.write("ERROR", f"Java ended: {child.describe_end()}")
+        log.write("ERROR", f"Java ended: {_describe_end(java_status)}")
         return 1
+
+
+def _describe_end(status: int) -> str:
+    how = describe_exit(status)
+    return f"{how}, out of memory: raise gateway.heap_mb" if status == _OUT_OF_MEMORY_STATUS else how
 
 
 def main() -> int:
