@@ -8,18 +8,21 @@ import os
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import msgspec
+from loguru import logger
 
 from ibkr_tools import files
 from ibkr_tools.status import Moment
 
 ALERT_SCHEMA = 1
 
-OUTBOX_CAPACITY = 100
-"""If nobody takes messages out, the oldest give way: the outbox is in memory."""
+OUTBOX_CAPACITY = 20
+"""More messages than that are a flood, which nobody reads: the oldest give way."""
 
-_NANOSECOND = 1e-9
+ACCOUNTS_TOPIC = "accounts"
+"""About accounts that cannot be fetched."""
 
 
 class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +44,6 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = ALERT_SCHEMA
 
 
-ACCOUNTS_TOPIC = "accounts"
-"""About accounts that cannot be fetched."""
-
-
 def unit_topic(unit: str) -> str:
     """Returns the topic of a failed unit, such as `unit:ibkr-fetch.service`."""
     return f"unit:{unit}"
@@ -52,12 +51,8 @@ def unit_topic(unit: str) -> str:
 
 def test_message(now: datetime) -> AlertMessage:
     """Returns the message of somebody who tries the command."""
-    return AlertMessage(
-        topic="test",
-        at=now,
-        what="this is a test",
-        next="nothing; a real message says here what the tool does about it",
-    )
+    next_step = "nothing; a real message says here what the tool does about it"
+    return AlertMessage(topic="test", at=now, what="this is a test", next=next_step)
 
 
 def _since_boot_ns() -> int:
@@ -75,6 +70,7 @@ def put(outbox: Path, message: AlertMessage) -> Path:
     # The boot clock orders messages, and tells their age, when a machine without a battery learns the time late.
     path = outbox / f"{_since_boot_ns():020d}-{os.urandom(3).hex()}.json"
     for oldest in pending(outbox)[: -OUTBOX_CAPACITY + 1]:
+        logger.warning("{} messages at once: the oldest is dropped", OUTBOX_CAPACITY)
         oldest.unlink(missing_ok=True)
     files.write_atomically(path, msgspec.json.encode(message) + b"\n", mode=0o600, fsync=False)
     return path
@@ -89,28 +85,41 @@ def pending(outbox: Path) -> list[Path]:
         return []
 
 
+class _Document(Protocol):
+    @property
+    def schema(self) -> int: ...
+
+
+_D = TypeVar("_D", bound=_Document)
+
+
 def read(path: Path) -> AlertMessage | None:
-    """Returns one message, None if its file has gone.
+    """Returns one message, None if its file has gone; raises as `read_document`."""
+    return read_document(path, AlertMessage)
+
+
+def read_document(path: Path, kind: type[_D]) -> _D | None:
+    """Returns what the file `path` holds, None if it is not there.
 
     Raises:
-        ValueError: not a message, or one of another schema.
+        ValueError: it holds something else, or another schema.
         OSError: it cannot be read.
     """
     try:
-        message = msgspec.json.decode(files.read_regular(path), type=AlertMessage)
+        document = msgspec.json.decode(files.read_regular(path), type=kind)
     except FileNotFoundError:
         return None
     except RecursionError as error:
         raise ValueError(str(error)) from error
-    if message.schema != ALERT_SCHEMA:
-        raise ValueError(f"schema {message.schema}, this version knows {ALERT_SCHEMA}")
-    return message
+    if document.schema != ALERT_SCHEMA:
+        raise ValueError(f"schema {document.schema}, this version knows {ALERT_SCHEMA}")
+    return document
 
 
 def age(path: Path, message: AlertMessage, now: datetime) -> timedelta:
     """Returns how long a message has been waiting."""
     stamp = path.name.partition("-")[0]
     if stamp.isdigit() and (waited_ns := _since_boot_ns() - int(stamp)) >= 0:
-        return timedelta(seconds=waited_ns * _NANOSECOND)
+        return timedelta(microseconds=waited_ns / 1000)
     # Put by hand, or before the last boot.
     return now - message.at

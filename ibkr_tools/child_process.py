@@ -14,7 +14,7 @@ __all__ = ["ChildProcess", "describe_exit"]
 
 def describe_exit(status: int) -> str:
     """Says in words how a process ended; a negative `status` is that of a signal, as subprocess has it."""
-    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
 
 
 class ChildProcess:

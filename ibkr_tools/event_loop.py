@@ -24,7 +24,7 @@ class EventLoop:
         self.stop_requested = False
         self._directory = directory
         self._watcher: FileWatcher | None = None
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.EpollSelector()
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._restore = contextlib.ExitStack()
 
@@ -55,6 +55,10 @@ class EventLoop:
         self._selector.close()
         os.close(self._read)
         os.close(self._write)
+
+    def fileno(self) -> int:
+        """Returns a descriptor that is readable when `wait` would return at once, for another selector."""
+        return self._selector.fileno()
 
     def add_reader(self, fd: int) -> None:
         """Lets `fd` end a wait when it becomes readable."""

@@ -1,16 +1,17 @@
 """Empties the outbox: oldest first, one process at a time, and nothing is told twice."""
 
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from loguru import logger
 
-from ibkr_tools import alert_outbox, files
+from ibkr_tools import alert_outbox, executables, files, user_command
 from ibkr_tools.alert_outbox import AlertMessage
-from ibkr_tools.alerts import alert_history, command_runner
-from ibkr_tools.alerts.alert_history import AlertHistory
+from ibkr_tools.alerts.alert_history import EVENT_TOPICS, MAX_ALERTS_PER_HOUR, AlertHistory
 from ibkr_tools.alerts.alert_rendering import RenderedAlert, render_alert
 from ibkr_tools.config.schema import AlertsConfig
 from ibkr_tools.directories import Directories
@@ -23,12 +24,12 @@ ALERT_MAX_AGE = timedelta(hours=24)
 EVENT_MAX_AGE = timedelta(minutes=10)
 """A push that was announced has come and gone."""
 
-MAX_ALERTS_AT_ONCE = 20
-"""More messages than that are a flood; the oldest are dropped."""
-
 DELIVERY_BACKOFF_S = (30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
-DELIVERY_TIMEOUT_MARGIN_S = 60.0
-"""What systemd allows on top of a wait that was announced: for one command, and for a slow machine."""
+MAX_COMMAND_S = 360.0
+"""How long one command takes at the most: the configuration allows 300 s, and a machine may be slow."""
+
+_PRIVATE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM")
+"""What systemd tells this process alone."""
 
 
 class AlertDelivery:
@@ -66,8 +67,7 @@ class AlertDelivery:
             with files.locked(self._directories.alert_history_file.with_suffix(".lock")):
                 history = self._load_history()
                 while (undelivered := self._undelivered(history)) and not self._event_loop.stop_requested:
-                    path, message = undelivered[0]
-                    history = self._deliver(history, path, message)
+                    history = self._deliver(history, *undelivered[0])
         except OSError as error:
             raise OutputError(f"{error.filename or self._directories.outbox}: {error.strerror}") from error
 
@@ -80,7 +80,7 @@ class AlertDelivery:
         failures = 0
         while not self._event_loop.stop_requested:
             # What comes while the command runs is not tried with it.
-            tried = self._pending_names()
+            tried = set(alert_outbox.pending(self._directories.outbox))
             try:
                 return self.run()
             except (DeliveryFailed, ConfigError) as error:
@@ -91,101 +91,92 @@ class AlertDelivery:
                 self._back_off(pause_s, tried)
         return None
 
-    def _back_off(self, seconds: float, tried: set[str]) -> None:
+    def _back_off(self, seconds: float, tried: set[Path]) -> None:
         """Returns after `seconds`, when there is an alert that is not among `tried`, or when we are asked to end."""
         deadline_s = self._event_loop.now() + seconds
-        self._notifier.extend_timeout(timedelta(seconds=seconds + DELIVERY_TIMEOUT_MARGIN_S) + self._command_timeout())
+        self._announce_wait(seconds)
         while not self._event_loop.stop_requested and (left_s := deadline_s - self._event_loop.now()) > 0:
-            arrived = self._pending_names() - tried
-            if arrived and arrived & {path.name for path, _ in self._undelivered(self._load_history())}:
+            arrived = set(alert_outbox.pending(self._directories.outbox)) - tried
+            if arrived and any(path in arrived for path, _ in self._undelivered(self._load_history())):
                 return
             self._event_loop.wait(left_s)
 
-    def _pending_names(self) -> set[str]:
-        return {path.name for path in alert_outbox.pending(self._directories.outbox)}
-
-    def _command_timeout(self) -> timedelta:
-        try:
-            return timedelta(seconds=self._load().timeout_s)
-        except ConfigError:
-            return timedelta(seconds=AlertsConfig().timeout_s)
+    def _announce_wait(self, seconds: float) -> None:
+        """Has systemd wait so much longer, and for one command after that."""
+        self._notifier.extend_timeout(timedelta(seconds=seconds + MAX_COMMAND_S))
 
     def _load_history(self) -> AlertHistory:
         """Returns what was told; what could not be saved the last time is remembered while we live."""
-        if self._unsaved is not None:
-            self._save_history(self._unsaved)
-            if self._unsaved is not None:
-                return self._unsaved
+        if (unsaved := self._unsaved) is not None:
+            self._save_history(unsaved)
+            return unsaved
         path = self._directories.alert_history_file
         try:
-            return alert_history.read(path)
+            return alert_outbox.read_document(path, AlertHistory) or AlertHistory()
         except ValueError as error:
             logger.warning("{} is damaged, and taken for empty: {}", path, error)
             return AlertHistory()
 
     def _save_history(self, history: AlertHistory) -> None:
+        self._unsaved = history
+        path = self._directories.alert_history_file
         try:
-            alert_history.write(self._directories.alert_history_file, history)
+            # On disk before the message goes, so that it survives a power cut.
+            files.write_atomically(path, msgspec.json.encode(history) + b"\n", mode=0o640)
             self._unsaved = None
         except OSError as error:
-            logger.error("{} cannot be written: {}", self._directories.alert_history_file, error.strerror)
-            self._unsaved = history
+            logger.error("{} cannot be written: {}", path, error.strerror)
 
     def _undelivered(self, history: AlertHistory) -> list[tuple[Path, AlertMessage]]:
         """Returns what is to be told, oldest first; the files of everything else are gone."""
-        alerts = [
-            (path, message) for path in alert_outbox.pending(self._directories.outbox) if (message := _read(path))
-        ]
-        fresh = [(path, message) for path, message in alerts if not self._is_expired(path, message)]
-        if len(unknown := _unknown_alerts(fresh, history)) > MAX_ALERTS_AT_ONCE:
-            logger.warning("{} messages at once: the oldest are dropped", len(unknown))
-            unknown = _unknown_alerts(unknown[-MAX_ALERTS_AT_ONCE:], history)
-        remaining = {path for path, _ in unknown}
-        for path, _ in alerts:
-            if path not in remaining:
+        undelivered = []
+        for path in alert_outbox.pending(self._directories.outbox):
+            message = self._read_fresh(path)
+            if message is not None and history.is_new(message, path.name):
+                # What comes after it is judged as if it were told.
+                history = history.with_delivered(message, path.name, message.at)
+                undelivered.append((path, message))
+            else:
                 path.unlink(missing_ok=True)
-        return unknown
+        return undelivered
 
-    def _is_expired(self, path: Path, message: AlertMessage) -> bool:
-        limit = EVENT_MAX_AGE if message.topic in alert_history.EVENT_TOPICS else ALERT_MAX_AGE
-        is_expired = alert_outbox.age(path, message, self._now()) > limit
-        if is_expired:
+    def _read_fresh(self, path: Path) -> AlertMessage | None:
+        """Returns a message, None if the file holds none, or one that is too old."""
+        try:
+            message = alert_outbox.read(path)
+        except (ValueError, OSError) as error:
+            logger.warning("{} was not a message, and is removed: {}", path, error)
+            return None
+        if message is None:
+            return None
+        max_age = EVENT_MAX_AGE if message.topic in EVENT_TOPICS else ALERT_MAX_AGE
+        if alert_outbox.age(path, message, self._now()) > max_age:
             logger.warning("dropped, since nobody could be told in time: {}: {}", message.topic, message.what)
-        return is_expired
+            return None
+        return message
 
     def _deliver(self, history: AlertHistory, path: Path, message: AlertMessage) -> AlertHistory:
         """Delivers one message, and returns the history with it."""
         config, now = self._load(), self._now()
         alert = render_alert(message, history.opened_at(message))
-        if config.command:
-            if wait := history.throttled_for(now):
-                minutes = round(wait.total_seconds() / 60) + 1
-                raise DeliveryFailed(
-                    f"{alert_history.MAX_ALERTS_PER_HOUR} messages in an hour; the next in {minutes} min"
-                )
-            self._notifier.extend_timeout(timedelta(seconds=config.timeout_s + DELIVERY_TIMEOUT_MARGIN_S))
-            try:
-                self._run_command(config, alert)
-            except DeliveryFailed as error:
-                raise DeliveryFailed(f"{error.message} ({alert.subject})") from error
-            logger.info("told: {}", alert.subject)
-        else:
+        if not config.command:
             lines = " | ".join(line for line in alert.text.splitlines()[:-1] if line)
             logger.log("INFO" if message.over else "WARNING", "{}", lines)
+        elif wait := history.throttled_for(now):
+            minutes = round(wait.total_seconds() / 60) + 1
+            raise DeliveryFailed(f"{MAX_ALERTS_PER_HOUR} messages in an hour; the next in {minutes} min")
+        else:
+            self._tell(config, alert)
+            logger.info("told: {}", alert.subject)
         history = history.with_delivered(message, path.name, now)
         # In this order: a message that was told and still lies there is recognised, one that is gone is not told.
         self._save_history(history)
         path.unlink(missing_ok=True)
         return history
 
-    def _run_command(self, config: AlertsConfig, alert: RenderedAlert) -> None:
-        command_runner.run_alert_command(
-            config.command,
-            msgspec.json.encode(alert) + b"\n",
-            timeout_s=config.timeout_s,
-            state=self._directories.state,
-            event_loop=self._event_loop,
-        )
+    def _tell(self, config: AlertsConfig, alert: RenderedAlert) -> None:
+        self._announce_wait(0.0)
+        tell(config, alert, self._directories.state, self._event_loop)
 
     def test(self) -> str:
         """Runs the command with a message that says it is a test; returns the subject.
@@ -202,25 +193,34 @@ class AlertDelivery:
             )
         files.make_directory(self._directories.state, mode=0o750)
         alert = render_alert(alert_outbox.test_message(self._now()), self._now())
-        self._run_command(config, alert)
+        self._tell(config, alert)
         return alert.subject
 
 
-def _read(path: Path) -> AlertMessage | None:
-    """Returns a message, None if there is none to be had; a file that is none is removed."""
+def tell(config: AlertsConfig, alert: RenderedAlert, state: Path, event_loop: EventLoop) -> None:
+    """Has the person's own command tell an alert: as JSON on its standard input; exit code 0 means told.
+
+    Root runs it as the owner of the directory `state`.
+
+    Raises:
+        DeliveryFailed: it could not be started, took too long, or ended with another code than 0.
+    """
+    name = config.command[0]
+    environment = {variable: value for variable, value in os.environ.items() if variable not in _PRIVATE_VARIABLES}
+    document = msgspec.json.encode(alert) + b"\n"
+    spawn = partial(user_command.spawn_locally, stdin=document, keeps_output=False, owner=state.stat())
     try:
-        return alert_outbox.read(path)
-    except (ValueError, OSError) as error:
-        path.unlink(missing_ok=True)
-        logger.warning("{} was not a message, and is removed: {}", path, error)
-        return None
-
-
-def _unknown_alerts(alerts: list[tuple[Path, AlertMessage]], history: AlertHistory) -> list[tuple[Path, AlertMessage]]:
-    """Returns what would be told, if one after the other were."""
-    unknown = []
-    for path, message in alerts:
-        if history.is_new(message, path.name):
-            history = history.with_delivered(message, path.name, message.at)
-            unknown.append((path, message))
-    return unknown
+        result = user_command.run_user_command(
+            config.command, environment, config.timeout_s, spawn=spawn, event_loop=event_loop
+        )
+    except (OSError, ValueError) as error:
+        why = executables.command_problem(config.command) or getattr(error, "strerror", None) or error
+        raise DeliveryFailed(f"{name} could not be started: {why} ({alert.subject})") from error
+    if result.exit_status == 0:
+        return
+    if result.exit_status is not None:
+        how = user_command.describe_end(result.exit_status)
+    else:
+        how = "was ended with us" if event_loop.stop_requested else f"took longer than {config.timeout_s:g} s"
+    complaint = f": {result.complaint}" if result.complaint else ""
+    raise DeliveryFailed(f"{name} {how}{complaint} ({alert.subject})")

@@ -22,42 +22,38 @@ class AlertPublisher:
         self._user = user
         self._outage_s = outage_s
         self._now = now
-        # By topic, the subject that was published last, None once it is resolved; of a topic that is missing here, an
-        # earlier process may have published an alert.
-        self._published: dict[str, str | None] = {}
+        # By topic, what was published last; of a topic that is missing here, an earlier process may have published it.
+        self._published: dict[str, tuple[bool, str]] = {}
         self._last_error = ""
 
     def update(self, state: State, now_s: float, login: LoginSection | None, fetch: FetchSection | None = None) -> None:
         """Publishes the alerts that are new, and the topics that are resolved."""
         alerts = alert_rules.evaluate(state, now_s, self._now(), self._outage_s, login, fetch)
         for topic, alert in alerts.items():
-            subject = None if alert is None else alert.subject
-            is_news = topic not in self._published or self._published[topic] != subject
-            if is_news and self._publish(topic, alert, alert_rules.RESOLVED_TEXTS[topic]):
-                self._published[topic] = subject
+            news = (alert.over, alert.subject)
+            if self._published.get(topic) != news and self._publish(topic, alert):
+                self._published[topic] = news
 
     def unit_recovered(self, *units: str) -> None:
         """Publishes that units which may have failed work."""
         for unit in units:
-            self._publish(alert_outbox.unit_topic(unit), None, f"{unit} had failed; it works")
+            self._publish(alert_outbox.unit_topic(unit), alert_rules.resolved(f"{unit} had failed; it works"))
 
-    def _publish(self, topic: str, alert: Alert | None, resolved_text: str) -> bool:
-        text = Alert(resolved_text, "nothing, all is well") if alert is None else alert
+    def _publish(self, topic: str, alert: Alert) -> bool:
         message = AlertMessage(
             topic=topic,
             at=self._now(),
-            what=text.what,
-            next=text.next,
-            todo=text.todo,
-            over=alert is None,
+            what=alert.what,
+            next=alert.next,
+            todo=alert.todo,
+            over=alert.over,
             user=self._user,
         )
+        problem = ""
         try:
             alert_outbox.put(self._outbox, message)
         except OSError as error:
             problem = f"a message cannot be left in {self._outbox}: {error.strerror}"
-        else:
-            problem = ""
         if problem and problem != self._last_error:
             logger.error(problem)
         self._last_error = problem

@@ -24,27 +24,37 @@ RESOLVED_TEXTS = {
 
 @dataclass(frozen=True)
 class Alert:
-    """What happened, what the tool does `next`, what the person must do; an alert about another `subject` is news."""
+    """What happened, what the tool does `next`, what the person must do; an alert about another `subject` is news.
+
+    `over`: the cause of an earlier one is gone.
+    """
 
     what: str
     next: str
     todo: str | None = None
     subject: str = ""
+    over: bool = False
+
+
+def resolved(what: str) -> Alert:
+    """Returns the end of an alert."""
+    return Alert(what, "nothing, all is well", over=True)
 
 
 def evaluate(
     state: State, now_s: float, now: datetime, outage_s: float, login: LoginSection | None, fetch: FetchSection | None
-) -> dict[str, Alert | None]:
-    """Returns the topics with their alerts, None where the cause is gone; a topic that is left out stays as it is.
+) -> dict[str, Alert]:
+    """Returns the topics with their alerts, or the ends of these; a topic that is left out stays as it is.
 
     `now_s` and `now` (aware) are the same moment; an outage is an alert after `outage_s` seconds; `login` and `fetch`
     are the last reports.
     """
-    resolved = [PERSON_NEEDED, OUTAGE, MANY_LOGINS] if state.has_session else []
-    resolved += [BROKERAGE_MISSING] if state.phase is SessionState.UP else []
-    resolved += [MISSING_ACCOUNTS, MISSING_PARTS] if fetch is not None and fetch.state == "succeeded" else []
+    over = [PERSON_NEEDED, OUTAGE, MANY_LOGINS] if state.has_session else []
+    over += [BROKERAGE_MISSING] if state.phase is SessionState.UP else []
+    over += [MISSING_ACCOUNTS, MISSING_PARTS] if fetch is not None and fetch.state == "succeeded" else []
+    ends = {topic: resolved(RESOLVED_TEXTS[topic]) for topic in over}
     active = _brokerage_alert(state) if state.has_session else _outage_alerts(state, now_s, outage_s, login)
-    return {**dict.fromkeys(resolved), **dict(active), **dict(_login_alert(login, now)), **dict(_fetch_alerts(fetch))}
+    return {**ends, **dict(active), **dict(_login_alert(login, now)), **dict(_fetch_alerts(fetch))}
 
 
 def _outage_alerts(

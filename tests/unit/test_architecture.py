@@ -44,6 +44,7 @@ BASE = {
     "simulator_ports": set[str](),
     "status": {"errors", "file_watcher", "files"},
     "terminal_escape": set[str](),
+    "user_command": {"child_process", "event_loop", "terminal_escape"},
 }
 """What a module that stands by itself imports of the others."""
 
@@ -151,6 +152,7 @@ PACKAGES = {
         "service_result",
         "status",
         "terminal_escape",
+        "user_command",
     },
     "supervisor": {"child_process", "directories", "errors", "event_loop", "files", "process_control", "services"},
     "simulator": {"entrypoint", "errors", "file_watcher", "portal", "simulator_ports", "status"},

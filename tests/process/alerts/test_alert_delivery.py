@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools import alert_outbox
+from ibkr_tools import alert_outbox, files
 from ibkr_tools.alert_outbox import AlertMessage
-from ibkr_tools.alerts import alert_delivery, alert_history
+from ibkr_tools.alerts import alert_history
 from ibkr_tools.alerts.alert_delivery import AlertDelivery
 from ibkr_tools.alerts.alert_rendering import MAX_SUBJECT_CHARACTERS, render_alert
 from ibkr_tools.config.schema import AlertsConfig
@@ -132,7 +132,7 @@ def test_a_flood_is_cut(delivery_setup: DeliverySetup) -> None:
     delivery_setup.command = ("/bin/false",)
     with pytest.raises(DeliveryFailed):
         delivery_setup.deliver()
-    assert delivery_setup.pending_count() <= alert_delivery.MAX_ALERTS_AT_ONCE
+    assert delivery_setup.pending_count() <= alert_outbox.OUTBOX_CAPACITY
     del delivery_setup.command
     delivery_setup.__post_init__()
     assert delivery_setup.deliver() == [f"t{number}" for number in range(25, 30)]
@@ -157,16 +157,16 @@ def test_a_full_disk_does_not_repeat(delivery_setup: DeliverySetup, monkeypatch:
     """Told, and remembered by the living process; written down when there is room again."""
     delivery_setup.deliver()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     one = delivery_setup.delivery()
+    waiting = [alert_outbox.put(delivery_setup.root / "elsewhere", message()) for _ in range(2)]
     with monkeypatch.context() as patch:
-        patch.setattr(alert_history, "write", full)
-        delivery_setup.put(message())
-        one.run()
-        delivery_setup.put(message())
-        one.run()
+        patch.setattr(files, "write_atomically", full)
+        for path in waiting:
+            path.rename(delivery_setup.directories.outbox / path.name)
+            one.run()
         assert delivery_setup.delivered_topics() == ["person"]
         assert any("No space left" in line for line in delivery_setup.log)
     one.run()

@@ -14,12 +14,12 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from ibkr_tools.alert_outbox import AlertMessage
-from ibkr_tools.alerts import command_runner
+from ibkr_tools.alerts import alert_delivery
 from ibkr_tools.alerts.alert_rendering import RenderedAlert, render_alert
+from ibkr_tools.config.schema import AlertsConfig
 from ibkr_tools.event_loop import EventLoop
 from tests.support.checkout import CHECKOUT
 
@@ -86,9 +86,7 @@ def serving(handler: Callable[..., socketserver.BaseRequestHandler]) -> Iterator
 def tell(given: list[str], state: Path) -> None:
     """Runs a command as the service does."""
     with EventLoop(str(state)) as event_loop:
-        command_runner.run_alert_command(
-            given, msgspec.json.encode(LETTER) + b"\n", timeout_s=20, state=state, event_loop=event_loop
-        )
+        alert_delivery.tell(AlertsConfig(command=tuple(given), timeout_s=20), LETTER, state, event_loop)
 
 
 def test_the_page_has_examples() -> None:

@@ -192,7 +192,7 @@ def test_java_never_outlives_its_parent(world: World) -> None:
     wait_until(lambda: not is_alive(java))
 
 
-@pytest.mark.parametrize(("number", "words"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "exit status 143")])
+@pytest.mark.parametrize(("number", "words"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "exit code 143")])
 def test_java_dies(world: World, number: signal.Signals, words: str) -> None:
     """The parent says how, and follows with an exit status of its own."""
     world.started()

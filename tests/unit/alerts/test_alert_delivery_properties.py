@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
 from ibkr_tools import alert_outbox
 from ibkr_tools.alert_outbox import AlertMessage
-from ibkr_tools.alerts import alert_history, command_runner
-from ibkr_tools.alerts.alert_delivery import MAX_ALERTS_AT_ONCE, AlertDelivery
+from ibkr_tools.alerts import alert_delivery, alert_history
+from ibkr_tools.alerts.alert_delivery import AlertDelivery
+from ibkr_tools.alerts.alert_rendering import RenderedAlert
 from ibkr_tools.config.schema import AlertsConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import DeliveryFailed
@@ -39,7 +39,7 @@ News = tuple[str, str | None, bool]
 
 news = st.tuples(st.sampled_from(["person", "outage", "approval"]), st.sampled_from([None, "a", "b"]), st.booleans())
 ends = st.sampled_from(["well", "failing", "died before it was noted", "died before the file was gone"])
-steps = st.lists(st.one_of(news, ends), max_size=MAX_ALERTS_AT_ONCE)
+steps = st.lists(st.one_of(news, ends), max_size=alert_outbox.OUTBOX_CAPACITY)
 
 
 def expected(put: list[News]) -> list[str]:
@@ -82,25 +82,25 @@ class World:
     def going(self, how: str) -> Iterator[None]:
         """What becomes of the first message of a run; the others go well."""
         pending = [how]
-        write = alert_history.write
+        save = AlertDelivery._save_history
 
-        def run(_: object, document: bytes, **__: object) -> None:
+        def run(_config: object, alert: RenderedAlert, *_: object) -> None:
             if pending == ["failing"]:
                 raise DeliveryFailed("no route")
-            self.heard.append(msgspec.json.decode(document)["what"])
+            self.heard.append(alert.what)
 
-        def note(path: Path, known: alert_history.AlertHistory) -> None:
+        def note(delivery: AlertDelivery, history: alert_history.AlertHistory) -> None:
             if pending == ["died before it was noted"]:
                 self.twice += 1
                 raise Died
-            write(path, known)
+            save(delivery, history)
             if pending == ["died before the file was gone"]:
                 raise Died
             pending.clear()
 
         with (
-            mock.patch.object(command_runner, "run_alert_command", run),
-            mock.patch.object(alert_history, "write", note),
+            mock.patch.object(alert_delivery, "tell", run),
+            mock.patch.object(AlertDelivery, "_save_history", note),
         ):
             yield
 

@@ -42,12 +42,12 @@ def many(until: timedelta) -> LoginSection:
 
 def active_by_topic(state: State, now_s: float = 1001.0, report: LoginSection | None = None) -> dict[str, Alert]:
     alerts = alert_rules.evaluate(state, now_s, NOW, OUTAGE_S, report, None)
-    return {topic: alert for topic, alert in alerts.items() if alert is not None}
+    return {topic: alert for topic, alert in alerts.items() if not alert.over}
 
 
 def over(state: State, report: LoginSection | None = None, fetch: FetchSection | None = None) -> set[str]:
     alerts = alert_rules.evaluate(state, 1001.0, NOW, OUTAGE_S, report, fetch)
-    return {topic for topic, alert in alerts.items() if alert is None}
+    return {topic for topic, alert in alerts.items() if alert.over}
 
 
 def test_all_is_well() -> None:
