@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibkr_tools import command_output, executables
+from ibkr_tools import executables, user_command
 from ibkr_tools.errors import JavaUnavailable
 from ibkr_tools.gateway.distribution import Distribution
 from ibkr_tools.gateway.launch_plan import java_environment
@@ -101,24 +101,22 @@ def require_java(program: str, *, timeout_s: float = 20) -> Java:
 
 def _version_from_program(program: str, timeout_s: float) -> tuple[str, tuple[int, int]]:
     try:
-        code, out, errors = command_output.run_and_read(
+        result = user_command.run_user_command(
             [program, "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-version"],
-            timeout_s,
             java_environment({}, Path("/")),
+            timeout_s,
         )
     except FileNotFoundError as error:
         raise JavaUnavailable(f"no Java: {program!r} is not there", hint=_INSTALL_HINT) from error
-    except OverflowError as error:
-        raise JavaUnavailable(
-            f"no Java: {program!r} prints no version, but without an end", hint=_INSTALL_HINT
-        ) from error
-    except TimeoutError as error:
-        raise JavaUnavailable(f"{program}: no answer to -version in {timeout_s:.0f} s", hint=_INSTALL_HINT) from error
     except OSError as error:
         raise JavaUnavailable(f"no Java: {program!r} does not start ({error.strerror})", hint=_INSTALL_HINT) from error
-    parsed = parse_version(errors + out)
+    if result.has_printed_too_much:
+        raise JavaUnavailable(f"no Java: {program!r} prints no version, but without an end", hint=_INSTALL_HINT)
+    if result.exit_status is None:
+        raise JavaUnavailable(f"{program}: no answer to -version in {timeout_s:.0f} s", hint=_INSTALL_HINT)
+    parsed = parse_version((result.error_output + result.output).decode(errors="replace"))
     if parsed is None:
-        raise JavaUnavailable(f"{program}: says no Java version (exit status {code})", hint=_INSTALL_HINT)
+        raise JavaUnavailable(f"{program}: says no Java version (exit code {result.exit_status})", hint=_INSTALL_HINT)
     return parsed
 
 

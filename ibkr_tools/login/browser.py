@@ -26,6 +26,7 @@ from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.remote.webdriver import WebDriver
 from urllib3.exceptions import HTTPError
 
+from ibkr_tools import process_control
 from ibkr_tools.errors import BrowserUnavailable, LoginFailed
 from ibkr_tools.login import browser_processes
 from ibkr_tools.login.browser_processes import BrowserPrograms
@@ -307,7 +308,7 @@ def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) ->
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     programs = browser_processes.find_browser_programs(settings.program, settings.driver)
     run_as = browser_processes.choose_browser_user()
-    browser_processes.become_subreaper()
+    process_control.become_subreaper()
     excluded_pids = browser_processes.find_browser_processes()
     with browser_processes.browser_profile(settings.profile, run_as) as profile:
         service = _Service(

@@ -26,8 +26,8 @@ from ibkr_tools.login.redaction import Redactor
 from ibkr_tools.login.submission_record import SubmissionRecord
 
 if TYPE_CHECKING:
-    from ibkr_tools.login.otp import Spawn
     from ibkr_tools.login.second_factor_flow import SecondFactorFlow
+    from ibkr_tools.user_command import Spawn
 
 __all__ = ["BrowserLogin", "open_chromium"]
 

@@ -1,7 +1,6 @@
 """The browser as a set of processes: which program, as which user, in which profile; and that all of them end."""
 
 import contextlib
-import ctypes
 import os
 import pwd
 import resource
@@ -11,11 +10,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from ibkr_tools import command_output, executables, files
+from ibkr_tools import executables, files, user_command
 from ibkr_tools.errors import BrowserUnavailable
 from ibkr_tools.polling import poll_until
+from ibkr_tools.process_control import die_with_parent
 
 INSTALL_COMMAND = "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"
 BROWSER_NAMES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "google-chrome")
@@ -23,10 +24,6 @@ BROWSER_NAMES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "
 DRIVER_NAMES = ("chromedriver", "/usr/lib/chromium-browser/chromedriver", "/usr/lib/chromium/chromedriver")
 UNPRIVILEGED_USERS = ("ibkr", "nobody")
 PROFILE_LOCKS = ("SingletonLock", "SingletonSocket", "SingletonCookie")
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +63,10 @@ def find_browser_programs(browser: str | None = None, driver: str | None = None)
 def read_version(program: Path) -> str:
     """Returns what `program --version` prints, in one line."""
     try:
-        _, output, _ = command_output.run_and_read([os.fspath(program), "--version"], 10)
-    except (OSError, OverflowError) as error:
+        result = user_command.run_user_command([os.fspath(program), "--version"], os.environ, 10)
+    except OSError as error:
         return f"{program} ({type(error).__name__})"
+    output = "" if result.has_printed_too_much else result.output.decode(errors="replace")
     return " ".join(output.split()) or f"{program} (says nothing about its version)"
 
 
@@ -81,7 +79,7 @@ class RunAs:
     @property
     def popen(self) -> dict[str, object]:
         """Arguments for subprocess.Popen: user, own session, no core files, death together with ours."""
-        arguments: dict[str, object] = {"start_new_session": True, "preexec_fn": _set_up_child}
+        arguments: dict[str, object] = {"start_new_session": True, "preexec_fn": partial(_set_up_child, os.getpid())}
         if self.user is not None:
             arguments |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
         return arguments
@@ -105,11 +103,11 @@ class RunAs:
         return True
 
 
-def _set_up_child() -> None:
+def _set_up_child(parent_pid: int) -> None:
     # Core files would have the password in them. A unit may forbid the call; it has LimitCORE=0 itself.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent(parent_pid)
 
 
 def choose_browser_user() -> RunAs:
@@ -209,11 +207,6 @@ def signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def become_subreaper() -> None:
-    """Makes this process the parent of every orphan below it, so that no browser process can slip away."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _parent_pids() -> dict[int, int]:

@@ -33,8 +33,8 @@ from ibkr_tools.status import StatusFile, utc_now
 if TYPE_CHECKING:
     from ibkr_tools.login.browser_protocol import OpenBrowser
     from ibkr_tools.login.login_timers import Patience
-    from ibkr_tools.login.otp import Spawn
     from ibkr_tools.login.portal_protocol import Portal
+    from ibkr_tools.user_command import Spawn
 
 Clock = Callable[[], datetime]
 

@@ -5,19 +5,16 @@ Nothing here knows the page. Codes are secrets as passwords are: they are typed,
 
 import os
 import re
-import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from ibkr_tools import command_output, executables, files, secret_text
-from ibkr_tools.command_output import RunningProcess
+from ibkr_tools import executables, files, secret_text, user_command
 from ibkr_tools.config.schema import Config
 from ibkr_tools.config.secrets import Secret, SecretSource, read_totp_secret
 from ibkr_tools.errors import ActionRequired, ConfigError, OutputError
@@ -244,28 +241,6 @@ def explain_missing_code(text: str, factor: str) -> str | None:
     return None
 
 
-Spawn = Callable[[Sequence[str], Mapping[str, str]], RunningProcess]
-"""Starts a program with an environment, in a session of its own and with pipes; raises OSError."""
-
-
-def spawn_locally(command: Sequence[str], environment: Mapping[str, str]) -> RunningProcess:
-    """Starts a program as a child of this process.
-
-    Raises:
-        OSError: it cannot be started.
-    """
-    process: RunningProcess = subprocess.Popen(
-        list(command),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=dict(environment),
-        cwd="/",
-        start_new_session=True,
-    )
-    return process
-
-
 class CommandCodes:
     """Codes that a program of the user's own prints; it gets no shell, little environment and no secrets.
 
@@ -279,7 +254,7 @@ class CommandCodes:
         timeout_s: float,
         environ: Mapping[str, str] | None = None,
         *,
-        spawn: Spawn = spawn_locally,
+        spawn: user_command.Spawn = user_command.spawn_locally,
     ) -> None:
         self._command = list(command)
         self._spawn = spawn
@@ -318,41 +293,23 @@ class CommandCodes:
             "IBKR_TOOLS_ASKED_AT": str(int(request.asked_at)),
         }
         try:
-            process = self._spawn(self._command, environment)
+            result = user_command.run_user_command(self._command, environment, self._timeout_s, spawn=self._spawn)
         except OSError as error:
             raise NoCode(f"{name}: {error.strerror}") from None
-        try:
-            output, error_output = command_output.read_output(process, self._timeout_s)
-        except TimeoutError:
-            raise NoCode(f"{name} gave no code within {self._timeout_s:.0f} s") from None
-        except OverflowError:
-            raise NoCode(
-                f"{name} printed more than {command_output.MAX_OUTPUT_BYTES // 1024} kB, which is no code"
-            ) from None
-        finally:
-            _kill_group(process)
-        text = output.decode(errors="replace")
-        if process.returncode:
-            last = _last_line(error_output.decode(errors="replace"), find_code(text, request.factor))
-            raise NoCode(f"{name} ended with {_exit(process.returncode)}{f': {last}' if last else ''}")
+        if result.has_printed_too_much:
+            raise NoCode(f"{name} printed more than {user_command.MAX_OUTPUT_BYTES // 1024} kB, which is no code")
+        if result.exit_status is None:
+            raise NoCode(f"{name} gave no code within {self._timeout_s:.0f} s")
+        text = result.output.decode(errors="replace")
+        if result.exit_status:
+            complaint = user_command.last_line(
+                _without_codes(result.error_output.decode(errors="replace"), find_code(text, request.factor))
+            )
+            how = user_command.describe_end(result.exit_status)
+            raise NoCode(f"{name} {how}{f': {complaint}' if complaint else ''}")
         return text
 
 
-def _exit(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _last_line(text: str, code: str | None) -> str:
-    """Returns the last line that says something, without anything that may be a code."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    last = lines[-1][:200] if lines else ""
-    return re.sub(r"\d{4,}", "…", last.replace(code, "…") if code else last)
-
-
-def _kill_group(process: RunningProcess) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
+def _without_codes(text: str, code: str | None) -> str:
+    """Returns `text` without anything that may be a code."""
+    return re.sub(r"\d{4,}", "…", text.replace(code, "…") if code else text)

@@ -23,10 +23,8 @@ from ibkr_tools.login.otp import (
     CodeSource,
     CommandCodes,
     NoCode,
-    Spawn,
     TotpCodes,
     describe_clock_offset,
-    spawn_locally,
     time_at_ibkr,
 )
 from ibkr_tools.login.outcomes import Outcome
@@ -35,6 +33,7 @@ from ibkr_tools.login.page_snapshot import AUTHENTICATOR, MAX_SHOWN_CHARACTERS, 
 from ibkr_tools.login.page_states import FORM, PageState, classify
 from ibkr_tools.login.redaction import unredacted
 from ibkr_tools.page_elements import CHALLENGES, CHANNEL_TEXT, PageElement, SecondFactor
+from ibkr_tools.user_command import Spawn, spawn_locally
 
 Method = Literal["totp", "push", "command"]
 

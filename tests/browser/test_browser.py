@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ibkr_tools import process_control
 from ibkr_tools.errors import BrowserUnavailable, OutputError
 from ibkr_tools.login import browser_processes
 from ibkr_tools.login.browser import Browser, BrowserSettings, open_browser
@@ -180,7 +181,7 @@ def test_login_process_that_is_ended_takes_the_browser_along(home: Home, how: si
     )
     try:
         # A process that outlives the login comes to us, where it is seen.
-        browser_processes.become_subreaper()
+        process_control.become_subreaper()
         wait_until(lambda: home.control.submitted() == 1, 20)
         before = browser_processes.find_browser_processes(process.pid)
         assert before

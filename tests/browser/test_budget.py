@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from ibkr_tools import process_control
 from ibkr_tools.login import browser_processes
 from ibkr_tools.login.budget import FAILED_RESULTS, LOCK_AFTER_FAILURES, LOCK_AFTER_REFUSALS, MAX_FAILURES_PER_DAY
 from ibkr_tools.login.login_log import LoginLog
@@ -33,7 +34,7 @@ APART_S = 20 * 60.0
 @pytest.fixture(autouse=True)
 def _no_orphans() -> Iterator[None]:
     """Ends what killed logins leave behind, as the unit's cgroup does: it comes to us."""
-    browser_processes.become_subreaper()
+    process_control.become_subreaper()
     yield
     assert browser_processes.kill_all(set())
 

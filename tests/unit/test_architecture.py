@@ -18,7 +18,6 @@ BASE = {
     "alert_outbox": {"files", "status"},
     "boot_id": set[str](),
     "child_process": {"event_loop"},
-    "command_output": set[str](),
     "deadline_adapter": {"deadline_socket"},
     "deadline_socket": set[str](),
     "directories": {"errors"},
@@ -71,7 +70,6 @@ PACKAGES = {
     },
     "gateway": {
         "child_process",
-        "command_output",
         "config",
         "deadline_adapter",
         "directories",
@@ -87,6 +85,7 @@ PACKAGES = {
         "sd_notify",
         "simulator_ports",
         "status",
+        "user_command",
     },
     "watchdog": {
         "alert_outbox",
@@ -107,7 +106,6 @@ PACKAGES = {
     "login": {
         "alert_outbox",
         "boot_id",
-        "command_output",
         "config",
         "directories",
         "entrypoint",
@@ -119,11 +117,13 @@ PACKAGES = {
         "pause_file",
         "polling",
         "portal",
+        "process_control",
         "retry_after",
         "sd_notify",
         "secret_text",
         "service_result",
         "status",
+        "user_command",
     },
     "fetch": {
         "alert_outbox",
@@ -215,11 +215,7 @@ LIBRARIES = {
 
 EVERYWHERE = {"msgspec", "loguru"}
 
-SLEEPS = {
-    "polling.py",
-    *(f"login/{name}.py" for name in ("browser_processes", "login_flow", "login_page", "push_notice", "relay")),
-    "login/second_factor_flow.py",
-}
+SLEEPS = {"polling.py"}
 """Files that sleep; not counted is the simulator, which plays a slow server."""
 
 _SLEEPS_AS_TEXT = re.compile(

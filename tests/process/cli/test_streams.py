@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools import command_output
 from tests.support.installation import Installation
 from tests.support.simulation import wait_until
 from tests.support.snapshots import save_simulated
@@ -197,14 +196,3 @@ def test_ctrl_c_while_a_result_is_written_is_130(saved: Installation) -> None:
 def is_waiting(pid: int) -> bool:
     """Says whether a process sleeps."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-
-
-@pytest.mark.parametrize("script", ["yes", "yes >&2", "exec sleep 60"])
-def test_a_program_that_is_asked_is_bounded(script: str) -> None:
-    """Also one that is none of what the configuration says it is, such as `"java": "yes"`."""
-    with pytest.raises((TimeoutError, OverflowError)):
-        command_output.run_and_read(["/bin/sh", "-c", script], 1.0)
-
-
-def test_a_program_that_answers() -> None:
-    assert command_output.run_and_read(["/bin/sh", "-c", "echo a; echo b >&2; exit 3"], 10.0) == (3, "a\n", "b\n")

@@ -19,7 +19,7 @@ def program(folder: Path, script: str) -> str:
     ("script", "message"),
     [
         ("echo 'java version \"1.8.0_191\"' >&2", "is Java 1.8.0_191, the gateway needs 8u192"),
-        ("exit 7", r"says no Java version \(exit status 7\)"),
+        ("exit 7", r"says no Java version \(exit code 7\)"),
         ("exec sleep 30", "no answer to -version in"),
     ],
 )

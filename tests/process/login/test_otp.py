@@ -83,7 +83,7 @@ def test_command_is_told_what_is_asked_and_nothing_else(tmp_path: Path, monkeypa
             "print('123456'); print('line one', file=sys.stderr);sys.exit('mailbox of 123456 and 98765432 is full')",
             "exit code 1: mailbox of … and … is full$",
         ),
-        ("os.kill(os.getpid(), 9)", "ended with signal 9$"),
+        ("os.kill(os.getpid(), 9)", "was killed by SIGKILL$"),
         ("import nothing_of_this_name", "ended with exit code 1: ModuleNotFoundError"),
     ],
 )
