@@ -14,7 +14,9 @@ from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
-from requests import exceptions
+from requests import PreparedRequest, Response, exceptions
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
 
 from bench.virtual import VirtualTime
 from ibkr_tools.portal.client import PortalClient
@@ -196,25 +198,40 @@ class Connection:
             self._line.close()
 
 
+class WireAdapter(BaseAdapter):
+    """A transport adapter of requests without sockets and TLS."""
+
+    def __init__(self, wire: Wire, timeout_s: float) -> None:
+        super().__init__()
+        self._connection = wire.connect()
+        self._timeout_s = timeout_s
+
+    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
+        """Sends it over the wire."""
+        body = request.body or b""
+        status, headers, data = self._connection.exchange(
+            request.method or "GET",
+            request.path_url,
+            body.encode() if isinstance(body, str) else body,
+            timeout_s=self._timeout_s,
+        )
+        response = Response()
+        response.status_code, response.request, response.url = status, request, request.url or ""
+        response.headers = CaseInsensitiveDict(headers.items())
+        response.raw = io.BytesIO(data)
+        return response
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+
 class WiredClient(PortalClient):
     """The portal client with all it does, but for sockets and TLS."""
 
     def __init__(self, wire: Wire, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._connection = wire.connect()
-
-    def close(self) -> None:
-        """Closes the connection."""
-        super().close()
-        self._connection.close()
-
-    def _send_http(
-        self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
-    ) -> tuple[int, Any, bytes]:
-        del where
-        payload = b"" if body is None else msgspec.json.encode(body)
-        target = f"/v1/api{path}" + (f"?{urlencode(query)}" if query else "")
-        return self._connection.exchange(method, target, payload, timeout_s=self._timeouts[1])
+        self._http.mount("https://", WireAdapter(wire, self._timeouts[1]))
 
 
 class WiredListener(PushListener):

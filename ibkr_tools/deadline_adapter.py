@@ -2,7 +2,10 @@
 
 import socket
 import time
+from contextlib import suppress
+from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from requests import PreparedRequest, Response, Timeout
 from requests.adapters import HTTPAdapter
@@ -17,11 +20,19 @@ __all__ = ["DeadlineAdapter", "total_timeout"]
 
 
 class _DeadlineHTTPConnection(HTTPConnection):
+    def __init__(self, *arguments: Any, opened: "WeakSet[HTTPConnection]", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        opened.add(self)
+
     def _new_conn(self) -> socket.socket:
         return with_deadlines(super()._new_conn())
 
 
 class _DeadlineHTTPSConnection(HTTPSConnection):
+    def __init__(self, *arguments: Any, opened: "WeakSet[HTTPConnection]", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        opened.add(self)
+
     def _new_conn(self) -> socket.socket:
         return with_deadlines(super()._new_conn())
 
@@ -44,9 +55,6 @@ class _DeadlineHTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _DeadlineHTTPSConnection
 
 
-_POOLS = {"http": _DeadlineHTTPPool, "https": _DeadlineHTTPSPool}
-
-
 class DeadlineAdapter(HTTPAdapter):
     """Opens connections on which urllib3's timeouts are for everything together; to be mounted in a session.
 
@@ -56,18 +64,34 @@ class DeadlineAdapter(HTTPAdapter):
     def __init__(self, until_s: float | None = None) -> None:
         """Takes until when (of the monotonic clock) all requests have to be over, redirects too; None: for ever."""
         self._until_s = until_s
+        self._connections: WeakSet[HTTPConnection] = WeakSet()
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Has the pool open our connections."""
         super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """Has the pool of a proxy open them, too."""
         manager = super().proxy_manager_for(proxy, **options)
-        manager.pool_classes_by_scheme = _POOLS
+        manager.pool_classes_by_scheme = self._pool_classes
         return manager
+
+    @property
+    def _pool_classes(self) -> dict[str, Any]:
+        return {
+            "http": partial(_DeadlineHTTPPool, opened=self._connections),
+            "https": partial(_DeadlineHTTPSPool, opened=self._connections),
+        }
+
+    def shut_down(self) -> None:
+        """Shuts the open connections down, from another thread: whoever reads from one gets an error at once."""
+        for connection in list(self._connections):
+            if (open_socket := connection.sock) is not None:
+                with suppress(OSError):
+                    # Not that of TLS, which would have the reader go on without TLS.
+                    socket.socket.shutdown(open_socket, socket.SHUT_RDWR)
 
     def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:
         """Sends it, with the time that is left if there is a time until when."""

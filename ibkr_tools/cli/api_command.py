@@ -40,8 +40,8 @@ def api(
     app_context = app_context_of(context)
     config = app_context.load()
     from ibkr_tools.cli.progress import progress
-    from ibkr_tools.fetch.fetch_task import known_session_error
     from ibkr_tools.fetch.raw_request import RawRequest
+    from ibkr_tools.fetch.session_wait import known_session_error
     from ibkr_tools.status import utc_now
 
     single = RawRequest(call, parameters, tier=config.session.tier, account=config.account)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.errors import DataError, IbkrError
+from ibkr_tools.errors import DataError, IbkrError, UsageError
 from ibkr_tools.portal.endpoints import is_account_number
 
 _ALIASES = ("accountAlias", "desc")
@@ -31,6 +31,31 @@ class AccountList(msgspec.Struct, frozen=True):
         known += [row for row in rows if row.get("id") not in {known_row.get("id") for known_row in known}]
         numbers = dict.fromkeys((*self.numbers, *account_numbers(known)))
         return AccountList(tuple(numbers), tuple(known))
+
+
+class SnapshotSelection(msgspec.Struct, frozen=True, kw_only=True):
+    """Of which accounts a snapshot is, and what it may go without.
+
+    `account` is that of the configuration; `accounts` are those asked for, by number or alias, none: all that the user
+    may view; `known` are the numbers that this session's `/portfolio/accounts` has given, if somebody asked it already.
+    `error_class` is the error of an account in `accounts` that the user may not view. `partial`: go without an account
+    that alone answers nothing. `optional` are the parts that may be missing.
+    """
+
+    account: str
+    accounts: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    error_class: type[IbkrError] = UsageError
+    partial: bool = False
+    optional: frozenset[str] = frozenset()
+
+
+class SelectedAccounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The accounts of one fetch, by number: that of the configuration, those asked for, all that the user may view."""
+
+    account: str
+    chosen: tuple[str, ...]
+    known: AccountList
 
 
 def parse_account_list(rows: Sequence[dict[str, Any]]) -> AccountList:
@@ -65,6 +90,11 @@ def match_accounts(name: str, known: AccountList) -> list[str]:
     if name in known.numbers:
         return [name]
     return [str(row["id"]) for row in known.rows if name in _aliases(row)]
+
+
+def has_all_accounts(known: AccountList, names: Sequence[str]) -> bool:
+    """Says whether each number or alias names an account."""
+    return all(match_accounts(name, known) for name in names)
 
 
 def resolve_account(name: str, known: AccountList, error_class: type[IbkrError]) -> str:

@@ -3,16 +3,13 @@
 Nothing is guessed: what the snapshot does not say is None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from ibkr_tools.number_format import exact_product, exact_sum, parse_number, single_line
-
-if TYPE_CHECKING:
-    from ibkr_tools.fetch.snapshot import Snapshot
 
 __all__ = ["BASE", "POSITION_VALUE_LABELS", "Balances", "Cash"]
 
@@ -55,19 +52,26 @@ class Cash(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balances:
-    """Accounts, ledgers and summaries of one snapshot."""
+    """Accounts, ledgers and summaries of one snapshot; `Snapshot.balances` makes them."""
 
-    def __init__(self, snapshot: "Snapshot | None") -> None:
-        self._ledgers = _decode_by_account(snapshot, "ledger")
-        self._summaries = _decode_by_account(snapshot, "summary")
-        listed = _decode_part(snapshot, "accounts")
+    def __init__(self, parts: Mapping[str, Any] | None = None, accounts: Sequence[str] = ()) -> None:
+        """Reads the balances.
+
+        Args:
+            parts: the snapshot's `accounts`, `ledger` and `summary` with exact numbers, as far as it has them.
+            accounts: the numbers of the accounts that the snapshot covers.
+        """
+        parts = parts or {}
+        self._ledgers = _objects_by_account(parts.get("ledger"))
+        self._summaries = _objects_by_account(parts.get("summary"))
+        listed = parts.get("accounts")
         rows = listed if isinstance(listed, list) else []
         self._currencies = {
             single_line(row.get("id") or row.get("accountId")): single_line(row.get("currency"))
             for row in rows
             if isinstance(row, dict)
         }
-        self._known = {*self._ledgers, *self._summaries, *(snapshot.covers.accounts if snapshot is not None else ())}
+        self._known = {*self._ledgers, *self._summaries, *accounts}
         self._rates: dict[tuple[str, str], Decimal | None] = {}
 
     def owner(self, stated: str) -> str:
@@ -150,10 +154,5 @@ class Balances:
         return record if isinstance(record, dict) else {}
 
 
-def _decode_part(snapshot: "Snapshot | None", resource: str) -> Any:
-    return snapshot.exact(resource) if snapshot is not None and resource in snapshot else None
-
-
-def _decode_by_account(snapshot: "Snapshot | None", resource: str) -> Mapping[str, Any]:
-    payload = _decode_part(snapshot, resource)
+def _objects_by_account(payload: object) -> Mapping[str, Any]:
     return payload if isinstance(payload, dict) else {}

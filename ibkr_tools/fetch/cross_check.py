@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from ibkr_tools.errors import DataError, IbkrError, ImplausibleResponse
+from ibkr_tools.fetch.assembly import CallResult
+from ibkr_tools.fetch.plan import ApiCall, account_call
 from ibkr_tools.fetch.plausibility import (
     Contradiction,
     Evidence,
@@ -10,7 +12,6 @@ from ibkr_tools.fetch.plausibility import (
     evidence_kind,
     find_contradictions,
 )
-from ibkr_tools.fetch.scheduler import ResourceJob
 
 RECHECK_DELAYS_S = (1.0, 3.0)
 """The delay before each repeat of a contradicting read, in seconds."""
@@ -19,32 +20,32 @@ Discrepancy = tuple[str, Contradiction]
 """An account, and what is wrong with one of its answers."""
 
 
-def evidence_by_account(jobs: Sequence[ResourceJob]) -> dict[str, dict[str, Evidence]]:
+def evidence_by_account(results: Sequence[CallResult]) -> dict[str, dict[str, Evidence]]:
     """Returns what has come about each account, by kind."""
     by_account: dict[str, dict[str, Evidence]] = {}
-    for job in jobs:
-        kind = evidence_kind(job.call)
-        if job.is_dropped or kind is None or job.evidence is None or job.call.account is None:
+    for result in results:
+        kind, account = evidence_kind(result.call), result.call.account
+        if result.is_dropped or kind is None or result.evidence is None or account is None:
             continue
-        by_kind = by_account.setdefault(job.call.account, {})
-        by_kind[kind] = by_kind[kind] + job.evidence if kind in by_kind else job.evidence
+        by_kind = by_account.setdefault(account, {})
+        by_kind[kind] = by_kind[kind] + result.evidence if kind in by_kind else result.evidence
     return by_account
 
 
 def find_discrepancies(
-    jobs: Sequence[ResourceJob], read_corroboration: Callable[[str, str], Evidence | None]
+    results: Sequence[CallResult], read_corroboration: Callable[[ApiCall], Evidence | None]
 ) -> list[Discrepancy]:
     """Returns what cannot be true; an empty answer that stands alone is compared with another resource.
 
     Args:
-        jobs: all of the snapshot, done.
-        read_corroboration: reads a resource of an account, by their names.
+        results: all of the snapshot, done.
+        read_corroboration: reads another call about an account.
     """
     discrepancies = []
-    for account, by_kind in evidence_by_account(jobs).items():
+    for account, by_kind in evidence_by_account(results).items():
         kinds = set(by_kind)
         if (resource := corroborating_resource(by_kind)) is not None and (
-            corroboration := read_corroboration(resource, account)
+            corroboration := read_corroboration(account_call(resource, account))
         ) is not None:
             by_kind[resource] = corroboration
         discrepancies += [
@@ -53,10 +54,14 @@ def find_discrepancies(
     return discrepancies
 
 
-def contradicting_jobs(jobs: Sequence[ResourceJob], discrepancies: Sequence[Discrepancy]) -> list[ResourceJob]:
-    """Returns the jobs whose answers contradict others."""
+def contradicting_results(results: Sequence[CallResult], discrepancies: Sequence[Discrepancy]) -> list[CallResult]:
+    """Returns the results of the calls whose answers contradict others."""
     wrong = {(account, contradiction.kind) for account, contradiction in discrepancies}
-    return [job for job in jobs if not job.is_dropped and (job.call.account, evidence_kind(job.call)) in wrong]
+    return [
+        result
+        for result in results
+        if not result.is_dropped and (result.call.account, evidence_kind(result.call)) in wrong
+    ]
 
 
 def discrepancy_error(discrepancies: Sequence[Discrepancy]) -> IbkrError:

@@ -1,6 +1,5 @@
 """One fetch as a task: waits for the session, fetches a snapshot, saves it, writes the fetch's status section."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,136 +10,29 @@ from ibkr_tools.alert_outbox import ACCOUNTS_TOPIC
 from ibkr_tools.config.schema import Config
 from ibkr_tools.errors import (
     AccountUnavailable,
-    BrokerageUnavailable,
     ConfigError,
     GatewayUnavailable,
     IbkrError,
-    OutputError,
     SessionUnavailable,
-    UpstreamUnavailable,
     UsageError,
 )
+from ibkr_tools.fetch.account_list import SnapshotSelection
 from ibkr_tools.fetch.fetch_status import NO_FINDINGS, MissingData, success_message
 from ibkr_tools.fetch.plan import REQUIRED_RESOURCES, plan_snapshot
 from ibkr_tools.fetch.retry import DEFAULT_RETRY_S, RetryPolicy, Sleep
-from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
-from ibkr_tools.fetch.snapshot_fetcher import (
-    CountCallback,
-    ProgressCallback,
-    SessionLossPolicy,
-    SnapshotFetcher,
-    SnapshotSelection,
+from ibkr_tools.fetch.session_wait import (
+    MAX_SESSION_WAIT_S,
+    WAIT_FOR_SESSION_HINT,
+    WaitForSession,
+    known_session_error,
+    serving_session,
+    wait_for_session,
 )
+from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
+from ibkr_tools.fetch.snapshot_fetcher import CountCallback, ProgressCallback, SnapshotFetcher
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Tier
-from ibkr_tools.status import FetchSection, LoginSection, SessionSection, SessionState, StatusFile, utc_now
-
-MAX_SESSION_WAIT_S = 86_400
-"""The longest wait for a session, in seconds: a day."""
-
-WAIT_FOR_SESSION_HINT = "`ibkr-tools status` says what is done about it; `ibkr-tools fetch --wait 60` waits for it."
-
-_SERVING_STATES = {
-    Tier.PORTFOLIO: frozenset({SessionState.UP, SessionState.DEGRADED, SessionState.COMPETING}),
-    Tier.BROKERAGE: frozenset({SessionState.UP}),
-}
-
-
-def serving_session(status: StatusFile, now: datetime, tier: Tier = Tier.PORTFOLIO) -> SessionSection | None:
-    """Returns the session's section if the watchdog says, freshly, that the tier answers."""
-    session = status.read_section(SessionSection)
-    return session if session and session.state in _SERVING_STATES[tier] and not session.is_stale(now) else None
-
-
-def known_session_error(status: StatusFile, now: datetime, tier: Tier = Tier.PORTFOLIO) -> IbkrError | None:
-    """Returns why the tier does not answer, as far as the watchdog freshly says so; None: it may, or nobody knows.
-
-    What is known costs no request: IBKR counts them, and the login that is under way needs its own.
-    """
-    session = status.read_section(SessionSection)
-    if session is None or session.is_stale(now):
-        # Before the watchdog has said its first word, or without one, a login tells of itself.
-        login = status.read_section(LoginSection)
-        runs = login is not None and login.state == "running" and not login.is_stale(now)
-        return SessionUnavailable("no session (a login is under way)", hint=WAIT_FOR_SESSION_HINT) if runs else None
-    if session.state in _SERVING_STATES[tier]:
-        return None
-    known = f"{session.state.value}: {session.why}"
-    if session.state is SessionState.GATEWAY_DOWN:
-        return GatewayUnavailable(f"the watchdog says {known}", hint="systemctl start ibkr-gateway")
-    if session.state in _SERVING_STATES[Tier.PORTFOLIO]:
-        return BrokerageUnavailable(f"the brokerage tier is not up ({known})", hint=WAIT_FOR_SESSION_HINT)
-    return SessionUnavailable(f"no session ({known})", hint=session.todo or WAIT_FOR_SESSION_HINT)
-
-
-def wait_for_session(
-    status: StatusFile, seconds: float, tier: Tier = Tier.PORTFOLIO, *, after: datetime | None = None
-) -> None:
-    """Returns as soon as the watchdog says that the tier answers; `after`: and has said so after that time.
-
-    Raises:
-        SessionUnavailable: it does not within `seconds`; the message says what the watchdog knows.
-        OutputError: there is no runtime directory and none can be made.
-    """
-
-    def serves() -> bool:
-        session = serving_session(status, utc_now(), tier)
-        return session is not None and (after is None or session.updated_at > after)
-
-    try:
-        served = status.wait(serves, seconds)
-    except OSError as error:
-        raise OutputError(f"{status.path.parent}: cannot be watched ({error.strerror})") from error
-    if not served:
-        session = status.read_section(SessionSection)
-        known = f"{session.state.value}: {session.why}" if session else "the watchdog has said nothing"
-        raise SessionUnavailable(f"no session within {seconds:g} s ({known})", hint="`ibkr-tools status` says more.")
-
-
-class WaitForSession(SessionLossPolicy):
-    """Waits for the next session when one is lost on the way, until a deadline that begins with the first loss."""
-
-    def __init__(
-        self,
-        status: StatusFile,
-        seconds: float,
-        tier: Tier,
-        report_loss: Callable[[IbkrError], datetime],
-        progress: ProgressCallback,
-    ) -> None:
-        """Creates a policy.
-
-        Args:
-            status: where the watchdog says how the session is.
-            seconds: how long to wait in all; 0: not at all.
-            tier: the tier that is needed.
-            report_loss: tells the watchdog of the loss; returns when.
-            progress: is told that it waits.
-        """
-        self._status = status
-        self._seconds = seconds
-        self._tier = tier
-        self._report_loss = report_loss
-        self._progress = progress
-        self._deadline: float | None = None
-
-    def is_session_loss(self, error: IbkrError) -> bool:
-        """Says whether a session may come that makes up for this error."""
-        if not self._seconds:
-            return False
-        if isinstance(error, UpstreamUnavailable):
-            # What IBKR's servers do while the session is up is not the session's loss.
-            return serving_session(self._status, utc_now(), self._tier) is None
-        return type(error) in {SessionUnavailable, BrokerageUnavailable} or isinstance(error, GatewayUnavailable)
-
-    def wait(self, error: IbkrError) -> None:
-        """Returns once the watchdog, told of the loss, says that the tier answers; see `SessionLossPolicy.wait`."""
-        now = time.monotonic()
-        self._deadline = self._deadline or now + self._seconds
-        if now >= self._deadline:
-            raise error
-        self._progress("waiting for the session")
-        wait_for_session(self._status, self._deadline - now, self._tier, after=self._report_loss(error))
+from ibkr_tools.status import FetchSection, StatusFile, utc_now
 
 
 class FetchTask:
@@ -230,6 +122,15 @@ class FetchTask:
             self._write_status("failed", error.message)
             raise
         session = serving_session(self._status, self._now())
+        selection = SnapshotSelection(
+            account=self._config.account,
+            accounts=tuple(accounts) or settings.accounts,
+            known=session.accounts if session else (),
+            error_class=UsageError if accounts else ConfigError,
+            partial=settings.partial if partial is None else partial,
+            optional=optional,
+        )
+        covers = SnapshotMetadata(accounts=(), resources=(), parameters=requested_parameters, fresh=fresh)
         fetcher = SnapshotFetcher(
             self._make_client,
             now=self._now,
@@ -241,37 +142,24 @@ class FetchTask:
             sleep=self._sleep,
             retry=retry,
         )
-        selection = SnapshotSelection(
-            account=self._config.account,
-            accounts=tuple(accounts) or settings.accounts,
-            known=session.accounts if session else (),
-            error_class=UsageError if accounts else ConfigError,
-            partial=settings.partial if partial is None else partial,
-            optional=optional,
-        )
         try:
-            document = fetcher.fetch(
-                parts,
-                selection,
-                SnapshotMetadata(accounts=(), resources=(), parameters=requested_parameters, fresh=fresh),
-            )
+            with fetcher:
+                document = fetcher.fetch(parts, fetcher.accounts.select(parts, selection), selection, covers)
             saved = None
             if save_in:
                 from ibkr_tools.fetch import snapshot_store
 
                 saved = snapshot_store.save(save_in, document, settings.keep_days, self._now())
         except IbkrError as error:
-            lost = type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable)
             if type(error) is SessionUnavailable and not error.hint:
                 error.hint = WAIT_FOR_SESSION_HINT
             unavailable = fetcher.missing_accounts if isinstance(error, AccountUnavailable) else {}
-            topic = ACCOUNTS_TOPIC if unavailable else None
             self._write_status(
                 "failed",
                 error.message,
-                session_lost=lost,
+                session_lost=type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable),
                 missing_data=missing_data.after_failure(unavailable),
-                topic=topic,
+                topic=ACCOUNTS_TOPIC if unavailable else None,
             )
             raise
         covers = document.covers

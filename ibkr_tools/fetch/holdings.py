@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import msgspec
 
@@ -17,11 +17,7 @@ from ibkr_tools.fetch.reconciliation import Reconciliation, reconcile
 from ibkr_tools.fetch.valuation import Holding, classify_funds, parse_holding
 from ibkr_tools.number_format import exact_sum, ratio
 
-if TYPE_CHECKING:
-    from ibkr_tools.fetch.formats import Rows
-    from ibkr_tools.fetch.snapshot import Snapshot
-
-__all__ = ["BaseCurrencyTotal", "Holding", "Holdings", "describe_missing", "parse_holdings", "snapshot_holdings"]
+__all__ = ["BaseCurrencyTotal", "Holding", "Holdings", "describe_missing", "parse_holdings"]
 
 
 class BaseCurrencyTotal(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,23 +167,18 @@ class Holdings(Sequence[Holding]):
         )
 
 
-def snapshot_holdings(snapshot: "Snapshot", resource: str = "positions") -> Holdings:
-    """Returns the positions of a snapshot; see `Snapshot.holdings`."""
-    payload = snapshot.exact(resource)
-    if isinstance(payload, list):
-        return _holdings(payload, resource, snapshot)
-    from ibkr_tools.fetch.formats import snapshot_rows
+def parse_holdings(
+    rows: Iterable[Any], resource: str, balances: Balances | None = None, accounts: Sequence[str] = ()
+) -> Holdings:
+    """Returns rows of positions as figures.
 
-    return _holdings(snapshot_rows(snapshot.encode(), resource).exact(), resource, snapshot)
-
-
-def parse_holdings(rows: "Rows") -> Holdings:
-    """Returns rows of positions as figures; without a snapshot nothing is known of base currencies and rates."""
-    return _holdings(rows.exact(), rows.name, None)
-
-
-def _holdings(rows: Iterable[Any], resource: str, snapshot: "Snapshot | None") -> Holdings:
-    balances = Balances(snapshot)
+    Args:
+        rows: as IBKR sent them, with exact numbers.
+        resource: which resource they are of.
+        balances: of the same snapshot; without them nothing is known of base currencies and rates.
+        accounts: the accounts of the snapshot.
+    """
+    balances = balances or Balances()
     holdings: list[Holding] = []
     non_objects: list[Any] = []
     for fields in rows:
@@ -195,5 +186,4 @@ def _holdings(rows: Iterable[Any], resource: str, snapshot: "Snapshot | None") -
             holdings.append(parse_holding(fields, resource, balances))
         else:
             non_objects.append(fields)
-    accounts = snapshot.covers.accounts if snapshot is not None else ()
     return Holdings(classify_funds(holdings, balances), non_objects, balances, accounts)

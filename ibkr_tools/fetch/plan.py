@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ibkr_tools.errors import ConfigError, UsageError
-from ibkr_tools.portal.endpoints import READS, Endpoint, ParamIn, Scope, Tier
+from ibkr_tools.portal.endpoints import READS, Endpoint, Pagination, ParamIn, Scope, Tier
 
 REQUIRED_RESOURCES = frozenset({"accounts", "summary", "ledger", "allocation", "positions", "positions2"})
 """The resources of `fetch.resources` that a snapshot never goes without."""
@@ -25,11 +25,27 @@ class ApiCall(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.endpoint.name} of {self.account}" if self.account else self.endpoint.name
 
+    def page(self, number: int | str, last_id: object = None) -> "ApiCall":
+        """Returns the call of one page of the list.
+
+        Args:
+            number: of the page, from 0.
+            last_id: IBKR's id of the last row of the page before, after which a list with a cursor goes on.
+        """
+        match self.endpoint.pagination:
+            case Pagination.PATH:
+                return msgspec.structs.replace(self, path_parameters={**self.path_parameters, "page": str(number)})
+            case Pagination.QUERY:
+                return msgspec.structs.replace(self, query={**self.query, "page": str(number)})
+            case Pagination.CURSOR if number:
+                return ApiCall(READS[f"{self.endpoint.name}_more"], query={"id": str(last_id)})
+            case _:
+                return self
+
 
 def account_call(name: str, account: str) -> ApiCall:
     """Returns the call of one small read about an account."""
-    page = {"page": "0"} if name == "positions" else {}
-    return ApiCall(READS[name], {"account": account, **page}, account=account)
+    return ApiCall(READS[name], {"account": account}, account=account).page(0)
 
 
 class SnapshotPart(msgspec.Struct, frozen=True):

@@ -6,11 +6,12 @@ from datetime import datetime
 import msgspec
 
 from ibkr_tools.errors import UsageError
+from ibkr_tools.fetch.account_list import SnapshotSelection
 from ibkr_tools.fetch.api_paths import PathMatch
 from ibkr_tools.fetch.plan import ApiCall, SnapshotPart, plan_snapshot
-from ibkr_tools.fetch.retry import DEFAULT_RETRY_S, Retrier, RetryPolicy, Sleep
-from ibkr_tools.fetch.retrying_reader import Preflights, RetryingReader
-from ibkr_tools.fetch.snapshot_fetcher import ProgressCallback, SnapshotFetcher, SnapshotSelection
+from ibkr_tools.fetch.reader import Reader
+from ibkr_tools.fetch.retry import DEFAULT_RETRY_S, RetryPolicy, Sleep
+from ibkr_tools.fetch.snapshot_fetcher import ProgressCallback, SnapshotFetcher
 from ibkr_tools.portal.client import ApiResponse, PortalClient
 from ibkr_tools.portal.endpoints import Pagination, Scope
 
@@ -51,10 +52,7 @@ class RawRequest:
     @property
     def call(self) -> ApiCall:
         """The call of this read."""
-        path_parameters, query = dict(self._call.path_parameters), dict(self._call.query)
-        if self._page is not None:
-            (path_parameters if self._call.endpoint.pagination is Pagination.PATH else query)["page"] = self._page
-        return ApiCall(self._call.endpoint, path_parameters, query, self._call.body, self._call.account)
+        return self._call if self._page is None else self._call.page(self._page)
 
     def require_paginated(self) -> None:
         """Returns if all pages can be taken.
@@ -87,11 +85,8 @@ class RawRequest:
         Raises:
             IbkrError: see `ibkr_tools.portal.response_parser.parse`.
         """
-        call = self.call
-        retrier = Retrier(RetryPolicy.within(retry_s), sleep)
-        return RetryingReader(Preflights(), retrier.sleep, retrier, on_retry).read(
-            client, call, call.path_parameters, call.query
-        )
+        reader = Reader(lambda: client, retry=RetryPolicy.within(retry_s), sleep=sleep, on_retry=on_retry)
+        return reader.read(self.call)
 
     def read_all_pages(
         self,
@@ -106,9 +101,8 @@ class RawRequest:
         Raises:
             IbkrError: see `SnapshotFetcher.fetch`.
         """
-        fetcher = SnapshotFetcher(make_client, now=now, progress=progress, retry=RetryPolicy.within(retry_s))
-        document = fetcher.fetch(
-            (self._part,), SnapshotSelection(account=self._account, accounts=tuple(self._accounts))
-        )
+        parts, selection = (self._part,), SnapshotSelection(account=self._account, accounts=tuple(self._accounts))
+        with SnapshotFetcher(make_client, now=now, progress=progress, retry=RetryPolicy.within(retry_s)) as fetcher:
+            document = fetcher.fetch(parts, fetcher.accounts.select(parts, selection), selection)
         members = msgspec.json.decode(document.encode(), type=dict[str, msgspec.Raw])
         return bytes(members[self._part.name])

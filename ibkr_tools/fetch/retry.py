@@ -6,8 +6,10 @@ page, half an answer, none at all. What IBKR means (4xx, no session, 429) is not
 
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -43,7 +45,8 @@ JITTER_S = 0.5
 _SERVER_ERROR_STATUS = 500
 
 Sleep = Callable[[float], object]
-T = TypeVar("T")
+Attempt = AbstractContextManager[Any]
+"""A block that sends a read once; an error that the read is tried again for does not leave the block."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
@@ -77,6 +80,21 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, MalformedResponse)
 
 
+class _FirstAttempt:
+    """The attempt that most reads need alone; it keeps an error of ours."""
+
+    error: IbkrError | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.error = error if isinstance(error, IbkrError) else None
+        return self.error is not None
+
+
 class Retrier:
     """Tries reads again, for one fetch; threads share it.
 
@@ -98,60 +116,68 @@ class Retrier:
         """Ends all waits; no read is tried again afterwards."""
         self._stopped.set()
 
-    def call(self, endpoint: Endpoint, send: Callable[[], T], on_retry: Callable[[str], None]) -> T:
-        """Returns what a read brings, at whichever try.
+    def attempts(
+        self, endpoint: Endpoint, on_retry: Callable[[str], None], policy: RetryPolicy | None = None
+    ) -> Iterator[Attempt]:
+        """Yields the attempts of one read, with pauses between them; whoever has an answer goes on no further.
+
+            for attempt in retrier.attempts(endpoint, on_retry):
+                with attempt:
+                    return client.send(endpoint)
 
         Args:
             endpoint: what is asked for.
-            send: sends it once.
             on_retry: is told before each pause, in a few words.
+            policy: another bound than that of the others.
 
         Raises:
-            IbkrError: that of the last try; where the call may be made once in minutes, it says when the next one is.
+            IbkrError: that of the last attempt; where the call may be made once in minutes, it says when the next one
+                is.
         """
-        began_s = time.monotonic()
-        try:
-            return send()
-        except IbkrError as error:
-            if endpoint.interval_s >= ALWAYS_CACHED_INTERVAL_S:
-                if not isinstance(error, ConfigError | GatewayUnavailable | RateLimited):
-                    wait = format_wait(endpoint.interval_s)
-                    error.add(f"that used up a call that IBKR takes once in {wait}; the next one is possible in {wait}")
-                raise
-            if not is_transient(error) or self._stopped.is_set() or not self.policy.seconds:
-                raise _with_time(error) from error.__cause__
-            first = error
-        return self._retry(send, first, began_s, on_retry)
+        policy, began_s = policy or self.policy, time.monotonic()
+        first = _FirstAttempt()
+        yield first
+        error = first.error
+        if error is None:
+            return
+        if endpoint.interval_s >= ALWAYS_CACHED_INTERVAL_S:
+            if not isinstance(error, ConfigError | GatewayUnavailable | RateLimited):
+                wait = format_wait(endpoint.interval_s)
+                error.add(f"that used up a call that IBKR takes once in {wait}; the next one is possible in {wait}")
+            raise error
+        if is_transient(error) and policy.seconds and not self._stopped.is_set():
+            try:
+                yield from self._further_attempts(policy, error, began_s, on_retry)
+            except IbkrError as last_error:
+                error = last_error
+            else:
+                return
+        if isinstance(error, UpstreamUnavailable) and error.wait_s is not None:
+            error.add(f"IBKR asks to come back in {format_wait(error.wait_s)}")
+        raise error from error.__cause__
 
-    def _retry(self, send: Callable[[], T], first: IbkrError, began_s: float, on_retry: Callable[[str], None]) -> T:
+    def _further_attempts(
+        self, policy: RetryPolicy, first_error: IbkrError, began_s: float, on_retry: Callable[[str], None]
+    ) -> Iterator[Attempt]:
         # Nobody pays for the library whose reads succeed at once.
         import tenacity
 
-        failed: list[IbkrError] = [first]
         sent_s = began_s
-
-        def attempt() -> T:
-            nonlocal sent_s
-            if failed:
-                # The first try has been made.
-                raise failed.pop()
-            sent_s = time.monotonic()
-            return send()
-
-        def sleep(seconds: float) -> None:
-            self.sleep(seconds)
 
         def is_over(state: "RetryCallState") -> bool:
             now_s = time.monotonic()
             # Pauses that a test does not wait for count all the same.
             elapsed_s = max(now_s - began_s, state.idle_for)
             # What has taken long to fail will do so again.
-            return self._stopped.is_set() or elapsed_s + state.upcoming_sleep + now_s - sent_s > self.policy.seconds
+            return self._stopped.is_set() or elapsed_s + state.upcoming_sleep + now_s - sent_s > policy.seconds
 
         def before_pause(state: "RetryCallState") -> None:
             error = state.outcome.exception() if state.outcome else None
             why = error.message if isinstance(error, IbkrError) else ""
             on_retry(f"trying again in {format_wait(state.upcoming_sleep)} ({why})")
+
+        def sleep(seconds: float) -> None:
+            self.sleep(seconds)
 
         backoff = tenacity.wait_exponential(INITIAL_BACKOFF_S, MAX_BACKOFF_S) + tenacity.wait_random(0, JITTER_S)
 
@@ -160,24 +186,20 @@ class Retrier:
             stated_s = error.wait_s if isinstance(error, UpstreamUnavailable) else None
             return stated_s or backoff(state)
 
-        stop_after = (
-            tenacity.stop_after_attempt(self.policy.max_attempts) if self.policy.max_attempts else tenacity.stop_never
-        )
-        try:
-            return tenacity.Retrying(
+        stop_after = tenacity.stop_after_attempt(policy.max_attempts) if policy.max_attempts else tenacity.stop_never
+        attempts = iter(
+            tenacity.Retrying(
                 retry=tenacity.retry_if_exception(is_transient),
                 stop=lambda state: stop_after(state) or is_over(state),
                 wait=wait,
                 sleep=sleep,
                 before_sleep=before_pause,
                 reraise=True,
-            )(attempt)
-        except IbkrError as error:
-            raise _with_time(error) from error.__cause__
-
-
-def _with_time(error: IbkrError) -> IbkrError:
-    """Returns the error; it says when IBKR wants to be asked again, if IBKR has said so."""
-    if isinstance(error, UpstreamUnavailable) and error.wait_s is not None:
-        error.add(f"IBKR asks to come back in {format_wait(error.wait_s)}")
-    return error
+            )
+        )
+        with next(attempts):
+            # The first attempt has been made.
+            raise first_error
+        for attempt in attempts:
+            sent_s = time.monotonic()
+            yield attempt

@@ -11,6 +11,7 @@ from ibkr_tools.fetch.snapshot_document import SNAPSHOT_SCHEMA, SnapshotMetadata
 from ibkr_tools.portal.response_parser import decode_json
 
 if TYPE_CHECKING:
+    from ibkr_tools.fetch.balances import Balances
     from ibkr_tools.fetch.holdings import Holdings
 
 _AwareDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -128,11 +129,21 @@ class Snapshot(Mapping[str, Any]):
             KeyError: it is not in the snapshot.
             UsageError: it is not a list.
         """
-        from ibkr_tools.fetch.holdings import snapshot_holdings
+        from ibkr_tools.fetch.formats import snapshot_rows
+        from ibkr_tools.fetch.holdings import parse_holdings
 
         if resource not in self:
             raise KeyError(resource)
-        return snapshot_holdings(self, resource)
+        payload = self.exact(resource)
+        rows = payload if isinstance(payload, list) else snapshot_rows(self._data, resource).exact()
+        return parse_holdings(rows, resource, self.balances(), self.covers.accounts)
+
+    def balances(self) -> "Balances":
+        """Returns base currencies, rates, cash and net liquidation values, as far as the snapshot says them."""
+        from ibkr_tools.fetch.balances import Balances
+
+        parts = {name: self.exact(name) for name in ("accounts", "ledger", "summary") if name in self}
+        return Balances(parts, self.covers.accounts)
 
     def records(self, resource: str) -> list[dict[str, Any]]:
         """Returns a list-shaped resource as rows, for `pandas.DataFrame` and the like.

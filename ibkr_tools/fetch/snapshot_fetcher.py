@@ -1,79 +1,53 @@
-"""One snapshot of the account: every part asked for, every page, every account; or an error and nothing."""
+"""One snapshot of the account: every part asked for, every page, every account; or an error and nothing.
 
+The plan says which calls are read. The scheduler says which page is next, a worker thread reads it, the call's result
+takes it, and in the end all results are assembled.
+"""
+
+import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
-from ibkr_tools.errors import (
-    ConfigError,
-    ErrorResponse,
-    IbkrError,
-    ImplausibleResponse,
-    MalformedResponse,
-    SessionUnavailable,
-    UpstreamUnavailable,
-    UsageError,
-)
+from ibkr_tools.errors import ErrorResponse, IbkrError, MalformedResponse, UpstreamUnavailable
 from ibkr_tools.fetch import cross_check
-from ibkr_tools.fetch.account_list import (
-    AccountList,
-    account_numbers,
-    master_accounts,
-    match_accounts,
-    parse_account_list,
-    resolve_account,
-)
-from ibkr_tools.fetch.pagination import MAX_PAGES, Page, PageRow, parse_page
-from ibkr_tools.fetch.plan import ApiCall, SnapshotPart, account_call
+from ibkr_tools.fetch.account_list import SelectedAccounts, SnapshotSelection
+from ibkr_tools.fetch.account_reader import AccountReader
+from ibkr_tools.fetch.assembly import CallResult, PartResult, assemble, describe
+from ibkr_tools.fetch.completeness import require_shape
+from ibkr_tools.fetch.pagination import Page, PageRow, parse_page
+from ibkr_tools.fetch.plan import ApiCall, SnapshotPart
 from ibkr_tools.fetch.plausibility import Evidence, parse_evidence
-from ibkr_tools.fetch.retry import CONFIRMATION_RETRY, NO_RETRY, Retrier, RetryPolicy, Sleep, is_transient
-from ibkr_tools.fetch.retrying_reader import Preflights, RetryingReader, require_shape
-from ibkr_tools.fetch.scheduler import Freshness, PageRequest, ResourceJob, assemble, create_jobs, run_jobs
+from ibkr_tools.fetch.reader import Reader
+from ibkr_tools.fetch.retry import CONFIRMATION_RETRY, NO_RETRY, RetryPolicy, Sleep, is_transient
+from ibkr_tools.fetch.scheduler import PageRequest, Scheduler
+from ibkr_tools.fetch.session_wait import SessionLossPolicy
 from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
-from ibkr_tools.fetch.worker_pool import WorkerPool
 from ibkr_tools.portal.client import ApiResponse, PortalClient
-from ibkr_tools.portal.endpoints import ACCOUNTS, READS, SUBACCOUNTS2, Pagination
-from ibkr_tools.portal.response_parser import parse_records
+from ibkr_tools.portal.endpoints import ACCOUNTS
+
+MAX_CONCURRENT_PAGES = 4
+"""The gateway opens five connections to IBKR, and the watchdog needs one."""
+
+MIN_REQUEST_INTERVAL_S = 0.1
+"""IBKR takes ten requests a second: while answers are faster, another connection would only wait for its turn."""
 
 ProgressCallback = Callable[[str], None]
 CountCallback = Callable[[int, int], None]
 
 
-class SessionLossPolicy:
-    """What to do about a session that is lost on the way: give up. `WaitForSession` waits for the next one."""
-
-    def is_session_loss(self, error: IbkrError) -> bool:
-        """Says whether it makes sense to wait after this error."""
-        del error
-        return False
-
-    def wait(self, error: IbkrError) -> None:
-        """Returns once there is a session again; raises the error if there is none in time."""
-        raise error
-
-
-class SnapshotSelection(msgspec.Struct, frozen=True, kw_only=True):
-    """Of which accounts a snapshot is, and what it may go without.
-
-    `account` is that of the configuration; `accounts` are those asked for, by number or alias, none: all that the user
-    may view; `known` are the numbers that this session's `/portfolio/accounts` has given, if somebody asked it already.
-    `error_class` is the error of an account in `accounts` that the user may not view. `partial`: go without an account
-    that alone answers nothing. `optional` are the parts that may be missing.
-    """
-
-    account: str
-    accounts: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-    error_class: type[IbkrError] = UsageError
-    partial: bool = False
-    optional: frozenset[str] = frozenset()
+def useful_concurrency(last_duration_s: float) -> int:
+    """Returns how many pages it is useful to read at once, by how long the last answer took to come."""
+    return min(MAX_CONCURRENT_PAGES, 1 + math.floor(last_duration_s / MIN_REQUEST_INTERVAL_S))
 
 
 class SnapshotFetcher:
-    """Fetches one snapshot, with clients that it makes as it needs them."""
+    """Fetches one snapshot, within a `with` block: `accounts.select`, then `fetch`."""
 
     def __init__(
         self,
@@ -97,243 +71,185 @@ class SnapshotFetcher:
             sleep: waits so many seconds before something is asked again; default: real ones.
             retry: for how long a read is tried again; default: `RetryPolicy()`.
         """
-        self._make_client = make_client
         self._now = now
         self._session_loss_policy = session_loss_policy or SessionLossPolicy()
         self._progress = progress
         self._on_count = on_count
-        self._preflights = Preflights()
-        self._retrier = Retrier(retry or RetryPolicy(), sleep)
-        self._reader = RetryingReader(self._preflights, self._retrier.sleep, self._retrier, progress)
-        self._accounts_response: ApiResponse | None = None
+        self._reader = Reader(make_client, retry=retry or RetryPolicy(), sleep=sleep, on_retry=progress)
+        self.accounts = AccountReader(self._reader, self._session_loss_policy, progress)
+        self._executor = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, thread_name_prefix="fetch")
+        self._last_duration_s = 0.0
         self._missing: dict[str, str] = {}
-        self._missing_accounts: dict[str, str] = {}
         self._recheck_rounds = 0
-
-    @property
-    def missing_accounts(self) -> dict[str, str]:
+        self.missing_accounts: dict[str, str] = {}
         """The accounts that alone answer nothing but errors, and with which."""
-        return self._missing_accounts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._reader.close()
 
     def fetch(
-        self, parts: Sequence[SnapshotPart], selection: SnapshotSelection, covers: SnapshotMetadata | None = None
+        self,
+        parts: Sequence[SnapshotPart],
+        accounts: SelectedAccounts,
+        selection: SnapshotSelection,
+        covers: SnapshotMetadata | None = None,
     ) -> SnapshotDocument:
         """Returns the snapshot.
 
         Args:
             parts: what to take, see `plan.plan_snapshot`.
-            selection: of which accounts.
+            accounts: of which accounts, see `AccountReader.select`.
+            selection: what the snapshot may go without.
             covers: what else the envelope shall say: parameters, and whether past IBKR's cache.
 
         Raises:
-            ConfigError: the account of the configuration is not among the user's.
             AccountUnavailable: one account alone answers nothing, and `selection.partial` is not set.
             ImplausibleResponse: an answer contradicts the others, however often it is asked for.
             IbkrError: whatever kept one part from being complete; see `ibkr_tools.portal.response_parser`.
         """
-        freshness = [Freshness() for _ in parts]
-        try:
-            with WorkerPool(self._make_client) as pool:
-                known, account, chosen = self._select_accounts(pool, parts, selection)
-                jobs = [
-                    job
-                    for part, part_freshness in zip(parts, freshness, strict=True)
-                    for job in create_jobs(part, chosen, part_freshness)
-                ]
-                for job in jobs:
-                    job.member.optional = job.member.name in selection.optional
-                run_jobs(
-                    jobs,
-                    pool,
-                    self._read_page,
-                    is_session_loss=self._session_loss_policy.is_session_loss,
-                    recover_session=lambda error: self._recover_session(pool, known, error),
-                    progress=self._progress,
-                    on_count=self._on_count,
-                    resolve_failure=lambda request, error: self._resolve_failure(
-                        pool, request, error, jobs, known.numbers, selection.partial
-                    ),
-                    find_contradicting=lambda: self._find_contradicting(pool, jobs),
-                )
-                unrequested = self._count_unrequested(pool, known, chosen) if not selection.accounts else 0
-        finally:
-            self._retrier.stop()
-        freshness_by_part = {
-            part.name: part_freshness
-            for part, part_freshness in zip(parts, freshness, strict=True)
-            if part.name not in self._missing
-        }
-        kept_jobs = [job for job in jobs if not job.is_dropped]
+        results = [PartResult(part, accounts.chosen, is_optional=part.name in selection.optional) for part in parts]
+        scheduler = Scheduler(results)
+        in_flight: dict[Future[Page], PageRequest] = {}
+        while not self._is_complete(scheduler):
+            while len(in_flight) < useful_concurrency(self._last_duration_s) and (request := scheduler.next_request()):
+                self._progress(str(request))
+                in_flight[self._executor.submit(self._read_page, request)] = request
+            if in_flight:
+                for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                    self._take(scheduler, in_flight.pop(future), future, accounts, partial=selection.partial)
+            elif scheduler.session_error is not None:
+                self._session_loss_policy.wait(scheduler.session_error)
+                self.accounts.require_same_accounts(accounts.known)
+                scheduler.resume()
+        covers = msgspec.structs.replace(
+            covers or SnapshotMetadata(accounts=(), resources=()),
+            accounts=tuple(number for number in accounts.chosen if number not in self.missing_accounts),
+            missing=self._missing,
+            missing_accounts=self.missing_accounts,
+            subaccounts_not_asked=0 if selection.accounts else self.accounts.count_unrequested(accounts),
+        )
         return SnapshotDocument(
-            as_of=self._now(),
-            account=account,
-            covers=msgspec.structs.replace(
-                covers or SnapshotMetadata(accounts=(), resources=()),
-                accounts=tuple(number for number in chosen if number not in self._missing_accounts),
-                resources=tuple(freshness_by_part),
-                parts_at={
-                    name: part_freshness.received_at.isoformat(timespec="seconds")
-                    for name, part_freshness in freshness_by_part.items()
-                    if part_freshness.received_at
-                },
-                remembered={
-                    name: round(part_freshness.age_s, 1)
-                    for name, part_freshness in freshness_by_part.items()
-                    if part_freshness.age_s
-                },
-                unexpected=tuple(line for job in kept_jobs for line in job.unexpected),
-                missing=self._missing,
-                missing_accounts=self._missing_accounts,
-                short_rows={
-                    name: count for name in freshness_by_part if (count := _count_rows_without_details(kept_jobs, name))
-                },
-                subaccounts_not_asked=unrequested,
-            ),
-            parts=assemble(jobs),
+            as_of=self._now(), account=accounts.account, covers=describe(results, covers), parts=assemble(results)
         )
 
-    def _select_accounts(
-        self, pool: WorkerPool, parts: Sequence[SnapshotPart], selection: SnapshotSelection
-    ) -> tuple[AccountList, str, tuple[str, ...]]:
-        """Returns the accounts that the user may view, that of the configuration, and those asked for.
+    def _is_complete(self, scheduler: Scheduler) -> bool:
+        """Says whether all has come, and nothing contradicts anything; has read again what does."""
+        pending = scheduler.pending
+        self._on_count(len(scheduler.results) - len(pending), len(scheduler.results))
+        if pending:
+            return False
+        contradicting = self._find_contradicting(scheduler.results)
+        scheduler.restart(contradicting)
+        return not contradicting
 
-        A list that lacks one of them may not be whole yet: it is asked for again, once.
-        """
-        names = (selection.account, *selection.accounts)
-        known = AccountList(selection.known)
-        if not known.numbers or any(part.endpoint == ACCOUNTS for part in parts):
-            known = self._read_accounts(pool)
-        if not known.rows and not _has_all_accounts(known, names):
-            known = self._read_accounts(pool)
-        if not _has_all_accounts(known, names) or not set(selection.known) <= set(known.numbers):
-            known = self._read_accounts(pool, reread=True)
-        if not _has_all_accounts(known, names) and master_accounts(known):
-            known = self._add_subaccounts(pool, known, names)
-        account = resolve_account(selection.account, known, ConfigError)
-        chosen = [resolve_account(name, known, selection.error_class) for name in selection.accounts]
-        return known, account, tuple(dict.fromkeys(chosen)) or known.numbers
-
-    def _read_accounts(self, pool: WorkerPool, *, allow_cached: bool = True, reread: bool = False) -> AccountList:
-        """Returns the accounts that the user may view; IBKR wants that asked before any other /portfolio call."""
-        if reread:
-            self._accounts_response, allow_cached = None, False
-        while self._accounts_response is None:
-            self._progress("accounts")
-            try:
-                with pool.lease_client() as client:
-                    self._accounts_response = self._reader.read(
-                        client, ApiCall(ACCOUNTS), {}, {}, allow_cached=allow_cached
-                    )
-            except IbkrError as error:
-                if not self._session_loss_policy.is_session_loss(error):
-                    raise
-                self._session_loss_policy.wait(error)
-        if not self._accounts_response.age_s:
-            self._preflights.record(ACCOUNTS)
-        rows = parse_records(self._accounts_response.payload, "GET /portfolio/accounts")
-        if not rows:
-            self._accounts_response = None
-            raise ImplausibleResponse(
-                "GET /portfolio/accounts: IBKR lists no account at all for the moment", hint="Try again in a minute."
+    def _read_page(self, request: PageRequest, retry: RetryPolicy | None = None) -> Page:
+        """Reads one page of one call, in whichever thread."""
+        call = request.result.call
+        answer = self.accounts.response if call.endpoint == ACCOUNTS else None
+        if answer is None:
+            answer = self._reader.read(request.result.page_call(request.page_number), retry=retry)
+        received_at = self._now() - timedelta(seconds=answer.age_s)
+        if request.result.part.is_list:
+            page = parse_page(call, answer.payload, answer.body, received_at)
+        else:
+            page = Page(
+                [PageRow(answer.body.strip() or b"null")],
+                has_more=False,
+                received_at=received_at,
+                unexpected=require_shape(call, answer.payload),
+                evidence=parse_evidence(call, answer.payload),
             )
-        return parse_account_list(rows)
+        return msgspec.structs.replace(page, age_s=answer.age_s, took_s=answer.took_s)
 
-    def _add_subaccounts(self, pool: WorkerPool, known: AccountList, names: Sequence[str]) -> AccountList:
-        """Returns also the sub-accounts of an advisor, as far as names are looked for among them."""
-        for page in range(MAX_PAGES):
-            rows, _ = self._read_subaccounts(pool, page)
-            before, known = known, known.with_rows(rows)
-            if _has_all_accounts(known, names) or known == before:
-                break
-        return known
-
-    def _count_unrequested(self, pool: WorkerPool, known: AccountList, chosen: Sequence[str]) -> int:
-        """Returns how many sub-accounts an advisor has of which nobody has asked for anything."""
-        if not master_accounts(known):
-            return 0
-        try:
-            rows, total = self._read_subaccounts(pool, 0)
-        except IbkrError:
-            # What is no part of the snapshot costs none of it.
-            return 0
-        unrequested = [number for number in account_numbers(rows) if number not in chosen]
-        return max(len(unrequested), total - len(chosen))
-
-    def _read_subaccounts(self, pool: WorkerPool, page: int) -> tuple[list[dict[str, Any]], int]:
-        """Returns one page of an advisor's sub-accounts, and how many there are in all, 0 if IBKR does not say."""
-        self._progress("subaccounts")
-        with pool.lease_client() as client:
-            payload = self._reader.read(client, ApiCall(SUBACCOUNTS2), {}, {"page": str(page)}).payload
-        metadata = payload.get("metadata") if isinstance(payload, dict) else None
-        total = metadata.get("total") if isinstance(metadata, dict) else None
-        rows = payload.get("subaccounts") if isinstance(payload, dict) else payload
-        return parse_records(rows, "GET /portfolio/subaccounts2"), total if isinstance(total, int) else 0
-
-    def _recover_session(self, pool: WorkerPool, known: AccountList, error: IbkrError) -> None:
-        """Returns once there is a session of the same accounts again."""
-        self._session_loss_policy.wait(error)
-        self._preflights.reset()
-        self._accounts_response = None
-        wanted = set(known.numbers)
-        if not wanted <= set(self._read_accounts(pool, allow_cached=False).numbers):
-            # The list of a session that has only just begun may not be whole.
-            accounts = self._read_accounts(pool, reread=True)
-            if master_accounts(accounts):
-                accounts = self._add_subaccounts(pool, accounts, known.numbers)
-            if not wanted <= set(accounts.numbers):
-                raise SessionUnavailable("the session was lost, and the next one may view other accounts")
-
-    def _resolve_failure(
+    def _take(
         self,
-        pool: WorkerPool,
+        scheduler: Scheduler,
+        request: PageRequest,
+        future: Future[Page],
+        accounts: SelectedAccounts,
+        *,
+        partial: bool,
+    ) -> None:
+        """Takes a page that has come, or does without it; notes a session that is lost.
+
+        Raises:
+            IbkrError: what kept the page from coming.
+        """
+        if request.is_obsolete:
+            return
+        is_session_loss, is_optional = self._session_loss_policy.is_session_loss, request.result.part.is_optional
+        page: Page | None
+        try:
+            page = future.result()
+        except IbkrError as error:
+            if is_session_loss(error) and not is_optional:
+                scheduler.lose_session(error)
+                return
+            try:
+                page = self._page_after_failure(request, error, scheduler.results, accounts, partial=partial)
+            except IbkrError as last_error:
+                # Whether a supplementary part alone gets such an answer had to be found out first.
+                if not (is_optional and is_session_loss(last_error)):
+                    raise
+                scheduler.lose_session(error)
+                return
+        if page is not None:
+            self._last_duration_s = page.took_s
+            request.result.add_page(request.page_number, page)
+
+    def _page_after_failure(
+        self,
         request: PageRequest,
         error: IbkrError,
-        jobs: Sequence[ResourceJob],
-        accounts: Sequence[str],
+        results: Sequence[CallResult],
+        accounts: SelectedAccounts,
+        *,
         partial: bool,
     ) -> Page | None:
         """Returns the page after all; None if the snapshot goes without it; else raises what kept it from coming."""
         from ibkr_tools.fetch import partial_failure
 
-        call, retries = request.job.call, bool(self._retrier.policy.seconds)
-        reader = self._reader.with_policy(CONFIRMATION_RETRY if retries else NO_RETRY)
+        call, part, numbers = request.result.call, request.result.part, accounts.known.numbers
+        retry = CONFIRMATION_RETRY if self._reader.is_retrying else NO_RETRY
 
         def read(call: ApiCall) -> ApiResponse:
-            with pool.lease_client() as client:
-                return reader.read(client, call, call.path_parameters, call.query)
+            return self._reader.read(call, retry=retry)
 
-        if request.job.member.optional and partial_failure.may_omit_part(error, call, accounts, read):
-            self._missing[request.job.member.name] = error.message
-            request.job.member.dropped = True
+        if part.is_optional and partial_failure.may_omit_part(error, call, numbers, read):
+            self._missing[part.name] = error.message
+            part.is_dropped = True
             return None
         self._progress(f"{call}: looking whether others answer ({error.message})")
-        if not partial_failure.is_isolated_failure(error, call, accounts, read):
+        if not partial_failure.is_isolated_failure(error, call, numbers, read):
             raise error
         is_told_to_wait = isinstance(error, UpstreamUnavailable) and error.wait_s is not None
-        if retries and is_transient(error) and not is_told_to_wait:
-            with suppress(ErrorResponse, UpstreamUnavailable, MalformedResponse), pool.lease_client() as client:
-                return self._read_page(client, request, reader)
-        if not partial_failure.is_account_unavailable(error, call, accounts, read):
+        if self._reader.is_retrying and is_transient(error) and not is_told_to_wait:
+            with suppress(ErrorResponse, UpstreamUnavailable, MalformedResponse):
+                return self._read_page(request, retry)
+        if not partial_failure.is_account_unavailable(error, call, numbers, read):
             raise error
         account = str(call.account)
-        self._missing_accounts[account] = error.message
-        if not partial or all(job.call.account in {None, *self._missing_accounts} for job in jobs):
+        self.missing_accounts[account] = error.message
+        if not partial or all(result.call.account in {None, *self.missing_accounts} for result in results):
             raise partial_failure.account_unavailable(account, error)
-        for job in jobs:
-            job.dropped |= job.call.account == account
+        for result in results:
+            result.dropped |= result.call.account == account
         return None
 
-    def _find_contradicting(self, pool: WorkerPool, jobs: Sequence[ResourceJob]) -> Sequence[ResourceJob]:
+    def _find_contradicting(self, results: Sequence[CallResult]) -> Sequence[CallResult]:
         """Returns what is to be asked for again because it contradicts other answers; raises if it still does."""
 
-        def read_corroboration(name: str, account: str) -> Evidence | None:
-            call = account_call(name, account)
+        def read_corroboration(call: ApiCall) -> Evidence | None:
             self._progress(str(call))
-            with pool.lease_client() as client:
-                answer = self._reader.read(client, call, call.path_parameters, call.query)
-            return parse_evidence(call, answer.payload)
+            return parse_evidence(call, self._reader.read(call).payload)
 
-        discrepancies = cross_check.find_discrepancies(jobs, read_corroboration)
+        discrepancies = cross_check.find_discrepancies(results, read_corroboration)
         # Silence about everything is asked for again once; the account may be empty.
         discrepancies = [
             discrepancy for discrepancy in discrepancies if discrepancy[1].is_certain or not self._recheck_rounds
@@ -345,45 +261,6 @@ class SnapshotFetcher:
         self._progress(
             f"asking again: {discrepancies[0][1].kind} of {discrepancies[0][0]} {discrepancies[0][1].description}"
         )
-        self._retrier.sleep(cross_check.RECHECK_DELAYS_S[self._recheck_rounds])
+        self._reader.sleep(cross_check.RECHECK_DELAYS_S[self._recheck_rounds])
         self._recheck_rounds += 1
-        return cross_check.contradicting_jobs(jobs, discrepancies)
-
-    def _read_page(self, client: PortalClient, request: PageRequest, reader: RetryingReader | None = None) -> Page:
-        """Asks for one page of one call, in whichever thread."""
-        call = request.job.call
-        path_parameters, query = dict(call.path_parameters), dict(call.query)
-        match call.endpoint.pagination:
-            case Pagination.PATH:
-                path_parameters["page"] = str(request.page_number)
-            case Pagination.QUERY:
-                query["page"] = str(request.page_number)
-            case Pagination.CURSOR if request.page_number:
-                identity = request.job.last_row.identity if request.job.last_row else None
-                call = ApiCall(READS[f"{call.endpoint.name}_more"])
-                query = {"id": str(identity[0]) if identity else ""}
-        if call.endpoint == ACCOUNTS and self._accounts_response is not None:
-            answer = self._accounts_response
-        else:
-            answer = (reader or self._reader).read(client, call, path_parameters, query)
-        received_at = self._now() - timedelta(seconds=answer.age_s)
-        if request.job.member.is_list:
-            page = parse_page(request.job.call, answer.payload, answer.body, received_at)
-        else:
-            unexpected = require_shape(call, answer.payload)
-            page = Page(
-                [PageRow(answer.body.strip() or b"null")],
-                has_more=False,
-                received_at=received_at,
-                unexpected=unexpected,
-                evidence=parse_evidence(call, answer.payload),
-            )
-        return msgspec.structs.replace(page, age_s=answer.age_s, took_s=answer.took_s)
-
-
-def _has_all_accounts(known: AccountList, names: Sequence[str]) -> bool:
-    return all(match_accounts(name, known) for name in names)
-
-
-def _count_rows_without_details(jobs: Sequence[ResourceJob], name: str) -> int:
-    return sum(job.rows_without_details for job in jobs if job.member.name == name)
+        return cross_check.contradicting_results(results, discrepancies)

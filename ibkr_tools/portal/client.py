@@ -1,5 +1,6 @@
 """The HTTP client of the gateway on this machine: each request is listed, rate-limited, and has a deadline."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ import requests
 from requests import exceptions
 from urllib3 import exceptions as urllib3_exceptions
 
-from ibkr_tools import deadline_adapter, polling
+from ibkr_tools import deadline_adapter
 from ibkr_tools.errors import (
     ConfigError,
     DataError,
@@ -105,7 +106,7 @@ class PortalClient:
             max_wait_s: how long a request may wait for its time before RateLimited is raised instead.
             owns_session: whether this process may control the session; the watchdog, and nobody else.
             urgent: whether its reads may use the headroom, as the session owner's may: those that confirm a login.
-            pause: sleeps so many seconds; default: `polling.sleep`.
+            pause: sleeps so many seconds; default: real ones, which `abort` ends.
             on_wait: is told before a wait of more than a second: for which request, and how many seconds it may last.
         """
         self._base = f"https://127.0.0.1:{port}"
@@ -116,12 +117,14 @@ class PortalClient:
         self._max_wait_s = max_wait_s
         self._owns_session = owns_session
         self._urgent = urgent or owns_session
-        self._pause = pause or polling.sleep
+        self._aborted = threading.Event()
+        self._pause = pause or self._aborted.wait
         self._on_wait = on_wait or (lambda _where, _seconds: None)
         self._http = _NoRedirectSession()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
         self._http.trust_env = False
-        self._http.mount("https://", deadline_adapter.DeadlineAdapter())
+        self._adapter = deadline_adapter.DeadlineAdapter()
+        self._http.mount("https://", self._adapter)
         self._http.headers.update({"User-Agent": "ibkr-tools", "Accept": "*/*"})
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -136,6 +139,11 @@ class PortalClient:
     def close(self) -> None:
         """Closes the connection."""
         self._http.close()
+
+    def abort(self) -> None:
+        """Ends, from another thread, what is under way: it fails at once, and nothing is sent any more."""
+        self._aborted.set()
+        self._adapter.shut_down()
 
     @property
     def penalty_s(self) -> float:
@@ -185,23 +193,16 @@ class PortalClient:
         """
         self._require_allowed(endpoint, query, body)
         request = ApiRequest(endpoint, endpoint.fill(**(names or {})), query, body)
-        if self._response_cache is None or endpoint.kind is not RequestKind.READ:
-            return self._send_rate_limited(request)
-        if (allow_cached or endpoint.interval_s >= ALWAYS_CACHED_INTERVAL_S) and (
-            cached := self._wait_for_cached(self._response_cache, request)
-        ):
+        response_cache = self._response_cache if endpoint.kind is RequestKind.READ else None
+        may_be_cached = allow_cached or endpoint.interval_s >= ALWAYS_CACHED_INTERVAL_S
+        if response_cache and may_be_cached and (cached := self._wait_for_cached(response_cache, request)):
             return cached
-        self._response_cache.mark_pending(request)
-        response = None
-        try:
-            response = self._send_rate_limited(request)
+        with _pending_in(response_cache, request) as store:
+            self._require_certificate()
+            with self._wait_for_reservation(request) as reservation:
+                response = self._exchange(request, reservation)
+            store(response)
             return response
-        finally:
-            # A session that has only just begun may answer emptily.
-            if response is not None and response.payload:
-                self._response_cache.put(request, response.body)
-            else:
-                self._response_cache.delete(request)
 
     def _wait_for_cached(self, response_cache: ResponseCache, request: ApiRequest) -> ApiResponse | None:
         """Returns the cached answer; while another process makes the same request, waits for its answer."""
@@ -216,19 +217,6 @@ class PortalClient:
         with suppress(IbkrError):
             return ApiResponse(response_parser.parse(200, {}, cached[0], request.where), *cached)
         return None
-
-    def _send_rate_limited(self, request: ApiRequest) -> ApiResponse:
-        self._require_certificate()
-        with self._wait_for_reservation(request) as reservation:
-            sent_at_s = time.monotonic()
-            status, headers, data = self._exchange_with_retry(reservation, request)
-            took_s = time.monotonic() - sent_at_s
-            try:
-                payload = response_parser.parse(status, headers, data, request.where)
-            except RateLimited as error:
-                self._rate_limiter.record_429(error.wait_s)
-                raise
-        return ApiResponse(payload, b"null" if payload is None else data, took_s=took_s)
 
     @contextmanager
     def _wait_for_reservation(self, request: ApiRequest) -> Iterator[Reservation]:
@@ -267,6 +255,8 @@ class PortalClient:
             self._on_wait(where, seconds)
         if seconds > 0:
             self._pause(seconds)
+        if self._aborted.is_set():
+            raise UpstreamUnavailable(f"{where}: aborted")
 
     def _require_allowed(self, endpoint: Endpoint, query: dict[str, str] | None, body: object) -> None:
         what = f"{endpoint.method} {endpoint.path}"
@@ -277,24 +267,54 @@ class PortalClient:
         if endpoint.kind is RequestKind.SESSION and not self._owns_session:
             raise ValueError(f"{what} is for the process that owns the session")
 
-    def _exchange_with_retry(self, reservation: Reservation, request: ApiRequest) -> tuple[int, Any, bytes]:
-        try:
-            return self._exchange_once(reservation, request)
-        except UpstreamUnavailable as error:
-            # A pooled connection that the gateway closed meanwhile fails at once: one more try, on a fresh one, of what
-            # may be sent twice. The first one may have reached IBKR and counts there.
-            if isinstance(error, UpstreamSilent) or request.endpoint.kind is RequestKind.SESSION:
-                raise
-            try:
-                reservation = self._acquire_and_wait(request, self._max_wait_s)
-            except RateLimited:
-                raise error from error.__cause__
-        return self._exchange_once(reservation, request)
+    def _exchange(self, request: ApiRequest, reservation: Reservation) -> ApiResponse:
+        """Sends the request and reads the answer; once more where the gateway had closed a pooled connection.
 
-    def _exchange_once(self, reservation: Reservation, request: ApiRequest) -> tuple[int, Any, bytes]:
-        where = request.where
+        Such a connection fails at once, and what may be sent twice is sent on a fresh one. The first request may have
+        reached IBKR and counts there.
+        """
+        sent_at_s = time.monotonic()
+        is_last_attempt = request.endpoint.kind is RequestKind.SESSION
+        answer: tuple[requests.Response, bytes] | None = None
+        while answer is None:
+            try:
+                with self._translated_errors(request.where, reservation):
+                    http_response = self._http.request(
+                        request.endpoint.method,
+                        f"{self._base}/v1/api{request.path}",
+                        params=request.query,
+                        json=request.body,
+                        data=b"" if request.endpoint.method == "POST" and request.body is None else None,
+                        timeout=deadline_adapter.total_timeout(*self._timeouts),
+                        verify=str(self._certificate),
+                        allow_redirects=False,
+                        stream=True,
+                    )
+                    answer = http_response, _read_body(http_response, request.where)
+            except UpstreamUnavailable as error:
+                if is_last_attempt or isinstance(error, UpstreamSilent) or self._aborted.is_set():
+                    raise
+                try:
+                    reservation = self._acquire_and_wait(request, self._max_wait_s)
+                except RateLimited:
+                    raise error from error.__cause__
+                is_last_attempt = True
+        took_s = time.monotonic() - sent_at_s
+        http_response, body = answer
+        if not self._is_urgent(request.endpoint):
+            self._rate_limiter.record_completion(reservation)
         try:
-            response = self._send_http(request.endpoint.method, request.path, where, request.query, request.body)
+            payload = response_parser.parse(http_response.status_code, http_response.headers, body, request.where)
+        except RateLimited as error:
+            self._rate_limiter.record_429(error.wait_s)
+            raise
+        return ApiResponse(payload, b"null" if payload is None else body, took_s=took_s)
+
+    @contextmanager
+    def _translated_errors(self, where: str, reservation: Reservation) -> Iterator[None]:
+        """Raises an error of the libraries as one of ours."""
+        try:
+            yield
         except exceptions.ReadTimeout as error:
             raise self._timeout_error(where) from error
         except (exceptions.ConnectionError, exceptions.ChunkedEncodingError) as error:
@@ -314,9 +334,6 @@ class PortalClient:
             raise UpstreamUnavailable(f"{where}: the connection was closed without an answer") from error
         except (exceptions.RequestException, urllib3_exceptions.HTTPError) as error:
             raise DataError(f"{where}: {type(error).__name__}") from error
-        if not self._is_urgent(request.endpoint):
-            self._rate_limiter.record_completion(reservation)
-        return response
 
     def _require_certificate(self) -> None:
         try:
@@ -334,28 +351,6 @@ class PortalClient:
     def _timeout_error(self, where: str) -> UpstreamSilent:
         return UpstreamSilent(f"{where}: no answer within {self._timeouts[1]:g} s")
 
-    def _send_http(
-        self, method: str, path: str, where: str, query: dict[str, str] | None, body: object
-    ) -> tuple[int, Any, bytes]:
-        http_response = self._http.request(
-            method,
-            f"{self._base}/v1/api{path}",
-            params=query,
-            json=body,
-            data=b"" if method == "POST" and body is None else None,
-            timeout=deadline_adapter.total_timeout(*self._timeouts),
-            verify=str(self._certificate),
-            allow_redirects=False,
-            stream=True,
-        )
-        with http_response:
-            data = bytearray()
-            for chunk in http_response.iter_content(16 * 1024):
-                data += chunk
-                if len(data) > MAX_RESPONSE_BYTES:
-                    raise DataError(f"{where}: the answer is larger than {MAX_RESPONSE_BYTES // 2**20} MB")
-            return http_response.status_code, http_response.headers, bytes(data)
-
     def tickle(self) -> Tickle:
         """Keeps the session alive and says how both tiers are; at most once a second."""
         return response_parser.parse_tickle(self.request(endpoints.TICKLE))
@@ -372,3 +367,31 @@ class PortalClient:
         """
         response = self.send(endpoints.ACCOUNTS, allow_cached=allow_cached)
         return response_parser.parse_records(response.payload, "GET /portfolio/accounts")
+
+
+@contextmanager
+def _pending_in(response_cache: ResponseCache | None, request: ApiRequest) -> Iterator[Callable[[ApiResponse], object]]:
+    """Marks the request as pending for the block, so that other processes wait for its answer; yields what takes it."""
+    if response_cache is None:
+        yield lambda _response: None
+        return
+    response_cache.mark_pending(request)
+    responses: list[ApiResponse] = []
+    try:
+        yield responses.append
+    finally:
+        # A session that has only just begun may answer emptily.
+        if responses and responses[0].payload:
+            response_cache.put(request, responses[0].body)
+        else:
+            response_cache.delete(request)
+
+
+def _read_body(http_response: requests.Response, where: str) -> bytes:
+    body = bytearray()
+    with http_response:
+        for chunk in http_response.iter_content(16 * 1024):
+            body += chunk
+            if len(body) > MAX_RESPONSE_BYTES:
+                raise DataError(f"{where}: the answer is larger than {MAX_RESPONSE_BYTES // 2**20} MB")
+    return bytes(body)

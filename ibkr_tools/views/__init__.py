@@ -76,7 +76,9 @@ def format_rows(rows: "Rows", *, everything: bool = False, width: int | None = N
         from ibkr_tools.fetch.holdings import parse_holdings
         from ibkr_tools.views import positions_table
 
-        return positions_table.format_positions(parse_holdings(rows), everything=everything, width=width)
+        return positions_table.format_positions(
+            parse_holdings(rows.exact(), rows.name), everything=everything, width=width
+        )
     from ibkr_tools.views import record_table
 
     return record_table.format_records(rows, everything=everything, width=width)

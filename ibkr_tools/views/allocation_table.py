@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ibkr_tools.fetch.balances import Balances
 from ibkr_tools.number_format import ZERO, exact_sum, format_amount, format_percent, parse_number, ratio, single_line
 from ibkr_tools.views.payload_sums import PartialSums, require_object
 from ibkr_tools.views.text_table import Column, format_table
@@ -30,7 +29,7 @@ def format_allocation(
 
     `everything`: all rows of them.
     """
-    balances = Balances(snapshot)
+    balances = snapshot.balances()
     accounts = snapshot.covers.accounts
     payload = snapshot.exact(resource)
     if resource == "consolidated_allocation":

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ibkr_tools.fetch.balances import BASE, POSITION_VALUE_LABELS, Balances
+from ibkr_tools.fetch.balances import BASE, POSITION_VALUE_LABELS
 from ibkr_tools.number_format import format_amount, format_figure, format_unparsed, parse_number, single_line
 from ibkr_tools.views.payload_sums import PartialSums, require_object
 from ibkr_tools.views.text_table import Column, format_table
 
 if TYPE_CHECKING:
+    from ibkr_tools.fetch.balances import Balances
     from ibkr_tools.fetch.snapshot import Snapshot
 
 __all__ = ["format_ledger"]
@@ -25,7 +26,7 @@ def format_ledger(snapshot: "Snapshot", *, everything: bool = False, width: int 
     """Returns one table of all accounts; `everything` also says what kinds of positions there are."""
     accounts = snapshot.covers.accounts
     rows = _rows(require_object(snapshot.exact("ledger"), "ledger"), accounts)
-    balances, sums = Balances(snapshot), PartialSums()
+    balances, sums = snapshot.balances(), PartialSums()
     columns = [
         ("cashbalance", "Cash"),
         *([("settledcash", "Settled cash"), ("futuresonlypnl", "Futures today")] if everything else []),
@@ -106,7 +107,7 @@ def _cell(row: Mapping[str, Any], key: str, title: str, whose: str, sums: Partia
 
 
 def _sum_by_base(
-    rows: Sequence[_LedgerRow], columns: Sequence[tuple[str, str]], balances: Balances, sums: PartialSums
+    rows: Sequence[_LedgerRow], columns: Sequence[tuple[str, str]], balances: "Balances", sums: PartialSums
 ) -> list[list[str]]:
     """Returns the sums of the accounts that have the same base currency; of one account there is no sum."""
     by_base: dict[str, list[_LedgerRow]] = {}

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
+from ibkr_tools.fetch.account_list import SnapshotSelection
 from ibkr_tools.fetch.plan import plan_snapshot
-from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher, SnapshotSelection
 from ibkr_tools.portal.endpoints import READS, SSODH_INIT, Endpoint, Scope, Tier
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.simulator.instruments import Instrument
 from ibkr_tools.simulator.simulated_accounts import Account
-from ibkr_tools.status import utc_now
-from tests.support.portal import asked, client_of, signed_in
+from tests.support.portal import asked, client_of, fetched_document, signed_in
 
 ACCOUNTS = account_numbers("U1234567", 2)
 HELD = Account(ACCOUNTS[0], seed=1, count=237)
@@ -91,8 +90,8 @@ def fetched(simulator: Simulator, name: str) -> dict[str, Any]:
         if one.required
     }
     parts = plan_snapshot([name], SAMPLES.get(name, sample), Tier.BROKERAGE.value)
-    fetcher = SnapshotFetcher(lambda: client_of(simulator), now=utc_now, sleep=lambda _: None)
-    return fetcher.fetch(parts, SnapshotSelection(account=ACCOUNTS[0], accounts=ACCOUNTS[:1])).decode()
+    selection = SnapshotSelection(account=ACCOUNTS[0], accounts=ACCOUNTS[:1])
+    return fetched_document(simulator, parts, selection).decode()
 
 
 def test_the_samples_are_of_reads_that_need_something() -> None:

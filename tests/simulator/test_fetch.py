@@ -1,5 +1,9 @@
 """A snapshot is complete or failed: against the simulator as the gateway."""
 
+import signal
+import subprocess
+import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +22,17 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
 )
 from ibkr_tools.fetch import pagination
+from ibkr_tools.fetch.account_list import SnapshotSelection
 from ibkr_tools.fetch.fetch_task import FetchTask
 from ibkr_tools.fetch.pagination import is_full_page
 from ibkr_tools.fetch.plan import plan_snapshot
 from ibkr_tools.fetch.snapshot_document import SnapshotDocument
-from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher, SnapshotSelection
+from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, StatusFile, utc_now
 from tests.support.installation import Installation
-from tests.support.portal import asked, client_of, signed_in
+from tests.support.patience import wait_until
+from tests.support.portal import asked, client_of, fetched_document, signed_in
 
 ACCOUNTS = account_numbers("U1234567", 3)
 
@@ -43,8 +49,7 @@ def taken(simulator: Simulator, *resources: str, tier: str = "portfolio", **opti
     parts = plan_snapshot(
         resources or DEFAULT_RESOURCES, options.pop("parameters", {}), tier, fresh=options.pop("fresh", False)
     )
-    fetcher = SnapshotFetcher(lambda: client_of(simulator), now=utc_now, sleep=lambda _: None)
-    return fetcher.fetch(parts, SnapshotSelection(account="U1234567", **options))
+    return fetched_document(simulator, parts, SnapshotSelection(account="U1234567", **options))
 
 
 def snapshot(simulator: Simulator, resources: Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -229,3 +234,40 @@ def test_a_session_lost_in_the_middle_is_told_to_the_watchdog(place: Installatio
     assert section
     assert section.session_lost
     assert not (place.directories.snapshots / "latest.json").exists()
+
+
+def running_threads() -> set[str]:
+    """Returns the names of the worker threads of fetches."""
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("fetch")}
+
+
+def test_an_error_does_not_wait_for_a_slow_answer(simulator: Simulator) -> None:
+    """What is under way is ended: no thread is left behind that would keep the program from ending."""
+    simulator.control.behaviour(latency_ms=300)
+    simulator.control.fault("/portfolio/U1234567/ledger", "hang")
+    simulator.control.fault("/portfolio/U1234568/ledger", "json", body=[])
+    parts, selection = plan_snapshot(["summary", "ledger"], {}, "portfolio"), SnapshotSelection(account="U1234567")
+    began_s = time.monotonic()
+    with SnapshotFetcher(lambda: client_of(simulator, read_timeout_s=60.0), now=utc_now) as fetcher:
+        accounts = fetcher.accounts.select(parts, selection)
+        with pytest.raises(DataError):
+            fetcher.fetch(parts, accounts, selection)
+        assert asked(simulator, "U1234567/ledger")
+    wait_until(lambda: not running_threads())
+    assert time.monotonic() - began_s < 20
+
+
+def test_ctrl_c_ends_a_fetch_that_waits_for_an_answer(place: Installation, simulator: Simulator) -> None:
+    simulator.control.fault("/portfolio/*/ledger", "hang")
+    before = asked(simulator, "/ledger")
+    with subprocess.Popen(
+        place.command("fetch", "ledger"), env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        wait_until(lambda: asked(simulator, "/ledger") > before)
+        began_s = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert time.monotonic() - began_s < 10
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert (process.stdout.read(), process.stderr.read()) == (b"", b"")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ibkr_tools.errors import OutputError, SessionUnavailable
-from ibkr_tools.fetch.fetch_task import wait_for_session
+from ibkr_tools.fetch.session_wait import wait_for_session
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
 from tests.support.installation import Installation

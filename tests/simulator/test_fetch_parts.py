@@ -12,13 +12,13 @@ import pytest
 
 from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config, SessionConfig
 from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
+from ibkr_tools.fetch.account_list import SnapshotSelection
 from ibkr_tools.fetch.fetch_task import FetchTask
 from ibkr_tools.fetch.plan import plan_snapshot
 from ibkr_tools.fetch.snapshot_document import SnapshotDocument
-from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher, SnapshotSelection
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, StatusFile, utc_now
-from tests.support.portal import asked, client_of, signed_in
+from tests.support.portal import asked, client_of, fetched_document, signed_in
 
 ACCOUNTS = account_numbers("U1234567", 3)
 
@@ -41,10 +41,8 @@ def reader(simulator: Simulator) -> Simulator:
 
 def taken(simulator: Simulator, *resources: str, fresh: bool = False, **parameters: str) -> SnapshotDocument:
     """Takes a snapshot without waiting between repeats."""
-    fetcher = SnapshotFetcher(lambda: client_of(simulator), now=utc_now, sleep=lambda _: None)
-    return fetcher.fetch(
-        plan_snapshot(resources, parameters, "brokerage", fresh=fresh), SnapshotSelection(account="U1234567")
-    )
+    parts = plan_snapshot(resources, parameters, "brokerage", fresh=fresh)
+    return fetched_document(simulator, parts, SnapshotSelection(account="U1234567"))
 
 
 def test_numbers_keep_every_digit(reader: Simulator) -> None:
@@ -174,13 +172,15 @@ def test_memory_is_a_few_times_the_snapshot(tmp_path: Path, environment: dict[st
 import sys, tracemalloc
 from pathlib import Path
 from ibkr_tools.fetch.plan import plan_snapshot
-from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher, SnapshotSelection
+from ibkr_tools.fetch.account_list import SnapshotSelection
+from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.status import utc_now
 
-fetcher = SnapshotFetcher(lambda: PortalClient(int(sys.argv[1]), Path(sys.argv[2])), now=utc_now)
+parts, selection = plan_snapshot(["positions"], {}, "portfolio"), SnapshotSelection(account="U1234567")
 tracemalloc.start()
-found = fetcher.fetch(plan_snapshot(["positions"], {}, "portfolio"), SnapshotSelection(account="U1234567"))
+with SnapshotFetcher(lambda: PortalClient(int(sys.argv[1]), Path(sys.argv[2])), now=utc_now) as fetcher:
+    found = fetcher.fetch(parts, fetcher.accounts.select(parts, selection), selection)
 print(sum(len(chunk) for chunk in found.chunks()), tracemalloc.get_traced_memory()[1])
 """
     with signed_in(tmp_path, accounts=account_numbers("U1234567", 50), positions=200) as simulator:

@@ -1,14 +1,19 @@
 """A simulator that is the gateway, with a session, and a client that trusts it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ibkr_tools.fetch.account_list import SnapshotSelection
+from ibkr_tools.fetch.plan import SnapshotPart
+from ibkr_tools.fetch.snapshot_document import SnapshotDocument
+from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.simulator import Simulator
+from ibkr_tools.status import utc_now
 from tests.support.simulation import gateway_options
 
-__all__ = ["asked", "client_of", "signed_in"]
+__all__ = ["asked", "client_of", "fetched_document", "signed_in"]
 
 
 @contextmanager
@@ -25,6 +30,14 @@ def client_of(simulator: Simulator, *, read_timeout_s: float = 5.0, owns_session
     certificate = simulator.options.certificate
     assert certificate is not None
     return PortalClient(simulator.port, certificate, read_timeout_s=read_timeout_s, owns_session=owns_session)
+
+
+def fetched_document(
+    simulator: Simulator, parts: Sequence[SnapshotPart], selection: SnapshotSelection
+) -> SnapshotDocument:
+    """Fetches a snapshot without waiting between repeats."""
+    with SnapshotFetcher(lambda: client_of(simulator), now=utc_now, sleep=lambda _: None) as fetcher:
+        return fetcher.fetch(parts, fetcher.accounts.select(parts, selection), selection)
 
 
 def asked(simulator: Simulator, path: str) -> int:

@@ -18,7 +18,7 @@ from ibkr_tools.errors import (
     UsageError,
 )
 from ibkr_tools.fetch.retry import Retrier, RetryPolicy, is_transient
-from ibkr_tools.portal.endpoints import READS
+from ibkr_tools.portal.endpoints import READS, Endpoint
 
 LEDGER, PERFORMANCE = READS["ledger"], READS["performance"]
 
@@ -45,8 +45,17 @@ class Sent:
         return "there"
 
     def read(self, policy: RetryPolicy | None = None, endpoint: str = "ledger") -> str:
-        retrying = Retrier(policy or RetryPolicy(), self.paused.append)
-        return retrying.call(READS[endpoint], self, self.told.append)
+        return send_until_answered(Retrier(policy or RetryPolicy(), self.paused.append), self, READS[endpoint])
+
+
+def send_until_answered(
+    retrier: Retrier, sent: Sent, endpoint: Endpoint = LEDGER, on_retry: Callable[[str], None] | None = None
+) -> str:
+    """Sends a read as often as the retrier says."""
+    for attempt in retrier.attempts(endpoint, on_retry or sent.told.append):
+        with attempt:
+            return sent()
+    raise AssertionError("no attempt has an answer")
 
 
 def busy(wait_s: float | None = None) -> UpstreamUnavailable:
@@ -156,7 +165,7 @@ def test_nothing_is_tried_again_once_the_circuit_is_broken() -> None:
     retrying = Retrier(RetryPolicy(), sent.paused.append)
     retrying.stop()
     with pytest.raises(UpstreamUnavailable):
-        retrying.call(LEDGER, sent, sent.told.append)
+        send_until_answered(retrying, sent)
     assert sent.sent == 1
 
 
@@ -164,11 +173,8 @@ def test_who_waits_stops_at_once() -> None:
     retrying = Retrier(RetryPolicy(3000.0, None))
     sent = Sent(lambda: busy(1000.0))
 
-    def tell(_text: str) -> None:
-        retrying.stop()
-
     with pytest.raises(UpstreamUnavailable):
-        retrying.call(LEDGER, sent, tell)
+        send_until_answered(retrying, sent, on_retry=lambda _text: retrying.stop())
     assert sent.sent == 2
 
 

@@ -1,6 +1,6 @@
 """Pages in whatever order they come, of a list that grows meanwhile, over losses of the session: each row, once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -10,46 +10,70 @@ from hypothesis import strategies as st
 
 from ibkr_tools.errors import DataError, IbkrError, SessionUnavailable
 from ibkr_tools.fetch import pagination
+from ibkr_tools.fetch.assembly import CallResult, PartResult, assemble
 from ibkr_tools.fetch.pagination import Page, PageRow, Paginator, parse_page
 from ibkr_tools.fetch.plan import plan_snapshot
-from ibkr_tools.fetch.scheduler import Freshness, PageRequest, ResourceJob, assemble, create_jobs, run_jobs
-from ibkr_tools.fetch.worker_pool import MAX_WORKERS, CompletedRequest, WorkerPool
-from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.fetch.scheduler import PageRequest, Scheduler
+from ibkr_tools.fetch.snapshot_fetcher import MAX_CONCURRENT_PAGES as MAX_WORKERS
 from tests.support.examples import examples
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SIZE = 4
-NOBODY: PortalClient = None  # type: ignore[assignment] # what answers here needs no client
 
 
-class Shuffled(WorkerPool):
+def raise_error(_request: PageRequest, error: IbkrError) -> None:
+    """Raises the error of a read."""
+    raise error
+
+
+class Shuffled:
     """Reads pages in an order that Hypothesis draws; an answer is of the moment when it is drawn."""
 
     def __init__(self, data: st.DataObject, at_once: int) -> None:
-        super().__init__(lambda: NOBODY)
         self._data = data
         self._at_once = at_once
-        self._begun: list[tuple[PageRequest, Callable[[PortalClient, PageRequest], Page]]] = []
         self.most = 0
 
-    @property
-    def is_idle(self) -> bool:
-        return not self._begun
+    def read_all(
+        self,
+        parts: Sequence[PartResult],
+        read_page: Callable[[PageRequest], Page],
+        *,
+        recover: Callable[[IbkrError], None] = lambda _: None,
+        resolve_failure: Callable[[PageRequest, IbkrError], None] = raise_error,
+        find_contradicting: Callable[[], Sequence[CallResult]] = tuple,
+    ) -> None:
+        """Reads all pages, as `SnapshotFetcher.fetch` does with threads."""
+        scheduler, begun = Scheduler(parts), list[PageRequest]()
+        while True:
+            if not scheduler.pending:
+                if not (contradicting := find_contradicting()):
+                    return
+                scheduler.restart(contradicting)
+            while len(begun) < self._at_once and (request := scheduler.next_request()):
+                begun.append(request)
+            self.most = max(self.most, len(begun))
+            if not begun and scheduler.session_error is not None:
+                recover(scheduler.session_error)
+                scheduler.resume()
+                continue
+            request = begun.pop(self._data.draw(st.integers(0, len(begun) - 1)))
+            if not request.is_obsolete:
+                self._take(scheduler, request, read_page, resolve_failure)
 
-    @property
-    def has_capacity(self) -> bool:
-        return len(self._begun) < self._at_once
-
-    def submit(self, request: PageRequest, read_page: Callable[[PortalClient, PageRequest], Page]) -> None:
-        self._begun.append((request, read_page))
-        self.most = max(self.most, len(self._begun))
-
-    def next_completed(self) -> CompletedRequest:
-        request, read_page = self._begun.pop(self._data.draw(st.integers(0, len(self._begun) - 1)))
+    @staticmethod
+    def _take(
+        scheduler: Scheduler,
+        request: PageRequest,
+        read_page: Callable[[PageRequest], Page],
+        resolve_failure: Callable[[PageRequest, IbkrError], None],
+    ) -> None:
         try:
-            return request, read_page(NOBODY, request)
+            request.result.add_page(request.page_number, read_page(request))
+        except SessionUnavailable as error:
+            scheduler.lose_session(error)
         except IbkrError as error:
-            return request, error
+            resolve_failure(request, error)
 
 
 def run_and_assemble(
@@ -62,25 +86,17 @@ def run_and_assemble(
 ) -> list[tuple[str, int]]:
     """Returns account and contract of every row in the document."""
 
-    def read_page(_client: PortalClient, request: PageRequest) -> Page:
+    def read_page(request: PageRequest) -> Page:
         before_answer(request)
-        account = request.job.call.account or ""
+        account = request.result.call.account or ""
         held = accounts[account][request.page_number * size : (request.page_number + 1) * size]
         rows = [{"conid": conid, "pageSize": size} for conid in held]
-        return parse_page(request.job.call, rows, msgspec.json.encode(rows), AT)
+        return parse_page(request.result.call, rows, msgspec.json.encode(rows), AT)
 
     (part,) = plan_snapshot(["positions"], {}, "portfolio")
-    jobs = create_jobs(part, list(accounts), Freshness())
-    run_jobs(
-        jobs,
-        workers,
-        read_page,
-        is_session_loss=lambda error: isinstance(error, SessionUnavailable),
-        recover_session=recover,
-        progress=lambda _: None,
-        on_count=lambda _done, _of: None,
-    )
-    document = msgspec.json.decode(b"{" + assemble(jobs) + b"}")
+    positions = PartResult(part, list(accounts))
+    workers.read_all([positions], read_page, recover=recover)
+    document = msgspec.json.decode(b"{" + assemble([positions]) + b"}")
     return [(row["acctId"], row["conid"]) for row in document["positions"]]
 
 
@@ -186,66 +202,58 @@ def test_the_document_is_whole_whatever_is_dropped_or_asked_again(
     """An account or a part that is given up leaves nothing of itself, and what is asked again is there once."""
     accounts = ["U1", "U2", "U3"]
     parts = plan_snapshot(PARTS, {}, "portfolio")
-    jobs = [job for part in parts for job in create_jobs(part, accounts, Freshness())]
+    results = [PartResult(part, accounts) for part in parts]
+    calls = [call for part in results for call in part.calls]
     rounds = iter(range(3))
     failing = data.draw(
-        st.sets(st.sampled_from([(job.call.endpoint.name, job.call.account) for job in jobs]), max_size=3)
+        st.sets(st.sampled_from([(result.call.endpoint.name, result.call.account) for result in calls]), max_size=3)
     )
 
-    def read_page(_client: PortalClient, request: PageRequest) -> Page:
-        call = request.job.call
+    def read_page(request: PageRequest) -> Page:
+        call = request.result.call
         if (call.endpoint.name, call.account) in failing and data.draw(st.booleans()):
             raise DataError("no")
-        if not request.job.member.is_list:
+        if not request.result.part.is_list:
             return Page([PageRow(b'{"of":"%s"}' % str(call.account).encode())], has_more=False, received_at=AT)
         rows = [{"conid": conid, "pageSize": SIZE} for conid in range(10)][request.page_number * SIZE :][:SIZE]
         return parse_page(call, rows, msgspec.json.encode(rows), AT)
 
     def resolve_failure(request: PageRequest, _error: IbkrError) -> None:
         if whole:
-            request.job.member.dropped = True
+            request.result.part.is_dropped = True
         else:
-            for job in jobs:
-                job.dropped |= job.call.account == request.job.call.account
+            for result in calls:
+                result.dropped |= result.call.account == request.result.call.account
 
-    def find_contradicting() -> list[ResourceJob]:
-        there = [job for job in jobs if not job.is_dropped]
+    def find_contradicting() -> list[CallResult]:
+        there = [result for result in calls if not result.is_dropped]
         return [data.draw(st.sampled_from(there))] if there and next(rounds, None) is not None else []
 
-    run_jobs(
-        jobs,
-        Shuffled(data, at_once),
-        read_page,
-        is_session_loss=lambda _error: False,
-        recover_session=lambda _error: None,
-        progress=lambda _: None,
-        on_count=lambda _done, _of: None,
-        resolve_failure=resolve_failure,
-        find_contradicting=find_contradicting,
+    Shuffled(data, at_once).read_all(
+        results, read_page, resolve_failure=resolve_failure, find_contradicting=find_contradicting
     )
-    document = msgspec.json.decode(b"{" + assemble(jobs) + b"}")
-    alive = [one for one in accounts if not any(job.dropped for job in jobs if job.call.account == one)]
-    assert list(document) == [
-        part.name for part in parts if not any(job.member.dropped for job in jobs if job.member.name == part.name)
-    ]
+    document = msgspec.json.decode(b"{" + assemble(results) + b"}")
+    dropped = {result.call.account for result in calls if result.dropped}
+    alive = [account for account in accounts if account not in dropped]
+    assert list(document) == [part.name for part in results if not part.is_dropped]
     for name, found in document.items():
         if name == "positions":
             assert [(row["acctId"], row["conid"]) for row in found] == [
-                (one, conid) for one in alive for conid in range(10)
+                (account, conid) for account in alive for conid in range(10)
             ]
         else:
-            assert found == {one: {"of": one} for one in alive}
+            assert found == {account: {"of": account} for account in alive}
 
 
 def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_PAGES", 5)
     (part,) = plan_snapshot(["positions"], {}, "portfolio")
-    (job,) = create_jobs(part, ["U1"], Freshness())
+    (result,) = PartResult(part, ["U1"]).calls
 
     def add_page(number: int) -> None:
-        assert job.paginator.next_page(prefetch=False) == number
+        assert result.paginator.next_page(prefetch=False) == number
         rows = [{"conid": 10 * number + row} for row in range(30)]
-        job.add_page(number, parse_page(job.call, rows, msgspec.json.encode(rows), AT))
+        result.add_page(number, parse_page(result.call, rows, msgspec.json.encode(rows), AT))
 
     for number in range(4):
         add_page(number)

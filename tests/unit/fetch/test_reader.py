@@ -1,14 +1,18 @@
 """What IBKR does to whoever asks for the first time: repeated as documented, then believed."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import msgspec
 import pytest
 
 from ibkr_tools.errors import DataError, PreflightMissing, SessionUnavailable, UpstreamSilent, UpstreamUnavailable
+from ibkr_tools.fetch.completeness import is_empty, require_shape
 from ibkr_tools.fetch.plan import ApiCall, plan_snapshot
-from ibkr_tools.fetch.retrying_reader import Preflights, RetryingReader, is_empty, require_shape
+from ibkr_tools.fetch.reader import Preflights, Reader
+from ibkr_tools.fetch.snapshot_fetcher import MAX_CONCURRENT_PAGES, useful_concurrency
 from ibkr_tools.portal.client import ApiResponse, PortalClient
 from ibkr_tools.portal.endpoints import READS, Endpoint
 
@@ -33,9 +37,13 @@ class Told:
         """Asks for one resource, as a fetch does."""
         (part,) = plan_snapshot([name], given, "brokerage")
         (call,) = part.calls(["U1"])
-        reader = RetryingReader(preflights or Preflights(), self.slept.append)
-        names = {"page": "0", **call.path_parameters} if call.endpoint.pagination else call.path_parameters
-        return reader.read(cast("PortalClient", self), call, names, call.query).payload
+        if call.endpoint.pagination:
+            call = call.page(0)
+        return self.reader(preflights).read(call).payload
+
+    def reader(self, preflights: Preflights | None = None) -> Reader:
+        """Returns a reader that asks here."""
+        return Reader(lambda: cast("PortalClient", self), sleep=self.slept.append, preflights=preflights)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +86,7 @@ def test_an_empty_first_answer_is_not_believed_and_the_second_is(name: str, empt
 def test_a_page_beyond_the_end_is_believed_at_once() -> None:
     told = Told(positions=[[]])
     call = plan_snapshot(["positions"], {}, "portfolio")[0].calls(["U1"])[0]
-    RetryingReader(Preflights(), told.slept.append).read(cast("PortalClient", told), call, {"page": "1"}, {})
+    told.reader().read(call.page(1))
     assert told.asked == ["positions"]
 
 
@@ -181,3 +189,79 @@ def test_an_unexpected_shape_is_kept_and_told(name: str, payload: object, strang
 def test_what_is_no_account_data_is_none(name: str, payload: object) -> None:
     with pytest.raises(DataError):
         require_shape(ApiCall(READS[name], account="U1"), payload)
+
+
+class LentClient:
+    """A client that fails a read which begins while another one uses it, and counts how often it is closed."""
+
+    def __init__(self, answer: Callable[[], None]) -> None:
+        self._in_use = threading.Lock()
+        self._answer = answer
+        self.closed = self.aborted = 0
+
+    def send(self, *_: object, **__: object) -> ApiResponse:
+        assert self._in_use.acquire(blocking=False)
+        self._answer()
+        self._in_use.release()
+        return ApiResponse([{"id": "U1"}], b"[]")
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def abort(self) -> None:
+        self.aborted += 1
+
+
+def reader_of(made: list[LentClient], answer: Callable[[], None]) -> Reader:
+    """Returns a reader that notes the clients it makes."""
+
+    def make() -> PortalClient:
+        made.append(LentClient(answer))
+        return cast("PortalClient", made[-1])
+
+    return Reader(make)
+
+
+ACCOUNT_LIST = ApiCall(READS["accounts"])
+
+
+def test_reads_one_after_the_other_share_a_client() -> None:
+    made: list[LentClient] = []
+    with reader_of(made, lambda: None) as reader:
+        for _ in range(5):
+            reader.read(ACCOUNT_LIST)
+    assert [client.closed for client in made] == [1]
+
+
+def test_reads_at_once_each_have_their_own_client() -> None:
+    made: list[LentClient] = []
+    together = threading.Barrier(4, timeout=10)
+    with reader_of(made, lambda: cast("None", together.wait())) as reader, ThreadPoolExecutor(4) as executor:
+        for _ in range(3):
+            list(executor.map(reader.read, [ACCOUNT_LIST] * 4))
+    assert [(client.closed, client.aborted) for client in made] == [(1, 0)] * 4
+
+
+def test_who_still_reads_when_the_reader_is_closed_is_aborted_and_closes_its_client() -> None:
+    made: list[LentClient] = []
+    begun, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        assert release.wait(10)
+
+    with ThreadPoolExecutor(1) as executor:
+        with reader_of(made, hang) as reader:
+            reading = executor.submit(reader.read, ACCOUNT_LIST)
+            assert begun.wait(10)
+        assert [(client.closed, client.aborted) for client in made] == [(0, 1)]
+        release.set()
+        reading.result()
+    assert [(client.closed, client.aborted) for client in made] == [(1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("last_s", "useful"), [(0.0, 1), (0.09, 1), (0.1, 2), (0.25, 3), (0.5, MAX_CONCURRENT_PAGES), (25.0, 4)]
+)
+def test_fast_answers_need_one_connection(last_s: float, useful: int) -> None:
+    assert useful_concurrency(last_s) == useful
