@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
 
 
-@output_options.with_printing
 def api(
     context: typer.Context,
-    printing: output_options.Printing,
     path: Annotated[
         str, typer.Argument(help="Such as /portfolio/accounts; /v1/api before it and a query string after it may be.")
     ],
@@ -33,6 +31,7 @@ def api(
     from ibkr_tools.account_ids import require_numbers
     from ibkr_tools.fetch.api_paths import match_path
 
+    printing = output_options.printing_of(context)
     printing.require_table()
     call = match_path(path, method)
     parameters = output_options.parse_parameters(param or [])

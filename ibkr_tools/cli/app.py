@@ -51,8 +51,11 @@ COMMANDS = (
 )
 """Every command that is not in a group, in the order of the help; the name of the function is the command's."""
 
+PRINTING_COMMANDS = frozenset({fetch_command.fetch, api_command.api, show_command.show})
+"""Commands with the options of how a result is printed."""
+
 for command in COMMANDS:
-    app.command(cls=PrintingCommand)(command)
+    app.command(cls=PrintingCommand if command in PRINTING_COMMANDS else None)(command)
 
 COMMANDS_STARTED_AS_ROOT = frozenset({"config", "login", "resources"})
 """Commands that root begins as root: they read what only root may read, and touch no directory of others before they

@@ -6,6 +6,7 @@ import typer
 
 from ibkr_tools.cli import output_options
 from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.printing import Format
 from ibkr_tools.entrypoint import print_stderr
 
 if TYPE_CHECKING:
@@ -13,10 +14,8 @@ if TYPE_CHECKING:
     from ibkr_tools.fetch.snapshot_document import SnapshotMetadata
 
 
-@output_options.with_printing
 def fetch(
     context: typer.Context,
-    printing: output_options.Printing,
     resources: Annotated[
         list[str] | None,
         typer.Argument(help="What to take: see `ibkr-tools resources`; none: what the configuration says."),
@@ -44,6 +43,7 @@ def fetch(
     from ibkr_tools.errors import UsageError
     from ibkr_tools.fetch.plan import require_resources
 
+    printing = output_options.printing_of(context)
     printing.require_table()
     accounts = [require_name(name, "--account") for name in account or ()]
     names = [endpoint.name for endpoint in require_resources(resources or ())]
@@ -52,7 +52,7 @@ def fetch(
     config = app_context.load()
     # A table that is asked for without a word is that of the positions; what they weigh is in the other resources.
     shown = None
-    if printing.is_list and not names and printing.form is output_options.Format.TABLE:
+    if printing.is_list and not names and printing.form is Format.TABLE:
         shown = "positions"
     chosen: tuple[str, ...] = tuple(names) or config.fetch.resources
     if shown and shown not in chosen and not save:

@@ -1,45 +1,14 @@
-"""How a result is printed: the options that `fetch`, `api` and `show` share, and what they do."""
+"""The options that `fetch`, `api` and `show` share: how a result is printed."""
 
-import functools
-import inspect
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import msgspec
 import typer
 from typer.core import TyperCommand
 
-from ibkr_tools.cli.streams import standard_output, write_pieces
-from ibkr_tools.entrypoint import print_stderr
-from ibkr_tools.errors import DataError, UsageError
-from ibkr_tools.terminal_escape import escape_control_characters
-
-if TYPE_CHECKING:
-    from ibkr_tools.fetch.formats import Rows
-    from ibkr_tools.fetch.jq_program import JqProgram
-
-
-class Format(StrEnum):
-    """How a result is printed."""
-
-    JSON = "json"
-    NDJSON = "ndjson"
-    CSV = "csv"
-    TABLE = "table"
-
-
-class PrintingCommand(TyperCommand):
-    """A command with --arg and --argjson, which take two values each and may be repeated: Typer has no words for it."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        for parameter in self.params:
-            if parameter.name in {"arg", "argjson"}:
-                parameter.nargs = 2
-
+from ibkr_tools.cli.printing import Format, Printing
+from ibkr_tools.errors import UsageError
 
 DEFAULT_RETRY_S = 30.0
 """As `fetch.retry` has it, which is not imported for a help text."""
@@ -82,137 +51,7 @@ OutputOption = Annotated[
 ]
 
 
-class Printing(msgspec.Struct, frozen=True):
-    """What is to be done with a result; made before anything is sent.
-
-    `is_chosen`: a person named the form, or -c. `everything`: all rows and columns of a table. `columns`: of CSV.
-    """
-
-    form: Format
-    query: "JqProgram | None" = None
-    raw: bool = False
-    join: bool = False
-    compact: bool = False
-    file: Path | None = None
-    is_chosen: bool = False
-    everything: bool = False
-    columns: str | None = None
-
-    @property
-    def is_list(self) -> bool:
-        """Says whether IBKR's own answer is to be printed as a list."""
-        return self.query is None and self.form is not Format.JSON
-
-    @property
-    def is_plain(self) -> bool:
-        """Says whether nothing was asked for but the result itself, on standard output."""
-        return self.query is None and self.form is Format.JSON and self.file is None
-
-    @property
-    def width(self) -> int | None:
-        """Returns how many columns the terminal has that it is printed on; None: it is printed elsewhere."""
-        import shutil
-
-        return shutil.get_terminal_size().columns if self.file is None and standard_output().isatty() else None
-
-    def require_table(self) -> None:
-        """Checks that what goes with a table is not asked of something else.
-
-        Raises:
-            UsageError: it is.
-        """
-        if self.everything and self.form is not Format.TABLE:
-            raise UsageError(f"--all goes with a table; this prints {self.form}", hint="Add --table.")
-
-    def put(
-        self,
-        chunks: Callable[[], Iterable[bytes]],
-        rows: Callable[[], "Rows"],
-        table: Callable[[int | None], str] | None = None,
-    ) -> None:
-        """Prints a result.
-
-        Args:
-            chunks: yields its JSON in pieces.
-            rows: makes rows of it.
-            table: makes the table of it, for a terminal of so many columns; None: that of the rows.
-
-        Raises:
-            UsageError: the jq program does not fit, or there is no list to be printed.
-            OutputError: it cannot be written.
-        """
-        if self.query is None and self.form is Format.TABLE and table is not None:
-            self.write([as_lines(table(self.width))])
-        else:
-            self.write(self._pieces(chunks, rows))
-
-    def write(self, pieces: Iterable[bytes]) -> None:
-        """Writes what has been made of it to where it belongs.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        if self.file is not None:
-            from ibkr_tools.fetch.output_file import write_output_file
-
-            write_output_file(self.file, pieces)
-        else:
-            write_pieces(pieces)
-
-    def _pieces(self, chunks: Callable[[], Iterable[bytes]], rows: Callable[[], "Rows"]) -> Iterator[bytes]:
-        if self.query is None:
-            return self._json(chunks) if self.form is Format.JSON else self._list(rows())
-        outputs = _run_interruptible(self.query, b"".join(chunks()))
-        if self.form is not Format.JSON:
-            from ibkr_tools.fetch.formats import jq_output_rows
-
-            return self._list(jq_output_rows(outputs))
-        from ibkr_tools.fetch.jq_program import format_jq_output
-
-        end = "" if self.join else "\n"
-        raw = self.raw or self.join
-        return ((format_jq_output(line, raw=raw, compact=self.compact) + end).encode() for line in outputs)
-
-    def _json(self, chunks: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
-        """Yields JSON as it came, on one line; a person at a terminal gets it indented."""
-        if self.compact or self.file is not None or not standard_output().isatty():
-            yield from chunks()
-        else:
-            yield msgspec.json.format(b"".join(chunks()), indent=2)
-        yield b"\n"
-
-    def _list(self, rows: "Rows") -> Iterator[bytes]:
-        from ibkr_tools.fetch import formats
-
-        if rows.unexpected:
-            print_stderr(f"warning: {rows.unexpected}", 30)
-        if self.form is Format.NDJSON:
-            return formats.as_ndjson(rows)
-        if self.form is Format.CSV:
-            return formats.as_csv(rows, self.columns)
-        from ibkr_tools.views import format_rows
-
-        return iter((as_lines(format_rows(rows, everything=self.everything, width=self.width)),))
-
-
-def as_lines(text: str) -> bytes:
-    """Returns a table as it is printed: what could move a cursor is shown."""
-    return escape_control_characters(text).encode() + b"\n"
-
-
-def _run_interruptible(query: "JqProgram", document: bytes) -> list[str]:
-    """Runs a jq program; one without an end can be ended from the keyboard, which Python would only notice after it."""
-    before = signal.getsignal(signal.SIGINT)
-    # In the background of a script it is ignored, and stays so.
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        return query.run(document)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def printing(
+def output_options(
     *,
     jq: JqOption = None,
     from_file: FileOption = None,
@@ -269,27 +108,40 @@ def printing(
     )
 
 
-def with_printing(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of `printing` for the parameter of that name, which gets what they mean."""
-    options = inspect.signature(printing).parameters
-    command_signature = inspect.signature(command)
+_TWO_VALUE_OPTIONS = frozenset({"arg", "argjson"})
+"""Options that take a name and a value, and may be repeated: Typer has no words for it."""
 
-    @functools.wraps(command)
-    def run(**arguments: Any) -> None:
-        chosen = printing(**{name: arguments.pop(name) for name in options})
-        try:
-            command(**arguments, printing=chosen)
-        except RecursionError:
-            if chosen.query is not None:
-                raise UsageError(f"{chosen.query.origin}: the result nests too deeply to be printed") from None
-            raise DataError("what IBKR has answered nests too deeply to be printed") from None
+_CONTEXT_KEY = "ibkr_tools.printing"
 
-    others = [parameter for parameter in command_signature.parameters.values() if parameter.name != "printing"]
-    # Typer reads a command's options from its signature.
-    signature = command_signature.replace(parameters=[*others, *options.values()])
-    run.__dict__["__signature__"] = signature
-    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    return run
+
+class PrintingCommand(TyperCommand):
+    """A command that has the options of `output_options` after its own; it gets what they mean by `printing_of`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Typer makes options of a function's signature: here of that function, which is no command of its own.
+        options_app = typer.Typer(add_completion=False)
+        options_app.command()(output_options)
+        self._output_options = typer.main.get_command(options_app)
+        for option in self._output_options.params:
+            if option.name in _TWO_VALUE_OPTIONS:
+                option.nargs = 2
+        self.params += self._output_options.params
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the command line; what the shared options mean is kept in the context."""
+        rest = super().parse_args(ctx, args)
+        values = {str(option.name): ctx.params.pop(option.name, None) for option in self._output_options.params}
+        # A shell that completes a line has no use for what it means.
+        if not ctx.resilient_parsing and self._output_options.callback is not None:
+            ctx.meta[_CONTEXT_KEY] = self._output_options.callback(**values)
+        return rest
+
+
+def printing_of(context: typer.Context) -> Printing:
+    """Returns how the result of a `PrintingCommand` is to be printed."""
+    printing: Printing = context.meta[_CONTEXT_KEY]
+    return printing
 
 
 def parse_parameters(texts: Sequence[str]) -> dict[str, str]:

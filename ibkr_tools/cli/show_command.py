@@ -7,13 +7,12 @@ import typer
 
 from ibkr_tools.cli import output_options
 from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.printing import Format
 from ibkr_tools.cli.snapshot_reader import SnapshotReader
 
 
-@output_options.with_printing
 def show(
     context: typer.Context,
-    printing: output_options.Printing,
     resource: Annotated[
         str | None,
         typer.Argument(
@@ -33,9 +32,10 @@ def show(
     file: Annotated[Path | None, typer.Option(help="This file, packed or not.", metavar="FILE")] = None,
 ) -> None:
     """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
+    printing = output_options.printing_of(context)
     reader = SnapshotReader(app_context_of(context), resource, account or (), at=at, file=file)
-    if printing.query is None and (printing.form is output_options.Format.TABLE or not printing.is_chosen):
-        printing.write([reader.text(printing.width, everything=printing.everything).encode()])
+    if printing.query is None and (printing.form is Format.TABLE or not printing.is_chosen):
+        printing.put_table(lambda width: reader.text(width, everything=printing.everything))
         return
     printing.require_table()
     from ibkr_tools.fetch.formats import snapshot_rows

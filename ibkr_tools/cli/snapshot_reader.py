@@ -109,7 +109,6 @@ class SnapshotReader:
         """Returns the table and its age; `width`: of the terminal; `everything`: all rows and columns."""
         from ibkr_tools.cli import snapshot_overview
         from ibkr_tools.status import utc_now
-        from ibkr_tools.terminal_escape import escape_control_characters
 
         if self.resource is None:
             text = snapshot_overview.snapshot_table(self._narrowed(), self._copies)
@@ -126,4 +125,4 @@ class SnapshotReader:
             *snapshot_overview.missing_lines(self._snapshot.covers),
             snapshot_overview.age_line(taken, self._accounts, utc_now()),
         ]
-        return escape_control_characters("\n".join(lines) + "\n")
+        return "\n".join(lines)

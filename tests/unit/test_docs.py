@@ -14,7 +14,7 @@ import typer.main
 
 from ibkr_tools import errors
 from ibkr_tools.cli.app import app
-from ibkr_tools.cli.output_options import Format
+from ibkr_tools.cli.printing import Format
 from ibkr_tools.config import schema
 from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config
 from ibkr_tools.simulator.demo import Demo

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from ibkr_tools import __version__, pause_file
 from ibkr_tools.cli.app import app
-from ibkr_tools.cli.output_options import Format, Printing
+from ibkr_tools.cli.printing import Format, Printing
 from ibkr_tools.fetch.formats import Rows
 from ibkr_tools.fetch.jq_program import JqProgram
 from ibkr_tools.login.outcomes import AttemptResult
