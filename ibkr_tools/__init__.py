@@ -1,6 +1,6 @@
 """Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.
 
-For scripts and notebooks: `connect()` asks IBKR, `latest()` reads what was saved; docs/python.md shows how.
+For scripts and notebooks: `Connection()` asks IBKR, `latest()` reads what was saved; docs/python.md shows how.
 """
 
 __version__ = "0.2.0"
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     )
     from ibkr_tools.fetch.holdings import Holding, Holdings
     from ibkr_tools.fetch.snapshot import Snapshot
-    from ibkr_tools.python_api import Connection, connect, latest
+    from ibkr_tools.fetch.snapshot_document import SnapshotMetadata
+    from ibkr_tools.python_api import Connection, latest
 
 __all__ = [
     "ActionRequired",
@@ -40,10 +41,10 @@ __all__ = [
     "RateLimited",
     "SessionUnavailable",
     "Snapshot",
+    "SnapshotMetadata",
     "SnapshotMissing",
     "UpstreamUnavailable",
     "UsageError",
-    "connect",
     "latest",
 ]
 
@@ -55,9 +56,10 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from ibkr_tools import errors, python_api
-        from ibkr_tools.fetch import holdings
+        from ibkr_tools.fetch import holdings, snapshot_document
 
-        return next(getattr(module, name) for module in (errors, python_api, holdings) if hasattr(module, name))
+        modules = (errors, python_api, holdings, snapshot_document)
+        return next(getattr(module, name) for module in modules if hasattr(module, name))
 
 
 def __dir__() -> list[str]:

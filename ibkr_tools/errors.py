@@ -52,8 +52,8 @@ class IbkrError(Exception):
         self.args = (self.message,)
 
 
-class UsageError(IbkrError):
-    """The command line asks for something that does not exist or does not parse."""
+class UsageError(IbkrError, ValueError):
+    """The command line, or an argument in Python, asks for something that does not exist or does not parse."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""The Python API: what a script or a notebook gets from `from ibkr_tools import connect, latest`."""
+"""The Python API: what a script or a notebook gets from `from ibkr_tools import Connection, latest`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -24,7 +24,10 @@ StrPath = str | PathLike[str]
 
 
 class Connection:
-    """A way to IBKR: through the gateway on this machine, in the session that the watchdog keeps; see `connect`.
+    """A way to IBKR: through the gateway on this machine, in the session that the watchdog keeps.
+
+        with Connection() as ibkr:
+            ibkr.fetch("positions")["positions"]
 
     It has the same client, the same request budget and allow-list as the command line: nothing but listed reads
     can be sent. A connection belongs to one thread.
@@ -36,9 +39,20 @@ class Connection:
         *,
         runtime_dir: StrPath | None = None,
         state_dir: StrPath | None = None,
-        progress: Callable[[str], None] = lambda _: None,
+        progress: Callable[[str], object] | None = None,
     ) -> None:
-        """Reads the configuration; see `connect`."""
+        """Reads the configuration; nothing is sent yet.
+
+        Args:
+            config: the configuration; default: where `ibkr-tools` looks.
+            runtime_dir: where the status file and the request budget are; default: the same.
+            state_dir: where snapshots and the gateway's certificate are; default: the same.
+            progress: is told what is asked for, and how long a request waits for its turn.
+
+        Raises:
+            ConfigError: the configuration is missing or wrong.
+            UsageError: the directories are of another user, or not those of this configuration.
+        """
         from ibkr_tools.fetch.client_factory import ClientFactory
 
         file, runtime, state = (Path(path) if path else None for path in (config, runtime_dir, state_dir))
@@ -51,8 +65,8 @@ class Connection:
             )
         self._config = load_config(file or self._directories.config_file)
         self._clients = ClientFactory(self._config, self._directories)
-        self._progress = progress
         self._client: PortalClient | None = None
+        self._on_progress = progress
 
     @property
     def account(self) -> str:
@@ -155,6 +169,10 @@ class Connection:
     def _new_client(self) -> "PortalClient":
         return self._clients.create(self._report_wait)
 
+    def _progress(self, step: str) -> None:
+        if self._on_progress is not None:
+            self._on_progress(step)
+
     def _report_wait(self, where: str, seconds: float) -> None:
         self._progress(f"{where}: waits {seconds:.0f} s for its turn")
 
@@ -169,30 +187,6 @@ def _format_parameters(parameters: Mapping[str, ParameterValue] | None) -> dict[
         name: text(value) if isinstance(value, str | int | float) else ",".join(text(item) for item in value)
         for name, value in (parameters or {}).items()
     }
-
-
-def connect(
-    config: StrPath | None = None,
-    *,
-    runtime_dir: StrPath | None = None,
-    state_dir: StrPath | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Connection:
-    """Returns a connection; nothing is sent yet.
-
-        with connect() as ibkr:
-            ibkr.fetch("positions")["positions"]
-
-    Args:
-        config: the configuration; default: where `ibkr-tools` looks.
-        runtime_dir: where the status file and the request budget are; default: the same.
-        state_dir: where snapshots and the gateway's certificate are; default: the same.
-        progress: is told what is asked for, and how long a request waits for its turn.
-
-    Raises:
-        ConfigError: the configuration is missing or wrong.
-    """
-    return Connection(config, runtime_dir=runtime_dir, state_dir=state_dir, progress=progress)
 
 
 def latest(at: str | None = None, *, state_dir: StrPath | None = None) -> Snapshot:

@@ -18,7 +18,6 @@ from ibkr_tools import (
     Snapshot,
     SnapshotMissing,
     UsageError,
-    connect,
     latest,
 )
 from ibkr_tools.simulator import Simulator, account_numbers
@@ -43,7 +42,7 @@ def ibkr(place: Installation) -> Iterator[Connection]:
 def connected(place: Installation) -> Connection:
     """Connects in the directories of `place`."""
     where = place.directories
-    return connect(where.config_file, runtime_dir=where.runtime, state_dir=where.state)
+    return Connection(where.config_file, runtime_dir=where.runtime, state_dir=where.state)
 
 
 def test_the_examples_run_as_they_stand(place: Installation) -> None:
@@ -135,8 +134,9 @@ def test_raw_reads(ibkr: Connection, simulator: Simulator) -> None:
 )
 def test_nothing_else_can_be_sent(ibkr: Connection, simulator: Simulator, path: str) -> None:
     before = simulator.control.state()["requests"]
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as caught:
         ibkr.read(path)
+    assert isinstance(caught.value, ValueError), "what Python programs expect of a bad argument"
     assert simulator.control.state()["requests"] == before
 
 
@@ -154,13 +154,15 @@ def test_errors_are_the_command_lines(place: Installation, ibkr: Connection, sim
     with connected(place) as nowhere, pytest.raises(GatewayUnavailable):
         nowhere.fetch("ledger")
     with pytest.raises(ConfigError):
-        connect(place.root / "missing.json", runtime_dir=place.directories.runtime, state_dir=place.directories.state)
+        Connection(
+            place.root / "missing.json", runtime_dir=place.directories.runtime, state_dir=place.directories.state
+        )
 
 
 def test_what_it_does_is_told(place: Installation) -> None:
     told: list[str] = []
     where = place.directories
-    with connect(where.config_file, runtime_dir=where.runtime, state_dir=where.state, progress=told.append) as ibkr:
+    with Connection(where.config_file, runtime_dir=where.runtime, state_dir=where.state, progress=told.append) as ibkr:
         ibkr.fetch("ledger")
     assert "ledger of U1234568" in told
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ibkr_tools import connect
+from ibkr_tools import Connection
 from ibkr_tools.cli.app import app
 from ibkr_tools.directories import find_directories, require_matching_directories
 from ibkr_tools.errors import UsageError
@@ -51,8 +51,8 @@ def test_a_check_needs_none(home: Path) -> None:
 
 def test_a_script_is_asked_too(home: Path) -> None:
     with pytest.raises(UsageError, match="another configuration"):
-        connect(home / "second/config.json")
-    connect(home / "second/config.json", runtime_dir=home / "second/run", state_dir=home / "second/state").close()
+        Connection(home / "second/config.json")
+    Connection(home / "second/config.json", runtime_dir=home / "second/run", state_dir=home / "second/state").close()
 
 
 def test_the_same_file_by_another_name_is_no_other(home: Path) -> None:
