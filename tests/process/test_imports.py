@@ -70,3 +70,12 @@ def test_the_package_alone_loads_nothing(environment: dict[str, str]) -> None:
     """Small programs begin with it, and so do notebooks that only want `latest()`."""
     assert "typing" not in loaded("import ibkr_tools", environment)
     assert not loaded("from ibkr_tools import latest", environment) & (HEAVY | {"typer", "click", "tempfile"})
+
+
+def test_progress_of_what_is_quick_loads_no_rich(environment: dict[str, str]) -> None:
+    """It is loaded once a line is shown, and nothing is shown for less than 0.4 s."""
+    program = (
+        "import io\nfrom ibkr_tools.cli.progress import ProgressLine\n"
+        "with ProgressLine(io.StringIO()) as line: line('accounts')"
+    )
+    assert not loaded(program, environment) & HEAVY

@@ -371,6 +371,10 @@ def test_a_table_fits_the_terminal(place: Installation) -> None:
     assert max(len(line) for line in out.splitlines()) <= 60
 
 
+ERASED = "\r\n\r\x1b[1A\x1b[2K"
+"""The end of a progress line: back to its own line, which is erased."""
+
+
 def test_progress_is_shown_and_erased(place: Installation, simulator: Simulator) -> None:
     """A second for each answer, and two accounts: there is something to see."""
     simulator.control.fault("/portfolio/*/ledger", "slow", delay_s=0.8)
@@ -379,7 +383,7 @@ def test_progress_is_shown_and_erased(place: Installation, simulator: Simulator)
     assert out.startswith('{"schema":1,')
     assert "ledger of U123456" in error
     assert "/2" in error
-    assert error.endswith("\r\x1b[K")
+    assert error.endswith(ERASED)
 
 
 def test_a_wait_for_a_slow_turn_is_counted_down(place: Installation) -> None:
@@ -388,4 +392,4 @@ def test_a_wait_for_a_slow_turn_is_counted_down(place: Installation) -> None:
     _, error, code = at_terminal(place, "api", "/portfolio/subaccounts", "-c")
     assert code == 0
     assert "/portfolio/subaccounts: its turn comes in" in error
-    assert error.endswith("\r\x1b[K")
+    assert error.endswith(ERASED)

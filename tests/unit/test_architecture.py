@@ -196,6 +196,7 @@ LIBRARIES = {
     "inotify_simple": {"file_watcher.py"},
     "jq": {"fetch/jq_program.py"},
     "pyotp": {"login/totp_secret.py"},
+    "rich": {"cli/progress.py"},
     "sdnotify": {"sd_notify.py"},
     "selenium": {"login/browser.py"},
     "tenacity": {"fetch/retry.py"},
