@@ -66,7 +66,6 @@ def fetch(
         raise UsageError(f"the table is of positions, and only {', '.join(chosen)} would be fetched")
     from ibkr_tools.cli.progress import progress
     from ibkr_tools.fetch.fetch_task import FetchTask
-    from ibkr_tools.fetch.snapshot_store import LATEST_FILE
 
     clients = app_context.clients(config)
     with progress() as line:
@@ -90,6 +89,8 @@ def fetch(
         )
     _warn(document.covers)
     if save and printing.is_plain:
+        from ibkr_tools.fetch.snapshot_store import LATEST_FILE
+
         print_stderr(f"saved {app_context.directories.snapshots / LATEST_FILE}", 20)
         return
 

@@ -1,6 +1,7 @@
 """The options that `fetch`, `api` and `show` share: how a result is printed."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,26 +115,32 @@ _TWO_VALUE_OPTIONS = frozenset({"arg", "argjson"})
 _CONTEXT_KEY = "ibkr_tools.printing"
 
 
+@cache
+def _options_command() -> Any:
+    """Returns what Typer makes of the signature of `output_options`, which is no command of its own."""
+    options_app = typer.Typer(add_completion=False)
+    options_app.command()(output_options)
+    command = typer.main.get_command(options_app)
+    for option in command.params:
+        if option.name in _TWO_VALUE_OPTIONS:
+            option.nargs = 2
+    return command
+
+
 class PrintingCommand(TyperCommand):
     """A command that has the options of `output_options` after its own; it gets what they mean by `printing_of`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # Typer makes options of a function's signature: here of that function, which is no command of its own.
-        options_app = typer.Typer(add_completion=False)
-        options_app.command()(output_options)
-        self._output_options = typer.main.get_command(options_app)
-        for option in self._output_options.params:
-            if option.name in _TWO_VALUE_OPTIONS:
-                option.nargs = 2
+        self._output_options = _options_command()
         self.params += self._output_options.params
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parses the command line; what the shared options mean is kept in the context."""
         rest = super().parse_args(ctx, args)
-        values = {str(option.name): ctx.params.pop(option.name, None) for option in self._output_options.params}
+        values = {option.name: ctx.params.pop(option.name, None) for option in self._output_options.params}
         # A shell that completes a line has no use for what it means.
-        if not ctx.resilient_parsing and self._output_options.callback is not None:
+        if not ctx.resilient_parsing:
             ctx.meta[_CONTEXT_KEY] = self._output_options.callback(**values)
         return rest
 

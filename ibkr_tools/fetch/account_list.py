@@ -53,6 +53,7 @@ class SnapshotSelection(msgspec.Struct, frozen=True, kw_only=True):
 class SelectedAccounts(msgspec.Struct, frozen=True, kw_only=True):
     """The accounts of one fetch, by number: that of the configuration, those asked for, all that the user may view."""
 
+    selection: SnapshotSelection
     account: str
     chosen: tuple[str, ...]
     known: AccountList

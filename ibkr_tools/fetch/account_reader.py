@@ -56,7 +56,8 @@ class AccountReader:
             known = self._add_subaccounts(known, names)
         account = resolve_account(selection.account, known, ConfigError)
         chosen = [resolve_account(name, known, selection.error_class) for name in selection.accounts]
-        return SelectedAccounts(account=account, chosen=tuple(dict.fromkeys(chosen)) or known.numbers, known=known)
+        numbers = tuple(dict.fromkeys(chosen)) or known.numbers
+        return SelectedAccounts(selection=selection, account=account, chosen=numbers, known=known)
 
     def require_same_accounts(self, known: AccountList) -> None:
         """Returns once the next session has answered which accounts the user may view: those that were known before.
@@ -75,8 +76,8 @@ class AccountReader:
                 raise SessionUnavailable("the session was lost, and the next one may view other accounts")
 
     def count_unrequested(self, accounts: SelectedAccounts) -> int:
-        """Returns how many sub-accounts an advisor has of which nobody has asked for anything."""
-        if not master_accounts(accounts.known):
+        """Returns how many sub-accounts an advisor has of which nothing was asked, unless accounts were named."""
+        if accounts.selection.accounts or not master_accounts(accounts.known):
             return 0
         try:
             rows, total = self._read_subaccounts(0)

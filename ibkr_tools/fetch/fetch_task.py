@@ -144,7 +144,7 @@ class FetchTask:
         )
         try:
             with fetcher:
-                document = fetcher.fetch(parts, fetcher.accounts.select(parts, selection), selection, covers)
+                document = fetcher.fetch(parts, fetcher.accounts.select(parts, selection), covers)
             saved = None
             if save_in:
                 from ibkr_tools.fetch import snapshot_store

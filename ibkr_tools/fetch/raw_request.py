@@ -103,6 +103,6 @@ class RawRequest:
         """
         parts, selection = (self._part,), SnapshotSelection(account=self._account, accounts=tuple(self._accounts))
         with SnapshotFetcher(make_client, now=now, progress=progress, retry=RetryPolicy.within(retry_s)) as fetcher:
-            document = fetcher.fetch(parts, fetcher.accounts.select(parts, selection), selection)
+            document = fetcher.fetch(parts, fetcher.accounts.select(parts, selection))
         members = msgspec.json.decode(document.encode(), type=dict[str, msgspec.Raw])
         return bytes(members[self._part.name])

@@ -16,7 +16,7 @@ import msgspec
 
 from ibkr_tools.errors import ErrorResponse, IbkrError, MalformedResponse, UpstreamUnavailable
 from ibkr_tools.fetch import cross_check
-from ibkr_tools.fetch.account_list import SelectedAccounts, SnapshotSelection
+from ibkr_tools.fetch.account_list import SelectedAccounts
 from ibkr_tools.fetch.account_reader import AccountReader
 from ibkr_tools.fetch.assembly import CallResult, PartResult, assemble, describe
 from ibkr_tools.fetch.completeness import require_shape
@@ -97,7 +97,6 @@ class SnapshotFetcher:
         self,
         parts: Sequence[SnapshotPart],
         accounts: SelectedAccounts,
-        selection: SnapshotSelection,
         covers: SnapshotMetadata | None = None,
     ) -> SnapshotDocument:
         """Returns the snapshot.
@@ -105,15 +104,15 @@ class SnapshotFetcher:
         Args:
             parts: what to take, see `plan.plan_snapshot`.
             accounts: of which accounts, see `AccountReader.select`.
-            selection: what the snapshot may go without.
             covers: what else the envelope shall say: parameters, and whether past IBKR's cache.
 
         Raises:
-            AccountUnavailable: one account alone answers nothing, and `selection.partial` is not set.
+            AccountUnavailable: one account alone answers nothing, and `SnapshotSelection.partial` is not set.
             ImplausibleResponse: an answer contradicts the others, however often it is asked for.
             IbkrError: whatever kept one part from being complete; see `ibkr_tools.portal.response_parser`.
         """
-        results = [PartResult(part, accounts.chosen, is_optional=part.name in selection.optional) for part in parts]
+        optional = accounts.selection.optional
+        results = [PartResult(part, accounts.chosen, is_optional=part.name in optional) for part in parts]
         scheduler = Scheduler(results)
         in_flight: dict[Future[Page], PageRequest] = {}
         while not self._is_complete(scheduler):
@@ -122,7 +121,7 @@ class SnapshotFetcher:
                 in_flight[self._executor.submit(self._read_page, request)] = request
             if in_flight:
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
-                    self._take(scheduler, in_flight.pop(future), future, accounts, partial=selection.partial)
+                    self._complete_request(scheduler, in_flight.pop(future), future, accounts)
             elif scheduler.session_error is not None:
                 self._session_loss_policy.wait(scheduler.session_error)
                 self.accounts.require_same_accounts(accounts.known)
@@ -132,7 +131,7 @@ class SnapshotFetcher:
             accounts=tuple(number for number in accounts.chosen if number not in self.missing_accounts),
             missing=self._missing,
             missing_accounts=self.missing_accounts,
-            subaccounts_not_asked=0 if selection.accounts else self.accounts.count_unrequested(accounts),
+            subaccounts_not_asked=self.accounts.count_unrequested(accounts),
         )
         return SnapshotDocument(
             as_of=self._now(), account=accounts.account, covers=describe(results, covers), parts=assemble(results)
@@ -167,14 +166,8 @@ class SnapshotFetcher:
             )
         return msgspec.structs.replace(page, age_s=answer.age_s, took_s=answer.took_s)
 
-    def _take(
-        self,
-        scheduler: Scheduler,
-        request: PageRequest,
-        future: Future[Page],
-        accounts: SelectedAccounts,
-        *,
-        partial: bool,
+    def _complete_request(
+        self, scheduler: Scheduler, request: PageRequest, future: Future[Page], accounts: SelectedAccounts
     ) -> None:
         """Takes a page that has come, or does without it; notes a session that is lost.
 
@@ -192,7 +185,7 @@ class SnapshotFetcher:
                 scheduler.lose_session(error)
                 return
             try:
-                page = self._page_after_failure(request, error, scheduler.results, accounts, partial=partial)
+                page = self._page_after_failure(request, error, scheduler.results, accounts)
             except IbkrError as last_error:
                 # Whether a supplementary part alone gets such an answer had to be found out first.
                 if not (is_optional and is_session_loss(last_error)):
@@ -204,13 +197,7 @@ class SnapshotFetcher:
             request.result.add_page(request.page_number, page)
 
     def _page_after_failure(
-        self,
-        request: PageRequest,
-        error: IbkrError,
-        results: Sequence[CallResult],
-        accounts: SelectedAccounts,
-        *,
-        partial: bool,
+        self, request: PageRequest, error: IbkrError, results: Sequence[CallResult], accounts: SelectedAccounts
     ) -> Page | None:
         """Returns the page after all; None if the snapshot goes without it; else raises what kept it from coming."""
         from ibkr_tools.fetch import partial_failure
@@ -236,7 +223,8 @@ class SnapshotFetcher:
             raise error
         account = str(call.account)
         self.missing_accounts[account] = error.message
-        if not partial or all(result.call.account in {None, *self.missing_accounts} for result in results):
+        is_nothing_left = all(result.call.account in {None, *self.missing_accounts} for result in results)
+        if is_nothing_left or not accounts.selection.partial:
             raise partial_failure.account_unavailable(account, error)
         for result in results:
             result.dropped |= result.call.account == account

@@ -251,7 +251,7 @@ def test_an_error_does_not_wait_for_a_slow_answer(simulator: Simulator) -> None:
     with SnapshotFetcher(lambda: client_of(simulator, read_timeout_s=60.0), now=utc_now) as fetcher:
         accounts = fetcher.accounts.select(parts, selection)
         with pytest.raises(DataError):
-            fetcher.fetch(parts, accounts, selection)
+            fetcher.fetch(parts, accounts)
         assert asked(simulator, "U1234567/ledger")
     wait_until(lambda: not running_threads())
     assert time.monotonic() - began_s < 20

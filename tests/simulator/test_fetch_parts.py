@@ -180,7 +180,7 @@ from ibkr_tools.status import utc_now
 parts, selection = plan_snapshot(["positions"], {}, "portfolio"), SnapshotSelection(account="U1234567")
 tracemalloc.start()
 with SnapshotFetcher(lambda: PortalClient(int(sys.argv[1]), Path(sys.argv[2])), now=utc_now) as fetcher:
-    found = fetcher.fetch(parts, fetcher.accounts.select(parts, selection), selection)
+    found = fetcher.fetch(parts, fetcher.accounts.select(parts, selection))
 print(sum(len(chunk) for chunk in found.chunks()), tracemalloc.get_traced_memory()[1])
 """
     with signed_in(tmp_path, accounts=account_numbers("U1234567", 50), positions=200) as simulator:

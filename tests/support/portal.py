@@ -37,7 +37,7 @@ def fetched_document(
 ) -> SnapshotDocument:
     """Fetches a snapshot without waiting between repeats."""
     with SnapshotFetcher(lambda: client_of(simulator), now=utc_now, sleep=lambda _: None) as fetcher:
-        return fetcher.fetch(parts, fetcher.accounts.select(parts, selection), selection)
+        return fetcher.fetch(parts, fetcher.accounts.select(parts, selection))
 
 
 def asked(simulator: Simulator, path: str) -> int:

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -306,3 +307,43 @@ def test_a_netrc_is_ignored(material: Path, tmp_path: Path, monkeypatch: pytest.
     with Scripted(material, OK) as server, client_of(server, material) as client:
         client.accounts()
         assert b"authorization" not in server.requests[0].lower()
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n["], ids=["silent", "half"])
+def test_an_aborted_request_fails_at_once_and_is_not_sent_again(material: Path, begun: bytes) -> None:
+    """Whoever has an error, or Ctrl-C, waits for no answer of another thread."""
+    asked = threading.Event()
+
+    def hang(connection: socket.socket) -> None:
+        connection.sendall(begun)
+        asked.set()
+        server.stopped.wait(60)
+
+    with Scripted(material, hang) as server, client_of(server, material, read_timeout_s=60.0) as client:
+        with ThreadPoolExecutor(1) as executor:
+            reading = executor.submit(client.accounts)
+            assert asked.wait(10)
+            client.abort()
+            with pytest.raises(UpstreamUnavailable):
+                reading.result(10)
+        with pytest.raises(UpstreamUnavailable, match="aborted"):
+            client.accounts()
+        assert len(server.requests) == 1
+
+
+def test_an_abort_ends_the_wait_for_a_reservation(material: Path, tmp_path: Path) -> None:
+    rate_limiter = SharedRateLimiter(tmp_path / "pacing.json")
+    waiting = threading.Event()
+    with (
+        Scripted(material, OK) as server,
+        client_of(server, material, rate_limiter=rate_limiter, on_wait=lambda _, __: waiting.set()) as client,
+        ThreadPoolExecutor(1) as executor,
+    ):
+        client.accounts()
+        # IBKR takes the list of accounts once in five seconds.
+        reading = executor.submit(client.accounts)
+        assert waiting.wait(10)
+        client.abort()
+        with pytest.raises(UpstreamUnavailable, match="aborted"):
+            reading.result(2)
+        assert len(server.requests) == 1
