@@ -7,7 +7,6 @@ takes it, and in the end all results are assembled.
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -114,14 +113,21 @@ class SnapshotFetcher:
         optional = accounts.selection.optional
         results = [PartResult(part, accounts.chosen, is_optional=part.name in optional) for part in parts]
         scheduler = Scheduler(results)
-        in_flight: dict[Future[Page], PageRequest] = {}
+        in_flight: dict[Future[Page | IbkrError], PageRequest] = {}
         while not self._is_complete(scheduler):
-            while len(in_flight) < useful_concurrency(self._last_duration_s) and (request := scheduler.next_request()):
+            concurrency = useful_concurrency(self._last_duration_s)
+            while len(in_flight) < concurrency and (request := scheduler.next_request()):
                 self._progress(str(request))
-                in_flight[self._executor.submit(self._read_page, request)] = request
+                if concurrency > 1:
+                    future = self._executor.submit(self._read_page, request)
+                else:
+                    # This thread has nothing else to do, and another one has its price.
+                    future = Future()
+                    future.set_result(self._read_page(request))
+                in_flight[future] = request
             if in_flight:
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
-                    self._complete_request(scheduler, in_flight.pop(future), future, accounts)
+                    self._complete_request(scheduler, in_flight.pop(future), future.result(), accounts)
             elif scheduler.session_error is not None:
                 self._session_loss_policy.wait(scheduler.session_error)
                 self.accounts.require_same_accounts(accounts.known)
@@ -147,12 +153,19 @@ class SnapshotFetcher:
         scheduler.restart(contradicting)
         return not contradicting
 
-    def _read_page(self, request: PageRequest, retry: RetryPolicy | None = None) -> Page:
-        """Reads one page of one call, in whichever thread."""
+    def _read_page(self, request: PageRequest, retry: RetryPolicy | None = None) -> Page | IbkrError:
+        """Returns one page of one call, or what kept it from coming; in whichever thread."""
         call = request.result.call
         answer = self.accounts.response if call.endpoint == ACCOUNTS else None
-        if answer is None:
-            answer = self._reader.read(request.result.page_call(request.page_number), retry=retry)
+        try:
+            if answer is None:
+                answer = self._reader.read(request.result.page_call(request.page_number), retry=retry)
+            return self._parse_page(request, answer)
+        except IbkrError as error:
+            return error
+
+    def _parse_page(self, request: PageRequest, answer: ApiResponse) -> Page:
+        call = request.result.call
         received_at = self._now() - timedelta(seconds=answer.age_s)
         if request.result.part.is_list:
             page = parse_page(call, answer.payload, answer.body, received_at)
@@ -167,7 +180,7 @@ class SnapshotFetcher:
         return msgspec.structs.replace(page, age_s=answer.age_s, took_s=answer.took_s)
 
     def _complete_request(
-        self, scheduler: Scheduler, request: PageRequest, future: Future[Page], accounts: SelectedAccounts
+        self, scheduler: Scheduler, request: PageRequest, outcome: Page | IbkrError, accounts: SelectedAccounts
     ) -> None:
         """Takes a page that has come, or does without it; notes a session that is lost.
 
@@ -178,19 +191,19 @@ class SnapshotFetcher:
             return
         is_session_loss, is_optional = self._session_loss_policy.is_session_loss, request.result.part.is_optional
         page: Page | None
-        try:
-            page = future.result()
-        except IbkrError as error:
-            if is_session_loss(error) and not is_optional:
-                scheduler.lose_session(error)
-                return
+        if isinstance(outcome, Page):
+            page = outcome
+        elif is_session_loss(outcome) and not is_optional:
+            scheduler.lose_session(outcome)
+            return
+        else:
             try:
-                page = self._page_after_failure(request, error, scheduler.results, accounts)
+                page = self._page_after_failure(request, outcome, scheduler.results, accounts)
             except IbkrError as last_error:
                 # Whether a supplementary part alone gets such an answer had to be found out first.
                 if not (is_optional and is_session_loss(last_error)):
                     raise
-                scheduler.lose_session(error)
+                scheduler.lose_session(outcome)
                 return
         if page is not None:
             self._last_duration_s = page.took_s
@@ -217,8 +230,11 @@ class SnapshotFetcher:
             raise error
         is_told_to_wait = isinstance(error, UpstreamUnavailable) and error.wait_s is not None
         if self._reader.is_retrying and is_transient(error) and not is_told_to_wait:
-            with suppress(ErrorResponse, UpstreamUnavailable, MalformedResponse):
-                return self._read_page(request, retry)
+            second = self._read_page(request, retry)
+            if isinstance(second, Page):
+                return second
+            if not isinstance(second, ErrorResponse | UpstreamUnavailable | MalformedResponse):
+                raise second
         if not partial_failure.is_account_unavailable(error, call, numbers, read):
             raise error
         account = str(call.account)

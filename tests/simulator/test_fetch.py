@@ -257,13 +257,17 @@ def test_an_error_does_not_wait_for_a_slow_answer(simulator: Simulator) -> None:
     assert time.monotonic() - began_s < 20
 
 
-def test_ctrl_c_ends_a_fetch_that_waits_for_an_answer(place: Installation, simulator: Simulator) -> None:
-    simulator.control.fault("/portfolio/*/ledger", "hang")
-    before = asked(simulator, "/ledger")
+@pytest.mark.parametrize("latency_ms", [0, 300], ids=["alone", "side by side"])
+def test_ctrl_c_ends_a_fetch_that_waits_for_an_answer(
+    place: Installation, simulator: Simulator, latency_ms: int
+) -> None:
+    simulator.control.behaviour(latency_ms=latency_ms)
+    simulator.control.fault("/portfolio/U1234568/ledger", "hang")
+    before = asked(simulator, "U1234568/ledger")
     with subprocess.Popen(
         place.command("fetch", "ledger"), env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        wait_until(lambda: asked(simulator, "/ledger") > before)
+        wait_until(lambda: asked(simulator, "U1234568/ledger") > before)
         began_s = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
