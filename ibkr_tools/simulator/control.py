@@ -276,6 +276,7 @@ def _state(context: Context) -> dict[str, Any]:
         "sessions": sessions,
         "counters": {
             **counters,
+            "misplaced": context.authenticator.misplaced,
             "codes": context.authenticator.factors.codes,
             "pushes": context.authenticator.factors.pushes,
             "refused_by_pacing": context.limiter.refused,

@@ -23,7 +23,7 @@
   async function submit(event) {
     event.preventDefault();
     window.xyzError("");
-    if (initialised !== Number(loginType())) return window.xyzEarly(event);
+    if (!settings.silent && initialised !== Number(loginType())) return window.xyzEarly(event);
     const user = $("#xyz-field-username").value.trim().toLowerCase();
     const field = $("#xyz-field-password");
     show("loading", true);
@@ -180,7 +180,7 @@
       $("#xyz-field-username").value = "";
       $("#xyz-field-password").value = "";
     }
-    init().then(() => settings.paper_remounts && setTimeout(remount, 100));
+    (settings.silent ? Promise.resolve() : init()).then(() => settings.paper_remounts && setTimeout(remount, 100));
   }
 
   function remount() {
@@ -223,11 +223,20 @@
     }
     $(".xyz-resendnotification").onclick = (event) => { event.preventDefault(); choose("5.2a"); };
     $(".xyz-showchallenge").onclick = (event) => { event.preventDefault(); secondFactor("gold"); };
+    if (settings.silent) return;
     await init();
     if (settings.init_again_ms !== null) setTimeout(init, settings.init_again_ms);
   }
 
+  // What the page could do without.
+  function decorate() {
+    if (settings.hangs === "image") document.body.append(Object.assign(new Image(), {src: "/sso/never"}));
+    if (settings.hangs !== "script") return;
+    document.body.append(Object.assign(document.createElement("script"), {src: "/sso/never", async: true}));
+  }
+
   function start() {
+    decorate();
     window.xyzError(settings.notice);
     if (settings.promo_before) promo(() => undefined);
     const next = settings.two_steps ? step() : submit;

@@ -56,6 +56,7 @@ class PasswordAuthenticator:
         self._exchanges: dict[str, _Exchange] = {}
         self.records: dict[str, LoginRecord] = {name: LoginRecord() for name in users}
         self.factors = SecondFactorAuthenticator()
+        self.misplaced = 0
 
     def is_locked(self, username: str) -> bool:
         """Whether ten failures in a row fell within the last 24 hours; every further try prolongs it."""
@@ -98,6 +99,10 @@ class PasswordAuthenticator:
         """Whether the password of this exchange was right."""
         exchange = self._exchanges.get(nonce)
         return exchange is not None and exchange.proven
+
+    def note_typed(self, text: str) -> None:
+        """Count a password that was typed into a field which is not for one."""
+        self.misplaced += any(secrets.compare_digest(text, user.password) for user in self._users.values())
 
     def pass_second_factor(self, nonce: str) -> None:
         """Note that the second factor was given."""

@@ -57,6 +57,10 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `consent_returns`: the layer is mounted anew again and again. `paper_shape`: the switch as a wrapper with spans, as
     a label, or both; `paper_remounts`: the fields are replaced by new ones after the switch. `restricted` and `tasks`
     come instead of a session, or with one as an answer of the `dispatcher`; `302-nothing` brings no session.
+    `silent`: the script says nothing to the servers before the form is submitted. `hangs`: a decoration never comes.
+    `redirect`: the address of another page that the servers send the browser to.
+    `redesign` is the seed of another page with the same roles and steps (`redesign.Redesign`); of the other settings,
+    it has the delays, `error_text`, `picker_options`, and those of the second factor.
 
     `second_factor` is the block shown after the password; the code is `second_factor_code`, or the one of an
     authenticator app with `second_factor_secret` (base32), and the first `second_factor_refusals` codes are refused
@@ -90,6 +94,10 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     restricted: bool = False
     tasks: bool = False
     blank: bool = False
+    silent: bool = False
+    hangs: Literal["", "image", "script", "frame"] = ""
+    redirect: str = ""
+    redesign: int | None = None
     duplicate_submit: bool = False
     paper_clears_fields: bool = False
     paper_remounts: bool = False

@@ -13,6 +13,8 @@ from aiohttp import web
 
 from ibkr_tools.simulator.context import Context, context_of, empty, reply
 from ibkr_tools.simulator.password_authentication import Outcome
+from ibkr_tools.simulator.redesign import choose_redesign
+from ibkr_tools.simulator.redesign_page import FRAME_PATH, SCRIPT_PATH, RedesignedPage, render_redesign
 from ibkr_tools.simulator.simulated_sessions import Session
 
 __all__ = ["INVALID", "ROUTES", "WRONG_MODE_LIVE", "WRONG_MODE_PAPER"]
@@ -59,6 +61,8 @@ _SCRIPT = files("ibkr_tools.simulator").joinpath("page.js").read_text("utf-8")
 async def login_page(request: web.Request) -> web.Response:
     """Serve the page as it is set to look now, or what comes instead."""
     page = context_of(request).world.page
+    if page.redirect:
+        return web.Response(status=302, headers={"Location": page.redirect})
     instead = page.instead
     if page.document:
         return web.Response(text=page.document, content_type="text/html", charset="utf-8")
@@ -77,10 +81,29 @@ async def script(request: web.Request) -> web.Response:
     page = context_of(request).world.page
     known = {"script_delay_ms", "restricted", "promo", "consent", "consent_returns", "paper_clears_fields"}
     known |= {"picker", "picker_options", "promo_before", "two_steps", "spinner", "resets", "init_again_ms", "notice"}
-    known |= {"tasks", "paper_remounts", "echo"}
+    known |= {"tasks", "paper_remounts", "echo", "silent", "hangs"}
     shown = {key: value for key, value in msgspec.to_builtins(page).items() if key in known}
     text = _SCRIPT.replace("/*SETTINGS*/{}", json.dumps(shown))
     return web.Response(text=_renamed(text, page.rename), content_type="application/javascript", charset="utf-8")
+
+
+async def never(request: web.Request) -> web.Response:
+    """Answer nothing, until the browser hangs up."""
+    await context_of(request).stopping.wait()
+    return empty(204)
+
+
+async def redesign_frame(request: web.Request) -> web.Response:
+    """Serve what a redesigned page shows in a frame."""
+    page = _render_redesign(context_of(request))
+    return web.Response(text=page.frame if page else "", content_type="text/html", charset="utf-8")
+
+
+async def redesign_script(request: web.Request) -> web.Response:
+    """Serve the script of a redesigned page."""
+    page = _render_redesign(context_of(request))
+    text = page.script if page else ""
+    return web.Response(text=text, content_type="application/javascript", charset="utf-8")
 
 
 async def authenticator(request: web.Request) -> web.Response:
@@ -172,8 +195,11 @@ async def bulletins(request: web.Request) -> web.Response:
     return reply({"bulletins": [{"id": "1", "message": text}] if text else []})
 
 
-async def report(_request: web.Request) -> web.Response:
-    """Swallow the page's telemetry."""
+async def report(request: web.Request) -> web.Response:
+    """Take the page's telemetry: a redesigned page tells what is typed into fields that are not for a password."""
+    form, authenticator = await request.post(), context_of(request).authenticator
+    if form.get("event") == "typed":
+        authenticator.note_typed(str(form.get("value")))
     return reply({})
 
 
@@ -192,11 +218,24 @@ async def loop(_request: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "/sso/Dispatcher"})
 
 
+def _render_redesign(context: Context) -> RedesignedPage | None:
+    page = context.world.page
+    if page.redesign is None:
+        return None
+    known = {"script_delay_ms", "error_text", "picker_options"}
+    settings = {key: value for key, value in msgspec.to_builtins(page).items() if key in known}
+    return render_redesign(choose_redesign(page.redesign), settings=settings)
+
+
 def _render_page(context: Context) -> str:
     page = context.world.page
+    if redesigned := _render_redesign(context):
+        return redesigned.document
     if page.blank:
         return "<!DOCTYPE html><html><head><title></title></head><body></body></html>"
     text = _PAGE.replace("/*FORM_DELAY*/0", str(page.form_delay_ms))
+    if page.hangs == "frame":
+        text = text.replace("</footer>", '<iframe src="/sso/never" title=""></iframe></footer>')
     if page.unstyled:
         text = text[: text.index("<style>")] + text[text.index("</style>") :]
     if shape := SHAPES.get(page.paper_shape):
@@ -231,6 +270,9 @@ def _set_cookies(response: web.Response, session: Session) -> None:
 ROUTES: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
     ("GET", "/sso/Login", login_page),
     ("GET", "/sso/lib/xyz.bundle.min.js", script),
+    ("GET", "/sso/never", never),
+    ("GET", FRAME_PATH, redesign_frame),
+    ("GET", SCRIPT_PATH, redesign_script),
     ("POST", "/sso/Authenticator", authenticator),
     ("POST", "/sso/Dispatcher", dispatcher),
     ("GET", "/sso/Dispatcher", loop),
