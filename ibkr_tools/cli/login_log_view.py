@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ibkr_tools.login.budget import FAILED_RESULTS, LOCK_AFTER_FAILURES, Attempt, Budget
+from ibkr_tools.login.budget import FAILED_RESULTS, LOCK_AFTER_FAILURES, Budget
+from ibkr_tools.login.login_log_file import Attempt
 from ibkr_tools.login.outcomes import AttemptResult
 
 ATTEMPTS_SHOWN = 30

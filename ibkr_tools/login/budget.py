@@ -6,11 +6,21 @@ IBKR locks a user after ten refusals in a row within 24 hours, and every further
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
 
 import msgspec
 
-from ibkr_tools.login.outcomes import AttemptResult, Outcome
+from ibkr_tools.login.login_log_file import (
+    Attempt,
+    ClockReading,
+    LoginLogFile,
+    ProvenPassword,
+    after_last_success,
+    last_submitted,
+    log_time_s,
+    unacknowledged,
+    with_count,
+)
+from ibkr_tools.login.outcomes import AttemptResult
 
 LOCK_AFTER_REFUSALS = 2
 LOCK_AFTER_FAILURES = 4
@@ -23,9 +33,14 @@ BACKOFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 """How long unattended logins wait after the first, second, third failure in a row that is not a refusal."""
 THROTTLED_LOGIN_INTERVAL = timedelta(hours=1)
 """How far apart unattended logins are once there were many in a day: IBKR takes them for a stranger's."""
+PROVEN_FOR = timedelta(days=14)
+"""How long a password that has worked is taken for right when IBKR calls it wrong."""
+SECOND_TRY_INTERVAL = timedelta(hours=1)
+"""How long after such a refusal a machine submits it once more: IBKR's nights and openings are over by then.
+
+Source: docs/reference/login-page.md#false-refusals.
+"""
 MAX_ATTEMPTS_KEPT = 1000
-Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e10)]
-"""Three centuries: what is more, or less than nothing, is damage, and no calendar could show when it ends."""
 
 FAILED_RESULTS = (
     AttemptResult.SUBMITTED,
@@ -39,118 +54,40 @@ UNLOCK_HINT = "`ibkr-tools unlock` allows logins again"
 RESET_HINT = "`ibkr-tools unlock` begins a new one, and nothing logs in for 24 hours after that"
 
 
-@dataclass(frozen=True)
-class ClockReading:
-    """A point in time by two clocks: the wall's (`at`, aware), and the machine's own, which nobody can set.
-
-    `boot_id` tells one boot of the machine from another; `uptime_s` are the seconds since that boot, sleep included.
-    """
-
-    at: datetime
-    boot_id: str
-    uptime_s: float
-
-
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One login. `password_fingerprint` recognises the same password again, and nothing else: 16 bits of a salted HMAC.
-
-    `outcome` is how exactly the login ended, null if nobody wrote it. `begun_s` and `ended_s` are in the log's own time
-    (see `LoginLogFile`), and all that counts; `at` is what the wall clock showed. `wait_s`: for how many seconds after
-    the login's end IBKR said to stay away. `acknowledged`: a person unlocked after this attempt; it is counted, but
-    holds nobody back any more.
-    """
-
-    id: str
-    at: datetime
-    user: str
-    password_fingerprint: str
-    result: AttemptResult
-    begun_s: Seconds
-    ended_s: Seconds | None = None
-    outcome: Outcome | None = None
-    wait_s: Seconds = 0.0
-    acknowledged: bool = False
-
-
-class LoginLogFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The file: attempts, oldest first.
-
-    The log has a time of its own, in seconds since the file was created: `time_s` when the file was last written, which
-    was at `at`, in the boot `boot_id` of the machine, `uptime_s` seconds after its start. `recorded` counts the
-    attempts there ever were, and `discarded` those that can no longer matter and were taken out; `recorded` is negative
-    if nobody has counted yet.
-    """
-
-    salt: str
-    at: datetime
-    boot_id: str
-    uptime_s: Seconds
-    time_s: Seconds = 0.0
-    attempts: tuple[Attempt, ...] = ()
-    recorded: int = -1
-    discarded: int = 0
-    schema: int = 1
-
-
-def with_count(log_file: LoginLogFile) -> LoginLogFile:
-    """Returns the file with its count of attempts; one of a version that did not count is believed."""
-    if log_file.recorded >= 0:
-        return log_file
-    return msgspec.structs.replace(log_file, recorded=log_file.discarded + len(log_file.attempts))
-
-
-def is_consistent(log_file: LoginLogFile) -> bool:
-    """Says whether the file can have been written as it is: no attempt was taken out, and none is of the future."""
-    log_file = with_count(log_file)
-    ends = [max(attempt.begun_s, attempt.ended_s or 0.0) for attempt in log_file.attempts]
-    return (
-        log_file.recorded == log_file.discarded + len(log_file.attempts) and max(ends, default=0.0) <= log_file.time_s
-    )
-
-
 def with_attempt(log_file: LoginLogFile, attempt: Attempt) -> LoginLogFile:
     """Returns the file with one more attempt, and without those that can no longer matter."""
+    proven = log_file.proven
+    if proven is not None and second_try_s(log_file) is not None and _is_of(attempt, proven):
+        proven = msgspec.structs.replace(proven, second_try_used=True)
     log_file = without_obsolete(with_count(log_file))
-    return msgspec.structs.replace(log_file, attempts=(*log_file.attempts, attempt), recorded=log_file.recorded + 1)
-
-
-def replacement_after_damage(log_file: LoginLogFile, ids: Sequence[str]) -> LoginLogFile:
-    """Returns the new, empty `log_file` as one that replaces a lost one: as if a day's failures had just happened.
-
-    Whatever the lost one held: with these, no 24 hours see more than the ceiling.
-    """
-    attempts = tuple(
-        Attempt(
-            id=attempt_id,
-            at=log_file.at,
-            user="",
-            password_fingerprint="",
-            result=AttemptResult.UNKNOWN,
-            begun_s=log_file.time_s,
-            acknowledged=True,
-        )
-        for attempt_id in ids
-    )
-    return msgspec.structs.replace(log_file, attempts=attempts, recorded=len(attempts))
-
-
-def log_time_s(log_file: LoginLogFile, now: ClockReading) -> float:
-    """Returns the log's own time at `now`.
-
-    Within one boot of the machine no setting of the wall clock shows. Across a restart the wall clock is all there is;
-    if it has been set back meanwhile, at least the uptime of the new boot has passed.
-    """
-    if now.boot_id == log_file.boot_id and now.uptime_s >= log_file.uptime_s:
-        return log_file.time_s + now.uptime_s - log_file.uptime_s
-    wall_s = (now.at - log_file.at).total_seconds()
-    return log_file.time_s + (wall_s if wall_s >= 0 else max(0.0, now.uptime_s))
-
-
-def stamped(log_file: LoginLogFile, now: ClockReading) -> LoginLogFile:
-    """Returns the same file as one that is written at `now`."""
     return msgspec.structs.replace(
-        log_file, at=now.at, boot_id=now.boot_id, uptime_s=now.uptime_s, time_s=log_time_s(log_file, now)
+        log_file, attempts=(*log_file.attempts, attempt), recorded=log_file.recorded + 1, proven=proven
     )
+
+
+def _is_of(attempt: Attempt, proven: ProvenPassword) -> bool:
+    return (attempt.user, attempt.password_fingerprint) == (proven.user, proven.password_fingerprint)
+
+
+def second_try_s(log_file: LoginLogFile) -> float | None:
+    """Returns from when on a machine may submit the password again that IBKR has just refused, in the log's own time.
+
+    None: never. A password that worked within `PROVEN_FOR` and was refused once since is probably right: IBKR calls
+    right passwords wrong now and then. It gets one more try, and no other before it has worked again.
+    """
+    last, proven = last_submitted(log_file.attempts), log_file.proven
+    if last is None or last.result is not AttemptResult.REFUSED or last.acknowledged:
+        return None
+    if proven is None or proven.second_try_used or not _is_of(last, proven):
+        return None
+    if last.begun_s - proven.succeeded_s > PROVEN_FOR.total_seconds():
+        return None
+    refusals = [
+        attempt
+        for attempt in after_last_success(log_file.attempts)
+        if attempt.result is AttemptResult.REFUSED and _is_of(attempt, proven)
+    ]
+    return _end_s(last) + SECOND_TRY_INTERVAL.total_seconds() if len(refusals) == 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +98,8 @@ class Budget:
     may until a person has logged in or unlocked. `closed_until`: not even a person may before that, None if one may.
     `wait_until`: when the next unattended login may start, None when now or only after a person has acted.
     `logins_limited_until`: until when unattended logins are an hour apart because there were so many, None if they
-    are not. The counts are of the last 24 hours.
+    are not. `second_try`: the last login was refused, and a machine submits the same password once more, see
+    `second_try_s`. The counts are of the last 24 hours.
     """
 
     allowed: bool
@@ -172,21 +110,9 @@ class Budget:
     logins_24h: int = 0
     locked: bool = False
     person: bool = False
+    second_try: bool = False
     failures_left: int = 0
     why: str
-
-
-def unacknowledged(log_file: LoginLogFile) -> list[Attempt]:
-    """Returns the attempts after which no person has unlocked."""
-    return [attempt for attempt in log_file.attempts if not attempt.acknowledged]
-
-
-def after_last_success(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """Returns the attempts after the last login that succeeded."""
-    row: list[Attempt] = []
-    for attempt in attempts:
-        row = [] if attempt.result is AttemptResult.SUCCEEDED else [*row, attempt]
-    return row
 
 
 def lock_reason(attempts: Sequence[Attempt]) -> str:
@@ -208,11 +134,6 @@ def lock_reason(attempts: Sequence[Attempt]) -> str:
             if len(failed) >= LOCK_AFTER_FAILURES:
                 return f"{LOCK_AFTER_FAILURES} logins failed within 24 hours"
     return ""
-
-
-def last_submitted(attempts: Sequence[Attempt]) -> Attempt | None:
-    """Returns the last attempt whose password went out, None without one."""
-    return next((attempt for attempt in reversed(attempts) if attempt.result is not AttemptResult.UNSUBMITTED), None)
 
 
 def _needs_person(attempts: Sequence[Attempt]) -> bool:
@@ -278,8 +199,10 @@ def compute_budget(log_file: LoginLogFile, now: ClockReading, logins_a_day: int)
     stated = after(_stated_wait_left_s(attempts, now_s))
     backoff = after(_backoff_left_s(attempts, now_s))
     throttled = after(_end_s(logins[-1]) + THROTTLED_LOGIN_INTERVAL.total_seconds() - now_s) if many_s > 0 else None
+    second_s = second_try_s(log_file)
+    doubtful = None if second_s is None else after(second_s - now_s)
     closed = max((until for until in (ceiling, stated) if until), default=None)
-    waiting = max((until for until in (closed, backoff, throttled) if until), default=None)
+    waiting = max((until for until in (closed, backoff, throttled, doubtful) if until), default=None)
 
     counted = sum(1 for attempt in failures if not attempt.acknowledged)
     reason = lock_reason(attempts)
@@ -299,6 +222,11 @@ def compute_budget(log_file: LoginLogFile, now: ClockReading, logins_a_day: int)
             f"{len(logins)} logins succeeded within 24 hours (login.logins_a_day is {logins_a_day}), so they are an "
             f"hour apart; the next unattended one not before {format_moment(waiting)}"
         )
+    elif waiting and waiting == doubtful:
+        why = (
+            f"IBKR called a password wrong that worked within {PROVEN_FOR.days} days; it is submitted once more, not "
+            f"before {format_moment(waiting)}"
+        )
     elif waiting:
         why = f"the last login failed; the next unattended one not before {format_moment(waiting)}"
     else:
@@ -312,6 +240,7 @@ def compute_budget(log_file: LoginLogFile, now: ClockReading, logins_a_day: int)
         logins_24h=len(logins),
         locked=bool(reason),
         person=person,
+        second_try=not reason and second_s is not None,
         failures_left=0 if reason else max(0, min(LOCK_AFTER_FAILURES - counted, MAX_FAILURES_PER_DAY - len(failures))),
         why=why,
     )

@@ -29,21 +29,26 @@ from ibkr_tools.login.budget import (
     DAY,
     MAX_FAILURES_PER_DAY,
     RESET_HINT,
-    Attempt,
     Budget,
-    ClockReading,
-    LoginLogFile,
-    after_last_success,
     compute_budget,
-    is_consistent,
-    last_submitted,
-    replacement_after_damage,
-    stamped,
-    unacknowledged,
+    second_try_s,
     with_attempt,
     without_obsolete,
 )
 from ibkr_tools.login.login_evidence import clear_evidence, find_evidence, record_evidence
+from ibkr_tools.login.login_log_file import (
+    Attempt,
+    ClockReading,
+    LoginLogFile,
+    after_last_success,
+    is_consistent,
+    last_submitted,
+    log_time_s,
+    replacement_after_damage,
+    stamped,
+    unacknowledged,
+    with_result,
+)
 from ibkr_tools.login.outcomes import AttemptResult, Outcome
 
 MAX_LOG_FILE_BYTES = 4_000_000
@@ -186,8 +191,18 @@ class LoginLog:
         return refusals[-1] if refusals else None
 
     def was_refused(self, password: Secret, now: datetime, *, user: str | None = None) -> bool:
-        """Says whether a machine must not submit this password: see `last_refusal`; after damage none may be."""
-        return self._read(self._clock_reading(now)) is None or self.last_refusal(password, now, user=user) is not None
+        """Says whether a machine must not submit this password; after damage none may be.
+
+        One that was refused (see `last_refusal`) may be submitted where `budget.second_try_s` allows a second try.
+        """
+        reading = self._clock_reading(now)
+        log_file = self._read(reading)
+        if log_file is None:
+            return True
+        refusal, second_s = self.last_refusal(password, now, user=user), second_try_s(log_file)
+        if refusal is None or second_s is None:
+            return refusal is not None
+        return refusal != last_submitted(log_file.attempts) or log_time_s(log_file, reading) < second_s
 
     def last_outcome(self, now: datetime) -> Outcome | None:
         """Returns how the last login ended that submitted a password, unless a person has unlocked since."""
@@ -276,16 +291,18 @@ class LoginLog:
     ) -> None:
         """Records how the login of that attempt ended; `wait` is how long IBKR said to stay away."""
 
-        def with_result(log_file: LoginLogFile) -> LoginLogFile:
-            end = {"result": result, "ended_s": log_file.time_s, "wait_s": _capped_wait_s(wait), "outcome": outcome}
-            attempts = tuple(
-                msgspec.structs.replace(attempt, **end) if attempt.id == attempt_id else attempt
-                for attempt in log_file.attempts
+        def with_end(log_file: LoginLogFile) -> LoginLogFile:
+            return with_result(
+                log_file,
+                attempt_id,
+                result=result,
+                ended_s=log_file.time_s,
+                wait_s=_capped_wait_s(wait),
+                outcome=outcome,
             )
-            return msgspec.structs.replace(log_file, attempts=attempts)
 
         try:
-            self._update(now, with_result)
+            self._update(now, with_end)
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}; the login counts as failed") from error
 

@@ -5,6 +5,7 @@ is a session, and raises what else there is.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,6 +110,8 @@ def run_login(
                     spawn=spawn,
                 )
                 end = login.run(client or _client(config, directories), unattended=unattended, fresh=fresh, again=again)
+                if end.outcome is Outcome.REFUSED and login_log.budget(clock()).second_try:
+                    end = replace(end, outcome=Outcome.DOUBTFUL_REFUSAL)
                 if end.outcome is not Outcome.SUCCEEDED:
                     reporter.report_end(end)
         except OSError as error:

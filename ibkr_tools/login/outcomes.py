@@ -93,6 +93,17 @@ class Outcome(StrEnum):
             todo="Correct user name or password; or, if they are right, `ibkr-tools unlock`.",
         ),
     )
+    DOUBTFUL_REFUSAL = (
+        "doubtful-refusal",
+        OutcomePolicy(
+            meaning="IBKR refused a password that worked within 14 days: it is submitted once more, an hour later",
+            phase="after",
+            error=LoginFailed,
+            result=AttemptResult.REFUSED,
+            state="failed",
+            todo="If the password was changed at IBKR, change it here too (docs/configuration.md). If not, do nothing.",
+        ),
+    )
     WRONG_MODE = (
         "wrong-mode",
         OutcomePolicy(

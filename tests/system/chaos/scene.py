@@ -19,9 +19,8 @@ from ibkr_tools.login.budget import (
     LOCK_AFTER_FAILURES,
     LOCK_AFTER_REFUSALS,
     MAX_FAILURES_PER_DAY,
-    Attempt,
-    LoginLogFile,
 )
+from ibkr_tools.login.login_log_file import Attempt, LoginLogFile
 from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import Status, StatusFile
 from tests.support.container import wait_until

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.login.budget import DAY, Attempt, Budget, ClockReading, LoginLogFile, compute_budget, log_time_s
+from ibkr_tools.login.budget import DAY, Budget, compute_budget
+from ibkr_tools.login.login_log_file import Attempt, ClockReading, LoginLogFile, log_time_s
 from ibkr_tools.login.outcomes import AttemptResult
 from tests.support.examples import examples
 
