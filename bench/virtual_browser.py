@@ -1,5 +1,6 @@
 """A browser that takes virtual time, in front of the simulator's login page: the calls that IBKR's script makes."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,14 @@ class VirtualBrowser:
     def is_waiting_for(self, _suffix: str) -> bool:
         """Has had every answer."""
         return False
+
+    def idle_s(self) -> float:
+        """Has nothing under way."""
+        return math.inf
+
+    def has_handler(self, _script: str, *_arguments: object) -> bool:
+        """Has a script that waits for the submission."""
+        return True
 
     def last_answer(self, _suffix: str) -> str | None:
         """Has kept none."""

@@ -8,7 +8,7 @@ Source: docs/reference/login-page.md, collected from the projects named in docs/
 from enum import StrEnum
 from typing import Self
 
-__all__ = ["CHALLENGES", "CHANNEL_TEXT", "LOGIN_TYPE", "PageElement", "SecondFactor"]
+__all__ = ["CHALLENGES", "CHANNEL_TEXT", "LOGIN_TYPE", "RECOGNISED_ELEMENTS", "PageElement", "SecondFactor"]
 
 Selectors = tuple[str, ...]
 
@@ -188,3 +188,17 @@ class PageElement(StrEnum):
         member.meaning = meaning
         member.selectors = selectors
         return member
+
+
+RECOGNISED_ELEMENTS = frozenset(
+    {
+        PageElement.USERNAME,
+        PageElement.PASSWORD,
+        PageElement.SUBMIT,
+        PageElement.CONTINUE,
+        PageElement.CODE,
+        PageElement.CODE_SUBMIT,
+        PageElement.METHOD_PICKER,
+    }
+)
+"""What is recognised by role or structure where no selector finds it; see `login/recognition.js`."""

@@ -130,7 +130,8 @@ class LoginSection(Section, kw_only=True, frozen=True):
     browser, wrong configuration); `unlocked` means that a person cleared the budget. `retry_at` is when the budget
     allows the next unattended try, null if no machine may. `accounts` are those that proved the session of a login
     that succeeded; such a login may leave a `todo` all the same. `logins_limited_until`: so many logins have succeeded
-    within 24 h that unattended ones are an hour apart until then, null if they are not.
+    within 24 h that unattended ones are an hour apart until then, null if they are not. `recognised`: the elements of
+    IBKR's login page that no selector found, and by what they were recognised instead: IBKR has changed its page.
     """
 
     state: LoginState
@@ -142,6 +143,7 @@ class LoginSection(Section, kw_only=True, frozen=True):
     failures_24h: int = 0
     logins_24h: int = 0
     logins_limited_until: Moment | None = None
+    recognised: dict[str, str] = {}
 
 
 class FetchSection(Section, kw_only=True, frozen=True):

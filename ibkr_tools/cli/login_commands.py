@@ -1,7 +1,7 @@
 """The commands about logging in: do it now, see and clear the budget, have nothing log in for a while."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,10 @@ from ibkr_tools.cli.app_context import AppContext, app_context_of, log_to_stderr
 from ibkr_tools.cli.streams import write_out
 from ibkr_tools.errors import ConfigError, LoginFailed, OutputError, UsageError
 from ibkr_tools.status import LoginSection, utc_now
+
+if TYPE_CHECKING:
+    from ibkr_tools.config.schema import Config
+    from ibkr_tools.directories import Directories
 
 _RIGHTS = "It belongs to the user ibkr: run it as root."
 
@@ -21,6 +25,9 @@ def login(
     again: Annotated[
         bool, typer.Option("--again", help="Submit a password once more that IBKR has refused; says what is left.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what would be taken for what on IBKR's page; submit nothing.")
+    ] = False,
 ) -> None:
     """Log in once with the browser, unless the session is alive."""
     from ibkr_tools.config.secrets import SecretSource
@@ -31,6 +38,8 @@ def login(
 
     if again and unattended:
         raise UsageError("--again is a person's decision: not with --unattended")
+    if explain and (again or unattended):
+        raise UsageError("--explain submits nothing: not with --again or --unattended")
     forbid_core_files()
     hide_memory()
     app_context = app_context_of(context)
@@ -42,6 +51,9 @@ def login(
         app_context.drop_root()
     with isolated_network(config.gateway.port, os.environ) as spawn:
         hide_memory()
+        if explain:
+            _explain(config, directories)
+            return
         run_login(
             config,
             directories,
@@ -52,6 +64,19 @@ def login(
             notifier=SystemdNotifier(),
             spawn=spawn,
         )
+
+
+def _explain(config: "Config", directories: "Directories") -> None:
+    from ibkr_tools.login.login_runner import make_client
+    from ibkr_tools.login.page_explanation import explain_page, render_explanation
+
+    try:
+        explanation = explain_page(config, directories, make_client(config, directories), now=utc_now())
+    except OSError as error:
+        raise OutputError(f"{error.filename or directories.login}: {error.strerror}") from error
+    write_out(render_explanation(explanation))
+    if explanation.problem is not None:
+        raise LoginFailed(f"no form to log in with: {explanation.problem}")
 
 
 def _logins_a_day(app_context: AppContext) -> int:

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,19 @@ class BrowserSettings:
     driver: str | None = None
 
 
+HANDLED_EVENTS = frozenset(
+    {"click", "submit", "pointerdown", "pointerup", "mousedown", "mouseup", "touchend", "keydown", "keypress", "keyup"}
+)
+"""What a page may take for the submission of its form, by the names of the DOM."""
+
+_OBJECT_GROUP = "ibkr-tools"
+_IS_INLINE = """function () {
+  const source = Function.prototype.toString.call(this);
+  return [...document.scripts].some((script) => !script.src && script.textContent.includes(source)) ||
+    /^function on[a-z]+\\(event\\) \\{/.test(source);
+}"""
+
+
 class _Service(ChromiumService):
     def send_remote_shutdown_command(self) -> None:
         """Leaves the driver to SIGTERM: the request would poll with sleeps of a second."""
@@ -145,12 +159,24 @@ class Browser:
     def read_document(self, script: str, *arguments: object, most: int) -> tuple[str, int]:
         """Evaluates JavaScript that returns a text of at most `most` characters, and a number.
 
-        The text is redacted, and its lines are left as they are.
+        The text is redacted, and its lines are left as they are. The script sees the document and nothing of the page's
+        scripts, which in turn see neither it nor its arguments.
         """
-        answer = self._run(script, *arguments)
-        if not isinstance(answer, list):
+        expression = f"(function () {{{script}}})(...{json.dumps(arguments)})"
+        with self._translated():
+            frame = self._command("Page.getFrameTree")["value"]["frameTree"]["frame"]["id"]
+            world = self._command("Page.createIsolatedWorld", frameId=frame, worldName=_OBJECT_GROUP)["value"]
+            answer = self._command(
+                "Runtime.evaluate",
+                expression=expression,
+                contextId=world["executionContextId"],
+                returnByValue=True,
+                timeout=SCRIPT_TIMEOUT_MS,
+            )["value"]
+        value = answer["result"].get("value")
+        if not isinstance(value, list):
             raise PageChanging("the page went away")
-        document, number = str(answer[0]), int(answer[1])
+        document, number = str(value[0]), int(value[1])
         return self.redactor(document, is_cut=len(document) >= most), number
 
     def _run(self, script: str, *arguments: object) -> Any:
@@ -179,6 +205,48 @@ class Browser:
         Read from Chromium's own network record, like `last_answer`: nothing in the page is touched.
         """
         return any(not request.is_finished for request in self._requests_to(suffix))
+
+    def idle_s(self) -> float:
+        """Returns for how many seconds the page has neither asked for anything that it can need nor waited for it."""
+        self._read_network_events()
+        return self._network.idle_s(time.monotonic())
+
+    def has_handler(self, script: str, *arguments: object) -> bool:
+        """Says whether a script file of the page handles clicks, keys or the submission of what `script` returns.
+
+        `script` returns a list of nodes. A handler that stands in the document itself does not count: loaders put one
+        there for the time before the page's own script is ready. Nothing in the page is touched.
+        """
+        expression = f"(function () {{{script}}})(...{json.dumps(arguments)})"
+        with self._translated():
+            nodes = self._command("Runtime.evaluate", expression=expression, objectGroup=_OBJECT_GROUP)["value"]
+            try:
+                return any(self._is_handled_by_file(node) for node in self._items(nodes["result"]))
+            finally:
+                self._command("Runtime.releaseObjectGroup", objectGroup=_OBJECT_GROUP)
+
+    def _items(self, array: dict[str, Any]) -> list[str]:
+        if "objectId" not in array:
+            return []
+        answer = self._command("Runtime.getProperties", objectId=array["objectId"], ownProperties=True)["value"]
+        values = [item.get("value", {}) for item in answer["result"] if item["name"].isdigit()]
+        return [value["objectId"] for value in values if "objectId" in value]
+
+    def _is_handled_by_file(self, node: str) -> bool:
+        listeners = self._command("DOMDebugger.getEventListeners", objectId=node)["value"]["listeners"]
+        handlers = [listener.get("handler", {}) for listener in listeners if listener["type"] in HANDLED_EVENTS]
+        for handler in handlers:
+            if "objectId" not in handler:
+                continue
+            answer = self._command(
+                "Runtime.callFunctionOn",
+                objectId=handler["objectId"],
+                functionDeclaration=_IS_INLINE,
+                returnByValue=True,
+            )
+            if answer["value"]["result"].get("value") is False:
+                return True
+        return False
 
     def last_answer(self, suffix: str) -> str | None:
         """Returns the body of the last answer from an address that ends in `suffix`, redacted; None if it is gone."""
@@ -213,11 +281,14 @@ class Browser:
             with contextlib.suppress(*_DRIVER_ERRORS):
                 self._driver.quit()
 
-    def _requests_to(self, suffix: str) -> list[NetworkRequest]:
-        """Returns the requests to such addresses, in order."""
+    def _read_network_events(self) -> None:
         with self._translated():
             lines = self._driver.execute("getLog", {"type": "performance"})["value"]
-        self._network.add(json.loads(line["message"])["message"] for line in lines)
+        self._network.add((json.loads(line["message"])["message"] for line in lines), time.monotonic())
+
+    def _requests_to(self, suffix: str) -> list[NetworkRequest]:
+        """Returns the requests to such addresses, in order."""
+        self._read_network_events()
         return self._network.requests_to(suffix)
 
 

@@ -46,6 +46,12 @@ class LoginBrowser(Protocol):
     def is_waiting_for(self, suffix: str) -> bool:
         """Says whether the page has asked an address that ends in `suffix` and has no answer yet."""
 
+    def idle_s(self) -> float:
+        """Returns for how many seconds the page has neither asked for anything that it can need nor waited for it."""
+
+    def has_handler(self, script: str, *arguments: object) -> bool:
+        """Says whether a script file of the page handles the submission at one of the nodes that `script` returns."""
+
     def last_answer(self, suffix: str) -> str | None:
         """Returns the body of the last answer from such an address; None if it is gone."""
 

@@ -1,5 +1,7 @@
 """The error messages of IBKR's login page, classified. They are English, whatever the browser asks for.
 
+Of a page that has changed, a refusal is known in the other languages of `page_vocabulary` as well.
+
 Sources: IBKR's knowledge base; the issues of the open-source projects named in docs/login.md, 2021 to 2026.
 """
 
@@ -8,12 +10,17 @@ from datetime import timedelta
 
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_states import MAINTENANCE
+from ibkr_tools.login.page_vocabulary import PAGE_VOCABULARY
 
 MAX_STATED_WAIT = timedelta(days=7)
 
 _REFUSED = r"""
     (invalid|unrecognized)\ user\ ?name | password\ combination | invalid.{0,20}password | authentication\ failed
     | ^(login\ )?failed\.?$ | ^error$
+"""
+_WRONG = r"""
+    invalid|incorrect|wrong|ungültig|falsch|nicht\ korrekt|invalide|erroné|no\ válid|inválid|incorrect[ao]|errat|onjuist
+    | 无效|無效|错误|錯誤|不正确|不正確|無効|正しくありません|間違
 """
 _SERVER_ERROR = r"""
     error\ occurred\ while\ communicating | internal\ (server\ )?error | service\ unavailable | bad\ gateway
@@ -52,6 +59,8 @@ def classify_error(text: str, *, after_code: bool = False) -> Outcome:
     for pattern, outcome in _ERRORS[2:]:
         if says(pattern):
             return outcome
+    if says(_WRONG) and re.search(f"{PAGE_VOCABULARY['password']}|{PAGE_VOCABULARY['username']}", text, re.IGNORECASE):
+        return Outcome.REFUSED
     return Outcome.MAINTENANCE if MAINTENANCE.search(text) else Outcome.UNKNOWN_ERROR
 
 

@@ -1,6 +1,7 @@
 """How one login ended, as a value: what is returned on the way, and what the whole login returns."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ibkr_tools.login.outcomes import Outcome
@@ -13,7 +14,8 @@ class LoginEnd:
     """How one login ended: the outcome, one sentence why, and whether a password was submitted on the way.
 
     `wait`: how long IBKR told us to stay away, None if it said nothing of the kind. `logged_out`: IBKR took the
-    password, and the gateway itself has ended the new session: another login is worth its price at once.
+    password, and the gateway itself has ended the new session: another login is worth its price at once. `recognised`:
+    the elements of the page that no selector found, and by what they were recognised instead.
     """
 
     outcome: Outcome
@@ -22,6 +24,7 @@ class LoginEnd:
     accounts: tuple[str, ...] = ()
     wait: timedelta | None = None
     logged_out: bool = False
+    recognised: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,7 +126,8 @@ class LoginFlow:
             end = LoginEnd(outcome=Outcome.TIMED_OUT, why=error.message)
         except BrowserLost as error:
             end = LoginEnd(outcome=Outcome.BROWSER_DIED, why=error.message)
-        return replace(self._confirm(end) if page.submitted else end, submitted=page.submitted)
+        end = self._confirm(end) if page.submitted else end
+        return replace(end, submitted=page.submitted, recognised=dict(page.recognised))
 
     def _confirm(self, end: LoginEnd) -> LoginEnd:
         """Asks the API about an end behind which there may be a session although the page did not come to say so."""

@@ -36,9 +36,12 @@ class Credentials:
 
 
 class _Readiness:
-    """Notices when the form is ready, or when it will not be: it is there and its script has talked to IBKR.
+    """Notices when the form is ready, or when it will not be.
 
-    A form that is submitted before that sends no proof, and IBKR calls the password wrong. `timer` bounds the wait.
+    A form that is submitted before its script is ready sends no proof, and IBKR calls the password wrong. The script is
+    ready when it has talked to IBKR. One that does not talk is ready when the page has nothing to do for a while and a
+    script file handles the form's submission; without such a handler, when the form has stood there for long. `timer`
+    bounds the wait.
     """
 
     def __init__(self, page: LoginPage, timer: Timer, open_page: Callable[[], None], hindrance: str) -> None:
@@ -46,8 +49,10 @@ class _Readiness:
         self._timer = timer
         self._open_page = open_page
         self._hindrance = hindrance
-        self._silent = ConditionTimer(page.patience.silent_form)
+        self._quiet = ConditionTimer(page.patience.quiet)
+        self._silent = ConditionTimer(page.patience.recognised_form), ConditionTimer(page.patience.silent_form)
         self._busy = ConditionTimer(page.patience.loading)
+        self._no_form = ConditionTimer(page.patience.no_form)
         self._unreachable = ConditionTimer(REOPEN_INTERVAL)
         self._previous = ""
 
@@ -65,26 +70,51 @@ class _Readiness:
         return None
 
     def _is_ready(self, snapshot: PageSnapshot, state: PageState) -> bool:
-        is_form = state in FORM and snapshot.is_complete
-        is_broken = snapshot.is_exchange_broken
-        key = f"{snapshot.document} {snapshot.exchanges}" if is_form else ""
-        is_unchanged, self._previous = key == self._previous, key
-        if snapshot.exchanges and key and is_unchanged and not is_broken and not self._timer.is_expired:
+        is_usable = state in FORM and snapshot.is_parsed and not snapshot.is_exchange_broken
+        key = f"{snapshot.document} {snapshot.exchanges} {snapshot.text}" if is_usable else ""
+        is_unchanged, self._previous = bool(key) and key == self._previous, key
+        if snapshot.exchanges and is_unchanged and not self._timer.is_expired:
             self._page.on_step("The form is ready")
             return True
-        is_quiet = is_form and not is_broken and not snapshot.missing
-        if self._silent.has_lasted(condition=is_quiet) and not is_waiting_for_ibkr(self._page):
+        is_silent = is_usable and not snapshot.missing
+        is_idle = is_silent and is_unchanged and self._idle_s() > 0
+        if self._quiet.has_lasted(condition=is_idle) and self._has_handler():
+            self._page.on_step("The form is ready; it has not talked to IBKR")
+            return True
+        is_known = not snapshot.recognised
+        lasted = [timer.has_lasted(condition=is_silent and snapshot.is_complete) for timer in self._silent]
+        if lasted[is_known] and not is_waiting_for_ibkr(self._page):
             self._page.on_step("The form is there but has not talked to IBKR; going on")
             return True
         return False
 
+    def _idle_s(self) -> float:
+        try:
+            return self._page.browser.idle_s()
+        except PageChanging:
+            return 0.0
+
+    def _has_handler(self) -> bool:
+        """Says whether a script file of the page waits for the form's submission."""
+        page = self._page
+        try:
+            return page.browser.has_handler(
+                page_scripts.SUBMITTERS,
+                page.selectors_of([PageElement.SUBMIT, PageElement.CONTINUE]),
+                page.selectors_of([PageElement.PASSWORD, PageElement.USERNAME]),
+            )
+        except PageChanging:
+            return False
+
     def _end(self, snapshot: PageSnapshot, state: PageState) -> LoginEnd | None:
-        is_incomplete_form = state in FORM and not snapshot.is_complete
+        is_incomplete_form = state in FORM and not snapshot.is_complete and not snapshot.exchanges
         is_busy = not snapshot.missing and (state.policy.patience == "loading" or is_incomplete_form)
         if is_busy and self._timer.is_expired:
             # What comes of it gets some time as well.
             self._timer.extend(self._page.patience.switch)
-        if not (self._busy.has_lasted(condition=is_busy) or self._timer.is_expired or is_final(snapshot, state)):
+        is_settled = state is PageState.UNKNOWN and snapshot.is_parsed and self._idle_s() > 0
+        is_over = self._busy.has_lasted(condition=is_busy) or self._no_form.has_lasted(condition=is_settled)
+        if not (is_over or self._timer.is_expired or is_final(snapshot, state)):
             return None
         if self._hindrance and state in FORM and not snapshot.is_exchange_broken:
             return LoginEnd(outcome=Outcome.TIMED_OUT, why=f"the form could not be submitted: {self._hindrance}")
@@ -135,6 +165,17 @@ class LoginForm:
     on_withdrawn: Callable[[], None]
     _hindrance: str = ""
 
+    def open(self) -> PageSnapshot | LoginEnd:
+        """Opens the page; returns what it shows when the form is ready, or how a login would end without one.
+
+        Raises:
+            LoginTimeout: the time is up.
+            BrowserLost: the browser died.
+        """
+        self._open_page()
+        timer = Timer(self.page.patience.form)
+        return self.page.poll_or_end(_Readiness(self.page, timer, self._open_page, self._hindrance).look)
+
     def submit(self) -> PageSnapshot | LoginEnd:
         """Opens the page and fills the form until the password went out; returns the snapshot before that.
 
@@ -158,7 +199,12 @@ class LoginForm:
         switched = self._set_paper_switch(ready)
         if isinstance(switched, LoginEnd):
             return switched
+        is_unknown = bool(switched.recognised) and classify(switched) is PageState.USERNAME_STEP
         if not self._fill(switched):
+            if is_unknown:
+                return LoginEnd(
+                    outcome=Outcome.UNKNOWN_PAGE, why="after the user name there was no field for a password"
+                )
             self._hindrance = "it did not keep what was filled in"
             return None
         return self._submit_filled()
@@ -198,8 +244,8 @@ class LoginForm:
             if classify(page.inspect()) is not PageState.CREDENTIALS:
                 return False
         fields = [
-            (page.selectors[PageElement.USERNAME], self.credentials.username),
-            (page.selectors[PageElement.PASSWORD], self.credentials.password.reveal()),
+            (page.selectors[PageElement.USERNAME], self.credentials.username, False),
+            (page.selectors[PageElement.PASSWORD], self.credentials.password.reveal(), True),
         ]
         return bool(page.execute(page_scripts.FILL, fields))
 
@@ -215,6 +261,7 @@ class LoginForm:
         if is_waiting_for_ibkr(page):
             self._hindrance = "its script is still talking to IBKR"
             return None
+        page.note_recognised(last)
         if end := self.before_submit():
             return end
         page.submitted = True

@@ -55,7 +55,9 @@ class LoginPage:
 
     `user_selectors` are the user's own. `submitted`: a password went out. `code_submitted`: so did a second factor's
     code. `known_error`: an error text that was there before the password, and is no news. `promo_timer`: runs after the
-    click that skips an advert. `on_wait` is told what a long wait is for, and how many seconds it may take from now.
+    click that skips an advert. `recognised`: the elements
+    that were used though no selector found them, and by what they were recognised instead.
+    `on_wait` is told what a long wait is for, and how many seconds it may take from now.
     """
 
     browser: LoginBrowser
@@ -68,6 +70,7 @@ class LoginPage:
     code_submitted: bool = False
     known_error: str = ""
     promo_timer: Timer = field(default_factory=lambda: Timer(timedelta()))
+    recognised: dict[str, str] = field(default_factory=dict)
     _last_snapshot: PageSnapshot | None = None
 
     def __post_init__(self) -> None:
@@ -127,6 +130,13 @@ class LoginPage:
         self._last_snapshot = snapshot
         return snapshot
 
+    def note_recognised(self, snapshot: PageSnapshot, *elements: str) -> None:
+        """Keeps which of these elements (all without `elements`) no selector found; they are about to be used."""
+        for element, way in snapshot.recognised.items():
+            if not elements or element in elements:
+                self.recognised[element] = way
+                self.on_step(f"IBKR has changed its page: {element} was recognised by {way}")
+
     def execute(self, script: str, *arguments: object) -> Any:
         """Executes one of `page_scripts`; None if the page went away meanwhile."""
         try:
@@ -140,7 +150,7 @@ class LoginPage:
 
     def fill(self, element: PageElement, text: str) -> bool:
         """Sets the first visible field of that name and reads it back; says whether it holds `text`."""
-        return bool(self.execute(page_scripts.FILL, [(self.selectors[element], text)]))
+        return bool(self.execute(page_scripts.FILL, [(self.selectors[element], text, False)]))
 
     def poll(self, look: Callable[[], Found | None], step: timedelta | None = None) -> Found:
         """Calls `look`, at once and then `step` apart, until it returns something that is not None; returns that.

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from time import monotonic
@@ -118,10 +118,16 @@ class LoginReporter:
         """The login is over, as its outcome says; after a success a person may have to correct the configuration."""
         policy = end.outcome.policy
         todo = account_mismatch(self._config, end.accounts) if end.outcome is Outcome.SUCCEEDED else policy.todo
-        self.report_result(policy.state, end.why, todo=todo, accounts=end.accounts)
+        self.report_result(policy.state, end.why, todo=todo, accounts=end.accounts, recognised=end.recognised)
 
     def report_result(
-        self, state: StatusState, why: str, *, todo: str | None = None, accounts: tuple[str, ...] = ()
+        self,
+        state: StatusState,
+        why: str,
+        *,
+        todo: str | None = None,
+        accounts: tuple[str, ...] = (),
+        recognised: Mapping[str, str] | None = None,
     ) -> None:
         """The login is over."""
         self._is_over = True
@@ -142,6 +148,7 @@ class LoginReporter:
                 failures_24h=budget.failures_24h,
                 logins_24h=budget.logins_24h,
                 logins_limited_until=budget.logins_limited_until,
+                recognised=dict(recognised or {}),
             )
         )
 

@@ -109,7 +109,9 @@ def run_login(
                     wait_for_gateway=wait_for_gateway,
                     spawn=spawn,
                 )
-                end = login.run(client or _client(config, directories), unattended=unattended, fresh=fresh, again=again)
+                end = login.run(
+                    client or make_client(config, directories), unattended=unattended, fresh=fresh, again=again
+                )
                 if end.outcome is Outcome.REFUSED and login_log.budget(clock()).second_try:
                     end = replace(end, outcome=Outcome.DOUBTFUL_REFUSAL)
                 if end.outcome is not Outcome.SUCCEEDED:
@@ -135,7 +137,8 @@ def _conclude(config: Config, end: LoginEnd, reporter: LoginReporter) -> LoginRe
     return LoginResult(outcome=end.outcome, why=end.why, duration=duration, accounts=end.accounts, todo=todo)
 
 
-def _client(config: Config, directories: Directories) -> "Portal":
+def make_client(config: Config, directories: Directories) -> "Portal":
+    """Makes the client of the API that a login asks for a session; it sends nothing yet."""
     from ibkr_tools.portal.client import PortalClient
     from ibkr_tools.portal.rate_limiter import SharedRateLimiter
     from ibkr_tools.portal.response_cache import ResponseCache

@@ -13,22 +13,27 @@ __all__ = ["ConditionTimer", "Patience", "Timer"]
 class Patience:
     """How long the flow waits for what. `total` bounds everything.
 
-    `form`: from opening the page to a usable form. `silent_form`: how long a form that never talks to IBKR must
-    stand unchanged before it counts as ready. `loading`: how long the page may say that it is busy. `switch`: for the
-    page's answer to the live/paper switch. `unchanged_form`: how long the same form may stand there after the
-    submission without any sign. `unexpected`: how long an unknown or blank page may stand. `session`: from leaving the
-    form to a session; `settle`: for a session that is there already to show; `logged_out`: how long the API may say
-    that there is none, though the page says success, before the gateway is taken to have ended it (see `LoginFlow`).
-    `poll`: between two snapshots.
+    `form`: from opening the page to a usable form. `silent_form`: how long a form that never talks to IBKR must stand
+    unchanged before it counts as ready; `recognised_form`: the same for a form that no selector found, of which nobody
+    knows whether it would talk. `quiet`: how long such a page must have nothing to do if its script handles the
+    submission. `loading`: how long the page may say that it is busy. `switch`: for the page's answer to the live/paper
+    switch. `unchanged_form`: how long the same form may stand there after the submission without any sign.
+    `unexpected`: how long an unknown or blank page may stand. `no_form`: how long a page without a form may have
+    nothing to do before it counts as an unknown one. `session`: from leaving the form to a session; `logged_out`: how
+    long the API may say that there is none, though the page says success, before the gateway is taken to have ended it
+    (see `LoginFlow`). `poll`: between two snapshots.
     """
 
     total: timedelta = timedelta(seconds=90)
     form: timedelta = timedelta(seconds=30)
     silent_form: timedelta = timedelta(seconds=10)
+    recognised_form: timedelta = timedelta(seconds=3)
+    quiet: timedelta = timedelta(seconds=1)
     loading: timedelta = timedelta(seconds=60)
     switch: timedelta = timedelta(seconds=6)
     unchanged_form: timedelta = timedelta(seconds=20)
     unexpected: timedelta = timedelta(seconds=15)
+    no_form: timedelta = timedelta(seconds=6)
     session: timedelta = timedelta(seconds=30)
     settle: timedelta = timedelta(seconds=2)
     logged_out: timedelta = timedelta(seconds=4)

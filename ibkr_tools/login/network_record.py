@@ -9,17 +9,26 @@ from typing import Any
 
 __all__ = ["NetworkRecord", "NetworkRequest"]
 
+ESSENTIAL_KINDS = frozenset({"Document", "Script", "Stylesheet", "XHR", "Fetch"})
+"""What a page can need to work, in Chromium's words; what else it asks for is decoration."""
+
+HUNG_AFTER_S = 3.0
+"""A request that has no answer for so long, in seconds, is not waited for."""
+
 
 @dataclass
 class NetworkRequest:
     """One request of the page to the address `url`, which has no query.
 
+    `kind`: Chromium's word for what it is for, such as `Script`. `seen_s`: when the record was told of it (monotonic).
     `headers`: of the answer, with names in small letters; None before it. `clock_offset_s`: by how many seconds the
     clock of whoever answered is ahead of ours, good to a second; None: nobody said what time it is.
     """
 
     id: str
     url: str
+    kind: str = ""
+    seen_s: float = 0.0
     is_finished: bool = False
     headers: dict[str, str] | None = None
     clock_offset_s: float | None = None
@@ -30,17 +39,34 @@ class NetworkRecord:
 
     def __init__(self) -> None:
         self._requests: dict[str, NetworkRequest] = {}
+        self._last_activity_s = 0.0
 
-    def add(self, events: Iterable[dict[str, Any]]) -> None:
-        """Takes the next events; those of other domains are ignored."""
+    def add(self, events: Iterable[dict[str, Any]], now_s: float) -> None:
+        """Takes the next events at `now_s` (monotonic); those of other domains are ignored."""
         for event in events:
             parameters = event["params"]
             request_id = parameters.get("requestId", "")
             if event["method"] == "Network.requestWillBeSent":
                 request = self._requests.setdefault(request_id, NetworkRequest(id=request_id, url=""))
                 request.url = parameters["request"]["url"].split("?")[0]
+                request.kind, request.seen_s = parameters.get("type", ""), now_s
+                self._note_activity(request, now_s)
             elif request_id in self._requests:
                 self._answer(self._requests[request_id], event["method"], parameters)
+                self._note_activity(self._requests[request_id], now_s)
+
+    def idle_s(self, now_s: float) -> float:
+        """Returns for how many seconds the page has neither asked for anything that it can need nor waited for it."""
+        pending = [
+            request
+            for request in self._requests.values()
+            if request.kind in ESSENTIAL_KINDS and not request.is_finished and now_s - request.seen_s < HUNG_AFTER_S
+        ]
+        return 0.0 if pending else now_s - self._last_activity_s
+
+    def _note_activity(self, request: NetworkRequest, now_s: float) -> None:
+        if request.kind in ESSENTIAL_KINDS:
+            self._last_activity_s = now_s
 
     def requests_to(self, suffix: str) -> list[NetworkRequest]:
         """Returns the requests to addresses that end in `suffix`, in order."""

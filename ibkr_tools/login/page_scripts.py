@@ -1,10 +1,15 @@
 """The JavaScript that takes snapshots of the login page and acts on it.
 
-Every script is one evaluation, so nothing can redraw between a check and the act that depends on it. They get
-selectors from `page_elements`; none of them returns what is typed into a field. A password is given to `FILL` alone:
-what it filled in, a function that it leaves in the document compares for `SUBMIT_FORM`.
+Every script is one evaluation, so nothing can redraw between a check and the act that depends on it. The scripts get
+selectors from `page_elements`; the last one of an element may be `recognised:` and its name (`recognition.js`). No
+script returns what is typed into a field. A password is given to `FILL` alone: what it filled in, a function that it
+leaves in the document compares for `SUBMIT_FORM`.
 """
 
+import json
+from importlib.resources import files
+
+from ibkr_tools.login.page_vocabulary import PAGE_VOCABULARY
 from ibkr_tools.login.redaction import MAX_TEXT_LENGTH
 
 MAX_DOCUMENT_LENGTH = 1_000_000
@@ -18,13 +23,39 @@ _FIND = (
     + r"""
 const shown = (element) => {
   if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) return false;
-  const box = element.getBoundingClientRect();
-  return box.width > 1 && box.height > 1 && box.right + scrollX > 0 && box.bottom + scrollY > 0;
+  const box = element.getBoundingClientRect(), view = element.ownerDocument.defaultView;
+  return box.width > 1 && box.height > 1 && box.right + view.scrollX > 0 && box.bottom + view.scrollY > 0;
 };
+const childDocument = (frame) => {
+  try { return frame.contentDocument; } catch { return null; }
+};
+const rootsWithin = function* (root) {
+  yield root;
+  for (const element of root.querySelectorAll('*')) {
+    if (element.shadowRoot) yield* rootsWithin(element.shadowRoot);
+    const inner = element.localName === 'iframe' && shown(element) ? childDocument(element) : null;
+    if (inner && inner.body) yield* rootsWithin(inner);
+  }
+};
+// The document, its open shadow roots, and the documents of visible frames of its own origin.
+let knownRoots = null;
+const roots = () => (knownRoots = knownRoots || [...rootsWithin(document)]);
+const all = (selector) => roots().flatMap((root) => [...root.querySelectorAll(selector)]);
+const views = () => roots().filter((root) => root.defaultView).map((root) => root.defaultView);
+const everyText = () => roots().map((root) => (root.body ? [root.body] : [...root.children])
+  .map((element) => element.innerText || '').join(' ')).join('\n').trim().slice(0, MAX_TEXT_LENGTH);
+"""
+    + f"const MAX_TEXT_LENGTH = {MAX_TEXT_LENGTH}, WORDS = {json.dumps(dict(PAGE_VOCABULARY))};\n"
+    + "const {recognise, modes, methods, describe, says} = (() => {\n"
+    + files("ibkr_tools.login").joinpath("recognition.js").read_text("utf-8")
+    + r"""
+return {recognise, modes, methods, describe, says};
+})();
 const candidates = (selector) => {
-  if (!selector.startsWith('text:')) return [...document.querySelectorAll(selector)];
+  if (selector.startsWith('recognised:')) return [recognise(selector.slice(11)).element].filter((found) => found);
+  if (!selector.startsWith('text:')) return all(selector);
   const pattern = new RegExp(selector.slice(5), 'i');
-  return [...document.querySelectorAll('button, input[type=submit], [role=button]')]
+  return all('button, input[type=submit], [role=button]')
     .filter((element) => pattern.test((element.innerText || element.value || '').trim()));
 };
 const find = (selectors) => {
@@ -32,25 +63,48 @@ const find = (selectors) => {
     for (const element of candidates(selector)) if (shown(element)) return element;
   return null;
 };
-const first = (selectors) =>
-  selectors.map((selector) => document.querySelector(selector)).find((element) => element) || null;
+const first = (selectors) => selectors.flatMap(all)[0] || null;
+// Whether paper is chosen; null without a choice.
+const isPaper = (checkboxes) => {
+  const checkbox = first(checkboxes), choice = checkbox ? null : modes();
+  return checkbox ? checkbox.checked : choice && choice.paper;
+};
+const entries = () => views().flatMap((view) => view.performance.getEntriesByType('resource'));
 const arrived = ({responseStatus: status}) => status === undefined || (status > 0 && status < 400);
-const calls = () => performance.getEntriesByType('resource')
+const calls = () => entries()
   .filter((entry) => new URL(entry.name).pathname.endsWith('/sso/Authenticator') && entry.responseEnd > 0);
 const exchanges = () => calls().filter(arrived).length;
 """
 )
 
+_BEFORE = r"""
+const BEFORE = Symbol.for('ibkr-tools.before');
+const lines = () => everyText().split('\n').map((line) => line.trim()).filter((line) => line);
+"""
+"""Where the document keeps what it said right before the submission: what is said only after that is an answer."""
+
 INSPECT = (
     _FIND
+    + _BEFORE
     + r"""
 const [known, switches, checkboxes] = arguments;
-const visible = {};
+const visible = {}, recognised = {};
 for (const [name, selectors] of Object.entries(known)) {
-  const element = find(selectors);
-  if (element) visible[name] = textOf(element);
+  const built = selectors.filter((selector) => !selector.startsWith('recognised:'));
+  const element = find(built) || find(selectors);
+  if (!element) continue;
+  visible[name] = textOf(element);
+  if (!find(built)) recognised[name] = recognise(selectors.at(-1).slice(11)).way;
 }
-const checkbox = first(checkboxes);
+// An error by where it appears: beside an emptied password field, after a submission.
+if (document[BEFORE] && !('error' in visible)) {
+  const field = find(known.password), before = new Set(document[BEFORE]);
+  const answer = field && field.value === '' ? lines().filter((line) => !before.has(line) && !says(line, 'busy')) : [];
+  if (answer.length) {
+    visible.error = answer.join(' ');
+    recognised.error = 'structure';
+  }
+}
 const last = calls().at(-1);
 const [document_] = performance.getEntriesByType('navigation');
 const isError = location.protocol === 'chrome-error:';
@@ -58,17 +112,19 @@ const isError = location.protocol === 'chrome-error:';
 performance.setResourceTimingBufferSize(5000);
 return {
   url: location.href,
+  parsed: document.readyState !== 'loading',
   complete: document.readyState === 'complete',
-  text: textOf(document.body),
+  text: everyText(),
   visible: visible,
-  inputs: [...document.querySelectorAll('input, button, select')].filter(shown).length,
-  paper: checkbox && find(switches) ? checkbox.checked : null,
+  recognised: recognised,
+  inputs: all('input, button, select').filter(shown).length,
+  paper: !first(checkboxes) || find(switches) ? isPaper(checkboxes) : null,
   exchanges: exchanges(),
   exchange: last ? (arrived(last) ? 200 : last.responseStatus || -1) : 0,
   document: performance.timeOrigin,
   status: isError ? Number((document.documentElement.innerText.match(/HTTP ERROR (\d+)/) || [])[1] || 0)
     : (document_ && document_.responseStatus) || 0,
-  missing: performance.getEntriesByType('resource').filter((entry) => !arrived(entry) &&
+  missing: entries().filter((entry) => !arrived(entry) &&
     ['script', 'link', 'css'].includes(entry.initiatorType) && entry.name.startsWith(location.origin + '/')).length,
   error: isError ? (document.documentElement.innerText.match(/ERR_[A-Z0-9_]+/) || [''])[0] : '',
 };
@@ -99,8 +155,9 @@ SET_PAPER_SWITCH = (
     _FIND
     + r"""
 const [checkboxes, wanted] = arguments;
-const checkbox = first(checkboxes);
+const checkbox = first(checkboxes), choice = checkbox ? null : modes();
 if (checkbox && checkbox.checked !== wanted) checkbox.click();
+if (choice && choice.paper !== wanted) choice.set(wanted);
 return exchanges();
 """
 )
@@ -139,6 +196,7 @@ FILL = (
     + r"""
 const [fields] = arguments;
 const change = () => {
+  knownRoots = null;
   for (const [selectors, text] of fields) {
     const field = find(selectors);
     if (!field) return 'a field vanished';
@@ -147,8 +205,12 @@ const change = () => {
   return '';
 };
 Object.defineProperty(document, FILLED, {value: change, configurable: true});
-const wrong = fields.filter(([selectors, text]) => !find(selectors) || !type(find(selectors), text)).length;
-return wrong === 0;
+const fill = ([selectors, text, isSecret]) => {
+  const field = find(selectors);
+  // Whatever the selectors are: a password stands in no other field.
+  return field !== null && (!isSecret || field.type === 'password') && type(field, text);
+};
+return fields.every(fill);
 """
 )
 """Argument: pairs of selectors and text. Sets fields directly, so that no key can end in another field; says whether
@@ -157,11 +219,11 @@ they hold it."""
 SUBMIT_FORM = (
     _FIND
     + _FILLED
+    + _BEFORE
     + r"""
 const [submit, blocking, checkboxes, paper, types, last, really] = arguments;
 for (const [name, selectors] of Object.entries(blocking)) if (find(selectors)) return `over the form lies: ${name}`;
-const checkbox = first(checkboxes);
-if (paper !== null && checkbox && checkbox.checked !== paper) return 'the live/paper switch moved back';
+if (paper !== null && isPaper(checkboxes) === !paper) return 'the live/paper switch moved back';
 const form = find(last) && find(last).form;
 const type = paper === null || !form ? null
   : types.map((selector) => form.querySelector(selector)).find((field) => field);
@@ -172,6 +234,7 @@ const button = find(submit);
 if (!button && !form) return 'there is no button';
 if (really) {
   delete document[FILLED];
+  document[BEFORE] = lines();
   setTimeout(() => (button ? button.click() : form.requestSubmit()), 0);
 }
 return '';
@@ -180,6 +243,36 @@ return '';
 """Arguments: SUBMIT, the elements that block the form, PAPER_CHECKBOX, the wanted state of the switch or null,
 LOGIN_TYPE, PASSWORD, and whether to submit really or only to look. Submits the form only if it still is what `FILL`
 filled in; returns why not, or an empty text."""
+
+SUBMITTERS = (
+    _FIND
+    + r"""
+const [buttons, fields] = arguments;
+const button = find(buttons), field = find(fields);
+const nodes = new Set();
+for (let node = button || field; node; node = node.parentNode || node.host) nodes.add(node);
+if (field && field.form) nodes.add(field.form);
+return button || field ? [...nodes, (button || field).ownerDocument.defaultView] : [];
+"""
+)
+"""Arguments: SUBMIT and CONTINUE, PASSWORD and USERNAME. Returns the nodes at which a click on the button arrives."""
+
+EXPLAIN = (
+    _FIND
+    + r"""
+const [table] = arguments;
+const explain = ([name, selectors]) => {
+  for (const selector of selectors)
+    for (const element of candidates(selector).filter(shown)) {
+      const isRecognised = selector.startsWith('recognised:');
+      return {name, by: isRecognised ? recognise(name).way : selector, element: describe(element)};
+    }
+  return {name, by: '', element: ''};
+};
+return Object.entries(table).map(explain);
+"""
+)
+"""Argument: selectors by element. Returns what would be taken for each element, and by what it is found."""
 
 SUBMIT_CODE = (
     _FIND
@@ -235,7 +328,7 @@ if (select) {
   return {chosen: option.text, offered: []};
 }
 // A list of the page's own; an open one may be mounted anywhere.
-const options = [...document.querySelectorAll('[role=option], .dropdown-item')].filter(shown)
+const options = all('[role=option], .dropdown-item').filter(shown)
   .map((element) =>
     ({text: shownAs(element), value: element.dataset.value || element.getAttribute('value') || '', element}));
 const option = pick(options);
@@ -243,6 +336,10 @@ if (option) {
   setTimeout(() => option.element.click(), 0);
   return {chosen: option.text, offered: []};
 }
+const offers = options.length ? [] : methods();
+const offer = pick(offers);
+if (offer) setTimeout(() => offer.take(), 0);
+if (offers.length) return {chosen: offer ? offer.text : '', offered: offer ? [] : offers.map(({text}) => text)};
 if (!options.length) {
   const opener = [...root.querySelectorAll('[role=combobox], [aria-haspopup=listbox], .dropdown-toggle')].find(shown);
   if (opener) setTimeout(() => opener.click(), 0);

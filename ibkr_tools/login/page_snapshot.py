@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ibkr_tools.login.redaction import one_line, truncated, unredacted
-from ibkr_tools.page_elements import PageElement, SecondFactor
+from ibkr_tools.page_elements import RECOGNISED_ELEMENTS, PageElement, SecondFactor
 
 __all__ = [
     "AUTHENTICATOR",
@@ -52,6 +52,9 @@ _USER_FACTORS: Mapping[PageElement, SecondFactor] = {
 _ACTED_ON = {PageElement.CONTINUE, PageElement.PAPER_CHECKBOX, PageElement.CODE_SUBMIT}
 """Elements that say nothing about the page's state."""
 
+RECOGNISED = "recognised:"
+"""Begins what stands behind the selectors of an element that `recognition.js` can recognise without them."""
+
 _FACTOR = "second-factor "
 
 
@@ -62,7 +65,11 @@ def second_factor_element(kind: SecondFactor) -> str:
 
 def merge_selectors(user_selectors: Selectors | None = None) -> dict[str, list[str]]:
     """Returns the selectors of every element, the user's own before the built-in ones."""
-    return {element: [*(user_selectors or {}).get(element, ()), *element.selectors] for element in PageElement}
+    table: dict[str, list[str]] = {}
+    for element in PageElement:
+        recognised = [f"{RECOGNISED}{element}"] if element in RECOGNISED_ELEMENTS else []
+        table[element] = [*(user_selectors or {}).get(element, ()), *element.selectors, *recognised]
+    return table
 
 
 def snapshot_selectors(user_selectors: Selectors | None = None) -> dict[str, list[str]]:
@@ -71,6 +78,8 @@ def snapshot_selectors(user_selectors: Selectors | None = None) -> dict[str, lis
     factors = {second_factor_element(kind): list(kind.blocks) for kind in SecondFactor}
     for element, kind in _USER_FACTORS.items():
         factors[second_factor_element(kind)][:0] = (user_selectors or {}).get(element, ())
+        if element in RECOGNISED_ELEMENTS:
+            factors[second_factor_element(kind)].append(f"{RECOGNISED}{element}")
     return {**{name: table[name] for name in table if name not in {*_ACTED_ON, *_USER_FACTORS}}, **factors}
 
 
@@ -81,14 +90,17 @@ class PageSnapshot:
     Such a text has at most `MAX_SHOWN_CHARACTERS`. Texts are redacted, as the browser gives them; what is decided by
     them is decided by `unredacted`.
 
-    `paper` is the state of the live/paper switch, None without one. `exchanges` counts the calls to
-    /sso/Authenticator of this document that were answered well; `exchange` is the HTTP status of the last one, 0 before
-    the first, -1 if it broke off. `document` tells documents apart (milliseconds since the epoch); `status` is the HTTP
-    status it came with, 0 if unknown. `missing` counts the scripts and styles that did not come. `text` is the start of
-    the page's text. `net_error` is Chromium's name for why there is no page, such as ERR_CONNECTION_REFUSED.
+    `is_parsed`: the document is there, and `is_complete`: so is all that it shows. `paper` is the state of the
+    live/paper switch, None without one. `exchanges` counts the calls to /sso/Authenticator of this document that were
+    answered well; `exchange` is the HTTP status of the last one, 0 before the first, -1 if it broke off. `document`
+    tells documents apart (milliseconds since the epoch); `status` is the HTTP status it came with, 0 if unknown.
+    `missing` counts the scripts and styles that did not come. `text` is the start of the page's text. `recognised` has
+    the elements that no selector found, and by what they were recognised: `role` or `structure`. `net_error` is
+    Chromium's name for why there is no page, such as ERR_CONNECTION_REFUSED.
     """
 
     url: str
+    is_parsed: bool = True
     is_complete: bool = True
     text: str = ""
     visible: Mapping[str, str] = field(default_factory=dict)
@@ -99,6 +111,7 @@ class PageSnapshot:
     document: float = 0.0
     status: int = 0
     missing: int = 0
+    recognised: Mapping[str, str] = field(default_factory=dict)
     net_error: str = ""
 
     @property
@@ -173,6 +186,7 @@ def parse_page_snapshot(answer: Mapping[str, Any], *, ignored_error: str = "") -
         del visible[PageElement.ERROR]
     return PageSnapshot(
         url=answer["url"],
+        is_parsed=bool(answer["parsed"]),
         is_complete=bool(answer["complete"]),
         text=truncated(answer["text"], MAX_SHOWN_CHARACTERS),
         visible=visible,
@@ -183,9 +197,10 @@ def parse_page_snapshot(answer: Mapping[str, Any], *, ignored_error: str = "") -
         document=float(answer["document"]),
         status=int(answer["status"]),
         missing=int(answer["missing"]),
+        recognised={str(name): str(way) for name, way in answer["recognised"].items()},
         net_error=str(answer["error"]),
     )
 
 
-NO_DOCUMENT = PageSnapshot(url="about:blank", is_complete=False)
+NO_DOCUMENT = PageSnapshot(url="about:blank", is_parsed=False, is_complete=False)
 """The snapshot while no page has been answered: Chromium holds scripts back then."""

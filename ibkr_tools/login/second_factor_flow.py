@@ -29,7 +29,13 @@ from ibkr_tools.login.otp import (
 )
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import end_for_error
-from ibkr_tools.login.page_snapshot import AUTHENTICATOR, MAX_SHOWN_CHARACTERS, PageSnapshot
+from ibkr_tools.login.page_snapshot import (
+    AUTHENTICATOR,
+    MAX_SHOWN_CHARACTERS,
+    RECOGNISED,
+    PageSnapshot,
+    second_factor_element,
+)
 from ibkr_tools.login.page_states import FORM, PageState, classify
 from ibkr_tools.login.redaction import unredacted
 from ibkr_tools.page_elements import CHALLENGES, CHANNEL_TEXT, PageElement, SecondFactor
@@ -186,6 +192,7 @@ class SecondFactorFlow:
                 return self._refused(f"{self._refusal}; {error.message}", offset)
             return LoginEnd(outcome=Outcome.NO_CODE, why=error.message)
         before = page.inspect()
+        page.note_recognised(before, second_factor_element(kind))
         if code is None or before.second_factor is not kind or not self._submit_code(kind, code, page):
             return NextStep.LOOK_AGAIN
         return self._await_verdict(kind, before, page, offset)
@@ -226,6 +233,8 @@ class SecondFactorFlow:
 
     def _submit_code(self, kind: SecondFactor, code: Secret, page: LoginPage) -> bool:
         fields = [*page.user_selectors.get(PageElement.CODE, ()), *kind.code_fields]
+        if kind is SecondFactor.SILVER:
+            fields.append(f"{RECOGNISED}{PageElement.CODE}")
         table = page.selectors
         page.browser.redactor.add(code.reveal())
         refusal = page.execute(

@@ -10,12 +10,14 @@ from ibkr_tools.watchdog.brokerage_session import CONTESTED_REASON, CONTESTED_TO
 from ibkr_tools.watchdog.state import State
 
 PERSON_NEEDED, OUTAGE, BROKERAGE_MISSING, MANY_LOGINS = "person", "outage", "brokerage", "logins"
+PAGE_CHANGED = "login-page"
 MISSING_ACCOUNTS, MISSING_PARTS = ACCOUNTS_TOPIC, "parts"
 RESOLVED_TEXTS = {
     PERSON_NEEDED: "somebody was needed; the session is up",
     OUTAGE: "there was no session; it is up",
     BROKERAGE_MISSING: "the brokerage tier was missing; it is there",
     MANY_LOGINS: "there were many logins; they are fewer",
+    PAGE_CHANGED: "IBKR's login page was one that nobody knew; it is a known one again",
     MISSING_ACCOUNTS: "an account could not be fetched; all can",
     MISSING_PARTS: "a part of the snapshot was missing; it came",
 }
@@ -51,6 +53,7 @@ def evaluate(
     """
     over = [PERSON_NEEDED, OUTAGE, MANY_LOGINS] if state.has_session else []
     over += [BROKERAGE_MISSING] if state.phase is SessionState.UP else []
+    over += [PAGE_CHANGED] if login is not None and login.state == "succeeded" else []
     over += [MISSING_ACCOUNTS, MISSING_PARTS] if fetch is not None and fetch.state == "succeeded" else []
     ends = {topic: resolved(RESOLVED_TEXTS[topic]) for topic in over}
     active = _brokerage_alert(state) if state.has_session else _outage_alerts(state, now_s, outage_s, login)
@@ -88,6 +91,11 @@ def _login_alert(login: LoginSection | None, now: datetime) -> Iterator[tuple[st
         then = f"unattended logins are an hour apart until {login.logins_limited_until:%H:%M} UTC"
         todo = "See in the journal why the session is lost so often; if that is normal, raise login.logins_a_day"
         yield MANY_LOGINS, Alert(what, then, todo)
+    if login is not None and login.state == "succeeded" and login.recognised:
+        names = ", ".join(sorted(login.recognised))
+        what = f"IBKR has changed its login page, and logins still work: no selector found {names}"
+        then = "logins go on by what the page says and how it is built"
+        yield PAGE_CHANGED, Alert(what, then, "Please report it: docs/login.md#a-page-that-has-changed")
 
 
 def _fetch_alerts(fetch: FetchSection | None) -> Iterator[tuple[str, Alert]]:

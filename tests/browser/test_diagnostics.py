@@ -168,3 +168,28 @@ def test_page_covers_what_we_cover(home: Home) -> None:
     redactor = Redactor(secrets)
     assert [unredacted(one) for one in found] == [one_line(redactor(text)) for text in texts]
     assert sum("…" in one for one in found) > len(texts) * 0.9
+
+
+CURIOUS = """<!DOCTYPE html><title>x</title><p>Demo-Reader</p><script>
+window.seen = [];
+const OldRegExp = RegExp, oldJoin = Array.prototype.join, oldReplace = String.prototype.replace;
+const note = (given) => window.seen.push(String(given));
+window.RegExp = function (...given) { note(given); return new OldRegExp(...given); };
+Array.prototype.join = function (...given) { note([...this]); return oldJoin.apply(this, given); };
+String.prototype.replace = function (...given) { note(given); return oldReplace.apply(this, given); };
+</script>"""
+
+
+def test_page_learns_nothing_from_the_redaction(home: Home) -> None:
+    """What must not be seen is told to a script that the page's own scripts cannot see, whatever they replace."""
+    home.control.page(document=CURIOUS)
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    settings = BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)
+    with open_browser(settings, Redactor([NAME, PASSWORD])) as browser:
+        browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
+        wait_until(lambda: bool(browser.run("return window.seen !== undefined")))
+        directory = home.directories.login / "diagnostics"
+        assert save_diagnostics(browser, directory, name="curious", now=datetime.now(UTC)) is not None
+        (document,) = directory.glob("*.html")
+        assert NAME not in document.read_text()
+        assert browser.run("return window.seen") == []

@@ -17,11 +17,12 @@ pytestmark = pytest.mark.browser
 
 USERNAME, PASSWORD = "typed-username-4711", "typed-password-0815"
 TABLE = merge_selectors()
-FIELDS = [(TABLE["username"], USERNAME), (TABLE["password"], PASSWORD)]
+FIELDS = [(TABLE["username"], USERNAME, False), (TABLE["password"], PASSWORD, True)]
 
 ARGUMENTS: dict[str, list[Any]] = {
     "INSPECT": [snapshot_selectors(), TABLE["paper-switch"], TABLE["paper-checkbox"]],
     "FIND_INVALID_SELECTORS": [[("username", selector) for selector in PageElement.USERNAME.selectors]],
+    "EXPLAIN": [TABLE],
     "HIDE_CONSENT": [TABLE["consent"]],
     "SET_PAPER_SWITCH": [TABLE["paper-checkbox"], False],
     "CLICK": [TABLE["password"]],
@@ -42,7 +43,9 @@ ARGUMENTS: dict[str, list[Any]] = {
 def test_no_script_returns_what_is_typed(home: Home) -> None:
     """Whatever it is asked about, the fields with their values among it."""
     known = {name for name, value in vars(page_scripts).items() if name.isupper() and name[0] != "_"}
-    assert known - {"MAX_DOCUMENT_LENGTH", "MAX_TEXT_LENGTH"} == set(ARGUMENTS), "a new script is tried here too"
+    # SUBMITTERS returns nodes, and is evaluated for a yes or no alone.
+    others = {"MAX_DOCUMENT_LENGTH", "MAX_TEXT_LENGTH", "PAGE_VOCABULARY", "SUBMITTERS"}
+    assert known - others == set(ARGUMENTS), "a new script is tried here too"
     spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
         browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")

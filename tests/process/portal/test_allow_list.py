@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.fetch.client_factory import ClientFactory
-from ibkr_tools.login.login_runner import _client as login_client
+from ibkr_tools.login.login_runner import make_client as login_client
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import (
     ENDPOINTS,

@@ -91,7 +91,9 @@ def test_answer_of_the_page_is_taken_apart() -> None:
     """What the script returns becomes a snapshot; an error that was known before is not news."""
     answer = {
         "url": LOGIN,
+        "parsed": True,
         "complete": True,
+        "recognised": {},
         "text": "Log in",
         "visible": {"error": "Notice:\n old"},
         "inputs": 2,

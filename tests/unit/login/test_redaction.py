@@ -47,7 +47,9 @@ def answer_of(text: str) -> dict[str, Any]:
     """Returns what the script returns of a page with that error."""
     return {
         "url": "https://127.0.0.1:5000/sso/Login",
+        "parsed": True,
         "complete": True,
+        "recognised": {},
         "text": text,
         "visible": {"error": text, "username": ""},
         "inputs": 2,

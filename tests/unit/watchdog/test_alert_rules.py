@@ -19,6 +19,7 @@ from ibkr_tools.watchdog.alert_rules import (
     MISSING_ACCOUNTS,
     MISSING_PARTS,
     OUTAGE,
+    PAGE_CHANGED,
     PERSON_NEEDED,
     RESOLVED_TEXTS,
     Alert,
@@ -52,7 +53,17 @@ def over(state: State, report: LoginSection | None = None, fetch: FetchSection |
 
 def test_all_is_well() -> None:
     assert active_by_topic(UP, 1e6) == {}
-    assert over(UP, fetch=SAVED) == set(RESOLVED_TEXTS)
+    assert over(UP, many(timedelta()), SAVED) == set(RESOLVED_TEXTS)
+
+
+def test_a_page_that_has_changed_is_told_though_all_is_well() -> None:
+    """Until a login finds a page that is known; one that fails says nothing of that."""
+    went_by_role = replace_struct(many(timedelta()), recognised={"username": "role", "submit": "structure"})
+    alert = active_by_topic(UP, report=went_by_role)[PAGE_CHANGED]
+    assert "no selector found submit, username" in alert.what
+    assert "docs/login.md" in str(alert.todo)
+    assert PAGE_CHANGED in over(UP, many(timedelta()))
+    assert PAGE_CHANGED not in over(UP, LoginSection(updated_at=NOW, state="failed", why="IBKR is away"))
 
 
 def test_a_lock_out_needs_a_person() -> None:
@@ -174,8 +185,9 @@ def test_told_once_and_once_that_it_is_over(watched: WatchedOutbox) -> None:
 
 def test_the_first_session_resolves_what_an_earlier_process_may_have_published(watched: WatchedOutbox) -> None:
     assert watched.update(DOWN) == []
-    assert sorted(watched.update(UP, fetch=SAVED)) == sorted((topic, True) for topic in RESOLVED_TEXTS)
-    assert watched.update(UP, fetch=SAVED) == []
+    report = many(timedelta())
+    assert sorted(watched.update(UP, report=report, fetch=SAVED)) == sorted((topic, True) for topic in RESOLVED_TEXTS)
+    assert watched.update(UP, report=report, fetch=SAVED) == []
 
 
 def test_what_a_message_says(watched: WatchedOutbox) -> None:
