@@ -16,7 +16,7 @@ from ibkr_tools.errors import DataError, RateLimited, SessionUnavailable, Upstre
 from ibkr_tools.login.browser_protocol import BrowserLost, LoginBrowser
 from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_form import Credentials, LoginForm
-from ibkr_tools.login.login_page import LoginPage, LoginTimeout, NextStep, ignore_wait
+from ibkr_tools.login.login_page_object import LoginPageObject, LoginTimeout, NextStep, ignore_wait
 from ibkr_tools.login.login_timers import ConditionTimer, Patience, Timer
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import dismiss_overlay, end_for_stall, end_for_state
@@ -56,7 +56,7 @@ class StallDetector:
         self._timers = {name: ConditionTimer(span) for name in names if (span := patience.span(name)) is not None}
         self._broken = ConditionTimer(patience.unchanged_form)
 
-    def check(self, page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginEnd | None:
+    def check(self, page: LoginPageObject, snapshot: PageSnapshot, state: PageState) -> LoginEnd | None:
         """Records a snapshot; says how the login ends if this has been going on for too long."""
         current = state.policy.patience
         stalled = [name for name, timer in self._timers.items() if timer.has_lasted(condition=name == current)]
@@ -103,7 +103,7 @@ class LoginFlow:
             IbkrError: what `before_submit` raises, and what the API answers when it is not about the session
                 (GatewayUnavailable, ConfigError).
         """
-        self._page = page = LoginPage(
+        self._page = page = LoginPageObject(
             self.browser,
             self.portal,
             patience=self.patience,

@@ -11,7 +11,7 @@ from ibkr_tools.config.secrets import Secret
 from ibkr_tools.login import page_scripts
 from ibkr_tools.login.browser_protocol import PageChanging
 from ibkr_tools.login.login_end import LoginEnd
-from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.login_timers import ConditionTimer, Timer
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import dismiss_overlay, end_for_stall, end_for_state, is_final
@@ -44,7 +44,7 @@ class _Readiness:
     bounds the wait.
     """
 
-    def __init__(self, page: LoginPage, timer: Timer, open_page: Callable[[], None], hindrance: str) -> None:
+    def __init__(self, page: LoginPageObject, timer: Timer, open_page: Callable[[], None], hindrance: str) -> None:
         self._page = page
         self._timer = timer
         self._open_page = open_page
@@ -142,7 +142,7 @@ class _Readiness:
             self._unreachable = ConditionTimer(REOPEN_INTERVAL)
 
 
-def is_waiting_for_ibkr(page: LoginPage) -> bool:
+def is_waiting_for_ibkr(page: LoginPageObject) -> bool:
     """Says whether the page's script waits for an answer from IBKR, or may do so."""
     try:
         return page.browser.is_waiting_for(AUTHENTICATOR)
@@ -158,7 +158,7 @@ class LoginForm:
     from going out. `on_withdrawn` is called when the page turned out not to take it after all.
     """
 
-    page: LoginPage
+    page: LoginPageObject
     address: str
     credentials: Credentials
     before_submit: Callable[[], LoginEnd | None]

@@ -14,7 +14,7 @@ from ibkr_tools.login.browser_protocol import OpenBrowser
 from ibkr_tools.login.diagnostics import save_diagnostics
 from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_form import Credentials, LoginForm
-from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.login_timers import Patience
 from ibkr_tools.login.page_snapshot import LOGIN_PATH
 from ibkr_tools.login.portal_protocol import Portal
@@ -74,7 +74,7 @@ def explain_page(
         files.locked(directories.login / "login.lock", mode=0o600),
         open_browser(config, directories, Redactor([config.username])) as browser,
     ):
-        page = LoginPage(browser, portal, patience=patience or Patience(), user_selectors=config.login.selectors)
+        page = LoginPageObject(browser, portal, patience=patience or Patience(), user_selectors=config.login.selectors)
         form = LoginForm(
             page,
             f"https://127.0.0.1:{config.gateway.port}{LOGIN_PATH}",

@@ -9,7 +9,7 @@ from ibkr_tools.errors import LoginFailed
 from ibkr_tools.login import page_scripts
 from ibkr_tools.login.error_messages import MAX_STATED_WAIT, classify_error, parse_stated_wait
 from ibkr_tools.login.login_end import LoginEnd
-from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.login_timers import Timer
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_snapshot import AUTHENTICATOR, PageSnapshot
@@ -29,7 +29,7 @@ CONNECTION_CUT = ("ERR_CONNECTION_CLOSED", "ERR_CONNECTION_RESET")
 """How Chromium names what another program does with a greeting in TLS; and, for a moment, Java while it ends."""
 
 
-def dismiss_overlay(page: LoginPage, state: PageState) -> None:
+def dismiss_overlay(page: LoginPageObject, state: PageState) -> None:
     """Removes what lies on top of the page, if it is something to hide or to skip."""
     policy = state.policy
     if policy.reaction is Reaction.HIDE:
@@ -54,7 +54,7 @@ def is_final(snapshot: PageSnapshot, state: PageState) -> bool:
             assert_never(state.policy.reaction)
 
 
-def end_for_state(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
+def end_for_state(page: LoginPageObject, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
     """Says how a login ends in this state."""
     if state.policy.reaction is Reaction.READ:
         return end_for_error(page, snapshot)
@@ -62,7 +62,7 @@ def end_for_state(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> 
     return LoginEnd(outcome=state.policy.outcome, why=state.policy.why.format(snapshot=snapshot, place=place))
 
 
-def end_for_stall(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
+def end_for_stall(page: LoginPageObject, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
     """Says how a login ends that got stuck in this state: what the page says of itself comes first."""
     if snapshot.bulletin:
         return LoginEnd(
@@ -89,7 +89,7 @@ def end_for_stall(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> 
     return end_for_state(page, snapshot, PageState.INCOMPLETE if is_incomplete_form else state)
 
 
-def _end_for_unreachable(page: LoginPage, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
+def _end_for_unreachable(page: LoginPageObject, snapshot: PageSnapshot, state: PageState) -> LoginEnd:
     if snapshot.net_error.startswith(NOT_THE_GATEWAY + CONNECTION_CUT):
         why = f"what answers on the gateway's port is not the gateway ({snapshot.net_error})"
         return LoginEnd(outcome=Outcome.NOT_THE_GATEWAY, why=why)
@@ -102,7 +102,7 @@ def _end_for_unreachable(page: LoginPage, snapshot: PageSnapshot, state: PageSta
     return end_for_state(page, snapshot, state)
 
 
-def _retry_after(page: LoginPage, snapshot: PageSnapshot) -> timedelta | None:
+def _retry_after(page: LoginPageObject, snapshot: PageSnapshot) -> timedelta | None:
     path = snapshot.unredacted_path if snapshot.status == HTTPStatus.TOO_MANY_REQUESTS else AUTHENTICATOR
     try:
         header = unredacted(page.browser.last_header(path, "retry-after") or "")
@@ -112,7 +112,7 @@ def _retry_after(page: LoginPage, snapshot: PageSnapshot) -> timedelta | None:
     return None if wait is None else min(wait, MAX_STATED_WAIT)
 
 
-def end_for_error(page: LoginPage, snapshot: PageSnapshot) -> LoginEnd:
+def end_for_error(page: LoginPageObject, snapshot: PageSnapshot) -> LoginEnd:
     """Says how a login ends that the page shows an error to."""
     outcome = classify_error(unredacted(snapshot.error), after_code=page.code_submitted)
     message = f"IBKR says {snapshot.quoted_error}"
@@ -124,7 +124,7 @@ def end_for_error(page: LoginPage, snapshot: PageSnapshot) -> LoginEnd:
     return LoginEnd(outcome=outcome, why=message, wait=parse_stated_wait(unredacted(snapshot.error)))
 
 
-def _is_locked_at_ibkr(page: LoginPage) -> bool:
+def _is_locked_at_ibkr(page: LoginPageObject) -> bool:
     try:
         answer = json.loads(unredacted(page.browser.last_answer(AUTHENTICATOR) or "{}"))
     except (LoginFailed, json.JSONDecodeError):

@@ -16,7 +16,7 @@ from ibkr_tools.errors import ConfigError, DataError, SessionUnavailable
 from ibkr_tools.login import page_scripts
 from ibkr_tools.login.error_messages import classify_error
 from ibkr_tools.login.login_end import LoginEnd
-from ibkr_tools.login.login_page import LoginPage, NextStep
+from ibkr_tools.login.login_page_object import LoginPageObject, NextStep
 from ibkr_tools.login.login_timers import ConditionTimer, Timer
 from ibkr_tools.login.otp import (
     CodeRequest,
@@ -97,7 +97,7 @@ class SecondFactorFlow:
         self._channel_timer: Timer | None = None
         self._refusal = ""
 
-    def answer(self, snapshot: PageSnapshot, page: LoginPage) -> LoginEnd | NextStep:
+    def answer(self, snapshot: PageSnapshot, page: LoginPageObject) -> LoginEnd | NextStep:
         """Answers what `snapshot` shows: `snapshot.second_factor` is not None.
 
         Returns how the login ends, or what follows when the page has gone on. The time that this may need it takes
@@ -129,7 +129,7 @@ class SecondFactorFlow:
 
     # Choosing
 
-    def _choose_method(self, page: LoginPage) -> LoginEnd | NextStep:
+    def _choose_method(self, page: LoginPageObject) -> LoginEnd | NextStep:
         """Chooses the method, and waits until the page has gone on."""
         timer = Timer(page.patience.unchanged_form)
         patterns, numbers = METHOD_CHOICES[self._method]
@@ -161,7 +161,7 @@ class SecondFactorFlow:
     def _no_choice(self, offered: list[str]) -> str:
         return f"login.second_factor.method {self._method!r} is none of what IBKR offers: {', '.join(offered)}"
 
-    def _request_text_message(self, page: LoginPage) -> LoginEnd | NextStep:
+    def _request_text_message(self, page: LoginPageObject) -> LoginEnd | NextStep:
         """Has IBKR send its text message: once."""
         if self._channel_timer is None:
             self._channel_timer = Timer(page.patience.unchanged_form)
@@ -181,7 +181,7 @@ class SecondFactorFlow:
 
     # Codes
 
-    def _answer_with_code(self, kind: SecondFactor, codes: CodeSource, page: LoginPage) -> LoginEnd | NextStep:
+    def _answer_with_code(self, kind: SecondFactor, codes: CodeSource, page: LoginPageObject) -> LoginEnd | NextStep:
         offset = page.browser.clock_offset(AUTHENTICATOR)
         if self._codes_sent == 0 and (clock := describe_clock_offset(offset)):
             logger.warning("{}: codes are made for IBKR's time", clock)
@@ -198,7 +198,7 @@ class SecondFactorFlow:
         return self._await_verdict(kind, before, page, offset)
 
     def _obtain_code(
-        self, kind: SecondFactor, codes: CodeSource, page: LoginPage, offset: float | None
+        self, kind: SecondFactor, codes: CodeSource, page: LoginPageObject, offset: float | None
     ) -> Secret | None:
         """Returns the code once it is valid for long enough, None if the page does not wait for it any more."""
         request = CodeRequest(
@@ -220,18 +220,20 @@ class SecondFactorFlow:
             )
         return codes.get_code(time_at_ibkr(offset), request)
 
-    def _is_code_due(self, kind: SecondFactor, codes: CodeSource, page: LoginPage, offset: float | None) -> bool | None:
+    def _is_code_due(
+        self, kind: SecondFactor, codes: CodeSource, page: LoginPageObject, offset: float | None
+    ) -> bool | None:
         """Says whether the code is valid for long enough by now; False: the page waits for none; None: not yet."""
         if page.inspect().second_factor is not kind:
             return False
         return codes.wait_s(time_at_ibkr(offset)) <= 0 or None
 
-    def _announce_wait(self, page: LoginPage, text: str, seconds: float) -> None:
+    def _announce_wait(self, page: LoginPageObject, text: str, seconds: float) -> None:
         """Second factors come on top of the time that a login has."""
         page.extend_time(timedelta(seconds=seconds))
         page.on_wait(text, seconds)
 
-    def _submit_code(self, kind: SecondFactor, code: Secret, page: LoginPage) -> bool:
+    def _submit_code(self, kind: SecondFactor, code: Secret, page: LoginPageObject) -> bool:
         fields = [*page.user_selectors.get(PageElement.CODE, ()), *kind.code_fields]
         if kind is SecondFactor.SILVER:
             fields.append(f"{RECOGNISED}{PageElement.CODE}")
@@ -251,7 +253,7 @@ class SecondFactorFlow:
         return True
 
     def _await_verdict(
-        self, kind: SecondFactor, before: PageSnapshot, page: LoginPage, offset: float | None
+        self, kind: SecondFactor, before: PageSnapshot, page: LoginPageObject, offset: float | None
     ) -> LoginEnd | NextStep:
         """Waits for what IBKR makes of the code."""
         timer, error_timer = Timer(page.patience.unchanged_form), ConditionTimer(ERROR_SETTLE)
@@ -269,7 +271,7 @@ class SecondFactorFlow:
 
         return page.poll_or_end(look)
 
-    def _after_error(self, snapshot: PageSnapshot, page: LoginPage, offset: float | None) -> LoginEnd | NextStep:
+    def _after_error(self, snapshot: PageSnapshot, page: LoginPageObject, offset: float | None) -> LoginEnd | NextStep:
         """Says what follows an error after a code: a second code follows the first, if the error is about it."""
         self._refusal = f"IBKR says {snapshot.quoted_error}"
         if classify_error(unredacted(snapshot.error), after_code=True) is not Outcome.CODE_REFUSED:
@@ -286,7 +288,7 @@ class SecondFactorFlow:
 
     # Approval
 
-    def _await_approval(self, page: LoginPage) -> LoginEnd | NextStep:
+    def _await_approval(self, page: LoginPageObject) -> LoginEnd | NextStep:
         """Waits until somebody approves on the phone; snapshots are rare, and nothing on the page is touched."""
         self.push_sent = True
         if self._approval_timer is None:
@@ -316,7 +318,7 @@ class SecondFactorFlow:
 
         return page.poll_or_end(look, APPROVAL_POLL)
 
-    def _after_approval(self, snapshot: PageSnapshot, page: LoginPage) -> LoginEnd | NextStep:
+    def _after_approval(self, snapshot: PageSnapshot, page: LoginPageObject) -> LoginEnd | NextStep:
         state = classify(snapshot)
         if state is PageState.ERROR:
             return self._push_missed(snapshot, page)
@@ -326,13 +328,13 @@ class SecondFactorFlow:
             return LoginEnd(outcome=Outcome.PUSH_MISSED, why=why)
         return NextStep.LOOK_AGAIN
 
-    def _push_missed(self, snapshot: PageSnapshot, page: LoginPage) -> LoginEnd:
+    def _push_missed(self, snapshot: PageSnapshot, page: LoginPageObject) -> LoginEnd:
         """Returns what an error after a push means: declined or too late, unless its words say something else."""
         end = end_for_error(page, snapshot)
         is_known = end.outcome not in (Outcome.UNKNOWN_ERROR, Outcome.REFUSED, Outcome.CODE_REFUSED)
         return end if is_known else LoginEnd(outcome=Outcome.PUSH_MISSED, why=end.why)
 
-    def _has_session(self, page: LoginPage) -> bool:
+    def _has_session(self, page: LoginPageObject) -> bool:
         try:
             return page.portal.tickle().has_session
         except (SessionUnavailable, DataError) as error:

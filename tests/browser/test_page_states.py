@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr_tools.login.browser import BrowserSettings, open_browser
-from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.login_timers import Timer
 from ibkr_tools.login.page_states import FORM, PageState, classify
 from ibkr_tools.page_elements import PageElement
@@ -23,7 +23,7 @@ def test_state_is_recognised(home: Home, case: PageStateCase) -> None:
         home.control.fault(**case.fault)
     spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
-        page = LoginPage(browser, NoSession(), patience=HURRIED)
+        page = LoginPageObject(browser, NoSession(), patience=HURRIED)
 
         def state() -> PageState:
             return classify(page.inspect(until=Timer(HURRIED.poll)))

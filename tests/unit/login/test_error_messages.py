@@ -6,7 +6,7 @@ import pytest
 
 from ibkr_tools.errors import LoginFailed
 from ibkr_tools.login.error_messages import MAX_STATED_WAIT, classify_error, parse_stated_wait
-from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import end_for_stall
 from ibkr_tools.login.page_snapshot import PageSnapshot
@@ -153,7 +153,7 @@ FORM = {"username": "", "password": ""}
 )
 def test_dead_ends(snapshot: PageSnapshot, outcome: Outcome, word: str) -> None:
     """Each thing that a login can get stuck at has an outcome and a sentence."""
-    page = LoginPage(SilentBrowser(), None)  # type: ignore[arg-type]
+    page = LoginPageObject(SilentBrowser(), None)  # type: ignore[arg-type]
     ended = end_for_stall(page, snapshot, classify(snapshot))
     assert ended.outcome is outcome
     assert word in ended.why
@@ -163,7 +163,7 @@ def test_dead_ends(snapshot: PageSnapshot, outcome: Outcome, word: str) -> None:
 @pytest.mark.parametrize("state", list(PageState))
 def test_a_login_that_is_stuck_ends_as_the_row_of_its_state_says(state: PageState) -> None:
     """If the page says nothing of itself but its state."""
-    page = LoginPage(SilentBrowser(), None)  # type: ignore[arg-type]
+    page = LoginPageObject(SilentBrowser(), None)  # type: ignore[arg-type]
     ended = end_for_stall(page, seen(), state)
     assert ended.outcome is state.policy.outcome
     assert ended.why
@@ -176,6 +176,6 @@ def test_a_wait_that_a_429_states_is_bounded() -> None:
         def last_header(self, _suffix: str, _name: str) -> str | None:
             return "999999999"
 
-    page = LoginPage(TellingBrowser(), None)  # type: ignore[arg-type]
+    page = LoginPageObject(TellingBrowser(), None)  # type: ignore[arg-type]
     ended = end_for_stall(page, seen(status=429), classify(seen(status=429)))
     assert ended.wait == MAX_STATED_WAIT

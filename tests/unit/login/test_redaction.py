@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from selenium.common import exceptions as selenium_errors
 
 from ibkr_tools.login.browser import Browser
-from ibkr_tools.login.login_page import LoginPage
+from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import end_for_error
 from ibkr_tools.login.page_snapshot import MAX_SHOWN_CHARACTERS, parse_page_snapshot
@@ -90,7 +90,7 @@ def test_nothing_of_a_password_is_shown(password: str, before: str, after: str, 
     text = f"{before}{spelled}{after}"
     browser = browser_of(answer_of(text), password)
     snapshot = parse_page_snapshot(browser.run("look"))
-    page = LoginPage(browser, None)  # type: ignore[arg-type]
+    page = LoginPageObject(browser, None)  # type: ignore[arg-type]
     for shown in (snapshot.error, str(snapshot), end_for_error(page, snapshot).why):
         assert not left_of(
             shown, password, spelled, before + after + str(answer_of("")) + "IBKR says PageSnapshot visible"
@@ -167,7 +167,7 @@ def test_secret_that_is_a_word_of_the_page_spoils_no_decision(secret: str) -> No
     snapshot = parse_page_snapshot(browser.run("look"))
     assert classify(snapshot) is PageState.ERROR
     assert not snapshot.left_the_form
-    ended = end_for_error(LoginPage(browser, None), snapshot)  # type: ignore[arg-type]
+    ended = end_for_error(LoginPageObject(browser, None), snapshot)  # type: ignore[arg-type]
     assert ended.outcome is Outcome.TOLD_TO_WAIT
     assert ended.wait is not None
 

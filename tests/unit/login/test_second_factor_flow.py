@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from ibkr_tools.login.login_end import LoginEnd
-from ibkr_tools.login.login_page import LoginPage, NextStep
+from ibkr_tools.login.login_page_object import LoginPageObject, NextStep
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_snapshot import PageSnapshot, second_factor_element
 from ibkr_tools.login.second_factor_flow import SecondFactorFlow
@@ -17,10 +17,10 @@ PUSHED = PageSnapshot(
 )
 
 
-def page_of(snapshots: Iterator[PageSnapshot]) -> LoginPage:
+def page_of(snapshots: Iterator[PageSnapshot]) -> LoginPageObject:
     """Returns a page that shows these things, one a snapshot, through a gateway without a session."""
     return cast(
-        "LoginPage",
+        "LoginPageObject",
         SimpleNamespace(
             inspect=lambda: next(snapshots),
             poll_or_end=lambda look, _step: look(),

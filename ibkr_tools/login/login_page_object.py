@@ -27,7 +27,7 @@ from ibkr_tools.login.portal_protocol import Portal
 from ibkr_tools.page_elements import PageElement
 from ibkr_tools.polling import poll_until
 
-__all__ = ["LoginPage", "LoginTimeout", "NextStep", "ignore_wait"]
+__all__ = ["LoginPageObject", "LoginTimeout", "NextStep", "ignore_wait"]
 
 Found = TypeVar("Found")
 
@@ -35,7 +35,7 @@ SELECTOR_HINT = "CSS as in document.querySelector, or `text:` and a pattern for 
 
 
 class LoginTimeout(LoginFailed):
-    """The login's time is up. Raised by `LoginPage.require_time_left`; `LoginFlow.run` makes a `LoginEnd` of it."""
+    """The login's time is up. Raised by `require_time_left`; `LoginFlow.run` makes a `LoginEnd` of it."""
 
 
 class NextStep(Enum):
@@ -50,7 +50,7 @@ def ignore_wait(_text: str, _seconds: float) -> None:
 
 
 @dataclass
-class LoginPage:
+class LoginPageObject:
     """What `browser` shows, for the length of one login; and the callbacks that are told of it.
 
     `user_selectors` are the user's own. `submitted`: a password went out. `code_submitted`: so did a second factor's
