@@ -103,6 +103,10 @@ class VirtualBrowser:
         """Has nothing under way."""
         return math.inf
 
+    def last_document(self) -> str | None:
+        """Has asked for none."""
+        return None
+
     def has_handler(self, _script: str, *_arguments: object) -> bool:
         """Has a script that waits for the submission."""
         return True

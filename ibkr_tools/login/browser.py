@@ -211,6 +211,12 @@ class Browser:
         self._read_network_events()
         return self._network.idle_s(time.monotonic())
 
+    def last_document(self) -> str | None:
+        """Returns the address of the last document that was asked for, without its query; None before the first."""
+        self._read_network_events()
+        address = self._network.last_document()
+        return None if address is None else self.redactor.redact_line(address)
+
     def has_handler(self, script: str, *arguments: object) -> bool:
         """Says whether a script file of the page handles clicks, keys or the submission of what `script` returns.
 

@@ -49,6 +49,9 @@ class LoginBrowser(Protocol):
     def idle_s(self) -> float:
         """Returns for how many seconds the page has neither asked for anything that it can need nor waited for it."""
 
+    def last_document(self) -> str | None:
+        """Returns the address of the last document that was asked for, without its query; None before the first."""
+
     def has_handler(self, script: str, *arguments: object) -> bool:
         """Says whether a script file of the page handles the submission at one of the nodes that `script` returns."""
 

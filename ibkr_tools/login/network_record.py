@@ -55,6 +55,11 @@ class NetworkRecord:
                 self._answer(self._requests[request_id], event["method"], parameters)
                 self._note_activity(self._requests[request_id], now_s)
 
+    def last_document(self) -> str | None:
+        """Returns the address of the last document that was asked for, without its query; None before the first."""
+        documents = [request.url for request in self._requests.values() if request.kind == "Document"]
+        return documents[-1] if documents else None
+
     def idle_s(self, now_s: float) -> float:
         """Returns for how many seconds the page has neither asked for anything that it can need nor waited for it."""
         pending = [

@@ -148,6 +148,18 @@ class Outcome(StrEnum):
             todo="Set login.second_factor in the configuration (docs/second-factor.md), then `ibkr-tools login`.",
         ),
     )
+    PASSKEY = (
+        "passkey-wanted",
+        OutcomePolicy(
+            meaning="IBKR asks for a passkey, or wants one to be made",
+            phase="either",
+            error=ActionRequired,
+            result=AttemptResult.PERSON,
+            state="action-required",
+            todo="Sign in on IBKR's website with this user and enrol IB Key or an authenticator app, if you can; or "
+            "ask IBKR's support to spare this read-only user the passkey. Then `ibkr-tools login`.",
+        ),
+    )
     CODE_REFUSED = (
         "code-refused",
         OutcomePolicy(
@@ -257,6 +269,17 @@ class Outcome(StrEnum):
             result=AttemptResult.FAILED,
             state="broken",
             todo="See who listens on gateway.port (`ss -ltnp`): it is not this gateway, or not with its certificate.",
+        ),
+    )
+    OTHER_HOST = (
+        "other-host",
+        OutcomePolicy(
+            meaning="IBKR sends the browser to another host, which a login does not reach",
+            phase="either",
+            error=ConfigError,
+            result=AttemptResult.FAILED,
+            state="broken",
+            todo="If that host is IBKR's, set gateway.upstream to it, and restart ibkr-gateway.",
         ),
     )
     UNREACHABLE = (

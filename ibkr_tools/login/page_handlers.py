@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from http import HTTPStatus
 from typing import assert_never
+from urllib.parse import urlsplit
 
 from ibkr_tools.errors import LoginFailed
 from ibkr_tools.login import page_scripts
@@ -25,6 +26,9 @@ PROMO_RETRY = timedelta(seconds=3)
 NOT_THE_GATEWAY = ("ERR_SSL_", "ERR_CERT_", "ERR_INVALID_HTTP_RESPONSE", "ERR_UNSAFE_PORT")
 """How Chromium names an answer that is never the gateway's: HTTP instead of HTTPS, another key."""
 
+NO_SUCH_NAME = "ERR_NAME_NOT_RESOLVED"
+"""How Chromium names every host but the gateway's: see `chromium_flags.host_rules`."""
+
 CONNECTION_CUT = ("ERR_CONNECTION_CLOSED", "ERR_CONNECTION_RESET")
 """How Chromium names what another program does with a greeting in TLS; and, for a moment, Java while it ends."""
 
@@ -45,7 +49,7 @@ def is_final(snapshot: PageSnapshot, state: PageState) -> bool:
     """Whether this, shown instead of the form, does not become another page by itself."""
     match state.policy.reaction:
         case Reaction.REOPEN:
-            return snapshot.net_error.startswith(NOT_THE_GATEWAY)
+            return snapshot.net_error.startswith((*NOT_THE_GATEWAY, NO_SUCH_NAME))
         case Reaction.GIVE_UP | Reaction.PERSON:
             return True
         case Reaction.FILL | Reaction.WAIT | Reaction.HIDE | Reaction.SKIP | Reaction.ANSWER | Reaction.READ:
@@ -93,6 +97,9 @@ def _end_for_unreachable(page: LoginPageObject, snapshot: PageSnapshot, state: P
     if snapshot.net_error.startswith(NOT_THE_GATEWAY + CONNECTION_CUT):
         why = f"what answers on the gateway's port is not the gateway ({snapshot.net_error})"
         return LoginEnd(outcome=Outcome.NOT_THE_GATEWAY, why=why)
+    if snapshot.net_error == NO_SUCH_NAME:
+        host = urlsplit(page.browser.last_document() or "").netloc or "another host"
+        return LoginEnd(outcome=Outcome.OTHER_HOST, why=f"IBKR's page sends the browser to {host}")
     if snapshot.net_error == "ERR_CONNECTION_REFUSED":
         why = f"nothing listens on the gateway's port ({snapshot.net_error})"
         return LoginEnd(outcome=Outcome.UNREACHABLE, why=why)

@@ -15,7 +15,7 @@ from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_snapshot import PageSnapshot, count_second_factors
 from ibkr_tools.login.page_state_policy import PageStatePolicy, Reaction, SessionBehind
 from ibkr_tools.login.redaction import unredacted
-from ibkr_tools.page_elements import PageElement
+from ibkr_tools.page_elements import PageElement, SecondFactor
 
 __all__ = [
     "BLOCKING_ELEMENTS",
@@ -43,6 +43,13 @@ MIN_UNSTYLED_FACTORS = 3
 def _is_unstyled(snapshot: PageSnapshot) -> bool:
     """Whether the blocks that are hidden by style are not: then visibility says nothing."""
     return PageElement.USERNAME in snapshot.visible and count_second_factors(snapshot) >= MIN_UNSTYLED_FACTORS
+
+
+def _wants_passkey(snapshot: PageSnapshot) -> bool:
+    """Whether a passkey is asked for or to be made, and nothing else is possible."""
+    if snapshot.second_factor is not None or PageElement.USERNAME in snapshot.visible:
+        return snapshot.second_factor is SecondFactor.FIDO
+    return re.search(r"\bpasskeys?\b", unredacted(snapshot.text), re.IGNORECASE) is not None
 
 
 class PageState(StrEnum):
@@ -149,6 +156,20 @@ class PageState(StrEnum):
             needs_parts=False,
             outcome=Outcome.UNKNOWN_PAGE,
             why="{place} there was an advert",
+        ),
+    )
+    PASSKEY = (
+        "the demand for a passkey",
+        PageStatePolicy(
+            elements=(),
+            predicate=_wants_passkey,
+            reaction=Reaction.PERSON,
+            blocks_form=False,
+            session=SessionBehind.NO,
+            patience="none",
+            needs_parts=False,
+            outcome=Outcome.PASSKEY,
+            why="IBKR asks for a passkey, which no program can give",
         ),
     )
     SECOND_FACTOR = (

@@ -46,6 +46,13 @@ def fault(path: str, kind: str, **more: object) -> dict[str, Any]:
 
 
 DEAD_ENDS = [
+    Case(
+        Outcome.OTHER_HOST,
+        ConfigError,
+        "sends the browser to login.interactivebrokers.example",
+        0,
+        page={"redirect": "https://login.interactivebrokers.example/sso/Login?x=1"},
+    ),
     # Instead of the login page.
     Case(Outcome.SERVER_ERROR, LoginFailed, "answers 503", fault=fault("/sso/Login", "status", status=503)),
     Case(Outcome.SERVER_ERROR, LoginFailed, "answers 500", fault=fault("/sso/Login", "html", status=500)),

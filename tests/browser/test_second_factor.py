@@ -251,7 +251,6 @@ def test_command_without_a_code(home: Home) -> None:
     [
         ("totp", {"second_factor": "notification"}, "asks for approval on the phone"),
         ("totp", {"second_factor": "gold"}, "asks for a challenge and response"),
-        ("totp", {"second_factor": "fido"}, "asks for a passkey"),
         ("push", {"second_factor": "silver"}, "asks for a six-digit code"),
         ("push", {"second_factor": "multiplesf", "picker_options": {"4": "Authenticator", "3": "Card"}}, "Card"),
         ("totp", {"second_factor": "multiplesf", "picker": "list", "picker_options": {"5.2a": "IB Key"}}, "IB Key"),
@@ -269,6 +268,19 @@ def test_question_that_the_method_cannot_answer(home: Home, method: str, page: d
         home.login()
     assert f"login.second_factor.method '{method}'" in str(caught.value)
     assert counters(home)["codes"] == 0
+    assert home.results == ["person"]
+
+
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_passkey_needs_a_person_who_hears_what_can_be_done(home: Home, is_configured: bool) -> None:
+    """Whatever is configured: no program can give one, and some users can enrol nothing else."""
+    if is_configured:
+        use_totp(home)
+    home.control.page(second_factor="fido")
+    with pytest.raises(ActionRequired, match="asks for a passkey, which no program can give") as caught:
+        home.login()
+    assert "ask IBKR's support to spare" in str(caught.value.hint)
+    assert home.section.state == "action-required"
     assert home.results == ["person"]
 
 

@@ -123,6 +123,10 @@ class PageBrowser:
         """Has had every answer for ever."""
         return math.inf
 
+    def last_document(self) -> str | None:
+        """Has asked for none."""
+        return None
+
     def has_handler(self, _script: str, *_arguments: object) -> bool:
         """Has a script that waits for the submission."""
         return True

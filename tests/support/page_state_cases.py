@@ -40,6 +40,8 @@ PAGE_STATE_CASES = [
     PageStateCase(state=PageState.UNSTYLED, page={"unstyled": True}),
     PageStateCase(state=PageState.CONSENT, page={"consent": True}),
     PageStateCase(state=PageState.PROMO, page={"promo_before": True}),
+    PageStateCase(state=PageState.PASSKEY, page={"second_factor": "fido"}, submits=True),
+    PageStateCase(state=PageState.PASSKEY, page={"document": "<h1>Create your passkey</h1><button>Go on</button>"}),
     PageStateCase(state=PageState.SECOND_FACTOR, page={"second_factor": "silver"}, submits=True),
     PageStateCase(state=PageState.LOADING, page={"spinner": "before"}),
     PageStateCase(state=PageState.ERROR, page={"notice": "Your last login was in 1999"}),

@@ -84,7 +84,20 @@ def test_every_second_factor_has_selectors_and_is_seen(kind: SecondFactor) -> No
     assert kind.blocks
     snapshot = snapshot_of(visible={f"second-factor {kind.name}": ""})
     assert snapshot.second_factor is kind
-    assert classify(snapshot) is PageState.SECOND_FACTOR
+    assert classify(snapshot) is (PageState.PASSKEY if kind is SecondFactor.FIDO else PageState.SECOND_FACTOR)
+
+
+@pytest.mark.parametrize(
+    ("text", "visible", "state"),
+    [
+        ("Create your passkey to go on", {}, PageState.PASSKEY),
+        ("Log in. Sign in with a passkey", {"username": "", "password": ""}, PageState.CREDENTIALS),
+        ("Code. Use a passkey instead", {"second-factor SILVER": ""}, PageState.SECOND_FACTOR),
+    ],
+)
+def test_passkey_is_wanted_where_nothing_else_is_possible(text: str, visible: dict[str, str], state: PageState) -> None:
+    """An offer beside the form, or beside another second factor, is none of our business."""
+    assert classify(snapshot_of(text=text, visible=visible)) is state
 
 
 def test_answer_of_the_page_is_taken_apart() -> None:
