@@ -15,7 +15,6 @@ from ibkr_tools.watchdog.state import (
     jitter,
     schedule_next,
     session_confirmed,
-    session_lost,
     set_due,
     tickle_now,
     transition,
@@ -89,8 +88,10 @@ def stay_paused(state: State, now_s: float) -> State:
     if state.is_locked_out:
         return lock_out(state, now_s, state.why, state.todo or _CHECK_CREDENTIALS)
     if state.up_since_s is not None:
-        # No check reached IBKR, and then a login failed: the session counts as lost.
-        state = session_lost(state, state.why, now_s)
+        # A session was confirmed, and IBKR has not said that it is over: it is looked for, as without a pause.
+        if state.phase is not SessionState.MAINTENANCE:
+            state = transition(state, SessionState.UNREACHABLE, now_s, state.why)
+        return schedule_next(state, min(state.schedule.due_at_s, now_s + MANUAL_LOGIN_POLL_S), "looking again")
     until = None if state.pause is None else state.pause.until
     state = transition(state, SessionState.PAUSED, now_s, _pause_reason(until))
     return schedule_next(state, now_s + MANUAL_LOGIN_POLL_S, _WATCHING_FOR_LOGIN)

@@ -31,10 +31,10 @@ from ibkr_tools.watchdog.events import (
 )
 from ibkr_tools.watchdog.state import ActivePause, OpenWindow, State, StepResult, tickle_now, transition
 
-_PHASES_WITHOUT_SESSION = frozenset(
+_PHASES_BEFORE_LOGIN = frozenset(
     {SessionState.LOST, SessionState.BACKING_OFF, SessionState.MAINTENANCE, SessionState.PAUSED}
 )
-"""Phases in which IBKR has said that there is no session."""
+"""Phases in which a login is due some time; a pause takes its place. None of them says that a session is over."""
 
 
 def deadline(state: State) -> float:
@@ -117,7 +117,7 @@ def _on_login_result_unknown(state: State, now_s: float) -> StepResult:
 def _on_pause(state: State, event: PauseStarted | PauseEnded, now_s: float) -> StepResult:
     if isinstance(event, PauseStarted):
         state = replace(state, pause=ActivePause(event.until))
-        return (login_policy.stay_paused(state, now_s) if state.phase in _PHASES_WITHOUT_SESSION else state), ()
+        return (login_policy.stay_paused(state, now_s) if state.phase in _PHASES_BEFORE_LOGIN else state), ()
     if state.pause is None:
         return state, ()
     # What was down during the pause was down on purpose: an outage counts from here.

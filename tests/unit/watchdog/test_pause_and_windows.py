@@ -203,6 +203,63 @@ def test_what_is_unknown_in_a_window_is_maintenance_and_asked_calmly(verdict: Ve
     assert environment.run(60, until=SessionState.UP)
 
 
+@pytest.mark.parametrize("verdict", [Verdict.UNKNOWN, Verdict.SILENT])
+def test_a_pause_in_a_window_declares_no_session_lost(verdict: Verdict) -> None:
+    """Nobody has said that the session is over: it is found again, and one answer without it is not enough."""
+    environment = environment_in_window(verdict)
+    assert environment.run(60, until=SessionState.MAINTENANCE)
+    up_since_s = environment.state.up_since_s
+    environment.dispatch(PauseStarted(UNTIL))
+    assert environment.is_in(SessionState.MAINTENANCE)
+    assert (environment.state.up_since_s, environment.state.losses) == (up_since_s, 0)
+    environment.session = Verdict.ALIVE
+    assert environment.run(60, until=SessionState.UP)
+    environment.dispatch(PauseEnded())
+    assert (environment.state.up_since_s, environment.state.losses) == (up_since_s, 0)
+    assert environment.count(LocalCommand.REQUEST_LOGIN) == 0
+
+
+def test_a_pause_in_a_window_leaves_a_loss_to_be_confirmed() -> None:
+    environment = environment_in_window(Verdict.UNKNOWN)
+    assert environment.run(60, until=SessionState.MAINTENANCE)
+    environment.dispatch(PauseStarted(UNTIL))
+    environment.session, environment.validation = Verdict.DEAD, Verdict.ALIVE
+    environment.dispatch(PauseEnded())
+    environment.run(5)
+    assert environment.count(GatewayRequest.VALIDATE) == 1
+    assert (environment.state.losses, environment.count(LocalCommand.REQUEST_LOGIN)) == (0, 0)
+
+
+@pytest.mark.parametrize("report", ["not-needed", "failed", "maintenance"])
+def test_a_login_that_comes_to_nothing_in_a_pause_ends_no_session(report: LoginState) -> None:
+    """A person logs in while IBKR is silent."""
+    environment = Environment()
+    environment.run(60)
+    environment.session = Verdict.SILENT
+    assert environment.run(120, until=SessionState.UNREACHABLE)
+    up_since_s = environment.state.up_since_s
+    environment.dispatch(login("running"))
+    environment.dispatch(PauseStarted(UNTIL))
+    environment.dispatch(login(report))
+    assert environment.is_in(SessionState.UNREACHABLE)
+    environment.session = Verdict.ALIVE
+    assert environment.run(61, until=SessionState.UP)
+    assert (environment.state.up_since_s, environment.state.losses) == (up_since_s, 0)
+
+
+def test_a_pause_after_a_login_that_failed_ends_no_session() -> None:
+    environment = Environment()
+    environment.run(60)
+    environment.session = Verdict.SILENT
+    assert environment.run(120, until=SessionState.UNREACHABLE)
+    environment.dispatch(login("running"))
+    environment.dispatch(login("failed"))
+    assert environment.is_in(SessionState.BACKING_OFF)
+    environment.dispatch(PauseStarted(UNTIL))
+    assert environment.is_in(SessionState.UNREACHABLE)
+    assert environment.state.losses == 0
+
+
 def test_a_session_lost_in_a_window_gets_one_login_at_once() -> None:
     """The nightly reset ends it, and the next first may begin a second later."""
     environment = environment_in_window(Verdict.DEAD)
