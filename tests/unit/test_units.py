@@ -91,6 +91,16 @@ def test_only_the_gateway_sees_its_private_key() -> None:
     assert f"d {place} 0700 ibkr ibkr -" in lines
 
 
+def test_a_directory_is_hidden_from_the_units_that_do_not_need_it() -> None:
+    """The login has the browser's profile and the login log, the fetch writes snapshots; no other unit sees them."""
+    place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
+    needed_by = {place.browser: "login", place.login: "login", place.snapshots: "fetch"}
+    for directory, needing in needed_by.items():
+        hiding = {f"-{directory}", f"-{SYSTEM_STATE}"}
+        seeing = {path.stem for path in SERVICES if not hiding & set(Unit(path).all("InaccessiblePaths"))}
+        assert seeing == {f"ibkr-{needing}"}, directory
+
+
 def test_no_unit_changes_the_program_that_the_gateway_runs() -> None:
     """Installing is what a person does; who has the state directory and is taken over cannot change Java's program."""
     place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
