@@ -130,6 +130,21 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(file), target
 
 
+def tables(page: Path) -> Iterator[list[str]]:
+    """Yields every table of a page: its rows, the header first; what stands in a block of code is none."""
+    text = re.sub(r"^( *)```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for table in re.findall(r"(?:^\|.*(?:\n|\Z))+", text, re.MULTILINE):
+        yield table.splitlines()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_every_row_of_a_table_has_the_cells_of_its_header(page: Path) -> None:
+    """A bar within a cell is written with a backslash."""
+    for header, *rows in tables(page):
+        cells = len(re.findall(r"(?<!\\)\|", header))
+        assert [row for row in rows if len(re.findall(r"(?<!\\)\|", row)) != cells] == []
+
+
 def sources() -> Iterator[Path]:
     """Yields the files of this repository that may cite a page."""
     for folder in ("ibkr_tools", "tests", "bench", "bin", "systemd", "clientportal"):
