@@ -138,7 +138,7 @@ class ImplausibleResponse(SessionUnavailable):
 
 
 class RateLimited(SessionUnavailable):
-    """It is not this call's turn, or IBKR answered 429 and no process of ours may send anything for a while.
+    """It is not this call's turn, or IBKR answered 429 and the penalty lasts (docs/reference/pacing.md#after-a-429).
 
     `wait_s` is in how many seconds the call is possible, None where nobody knows.
     """

@@ -87,8 +87,8 @@ class SessionSection(Section, kw_only=True, frozen=True):
     null without one; `accounts` are those the user may view in it. `losses` counts since the watchdog started.
     `paused`: a person asked that nothing logs in, until `paused_until` or, if that is null, until `resume`; a session
     that is there is kept alive all the same. `window` names IBKR's reset or maintenance window that is open now.
-    `limited_until`: IBKR has said that somebody sent too many requests (429), and no process of ours sends any until
-    then; null if they may.
+    `limited_until`: IBKR has answered 429 to a unit, and no process of ours sends a request until then; null if they
+    may.
     """
 
     state: SessionState

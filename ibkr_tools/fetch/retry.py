@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from ibkr_tools.duration_format import format_wait
 from ibkr_tools.errors import (
     ConfigError,
     GatewayUnavailable,
@@ -23,7 +24,6 @@ from ibkr_tools.errors import (
     UsageError,
 )
 from ibkr_tools.portal.endpoints import Endpoint
-from ibkr_tools.portal.rate_limiter import format_wait
 from ibkr_tools.portal.response_cache import ALWAYS_CACHED_INTERVAL_S
 
 if TYPE_CHECKING:

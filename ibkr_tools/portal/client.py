@@ -16,6 +16,7 @@ from requests import exceptions
 from urllib3 import exceptions as urllib3_exceptions
 
 from ibkr_tools import deadline_adapter
+from ibkr_tools.duration_format import format_wait
 from ibkr_tools.errors import (
     ConfigError,
     DataError,
@@ -147,7 +148,7 @@ class PortalClient:
 
     @property
     def penalty_s(self) -> float:
-        """For how many seconds more nobody sends anything, because IBKR has answered 429; 0 if it has not."""
+        """How many seconds are left of the penalty after a 429 that this process obeys; 0 if there is none."""
         return self._rate_limiter.penalty_s()
 
     def reserve_headroom(self) -> None:
@@ -248,6 +249,11 @@ class PortalClient:
     def _acquire_and_wait(self, request: ApiRequest, max_wait_s: float) -> Reservation:
         reservation = self._rate_limiter.acquire(request.endpoint, max_wait_s, urgent=self._is_urgent(request.endpoint))
         self._wait(request.where, reservation.wait_s)
+        # Another request may have met a 429 during the wait.
+        if reservation.wait_s > 0 and (penalty_s := self._rate_limiter.penalty_s()) > 0:
+            self._rate_limiter.release(reservation)
+            text = f"{request.where}: IBKR said too many requests; possible in {format_wait(penalty_s)}"
+            raise RateLimited(text, wait_s=penalty_s)
         return reservation
 
     def _wait(self, where: str, seconds: float) -> None:

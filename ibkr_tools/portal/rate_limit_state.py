@@ -46,7 +46,7 @@ PENALTY_S = 15 * 60.0
 """How long IBKR shuts an address out after a 429."""
 
 MAX_PENALTY_S = 60 * 60.0
-"""Limit of a longer penalty that an answer states; one that is shorter than IBKR documents is not tried out."""
+"""Limit of a longer penalty that an answer states."""
 
 
 class SentRead(msgspec.Struct, array_like=True, frozen=True):
@@ -167,6 +167,11 @@ def remove_reservation(state: RateLimitState, reservation: Reservation) -> None:
         state.slots.remove(slot)
     for read in [read for read in state.reads if read.sent_s == reservation.at_s][-1:]:
         state.reads.remove(read)
+
+
+def penalty_duration_s(stated_s: float | None) -> float:
+    """Returns how long a 429 counts, in seconds; `stated_s` is what it states: docs/reference/pacing.md#after-a-429."""
+    return min(max(PENALTY_S, stated_s or 0.0), MAX_PENALTY_S)
 
 
 def sanitized(state: RateLimitState, now_s: float) -> RateLimitState:

@@ -3,7 +3,6 @@
 Times are seconds of the machine's monotonic clock, which all processes see alike and no clock jump moves.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +14,11 @@ import msgspec
 
 from ibkr_tools import files
 from ibkr_tools.boot_id import read_boot_id
+from ibkr_tools.duration_format import format_wait
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import Endpoint, RequestKind
 from ibkr_tools.portal.rate_limit_state import (
     HANDSHAKE_HEADROOM_S,
-    MAX_PENALTY_S,
     PENALTY_S,
     RATE_WINDOW_S,
     RateLimitState,
@@ -27,6 +26,7 @@ from ibkr_tools.portal.rate_limit_state import (
     earliest_send_time,
     mark_completed,
     merged,
+    penalty_duration_s,
     remove_reservation,
     sanitized,
     with_request,
@@ -65,13 +65,13 @@ class RateLimiter(Protocol):
         """Gives a reservation back: nothing was sent."""
 
     def record_429(self, stated_s: float | None = None) -> None:
-        """Takes note of a 429: nobody sends anything for `PENALTY_S`, or for longer if the answer states it."""
+        """Takes note of a 429 (docs/reference/pacing.md#after-a-429); `stated_s` is the wait that the answer states."""
 
     def reserve_headroom(self) -> None:
         """Keeps headroom for what the gateway sends by itself in the seconds after a login."""
 
     def penalty_s(self) -> float:
-        """Returns for how many seconds more nobody sends anything, 0 if there is no penalty."""
+        """Returns how many seconds are left of the penalty that this process obeys, 0 if there is none."""
 
 
 class NoRateLimit:
@@ -106,18 +106,12 @@ class NoRateLimit:
         return 0.0
 
 
-def format_wait(seconds: float) -> str:
-    """Returns a wait as a person says it: seconds, or minutes from two on; never too short."""
-    whole = math.ceil(seconds)
-    return f"{whole} s" if whole < 120 else f"{math.ceil(whole / 60)} min"  # noqa: PLR2004
-
-
 class SharedRateLimiter:
     """The limiter whose state is a file that every process locks before each request; threads may share one object.
 
     The systemd units write one file, which members of the group may only read; members write a second one. Reservations
     in the second file delay reads, but never what keeps the session alive. Penalties in the second file, whose end any
-    member could forge, are ignored by the units: the next request of a unit finds out.
+    member could forge, are ignored by the units: docs/reference/pacing.md#after-a-429.
 
     Where its file cannot be written (a full disk, a person without rights) the process still obeys the others'
     reservations, and keeps its own ones in memory: keeping a session alive must not depend on a free kilobyte.
@@ -277,11 +271,10 @@ class SharedRateLimiter:
             self._store(own_state)
 
     def record_429(self, stated_s: float | None = None) -> None:
-        """Stores the end of the penalty for every process, now, after restarts and after a boot."""
+        """Stores the end of the penalty; that of a unit outlives a boot. See `RateLimiter.record_429`."""
         with self._locked():
             own_state, _ = self._load()
-            lasts_s = min(max(PENALTY_S, stated_s or 0.0), MAX_PENALTY_S)
-            own_state.penalty_until = max(own_state.penalty_until, self._clock() + lasts_s)
+            own_state.penalty_until = max(own_state.penalty_until, self._clock() + penalty_duration_s(stated_s))
             self._store(own_state)
         self._store_penalty(own_state.penalty_until)
 

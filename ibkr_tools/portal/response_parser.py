@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ibkr_tools.duration_format import format_wait
 from ibkr_tools.errors import (
     BrokerageUnavailable,
     ConfigError,
@@ -22,8 +23,7 @@ from ibkr_tools.errors import (
     SessionUnavailable,
     UpstreamUnavailable,
 )
-from ibkr_tools.portal.rate_limit_state import MAX_PENALTY_S, PENALTY_S
-from ibkr_tools.portal.rate_limiter import format_wait
+from ibkr_tools.portal.rate_limit_state import penalty_duration_s
 from ibkr_tools.retry_after import parse_http_date, parse_retry_after
 from ibkr_tools.terminal_escape import replace_unprintable
 
@@ -154,9 +154,9 @@ def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, wher
     if status in {401, 410, 601}:
         raise SessionUnavailable(f"{where}: no session (HTTP {status})")
     if status == 429:
-        wait_s = min(max(PENALTY_S, _retry_after_s(headers)), MAX_PENALTY_S)
+        wait_s = penalty_duration_s(_retry_after_s(headers))
         raise RateLimited(
-            f"{where}: too many requests (HTTP 429)", hint=f"Everything waits {format_wait(wait_s)}.", wait_s=wait_s
+            f"{where}: too many requests (HTTP 429)", hint=f"Try again in {format_wait(wait_s)}.", wait_s=wait_s
         )
     if status == 403 and "AirTunes" in headers.get("Server", ""):
         raise ConfigError(
@@ -198,7 +198,7 @@ def parse(status: int, headers: Mapping[str, str], body: bytes, where: str) -> A
         PreflightMissing: "Please query /accounts first".
         UpstreamUnavailable: 5xx (with its Retry-After), HTML with 200, 403 of the edge, 423, `failed to process
             request`.
-        RateLimited: 429; `wait_s` is IBKR's penalty, or a longer Retry-After.
+        RateLimited: 429; `wait_s` is how long the penalty counts (docs/reference/pacing.md#after-a-429).
         ConfigError: another program on the port, or the gateway's address filter.
         MalformedResponse: what begins as JSON and is none.
         ErrorResponse: a stated error we do not know, with whatever status: `{"error":…}`, `"success":false`,

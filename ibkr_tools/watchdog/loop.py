@@ -106,7 +106,7 @@ class Watchdog:
             notifier,
             self._time,
             tier=session.tier,
-            # Whichever process met the 429: all share one rate limiter.
+            # Whichever unit met the 429: they share one penalty.
             penalty_s=lambda: client.penalty_s,
             on_writable=lambda: self._queue.put(_StatusWritable()),
         )

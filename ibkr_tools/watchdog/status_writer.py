@@ -115,7 +115,7 @@ class StatusWriter:
             notifier: gets the state as systemd's STATUS=.
             time_source: the clocks.
             tier: the tier that the user wants.
-            penalty_s: returns for how many seconds nobody sends anything because IBKR has answered 429.
+            penalty_s: returns how many seconds are left of the units' penalty after a 429; 0 without one.
             on_writable: is called when the file can be written again.
         """
         self._status_file = status_file

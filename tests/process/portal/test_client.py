@@ -13,8 +13,9 @@ import pytest
 
 from ibkr_tools.errors import RateLimited, UpstreamUnavailable
 from ibkr_tools.portal import endpoints
+from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, RequestKind, Tier
-from ibkr_tools.portal.rate_limit_state import ARRIVAL_JITTER_S
+from ibkr_tools.portal.rate_limit_state import ARRIVAL_JITTER_S, PENALTY_S
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.portal.response_cache import ResponseCache
 from tests.support.scripted_client import client_of
@@ -96,6 +97,33 @@ def test_a_reservation_that_is_too_late_is_refused_at_once(material: Path, tmp_p
             client.accounts()
         assert len(server.requests) == 1
     assert caught.value.wait_s == pytest.approx(5.0 + ARRIVAL_JITTER_S)
+
+
+def test_a_request_that_waits_obeys_a_429_that_another_one_meets(material: Path, tmp_path: Path) -> None:
+    """Its reservation was made before, and is given back."""
+    passed: list[float] = []
+
+    def limiter() -> SharedRateLimiter:
+        return SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: sum(passed), wall=lambda: sum(passed))
+
+    def pause(seconds: float) -> None:
+        passed.append(seconds)
+        limiter().record_429()
+
+    answers = (http("200 OK", b'{"session": "a"}'), OK)
+    for ask in (PortalClient.tickle, PortalClient.accounts):
+        passed.clear()
+        (tmp_path / "pacing.json").unlink(missing_ok=True)
+        with (
+            Scripted(material, answers[ask is PortalClient.accounts]) as server,
+            client_of(server, material, rate_limiter=limiter(), pause=pause) as client,
+        ):
+            ask(client)
+            with pytest.raises(RateLimited, match="IBKR said too many requests; possible in 15 min") as caught:
+                ask(client)
+            assert len(server.requests) == 1
+        assert caught.value.wait_s == PENALTY_S
+        assert len(json.loads((tmp_path / "pacing.json").read_bytes())["slots"]) == 0
 
 
 def test_a_long_wait_holds_no_read_slot(material: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ibkr_tools import files
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import ACCOUNTS, SUMMARY, TICKLE, VALIDATE
 from ibkr_tools.portal.rate_limit_state import ARRIVAL_JITTER_S, MAX_PENALTY_S, PENALTY_S
-from ibkr_tools.portal.rate_limiter import NoRateLimit, SharedRateLimiter, format_wait
+from ibkr_tools.portal.rate_limiter import NoRateLimit, SharedRateLimiter
 
 
 def at_rest(folder: Path) -> SharedRateLimiter:
@@ -108,13 +108,6 @@ def test_without_room_on_the_disk_the_process_paces_itself(tmp_path: Path) -> No
     # With room again, what was sent meanwhile is told to the others.
     assert shared.acquire(SUMMARY, 5.0).wait_s > 0.5
     assert len(json.loads((tmp_path / "pacing.json").read_bytes())["slots"]) >= 10
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (5.0, "5 s"), (119.5, "2 min"), (121.0, "3 min"), (900.0, "15 min")]
-)
-def test_a_wait_is_said_as_people_say_it(seconds: float, words: str) -> None:
-    assert format_wait(seconds) == words
 
 
 @pytest.mark.timing

@@ -186,7 +186,7 @@ def test_a_longer_penalty_is_believed_within_bounds(headers: dict[str, str], wai
     with pytest.raises(RateLimited) as caught:
         response_parser.parse(429, CaseInsensitiveDict(headers), b"", "GET /x")
     assert caught.value.wait_s == wait_s
-    assert caught.value.hint == f"Everything waits {hint}."
+    assert caught.value.hint == f"Try again in {hint}."
 
 
 def test_a_long_foreign_text_is_cut() -> None:
