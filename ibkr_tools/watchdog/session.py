@@ -1,7 +1,7 @@
 """What the gateway's answers say of the session, and when it counts as lost. Pure.
 
-An inconclusive check is no loss, and a loss is confirmed before a login: a tickle that finds no session has to be
-borne out by a validation, by the status of the brokerage tier, or by the push.
+An inconclusive check is no loss, and the loss of a known session is confirmed before a login: a tickle that finds none
+has to be borne out by a validation, by the status of the brokerage tier, or by the push.
 """
 
 from dataclasses import replace
@@ -178,7 +178,7 @@ def push_reported_loss(state: State, now_s: float) -> StepResult | None:
 
 
 def _confirm_loss(state: State, why: str, now_s: float) -> StepResult:
-    """IBKR has confirmed that there is no session: the only reason for a login, besides a new Java."""
+    """IBKR has confirmed that there is no session: a reason for a login, as a new Java is."""
     state = replace(state, suspicion=state.suspicion.conclusive())
     if state.is_logging_in:
         return state, ()

@@ -1,8 +1,9 @@
 """The session's state machine: (state, event, now) gives (state, commands). No I/O and no clock of its own.
 
 The escalation, cheapest step first: tickle again, validate, (brokerage tier only) the jar's own handshake and
-`ssodh/init`, a browser login, a restart of Java, a person. Unknown is not lost: only IBKR's own word that there is
-no session leads to a login. Times are seconds of a clock that never jumps.
+`ssodh/init`, a browser login, a restart of Java, a person. Unknown is not lost: a login follows IBKR's own word
+that there is no session, a new Java, or the last of the steps for the brokerage tier. Times are seconds of a clock that
+never jumps.
 """
 
 from dataclasses import replace

@@ -105,6 +105,19 @@ def test_every_exit_code_is_documented() -> None:
     assert found == {0, *(one.exit_code for one in classes)}
 
 
+def test_the_table_of_exit_codes_says_what_systemd_starts_again() -> None:
+    """In a column for the gateway and the watchdog, and in one for the fetch."""
+    page = (CHECKOUT / "docs/status.md").read_text()
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)
+    assert len(rows) > 8
+    for column, names in ((1, ("ibkr-gateway", "ibkr-watchdog")), (2, ("ibkr-fetch",))):
+        for service in (unit_files.unit(f"{name}.service") for name in names):
+            restarted = {"always": "started again", "on-failure": "not"}[service.one("Restart")]
+            stays = dict.fromkeys(service.all("RestartPreventExitStatus"), "stays failed")
+            expected = {row[0]: stays.get(row[0], "started again") for row in rows} | {"0": restarted}
+            assert {row[0]: row[column] for row in rows} == expected, service.name
+
+
 def test_the_table_of_units_is_the_generated_one() -> None:
     """After a change of a unit: `.venv/bin/python -P -m tests.support.unit_files`."""
     assert unit_files.shown_table(unit_files.PAGE.read_text()) == unit_files.table()
