@@ -29,8 +29,8 @@ STABLE_AFTER_S = 60.0
 _ORPHAN_POLL_S = 0.02
 """How often it is looked whether what was killed is gone."""
 
-STOP_TIMEOUT_S = 15.0
-"""From SIGTERM to SIGKILL: the gateway gives Java 8 s, a call of the watchdog may hang for 11 s."""
+STOP_TIMEOUT_S = 25.0
+"""From SIGTERM to SIGKILL: the longest TimeoutStopSec= of the units that it stands for."""
 
 FATAL_EXIT_CODES = frozenset({2, ConfigError.exit_code})
 """Codes that another start does not mend; systemd's units have the same list."""

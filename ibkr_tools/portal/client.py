@@ -40,6 +40,9 @@ CONNECT_TIMEOUT_S = 3.05
 DEFAULT_READ_TIMEOUT_S = 25.0
 """The gateway never answers while IBKR cannot be reached; IBKR itself gives up after 10 s with a 503."""
 
+MAX_CLOSED_CONNECTION_S = 3.0
+"""How soon a pooled connection that the gateway had closed fails; a request that fails later is not repeated."""
+
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """In bytes; a page of 100 positions is about 150 kB."""
 
@@ -276,8 +279,8 @@ class PortalClient:
     def _exchange(self, request: ApiRequest, reservation: Reservation) -> ApiResponse:
         """Sends the request and reads the answer; once more where the gateway had closed a pooled connection.
 
-        Such a connection fails at once, and what may be sent twice is sent on a fresh one. The first request may have
-        reached IBKR and counts there.
+        Such a connection fails within `MAX_CLOSED_CONNECTION_S`, and what may be sent twice is sent on a fresh one. The
+        first request may have reached IBKR and counts there.
         """
         sent_at_s = time.monotonic()
         is_last_attempt = request.endpoint.kind is RequestKind.SESSION
@@ -298,7 +301,8 @@ class PortalClient:
                     )
                     answer = http_response, _read_body(http_response, request.where)
             except UpstreamUnavailable as error:
-                if is_last_attempt or isinstance(error, UpstreamSilent) or self._aborted.is_set():
+                is_late = time.monotonic() - sent_at_s > MAX_CLOSED_CONNECTION_S
+                if is_last_attempt or is_late or isinstance(error, UpstreamSilent) or self._aborted.is_set():
                     raise
                 try:
                     reservation = self._acquire_and_wait(request, self._max_wait_s)

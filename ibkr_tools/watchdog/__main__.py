@@ -11,7 +11,7 @@ from ibkr_tools import entrypoint, log, privileges
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.directories import find_directories, require_matching_directories
 from ibkr_tools.errors import OutputError
-from ibkr_tools.portal.client import PortalClient
+from ibkr_tools.portal.client import CONNECT_TIMEOUT_S, MAX_CLOSED_CONNECTION_S, PortalClient
 from ibkr_tools.portal.push_listener import PushListener
 from ibkr_tools.portal.rate_limiter import SharedRateLimiter
 from ibkr_tools.sd_notify import SystemdNotifier
@@ -23,6 +23,10 @@ WATCHDOG_READ_TIMEOUT_S = 11.0
 
 WATCHDOG_MAX_WAIT_S = 1.2
 """How long a call may wait for the rate limiter: a tickle's one second, not a validation's minute."""
+
+
+WATCHDOG_MAX_CALL_S = 2 * WATCHDOG_MAX_WAIT_S + MAX_CLOSED_CONNECTION_S + CONNECT_TIMEOUT_S + WATCHDOG_READ_TIMEOUT_S
+"""How long one call may hang, if it is repeated on a fresh connection; systemd waits for longer before it kills."""
 
 
 def main() -> None:

@@ -199,6 +199,8 @@ class Watchdog:
             if self._state.phase is not before.phase:
                 self._publish()
             for command in commands:
+                # Several calls in a row, each of which may hang for seconds, must not look like a hung process.
+                self._notifier.watchdog()
                 match command:
                     case GatewayRequest():
                         pending.append(self._requester.send(command))
@@ -206,8 +208,6 @@ class Watchdog:
                         self._executor.execute(command)
                     case _:
                         assert_never(command)
-                # One request may hang for its full 10 s; several in a row must not look like a hung process.
-                self._notifier.watchdog()
 
     def _publish(self) -> None:
         if self._status_writer.update(self._state):

@@ -24,7 +24,7 @@ CORROBORATION_S = 5.0
 """A report this close to a tickle that says the same is about the same moment."""
 
 LOSS_ANNOUNCED_WITHIN_S = 25.0
-"""A loss that is confirmed this soon after a frame was announced by it; one call may take 11 s."""
+"""A loss that is confirmed this soon after a frame was announced by it; longer than one call may hang."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,10 @@ from ibkr_tools.errors import DataError, IbkrError, OutputError
 from ibkr_tools.login.network_isolation import GATEWAY_SOCKET
 from ibkr_tools.login.timeout_extender import EXTEND_INTERVAL_S, EXTENSION_S
 from ibkr_tools.services import SERVICES as PROCESSES
+from ibkr_tools.supervisor import STOP_TIMEOUT_S
+from ibkr_tools.watchdog.__main__ import WATCHDOG_MAX_CALL_S
+from ibkr_tools.watchdog.push_health import LOSS_ANNOUNCED_WITHIN_S
+from ibkr_tools.watchdog.status_writer import HEARTBEAT_INTERVAL_S
 from tests.support.unit_files import FILES as UNITS
 from tests.support.unit_files import SANDBOX, SERVICES, SYSTEMD, Unit, directives, unit
 
@@ -185,6 +189,18 @@ def test_a_login_that_hangs_is_ended_soon() -> None:
     assert login.one("NotifyAccess") == "main"
     assert 2 * EXTEND_INTERVAL_S < int(login.one("TimeoutStartSec")) <= 30
     assert 2 * EXTEND_INTERVAL_S < EXTENSION_S <= 15
+
+
+def test_a_call_of_the_watchdog_that_hangs_is_no_hung_process() -> None:
+    """With two seconds of air for the locks of the rate limiter."""
+    watchdog = unit("ibkr-watchdog.service")
+    limit_s = WATCHDOG_MAX_CALL_S + 2.0
+    assert limit_s > HEARTBEAT_INTERVAL_S
+    assert limit_s < int(watchdog.one("WatchdogSec"))
+    assert limit_s < int(watchdog.one("TimeoutStopSec"))
+    assert limit_s < LOSS_ANNOUNCED_WITHIN_S
+    stop_timeouts_s = [int(unit(f"ibkr-{process.name}.service").one("TimeoutStopSec")) for process in PROCESSES]
+    assert max(stop_timeouts_s) == STOP_TIMEOUT_S
 
 
 def test_no_machine_retries_what_only_a_person_can_mend() -> None:
