@@ -190,6 +190,23 @@ PACKAGES = {
 }
 """What a package, or a module above the packages, imports of the others."""
 
+ENDPOINTS = "portal.endpoints"
+"""The list of endpoints: a layer of its own below the configuration, which names endpoints, though in `portal`."""
+
+LAYERS = (
+    {ENDPOINTS},
+    {"config"},
+    {"gateway", "portal"},
+    {"watchdog", "login", "fetch", "alerts"},
+    {"views"},
+    {"supervisor", "simulator"},
+    {"python_api"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+)
+"""The layers above the modules of BASE, from bottom to top."""
+
 LIBRARIES = {
     # requests and selenium both let some of urllib3's errors through.
     "urllib3": {"login/browser.py", "portal/client.py", "deadline_adapter.py"},
@@ -286,8 +303,36 @@ def test_a_part_imports_what_the_plan_says() -> None:
     assert found == {**BASE, **PACKAGES}
 
 
+def layer_of(module: str) -> int:
+    """Returns the layer of a module, 0 for those of BASE."""
+    parts = module.split(".")[1:] or ["__init__"]
+    part = ENDPOINTS if ".".join(parts[:2]) == ENDPOINTS else parts[0]
+    return 0 if part in BASE else next(number for number, layer in enumerate(LAYERS, 1) if part in layer)
+
+
 def test_imports_point_down() -> None:
-    """The plan has an order in which everything imports only what comes before it."""
+    """A package imports what is in a layer below it, and nothing beside it; base modules import one another."""
+    upward = set()
+    for name, file in MODULES.items():
+        for other in imports_of(file) & MODULES.keys():
+            is_same_package = other.split(".")[1:2] == name.split(".")[1:2]
+            is_beside = layer_of(other) == layer_of(name) and not (is_same_package or layer_of(name) == 0)
+            if is_beside or layer_of(other) > layer_of(name):
+                upward.add((name, other))
+    assert upward == set()
+
+
+def test_the_table_of_layers_is_this_one() -> None:
+    """In CONTRIBUTING.md, from top to bottom."""
+    table = (CHECKOUT / "CONTRIBUTING.md").read_text().split("## How the packages are layered")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| [^`|]+ \| ([^|]+) \|", table, re.MULTILINE)
+    shown = [set(re.findall(r"`([\w.]+)`", row)) for row in rows]
+    layers = [layer for layer in reversed(LAYERS) if layer not in ({"__init__"}, {"__main__"})]
+    assert [layer for layer in shown if layer] == layers
+
+
+def test_the_plan_has_an_order() -> None:
+    """In which everything imports only what comes before it."""
     plan = {**BASE, **PACKAGES}
     order = list(TopologicalSorter(plan).static_order())
     assert set(order) == set(plan)
