@@ -1,4 +1,4 @@
-"""The one exception tree; every class owns its exit code, and only `ibkr_tools.cli` turns it into one.
+"""The one exception tree; every class owns its exit code, with which `entrypoint.run` ends the program.
 
     IbkrError                      70  our bug, if it ever reaches a person unspecialised
     ├── UsageError                  2  the command line, a jq program or a resource name is wrong
@@ -16,7 +16,7 @@
     │   ├── UpstreamUnavailable    75  the gateway runs, IBKR answers that it cannot
     │   │   └── UpstreamSilent     75  the gateway runs, nothing comes back from IBKR
     │   ├── ImplausibleResponse    75  an answer that cannot be true beside the others
-    │   ├── RateLimited            75  asked too often, or IBKR said so (429) and everyone waits
+    │   ├── RateLimited            75  asked too often, or IBKR said so (429)
     │   └── LoginFailed            75  the page did not lead to a session, no refusal seen
     ├── ActionRequired             77  a person must act; never retried by a machine
     │   ├── LoginRefused           77  IBKR refused user name and password

@@ -1,4 +1,4 @@
-"""Waits for a condition that nobody announces, or for a moment that is known: the one place that sleeps."""
+"""Waits for a condition that nobody announces, or for a moment that is known: only this module calls `time.sleep`."""
 
 import time
 from collections.abc import Callable

@@ -118,7 +118,7 @@ class Connection:
         """
         from ibkr_tools.account_ids import require_name
         from ibkr_tools.fetch.fetch_task import FetchTask
-        from ibkr_tools.fetch.retry import DEFAULT_RETRY_S
+        from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 
         document = FetchTask(
             self._config,

@@ -7,6 +7,7 @@ import typer
 from ibkr_tools.cli import output_options
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.entrypoint import print_stderr
+from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
@@ -25,7 +26,7 @@ def api(
         str | None, typer.Option("-X", "--method", help="Only if it is listed with this method.", metavar="METHOD")
     ] = None,
     paginate: Annotated[bool, typer.Option("--paginate", help="Take all pages, as one list.")] = False,
-    retry_for: output_options.RetryOption = output_options.DEFAULT_RETRY_S,
+    retry_for: output_options.RetryOption = DEFAULT_RETRY_S,
 ) -> None:
     """Ask IBKR for one listed read by its path, and print the answer as it came."""
     from ibkr_tools.account_ids import require_numbers

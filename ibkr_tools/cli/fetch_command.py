@@ -8,6 +8,7 @@ from ibkr_tools.cli import output_options
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.printing import Format
 from ibkr_tools.entrypoint import print_stderr
+from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
@@ -32,7 +33,7 @@ def fetch(
     wait: Annotated[
         float, typer.Option(help="Wait so long for the session, if it is not up or lost.", metavar="SECONDS", min=0)
     ] = 0,
-    retry_for: output_options.RetryOption = output_options.DEFAULT_RETRY_S,
+    retry_for: output_options.RetryOption = DEFAULT_RETRY_S,
     partial: Annotated[
         bool | None,
         typer.Option("--partial/--no-partial", help="Go without an account that alone answers nothing."),

@@ -11,9 +11,6 @@ from typer.core import TyperCommand
 from ibkr_tools.cli.printing import Format, Printing
 from ibkr_tools.errors import UsageError
 
-DEFAULT_RETRY_S = 30.0
-"""As `fetch.retry` has it, which is not imported for a help text."""
-
 RetryOption = Annotated[
     float,
     typer.Option(

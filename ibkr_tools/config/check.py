@@ -59,7 +59,7 @@ def _paths(config: Config) -> Iterator[tuple[str, str, str]]:
 def unusable_values(config: Config) -> Iterator[str]:
     """Yields one line for each value that the kernel or another program would refuse here.
 
-    The second factor's command is not among them; see `login.factor.check_second_factor`.
+    The second factor's command is not among them; see `login.otp.check_second_factor`.
     """
     for key, _, name in _programs(config):
         if key == "alerts.command":

@@ -19,7 +19,8 @@ from ibkr_tools.errors import (
 from ibkr_tools.fetch.account_list import SnapshotSelection
 from ibkr_tools.fetch.fetch_status import NO_FINDINGS, MissingData, success_message
 from ibkr_tools.fetch.plan import REQUIRED_RESOURCES, plan_snapshot
-from ibkr_tools.fetch.retry import DEFAULT_RETRY_S, RetryPolicy, Sleep
+from ibkr_tools.fetch.retry import RetryPolicy, Sleep
+from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 from ibkr_tools.fetch.session_wait import (
     MAX_SESSION_WAIT_S,
     WAIT_FOR_SESSION_HINT,
@@ -56,7 +57,7 @@ class FetchTask:
             config: the configuration.
             make_client: makes a client of the gateway; up to four are used at once, and closed in the end.
             status: where the session's state is read, and how the fetch went is said.
-            hint: what is left where we may not write the status, if there is no session; see `hints`.
+            hint: what is left where we may not write the status, if there is no session; see `session_hint`.
             progress: is told what is asked for.
             on_count: is told how many calls are done, and of how many.
             now: the time, aware, in UTC.

@@ -10,7 +10,8 @@ from ibkr_tools.fetch.account_list import SnapshotSelection
 from ibkr_tools.fetch.api_paths import PathMatch
 from ibkr_tools.fetch.plan import ApiCall, SnapshotPart, plan_snapshot
 from ibkr_tools.fetch.reader import Reader
-from ibkr_tools.fetch.retry import DEFAULT_RETRY_S, RetryPolicy, Sleep
+from ibkr_tools.fetch.retry import RetryPolicy, Sleep
+from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 from ibkr_tools.fetch.snapshot_fetcher import ProgressCallback, SnapshotFetcher
 from ibkr_tools.portal.client import ApiResponse, PortalClient
 from ibkr_tools.portal.endpoints import Pagination, Scope

@@ -23,17 +23,12 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
     UsageError,
 )
+from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S, MAX_RETRY_S
 from ibkr_tools.portal.endpoints import Endpoint
 from ibkr_tools.portal.response_cache import ALWAYS_CACHED_INTERVAL_S
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
-
-DEFAULT_RETRY_S = 30.0
-"""For how long one read is tried again, in seconds, if nothing else is said."""
-
-MAX_RETRY_S = 3600.0
-"""The longest time for which one read may be tried again, in seconds: an hour."""
 
 MAX_ATTEMPTS = 4
 """How often one read is sent at most within the default time; within a longer one, as often as the backoff allows."""

@@ -29,12 +29,11 @@ from ibkr_tools.fetch.session_wait import SessionLossPolicy
 from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
 from ibkr_tools.portal.client import ApiResponse, PortalClient
 from ibkr_tools.portal.endpoints import ACCOUNTS
+from ibkr_tools.portal.rate_limit_state import REQUESTS_PER_S
+from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS
 
-MAX_CONCURRENT_PAGES = 4
-"""The gateway opens five connections to IBKR, and the watchdog needs one."""
-
-MIN_REQUEST_INTERVAL_S = 0.1
-"""IBKR takes ten requests a second: while answers are faster, another connection would only wait for its turn."""
+MIN_REQUEST_INTERVAL_S = 1.0 / REQUESTS_PER_S
+"""While answers are faster than requests are allowed, another connection would only wait for its turn."""
 
 ProgressCallback = Callable[[str], None]
 CountCallback = Callable[[int, int], None]
@@ -42,7 +41,7 @@ CountCallback = Callable[[int, int], None]
 
 def useful_concurrency(last_duration_s: float) -> int:
     """Returns how many pages it is useful to read at once, by how long the last answer took to come."""
-    return min(MAX_CONCURRENT_PAGES, 1 + math.floor(last_duration_s / MIN_REQUEST_INTERVAL_S))
+    return min(MAX_CONCURRENT_READS, 1 + math.floor(last_duration_s / MIN_REQUEST_INTERVAL_S))
 
 
 class SnapshotFetcher:
@@ -76,7 +75,7 @@ class SnapshotFetcher:
         self._on_count = on_count
         self._reader = Reader(make_client, retry=retry or RetryPolicy(), sleep=sleep, on_retry=progress)
         self.accounts = AccountReader(self._reader, self._session_loss_policy, progress)
-        self._executor = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, thread_name_prefix="fetch")
+        self._executor = ThreadPoolExecutor(MAX_CONCURRENT_READS, thread_name_prefix="fetch")
         self._last_duration_s = 0.0
         self._missing: dict[str, str] = {}
         self._recheck_rounds = 0

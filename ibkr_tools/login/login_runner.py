@@ -21,13 +21,13 @@ from ibkr_tools.login.login_end import LoginEnd, LoginResult
 from ibkr_tools.login.login_log import LoginLog
 from ibkr_tools.login.login_permission import find_objection
 from ibkr_tools.login.login_report import LoginReporter, account_mismatch
-from ibkr_tools.login.login_request import consume_request
 from ibkr_tools.login.outcomes import Outcome, StatusState
 from ibkr_tools.login.preconditions import await_gateway, find_session
 from ibkr_tools.login.push_notice import PushNotice
 from ibkr_tools.login.refused_password import require_not_refused
 from ibkr_tools.login.sigterm import raising_on_sigterm
 from ibkr_tools.login.submission_record import SubmissionRecord
+from ibkr_tools.login_request import consume_request
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.status import StatusFile, utc_now
 

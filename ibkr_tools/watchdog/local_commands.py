@@ -5,7 +5,7 @@ from typing import assert_never
 
 from loguru import logger
 
-from ibkr_tools import files
+from ibkr_tools import files, login_request
 from ibkr_tools.directories import Directories
 from ibkr_tools.watchdog.events import LocalCommand
 from ibkr_tools.watchdog.push_connection import PushConnection
@@ -24,7 +24,7 @@ class LocalCommandExecutor:
             case LocalCommand.REQUEST_LOGIN:
                 self._write_request(self._directories.login_request)
             case LocalCommand.REQUEST_FRESH_LOGIN:
-                self._write_request(self._directories.login_request, b"fresh")
+                self._write_request(self._directories.login_request, login_request.FRESH)
             case LocalCommand.RESTART_GATEWAY:
                 self._write_request(self._directories.restart_request)
             case LocalCommand.LISTEN:

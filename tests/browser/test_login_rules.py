@@ -9,8 +9,8 @@ from ibkr_tools import pause_file
 from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import ActionRequired, LoginFailed, LoginRefused
 from ibkr_tools.login.login_log import LoginLog
-from ibkr_tools.login.login_request import FRESH
 from ibkr_tools.login.outcomes import AttemptResult, Outcome
+from ibkr_tools.login_request import FRESH
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 from tests.browser.conftest import HURRIED, Home
 from tests.browser.test_login import meanwhile

@@ -55,7 +55,7 @@ def test_the_watchdog_loads_neither_a_browser_nor_a_command_line(environment: di
 def test_the_watchdog_cannot_reach_the_login(environment: dict[str, str]) -> None:
     program = (
         "import ibkr_tools.watchdog.__main__\n"
-        "assert not [name for name in sys.modules if name.startswith(('ibkr_tools.login', 'ibkr_tools.cli'))]"
+        "assert not [name for name in sys.modules if (name + '.').startswith(('ibkr_tools.login.', 'ibkr_tools.cli.'))]"
     )
     loaded(program, environment)
 

@@ -12,9 +12,10 @@ from ibkr_tools.errors import DataError, PreflightMissing, SessionUnavailable, U
 from ibkr_tools.fetch.completeness import is_empty, require_shape
 from ibkr_tools.fetch.plan import ApiCall, plan_snapshot
 from ibkr_tools.fetch.reader import Preflights, Reader
-from ibkr_tools.fetch.snapshot_fetcher import MAX_CONCURRENT_PAGES, useful_concurrency
+from ibkr_tools.fetch.snapshot_fetcher import useful_concurrency
 from ibkr_tools.portal.client import ApiResponse, PortalClient
 from ibkr_tools.portal.endpoints import READS, Endpoint
+from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS
 
 
 class Told:
@@ -261,7 +262,7 @@ def test_who_still_reads_when_the_reader_is_closed_is_aborted_and_closes_its_cli
 
 
 @pytest.mark.parametrize(
-    ("last_s", "useful"), [(0.0, 1), (0.09, 1), (0.1, 2), (0.25, 3), (0.5, MAX_CONCURRENT_PAGES), (25.0, 4)]
+    ("last_s", "useful"), [(0.0, 1), (0.09, 1), (0.1, 2), (0.25, 3), (0.5, MAX_CONCURRENT_READS), (25.0, 4)]
 )
 def test_fast_answers_need_one_connection(last_s: float, useful: int) -> None:
     assert useful_concurrency(last_s) == useful

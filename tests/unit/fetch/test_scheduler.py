@@ -14,7 +14,7 @@ from ibkr_tools.fetch.assembly import CallResult, PartResult, assemble
 from ibkr_tools.fetch.pagination import Page, PageRow, Paginator, parse_page
 from ibkr_tools.fetch.plan import plan_snapshot
 from ibkr_tools.fetch.scheduler import PageRequest, Scheduler
-from ibkr_tools.fetch.snapshot_fetcher import MAX_CONCURRENT_PAGES as MAX_WORKERS
+from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS as MAX_WORKERS
 from tests.support.examples import examples
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
