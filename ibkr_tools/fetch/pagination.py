@@ -8,7 +8,7 @@ in their order.
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, assert_never
 
 import msgspec
 
@@ -222,8 +222,10 @@ def _has_more(call: ApiCall, payload: Any, values: Sequence[Any], rows: Sequence
         case Pagination.CURSOR:
             # There is no way on from a row without an id.
             return bool(rows) and rows[-1].identity is not None
-        case _:
+        case None:
             return False
+        case _:
+            assert_never(call.endpoint.pagination)
 
 
 def _add_account(raw: bytes, row: object, account: str | None) -> bytes:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -37,10 +37,12 @@ class ApiCall(msgspec.Struct, frozen=True):
                 return msgspec.structs.replace(self, path_parameters={**self.path_parameters, "page": str(number)})
             case Pagination.QUERY:
                 return msgspec.structs.replace(self, query={**self.query, "page": str(number)})
-            case Pagination.CURSOR if number:
-                return ApiCall(READS[f"{self.endpoint.name}_more"], query={"id": str(last_id)})
-            case _:
+            case Pagination.CURSOR:
+                return ApiCall(READS[f"{self.endpoint.name}_more"], query={"id": str(last_id)}) if number else self
+            case None:
                 return self
+            case _:
+                assert_never(self.endpoint.pagination)
 
 
 def account_call(name: str, account: str) -> ApiCall:

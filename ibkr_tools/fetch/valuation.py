@@ -5,7 +5,7 @@ Numbers are exact Decimals; None is what IBKR did not say, or said in no number.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -190,10 +190,14 @@ def _counted_value(
             if market_value is None or (price is None and market_value == ZERO):
                 return None, "no price" if price is None else "no value"
             return market_value, ""
-        case PositionRole.EXPOSURE if kind.valued_by_profit:
+        case PositionRole.EXPOSURE:
+            if not kind.valued_by_profit:
+                return ZERO, ""
             return (unrealized, "") if unrealized is not None else (None, "no profit and loss")
-        case _:
+        case PositionRole.CASH | PositionRole.NOTHING:
             return ZERO, ""
+        case _:
+            assert_never(role)
 
 
 def classify_funds(rows: Sequence[Holding], balances: Balances) -> list[Holding]:

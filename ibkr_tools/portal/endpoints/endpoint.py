@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import quote
 
 import msgspec
@@ -115,27 +115,39 @@ class Parameter:
         return ("true" if value else "false") if isinstance(value, bool) else text
 
     def _convert(self, text: str) -> Any:
-        match self.type:
-            case ParamType.INTEGER if re.fullmatch(r"-?[0-9]{1,18}", text):
-                return int(text)
-            case ParamType.NUMBER if re.fullmatch(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?", text):
+        if self.type is ParamType.JSON:
+            try:
                 return msgspec.json.decode(text)
-            case ParamType.BOOLEAN if text in {"true", "false"}:
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise ValueError(f"{self.name} {text!r}: expected JSON ({error})") from None
+        if not re.fullmatch(_SYNTAX[self.type], text):
+            raise ValueError(f"{self.name} {text!r}: expected {_EXPECTED[self.type]}")
+        match self.type:
+            case ParamType.INTEGER:
+                return int(text)
+            case ParamType.NUMBER:
+                return msgspec.json.decode(text)
+            case ParamType.BOOLEAN:
                 return text == "true"
-            case ParamType.LIST if text and all(text.split(",")):
+            case ParamType.LIST:
                 return text.split(",")
-            case ParamType.INTEGERS if re.fullmatch(r"[0-9]{1,18}(,[0-9]{1,18})*", text):
+            case ParamType.INTEGERS:
                 return [int(number) for number in text.split(",")]
-            case ParamType.JSON:
-                try:
-                    return msgspec.json.decode(text)
-                except (msgspec.DecodeError, RecursionError) as error:
-                    raise ValueError(f"{self.name} {text!r}: expected JSON ({error})") from None
-            case ParamType.TEXT if text:
+            case ParamType.TEXT:
                 return text
             case _:
-                raise ValueError(f"{self.name} {text!r}: expected {_EXPECTED[self.type]}")
+                assert_never(self.type)
 
+
+_SYNTAX = {
+    ParamType.TEXT: r"(?s:.+)",
+    ParamType.INTEGER: r"-?[0-9]{1,18}",
+    ParamType.NUMBER: r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?",
+    ParamType.BOOLEAN: r"true|false",
+    ParamType.LIST: r"[^,]+(,[^,]+)*",
+    ParamType.INTEGERS: r"[0-9]{1,18}(,[0-9]{1,18})*",
+}
+"""What a text has to match as a whole, by type; JSON has no pattern."""
 
 _EXPECTED = {
     ParamType.TEXT: "some text",
