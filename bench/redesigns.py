@@ -34,6 +34,7 @@ from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.redesign import Redesign, choose_redesign
 from ibkr_tools.status import utc_now
+from tests.support.no_rate_limit import NoRateLimit
 from tests.support.simulation import gateway_options
 
 TASKS = ("live", "live", "live", "paper", "code")
@@ -133,7 +134,7 @@ def play(seed: int) -> Round:
         began = time.monotonic()
         sink = logger.add(lambda line: steps.append(str(line)), level="DEBUG", format="{message}")
         try:
-            with PortalClient(simulator.port, directories.certificate, read_timeout_s=5) as client:
+            with PortalClient(simulator.port, directories.certificate, NoRateLimit(), read_timeout_s=5) as client:
                 result = run_login(load_config(file), directories, file, unattended=False, client=client)
             outcome, why = result.outcome.value, result.why
         except IbkrError as error:

@@ -59,7 +59,6 @@ class Reader:
         retry: RetryPolicy = NO_RETRY,
         sleep: Sleep | None = None,
         on_retry: Callable[[str], None] = lambda _: None,
-        preflights: Preflights | None = None,
     ) -> None:
         """Creates a reader; nothing is sent yet.
 
@@ -68,13 +67,12 @@ class Reader:
             retry: for how long a read is tried again.
             sleep: waits so many seconds; default: real ones, which end when the reader is closed.
             on_retry: is told what is tried again.
-            preflights: what this session has been asked first.
         """
         self._make_client = make_client
         self._retrier = Retrier(retry, sleep)
         self._on_retry = on_retry
         self._completeness = Completeness()
-        self.preflights = preflights or Preflights()
+        self.preflights = Preflights()
         self._lock = threading.Lock()
         self._free: list[PortalClient] = []
         self._busy: set[PortalClient] = set()

@@ -29,7 +29,7 @@ from ibkr_tools.errors import (
 from ibkr_tools.portal import endpoints, response_parser
 from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, RequestKind
 from ibkr_tools.portal.rate_limit_state import Reservation
-from ibkr_tools.portal.rate_limiter import NoRateLimit, RateLimiter
+from ibkr_tools.portal.rate_limiter import RateLimiter
 from ibkr_tools.portal.response_cache import ALWAYS_CACHED_INTERVAL_S, ApiRequest, ResponseCache
 from ibkr_tools.portal.response_parser import Tickle
 from ibkr_tools.portal.transport_errors import is_connection_refused, is_timeout, is_tls_error
@@ -89,7 +89,7 @@ class PortalClient:
         self,
         port: int,
         certificate: Path,
-        rate_limiter: RateLimiter | None = None,
+        rate_limiter: RateLimiter,
         response_cache: ResponseCache | None = None,
         *,
         read_timeout_s: float = DEFAULT_READ_TIMEOUT_S,
@@ -104,7 +104,7 @@ class PortalClient:
         Args:
             port: the gateway's.
             certificate: the gateway's certificate (PEM).
-            rate_limiter: says when a request may be sent; None: at once.
+            rate_limiter: says when a request may be sent.
             response_cache: holds the answers of endpoints with an interval; None: there is no cache.
             read_timeout_s: how long an answer may take, to its last byte.
             max_wait_s: how long a request may wait for its time before RateLimited is raised instead.
@@ -115,7 +115,7 @@ class PortalClient:
         """
         self._base = f"https://127.0.0.1:{port}"
         self._certificate = certificate
-        self._rate_limiter = rate_limiter or NoRateLimit()
+        self._rate_limiter = rate_limiter
         self._response_cache = response_cache
         self._timeouts = (CONNECT_TIMEOUT_S, read_timeout_s)
         self._max_wait_s = max_wait_s
@@ -369,14 +369,12 @@ class PortalClient:
         """Says whether the portfolio tier is alive; at most once a minute."""
         return response_parser.parse_validation(self.request(endpoints.VALIDATE))
 
-    def accounts(self, *, allow_cached: bool = False) -> list[dict[str, Any]]:
+    def accounts(self) -> list[dict[str, Any]]:
         """Returns the accounts the user may view; IBKR wants this asked before any other /portfolio request.
 
-        It may be asked every 5 s; `allow_cached` takes an answer that any of our processes got within that time, which
-        confirms nothing about the session of now.
+        It may be asked every 5 s.
         """
-        response = self.send(endpoints.ACCOUNTS, allow_cached=allow_cached)
-        return response_parser.parse_records(response.payload, "GET /portfolio/accounts")
+        return response_parser.parse_records(self.request(endpoints.ACCOUNTS), "GET /portfolio/accounts")
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from recordings of public projects and from the gateway's own program (build of 
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -33,21 +32,16 @@ _MAX_DETAIL_CHARS = 200
 _REASONS = ("error", "detail", "text", "message", "failure_list", "title", "status")
 """Where IBKR's bodies say what went wrong, the most telling first."""
 
-_MAX_SESSION_MS = 7 * 86_400_000
-"""No session of IBKR lasts longer, whatever a number says."""
-
 
 class Tickle(msgspec.Struct, frozen=True, kw_only=True):
     """What `/tickle` says about both tiers.
 
-    `session` is IBKR's id of the session (it is a secret: never logged); `sso_expires` is the time until the
-    portfolio tier would end without further traffic. The other fields are the brokerage tier's; `has_brokerage_status`
-    says whether the answer had any of them.
+    `session` is IBKR's id of the session (it is a secret: never logged). The other fields are the brokerage tier's;
+    `has_brokerage_status` says whether the answer had any of them.
     """
 
     has_session: bool
     session: str | None = None
-    sso_expires: timedelta | None = None
     authenticated: bool = False
     connected: bool = False
     competing: bool = False
@@ -244,7 +238,6 @@ def parse_tickle(payload: Any, where: str = "POST /tickle") -> Tickle:
     return Tickle(
         has_session=bool(session) or expires is not None,
         session=session if isinstance(session, str) else None,
-        sso_expires=None if expires is None else timedelta(milliseconds=min(expires, _MAX_SESSION_MS)),
         authenticated=status.get("authenticated") is True,
         connected=status.get("connected") is True,
         competing=status.get("competing") is True,
@@ -273,15 +266,4 @@ def parse_records(payload: Any, where: str) -> list[dict[str, Any]]:
     """
     if not isinstance(payload, list) or not all(isinstance(row, dict) for row in payload):
         raise DataError(f"{where}: expected a list of objects")
-    return payload
-
-
-def parse_object(payload: Any, where: str) -> dict[str, Any]:
-    """Returns an object as it came.
-
-    Raises:
-        DataError: anything else.
-    """
-    if not isinstance(payload, dict):
-        raise DataError(f"{where}: expected an object, got {type(payload).__name__}")
     return payload

@@ -26,6 +26,7 @@ from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.simulator import ControlClient, Simulator
 from ibkr_tools.status import LoginSection, StatusFile
+from tests.support.no_rate_limit import NoRateLimit
 from tests.support.simulation import gateway_options
 
 PASSWORD = "demo-password"
@@ -96,7 +97,7 @@ class Home:
         notifier: SystemdNotifier | None = None,
     ) -> LoginResult:
         file = self.configure(username, password, paper=paper)
-        with PortalClient(self.port, self.certificate, read_timeout_s=5) as client:
+        with PortalClient(self.port, self.certificate, NoRateLimit(), read_timeout_s=5) as client:
             return run_login(
                 self.adjust(load_config(file)),
                 self.directories,

@@ -14,6 +14,7 @@ from ibkr_tools.login.page_explanation import PageExplanation, explain_page, ren
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.simulator.redesign import Container, choose_redesign
 from tests.browser.conftest import Home
+from tests.support.no_rate_limit import NoRateLimit
 
 pytestmark = pytest.mark.browser
 
@@ -134,7 +135,7 @@ def test_silent_page_is_submitted_when_its_script_is_ready(home: Home, delay_ms:
 
 
 def explain(home: Home) -> PageExplanation:
-    with PortalClient(home.port, home.certificate, read_timeout_s=5) as client:
+    with PortalClient(home.port, home.certificate, NoRateLimit(), read_timeout_s=5) as client:
         config = load_config(home.configure())
         return explain_page(config, home.directories, client, now=datetime.now(UTC))
 

@@ -176,10 +176,11 @@ from ibkr_tools.fetch.account_list import SnapshotSelection
 from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.status import utc_now
+from tests.support.no_rate_limit import NoRateLimit
 
 parts, selection = plan_snapshot(["positions"], {}, "portfolio"), SnapshotSelection(account="U1234567")
 tracemalloc.start()
-with SnapshotFetcher(lambda: PortalClient(int(sys.argv[1]), Path(sys.argv[2])), now=utc_now) as fetcher:
+with SnapshotFetcher(lambda: PortalClient(int(sys.argv[1]), Path(sys.argv[2]), NoRateLimit()), now=utc_now) as fetcher:
     found = fetcher.fetch(parts, fetcher.accounts.select(parts, selection))
 print(sum(len(chunk) for chunk in found.chunks()), tracemalloc.get_traced_memory()[1])
 """

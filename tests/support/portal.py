@@ -11,6 +11,7 @@ from ibkr_tools.fetch.snapshot_fetcher import SnapshotFetcher
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.status import utc_now
+from tests.support.no_rate_limit import NoRateLimit
 from tests.support.simulation import gateway_options
 
 __all__ = ["asked", "client_of", "fetched_document", "signed_in"]
@@ -29,7 +30,9 @@ def client_of(simulator: Simulator, *, read_timeout_s: float = 5.0, owns_session
     """Returns a client of the simulator, without a budget."""
     certificate = simulator.options.certificate
     assert certificate is not None
-    return PortalClient(simulator.port, certificate, read_timeout_s=read_timeout_s, owns_session=owns_session)
+    return PortalClient(
+        simulator.port, certificate, NoRateLimit(), read_timeout_s=read_timeout_s, owns_session=owns_session
+    )
 
 
 def fetched_document(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ibkr_tools.portal.client import PortalClient
+from tests.support.no_rate_limit import NoRateLimit
 from tests.support.tls_server import Scripted
 
 __all__ = ["client_of"]
@@ -16,5 +17,6 @@ def client_of(server: Scripted | int, material: Path, **options: Any) -> Iterato
     """Opens a client of a server, with a short patience."""
     port = server if isinstance(server, int) else server.port
     options.setdefault("read_timeout_s", 0.5)
+    options.setdefault("rate_limiter", NoRateLimit())
     with PortalClient(port, material / "certificate.pem", **options) as client:
         yield client

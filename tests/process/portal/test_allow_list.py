@@ -31,6 +31,7 @@ from tests.support import allow_list
 from tests.support.allow_list import Row
 from tests.support.examples import examples
 from tests.support.installation import Installation
+from tests.support.no_rate_limit import NoRateLimit
 from tests.support.simulation import make_certificate
 from tests.support.tls_server import Scripted, http
 
@@ -78,8 +79,8 @@ def clients(wire: tuple[Scripted, Path]) -> Iterator[list[PortalClient]]:
     """A client of every process, and one of the process that owns the session."""
     server, certificate = wire
     with (
-        PortalClient(server.port, certificate) as everyone,
-        PortalClient(server.port, certificate, owns_session=True) as owner,
+        PortalClient(server.port, certificate, NoRateLimit()) as everyone,
+        PortalClient(server.port, certificate, NoRateLimit(), owns_session=True) as owner,
     ):
         yield [everyone, owner]
 
@@ -99,8 +100,8 @@ def refusing(silent: Scripted, tmp_path: Path) -> Iterator[list[PortalClient]]:
     """Both kinds of client, of the server to which nothing may come."""
     certificate = tmp_path / "certificate.pem"
     with (
-        PortalClient(silent.port, certificate) as everyone,
-        PortalClient(silent.port, certificate, owns_session=True) as owner,
+        PortalClient(silent.port, certificate, NoRateLimit()) as everyone,
+        PortalClient(silent.port, certificate, NoRateLimit(), owns_session=True) as owner,
     ):
         yield [everyone, owner]
 

@@ -263,7 +263,6 @@ def test_a_quick_endpoint_is_cached_only_for_callers_that_allow_it(material: Pat
         assert client.send(endpoints.ACCOUNTS).age_s == 0.0
         assert client.send(endpoints.ACCOUNTS).age_s == 0.0
         assert client.send(endpoints.ACCOUNTS, allow_cached=True).age_s > 0.0
-        assert client.accounts(allow_cached=True) == [{"id": "U1234567"}]
         assert len(server.requests) == 2
 
 
@@ -274,7 +273,7 @@ def test_an_empty_answer_is_not_cached(material: Path, tmp_path: Path) -> None:
         client_of(server, material, response_cache=ResponseCache(tmp_path, "one")) as client,
     ):
         for _ in range(2):
-            assert client.accounts(allow_cached=True) == []
+            assert client.send(endpoints.ACCOUNTS, allow_cached=True).payload == []
         assert len(server.requests) == 2
 
 

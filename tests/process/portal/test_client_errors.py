@@ -30,7 +30,7 @@ from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, RequestKind
 from ibkr_tools.portal.rate_limit_state import Reservation
-from ibkr_tools.portal.rate_limiter import NoRateLimit
+from tests.support.no_rate_limit import NoRateLimit
 from tests.support.patience import within
 from tests.support.scripted_client import client_of
 from tests.support.simulation import make_certificate
@@ -78,13 +78,19 @@ def test_nobody_listens(material: Path) -> None:
 
 def test_a_gateway_that_never_ran_has_no_certificate(tmp_path: Path) -> None:
     """requests answers a missing certificate with a bare OSError."""
-    with PortalClient(1, tmp_path / "gateway.pem") as client, pytest.raises(GatewayUnavailable, match="never started"):
+    with (
+        PortalClient(1, tmp_path / "gateway.pem", NoRateLimit()) as client,
+        pytest.raises(GatewayUnavailable, match="never started"),
+    ):
         client.tickle()
 
 
 def test_a_certificate_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "gateway.pem").mkdir()
-    with PortalClient(1, tmp_path / "gateway.pem") as client, pytest.raises(ConfigError, match="directory"):
+    with (
+        PortalClient(1, tmp_path / "gateway.pem", NoRateLimit()) as client,
+        pytest.raises(ConfigError, match="directory"),
+    ):
         client.tickle()
 
 
@@ -127,7 +133,7 @@ def test_plain_http_on_the_port_is_told(material: Path) -> None:
         thread.start()
         port = listener.getsockname()[1]
         with (
-            PortalClient(port, material / "certificate.pem", read_timeout_s=5) as client,
+            PortalClient(port, material / "certificate.pem", NoRateLimit(), read_timeout_s=5) as client,
             pytest.raises(ConfigError, match="does not have the gateway's certificate"),
         ):
             client.tickle()

@@ -44,7 +44,10 @@ class Told:
 
     def reader(self, preflights: Preflights | None = None) -> Reader:
         """Returns a reader that asks here."""
-        return Reader(lambda: cast("PortalClient", self), sleep=self.slept.append, preflights=preflights)
+        reader = Reader(lambda: cast("PortalClient", self), sleep=self.slept.append)
+        if preflights is not None:
+            reader.preflights = preflights
+        return reader
 
 
 @pytest.mark.parametrize(

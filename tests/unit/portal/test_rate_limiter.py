@@ -16,7 +16,8 @@ from ibkr_tools import files
 from ibkr_tools.errors import RateLimited
 from ibkr_tools.portal.endpoints import ACCOUNTS, SUMMARY, TICKLE, VALIDATE
 from ibkr_tools.portal.rate_limit_state import ARRIVAL_JITTER_S, MAX_PENALTY_S, PENALTY_S
-from ibkr_tools.portal.rate_limiter import NoRateLimit, SharedRateLimiter
+from ibkr_tools.portal.rate_limiter import SharedRateLimiter
+from tests.support.no_rate_limit import NoRateLimit
 
 
 def at_rest(folder: Path) -> SharedRateLimiter:
