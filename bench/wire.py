@@ -21,7 +21,7 @@ from requests.structures import CaseInsensitiveDict
 from bench.virtual import VirtualTime
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.push_listener import (
-    PUSH_SILENCE_S,
+    LISTENER_HEARTBEAT_TIMEOUT_S,
     TIC_INTERVAL_S,
     PushClosed,
     PushEvent,
@@ -253,7 +253,7 @@ class WiredListener(PushListener):
         self._heard_s = self._time.clock()
         self._tic_s = self._heard_s + TIC_INTERVAL_S
         self._time.loop.create_task(self._join())
-        self._time.loop.call_at(self._heard_s + PUSH_SILENCE_S, self._look)
+        self._time.loop.call_at(self._heard_s + LISTENER_HEARTBEAT_TIMEOUT_S, self._look)
 
     def stop(self) -> None:
         """Ends it."""
@@ -289,9 +289,9 @@ class WiredListener(PushListener):
     def _look(self) -> None:
         if self._ended:
             return
-        due_s = self._heard_s + PUSH_SILENCE_S
+        due_s = self._heard_s + LISTENER_HEARTBEAT_TIMEOUT_S
         if due_s <= self._time.clock():
-            self._end(f"silent for {PUSH_SILENCE_S:g} s")
+            self._end(f"silent for {LISTENER_HEARTBEAT_TIMEOUT_S:g} s")
         else:
             self._time.loop.call_at(due_s, self._look)
 

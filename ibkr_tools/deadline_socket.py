@@ -20,7 +20,7 @@ _DEADLINE_TOLERANCE_S = 0.05
 
 
 class _Deadline(socket.socket):
-    """What both kinds do."""
+    """A socket that keeps one deadline for all its sends and receives; with TLS or without."""
 
     _deadline_s: float | None = None
     _set_at_s = 0.0

@@ -65,7 +65,7 @@ class EventLoop:
         self._selector.register(fd, selectors.EVENT_READ)
 
     def remove_reader(self, fd: int) -> None:
-        """Takes that back."""
+        """Lets `fd` no longer end a wait."""
         self._selector.unregister(fd)
 
     def wait(self, seconds: float) -> None:

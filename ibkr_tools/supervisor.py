@@ -88,13 +88,13 @@ class _SupervisedProgram:
         self.failures = 0
 
     def start(self, event_loop: EventLoop) -> None:
-        """Starts it."""
+        """Starts the program's process."""
         self.process = ChildProcess(self.program.command, event_loop)
         self.started_s = event_loop.now()
         self.start_at_s = None
 
     def reap(self) -> int | None:
-        """Returns the exit code if it has just ended; whatever it left behind in its group is ended too."""
+        """Returns the exit code if the process has just ended, and ends whatever it left behind in its group."""
         if self.process is None or (code := self.process.exit_status) is None:
             return None
         self.process.close()
@@ -102,7 +102,7 @@ class _SupervisedProgram:
         return code
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to its whole group."""
+        """Sends a signal to the whole group of the process, if there is one."""
         if self.process is not None:
             self.process.signal(number)
 

@@ -50,7 +50,7 @@ def _verdict(budget: Budget) -> str:
 
 
 def as_json(attempts: Sequence[Attempt], budget: Budget) -> str:
-    """Returns the same for scripts, and all of it."""
+    """Returns all attempts and the budget as JSON, for scripts."""
     rows = [
         {
             "at": attempt.at,

@@ -174,19 +174,20 @@ class Retrier:
         def sleep(seconds: float) -> None:
             self.sleep(seconds)
 
-        backoff = tenacity.wait_exponential(INITIAL_BACKOFF_S, MAX_BACKOFF_S) + tenacity.wait_random(0, JITTER_S)
+        exponential_backoff = tenacity.wait_exponential(INITIAL_BACKOFF_S, MAX_BACKOFF_S)
+        jitter = tenacity.wait_random(0, JITTER_S)
 
-        def wait(state: "RetryCallState") -> float:
+        def backoff_with_jitter_s(state: "RetryCallState") -> float:
             error = state.outcome.exception() if state.outcome else None
             stated_s = error.wait_s if isinstance(error, UpstreamUnavailable) else None
-            return stated_s or backoff(state)
+            return stated_s or exponential_backoff(state) + jitter(state)
 
         stop_after = tenacity.stop_after_attempt(policy.max_attempts) if policy.max_attempts else tenacity.stop_never
         attempts = iter(
             tenacity.Retrying(
                 retry=tenacity.retry_if_exception(is_transient),
                 stop=lambda state: stop_after(state) or is_over(state),
-                wait=wait,
+                wait=backoff_with_jitter_s,
                 sleep=sleep,
                 before_sleep=before_pause,
                 reraise=True,

@@ -51,7 +51,10 @@ def is_filtered(port: int) -> bool | None:
 
 
 def await_filter(port: int, timeout_s: float) -> bool | None:
-    """Says the same within `timeout_s`: the filter may just be being loaded anew."""
+    """Asks `is_filtered` until it says True, for at most `timeout_s` seconds, and returns its last answer.
+
+    The filter may be missing for a moment because it is loaded anew.
+    """
     is_guarded: bool | None = None
 
     def is_guarded_now() -> bool | None:

@@ -17,8 +17,8 @@ import websocket
 from ibkr_tools.deadline_socket import DeadlineTLSSocket
 from ibkr_tools.portal.endpoints import TIC, WEBSOCKET_TOPICS, WebSocketTopic
 
-PUSH_SILENCE_S = 25.0
-"""Heartbeats come every 10 s; two missing ones in a row are silence."""
+LISTENER_HEARTBEAT_TIMEOUT_S = 25.0
+"""After so long without a frame the listener closes the socket. Heartbeats come every 10 s: two are missing then."""
 
 TIC_INTERVAL_S = 50.0
 """IBKR wants a `tic` at least once a minute on an open socket."""
@@ -109,7 +109,7 @@ class PushListener:
         certificate: Path,
         on_event: Callable[[PushEvent], None],
         *,
-        silence_s: float = PUSH_SILENCE_S,
+        silence_s: float = LISTENER_HEARTBEAT_TIMEOUT_S,
         tic_interval_s: float = TIC_INTERVAL_S,
     ) -> None:
         """Prepares it.

@@ -9,8 +9,9 @@ TICKLE_INTERVAL_S = 30.0
 FAST_TICKLE_INTERVAL_S = 10.0
 """Between tickles while the push is not reliable; IBKR takes one tickle a second."""
 
-PUSH_SILENCE_TIMEOUT_S = 35.0
-"""Heartbeats come every 10 s."""
+WATCHDOG_HEARTBEAT_TIMEOUT_S = 35.0
+"""After so long without a frame the push is not reliable. Heartbeats come every 10 s, and the listener itself closes a
+silent socket earlier."""
 
 MAX_FAILED_CONNECTIONS = 3
 """So many connections in a row that did not last make the push unreliable."""
@@ -56,7 +57,7 @@ class PushHealth:
     def is_reliable(self, now_s: float) -> bool:
         """Says whether the push is expected to report a loss."""
         is_silent = (
-            self.listening and now_s - max(self.listening_since_s, self.last_frame_at_s) > PUSH_SILENCE_TIMEOUT_S
+            self.listening and now_s - max(self.listening_since_s, self.last_frame_at_s) > WATCHDOG_HEARTBEAT_TIMEOUT_S
         )
         return not (is_silent or self.stale or self.missed_loss or self.failures >= MAX_FAILED_CONNECTIONS)
 

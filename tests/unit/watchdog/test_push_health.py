@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, PushEvent, SessionFrame, WaitingForSession
 from ibkr_tools.status import SessionState
 from ibkr_tools.watchdog.events import FetchHinted, GatewayRequest, Verdict
-from ibkr_tools.watchdog.push_health import FAST_TICKLE_INTERVAL_S, PUSH_SILENCE_TIMEOUT_S, TICKLE_INTERVAL_S
+from ibkr_tools.watchdog.push_health import FAST_TICKLE_INTERVAL_S, TICKLE_INTERVAL_S, WATCHDOG_HEARTBEAT_TIMEOUT_S
 from tests.support.examples import examples
 from tests.support.state_machine_environment import Environment
 
@@ -34,7 +34,7 @@ def test_a_push_that_beats_is_trusted() -> None:
 
 def test_never_a_word_while_the_session_is_alive() -> None:
     environment = Environment(heartbeat_interval_s=None)
-    environment.run(PUSH_SILENCE_TIMEOUT_S + 31)
+    environment.run(WATCHDOG_HEARTBEAT_TIMEOUT_S + 31)
     assert gap(environment) == pytest.approx(FAST_TICKLE_INTERVAL_S, abs=0.1)
     environment.heartbeat_interval_s = 10.0
     environment.run(40)
@@ -45,7 +45,7 @@ def test_a_word_and_then_silence() -> None:
     environment = Environment()
     environment.run(300)
     environment.heartbeat_interval_s = None
-    environment.run(PUSH_SILENCE_TIMEOUT_S + 31)
+    environment.run(WATCHDOG_HEARTBEAT_TIMEOUT_S + 31)
     assert gap(environment) == pytest.approx(FAST_TICKLE_INTERVAL_S, abs=0.1)
 
 
