@@ -130,7 +130,9 @@ def _page(
     """Returns what `page_scripts.INSPECT` returns of such a page."""
     return {
         "url": url,
+        "parsed": True,
         "complete": True,
+        "recognised": {},
         "text": text,
         "visible": visible or {},
         "inputs": len(visible or {}),
