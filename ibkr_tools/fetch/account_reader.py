@@ -22,7 +22,7 @@ from ibkr_tools.portal.endpoints import ACCOUNTS, SUBACCOUNTS2
 from ibkr_tools.portal.response_parser import parse_records
 
 if TYPE_CHECKING:
-    from ibkr_tools.portal.client import ApiResponse
+    from ibkr_tools.portal.api_response import ApiResponse
 
 
 class AccountReader:

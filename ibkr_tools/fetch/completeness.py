@@ -6,7 +6,7 @@ from typing import Any
 from ibkr_tools.errors import DataError
 from ibkr_tools.fetch.pagination import count_rows_without_details, describe_non_objects
 from ibkr_tools.fetch.plan import ApiCall
-from ibkr_tools.portal.client import ApiResponse
+from ibkr_tools.portal.api_response import ApiResponse
 from ibkr_tools.portal.endpoints import ACCOUNTS, READS, Endpoint, Scope
 
 MARKET_SNAPSHOT_DELAYS_S = (0.5, 1.0, 2.0, 3.0)

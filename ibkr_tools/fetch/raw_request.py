@@ -13,7 +13,8 @@ from ibkr_tools.fetch.reader import Reader
 from ibkr_tools.fetch.retry import RetryPolicy, Sleep
 from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 from ibkr_tools.fetch.snapshot_fetcher import ProgressCallback, SnapshotFetcher
-from ibkr_tools.portal.client import ApiResponse, PortalClient
+from ibkr_tools.portal.api_response import ApiResponse
+from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Pagination, Scope
 
 

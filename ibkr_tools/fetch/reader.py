@@ -16,7 +16,8 @@ from ibkr_tools.errors import (
 from ibkr_tools.fetch.completeness import HISTORY, Completeness, needs_second_read, requires_body
 from ibkr_tools.fetch.plan import ApiCall
 from ibkr_tools.fetch.retry import NO_RETRY, Retrier, RetryPolicy, Sleep
-from ibkr_tools.portal.client import ApiResponse, PortalClient
+from ibkr_tools.portal.api_response import ApiResponse
+from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import ACCOUNTS, BROKERAGE_ACCOUNTS, Endpoint, Tier
 
 HISTORY_DELAY_S = 2.0

@@ -27,7 +27,8 @@ from ibkr_tools.fetch.retry import CONFIRMATION_RETRY, NO_RETRY, RetryPolicy, Sl
 from ibkr_tools.fetch.scheduler import PageRequest, Scheduler
 from ibkr_tools.fetch.session_wait import SessionLossPolicy
 from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
-from ibkr_tools.portal.client import ApiResponse, PortalClient
+from ibkr_tools.portal.api_response import ApiResponse
+from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import ACCOUNTS
 from ibkr_tools.portal.rate_limit_state import REQUESTS_PER_S
 from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS

@@ -29,7 +29,7 @@ from urllib3.exceptions import HTTPError
 
 from ibkr_tools import process_control
 from ibkr_tools.errors import BrowserUnavailable, LoginFailed
-from ibkr_tools.login import browser_processes
+from ibkr_tools.login import browser_processes, event_handlers
 from ibkr_tools.login.browser_processes import BrowserPrograms
 from ibkr_tools.login.browser_protocol import BrowserLost, PageChanging
 from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS, CHROMIUM_PREFERENCES, host_rules
@@ -97,17 +97,8 @@ class BrowserSettings:
     driver: str | None = None
 
 
-HANDLED_EVENTS = frozenset(
-    {"click", "submit", "pointerdown", "pointerup", "mousedown", "mouseup", "touchend", "keydown", "keypress", "keyup"}
-)
-"""What a page may take for the submission of its form, by the names of the DOM."""
-
-_OBJECT_GROUP = "ibkr-tools"
-_IS_INLINE = """function () {
-  const source = Function.prototype.toString.call(this);
-  return [...document.scripts].some((script) => !script.src && script.textContent.includes(source)) ||
-    /^function on[a-z]+\\(event\\) \\{/.test(source);
-}"""
+_WORLD = "ibkr-tools"
+"""The name of what the page's own scripts cannot see."""
 
 
 class _Service(ChromiumService):
@@ -165,7 +156,7 @@ class Browser:
         expression = f"(function () {{{script}}})(...{json.dumps(arguments)})"
         with self._translated():
             frame = self._command("Page.getFrameTree")["value"]["frameTree"]["frame"]["id"]
-            world = self._command("Page.createIsolatedWorld", frameId=frame, worldName=_OBJECT_GROUP)["value"]
+            world = self._command("Page.createIsolatedWorld", frameId=frame, worldName=_WORLD)["value"]
             answer = self._command(
                 "Runtime.evaluate",
                 expression=expression,
@@ -225,34 +216,7 @@ class Browser:
         """
         expression = f"(function () {{{script}}})(...{json.dumps(arguments)})"
         with self._translated():
-            nodes = self._command("Runtime.evaluate", expression=expression, objectGroup=_OBJECT_GROUP)["value"]
-            try:
-                return any(self._is_handled_by_file(node) for node in self._items(nodes["result"]))
-            finally:
-                self._command("Runtime.releaseObjectGroup", objectGroup=_OBJECT_GROUP)
-
-    def _items(self, array: dict[str, Any]) -> list[str]:
-        if "objectId" not in array:
-            return []
-        answer = self._command("Runtime.getProperties", objectId=array["objectId"], ownProperties=True)["value"]
-        values = [item.get("value", {}) for item in answer["result"] if item["name"].isdigit()]
-        return [value["objectId"] for value in values if "objectId" in value]
-
-    def _is_handled_by_file(self, node: str) -> bool:
-        listeners = self._command("DOMDebugger.getEventListeners", objectId=node)["value"]["listeners"]
-        handlers = [listener.get("handler", {}) for listener in listeners if listener["type"] in HANDLED_EVENTS]
-        for handler in handlers:
-            if "objectId" not in handler:
-                continue
-            answer = self._command(
-                "Runtime.callFunctionOn",
-                objectId=handler["objectId"],
-                functionDeclaration=_IS_INLINE,
-                returnByValue=True,
-            )
-            if answer["value"]["result"].get("value") is False:
-                return True
-        return False
+            return event_handlers.is_handled_by_file(self._command, expression)
 
     def last_answer(self, suffix: str) -> str | None:
         """Returns the body of the last answer from an address that ends in `suffix`, redacted; None if it is gone."""

@@ -11,7 +11,7 @@ from loguru import logger
 
 from ibkr_tools import files
 from ibkr_tools.errors import LoginFailed
-from ibkr_tools.login import page_scripts
+from ibkr_tools.login import redaction_script
 from ibkr_tools.login.browser_protocol import LoginBrowser, PageChanging
 
 MAX_DIAGNOSTICS = 10
@@ -61,7 +61,7 @@ def _capture(browser: LoginBrowser) -> tuple[str, bytes, bool] | None:
 
 def _redact_document(browser: LoginBrowser) -> tuple[str, int]:
     patterns = browser.redactor.patterns_for_scripts()
-    return browser.read_document(page_scripts.REDACT_DOCUMENT, patterns, most=page_scripts.MAX_DOCUMENT_LENGTH)
+    return browser.read_document(redaction_script.REDACT_DOCUMENT, patterns, most=redaction_script.MAX_DOCUMENT_LENGTH)
 
 
 def _remove_old(directory: Path) -> None:

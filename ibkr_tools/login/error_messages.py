@@ -18,10 +18,6 @@ _REFUSED = r"""
     (invalid|unrecognized)\ user\ ?name | password\ combination | invalid.{0,20}password | authentication\ failed
     | ^(login\ )?failed\.?$ | ^error$
 """
-_WRONG = r"""
-    invalid|incorrect|wrong|ungültig|falsch|nicht\ korrekt|invalide|erroné|no\ válid|inválid|incorrect[ao]|errat|onjuist
-    | 无效|無效|错误|錯誤|不正确|不正確|無効|正しくありません|間違
-"""
 _SERVER_ERROR = r"""
     error\ occurred\ while\ communicating | internal\ (server\ )?error | service\ unavailable | bad\ gateway
     | gateway\ time-?out
@@ -59,9 +55,13 @@ def classify_error(text: str, *, after_code: bool = False) -> Outcome:
     for pattern, outcome in _ERRORS[2:]:
         if says(pattern):
             return outcome
-    if says(_WRONG) and re.search(f"{PAGE_VOCABULARY['password']}|{PAGE_VOCABULARY['username']}", text, re.IGNORECASE):
+    if _says_in_any_language(text, "wrong") and _says_in_any_language(text, "password", "username"):
         return Outcome.REFUSED
     return Outcome.MAINTENANCE if MAINTENANCE.search(text) else Outcome.UNKNOWN_ERROR
+
+
+def _says_in_any_language(text: str, *meanings: str) -> bool:
+    return any(re.search(PAGE_VOCABULARY[meaning], text, re.IGNORECASE) for meaning in meanings)
 
 
 def parse_stated_wait(text: str) -> timedelta | None:

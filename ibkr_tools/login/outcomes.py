@@ -15,8 +15,7 @@ class AttemptResult(StrEnum):
     """What the login log says about one attempt.
 
     `submitted` is what a crash leaves behind. `stop` locks at once. `unsubmitted`: the page never got the password.
-    `person`: a failure after which no machine logs in before a person has done so. `unknown` stands for what a login
-    log that was lost may have held.
+    `person`: a failure after which no machine logs in before a person did. `unknown`: what a lost log may have had.
     """
 
     SUBMITTED = "submitted"

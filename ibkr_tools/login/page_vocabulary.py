@@ -101,6 +101,12 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
             "security (code|device|card)|digital security|passcode|one.?time",
             "验证器|驗證器|認証アプリ|セキュリティ",
         ),
+        # What is said of a password and a user name that are refused.
+        "wrong": _any_of(
+            r"\b(invalid|incorrect|wrong)\b|ungültig|falsch|nicht korrekt|invalide|erroné|incorrecte?",
+            "no válid|inválid|incorrect[ao]|errat|onjuist",
+            "无效|無效|错误|錯誤|不正确|不正確|無効|正しくありません|間違",
+        ),
         "busy": _any_of(
             "please wait|loading|checking|verifying|signing in|logging in",
             "bitte warten|wird geladen|veuillez patienter|chargement|espere|cargando",

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -27,6 +26,7 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
 )
 from ibkr_tools.portal import endpoints, response_parser
+from ibkr_tools.portal.api_response import ApiResponse
 from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, RequestKind
 from ibkr_tools.portal.rate_limit_state import Reservation
 from ibkr_tools.portal.rate_limiter import RateLimiter
@@ -54,20 +54,6 @@ _PENDING_POLL_S = 0.125
 
 WAIT_NOTICE_S = 1.0
 """A longer wait is announced through `on_wait`."""
-
-
-@dataclass(frozen=True)
-class ApiResponse:
-    """One good answer: decoded, and as it came, for whoever wants numbers as IBKR wrote them.
-
-    `age_s` is the age of an answer from the response cache, in seconds; 0 for one that has just come. Where nothing
-    came (204), the payload is None and the body `null`. `took_s` is the time from request to answer, in seconds.
-    """
-
-    payload: Any
-    body: bytes
-    age_s: float = 0.0
-    took_s: float = 0.0
 
 
 class _NoRedirectSession(requests.Session):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.login import page_scripts
+from ibkr_tools.login import page_scripts, redaction_script
 from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.browser_protocol import PageChanging
 from ibkr_tools.login.page_snapshot import LOGIN_PATH, merge_selectors, snapshot_selectors
@@ -42,7 +42,8 @@ ARGUMENTS: dict[str, list[Any]] = {
 
 def test_no_script_returns_what_is_typed(home: Home) -> None:
     """Whatever it is asked about, the fields with their values among it."""
-    known = {name for name, value in vars(page_scripts).items() if name.isupper() and name[0] != "_"}
+    scripts = {**vars(page_scripts), **vars(redaction_script)}
+    known = {name for name in scripts if name.isupper() and name[0] != "_"}
     # SUBMITTERS returns nodes, and is evaluated for a yes or no alone.
     others = {"MAX_DOCUMENT_LENGTH", "MAX_TEXT_LENGTH", "PAGE_VOCABULARY", "SUBMITTERS"}
     assert known - others == set(ARGUMENTS), "a new script is tried here too"
@@ -59,7 +60,7 @@ def test_no_script_returns_what_is_typed(home: Home) -> None:
         wait_until(filled, 20)
         for name, arguments in ARGUMENTS.items():
             assert filled(), name
-            told = json.dumps(browser.run(getattr(page_scripts, name), *arguments))
+            told = json.dumps(browser.run(scripts[name], *arguments))
             assert USERNAME not in told, name
             assert PASSWORD not in told, name
             if name == "REDACT_DOCUMENT":

@@ -23,7 +23,7 @@ from tests.support.simulation import wait_until
 from tests.support.tls_server import Scripted, http
 
 if TYPE_CHECKING:
-    from ibkr_tools.portal.client import ApiResponse
+    from ibkr_tools.portal.api_response import ApiResponse
 
 OK = http("200 OK", b"[]", "Content-Type: application/json")
 

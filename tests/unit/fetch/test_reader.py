@@ -13,7 +13,8 @@ from ibkr_tools.fetch.completeness import is_empty, require_shape
 from ibkr_tools.fetch.plan import ApiCall, plan_snapshot
 from ibkr_tools.fetch.reader import Preflights, Reader
 from ibkr_tools.fetch.snapshot_fetcher import useful_concurrency
-from ibkr_tools.portal.client import ApiResponse, PortalClient
+from ibkr_tools.portal.api_response import ApiResponse
+from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import READS, Endpoint
 from ibkr_tools.portal.read_semaphore import MAX_CONCURRENT_READS
 
