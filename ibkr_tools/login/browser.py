@@ -58,7 +58,15 @@ _TRANSIENT = (
     selenium_errors.TimeoutException,
 )
 _START_ERRORS = (selenium_errors.SessionNotCreatedException, selenium_errors.NoSuchDriverException)
-_LOADING_TEXTS = ("navigat", "execution context", "document unloaded", "node with given id", "target frame detached")
+_LOADING_TEXTS = (
+    "navigat",
+    "execution context",
+    "document unloaded",
+    "node with given id",
+    "target frame detached",
+    "no frame for given id",
+    "context with specified id",
+)
 
 
 def translate_error(

@@ -78,7 +78,7 @@ class _Readiness:
             return True
         is_silent = is_usable and not snapshot.missing
         is_idle = is_silent and is_unchanged and self._idle_s() > 0
-        if self._quiet.has_lasted(condition=is_idle) and self._has_handler():
+        if self._quiet.has_lasted(condition=is_idle) and not is_waiting_for_ibkr(self._page) and self._has_handler():
             self._page.on_step("The form is ready; it has not talked to IBKR")
             return True
         is_known = not snapshot.recognised

@@ -33,7 +33,7 @@ SWEEP = textwrap.dedent(
 """Asks every port of this machine whether it is chromedriver's; prints those that are."""
 
 DELAY_MS = 12_000
-"""How long the form takes: a sweep of all ports takes about two seconds each."""
+"""How long IBKR takes to answer the form: a sweep of all ports takes about two seconds each."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def outsider(machine: Machine) -> str:
 @pytest.fixture
 def login(up: Machine) -> Iterator[Machine]:
     """A machine on which a login waits for its form."""
-    up.control(lambda simulator: simulator.page(form_delay_ms=DELAY_MS))
+    up.control(lambda simulator: simulator.page(init_delay_ms=DELAY_MS))
     before = up.pages()
     up.drop_session()
     up.wait("a login to load the page", lambda: up.pages() > before, within_s=60)
@@ -165,7 +165,7 @@ def test_login_by_hand_is_as_alone(machine: Machine, outsider: str) -> None:
     with up_by_hand(machine, outsider) as control:
         try:
             machine.wait("the first login", has_logged_in, within_s=60)
-            inside(lambda: control.page(form_delay_ms=DELAY_MS))
+            inside(lambda: control.page(init_delay_ms=DELAY_MS))
             before = listeners(machine)
             pages = inside(control.state)["requests"]["GET /sso/Login"]
             inside(control.drop)
