@@ -115,9 +115,9 @@ class VirtualBrowser:
         """Has kept none."""
         return None
 
-    def last_header(self, _suffix: str, _name: str) -> str | None:
-        """Has kept none."""
-        return None
+    def waits_after_429_s(self) -> list[float]:
+        """Has been told no wait, by whichever 429."""
+        return [0.0] * self._connection.too_many
 
     def clock_offset(self, _suffix: str) -> float | None:
         """Knows no other clock."""

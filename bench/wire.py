@@ -144,13 +144,14 @@ class Wire:
 
 
 class Connection:
-    """One client's connection, kept open between requests."""
+    """One client's connection, kept open between requests; `too_many` counts its answers 429."""
 
     def __init__(self, time: VirtualTime, wire: Wire, traffic: Traffic) -> None:
         self._time = time
         self._wire = wire
         self._traffic = traffic
         self._line: _Line | None = None
+        self.too_many = 0
 
     def exchange(
         self, method: str, path: str, body: bytes, *, timeout_s: float, content_type: str = "application/json"
@@ -179,6 +180,7 @@ class Connection:
             raise exceptions.ConnectionError(path)
         response = http.client.HTTPResponse(_Bytes(data), method=method)  # type: ignore[arg-type]  # reads only
         response.begin()
+        self.too_many += response.status == 429
         for tell in self._traffic.on_answer:
             tell(path, response.status)
         return response.status, response.headers, response.read()

@@ -14,6 +14,12 @@ def parse_http_date(text: str) -> datetime | None:
     return date if date.tzinfo else None
 
 
+def stated_wait_s(retry_after: str, date: str) -> float:
+    """Returns the seconds that a Retry-After states, as a number or as a date by the answer's own Date; 0 without."""
+    wait = parse_retry_after(retry_after, parse_http_date(date))
+    return 0.0 if wait is None else wait.total_seconds()
+
+
 def parse_retry_after(header: str, now: datetime | None) -> timedelta | None:
     """Returns how long the header says to wait, as seconds or as a date; None if it is neither, or is over.
 

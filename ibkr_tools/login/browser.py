@@ -239,11 +239,10 @@ class Browser:
             raise self._translate(error) from None
         return self.redactor.redact_line(str(answer["value"].get("body", "")))
 
-    def last_header(self, suffix: str, name: str) -> str | None:
-        """Returns a header (in small letters) of the last answer from such an address, None without one."""
-        answers = [request.headers for request in self._requests_to(suffix) if request.headers is not None]
-        header = answers[-1].get(name) if answers else None
-        return None if header is None else self.redactor.redact_line(header)
+    def waits_after_429_s(self) -> list[float]:
+        """Returns of each 429 that the page was answered the seconds that its Retry-After states, 0 without one."""
+        self._read_network_events()
+        return self._network.waits_after_429_s()
 
     def clock_offset(self, suffix: str) -> float | None:
         """Returns how many seconds the clock of whoever answered last at such an address is ahead of ours.

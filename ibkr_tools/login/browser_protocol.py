@@ -58,8 +58,8 @@ class LoginBrowser(Protocol):
     def last_answer(self, suffix: str) -> str | None:
         """Returns the body of the last answer from such an address; None if it is gone."""
 
-    def last_header(self, suffix: str, name: str) -> str | None:
-        """Returns a header (in small letters) of the last answer from such an address, None without one."""
+    def waits_after_429_s(self) -> list[float]:
+        """Returns of each 429 that the page was answered the seconds that its Retry-After states, 0 without one."""
 
     def clock_offset(self, suffix: str) -> float | None:
         """Returns how many seconds the clock of whoever answered last there is ahead of ours; None: nobody knows."""

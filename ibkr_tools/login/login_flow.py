@@ -127,6 +127,9 @@ class LoginFlow:
         except BrowserLost as error:
             end = LoginEnd(outcome=Outcome.BROWSER_DIED, why=error.message)
         end = self._confirm(end) if page.submitted else end
+        if end.outcome is not Outcome.SUCCEEDED:
+            # After a success an answer of the API has proven that the address is not shut out.
+            page.record_429()
         return replace(end, submitted=page.submitted, recognised=dict(page.recognised))
 
     def _confirm(self, end: LoginEnd) -> LoginEnd:

@@ -182,6 +182,19 @@ class LoginPageObject:
         poll_until(has_found, math.inf, (step or self.patience.poll).total_seconds())
         return found
 
+    def stated_wait_s(self) -> float | None:
+        """Returns the longest wait in seconds that a 429 in answer to the page states, 0 if none does; None without."""
+        try:
+            return max(self.browser.waits_after_429_s(), default=None)
+        except LoginFailed:
+            return None
+
+    def record_429(self) -> None:
+        """Has every process obey a 429 in answer to the page: IBKR shuts out the address, not the browser."""
+        if (stated_s := self.stated_wait_s()) is not None:
+            logger.warning("IBKR has answered 429, too many requests, to the login page")
+            self.portal.record_429(stated_s)
+
     def extend_time(self, span: timedelta) -> None:
         """Gives the login more time: a person is asked."""
         self._total.extend(span)

@@ -5,7 +5,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
+
+from ibkr_tools.retry_after import stated_wait_s
 
 __all__ = ["NetworkRecord", "NetworkRequest"]
 
@@ -21,7 +24,8 @@ class NetworkRequest:
     """One request of the page to the address `url`, which has no query.
 
     `kind`: Chromium's word for what it is for, such as `Script`. `seen_s`: when the record was told of it (monotonic).
-    `headers`: of the answer, with names in small letters; None before it. `clock_offset_s`: by how many seconds the
+    `status`: the HTTP status of the answer, 0 before it. `headers`: of the answer, with names in small letters; None
+    before it. `clock_offset_s`: by how many seconds the
     clock of whoever answered is ahead of ours, good to a second; None: nobody said what time it is.
     """
 
@@ -30,6 +34,7 @@ class NetworkRequest:
     kind: str = ""
     seen_s: float = 0.0
     is_finished: bool = False
+    status: int = 0
     headers: dict[str, str] | None = None
     clock_offset_s: float | None = None
 
@@ -77,9 +82,19 @@ class NetworkRecord:
         """Returns the requests to addresses that end in `suffix`, in order."""
         return [request for request in self._requests.values() if request.url.endswith(suffix)]
 
+    def waits_after_429_s(self) -> list[float]:
+        """Returns of each answer 429 the seconds that its Retry-After states, 0 where it states none."""
+        refused = [
+            request.headers or {}
+            for request in self._requests.values()
+            if request.status == HTTPStatus.TOO_MANY_REQUESTS
+        ]
+        return [stated_wait_s(headers.get("retry-after", ""), headers.get("date", "")) for headers in refused]
+
     def _answer(self, request: NetworkRequest, method: str, parameters: dict[str, Any]) -> None:
         if method == "Network.responseReceived":
             response = parameters["response"]
+            request.status = int(response.get("status", 0))
             request.headers = {name.lower(): text for name, text in response.get("headers", {}).items()}
             request.clock_offset_s = _clock_offset(request.headers.get("date"), response.get("responseTime"))
         elif method in ("Network.loadingFinished", "Network.loadingFailed"):

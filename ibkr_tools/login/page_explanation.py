@@ -83,6 +83,7 @@ def explain_page(
             on_withdrawn=lambda: None,
         )
         ready = form.open()
+        page.record_429()
         rows = page.execute(page_scripts.EXPLAIN, page.selectors) or []
         saved = save_diagnostics(browser, directories.login / "diagnostics", name="explained", now=now)
     return PageExplanation(

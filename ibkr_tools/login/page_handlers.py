@@ -17,8 +17,7 @@ from ibkr_tools.login.page_snapshot import AUTHENTICATOR, PageSnapshot
 from ibkr_tools.login.page_state_policy import Reaction
 from ibkr_tools.login.page_states import FORM, PageState
 from ibkr_tools.login.redaction import unredacted
-from ibkr_tools.retry_after import parse_retry_after
-from ibkr_tools.status import utc_now
+from ibkr_tools.portal.rate_limit_state import penalty_duration_s
 
 PROMO_RETRY = timedelta(seconds=3)
 """How long an advert may take to go away after the click, before it is clicked again."""
@@ -80,7 +79,7 @@ def end_for_stall(page: LoginPageObject, snapshot: PageSnapshot, state: PageStat
         return _end_for_unreachable(page, snapshot, state)
     if HTTPStatus.TOO_MANY_REQUESTS in (snapshot.status, snapshot.exchange):
         policy = PageState.TOO_MANY.policy
-        return LoginEnd(outcome=policy.outcome, why=policy.why, wait=_retry_after(page, snapshot))
+        return LoginEnd(outcome=policy.outcome, why=policy.why, wait=_wait_after_429(page))
     if snapshot.is_exchange_broken:
         word = "breaks off" if snapshot.exchange < 0 else f"answers {snapshot.exchange}"
         return LoginEnd(outcome=Outcome.SERVER_ERROR, why=f"IBKR {word} when the page talks to it about the login")
@@ -109,14 +108,10 @@ def _end_for_unreachable(page: LoginPageObject, snapshot: PageSnapshot, state: P
     return end_for_state(page, snapshot, state)
 
 
-def _retry_after(page: LoginPageObject, snapshot: PageSnapshot) -> timedelta | None:
-    path = snapshot.unredacted_path if snapshot.status == HTTPStatus.TOO_MANY_REQUESTS else AUTHENTICATOR
-    try:
-        header = unredacted(page.browser.last_header(path, "retry-after") or "")
-    except LoginFailed:
-        return None
-    wait = parse_retry_after(header, utc_now())
-    return None if wait is None else min(wait, MAX_STATED_WAIT)
+def _wait_after_429(page: LoginPageObject) -> timedelta:
+    """Returns how long no process sends anything (docs/reference/pacing.md#after-a-429), or a login stays away."""
+    stated_s = page.stated_wait_s() or 0.0
+    return timedelta(seconds=max(penalty_duration_s(stated_s), min(stated_s, MAX_STATED_WAIT.total_seconds())))
 
 
 def end_for_error(page: LoginPageObject, snapshot: PageSnapshot) -> LoginEnd:

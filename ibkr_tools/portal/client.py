@@ -140,6 +140,10 @@ class PortalClient:
         """How many seconds are left of the penalty after a 429 that this process obeys; 0 if there is none."""
         return self._rate_limiter.penalty_s()
 
+    def record_429(self, stated_s: float | None) -> None:
+        """Has the rate limiter know of a 429 that was not an answer to this client; see `RateLimiter.record_429`."""
+        self._rate_limiter.record_429(stated_s)
+
     def reserve_headroom(self) -> None:
         """Has every process leave headroom for what the gateway sends by itself in the seconds after a login."""
         self._rate_limiter.reserve_headroom()

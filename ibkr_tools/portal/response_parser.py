@@ -23,7 +23,7 @@ from ibkr_tools.errors import (
     UpstreamUnavailable,
 )
 from ibkr_tools.portal.rate_limit_state import penalty_duration_s
-from ibkr_tools.retry_after import parse_http_date, parse_retry_after
+from ibkr_tools.retry_after import stated_wait_s
 from ibkr_tools.terminal_escape import replace_unprintable
 
 _MAX_DETAIL_CHARS = 200
@@ -132,9 +132,7 @@ def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """Returns the seconds that a Retry-After states, as a number or as a date by the answer's own clock; 0 without."""
-    wait = parse_retry_after(headers.get("Retry-After", ""), parse_http_date(headers.get("Date", "")))
-    return 0.0 if wait is None else wait.total_seconds()
+    return stated_wait_s(headers.get("Retry-After", ""), headers.get("Date", ""))
 
 
 def _raise_for_status(status: int, headers: Mapping[str, str], body: bytes, where: str) -> None:

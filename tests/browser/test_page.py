@@ -57,7 +57,7 @@ DEAD_ENDS = [
     Case(Outcome.SERVER_ERROR, LoginFailed, "answers 503", fault=fault("/sso/Login", "status", status=503)),
     Case(Outcome.SERVER_ERROR, LoginFailed, "answers 500", fault=fault("/sso/Login", "html", status=500)),
     Case(Outcome.BLOCKED, LoginFailed, "Reference #18", page={"instead": "edge"}),
-    Case(Outcome.TOLD_TO_WAIT, LoginFailed, "429", page={"instead": "429"}, wait_s=120),
+    Case(Outcome.TOLD_TO_WAIT, LoginFailed, "429", page={"instead": "429"}, wait_s=900),
     Case(Outcome.MAINTENANCE, LoginFailed, "scheduled maintenance", page={"instead": "maintenance"}),
     Case(Outcome.UNREACHABLE, LoginFailed, "no answer", fault=fault("/sso/Login", "hang")),
     Case(

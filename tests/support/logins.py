@@ -1,7 +1,7 @@
 """Logins without Chromium: a browser that shows a page of ours, which ends each login in the same way."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -66,6 +66,7 @@ class NoSession:
 
     session: str | None = None
     has_session = False
+    recorded_429: Sequence[float | None] = ()
 
     def tickle(self) -> "NoSession":
         """Says that there is no session."""
@@ -74,6 +75,10 @@ class NoSession:
     def accounts(self) -> list[dict[str, str]]:
         """Gives the accounts that a session would have."""
         return [{"id": "U1234567"}]
+
+    def record_429(self, stated_s: float | None) -> None:
+        """Takes note."""
+        self.recorded_429 = [*self.recorded_429, stated_s]
 
 
 class PageBrowser:
@@ -135,9 +140,9 @@ class PageBrowser:
         """Has kept none."""
         return None
 
-    def last_header(self, _suffix: str, _name: str) -> str | None:
-        """Has kept none."""
-        return None
+    def waits_after_429_s(self) -> list[float]:
+        """Has been answered no 429."""
+        return []
 
     def clock_offset(self, _suffix: str) -> float | None:
         """Knows no other clock."""

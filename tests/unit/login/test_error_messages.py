@@ -104,8 +104,8 @@ def test_stated_waits(text: str, seconds: float | None) -> None:
 class SilentBrowser:
     """A browser that has recorded nothing."""
 
-    def last_header(self, _suffix: str, _name: str) -> str | None:
-        return None
+    def waits_after_429_s(self) -> list[float]:
+        return []
 
     def last_answer(self, _suffix: str) -> str | None:
         raise LoginFailed("gone")
@@ -169,13 +169,24 @@ def test_a_login_that_is_stuck_ends_as_the_row_of_its_state_says(state: PageStat
     assert ended.why
 
 
-def test_a_wait_that_a_429_states_is_bounded() -> None:
-    """A week is the most that is believed, whatever Retry-After says."""
+@pytest.mark.parametrize(
+    ("stated_s", "wait"),
+    [
+        ([], timedelta(minutes=15)),
+        ([0.0], timedelta(minutes=15)),
+        ([120.0], timedelta(minutes=15)),
+        ([0.0, 1200.0, 60.0], timedelta(minutes=20)),
+        ([7200.0], timedelta(hours=2)),
+        ([999_999_999.0], MAX_STATED_WAIT),
+    ],
+)
+def test_login_stays_away_after_a_429_as_long_as_every_process(stated_s: list[float], wait: timedelta) -> None:
+    """And as long as the longest Retry-After says, of which a week is believed at most."""
 
     class TellingBrowser(SilentBrowser):
-        def last_header(self, _suffix: str, _name: str) -> str | None:
-            return "999999999"
+        def waits_after_429_s(self) -> list[float]:
+            return stated_s
 
     page = LoginPageObject(TellingBrowser(), None)  # type: ignore[arg-type]
     ended = end_for_stall(page, seen(status=429), classify(seen(status=429)))
-    assert ended.wait == MAX_STATED_WAIT
+    assert ended.wait == wait

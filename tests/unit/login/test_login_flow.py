@@ -127,6 +127,45 @@ def test_an_end_without_a_session(shown: dict[str, Any], outcome: Outcome, why: 
     assert why in end.why
 
 
+class Refused(PageBrowser):
+    """A browser whose page was answered 429, with these waits."""
+
+    def __init__(self, shown: list[dict[str, Any]], waits_s: list[float]) -> None:
+        super().__init__(lambda: shown)
+        self._waits_s = waits_s
+
+    def waits_after_429_s(self) -> list[float]:
+        """Returns them."""
+        return self._waits_s
+
+
+class Dying(Refused):
+    """A browser that cannot tell any more what it was answered."""
+
+    def waits_after_429_s(self) -> list[float]:
+        """Says so."""
+        raise BrowserLost("gone")
+
+
+@pytest.mark.parametrize(
+    ("browser", "portal", "recorded"),
+    [
+        (Refused([FORM], []), NoSession(), []),
+        (Refused([FORM], [0.0]), NoSession(), [0.0]),
+        (Refused([{**ELSEWHERE, "status": 429, "text": "x"}], [60.0, 1200.0, 0.0]), NoSession(), [1200.0]),
+        (Refused([SUCCESS], [60.0]), NoSession(), [60.0]),
+        (Refused([SUCCESS], [60.0]), Session(), []),
+        (Dying([FORM], []), NoSession(), []),
+    ],
+)
+def test_429_to_the_page_is_recorded_for_every_process(
+    browser: PageBrowser, portal: NoSession, recorded: list[float]
+) -> None:
+    """Once, with the longest wait, and not where the API has answered with a session since."""
+    flow_through(browser, portal).run()
+    assert list(portal.recorded_429) == recorded
+
+
 @pytest.mark.parametrize(
     "shown",
     [

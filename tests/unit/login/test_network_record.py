@@ -38,6 +38,22 @@ def test_an_answer_tells_its_headers_and_the_clock() -> None:
     assert request.clock_offset_s == 40.5
 
 
+def test_each_429_tells_how_long_it_says_to_wait() -> None:
+    """By the clock of whoever answered; other answers are none."""
+    record = NetworkRecord()
+    said = [
+        (429, {"Retry-After": "120"}),
+        (200, {"Retry-After": "60"}),
+        (429, {}),
+        (429, {"retry-after": "Thu, 01 Jan 1970 00:10:00 GMT", "date": "Thu, 01 Jan 1970 00:05:00 GMT"}),
+    ]
+    assert record.waits_after_429_s() == []
+    for number, (status, headers) in enumerate(said):
+        answer = event("responseReceived", str(number), response={"status": status, "headers": headers})
+        record.add([sent(str(number)), answer], 0.0)
+    assert record.waits_after_429_s() == [120.0, 0.0, 300.0]
+
+
 def test_an_answer_without_a_usable_date_tells_no_clock() -> None:
     """Nor does one to a request that began before the record."""
     record = NetworkRecord()

@@ -32,6 +32,10 @@ class Stopped:
         """Is not asked."""
         raise AssertionError
 
+    def record_429(self, _stated_s: float | None) -> Never:
+        """Is not told."""
+        raise AssertionError
+
 
 @pytest.mark.parametrize("unattended", [True, False])
 def test_stopped_while_it_asks_whether_there_is_a_session(tmp_path: Path, unattended: bool) -> None:
