@@ -7,6 +7,7 @@ import math
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from bench.figures import Figure, Ratio, Report, Unit, month_figures
 from bench.processes import BenchError, Memory, end_orphans, memory
 from bench.rows import BROKERAGE, JAVA_KILLED, PORTFOLIO, PUSHED, SILENT, Row
 from bench.stage import POSITIONS, TRADER, Servers, Stage, simulated_servers
-from ibkr_tools import polling
 from ibkr_tools.process_control import become_subreaper
 
 IDLE_S = 60.0
@@ -145,7 +145,7 @@ def _measure_at_once(report: Report, stage: Stage, base: Path) -> None:
 def measure_idle(report: Report, stage: Stage) -> None:
     """Lets everything rest for a minute, then reads the memory."""
     say(f"memory after {IDLE_S:.0f} s of rest")
-    polling.sleep(IDLE_S)
+    time.sleep(IDLE_S)
     rested = {name: memory(pid) for name, pid in stage.pids().items()}
     for name, target in (("watchdog", 40), ("gateway parent", 26), ("Java", None)):
         _add_memory(report, name, "idle", [rested[name]], target)

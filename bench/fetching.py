@@ -11,7 +11,6 @@ from typing import Self
 from bench.loss import SETTLED_S, let_age
 from bench.processes import BenchError, Spent, environment, spent, timed
 from bench.stage import ACCOUNT, Servers, Stage
-from ibkr_tools import polling
 from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.rate_limit_state import HEADROOM_PER_S, REQUESTS_PER_S
@@ -163,7 +162,7 @@ class _Keeper:
 
     def _pause(self, seconds: float) -> None:
         self._waited_s += seconds
-        polling.sleep(seconds)
+        time.sleep(seconds)
 
     def _run(self) -> None:
         while not self._over.wait(KEEPALIVE_EVERY_S):
@@ -181,7 +180,7 @@ def _insist(stage: Stage) -> None:
     let_age(stage, SETTLED_S)
     stage.servers.control.limits(enabled=True)
     # The budget of the last second passes.
-    polling.sleep(1.5)
+    time.sleep(1.5)
 
 
 def refused(servers: Servers) -> int:

@@ -18,7 +18,6 @@ from bench.prober import Prober
 from bench.processes import BenchError, Memory, Program, environment, memory, running
 from bench.stage import Servers, wait_until
 from bench.start import memory_after_requests
-from ibkr_tools import polling
 from tests.support.distribution import distribution
 from tests.support.jar import CONF, free_port
 from tests.support.peers import IBEAM, peer_python
@@ -141,7 +140,7 @@ def cold_start(ibeam: Ibeam) -> ColdStart:
 def lose(ibeam: Ibeam, servers: Servers, after_look_s: float) -> tuple[Waited, Waited]:
     """Drops the session so long after IBeam's look; returns when it noticed, and when it was served again."""
     _wait_for_look(ibeam.program)
-    polling.sleep(after_look_s)
+    time.sleep(after_look_s)
     with Prober(ibeam.port) as prober:
         if prober.wait(CAP_S) is None:
             # It has not come back from the loss before this one.
@@ -162,7 +161,7 @@ def lose(ibeam: Ibeam, servers: Servers, after_look_s: float) -> tuple[Waited, W
 def kill_java(ibeam: Ibeam) -> Waited:
     """Kills its gateway in the middle between two looks; returns when it was served again."""
     _wait_for_look(ibeam.program)
-    polling.sleep(MAINTENANCE_EVERY_S / 2)
+    time.sleep(MAINTENANCE_EVERY_S / 2)
     with Prober(ibeam.port) as prober:
         if prober.wait(CAP_S) is None:
             return Waited(CAP_S, capped=True)

@@ -1,9 +1,9 @@
-"""Waits for a condition that nobody announces, or for a moment that is known: only this module calls `time.sleep`."""
+"""Waits for a condition that nobody announces: only this module calls `time.sleep`."""
 
 import time
 from collections.abc import Callable
 
-__all__ = ["poll_until", "sleep"]
+__all__ = ["poll_until"]
 
 
 def poll_until(condition: Callable[[], object], timeout_s: float, step_s: float) -> bool:
@@ -14,8 +14,3 @@ def poll_until(condition: Callable[[], object], timeout_s: float, step_s: float)
             return False
         time.sleep(min(step_s, left_s))
     return True
-
-
-def sleep(seconds: float) -> None:
-    """Returns after `seconds`: at a moment that was known before, such as that of a request's turn."""
-    time.sleep(seconds)
