@@ -1,18 +1,22 @@
 """`ibkr-tools fetch`: one snapshot to standard output, through jq, as a list, to a file, to the state directory."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ibkr_tools.cli import output_options
 from ibkr_tools.cli.app_context import app_context_of
-from ibkr_tools.cli.printing import Format
+from ibkr_tools.cli.printing import Format, Printing
 from ibkr_tools.entrypoint import print_stderr
+from ibkr_tools.errors import UsageError
 from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
-    from ibkr_tools.fetch.snapshot_document import SnapshotMetadata
+    from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
+
+POSITIONS = "positions"
 
 
 def fetch(
@@ -41,7 +45,6 @@ def fetch(
 ) -> None:
     """Fetch one snapshot of the account: complete, or an error and nothing."""
     from ibkr_tools.account_ids import require_name
-    from ibkr_tools.errors import UsageError
     from ibkr_tools.fetch.plan import require_resources
 
     printing = output_options.printing_of(context)
@@ -51,20 +54,7 @@ def fetch(
     parameters = output_options.parse_parameters(param or [])
     app_context = app_context_of(context)
     config = app_context.load()
-    # A table that is asked for without a word is that of the positions; what they weigh is in the other resources.
-    shown = None
-    if printing.is_list and not names and printing.form is Format.TABLE:
-        shown = "positions"
-    chosen: tuple[str, ...] = tuple(names) or config.fetch.resources
-    if shown and shown not in chosen and not save:
-        chosen = (*chosen, shown)
-    if printing.is_list and shown is None and len(chosen) > 1:
-        raise UsageError(
-            f"--format {printing.form} prints one list, and {', '.join(chosen)} would be fetched",
-            hint="Name one resource, or choose with --jq.",
-        )
-    if shown and shown not in chosen:
-        raise UsageError(f"the table is of positions, and only {', '.join(chosen)} would be fetched")
+    chosen, shown = _choose_resources(printing, names, config.fetch.resources, save=save)
     from ibkr_tools.cli.progress import progress
     from ibkr_tools.fetch.fetch_task import FetchTask
 
@@ -94,18 +84,47 @@ def fetch(
 
         print_stderr(f"saved {app_context.directories.snapshots / LATEST_FILE}", 20)
         return
+    _print(printing, document, shown)
+
+
+def _choose_resources(
+    printing: Printing, names: Sequence[str], configured: tuple[str, ...], *, save: bool
+) -> tuple[tuple[str, ...], str]:
+    """Returns what to fetch (`configured` itself without a name), and of which of it a list or table is.
+
+    A table that is asked for without a name is that of the positions; what they weigh is in the other resources.
+
+    Raises:
+        UsageError: what would be fetched is no one list, or has no positions and is saved as it is.
+    """
+    chosen = tuple(names) or configured
+    if names or not printing.is_list or printing.form is not Format.TABLE:
+        if printing.is_list and len(chosen) > 1:
+            raise UsageError(
+                f"--format {printing.form} prints one list, and {', '.join(chosen)} would be fetched",
+                hint="Name one resource, or choose with --jq.",
+            )
+        return chosen, chosen[0]
+    if POSITIONS in chosen:
+        return chosen, POSITIONS
+    if save:
+        raise UsageError(f"the table is of positions, and only {', '.join(chosen)} would be fetched")
+    return (*chosen, POSITIONS), POSITIONS
+
+
+def _print(printing: Printing, document: "SnapshotDocument", shown: str) -> None:
+    """Prints the snapshot; a list or a table is of the resource `shown`."""
 
     def rows() -> "Rows":
         from ibkr_tools.fetch.formats import snapshot_rows
 
-        return snapshot_rows(document.encode(), shown or chosen[0])
+        return snapshot_rows(document.encode(), shown)
 
     def table(width: int | None) -> str:
         from ibkr_tools.fetch.snapshot import Snapshot
         from ibkr_tools.views import format_resource
 
-        snapshot = Snapshot(document.encode())
-        return format_resource(snapshot, shown or chosen[0], everything=printing.everything, width=width)
+        return format_resource(Snapshot(document.encode()), shown, everything=printing.everything, width=width)
 
     printing.put(document.chunks, rows, table)
 

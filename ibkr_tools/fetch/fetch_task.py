@@ -5,20 +5,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from ibkr_tools import session_hint
 from ibkr_tools.alert_outbox import ACCOUNTS_TOPIC
 from ibkr_tools.config.schema import Config
-from ibkr_tools.errors import (
-    AccountUnavailable,
-    ConfigError,
-    GatewayUnavailable,
-    IbkrError,
-    SessionUnavailable,
-    UsageError,
-)
+from ibkr_tools.errors import AccountUnavailable, GatewayUnavailable, IbkrError, SessionUnavailable, UsageError
 from ibkr_tools.fetch.account_list import SnapshotSelection
+from ibkr_tools.fetch.fetch_scope import plan_fetch
 from ibkr_tools.fetch.fetch_status import NO_FINDINGS, MissingData, success_message
-from ibkr_tools.fetch.plan import REQUIRED_RESOURCES, plan_snapshot
 from ibkr_tools.fetch.retry import RetryPolicy, Sleep
 from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 from ibkr_tools.fetch.session_wait import (
@@ -29,7 +24,7 @@ from ibkr_tools.fetch.session_wait import (
     serving_session,
     wait_for_session,
 )
-from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
+from ibkr_tools.fetch.snapshot_document import SnapshotDocument
 from ibkr_tools.fetch.snapshot_fetcher import CountCallback, ProgressCallback, SnapshotFetcher
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Tier
@@ -105,69 +100,58 @@ class FetchTask:
         if not 0 <= wait_s <= MAX_SESSION_WAIT_S:
             raise UsageError(f"cannot wait for {wait_s} s, but for {MAX_SESSION_WAIT_S} at most")
         retry = RetryPolicy.within(retry_s)
-        requested_parameters, settings = dict(parameters or {}), self._config.fetch
-        parts = plan_snapshot(
-            resources or settings.resources, requested_parameters, self._config.session.tier, fresh=fresh
-        )
-        optional = frozenset[str]() if resources else frozenset(part.name for part in parts) - REQUIRED_RESOURCES
-        required_tiers = [part.endpoint.tier for part in parts if part.name not in optional]
-        required_tier = Tier.BROKERAGE if Tier.BROKERAGE in required_tiers else Tier.PORTFOLIO
-        missing_data = MissingData(
-            accounts=frozenset(accounts),
-            resources=frozenset(part.name for part in parts),
-            is_default=not (resources or accounts),
-        )
+        scope = plan_fetch(self._config, resources, accounts, parameters=parameters or {}, fresh=fresh, partial=partial)
         try:
-            self._require_session(wait_s, required_tier)
+            self._require_session(wait_s, scope.required_tier)
         except IbkrError as error:
             self._write_status("failed", error.message)
             raise
+        selection = self._with_known_accounts(scope.selection)
+        fetcher = self._make_fetcher(retry, wait_s, scope.required_tier)
+        try:
+            with fetcher:
+                document = fetcher.fetch(scope.parts, fetcher.accounts.select(scope.parts, selection), scope.covers)
+            saved = self._save(document, save_in) if save_in else None
+        except IbkrError as error:
+            if type(error) is SessionUnavailable and not error.hint:
+                error.hint = WAIT_FOR_SESSION_HINT
+            self._report_failure(error, scope.missing_data, fetcher.missing_accounts)
+            raise
+        missing_data = scope.missing_data.after_success(document.covers)
+        self._write_status("succeeded", success_message(document.covers), saved=saved, missing_data=missing_data)
+        return document
+
+    def _with_known_accounts(self, selection: SnapshotSelection) -> SnapshotSelection:
+        """Adds the accounts that the watchdog has learnt from the session of now."""
         session = serving_session(self._status, self._now())
-        selection = SnapshotSelection(
-            account=self._config.account,
-            accounts=tuple(accounts) or settings.accounts,
-            known=session.accounts if session else (),
-            error_class=UsageError if accounts else ConfigError,
-            partial=settings.partial if partial is None else partial,
-            optional=optional,
-        )
-        covers = SnapshotMetadata(accounts=(), resources=(), parameters=requested_parameters, fresh=fresh)
-        fetcher = SnapshotFetcher(
+        return msgspec.structs.replace(selection, known=session.accounts if session else ())
+
+    def _make_fetcher(self, retry: RetryPolicy, wait_s: float, tier: Tier) -> SnapshotFetcher:
+        return SnapshotFetcher(
             self._make_client,
             now=self._now,
-            session_loss_policy=WaitForSession(
-                self._status, wait_s, required_tier, self._report_session_loss, self._progress
-            ),
+            session_loss_policy=WaitForSession(self._status, wait_s, tier, self._report_session_loss, self._progress),
             progress=self._progress,
             on_count=self._on_count,
             sleep=self._sleep,
             retry=retry,
         )
-        try:
-            with fetcher:
-                document = fetcher.fetch(parts, fetcher.accounts.select(parts, selection), covers)
-            saved = None
-            if save_in:
-                from ibkr_tools.fetch import snapshot_store
 
-                saved = snapshot_store.save(save_in, document, settings.keep_days, self._now())
-        except IbkrError as error:
-            if type(error) is SessionUnavailable and not error.hint:
-                error.hint = WAIT_FOR_SESSION_HINT
-            unavailable = fetcher.missing_accounts if isinstance(error, AccountUnavailable) else {}
-            self._write_status(
-                "failed",
-                error.message,
-                session_lost=type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable),
-                missing_data=missing_data.after_failure(unavailable),
-                topic=ACCOUNTS_TOPIC if unavailable else None,
-            )
-            raise
-        covers = document.covers
+    def _save(self, document: SnapshotDocument, directory: Path) -> Path:
+        from ibkr_tools.fetch import snapshot_store
+
+        return snapshot_store.save(directory, document, self._config.fetch.keep_days, self._now())
+
+    def _report_failure(self, error: IbkrError, missing_data: MissingData, missing_accounts: dict[str, str]) -> None:
+        """Writes the status of a fetch that failed: the accounts that answer nothing are what it has found out."""
+        unavailable = missing_accounts if isinstance(error, AccountUnavailable) else {}
         self._write_status(
-            "succeeded", success_message(covers), saved=saved, missing_data=missing_data.after_success(covers)
+            "failed",
+            error.message,
+            session_lost=type(error) is SessionUnavailable or isinstance(error, GatewayUnavailable),
+            missing_data=missing_data.after_failure(unavailable),
+            topic=ACCOUNTS_TOPIC if unavailable else None,
         )
-        return document
 
     def _require_session(self, wait_s: float, tier: Tier) -> None:
         """Returns if there may be a session that serves; waits for it if told to.
