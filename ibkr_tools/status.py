@@ -229,12 +229,16 @@ class StatusFile:
                 hint="The units write a new one by themselves.",
             ) from error
 
+    def read_or_empty(self) -> Status:
+        """Returns what the processes said; a file that is not to be believed is a status without sections."""
+        try:
+            return self.read()
+        except DataError:
+            return Status()
+
     def read_section(self, kind: type[_S]) -> _S | None:
         """Returns one section, None if it was never written or the file is not to be believed."""
-        try:
-            section: _S | None = getattr(self.read(), _SECTION_NAMES[kind])
-        except DataError:
-            return None
+        section: _S | None = getattr(self.read_or_empty(), _SECTION_NAMES[kind])
         return section
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
@@ -264,9 +268,5 @@ class StatusFile:
         """
         files.make_directory(self.path.parent, mode=0o700)
         with files.locked(self.path.with_suffix(".lock"), timeout_s=STATUS_LOCK_TIMEOUT_S):
-            try:
-                status = self.read()
-            except DataError:
-                status = Status()
-            status = msgspec.structs.replace(status, **{_SECTION_NAMES[type(section)]: section})
+            status = msgspec.structs.replace(self.read_or_empty(), **{_SECTION_NAMES[type(section)]: section})
             files.write_atomically(self.path, msgspec.json.encode(status) + b"\n", mode=0o640, fsync=False)

@@ -137,7 +137,8 @@ class ExternalInputs:
     def read_status(self) -> list[Event]:
         """Returns the events of the other processes' sections since the last call."""
         events: list[Event] = []
-        gateway = self._status_file.read_section(GatewaySection)
+        status = self._status_file.read_or_empty()
+        gateway, login, fetch = status.gateway, status.login, status.fetch
         if gateway is not None and self._is_new(GatewaySection, (gateway.state, gateway.java_pid)):
             if gateway.state == "starting" and not gateway.is_stale(self._now()):
                 events.append(GatewayStarting())
@@ -145,12 +146,10 @@ class ExternalInputs:
                 events.append(GatewayChanged(up=gateway.state == "up"))
             if gateway.state == "up":
                 self._alerts.unit_recovered("ibkr-gateway.service", "ibkr-firewall.service")
-        login = self._status_file.read_section(LoginSection)
         if login is not None and self._is_new(LoginSection, login.updated_at):
             self.last_login = login
             retry_in_s = None if login.retry_at is None else (login.retry_at - self._now()).total_seconds()
             events.append(LoginReported(login, retry_in_s))
-        fetch = self._status_file.read_section(FetchSection)
         if fetch is not None and self._is_new(FetchSection, fetch.updated_at):
             self.last_fetch = fetch
             if fetch.state == "succeeded":
