@@ -17,6 +17,9 @@ _PREFIX = re.compile(r"/v1/(?:api|portal)(?=/|$)")
 """What the gateway puts before a path; it rewrites the second to the first."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_\-]+")
+MIN_SIMILARITY = 0.6
+"""How similar a path must be to be suggested, as difflib measures it from 0 to 1: its default."""
+
 _READS_HINT = "`ibkr-tools resources` lists all reads."
 
 
@@ -108,14 +111,17 @@ def _query(text: str) -> dict[str, str]:
 
 def _suggestion(segments: list[str]) -> str:
     """Returns a suggestion: the listed path that is most like this one once its names are filled in."""
-    requested = "/".join(segments)
-    similarity = {}
+    closest, similarity = None, MIN_SIMILARITY
+    matcher = difflib.SequenceMatcher(b="/".join(segments))
     for endpoint in READS.values():
         parts = _template_segments(endpoint)
         padded = segments + [""] * (len(parts) - len(segments))
         filled = "/".join(
             value if part.startswith("{") else part for part, value in zip(parts, padded[: len(parts)], strict=True)
         )
-        similarity[endpoint] = difflib.SequenceMatcher(None, requested, filled).ratio()
-    best = max(similarity, key=similarity.__getitem__)
-    return f"; did you mean {best.method} {best.path}?" if similarity[best] >= 0.6 else ""  # noqa: PLR2004
+        matcher.set_seq1(filled)
+        # The first two are bounds of the third, and cheap.
+        bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+        if all(bound() > similarity for bound in bounds):
+            closest, similarity = endpoint, matcher.ratio()
+    return "" if closest is None else f"; did you mean {closest.method} {closest.path}?"
