@@ -254,11 +254,13 @@ def nodes_of(file: Path) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(tree_of(file)))
 
 
+@cache
 def name_of(file: Path) -> str:
     """Returns a file's path below the package, as the lists here have it."""
     return file.relative_to(PACKAGE).as_posix()
 
 
+@cache
 def part_of(file: Path) -> str:
     """Names the package, or the module that stands by itself, a file belongs to."""
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -377,7 +379,7 @@ def test_nothing_sleeps_a_fixed_time() -> None:
     """Waits are for conditions."""
 
     def sleeps(file: Path, node: ast.AST) -> bool:
-        if part_of(file) == "simulator" or not isinstance(node, (ast.Attribute, ast.Call)):
+        if not isinstance(node, (ast.Attribute, ast.Call)) or part_of(file) == "simulator":
             return False
         name = node.attr if isinstance(node, ast.Attribute) else getattr(node.func, "attr", "")
         return name in {"sleep", "wait", "select"} and _SLEEPS_AS_TEXT.fullmatch(ast.unparse(node)) is not None
@@ -401,7 +403,7 @@ def test_watchdog_fetch_and_portal_do_not_read_the_environment() -> None:
     """They take their collaborators as arguments; the environment is read, and an exit made, where a program starts."""
 
     def reads(file: Path, node: ast.AST) -> bool:
-        if part_of(file) not in {"watchdog", "fetch", "portal"} or not isinstance(node, ast.Attribute):
+        if not isinstance(node, ast.Attribute) or part_of(file) not in {"watchdog", "fetch", "portal"}:
             return False
         return node.attr in {"environ", "getenv"} or (node.attr == "exit" and file.name != "__main__.py")
 
