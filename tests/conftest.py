@@ -84,7 +84,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
     """The test's own folder, which any user may enter: pytest makes it, and those above, for the user of the tests."""
-    ours = Path(tempfile.gettempdir())
+    ours = Path(os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir())
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.is_relative_to(ours) or folder == ours:
             break

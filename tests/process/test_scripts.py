@@ -115,6 +115,27 @@ def test_no_script_takes_code_from_where_somebody_stands(checkout: Checkout, scr
     assert not (checkout.hostile / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("tests", "distribution"),
+    [
+        (["tests/unit"], "worksteal"),
+        (["-q", "tests/unit/test_files.py", "tests/unit/portal"], "worksteal"),
+        (["tests/unit", "tests/process"], "loadfile"),
+        (["tests/simulator"], "loadfile"),
+    ],
+    ids=str,
+)
+def test_only_unit_tests_of_one_file_may_run_in_several_processes(
+    checkout: Checkout, tests: list[str], distribution: str
+) -> None:
+    """The others share what a file's fixtures started."""
+    done = checkout.bash("bash", str(checkout.root / "bin/test"), *tests)
+    assert done.returncode == 0, done.stderr
+    (call,) = (arguments for _, arguments in checkout.calls() if arguments[1:3] == ["-m", "pytest"])
+    assert call[call.index("--dist") + 1] == distribution
+    assert call[-len(tests) :] == tests
+
+
 def check_pip(calls: list[list[str]]) -> None:
     """Checks every command line of pip that installs: hashes for what is fetched, and no tools of pip's own choice."""
     installs = [arguments for arguments in calls if "install" in arguments or "download" in arguments]
