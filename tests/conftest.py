@@ -10,7 +10,6 @@ import pytest
 
 from tests.support.examples import load_profile
 from tests.support.installation import Installation
-from tests.support.simulation import make_certificate
 
 load_profile()
 
@@ -107,6 +106,9 @@ def accepted(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the certificate and key of the one gateway to trust."""
+    # The simulator, whose libraries the process that only hands out the tests need not load.
+    from tests.support.simulation import make_certificate
+
     folder = tmp_path_factory.mktemp("tls")
     make_certificate(folder)
     return folder
