@@ -128,6 +128,11 @@ class Directories:
         """What `fetch --save` writes."""
         return self.state / "snapshots"
 
+    @property
+    def statements(self) -> Path:
+        """Flex statements as IBKR made them; see `ibkr_tools.flex.statement_archive`."""
+        return self.state / "statements"
+
 
 def user_cache(environ: Mapping[str, str] | None = None) -> Path:
     """Returns where a person's own programs remember answers, who may not write the units' directories."""

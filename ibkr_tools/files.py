@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -262,17 +263,31 @@ def make_directory(path: Path, *, mode: int) -> None:
         os.close(fd)
 
 
-def read_user_file(path: Path, limit: int = MAX_USER_FILE_BYTES) -> bytes:
-    """Returns the content of a file that a person has named, which may be a link; for those of ours see the others.
+def open_user_file(path: Path, limit: int = MAX_USER_FILE_BYTES) -> FileIO:
+    """Opens a file to read that a person has named, which may be a link; for those of ours see the others.
 
-    Never waits for anybody, and never holds more than `limit` bytes and one.
+    Never waits for anybody.
 
     Raises:
         OSError: not there, no rights, not a regular file (a pipe, a device, a folder), or larger than `limit` bytes.
     """
     fd = os.open(require_regular(path, limit), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb", buffering=0) as file:
+    file = FileIO(fd)
+    try:
         _require_regular(os.fstat(fd), path, limit)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_user_file(path: Path, limit: int = MAX_USER_FILE_BYTES) -> bytes:
+    """Returns the content of a file that a person has named; never holds more than `limit` bytes and one.
+
+    Raises:
+        OSError: see `open_user_file`.
+    """
+    with open_user_file(path, limit) as file:
         chunks, size = [], 0
         # Files of /proc do not say how large they are.
         while size <= limit and (chunk := file.read(min(_CHUNK_BYTES, limit + 1 - size))):

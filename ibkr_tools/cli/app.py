@@ -11,6 +11,7 @@ from ibkr_tools.cli import (
     api_command,
     config_commands,
     fetch_command,
+    flex_commands,
     gateway_commands,
     login_commands,
     resources_command,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(gateway_commands.app, name="gateway")
 app.add_typer(config_commands.app, name="config")
+app.add_typer(flex_commands.app, name="flex")
 
 COMMANDS = (
     fetch_command.fetch,
@@ -57,7 +59,7 @@ PRINTING_COMMANDS = frozenset({fetch_command.fetch, api_command.api, show_comman
 for command in COMMANDS:
     app.command(cls=PrintingCommand if command in PRINTING_COMMANDS else None)(command)
 
-COMMANDS_STARTED_AS_ROOT = frozenset({"config", "login", "resources"})
+COMMANDS_STARTED_AS_ROOT = frozenset({"config", "flex", "login", "resources"})
 """Commands that root begins as root: they read what only root may read, and touch no directory of others before they
 become the user of the units themselves."""
 

@@ -1,0 +1,113 @@
+"""Statements as IBKR made them, packed and kept for ever: whatever is made of them later can be made anew."""
+
+import errno
+import gzip
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from ibkr_tools import files
+from ibkr_tools.errors import ConfigError, OutputError
+from ibkr_tools.flex.statement_xml import Statement
+
+_DIRECTORY_MODE, _FILE_MODE = 0o700, 0o600
+"""A statement has its owner's name and address in it."""
+
+_COMPRESSION_LEVEL = 6
+_DIGEST_LENGTH = 16
+"""So many hexadecimal digits of the SHA-256 of the XML stand in a file's name, which tell it from all others."""
+
+_GENERATED_FORMAT = "%Y-%m-%dT%H%M%S"
+_NAME = re.compile(
+    r"(?P<from>\d{4}-\d\d-\d\d)_(?P<to>\d{4}-\d\d-\d\d)_(?P<generated>\d{4}-\d\d-\d\dT\d{6})_(?P<digest>[0-9a-f]{16})"
+    r"\.xml\.gz",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class ArchivedFile:
+    """A file in the archive: the days that its statements cover, and when IBKR made the newest of them."""
+
+    path: Path
+    from_day: date
+    to_day: date
+    generated_at: datetime
+
+
+class StatementArchive:
+    """The directory with the statements. Only the user of the units can read it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def list_files(self) -> list[ArchivedFile]:
+        """Returns what is kept, in the order of the days; a file with another kind of name is none of it.
+
+        Raises:
+            ConfigError: this user may not look.
+        """
+        try:
+            names = sorted(path.name for path in self._directory.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ConfigError(f"{self._directory}: {error.strerror}", hint="Run as root.") from error
+        return [archived for name in names if (archived := _parse_name(self._directory / name))]
+
+    def keep(self, xml: bytes, statements: Sequence[Statement]) -> ArchivedFile | None:
+        """Keeps a file, and returns it; None: the same content is there already.
+
+        Args:
+            xml: the file's content, unpacked.
+            statements: the heads of its statements; at least one.
+
+        Raises:
+            OutputError: it could not be written; what was kept before is intact.
+        """
+        digest = hashlib.sha256(xml).hexdigest()[:_DIGEST_LENGTH]
+        from_day = min(statement.from_day for statement in statements)
+        to_day = max(statement.to_day for statement in statements)
+        generated_at = max(statement.generated_at for statement in statements)
+        name = f"{from_day}_{to_day}_{generated_at:{_GENERATED_FORMAT}}_{digest}.xml.gz"
+        path = self._directory / name
+        with self._output_errors():
+            files.make_directory(self._directory, mode=_DIRECTORY_MODE)
+            with files.locked(self._directory / ".lock"):
+                files.remove_stale_temporaries(self._directory)
+                if path.exists():
+                    return None
+                with files.atomic_writer(path, mode=_FILE_MODE) as file:
+                    file.write(gzip.compress(xml, _COMPRESSION_LEVEL, mtime=0))
+                files.sync_directory(self._directory)
+        return ArchivedFile(path, from_day, to_day, generated_at)
+
+    @contextmanager
+    def _output_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            hint = "What was kept before is intact."
+            if error.errno == errno.EACCES:
+                hint = "Run as root."
+            raise OutputError(f"{self._directory}: {error.strerror}", hint=hint) from error
+
+
+def _parse_name(path: Path) -> ArchivedFile | None:
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    try:
+        return ArchivedFile(
+            path,
+            date.fromisoformat(match["from"]),
+            date.fromisoformat(match["to"]),
+            datetime.fromisoformat(match["generated"]),
+        )
+    except ValueError:
+        # Digits that are no day: somebody else's file.
+        return None

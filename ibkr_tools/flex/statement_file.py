@@ -1,0 +1,61 @@
+"""One file with Flex statements: what is in it, what does not add up, and whether it is of these accounts."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+
+from ibkr_tools.errors import ConfigError
+from ibkr_tools.flex.statement_checks import StatementChecks
+from ibkr_tools.flex.statement_xml import Row, Section, Statement, read_statements, unpack
+
+
+@dataclass(frozen=True)
+class StatementFile:
+    """A whole file that was read: its XML, and one element of `checks` for each of its statements."""
+
+    xml: bytes
+    checks: tuple[StatementChecks, ...]
+
+    @property
+    def statements(self) -> list[Statement]:
+        """Returns the heads of its statements."""
+        return [check.statement for check in self.checks]
+
+    def warnings(self) -> Iterator[str]:
+        """Yields a line for all that does not add up or cannot be read in any of its statements."""
+        for check in self.checks:
+            yield from (str(discrepancy) for discrepancy in check.discrepancies())
+            if check.unreadable:
+                head = check.statement
+                yield f"{head.account}, {head.from_day} to {head.to_day}: {'; '.join(check.unreadable)}"
+
+    def require_accounts(self, expected: Collection[str]) -> None:
+        """Checks that every statement is of one of the `expected` accounts.
+
+        Raises:
+            ConfigError: one is of another; the message names it.
+        """
+        others = sorted({statement.account for statement in self.statements} - set(expected))
+        if others:
+            raise ConfigError(
+                f"it is of {', '.join(others)}, and the configuration has {', '.join(sorted(expected))}",
+                hint=f"If it belongs here, say so: {' '.join(f'--account {account}' for account in others)}.",
+            )
+
+
+def read_statement_file(file: BufferedReader) -> StatementFile:
+    """Reads a file whole.
+
+    Raises:
+        DataError: it is no whole Flex statement in XML, or one that can be misread; see `read_statements`.
+        OSError: it cannot be read.
+    """
+    xml = unpack(file)
+    checks: list[StatementChecks] = []
+    for event in read_statements(xml):
+        match event:
+            case Statement():
+                checks.append(StatementChecks(event))
+            case Section() | Row():
+                checks[-1].add(event)
+    return StatementFile(xml, tuple(checks))

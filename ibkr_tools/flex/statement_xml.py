@@ -1,0 +1,218 @@
+"""Reads Flex statements row by row: a large one takes no more memory than its text.
+
+The XML comes from outside: a DTD, entities and references to other files are refused (defusedxml). What is unknown in
+it (sections, attributes, values) is passed on as it is: IBKR adds some without notice.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from io import BufferedReader
+
+from ibkr_tools.errors import DataError
+from ibkr_tools.flex.flex_values import FORMAT_HINT, FlexValueError, parse_day, parse_timestamp
+
+MAX_STATEMENT_BYTES = 128_000_000
+"""In bytes, unpacked; a year of one account with every section is a megabyte."""
+
+_MAX_DEPTH = 12
+"""Of elements in each other; IBKR's are six deep."""
+
+_MAX_ENVELOPE_TEXT = 200
+"""In characters, of what IBKR's service says in place of a statement."""
+
+_CHUNK_BYTES = 1 << 16
+_GZIP = b"\x1f\x8b"
+_XML_BEGINS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
+
+_AGAIN_HINT = "Download it again."
+_XML_HINT = "Set the query's format to XML: Client Portal, Performance & Reports > Flex Queries, edit, Format."
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The head of a statement: whose it is, and of when.
+
+    `generated_at` has no zone: IBKR declares none. `period` is the query's own, such as `Last30CalendarDays`; it is
+    empty where days were named.
+    """
+
+    account: str
+    from_day: date
+    to_day: date
+    generated_at: datetime
+    period: str = ""
+    query_name: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section begins; one that is empty is named too."""
+
+    statement: Statement
+    name: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One element with its attributes, as they came. `section` is the part of the statement that it stands in."""
+
+    statement: Statement
+    section: str
+    element: str
+    attributes: dict[str, str] = field(repr=False)
+
+
+def unpack(file: BufferedReader, limit: int = MAX_STATEMENT_BYTES) -> bytes:
+    """Returns the content of a file, of at most `limit` bytes, unpacked if gzip has packed it.
+
+    Raises:
+        DataError: it is damaged, or larger than any statement.
+        OSError: it cannot be read.
+    """
+    source = gzip.GzipFile(fileobj=file) if file.peek(len(_GZIP)).startswith(_GZIP) else file
+    try:
+        data = source.read(limit + 1)
+    except EOFError:
+        raise DataError("it is cut off: the gzip data end before they are whole", hint=_AGAIN_HINT) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"damaged gzip data ({error})", hint=_AGAIN_HINT) from None
+    if len(data) > limit:
+        raise DataError(
+            f"larger than {limit // 1_000_000} MB, that is no statement of a year",
+            hint="Have IBKR make statements of shorter periods.",
+        )
+    return data
+
+
+def read_statements(xml: bytes) -> Iterator[Statement | Section | Row]:
+    """Yields what is in a file, in its order.
+
+    Raises:
+        DataError: it is no whole Flex statement in XML, or in a format of days that can be misread; the message says
+            what it is instead. What was yielded before then is not to be used.
+    """
+    # Only where a statement is read.
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import DefusedXMLParser, ParseError
+
+    # XML allows no space before its declaration; some who save it by hand have some.
+    begin = len(xml) - len(xml.lstrip())
+    if not xml[begin:].startswith(_XML_BEGINS):
+        raise DataError("this is no XML" if xml[begin:] else "it is empty", hint=_XML_HINT)
+    target = _Target()
+    parser = DefusedXMLParser(target=target, forbid_dtd=True)
+    try:
+        for at in range(begin, len(xml), _CHUNK_BYTES):
+            parser.feed(xml[at : at + _CHUNK_BYTES])
+            yield from target.take()
+    except ParseError as error:
+        line, column = error.position
+        raise DataError(f"no well-formed XML at line {line}, column {column + 1}", hint=_XML_HINT) from None
+    except DefusedXmlException:
+        raise DataError("it has a document type declaration, which no statement of IBKR has") from None
+    except LookupError as error:
+        raise DataError(f"its encoding cannot be read ({error})") from None
+    try:
+        parser.close()
+    except ParseError:
+        raise DataError("it is cut off: the XML ends before it is whole", hint=_AGAIN_HINT) from None
+    yield from target.take()
+    target.require_statement()
+
+
+class _Target:
+    """What the parser calls: it turns elements into events."""
+
+    def __init__(self) -> None:
+        self._events: list[Statement | Section | Row] = []
+        self._path: list[str] = []
+        self._query_name = ""
+        self._statement: Statement | None = None
+        self._statement_depth = 0
+        self._has_statement = False
+        self._envelope: dict[str, str] | None = None
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        depth = len(self._path)
+        if depth > _MAX_DEPTH:
+            raise DataError(f"elements stand {depth} deep in each other, which no statement of IBKR has")
+        self._path.append(tag)
+        if depth == 0:
+            self._start_root(tag, attributes)
+        elif self._statement is None:
+            if tag == "FlexStatement":
+                self._start_statement(depth, attributes)
+        else:
+            self._start_row(self._statement, depth, tag, attributes)
+
+    def _start_root(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "FlexStatementResponse":
+            self._envelope = {}
+        elif tag != "FlexQueryResponse":
+            is_page = tag.lower() in {"html", "{http://www.w3.org/1999/xhtml}html"}
+            raise DataError(
+                f"no Flex statement but {'a web page' if is_page else f'a document of the type {tag[:40]}'}"
+            )
+        elif attributes.get("type") not in {"AF", None, ""}:
+            raise DataError(
+                f"a statement of the type {attributes['type'][:10]}, not AF (activity)",
+                hint="Make an Activity Flex Query: a Trade Confirmation Flex Query has no positions and no cash.",
+            )
+        self._query_name = attributes.get("queryName", "")
+
+    def _start_statement(self, depth: int, attributes: dict[str, str]) -> None:
+        try:
+            from_day, to_day = (parse_day(attributes.get(name, "")) for name in ("fromDate", "toDate"))
+            generated_at = parse_timestamp(attributes.get("whenGenerated", ""))
+        except FlexValueError as error:
+            raise DataError(str(error), hint=FORMAT_HINT) from None
+        account = attributes.get("accountId", "")
+        if not account or from_day is None or to_day is None or generated_at is None:
+            raise DataError("the head of a statement lacks one of accountId, fromDate, toDate, whenGenerated")
+        if to_day < from_day:
+            raise DataError(f"it ends on {to_day}, before its first day {from_day}")
+        self._statement = Statement(
+            account, from_day, to_day, generated_at, attributes.get("period", ""), self._query_name
+        )
+        self._statement_depth = depth
+        self._has_statement = True
+        self._events.append(self._statement)
+
+    def _start_row(self, statement: Statement, depth: int, tag: str, attributes: dict[str, str]) -> None:
+        if depth == self._statement_depth + 1:
+            self._events.append(Section(statement, tag))
+        if attributes:
+            self._events.append(Row(statement, self._path[self._statement_depth + 1], tag, attributes))
+
+    def data(self, text: str) -> None:
+        if self._envelope is not None and self._path:
+            known = self._envelope.get(self._path[-1], "")
+            self._envelope[self._path[-1]] = (known + text)[:_MAX_ENVELOPE_TEXT]
+
+    def end(self, _tag: str) -> None:
+        self._path.pop()
+        if self._statement is not None and len(self._path) == self._statement_depth:
+            self._statement = None
+
+    def close(self) -> None:
+        """Is called by the parser at the end of the document."""
+
+    def take(self) -> list[Statement | Section | Row]:
+        """Returns what has come since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def require_statement(self) -> None:
+        """Checks that there was one.
+
+        Raises:
+            DataError: there was none; the message has what IBKR says instead.
+        """
+        if self._envelope is not None:
+            said = " ".join(" ".join(self._envelope.get(name, "").split()) for name in ("ErrorCode", "ErrorMessage"))
+            raise DataError(f"no statement but an answer of IBKR's service: {said.strip() or 'without an error'}")
+        if not self._has_statement:
+            raise DataError("there is no statement in it")
