@@ -5,7 +5,7 @@
 # What ibkr-tools itself puts into its directories. Where such a directory is a link, only this is ours for certain.
 readonly CONFIG_NAMES=(config.json password totp)
 readonly STATE_NAMES=(
-    gateway login browser snapshots statements shared alert_history.json alert_history.lock pause.json pause.lock penalty.json .pki .config .cache .local
+    gateway login browser snapshots statements history shared alert_history.json alert_history.lock pause.json pause.lock penalty.json .pki .config .cache .local
 )
 
 # resolve PATH: prints where PATH leads in the end, which may not exist; fails if anybody but root may change the way.

@@ -133,6 +133,11 @@ class Directories:
         """Flex statements as IBKR made them; see `ibkr_tools.flex.statement_archive`."""
         return self.state / "statements"
 
+    @property
+    def history(self) -> Path:
+        """The database of the account's days; see `ibkr_tools.history.database`."""
+        return self.state / "history" / "history.sqlite"
+
 
 def user_cache(environ: Mapping[str, str] | None = None) -> Path:
     """Returns where a person's own programs remember answers, who may not write the units' directories."""

@@ -13,6 +13,7 @@ from ibkr_tools.cli import (
     fetch_command,
     flex_commands,
     gateway_commands,
+    history_commands,
     login_commands,
     resources_command,
     show_command,
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(gateway_commands.app, name="gateway")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(flex_commands.app, name="flex")
+app.add_typer(history_commands.app, name="history")
 
 COMMANDS = (
     fetch_command.fetch,

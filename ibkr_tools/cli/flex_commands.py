@@ -52,7 +52,7 @@ def import_(
         typer.Option("--account", help="Take statements of this account too; may be repeated.", metavar="ID"),
     ] = None,
 ) -> None:
-    """Keep statements that were downloaded by hand, as they are, for ever; the same one is kept once."""
+    """Keep statements that were downloaded by hand, for ever, and renew the history; the same one is kept once."""
     from ibkr_tools import account_ids
     from ibkr_tools.cli.statement_files import OpenFiles
     from ibkr_tools.flex.statement_archive import StatementArchive
@@ -62,13 +62,19 @@ def import_(
     expected = {config.account, *config.fetch.accounts}
     expected.update(account_ids.require_number(number, "--account") for number in account or ())
     archive = StatementArchive(app_context.directories.statements)
+    kept = 0
     with OpenFiles(files) as opened:
         app_context.drop_root()
         for name, file in opened.read_all(lambda file: file.require_accounts(expected)):
             archived = archive.keep(file.xml, file.statements)
             state = "is there already" if archived is None else f"kept as {archived.path.name}"
+            kept += archived is not None
             write_out("\n  ".join([f"{name}: {state}", *_describe(file)]) + "\n")
             _warn(name, file)
+        if kept:
+            from ibkr_tools.history.rebuild import rebuild
+
+            rebuild(archive, app_context.directories.history)
         opened.require_all_read()
 
 

@@ -31,12 +31,16 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class ArchivedFile:
-    """A file in the archive: the days that its statements cover, and when IBKR made the newest of them."""
+    """A file in the archive: the days that its statements cover, and when IBKR made the newest of them.
+
+    `digest` is the beginning of the SHA-256 of its XML.
+    """
 
     path: Path
     from_day: date
     to_day: date
     generated_at: datetime
+    digest: str
 
 
 class StatementArchive:
@@ -84,7 +88,7 @@ class StatementArchive:
                 with files.atomic_writer(path, mode=_FILE_MODE) as file:
                     file.write(gzip.compress(xml, _COMPRESSION_LEVEL, mtime=0))
                 files.sync_directory(self._directory)
-        return ArchivedFile(path, from_day, to_day, generated_at)
+        return ArchivedFile(path, from_day, to_day, generated_at, digest)
 
     @contextmanager
     def _output_errors(self) -> Iterator[None]:
@@ -107,6 +111,7 @@ def _parse_name(path: Path) -> ArchivedFile | None:
             date.fromisoformat(match["from"]),
             date.fromisoformat(match["to"]),
             datetime.fromisoformat(match["generated"]),
+            match["digest"],
         )
     except ValueError:
         # Digits that are no day: somebody else's file.

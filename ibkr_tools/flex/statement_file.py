@@ -2,11 +2,14 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from io import BufferedReader
+from typing import TYPE_CHECKING, Any
 
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.flex.statement_checks import StatementChecks
 from ibkr_tools.flex.statement_xml import Row, Section, Statement, read_statements, unpack
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class StatementFile:
             )
 
 
-def read_statement_file(file: BufferedReader) -> StatementFile:
+def read_statement_file(file: "BufferedReader[Any]") -> StatementFile:
     """Reads a file whole.
 
     Raises:

@@ -9,10 +9,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from io import BufferedReader
+from typing import TYPE_CHECKING, Any
 
 from ibkr_tools.errors import DataError
 from ibkr_tools.flex.flex_values import FORMAT_HINT, FlexValueError, parse_day, parse_timestamp
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 MAX_STATEMENT_BYTES = 128_000_000
 """In bytes, unpacked; a year of one account with every section is a megabyte."""
@@ -65,7 +68,7 @@ class Row:
     attributes: dict[str, str] = field(repr=False)
 
 
-def unpack(file: BufferedReader, limit: int = MAX_STATEMENT_BYTES) -> bytes:
+def unpack(file: "BufferedReader[Any]", limit: int = MAX_STATEMENT_BYTES) -> bytes:
     """Returns the content of a file, of at most `limit` bytes, unpacked if gzip has packed it.
 
     Raises:

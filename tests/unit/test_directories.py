@@ -47,5 +47,13 @@ def test_all_files_are_under_the_three_directories() -> None:
     found = find_directories(SYSTEMD)
     runtime = (found.status_file, found.login_request, found.restart_request, found.pacing_file)
     assert all(path.parent == found.runtime for path in runtime)
-    state = (found.gateway, found.certificate, found.login, found.browser, found.snapshots, found.statements)
+    state = (
+        found.gateway,
+        found.certificate,
+        found.login,
+        found.browser,
+        found.snapshots,
+        found.statements,
+        found.history,
+    )
     assert all(path.is_relative_to(found.state) for path in state)

@@ -96,10 +96,11 @@ def test_only_the_gateway_sees_its_private_key() -> None:
 
 
 def test_a_directory_is_hidden_from_the_units_that_do_not_need_it() -> None:
-    """The login has the browser's profile and the login log, the fetch writes snapshots; no unit reads statements."""
+    """The login has the browser's profile and the login log, the fetch writes snapshots; the rest no unit needs."""
     place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
     login, fetch = {"ibkr-login"}, {"ibkr-fetch"}
-    needed_by = {place.browser: login, place.login: login, place.snapshots: fetch, place.statements: set[str]()}
+    needed_by = {place.browser: login, place.login: login, place.snapshots: fetch}
+    needed_by |= {directory: set[str]() for directory in (place.statements, place.history.parent)}
     for directory, needing in needed_by.items():
         hiding = {f"-{directory}", f"-{SYSTEM_STATE}"}
         seeing = {path.stem for path in SERVICES if not hiding & set(Unit(path).all("InaccessiblePaths"))}

@@ -1,0 +1,1 @@
+"""The account's days, made of the statements that are kept: values, deposits, income and fees."""

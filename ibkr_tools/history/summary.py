@@ -1,0 +1,97 @@
+"""What of the records is shown, row by row or added up. Pure; sums are exact."""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from enum import StrEnum
+
+from ibkr_tools.history.records import AccountValue, CashBooking
+from ibkr_tools.number_format import exact_sum
+
+Cell = str | Decimal | None
+
+
+class Grouping(StrEnum):
+    """What bookings are added up by."""
+
+    MONTH = "month"
+    YEAR = "year"
+    INSTRUMENT = "instrument"
+    CURRENCY = "currency"
+    KIND = "kind"
+
+
+def value_rows(values: Iterable[AccountValue]) -> list[dict[str, Cell]]:
+    """Returns a row for each value, with `change`: by how much it differs from the one before of the same account.
+
+    A change has deposits and withdrawals in it; it is no return.
+    """
+    rows: list[dict[str, Cell]] = []
+    before: dict[str, AccountValue] = {}
+    for value in values:
+        previous = before.get(value.account)
+        is_comparable = previous is not None and previous.currency == value.currency
+        rows.append(
+            {
+                "day": value.day.isoformat(),
+                "account": value.account,
+                "currency": value.currency,
+                "total": value.total,
+                "cash": value.cash,
+                "positions": value.positions,
+                "change": value.total - previous.total if previous is not None and is_comparable else None,
+            }
+        )
+        before[value.account] = value
+    return rows
+
+
+def last_of_each_month(values: Iterable[AccountValue]) -> list[AccountValue]:
+    """Returns the last value of each month and account; the present month's is that of its newest day."""
+    last = {(value.account, value.day.year, value.day.month): value for value in values}
+    return list(last.values())
+
+
+def booking_rows(bookings: Iterable[CashBooking]) -> list[dict[str, Cell]]:
+    """Returns a row for each booking."""
+    return [
+        {
+            "day": booking.day.isoformat(),
+            "account": booking.account,
+            "kind": booking.kind.value,
+            "symbol": booking.symbol,
+            "currency": booking.currency,
+            "amount": booking.amount,
+            "in_base": booking.amount_in_base,
+            "description": booking.description,
+        }
+        for booking in bookings
+    ]
+
+
+_KEYS: dict[Grouping, Callable[[CashBooking], str]] = {
+    Grouping.MONTH: lambda booking: f"{booking.day:%Y-%m}",
+    Grouping.YEAR: lambda booking: f"{booking.day:%Y}",
+    Grouping.INSTRUMENT: lambda booking: booking.symbol or booking.conid,
+    Grouping.CURRENCY: lambda booking: booking.currency,
+    Grouping.KIND: lambda booking: booking.kind.value,
+}
+
+
+def grouped_rows(bookings: Sequence[CashBooking], by: Grouping) -> list[dict[str, Cell]]:
+    """Returns a row for each account and group: how many bookings, and their sum in the account's base currency.
+
+    A group by currency has their sum in that currency too. `in_base` is None where one of them has no rate: a sum
+    without it would be wrong.
+    """
+    groups: dict[tuple[str, str], list[CashBooking]] = {}
+    for booking in bookings:
+        groups.setdefault((booking.account, _KEYS[by](booking)), []).append(booking)
+    rows = []
+    for (account, key), members in sorted(groups.items()):
+        row: dict[str, Cell] = {by.value: key, "account": account, "bookings": Decimal(len(members))}
+        if by is Grouping.CURRENCY:
+            row["amount"] = exact_sum(booking.amount for booking in members)
+        in_base = [booking.amount_in_base for booking in members]
+        row["in_base"] = None if None in in_base else exact_sum(in_base)
+        rows.append(row)
+    return rows

@@ -1,0 +1,89 @@
+"""`ibkr-tools history`: the account over time, in every form, from the statements that were imported."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import CHECKOUT
+from tests.support.flex_statements import document, head, statement, week
+from tests.support.installation import Installation, printed
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
+    """A user who has imported the week."""
+    installation = Installation(tmp_path / "place", environment)
+    installation.configure(5000)
+    (tmp_path / "week.xml").write_bytes(document())
+    printed(installation, "flex", "import", str(tmp_path / "week.xml"))
+    return installation
+
+
+def block(command: str) -> list[str]:
+    """Returns what docs/history.md shows of a command."""
+    page = (CHECKOUT / "docs/history.md").read_text()
+    text = page.split(f"    $ ibkr-tools {command}\n")[1].split("\n\n")[0]
+    return [line.removeprefix("    ") for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("command", ["history values", "history income", "history flows --by month"])
+def test_the_page_shows_what_is_printed(place: Installation, command: str) -> None:
+    assert printed(place, *command.split()).splitlines() == block(command)
+
+
+def test_the_forms(place: Installation) -> None:
+    rows = json.loads(printed(place, "history", "values", "-f", "json"))
+    assert [row["total"] for row in rows] == [1350.5, 2408.5]
+    assert printed(place, "history", "values", "--jq", ".[-1].total") == "2408.5\n"
+    assert printed(place, "history", "income", "-f", "csv").splitlines()[1].startswith("2026-01-06,U1234567,dividend,")
+    assert len(printed(place, "history", "flows", "-f", "ndjson").splitlines()) == 1
+    assert printed(place, "history", "fees") == "0 rows\n"
+
+
+def test_days_and_accounts(place: Installation) -> None:
+    days = ["history", "values", "-f", "json"]
+    assert len(json.loads(printed(place, *days, "--from", "2026-01-03"))) == 1
+    assert len(json.loads(printed(place, *days, "--to", "2026-01-03"))) == 1
+    assert json.loads(printed(place, *days, "--account", "U9999999")) == []
+    assert len(json.loads(printed(place, *days, "--monthly"))) == 1
+
+
+def test_a_restatement_is_seen_at_once(place: Installation, tmp_path: Path) -> None:
+    sections = week()
+    sections["CashTransactions"][1][1]["amount"] = "12"
+    (tmp_path / "new.xml").write_bytes(document(statement(sections, head(whenGenerated="20260201;000000"))))
+    place.run("flex", "import", str(tmp_path / "new.xml"))
+    assert printed(place, "history", "income", "--jq", "[.[].amount]", "-c") == "[12]\n"
+
+
+def test_rebuilding_makes_the_same(place: Installation) -> None:
+    database = place.directories.history
+    before = database.read_bytes()
+    database.write_bytes(b"damaged")
+    done = place.run("history", "values")
+    assert done.returncode == 65
+    assert "history rebuild" in done.stderr
+    assert printed(place, "history", "rebuild") == "history: 2 values and 2 bookings of 1 files\n"
+    assert database.read_bytes() == before
+
+
+def test_a_damaged_statement_stops_the_rebuild_and_nothing_is_lost(place: Installation) -> None:
+    before = place.directories.history.read_bytes()
+    (archived,) = place.directories.statements.glob("*.xml.gz")
+    archived.write_bytes(archived.read_bytes()[:-20])
+    done = place.run("history", "rebuild")
+    assert done.returncode == 65
+    assert archived.name in done.stderr
+    assert place.directories.history.read_bytes() == before
+
+
+def test_without_statements(place: Installation) -> None:
+    place.directories.history.unlink()
+    done = place.run("history", "values")
+    assert (done.returncode, len(done.stderr.splitlines())) == (75, 2)
+
+
+@pytest.mark.parametrize("arguments", [["--by", "week"], ["--from", "05.01.2026"], ["--from", "2026-13-01"]])
+def test_a_bad_command_line_is_2(place: Installation, arguments: list[str]) -> None:
+    assert place.run("history", "income", *arguments).returncode == 2

@@ -1,0 +1,56 @@
+"""What of the records is shown, row by row and added up."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+from ibkr_tools.history.records import AccountValue, CashBooking, CashKind
+from ibkr_tools.history.summary import Grouping, booking_rows, grouped_rows, last_of_each_month, value_rows
+
+
+def value(day: str, total: str, **more: str) -> AccountValue:
+    made = AccountValue("U1", date.fromisoformat(day), "EUR", Decimal(total), None, None, "")
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def booking(day: str, amount: str, currency: str = "USD", rate: str | None = "0.9", symbol: str = "VT") -> CashBooking:
+    exact = Decimal(amount)
+    in_base = None if rate is None else exact * Decimal(rate)
+    when = date.fromisoformat(day)
+    return CashBooking("U1", when, 0, CashKind.DIVIDEND, "Dividends", currency, exact, in_base, symbol, "7", "", "", "")
+
+
+def test_a_change_is_against_the_value_before_of_the_same_account() -> None:
+    """None at the first, and none where the base currency has changed."""
+    values = [
+        value("2026-01-01", "100"),
+        value("2026-01-02", "110.5"),
+        value("2026-01-03", "10", currency="USD"),
+        value("2026-01-01", "5", account="U2"),
+    ]
+    assert [row["change"] for row in value_rows(values)] == [None, Decimal("10.5"), None, None]
+
+
+def test_the_last_day_of_each_month() -> None:
+    values = [value("2026-01-05", "1"), value("2026-01-30", "2"), value("2026-02-02", "3")]
+    assert [item.total for item in last_of_each_month(values)] == [2, 3]
+
+
+def test_bookings_are_added_up_exactly() -> None:
+    bookings = [booking("2026-01-05", "0.1"), booking("2026-01-06", "0.2"), booking("2026-02-01", "-1", symbol="")]
+    assert grouped_rows(bookings, Grouping.MONTH) == [
+        {"month": "2026-01", "account": "U1", "bookings": Decimal(2), "in_base": Decimal("0.27")},
+        {"month": "2026-02", "account": "U1", "bookings": Decimal(1), "in_base": Decimal("-0.9")},
+    ]
+    assert [row["instrument"] for row in grouped_rows(bookings, Grouping.INSTRUMENT)] == ["7", "VT"]
+    assert [row["year"] for row in grouped_rows(bookings, Grouping.YEAR)] == ["2026"]
+    assert [row["kind"] for row in grouped_rows(bookings, Grouping.KIND)] == ["dividend"]
+    assert len(booking_rows(bookings)) == 3
+
+
+def test_a_sum_that_lacks_a_rate_is_none() -> None:
+    """In its own currency it is one."""
+    bookings = [booking("2026-01-05", "1"), booking("2026-01-05", "2", rate=None)]
+    assert grouped_rows(bookings, Grouping.CURRENCY) == [
+        {"currency": "USD", "account": "U1", "bookings": Decimal(2), "amount": Decimal(3), "in_base": None}
+    ]
