@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ibkr_tools.errors import ConfigError
+from ibkr_tools.account_ids import is_number
+from ibkr_tools.errors import ConfigError, DataError
 from ibkr_tools.flex.statement_checks import StatementChecks
 from ibkr_tools.flex.statement_xml import Row, Section, Statement, read_statements, unpack
 
@@ -37,7 +38,14 @@ class StatementFile:
 
         Raises:
             ConfigError: one is of another; the message names it.
+            DataError: one is of several accounts together.
         """
+        together = [statement.account for statement in self.statements if not is_number(statement.account)]
+        if together:
+            raise DataError(
+                f"a statement of {together[0]!r}, which is no account number",
+                hint="If the query is of several accounts, choose one statement for each, not a consolidated one.",
+            )
         others = sorted({statement.account for statement in self.statements} - set(expected))
         if others:
             raise ConfigError(

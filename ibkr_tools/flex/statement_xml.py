@@ -5,6 +5,7 @@ it (sections, attributes, values) is passed on as it is: IBKR adds some without 
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ _MAX_ENVELOPE_TEXT = 200
 """In characters, of what IBKR's service says in place of a statement."""
 
 _CHUNK_BYTES = 1 << 16
+_SPACE = re.compile(rb"\s*")
 _GZIP = b"\x1f\x8b"
 _XML_BEGINS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
 
@@ -102,9 +104,10 @@ def read_statements(xml: bytes) -> Iterator[Statement | Section | Row]:
     from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
     # XML allows no space before its declaration; some who save it by hand have some.
-    begin = len(xml) - len(xml.lstrip())
-    if not xml[begin:].startswith(_XML_BEGINS):
-        raise DataError("this is no XML" if xml[begin:] else "it is empty", hint=_XML_HINT)
+    space = _SPACE.match(xml)
+    begin = space.end() if space else 0
+    if not xml.startswith(_XML_BEGINS, begin):
+        raise DataError("this is no XML" if begin < len(xml) else "it is empty", hint=_XML_HINT)
     target = _Target()
     parser = DefusedXMLParser(target=target, forbid_dtd=True)
     try:

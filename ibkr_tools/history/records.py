@@ -106,24 +106,37 @@ def _day(row: Row, *names: str) -> date | None:
 
 
 def account_values(statement: Statement, rows: Iterable[Row], base_currency: str) -> list[AccountValue]:
-    """Returns the value of each day that the rows of EquitySummaryInBase have; one without a day or total is none."""
-    found = []
+    """Returns the value of each day that the rows of EquitySummaryInBase have; one without a day or total is none.
+
+    An account with models has a row for each of them on each day, and maybe one for all: that one counts, or their sum.
+    """
+    by_day: dict[date, list[Row]] = {}
     for row in rows:
-        day, total = _day(row, "reportDate"), _number(row, "total")
-        if day is not None and total is not None:
-            parts = [_number(row, name) for name in ASSET_PARTS]
-            found.append(
-                AccountValue(
-                    account=statement.account,
-                    day=day,
-                    currency=row.attributes.get("currency") or base_currency,
-                    total=total,
-                    cash=_number(row, "cash"),
-                    positions=exact_sum(parts) if any(part is not None for part in parts) else None,
-                    generated_at=statement.generated_at.isoformat(),
-                )
+        day = _day(row, "reportDate")
+        if day is not None and _number(row, "total") is not None:
+            by_day.setdefault(day, []).append(row)
+    found = []
+    for day, of_day in by_day.items():
+        whole = [row for row in of_day if not row.attributes.get("model")]
+        counted = whole[-1:] or of_day
+        found.append(
+            AccountValue(
+                account=statement.account,
+                day=day,
+                currency=counted[0].attributes.get("currency") or base_currency,
+                total=exact_sum(_number(row, "total") for row in counted),
+                cash=_sum(counted, ("cash",)),
+                positions=_sum(counted, ASSET_PARTS),
+                generated_at=statement.generated_at.isoformat(),
             )
+        )
     return found
+
+
+def _sum(rows: Iterable[Row], names: Sequence[str]) -> Decimal | None:
+    """Returns the sum of these attributes; None where none is given."""
+    numbers = [_number(row, name) for row in rows for name in names]
+    return exact_sum(numbers) if any(number is not None for number in numbers) else None
 
 
 def cash_bookings(statement: Statement, rows: Sequence[Row]) -> list[CashBooking]:

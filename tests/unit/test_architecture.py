@@ -159,7 +159,7 @@ PACKAGES = {
         "terminal_escape",
         "user_command",
     },
-    "flex": {"errors", "files", "number_format"},
+    "flex": {"account_ids", "errors", "files", "number_format"},
     "history": {"errors", "files", "flex", "number_format"},
     "supervisor": {"child_process", "directories", "errors", "event_loop", "files", "process_control", "services"},
     "simulator": {"entrypoint", "errors", "file_watcher", "portal", "simulator_ports", "status"},

@@ -83,6 +83,14 @@ def test_another_account_is_named_and_can_be_allowed(place: Installation, file: 
     assert len(kept(place)) == 1
 
 
+def test_a_consolidated_statement_is_none_of_an_account(place: Installation, file: Path) -> None:
+    file.write_bytes(document(statement(), statement(attributes=head(accountId="-"))))
+    done = place.run("flex", "import", str(file))
+    assert done.returncode == 65
+    assert "consolidated" in done.stderr
+    assert kept(place) == []
+
+
 def test_what_does_not_add_up_is_told_and_kept(place: Installation, file: Path) -> None:
     sections = week()
     sections["CashReport"][1][1]["endingCash"] = "1"

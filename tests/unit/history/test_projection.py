@@ -103,6 +103,22 @@ def test_accounts_are_told_apart() -> None:
     assert len(two.values()) == 4
 
 
+@pytest.mark.parametrize(("models", "total"), [(["", "A", "B"], "7"), (["A", "B"], "5"), (["", ""], "1")])
+def test_models_are_added_up_or_their_sum_is_taken(models: list[str], total: str) -> None:
+    """The row of the whole account counts where there is one."""
+    totals = {"": "7", "A": "2", "B": "3"}
+    rows = [
+        ("EquitySummaryByReportDateInBase", {"reportDate": "20260109", "model": model, "total": totals[model]})
+        for model in models
+    ]
+    if models == ["", ""]:
+        rows[1][1]["total"] = "1"
+    projection = project([(source({"EquitySummaryInBase": rows}), "a")])
+    assert [(value.total, value.cash, value.positions) for value in projection.values()] == [
+        (Decimal(total), None, None)
+    ]
+
+
 def test_a_booking_of_another_day_is_of_the_statements_nearest() -> None:
     """It entered the account when the statement has it."""
     late = source({"CashTransactions": [booking("20251230", "1"), booking("", "2"), booking("20260201", "3")]})
