@@ -114,6 +114,11 @@ class Directories:
         return self.gateway / "accepted.json"
 
     @property
+    def class_archive(self) -> Path:
+        """The class archive of Java; see `ibkr_tools.gateway.class_archive`."""
+        return self.gateway / "class-archive"
+
+    @property
     def login(self) -> Path:
         """The login log and the diagnostics of failed logins."""
         return self.state / "login"

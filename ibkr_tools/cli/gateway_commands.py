@@ -9,26 +9,25 @@ from ibkr_tools.cli.app_context import AppContext, app_context_of
 from ibkr_tools.cli.streams import write_out
 
 if TYPE_CHECKING:
+    from ibkr_tools.config.schema import GatewayConfig
     from ibkr_tools.gateway.distribution import Distribution
 
 app = typer.Typer(no_args_is_help=True, help="Install and run IBKR's Client Portal gateway.")
 
 
-def _distribution_directory(app_context: AppContext) -> Path:
+def _config(app_context: AppContext) -> "GatewayConfig":
     from ibkr_tools.config.loader import load_config
     from ibkr_tools.config.schema import GatewayConfig
     from ibkr_tools.errors import ConfigError
-    from ibkr_tools.gateway.preparation import distribution_directory
 
     try:
         app_context.config_file.lstat()
         # Installing comes before anybody has edited the example.
-        config = load_config(app_context.config_file, allow_example=True).gateway
+        return load_config(app_context.config_file, allow_example=True).gateway
     except FileNotFoundError:
-        config = GatewayConfig()
+        return GatewayConfig()
     except OSError as error:
         raise ConfigError(f"{app_context.config_file}: {error.strerror}") from error
-    return distribution_directory(config, app_context.directories)
 
 
 @app.command()
@@ -58,11 +57,13 @@ def install(
     from ibkr_tools import files
     from ibkr_tools.errors import OutputError, UsageError
     from ibkr_tools.gateway import distribution
+    from ibkr_tools.gateway.preparation import distribution_directory
 
     if (source is None) is not download:
         raise UsageError("name a zip or a folder, or say --download", hint="ibkr-tools gateway install --help")
     app_context = app_context_of(context)
-    into, accepted = _distribution_directory(app_context), app_context.directories.accepted_builds
+    config, directories = _config(app_context), app_context.directories
+    into, accepted = distribution_directory(config, directories), directories.accepted_builds
     try:
         files.make_directory(into.parent, mode=0o750)
     except OSError as error:
@@ -75,26 +76,66 @@ def install(
             distribution.download(distribution.PUBLIC_ZIP, target)
             installed = distribution.install(target, into, accepted, accept=accept)
     _describe(installed)
+    _make_class_archive(config, app_context, installed)
 
 
 @app.command()
 def info(context: typer.Context) -> None:
     """Say which distribution is installed: folder, build, SHA-256 of all that Java runs, and why it may run."""
-    from ibkr_tools.gateway import distribution
-
     app_context = app_context_of(context)
-    installed = distribution.find(_distribution_directory(app_context), app_context.directories.accepted_builds)
-    _describe(installed)
+    _describe(_find_distribution(_config(app_context), app_context))
 
 
 @app.command()
 def prepare(context: typer.Context) -> None:
-    """Make the gateway's own key and certificate, unless they are there and good for a month."""
+    """Make the gateway's own key and certificate, and Java's class archive, unless they are there and good."""
+    from ibkr_tools.errors import DistributionError, JavaUnavailable
+    from ibkr_tools.gateway import class_archive, java
     from ibkr_tools.gateway.tls import make_material
 
-    directories = app_context_of(context).directories
+    app_context = app_context_of(context)
+    directories = app_context.directories
     make_material(directories.certificate.parent, directories.private)
     write_out(f"certificate  {directories.certificate}\n")
+    config = _config(app_context)
+    try:
+        installed = _find_distribution(config, app_context)
+        archive = class_archive.find(directories.class_archive, java.require_java(config.java), installed)
+    except (DistributionError, JavaUnavailable) as error:
+        _say_no_archive(error.message)
+        return
+    if archive is None:
+        _make_class_archive(config, app_context, installed)
+    else:
+        write_out(f"archive  {archive}\n")
+
+
+def _find_distribution(config: "GatewayConfig", app_context: AppContext) -> "Distribution":
+    from ibkr_tools.gateway import distribution
+    from ibkr_tools.gateway.preparation import distribution_directory
+
+    directories = app_context.directories
+    return distribution.find(distribution_directory(config, directories), directories.accepted_builds)
+
+
+def _make_class_archive(config: "GatewayConfig", app_context: AppContext, installed: "Distribution") -> None:
+    """Makes the class archive, or says why not: a gateway runs without it, and only its start takes longer."""
+    from ibkr_tools.errors import JavaUnavailable
+    from ibkr_tools.gateway import class_archive, java
+
+    directory = app_context.directories.class_archive.absolute()
+    try:
+        reason = class_archive.make(directory, java.require_java(config.java), installed)
+    except JavaUnavailable as error:
+        reason = error.message
+    if reason is None:
+        write_out(f"archive  {directory / class_archive.ARCHIVE_FILE}\n")
+    else:
+        _say_no_archive(reason)
+
+
+def _say_no_archive(reason: str) -> None:
+    write_out(f"archive  none, so a start takes longer: {reason}\n")
 
 
 def _describe(installed: "Distribution") -> None:

@@ -10,6 +10,9 @@ from ibkr_tools.errors import ConfigError
 
 CONF_FILE = "conf.yaml"
 LOGBACK_FILE = "logback.xml"
+CONF_JAR = "conf.jar"
+CONF_ENTRY = f"ibkr-tools/{CONF_FILE}"
+"""What the configuration is called in its jar: no jar of IBKR's has the same name."""
 
 # The wheel carries them inside the package, a checkout at its root.
 _TEMPLATE_DIRECTORIES = (Path(__file__).parent / "templates", Path(__file__).parents[2] / "clientportal")
@@ -104,3 +107,18 @@ def render(
     return RenderedConf(
         conf=_substitute(templates.conf, values), logback=_substitute(templates.logback, {"appenders": appenders})
     )
+
+
+def as_jar(conf: str) -> bytes:
+    """Returns a jar with the configuration in it and nothing else.
+
+    The program reads its configuration from the class path. A directory there would be a place for classes, and the
+    JVM shares none from a class archive with a directory before them.
+    """
+    import io
+    import zipfile
+
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(CONF_ENTRY), conf)
+    return content.getvalue()

@@ -1,27 +1,29 @@
 """The Java program: is it there and new enough, and the command line that keeps it small."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ibkr_tools import executables, user_command
 from ibkr_tools.errors import JavaUnavailable
 from ibkr_tools.gateway.distribution import Distribution
-from ibkr_tools.gateway.launch_plan import java_environment
+from ibkr_tools.gateway.launch_plan import ARCHIVE_OPTION, java_environment
 
 MIN_JAVA_VERSION = (8, 192)
 """IBKR's documentation asks for Java 8, update 192, or newer."""
 
+MAIN_CLASS_NAME = "ibgroup.web.core.clientportal.gw.GatewayStart"
+
 _INSTALL_HINT = "sudo apt install default-jre-headless"
 
 # A line per reason; together 104 MB resident instead of 145 MB after 100 requests, and a start that is no slower.
-_JVM_FLAGS = (
+JVM_FLAGS = (
     "-server",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:ReservedCodeCacheSize=24m",
     "-Xss512k",
-    "-Xshare:auto",
     # Out of memory, systemd decides, not a half-dead JVM; exit status 3.
     "-XX:+ExitOnOutOfMemoryError",
     # No files in /tmp/hsperfdata_*.
@@ -34,14 +36,16 @@ _JVM_FLAGS = (
     # Vert.x would unpack files of the class path to ./.vertx and leave them there when killed.
     "-Dvertx.disableFileCPResolving=true",
 )
+"""Flags of every Java that runs, or reads, IBKR's program."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Java:
-    """A usable Java: the program and what it calls its version."""
+    """A usable Java: the program, what it calls its version, and the first number of that (8, 17)."""
 
     program: str
     version: str
+    major: int
 
 
 def parse_version(output: str) -> tuple[str, tuple[int, int]] | None:
@@ -60,17 +64,22 @@ def parse_version(output: str) -> tuple[str, tuple[int, int]] | None:
     return (text, (int(new.group(1)), int(new.group(2) or 0))) if new else None
 
 
+def java_home(program: str) -> Path | None:
+    """Returns the directory that a JDK or JRE is installed in, by its program; None if there is no such program."""
+    import shutil
+
+    path = shutil.which(program)
+    return Path(path).resolve().parent.parent if path else None
+
+
 def _version_from_release_file(program: str) -> str | None:
     """Returns what the file `release` beside the program says, in the shape of `java -version`; None without one.
 
     Every JDK and JRE since 8 has it, and reading it saves the 0.1 s that starting a JVM costs.
     """
-    import shutil
-
-    path = shutil.which(program)
-    if path is None:
+    home = java_home(program)
+    if home is None:
         return None
-    home = Path(path).resolve().parent.parent
     # Java 8 has bin/java, and the same again in jre/bin/java.
     for folder in (home, home.parent) if home.name == "jre" else (home,):
         try:
@@ -96,7 +105,7 @@ def require_java(program: str, *, timeout_s: float = 20) -> Java:
     text, version = parsed
     if version < MIN_JAVA_VERSION:
         raise JavaUnavailable(f"{program}: is Java {text}, the gateway needs 8u192 or newer", hint=_INSTALL_HINT)
-    return Java(program=program, version=text)
+    return Java(program=program, version=text, major=version[0])
 
 
 def _version_from_program(program: str, timeout_s: float) -> tuple[str, tuple[int, int]]:
@@ -120,23 +129,53 @@ def _version_from_program(program: str, timeout_s: float) -> tuple[str, tuple[in
     return parsed
 
 
-def command(java: Java, distribution: Distribution, *, conf: Path, home: Path, heap_mb: int) -> list[str]:
-    """Returns the argument list; the jar reads `conf.yaml` and `logback.xml` from the folder `conf`.
+def class_path(distribution: Distribution) -> list[Path]:
+    """Returns the jars that are IBKR's program, always in the same order: a class archive is valid for that alone."""
+    return [distribution.jar, *sorted((distribution.root / "build/lib/runtime").glob("*.jar"))]
+
+
+def command(
+    java: Java,
+    jars: Sequence[Path],
+    *,
+    conf: Path,
+    conf_entry: str,
+    logback: Path,
+    home: Path,
+    heap_mb: int,
+    archive: Path | None,
+) -> list[str]:
+    """Returns the argument list of IBKR's program.
 
     IBKR's `run.sh` does the same with a shell around it. Source: `bin/run.sh` of 2023-04-24.
+
+    Args:
+        java: runs it.
+        jars: the program; see `class_path`.
+        conf: the jar with the program's configuration, which it reads from the class path.
+        conf_entry: the name of the configuration in there.
+        logback: the configuration of its log.
+        home: its home directory.
+        heap_mb: its heap.
+        archive: the class archive, which was made of `jars`; None without one.
     """
-    root = distribution.root
-    classes = f"{conf}:{distribution.jar}:{root}/build/lib/runtime/*"
+    shared = [f"{ARCHIVE_OPTION}{archive}"] if archive else []
     return [
         java.program,
-        *_JVM_FLAGS,
+        *JVM_FLAGS,
+        # An archive that does not fit is left alone.
+        "-Xshare:auto",
+        *shared,
         f"-Xms{min(heap_mb, 16)}m",
         f"-Xmx{heap_mb}m",
         # Inside a sandbox the system's user database may not answer, and the JVM's home is then "?".
         f"-Duser.home={home}",
+        f"-Dlogback.configurationFile={logback}",
         "-cp",
-        classes,
-        "ibgroup.web.core.clientportal.gw.GatewayStart",
+        # Last, since a class archive is valid for a class path that begins with its own; and so that nothing in there
+        # takes the place of a class of IBKR's.
+        ":".join(map(str, [*jars, conf])),
+        MAIN_CLASS_NAME,
         "--conf",
-        "conf.yaml",
+        conf_entry,
     ]

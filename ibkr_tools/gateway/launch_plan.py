@@ -9,6 +9,9 @@ from pathlib import Path
 from ibkr_tools.directories import Directories, find_directories
 from ibkr_tools.gateway.filter_probe import FilterPolicy
 
+ARCHIVE_OPTION = "-XX:SharedArchiveFile="
+"""Java's option that names a class archive; see `ibkr_tools.gateway.class_archive`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchPlan:
@@ -29,6 +32,11 @@ class LaunchPlan:
     def home(self) -> Path:
         """Java's working and home directory."""
         return (self.directories.gateway / "work").absolute()
+
+    @property
+    def command_without_archive(self) -> tuple[str, ...]:
+        """The command of Java without its class archive; the same one if it has none."""
+        return tuple(argument for argument in self.command if not argument.startswith(ARCHIVE_OPTION))
 
     def parent_command(self) -> list[str]:
         """Returns the command line of the parent: isolated, whatever the current directory has in it."""

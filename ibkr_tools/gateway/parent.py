@@ -48,6 +48,9 @@ _START_PROBE_INTERVAL_S = 0.05
 # ExitOnOutOfMemoryError ends the JVM with this status. Source: HotSpot, debug.cpp.
 _OUT_OF_MEMORY_STATUS = 3
 
+# A shell whose program was ended by a signal ends with this and the signal's number.
+_SHELL_SIGNAL = 128
+
 
 class Parent:
     """One run of the gateway, from Java's start to its end.
@@ -120,23 +123,32 @@ class Parent:
                 ended then.
         """
         with EventLoop(str(self._plan.directories.runtime)) as event_loop:
-            child = self._start_java(event_loop)
-            self._java_pid = child.pid
-            self._write_status("starting", "Java is starting")
             try:
-                return self._supervise(child, event_loop)
+                try:
+                    return self._run_java(self._plan.command, event_loop)
+                except _CrashedAtStartError as crash:
+                    log.write("WARNING", f"Java crashed: {crash}; it starts again, without its class archive")
+                    return self._run_java(self._plan.command_without_archive, event_loop)
             finally:
-                child.stop(
-                    self._timings.hung_stop_timeout_s if self._state == "unresponsive" else self._timings.stop_timeout_s
-                )
                 self._java_pid = None
                 self._write_status("stopped", "Stopped")
 
-    def _start_java(self, event_loop: EventLoop) -> ChildProcess:
+    def _run_java(self, command: tuple[str, ...], event_loop: EventLoop) -> int:
+        child = self._start_java(command, event_loop)
+        self._java_pid = child.pid
+        self._write_status("starting", "Java is starting")
+        try:
+            return self._supervise(child, event_loop, has_archive=command != self._plan.command_without_archive)
+        finally:
+            child.stop(
+                self._timings.hung_stop_timeout_s if self._state == "unresponsive" else self._timings.stop_timeout_s
+            )
+
+    def _start_java(self, command: tuple[str, ...], event_loop: EventLoop) -> ChildProcess:
         plan, own_pid = self._plan, os.getpid()
         try:
             return ChildProcess(
-                plan.command,
+                command,
                 event_loop,
                 cwd=plan.home,
                 env=java_environment(os.environ, plan.home),
@@ -144,14 +156,15 @@ class Parent:
                 preexec_fn=lambda: die_with_parent(own_pid),
             )
         except OSError as error:
-            self._write_status("stopped", "Stopped")
-            raise GatewayUnavailable(f"Java does not start: {plan.command[0]}: {error.strerror}") from error
+            raise GatewayUnavailable(f"Java does not start: {command[0]}: {error.strerror}") from error
 
-    def _supervise(self, child: ChildProcess, event_loop: EventLoop) -> int:
+    def _supervise(self, child: ChildProcess, event_loop: EventLoop, *, has_archive: bool) -> int:
         started = last_answer = next_probe = event_loop.now()
         while True:
             event_loop.wait(next_probe - event_loop.now())
             if (status := child.exit_status) is not None:
+                if has_archive and self._state == "starting" and _is_crash(status) and not event_loop.stop_requested:
+                    raise _CrashedAtStartError(describe_exit(status))
                 return self._exit_status_after(status, event_loop)
             if reason := self._stop_reason(event_loop):
                 self._notifier.stopping()
@@ -230,6 +243,16 @@ class Parent:
             return 0
         log.write("ERROR", f"Java ended: {_describe_end(java_status)}")
         return 1
+
+
+class _CrashedAtStartError(Exception):
+    """Java was ended by a signal before its first answer, and had a class archive, which may be the reason."""
+
+
+def _is_crash(status: int) -> bool:
+    """Says whether a signal ended Java that nobody sends to stop it; a script around Java tells it as a shell does."""
+    number = status - _SHELL_SIGNAL if status > _SHELL_SIGNAL else -status
+    return number > 0 and number not in (signal.SIGTERM, signal.SIGINT)
 
 
 def _describe_end(status: int) -> str:

@@ -9,13 +9,16 @@ from ibkr_tools import files
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError
-from ibkr_tools.gateway import conf_templates, distribution, filter_probe, java, ports, tls
+from ibkr_tools.gateway import class_archive, conf_templates, distribution, filter_probe, java, ports, tls
 from ibkr_tools.gateway.filter_probe import FilterPolicy
 from ibkr_tools.gateway.launch_plan import LaunchPlan
 from ibkr_tools.log import is_journal
 
 FILTER_TIMEOUT_S = 15.0
 """How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
+
+ARCHIVE_HINT = "ibkr-tools gateway prepare, or sudo ./bin/install"
+"""What makes a class archive."""
 
 
 def distribution_directory(config: GatewayConfig, directories: Directories) -> Path:
@@ -76,14 +79,30 @@ def prepare(
         )
         for directory in (settings, home):
             files.make_directory(directory, mode=0o700)
-        files.write_atomically(settings / conf_templates.CONF_FILE, rendered.conf.encode(), mode=0o600)
-        files.write_atomically(settings / conf_templates.LOGBACK_FILE, rendered.logback.encode(), mode=0o600)
+        # The key store's password is in one of them; another version may have called it differently.
+        for former in settings.iterdir():
+            files.remove(former)
+        conf, logback = settings / conf_templates.CONF_JAR, settings / conf_templates.LOGBACK_FILE
+        files.write_atomically(conf, conf_templates.as_jar(rendered.conf), mode=0o600)
+        files.write_atomically(logback, rendered.logback.encode(), mode=0o600)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.gateway}: {error.strerror}") from error
     logger.info("Starting IBKR's build {} (SHA-256 {}) on Java {}", installed.build, installed.sha256, program.version)
+    archive = class_archive.find(directories.class_archive.absolute(), program, installed)
+    if archive is None and program.major >= class_archive.MIN_JAVA_MAJOR:
+        logger.info("No class archive for this Java and this build, so the start takes longer: {}", ARCHIVE_HINT)
     return LaunchPlan(
         command=tuple(
-            java.command(program, installed, conf=settings.absolute(), home=home.absolute(), heap_mb=config.heap_mb)
+            java.command(
+                program,
+                java.class_path(installed),
+                conf=conf.absolute(),
+                conf_entry=conf_templates.CONF_ENTRY,
+                logback=logback.absolute(),
+                home=home.absolute(),
+                heap_mb=config.heap_mb,
+                archive=archive,
+            )
         ),
         directories=directories,
         port=config.port,

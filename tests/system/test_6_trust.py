@@ -67,7 +67,7 @@ def test_member_reads_no_secret(people: People) -> None:
     readable = people.run("member", f"find {OURS} -type f -readable 2>/dev/null").out.split()
     assert "/run/ibkr-tools/status.json" in readable
     assert "/etc/ibkr-tools/config.json" in readable
-    secret = ("password", "totp", "gateway.p12", "gateway.password", "login_log.json", "Cookies", "conf/conf.yaml")
+    secret = ("password", "totp", "gateway.p12", "gateway.password", "login_log.json", "Cookies", "conf/conf.jar")
     assert [path for path in readable if path.endswith(secret)] == []
     found = people.run("member", f"grep -rlaE {PASSWORD}'|PRIVATE KEY' {OURS} 2>/dev/null").out
     assert found == ""

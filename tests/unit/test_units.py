@@ -113,7 +113,7 @@ def test_no_unit_changes_the_program_that_the_gateway_runs() -> None:
     for path in (path for path in SERVICES if "StateDirectory" in Unit(path).values):
         kept = [line for key in ("ReadOnlyPaths", "InaccessiblePaths") for line in Unit(path).all(key)]
         kept = " ".join(kept).split()
-        for precious in (place.gateway / "clientportal.gw", place.accepted_builds):
+        for precious in (place.gateway / "clientportal.gw", place.accepted_builds, place.class_archive):
             assert {f"-{precious}", f"-{place.gateway}"} & set(kept), path.name
 
 

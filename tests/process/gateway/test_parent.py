@@ -20,7 +20,7 @@ from ibkr_tools import files
 from ibkr_tools.directories import Directories
 from ibkr_tools.gateway import tls
 from ibkr_tools.gateway.filter_probe import FilterPolicy
-from ibkr_tools.gateway.launch_plan import LaunchPlan
+from ibkr_tools.gateway.launch_plan import ARCHIVE_OPTION, LaunchPlan
 from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 from tests.support.checkout import CHECKOUT
 from tests.support.notify_socket import NotifySocket
@@ -153,6 +153,35 @@ def test_ready_when_it_answers_and_a_ping_for_every_answer(world: World) -> None
     assert section.pid == world.process.pid if world.process else False
     assert not section.is_stale(utc_now())
     assert section.is_stale(section.updated_at + timedelta(seconds=10))
+
+
+ARCHIVE = f"{ARCHIVE_OPTION}/classes.jsa"
+
+
+def end_with_archive(world: World, how: str) -> None:
+    """Gives Java a class archive with which it ends like this."""
+    program = f"import os, signal, sys\nif {ARCHIVE!r} in sys.argv: {how}\n{FAKE_JAVA}"
+    world.plan = replace(world.plan, command=(*world.plan.command[:2], program, *world.plan.command[3:], ARCHIVE))
+
+
+CRASHES = ["os.kill(os.getpid(), signal.SIGBUS)", "os.abort()", "sys.exit(134)"]
+
+
+@pytest.mark.parametrize("how", CRASHES)
+def test_a_java_that_its_archive_ends_starts_without_it(world: World, how: str) -> None:
+    """Once, at once, by itself; the status says "starting" meanwhile."""
+    end_with_archive(world, how)
+    world.started()
+    assert world.log.read_text().count("it starts again, without its class archive") == 1
+    assert ARCHIVE not in Path(f"/proc/{world.java()}/cmdline").read_text().split("\0")
+
+
+@pytest.mark.parametrize("how", ["sys.exit(1)", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_another_end_is_no_crash(world: World, how: str) -> None:
+    end_with_archive(world, how)
+    world.start()
+    assert world.end() == 1
+    assert "archive" not in world.log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

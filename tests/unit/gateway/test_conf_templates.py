@@ -1,8 +1,10 @@
 """What the jar reads is rendered safely: quoted, closed, and with journald's priorities."""
 
+import io
 import json
 import re
 import xml.etree.ElementTree as ET
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,10 @@ def test_every_level_has_its_priority_only_under_journald() -> None:
         assert [pattern[: pattern.index("%")] for pattern in patterns] == expected
         assert all(f"'$1{prefix}'" in pattern for prefix, pattern in zip(expected, patterns, strict=True))
         assert not any("%d" in pattern for pattern in patterns)
+
+
+def test_the_configurations_jar_has_nothing_else_in_it() -> None:
+    """What is on the class path is code, if it is one of Java's classes."""
+    with zipfile.ZipFile(io.BytesIO(conf_templates.as_jar("port: 1 # ä\n"))) as jar:
+        assert jar.namelist() == [conf_templates.CONF_ENTRY]
+        assert jar.read(conf_templates.CONF_ENTRY).decode() == "port: 1 # ä\n"

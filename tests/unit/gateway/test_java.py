@@ -61,13 +61,41 @@ def test_the_release_file_is_enough(tmp_path: Path, inner: str) -> None:
         java.require_java(str(tmp_path / "java"))
 
 
-def test_command_runs_the_jar_itself() -> None:
-    """No shell, no secret in the arguments, our configuration first on the class path."""
-    found = Distribution(root=Path("/d"), jar=Path("/d/dist/x.jar"), build="b", sha256="s")
-    command = java.command(
-        java.Java(program="java", version="17"), found, conf=Path("/s/conf"), home=Path("/s/work"), heap_mb=64
+def command(archive: Path | None) -> list[str]:
+    return java.command(
+        java.Java(program="java", version="17", major=17),
+        [Path("/d/dist/x.jar"), Path("/d/a.jar")],
+        conf=Path("/s/conf.jar"),
+        conf_entry="e/conf.yaml",
+        logback=Path("/s/logback.xml"),
+        home=Path("/s/work"),
+        heap_mb=64,
+        archive=archive,
     )
-    assert command[0] == "java"
-    assert "-Xmx64m" in command
-    assert command[command.index("-cp") + 1] == "/s/conf:/d/dist/x.jar:/d/build/lib/runtime/*"
-    assert command[-3:] == ["ibgroup.web.core.clientportal.gw.GatewayStart", "--conf", "conf.yaml"]
+
+
+def test_command_runs_the_jar_itself() -> None:
+    """No shell, no secret in the arguments; what we add to the class path takes the place of nothing on it."""
+    plain = command(None)
+    assert plain[0] == "java"
+    assert "-Xmx64m" in plain
+    assert plain[plain.index("-cp") + 1] == "/d/dist/x.jar:/d/a.jar:/s/conf.jar"
+    assert plain[-3:] == ["ibgroup.web.core.clientportal.gw.GatewayStart", "--conf", "e/conf.yaml"]
+
+
+def test_an_archive_is_one_more_argument() -> None:
+    """And never a condition: Java goes on without one that does not fit."""
+    with_archive = command(Path("/s/classes.jsa"))
+    assert [argument for argument in with_archive if argument not in command(None)] == [
+        "-XX:SharedArchiveFile=/s/classes.jsa"
+    ]
+    assert "-Xshare:auto" in with_archive
+
+
+def test_the_class_path_does_not_depend_on_the_order_of_a_directory(tmp_path: Path) -> None:
+    runtime = tmp_path / "build/lib/runtime"
+    runtime.mkdir(parents=True)
+    for name in ("b.jar", "c.jar", "a.jar"):
+        (runtime / name).touch()
+    found = Distribution(root=tmp_path, jar=tmp_path / "dist/x.jar", build="b", sha256="s")
+    assert [path.name for path in java.class_path(found)] == ["x.jar", "a.jar", "b.jar", "c.jar"]

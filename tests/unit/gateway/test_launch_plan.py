@@ -13,7 +13,7 @@ def test_the_command_line_is_the_whole_plan(monkeypatch: pytest.MonkeyPatch, tmp
     """Also with options of Java that the parent has too."""
     monkeypatch.setenv("CONFIGURATION_DIRECTORY", str(tmp_path / "etc"))
     plan = LaunchPlan(
-        command=("java", "-Xmx64m", "--port", "1", "--conf", "conf.yaml"),
+        command=("java", "-Xmx64m", "--port", "1", "--conf", "x/conf.yaml"),
         directories=Directories(configuration=tmp_path / "etc", runtime=tmp_path / "run", state=tmp_path / "state"),
         port=5000,
         upstream="https://api.ibkr.com",
