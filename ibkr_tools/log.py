@@ -1,7 +1,8 @@
 """Log lines with real priorities: `<N>` prefixes under journald, a coloured human line on a terminal.
 
 stdout is for data; everything here goes to stderr. `setup` has loguru's records written so. Loguru takes 5 MB, most of
-it asyncio; this module loads it in `setup` alone, and the parent of Java writes its few lines by `write`.
+it asyncio; this module loads it in `setup` alone, and the parent of Java and its preparation write their few lines by
+`write`.
 """
 
 import os

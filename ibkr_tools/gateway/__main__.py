@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from ibkr_tools import entrypoint, files, log, privileges
+from ibkr_tools import entrypoint, files, privileges
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories, find_directories, require_matching_directories
@@ -81,7 +81,6 @@ def main() -> None:
         IbkrError: the gateway cannot be started; see `run`.
         UsageError: the configuration is another one than that of the directories.
     """
-    log.setup()
     parser = argparse.ArgumentParser(prog="ibkr-tools gateway")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--runtime-dir", type=Path)

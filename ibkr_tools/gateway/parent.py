@@ -43,7 +43,7 @@ class ParentTimings(NamedTuple):
 
 
 # While Java starts: a refused connection costs microseconds, and every wait here is a wait of the first login.
-_START_PROBE_INTERVAL_S = 0.05
+_START_PROBE_INTERVAL_S = 0.02
 
 # ExitOnOutOfMemoryError ends the JVM with this status. Source: HotSpot, debug.cpp.
 _OUT_OF_MEMORY_STATUS = 3

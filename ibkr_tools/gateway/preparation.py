@@ -3,16 +3,13 @@
 import sys
 from pathlib import Path
 
-from loguru import logger
-
-from ibkr_tools import files
+from ibkr_tools import files, log
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError
 from ibkr_tools.gateway import class_archive, conf_templates, distribution, filter_probe, java, ports, tls
 from ibkr_tools.gateway.filter_probe import FilterPolicy
 from ibkr_tools.gateway.launch_plan import LaunchPlan
-from ibkr_tools.log import is_journal
 
 FILTER_TIMEOUT_S = 15.0
 """How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
@@ -39,7 +36,7 @@ def _require_filter(port: int, *, required: bool) -> None:
             f"no packet filter guards port {port}, and whoever reached the gateway there would be its IBKR user",
             hint="sudo systemctl restart ibkr-firewall ibkr-gateway (docs/systemd.md: another packet filter)",
         )
-    logger.warning(filter_probe.exposure_warning(port))
+    log.write("WARNING", filter_probe.exposure_warning(port))
 
 
 def prepare(
@@ -75,7 +72,7 @@ def prepare(
             upstream=config.upstream,
             keystore=(private / tls.KEYSTORE_FILE).absolute(),
             keystore_password=(private / tls.KEYSTORE_PASSWORD_FILE).read_text(),
-            journal=is_journal(sys.stdout),
+            journal=log.is_journal(sys.stdout),
         )
         for directory in (settings, home):
             files.make_directory(directory, mode=0o700)
@@ -87,10 +84,10 @@ def prepare(
         files.write_atomically(logback, rendered.logback.encode(), mode=0o600)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.gateway}: {error.strerror}") from error
-    logger.info("Starting IBKR's build {} (SHA-256 {}) on Java {}", installed.build, installed.sha256, program.version)
+    log.write("INFO", f"Starting IBKR's build {installed.build} (SHA-256 {installed.sha256}) on Java {program.version}")
     archive = class_archive.find(directories.class_archive.absolute(), program, installed)
     if archive is None and program.major >= class_archive.MIN_JAVA_MAJOR:
-        logger.info("No class archive for this Java and this build, so the start takes longer: {}", ARCHIVE_HINT)
+        log.write("INFO", f"No class archive for this Java and this build, so the start takes longer: {ARCHIVE_HINT}")
     return LaunchPlan(
         command=tuple(
             java.command(

@@ -66,6 +66,11 @@ def test_the_gateway_parent_loads_little(environment: dict[str, str]) -> None:
     assert not modules & (HEAVY | {"typer", "click", "argparse", "tempfile", "http"})
 
 
+def test_the_preparation_of_a_start_loads_little(environment: dict[str, str]) -> None:
+    """Java, and with it the first login, waits for it."""
+    assert not loaded("import ibkr_tools.gateway.__main__", environment) & (HEAVY | {"typer", "click", "tempfile"})
+
+
 def test_the_package_alone_loads_nothing(environment: dict[str, str]) -> None:
     """Small programs begin with it, and so do notebooks that only want `latest()`."""
     assert "typing" not in loaded("import ibkr_tools", environment)

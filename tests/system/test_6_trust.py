@@ -93,6 +93,25 @@ def test_member_commands_nothing(people: People, command: str) -> None:
     assert (people.machine.logins(), people.machine.java_pid()) == (logins, java)
 
 
+def test_java_has_its_class_archive_and_no_unit_may_change_it(up: Machine) -> None:
+    """As the units' user, in their view of the file system: of all that, the gateway writes its configuration only."""
+    gateway = "/var/lib/ibkr-tools/gateway"
+    assert f"{gateway}/class-archive/classes.jsa" in up.run(f"cat /proc/{up.java_pid()}/maps")
+
+    def can_write(unit: str, path: str) -> bool:
+        inside = f"nsenter --target {up.main_process(unit)} --mount runuser -u ibkr --"
+        return up.code(f"{inside} touch {gateway}/{path}") == 0
+
+    assert can_write("ibkr-gateway.service", "conf/x")
+    for unit in ("ibkr-gateway.service", "ibkr-watchdog.service"):
+        for name in ("classes.jsa", "classes.json", "x"):
+            assert not can_write(unit, f"class-archive/{name}")
+    # What does not belong there is gone with the next start.
+    up.run("systemctl restart ibkr-gateway", timeout_s=90)
+    up.start()
+    assert up.run(f"ls {gateway}/conf").split() == ["conf.jar", "logback.xml"]
+
+
 LINKS = "pacing.json pacing.lock session-lost read-2.lock read-3.lock read-4.lock read-queue.lock cache-0"
 
 
