@@ -77,7 +77,7 @@ def make(directory: Path, java: Java, distribution: Distribution) -> str | None:
     import tempfile
 
     try:
-        files.make_directory(directory, mode=0o750)
+        files.make_directory(directory, mode=0o700)
         with files.locked(directory / ".lock"):
             _remove_leftovers(directory)
             if java.major < MIN_JAVA_MAJOR:
@@ -111,12 +111,12 @@ def _make(directory: Path, scratch: Path, java: Java, distribution: Distribution
         return f"Java {user_command.describe_end(result.exit_status)}: {result.complaint}"
     if not archive.is_file():
         return "Java made none"
-    archive.chmod(0o644)
+    archive.chmod(0o600)
     record: Mapping[str, object] = {**ingredients, "sha256": _sha256(archive)}
     with archive.open("rb") as file:
         os.fsync(file.fileno())
     archive.replace(directory / ARCHIVE_FILE)
-    files.write_atomically(directory / RECORD_FILE, json.dumps(record, indent=1).encode() + b"\n", mode=0o644)
+    files.write_atomically(directory / RECORD_FILE, json.dumps(record, indent=1).encode() + b"\n", mode=0o600)
     return None
 
 

@@ -35,8 +35,8 @@ def test_files_have_their_owners_and_modes(machine: Machine) -> None:
         "/var/lib/ibkr-tools/login": "700 ibkr:ibkr",
         "/var/lib/ibkr-tools/gateway/private": "700 ibkr:ibkr",
         "/var/lib/ibkr-tools/gateway/private/gateway.p12": "600 ibkr:ibkr",
-        "/var/lib/ibkr-tools/gateway/class-archive": "750 ibkr:ibkr",
-        "/var/lib/ibkr-tools/gateway/class-archive/classes.jsa": "644 ibkr:ibkr",
+        "/var/lib/ibkr-tools/gateway/class-archive": "700 ibkr:ibkr",
+        "/var/lib/ibkr-tools/gateway/class-archive/classes.jsa": "600 ibkr:ibkr",
         "/opt/ibkr-tools/venv/bin/ibkr-tools": "755 root:root",
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -96,7 +97,8 @@ def test_member_commands_nothing(people: People, command: str) -> None:
 def test_java_has_its_class_archive_and_no_unit_may_change_it(up: Machine) -> None:
     """As the units' user, in their view of the file system: of all that, the gateway writes its configuration only."""
     gateway = "/var/lib/ibkr-tools/gateway"
-    assert f"{gateway}/class-archive/classes.jsa" in up.run(f"cat /proc/{up.java_pid()}/maps")
+    maps = Path(f"/proc/{up.java_pid()}/maps").read_text()
+    assert f"{gateway}/class-archive/classes.jsa" in maps
 
     def can_write(unit: str, path: str) -> bool:
         inside = f"nsenter --target {up.main_process(unit)} --mount runuser -u ibkr --"

@@ -47,17 +47,17 @@ def names(directory: Path) -> list[str]:
 
 
 def test_made_and_found(tmp_path: Path, installed: Distribution, directory: Path) -> None:
-    """Nothing else is left in the directory, and everybody who may pass may read it, whatever the umask."""
+    """Nothing else is left in the directory; what Java alone needs is nobody else's, whatever the umask is."""
     used = java(tmp_path)
     assert class_archive.find(directory, used, installed) is None
-    before = os.umask(0o077)
+    before = os.umask(0o022)
     try:
         assert class_archive.make(directory, used, installed) is None
     finally:
         os.umask(before)
     assert class_archive.find(directory, used, installed) == directory / ARCHIVE_FILE
     assert names(directory) == [ARCHIVE_FILE, RECORD_FILE]
-    assert [(directory / name).stat().st_mode & 0o777 for name in names(directory)] == [0o644, 0o644]
+    assert [(directory / name).stat().st_mode & 0o777 for name in names(directory)] == [0o600, 0o600]
 
 
 def cut(archive: Path) -> None:
