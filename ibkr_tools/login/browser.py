@@ -36,6 +36,7 @@ from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS, CHROMIUM_PREFERENCES
 from ibkr_tools.login.disk_space import require_disk_space
 from ibkr_tools.login.network_record import NetworkRecord, NetworkRequest
 from ibkr_tools.login.redaction import MAX_TEXT_LENGTH, Redactor, one_line, truncated
+from ibkr_tools.polling import poll_until
 
 START_TIMEOUT_S = 15
 """The longest that Chromium may take to start, in seconds."""
@@ -109,7 +110,15 @@ _WORLD = "ibkr-tools"
 """The name of what the page's own scripts cannot see."""
 
 
+_DRIVER_START_S, _DRIVER_POLL_S = 0.5, 0.005
+
+
 class _Service(ChromiumService):
+    def _start_process(self, path: str) -> None:
+        """Starts the driver and waits for it: selenium would look after 10, 70 and 180 ms, and it needs about 30."""
+        super()._start_process(path)
+        poll_until(lambda: self.is_connectable() or self.process.poll() is not None, _DRIVER_START_S, _DRIVER_POLL_S)
+
     def send_remote_shutdown_command(self) -> None:
         """Leaves the driver to SIGTERM: the request would poll with sleeps of a second."""
 
