@@ -124,6 +124,11 @@ class Directories:
         return self.state / "login"
 
     @property
+    def page_reports(self) -> Path:
+        """The reports of login pages that IBKR has changed."""
+        return self.login / "page_reports"
+
+    @property
     def browser(self) -> Path:
         """Chromium's kept profile."""
         return self.state / "browser"

@@ -199,6 +199,7 @@ RECOGNISED_ELEMENTS = frozenset(
         PageElement.CODE,
         PageElement.CODE_SUBMIT,
         PageElement.METHOD_PICKER,
+        PageElement.PROMO,
     }
 )
 """What is recognised by role or structure where no selector finds it; see `login/recognition.js`."""

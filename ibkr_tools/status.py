@@ -132,6 +132,7 @@ class LoginSection(Section, kw_only=True, frozen=True):
     that succeeded; such a login may leave a `todo` all the same. `logins_limited_until`: so many logins have succeeded
     within 24 h that unattended ones are an hour apart until then, null if they are not. `recognised`: the elements of
     IBKR's login page that no selector found, and by what they were recognised instead: IBKR has changed its page.
+    `page_reports`: the files that say how, which can be published as they are.
     """
 
     state: LoginState
@@ -144,6 +145,7 @@ class LoginSection(Section, kw_only=True, frozen=True):
     logins_24h: int = 0
     logins_limited_until: Moment | None = None
     recognised: dict[str, str] = {}
+    page_reports: tuple[str, ...] = ()
 
 
 class FetchSection(Section, kw_only=True, frozen=True):

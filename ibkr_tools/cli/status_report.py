@@ -70,6 +70,9 @@ def _login(section: LoginSection, now: datetime) -> list[str]:
     if section.logins_limited_until is not None and section.logins_limited_until > now:
         left = format_duration((section.logins_limited_until - now).total_seconds())
         lines.append(f"so many logins are noticed: unattended ones are an hour apart for {left} more")
+    if section.recognised:
+        lines.append(f"IBKR has changed its login page; no selector found {', '.join(sorted(section.recognised))}")
+    lines += [f"please report it, with {path}" for path in section.page_reports]
     if section.retry_at is not None:
         lines.append(f"next try possible {_until(section.retry_at, now)}")
     if section.todo:

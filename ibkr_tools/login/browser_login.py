@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from ibkr_tools.login.login_form import Credentials
 from ibkr_tools.login.login_report import LoginReporter
 from ibkr_tools.login.login_timers import Patience
 from ibkr_tools.login.outcomes import Outcome
+from ibkr_tools.login.page_report import save_page_report
+from ibkr_tools.login.page_snapshot import Selectors
 from ibkr_tools.login.portal_protocol import Portal
 from ibkr_tools.login.push_notice import PushNotice
 from ibkr_tools.login.redaction import Redactor
@@ -96,6 +98,13 @@ class BrowserLogin:
         password = self.secrets.password()
         browser.redactor.add(password.reveal())
         second_factor = self._second_factor_flow(browser)
+        reports: list[str] = []
+
+        def report_page(selectors: Selectors) -> None:
+            path = save_page_report(browser, selectors, self.directories.page_reports, now=self.clock())
+            if path is not None and str(path) not in reports:
+                reports.append(str(path))
+
         flow = LoginFlow(
             browser=browser,
             portal=portal,
@@ -110,9 +119,10 @@ class BrowserLogin:
             patience=self.patience or Patience(total=timedelta(seconds=self.config.login.timeout_s)),
             on_step=self.reporter.step,
             on_wait=self.reporter.announce_wait,
+            on_changed_page=report_page,
         )
         with self.push_notice.withdrawn_after():
-            end = flow.run()
+            end = replace(flow.run(), page_reports=tuple(reports))
         if end.outcome not in WITHOUT_PICTURE and not end.logged_out:
             directory = self.directories.login / "diagnostics"
             picture = save_diagnostics(browser, directory, name=end.outcome.value, now=self.clock())

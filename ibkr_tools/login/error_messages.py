@@ -9,8 +9,8 @@ import re
 from datetime import timedelta
 
 from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.login.page_states import MAINTENANCE
-from ibkr_tools.login.page_vocabulary import PAGE_VOCABULARY
+from ibkr_tools.login.page_predicates import MAINTENANCE
+from ibkr_tools.login.page_vocabulary import says as says_in_any_language
 
 MAX_STATED_WAIT = timedelta(days=7)
 
@@ -55,13 +55,9 @@ def classify_error(text: str, *, after_code: bool = False) -> Outcome:
     for pattern, outcome in _ERRORS[2:]:
         if says(pattern):
             return outcome
-    if _says_in_any_language(text, "wrong") and _says_in_any_language(text, "password", "username"):
+    if says_in_any_language(text, "wrong") and says_in_any_language(text, "password", "username"):
         return Outcome.REFUSED
     return Outcome.MAINTENANCE if MAINTENANCE.search(text) else Outcome.UNKNOWN_ERROR
-
-
-def _says_in_any_language(text: str, *meanings: str) -> bool:
-    return any(re.search(PAGE_VOCABULARY[meaning], text, re.IGNORECASE) for meaning in meanings)
 
 
 def parse_stated_wait(text: str) -> timedelta | None:

@@ -15,7 +15,8 @@ class LoginEnd:
 
     `wait`: how long IBKR told us to stay away, None if it said nothing of the kind. `logged_out`: IBKR took the
     password, and the gateway itself has ended the new session: another login is worth its price at once. `recognised`:
-    the elements of the page that no selector found, and by what they were recognised instead.
+    the elements of the page that no selector found, and by what they were recognised instead; `page_reports`: where
+    the reports of such pages are.
     """
 
     outcome: Outcome
@@ -25,6 +26,7 @@ class LoginEnd:
     wait: timedelta | None = None
     logged_out: bool = False
     recognised: Mapping[str, str] = field(default_factory=dict)
+    page_reports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,10 @@ from ibkr_tools.errors import DataError, RateLimited, SessionUnavailable, Upstre
 from ibkr_tools.login.browser_protocol import BrowserLost, LoginBrowser
 from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_form import Credentials, LoginForm
-from ibkr_tools.login.login_page_object import LoginPageObject, LoginTimeout, NextStep, ignore_wait
+from ibkr_tools.login.login_page_object import LoginPageObject, LoginTimeout, NextStep, ignore_page, ignore_wait
 from ibkr_tools.login.login_timers import ConditionTimer, Patience, Timer
 from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.login.page_handlers import dismiss_overlay, end_for_stall, end_for_state
+from ibkr_tools.login.page_handlers import dismiss_overlay, end_for_stall, end_for_state, leads_elsewhere
 from ibkr_tools.login.page_snapshot import LOGIN_PATH, PageSnapshot, Selectors
 from ibkr_tools.login.page_state_policy import PatienceName, Reaction, SessionBehind
 from ibkr_tools.login.page_states import FORM, PageState, classify
@@ -73,7 +73,8 @@ class LoginFlow:
     `before_submit` is called right before the password goes out; the end that it returns, and what it raises, keep it
     from going out. `on_withdrawn` is called when the page turned out not to take it after all. `second_factor` answers
     a second factor; without it the login ends there. `user_selectors` are the user's own. `old_session` names the
-    session that this login is to replace, None if there was none; `on_wait` is told of long waits.
+    session that this login is to replace, None if there was none; `on_wait` is told of long waits, `on_changed_page` of
+    pages that have changed: see `LoginPageObject`.
 
     `after_success`: the login before this one had a session through the same gateway. Of that session the jar keeps a
     timer, which nothing but its own next call, every 30 s, can stop; should it come in the seconds between the new
@@ -95,6 +96,7 @@ class LoginFlow:
     patience: Patience = field(default_factory=Patience)
     on_step: Callable[[str], None] = logger.info
     on_wait: Callable[[str, float], None] = ignore_wait
+    on_changed_page: Callable[[Selectors], None] = ignore_page
 
     def run(self) -> LoginEnd:
         """Goes through the page once; never raises LoginFailed, which is a LoginEnd too.
@@ -110,6 +112,7 @@ class LoginFlow:
             user_selectors=self.user_selectors,
             on_step=self.on_step,
             on_wait=self.on_wait,
+            on_changed_page=self.on_changed_page,
         )
         form = LoginForm(
             page,
@@ -154,7 +157,8 @@ class LoginFlow:
         if isinstance(handled, LoginEnd):
             return handled
         if handled is NextStep.ASK_API:
-            return self._watch_for_session(self._success("the second factor was accepted"))
+            what = "the login was approved on the phone" if self._is_approved else "the second factor was accepted"
+            return self._watch_for_session(self._success(what))
         if handled is NextStep.LOOK_AGAIN:
             self._stall_detector = StallDetector(self.patience)
             return None
@@ -169,16 +173,28 @@ class LoginFlow:
         """Does what a state after the password demands; returns None if that was nothing."""
         match state.policy.reaction:
             case Reaction.ANSWER if self.second_factor is not None:
-                return self.second_factor.answer(snapshot, self._page)
+                answer = self.second_factor.answer(snapshot, self._page)
+                return self._doubt(answer, state) if isinstance(answer, LoginEnd) else answer
             case Reaction.ANSWER | Reaction.PERSON | Reaction.READ:
-                end = end_for_state(self._page, snapshot, state)
-                if state.policy.session is SessionBehind.POSSIBLE:
-                    return self._prove_session(SessionCheck(otherwise=end, span=self.patience.settle))
-                return end
+                return self._doubt(end_for_state(self._page, snapshot, state), state)
             case Reaction.FILL | Reaction.WAIT | Reaction.REOPEN | Reaction.HIDE | Reaction.SKIP | Reaction.GIVE_UP:
                 return None
             case _:
                 assert_never(state.policy.reaction)
+
+    def _doubt(self, end: LoginEnd, state: PageState) -> LoginEnd:
+        """Asks the API about an end that the page names, where a session may be behind it all the same."""
+        if self._is_approved:
+            return self._prove_session(SessionCheck(otherwise=end, span=self.patience.session))
+        # "Communicating with the server" failed after IBKR had let the user in, say.
+        if state.policy.session is SessionBehind.POSSIBLE or end.outcome is Outcome.SERVER_ERROR:
+            return self._prove_session(SessionCheck(otherwise=end, span=self.patience.settle))
+        return end
+
+    @property
+    def _is_approved(self) -> bool:
+        """Whether somebody has approved the login on the phone."""
+        return self.second_factor is not None and self.second_factor.is_approved
 
     def _session_check(self, snapshot: PageSnapshot, state: PageState, before: PageSnapshot) -> SessionCheck | None:
         """Returns what to ask the API after this state, None if nothing."""
@@ -186,7 +202,7 @@ class LoginFlow:
             why = "IBKR shows the form again, no word why"
             return SessionCheck(otherwise=LoginEnd(outcome=Outcome.FORM_AGAIN, why=why))
         if not snapshot.left_the_form:
-            return None
+            return self._check_at_the_form(state)
         match state.policy.session:
             case SessionBehind.REPORTED:
                 self.on_step("The gateway says that the login succeeded")
@@ -194,6 +210,8 @@ class LoginFlow:
             case SessionBehind.LIKELY:
                 self.on_step(f"The browser left the form for {urlsplit(snapshot.url).path or 'another page'}")
                 end = LoginEnd(outcome=Outcome.UNPROVEN, why=f"the browser left the form, {NO_SESSION}")
+                if leads_elsewhere(snapshot):
+                    end = end_for_stall(self._page, snapshot, state)
                 return SessionCheck(otherwise=end, span=self.patience.session)
             case SessionBehind.POSSIBLE:
                 return SessionCheck(otherwise=end_for_stall(self._page, snapshot, state), span=self.patience.settle)
@@ -201,6 +219,21 @@ class LoginFlow:
                 return None
             case _:
                 assert_never(state.policy.session)
+
+    def _check_at_the_form(self, state: PageState) -> SessionCheck | None:
+        """Returns what to ask the API while the page has not gone on, None if nothing.
+
+        A page that says success, and then communicates with the server for ever, may have said its last word: the
+        session does not wait for it. Nor is it proof that IBKR was asked for one.
+        """
+        if self._is_approved and state.policy.reaction is Reaction.WAIT:
+            what = "the login was approved on the phone"
+        elif state.policy.session is SessionBehind.REPORTED:
+            what = "the page says success"
+        else:
+            return None
+        end = LoginEnd(outcome=Outcome.UNPROVEN, why=f"{what}, {NO_SESSION}")
+        return SessionCheck(otherwise=end, span=self.patience.loading)
 
     def _success(self, what: str) -> SessionCheck:
         end = LoginEnd(outcome=Outcome.UNPROVEN, why=f"{what}, {NO_SESSION}")
@@ -213,7 +246,8 @@ class LoginFlow:
         def look() -> LoginEnd | None:
             if end := self._ask_api(check, denied) or (check.otherwise if timer.is_expired else None):
                 return end
-            snapshot = self._page.inspect()
+            # While the browser is on its way to the next page it shows none, for however long.
+            snapshot = self._page.inspect(until=Timer(SESSION_POLL))
             handled = self._handle_state(snapshot, classify(snapshot))
             return handled if isinstance(handled, LoginEnd) else None
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
+from urllib.parse import urlsplit
 
 from loguru import logger
 
@@ -14,7 +15,13 @@ from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.login_timers import ConditionTimer, Timer
 from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.login.page_handlers import dismiss_overlay, end_for_stall, end_for_state, is_final
+from ibkr_tools.login.page_handlers import (
+    dismiss_overlay,
+    end_for_other_host,
+    end_for_stall,
+    end_for_state,
+    is_final,
+)
 from ibkr_tools.login.page_snapshot import AUTHENTICATOR, PageSnapshot
 from ibkr_tools.login.page_state_policy import Reaction
 from ibkr_tools.login.page_states import BLOCKING_ELEMENTS, FORM, PageState, classify
@@ -53,6 +60,7 @@ class _Readiness:
         self._silent = ConditionTimer(page.patience.recognised_form), ConditionTimer(page.patience.silent_form)
         self._busy = ConditionTimer(page.patience.loading)
         self._no_form = ConditionTimer(page.patience.no_form)
+        self._foreign = ConditionTimer(page.patience.quiet)
         self._unreachable = ConditionTimer(REOPEN_INTERVAL)
         self._previous = ""
 
@@ -76,12 +84,13 @@ class _Readiness:
         if snapshot.exchanges and is_unchanged and not self._timer.is_expired:
             self._page.on_step("The form is ready")
             return True
-        is_silent = is_usable and not snapshot.missing
-        is_idle = is_silent and is_unchanged and self._idle_s() > 0
+        is_idle = is_usable and is_unchanged and self._idle_s() > 0
+        # A script that did not come is none of the form's, if another one handles it.
         if self._quiet.has_lasted(condition=is_idle) and not is_waiting_for_ibkr(self._page) and self._has_handler():
             self._page.on_step("The form is ready; it has not talked to IBKR")
             return True
         is_known = not snapshot.recognised
+        is_silent = is_usable and not snapshot.missing and not snapshot.form_host
         lasted = [timer.has_lasted(condition=is_silent and snapshot.is_complete) for timer in self._silent]
         if lasted[is_known] and not is_waiting_for_ibkr(self._page):
             self._page.on_step("The form is there but has not talked to IBKR; going on")
@@ -106,7 +115,14 @@ class _Readiness:
         except PageChanging:
             return False
 
+    def _is_sent_elsewhere(self, snapshot: PageSnapshot, state: PageState) -> bool:
+        """Says whether the browser itself would send the form to another host: no script is there that proves."""
+        is_plain = state in FORM and bool(snapshot.form_host) and not snapshot.exchanges
+        return is_plain and self._idle_s() > 0 and not self._has_handler()
+
     def _end(self, snapshot: PageSnapshot, state: PageState) -> LoginEnd | None:
+        if self._foreign.has_lasted(condition=self._is_sent_elsewhere(snapshot, state)):
+            return end_for_other_host(f"the form of IBKR's page sends what is typed to {snapshot.form_host}")
         is_incomplete_form = state in FORM and not snapshot.is_complete and not snapshot.exchanges
         is_busy = not snapshot.missing and (state.policy.patience == "loading" or is_incomplete_form)
         if is_busy and self._timer.is_expired:
@@ -193,14 +209,19 @@ class LoginForm:
         self.page.browser.open(self.address)
 
     def _try_to_submit(self, timer: Timer) -> PageSnapshot | LoginEnd | None:
-        ready = self.page.poll_or_end(_Readiness(self.page, timer, self._open_page, self._hindrance).look)
+        page = self.page
+        ready = page.poll_or_end(_Readiness(page, timer, self._open_page, self._hindrance).look)
         if isinstance(ready, LoginEnd):
             return ready
         switched = self._set_paper_switch(ready)
         if isinstance(switched, LoginEnd):
             return switched
+        page.report_if_changed(switched)
         is_unknown = bool(switched.recognised) and classify(switched) is PageState.USERNAME_STEP
-        if not self._fill(switched):
+        filled = self._fill(switched)
+        if isinstance(filled, LoginEnd):
+            return filled
+        if not filled:
             if is_unknown:
                 return LoginEnd(
                     outcome=Outcome.UNKNOWN_PAGE, why="after the user name there was no field for a password"
@@ -234,20 +255,26 @@ class LoginForm:
 
         return page.poll_or_end(look)
 
-    def _fill(self, snapshot: PageSnapshot) -> bool:
+    def _fill(self, snapshot: PageSnapshot) -> bool | LoginEnd:
         page = self.page
         if classify(snapshot) is PageState.USERNAME_STEP:
             if page.fill(PageElement.USERNAME, self.credentials.username):
                 page.click(PageElement.CONTINUE)
                 timer = Timer(page.patience.switch)
                 page.poll(lambda: classify(page.inspect()) is PageState.CREDENTIALS or timer.is_expired or None)
-            if classify(page.inspect()) is not PageState.CREDENTIALS:
+            second = page.inspect()
+            if classify(second) is not PageState.CREDENTIALS:
                 return False
+            page.report_if_changed(second)
         fields = [
             (page.selectors[PageElement.USERNAME], self.credentials.username, False),
             (page.selectors[PageElement.PASSWORD], self.credentials.password.reveal(), True),
         ]
-        return bool(page.execute(page_scripts.FILL, fields))
+        address = urlsplit(self.address)
+        filled = page.execute(page_scripts.FILL, fields, f"{address.scheme}://{address.netloc}")
+        if isinstance(filled, str):
+            return end_for_other_host(f"the form of IBKR's page is one of {filled}")
+        return bool(filled)
 
     def _submit_filled(self) -> PageSnapshot | LoginEnd | None:
         """Records the submission in the login log, then submits what still is as it was filled in."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 from typing import Any, TypeVar
@@ -27,11 +27,15 @@ from ibkr_tools.login.portal_protocol import Portal
 from ibkr_tools.page_elements import PageElement
 from ibkr_tools.polling import poll_until
 
-__all__ = ["LoginPageObject", "LoginTimeout", "NextStep", "ignore_wait"]
+__all__ = ["LoginPageObject", "LoginTimeout", "NextStep", "ignore_page", "ignore_wait"]
 
 Found = TypeVar("Found")
 
 SELECTOR_HINT = "CSS as in document.querySelector, or `text:` and a pattern for what a button says; see docs/login.md."
+
+
+MAX_DECLINES = 3
+"""How often the offer of a passkey is declined in one login."""
 
 
 class LoginTimeout(LoginFailed):
@@ -45,6 +49,10 @@ class NextStep(Enum):
     ASK_API = "the question to the API whether there is a session"
 
 
+def ignore_page(_selectors: Selectors) -> None:
+    """Ignores a page that has changed; the default of `on_changed_page`."""
+
+
 def ignore_wait(_text: str, _seconds: float) -> None:
     """Ignores a wait; the default of `on_wait`."""
 
@@ -55,9 +63,10 @@ class LoginPageObject:
 
     `user_selectors` are the user's own. `submitted`: a password went out. `code_submitted`: so did a second factor's
     code. `known_error`: an error text that was there before the password, and is no news. `promo_timer`: runs after the
-    click that skips an advert. `recognised`: the elements
-    that were used though no selector found them, and by what they were recognised instead.
-    `on_wait` is told what a long wait is for, and how many seconds it may take from now.
+    click that skips an advert, and `promo_clicks` counts these. `recognised`: the elements that were used though no
+    selector found them, and by what they were recognised instead.
+    `on_wait` is told what a long wait is for, and how many seconds it may take from now. `on_changed_page` is given the
+    selectors when elements are about to be used that none of them found, before anything is typed.
     """
 
     browser: LoginBrowser
@@ -66,10 +75,12 @@ class LoginPageObject:
     user_selectors: Selectors = field(default_factory=dict)
     on_step: Callable[[str], None] = logger.info
     on_wait: Callable[[str, float], None] = ignore_wait
+    on_changed_page: Callable[[Selectors], None] = ignore_page
     submitted: bool = False
     code_submitted: bool = False
     known_error: str = ""
     promo_timer: Timer = field(default_factory=lambda: Timer(timedelta()))
+    promo_clicks: int = 0
     recognised: dict[str, str] = field(default_factory=dict)
     _last_snapshot: PageSnapshot | None = None
 
@@ -119,10 +130,19 @@ class LoginPageObject:
             )
             # A document that is just being born answers null.
             if isinstance(answer, dict):
-                return self._record(parse_page_snapshot(answer, ignored_error=self.known_error))
+                return self._record(
+                    self._without_vain_offer(parse_page_snapshot(answer, ignored_error=self.known_error))
+                )
             return NO_DOCUMENT if until is not None and until.is_expired else None
 
         return self.poll(take)
+
+    def _without_vain_offer(self, snapshot: PageSnapshot) -> PageSnapshot:
+        """Returns the snapshot without what declines a passkey, if declining has led to nothing: it is compulsory."""
+        if self.promo_clicks < MAX_DECLINES or PageElement.PROMO not in snapshot.recognised:
+            return snapshot
+        visible = {name: text for name, text in snapshot.visible.items() if name != PageElement.PROMO}
+        return replace(snapshot, visible=visible)
 
     def _record(self, snapshot: PageSnapshot) -> PageSnapshot:
         if self._last_snapshot is None or classify(snapshot) is not classify(self._last_snapshot):
@@ -136,6 +156,11 @@ class LoginPageObject:
             if not elements or element in elements:
                 self.recognised[element] = way
                 self.on_step(f"IBKR has changed its page: {element} was recognised by {way}")
+
+    def report_if_changed(self, snapshot: PageSnapshot) -> None:
+        """Tells `on_changed_page` if the form or the code's field of the snapshot is one that no selector found."""
+        if not snapshot.recognised.keys() <= {PageElement.PROMO, PageElement.ERROR}:
+            self.on_changed_page(self.selectors)
 
     def execute(self, script: str, *arguments: object) -> Any:
         """Executes one of `page_scripts`; None if the page went away meanwhile."""

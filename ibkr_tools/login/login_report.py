@@ -118,7 +118,14 @@ class LoginReporter:
         """The login is over, as its outcome says; after a success a person may have to correct the configuration."""
         policy = end.outcome.policy
         todo = account_mismatch(self._config, end.accounts) if end.outcome is Outcome.SUCCEEDED else policy.todo
-        self.report_result(policy.state, end.why, todo=todo, accounts=end.accounts, recognised=end.recognised)
+        self.report_result(
+            policy.state,
+            end.why,
+            todo=todo,
+            accounts=end.accounts,
+            recognised=end.recognised,
+            page_reports=end.page_reports,
+        )
 
     def report_result(
         self,
@@ -128,6 +135,7 @@ class LoginReporter:
         todo: str | None = None,
         accounts: tuple[str, ...] = (),
         recognised: Mapping[str, str] | None = None,
+        page_reports: tuple[str, ...] = (),
     ) -> None:
         """The login is over."""
         self._is_over = True
@@ -149,6 +157,7 @@ class LoginReporter:
                 logins_24h=budget.logins_24h,
                 logins_limited_until=budget.logins_limited_until,
                 recognised=dict(recognised or {}),
+                page_reports=page_reports,
             )
         )
 

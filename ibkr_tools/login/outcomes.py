@@ -240,12 +240,12 @@ class Outcome(StrEnum):
     TASKS = (
         "tasks",
         OutcomePolicy(
-            meaning="IBKR wants this user to do something first, such as to confirm data",
+            meaning="IBKR wants this user to do something first, such as to review or confirm data",
             phase="either",
             error=ActionRequired,
             result=AttemptResult.PERSON,
             state="action-required",
-            todo="Log in on IBKR's website with this user and do what it asks; then `ibkr-tools login`.",
+            todo="Sign in on IBKR's website once with this user and do what it asks; then `ibkr-tools login`.",
         ),
     )
     DENIED = (

@@ -11,11 +11,11 @@ from ibkr_tools.directories import Directories
 from ibkr_tools.login import page_scripts
 from ibkr_tools.login.browser_login import open_chromium
 from ibkr_tools.login.browser_protocol import OpenBrowser
-from ibkr_tools.login.diagnostics import save_diagnostics
 from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_form import Credentials, LoginForm
 from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.login_timers import Patience
+from ibkr_tools.login.page_report import save_page_report
 from ibkr_tools.login.page_snapshot import LOGIN_PATH
 from ibkr_tools.login.portal_protocol import Portal
 from ibkr_tools.login.redaction import Redactor
@@ -46,7 +46,7 @@ class ExplainedElement:
 class PageExplanation:
     """What the page shows: its elements, and why there is no form to be filled in; None: there is one.
 
-    `document` names the stripped document that was saved, None if none could be.
+    `document` names the report that may be published, None if there is none.
     """
 
     elements: tuple[ExplainedElement, ...]
@@ -85,11 +85,11 @@ def explain_page(
         ready = form.open()
         page.record_429()
         rows = page.execute(page_scripts.EXPLAIN, page.selectors) or []
-        saved = save_diagnostics(browser, directories.login / "diagnostics", name="explained", now=now)
+        report = save_page_report(browser, page.selectors, directories.page_reports, now=now)
     return PageExplanation(
         elements=tuple(sorted((ExplainedElement(**row) for row in rows), key=lambda row: _ORDER.index(row.name))),
         problem=ready.why if isinstance(ready, LoginEnd) else None,
-        document=None if saved is None else str(saved.with_suffix(".html")),
+        document=None if report is None else str(report),
     )
 
 
@@ -102,7 +102,7 @@ def render_explanation(explanation: PageExplanation) -> str:
     lines.append(f"not there: {', '.join(absent) or 'nothing'}")
     lines.append(_verdict(found, explanation.problem))
     if explanation.document:
-        lines.append(f"the document, without values, scripts and names of yours: {explanation.document}")
+        lines.append(f"a report without a word of yours, which you can publish as it is: {explanation.document}")
     return "\n".join(lines) + "\n"
 
 

@@ -42,6 +42,7 @@ def dismiss_overlay(page: LoginPageObject, state: PageState) -> None:
         page.click(*policy.elements)
         page.on_step(f"{state.capitalize()} was skipped")
         page.promo_timer = Timer(PROMO_RETRY)
+        page.promo_clicks += 1
 
 
 def is_final(snapshot: PageSnapshot, state: PageState) -> bool:
@@ -83,6 +84,8 @@ def end_for_stall(page: LoginPageObject, snapshot: PageSnapshot, state: PageStat
     if snapshot.is_exchange_broken:
         word = "breaks off" if snapshot.exchange < 0 else f"answers {snapshot.exchange}"
         return LoginEnd(outcome=Outcome.SERVER_ERROR, why=f"IBKR {word} when the page talks to it about the login")
+    if not page.submitted and state.policy.reaction is Reaction.WAIT and (host := _frame_host(page, snapshot)):
+        return end_for_other_host(f"the login page has no form but a frame of {host}")
     if snapshot.missing and state.policy.needs_parts:
         return LoginEnd(
             outcome=Outcome.BLANK_PAGE,
@@ -96,9 +99,8 @@ def _end_for_unreachable(page: LoginPageObject, snapshot: PageSnapshot, state: P
     if snapshot.net_error.startswith(NOT_THE_GATEWAY + CONNECTION_CUT):
         why = f"what answers on the gateway's port is not the gateway ({snapshot.net_error})"
         return LoginEnd(outcome=Outcome.NOT_THE_GATEWAY, why=why)
-    if snapshot.net_error == NO_SUCH_NAME:
-        host = urlsplit(page.browser.last_document() or "").netloc or "another host"
-        return LoginEnd(outcome=Outcome.OTHER_HOST, why=f"IBKR's page sends the browser to {host}")
+    if leads_elsewhere(snapshot):
+        return end_for_other_host(f"IBKR's page sends the browser to {_last_host(page) or 'another host'}")
     if snapshot.net_error == "ERR_CONNECTION_REFUSED":
         why = f"nothing listens on the gateway's port ({snapshot.net_error})"
         return LoginEnd(outcome=Outcome.UNREACHABLE, why=why)
@@ -112,6 +114,28 @@ def _wait_after_429(page: LoginPageObject) -> timedelta:
     """Returns how long no process sends anything (docs/reference/pacing.md#after-a-429), or a login stays away."""
     stated_s = page.stated_wait_s() or 0.0
     return timedelta(seconds=max(penalty_duration_s(stated_s), min(stated_s, MAX_STATED_WAIT.total_seconds())))
+
+
+def leads_elsewhere(snapshot: PageSnapshot) -> bool:
+    """Whether the page sent the browser to another host, which it cannot reach."""
+    return snapshot.is_browser_error and snapshot.net_error == NO_SUCH_NAME
+
+
+def end_for_other_host(why: str) -> LoginEnd:
+    """Says that a login ends because its page, or a part of it, is at another host."""
+    return LoginEnd(outcome=Outcome.OTHER_HOST, why=why)
+
+
+def _last_host(page: LoginPageObject) -> str:
+    return urlsplit(page.browser.last_document() or "").netloc
+
+
+def _frame_host(page: LoginPageObject, snapshot: PageSnapshot) -> str:
+    """Returns the host of a large frame that cannot be looked into; empty without one, or if it is the gateway."""
+    own = urlsplit(snapshot.url).netloc
+    # A frame of the gateway may have been sent on.
+    hosts = [_last_host(page) if host == own else host for host in snapshot.frame_hosts]
+    return next((host for host in hosts if host and host != own), "")
 
 
 def end_for_error(page: LoginPageObject, snapshot: PageSnapshot) -> LoginEnd:

@@ -23,6 +23,18 @@ const shown = (element) => {
   const box = element.getBoundingClientRect(), view = element.ownerDocument.defaultView;
   return box.width > 1 && box.height > 1 && box.right + view.scrollX > 0 && box.bottom + view.scrollY > 0;
 };
+// The host of another origin that a form, or its button, is sent to by the browser itself; empty without one.
+const foreignTarget = (field, button) => {
+  const form = field && field.form;
+  const written = [button && button.getAttribute('formaction'), form && form.getAttribute('action')];
+  for (const address of written.filter((text) => text)) {
+    try {
+      const url = new URL(address, field.ownerDocument.baseURI);
+      if (/^https?:$/.test(url.protocol) && url.origin !== location.origin) return url.host;
+    } catch { /* no address */ }
+  }
+  return '';
+};
 const childDocument = (frame) => {
   try { return frame.contentDocument; } catch { return null; }
 };
@@ -80,6 +92,12 @@ const lines = () => everyText().split('\n').map((line) => line.trim()).filter((l
 """
 """Where the document keeps what it said right before the submission: what is said only after that is an answer."""
 
+
+def with_helpers(script: str) -> str:
+    """Returns a script that has what these have: `find`, `all`, `shown`, `recognise` and the others."""
+    return _FIND + script
+
+
 INSPECT = (
     _FIND
     + _BEFORE
@@ -102,6 +120,17 @@ if (document[BEFORE] && !('error' in visible)) {
     recognised.error = 'structure';
   }
 }
+const headings = all('h1, h2, h3, legend, [role=heading]').filter(shown).map((element) => element.innerText);
+const isForeign = (frame) => {
+  const box = frame.getBoundingClientRect();
+  return shown(frame) && box.width >= 200 && box.height >= 150 && !childDocument(frame) && /^https?:/.test(frame.src);
+};
+// What the page cannot do without: scripts and styles of its own; not icons, fonts, images, preloads, and scripts that
+// nothing of the page waits for.
+const leftOut = new Set(all('link:not([rel~=stylesheet])[href], script[async][src]')
+  .map((element) => element.href || element.src));
+const isPart = ({initiatorType: kind, name}) => name.startsWith(location.origin + '/') && !leftOut.has(name) &&
+  (kind === 'script' || kind === 'link' || (kind === 'css' && new URL(name).pathname.endsWith('.css')));
 const last = calls().at(-1);
 const [document_] = performance.getEntriesByType('navigation');
 const isError = location.protocol === 'chrome-error:';
@@ -121,9 +150,11 @@ return {
   document: performance.timeOrigin,
   status: isError ? Number((document.documentElement.innerText.match(/HTTP ERROR (\d+)/) || [])[1] || 0)
     : (document_ && document_.responseStatus) || 0,
-  missing: entries().filter((entry) => !arrived(entry) &&
-    ['script', 'link', 'css'].includes(entry.initiatorType) && entry.name.startsWith(location.origin + '/')).length,
+  missing: entries().filter((entry) => !arrived(entry) && isPart(entry)).length,
   error: isError ? (document.documentElement.innerText.match(/ERR_[A-Z0-9_]+/) || [''])[0] : '',
+  headline: isError ? '' : [document.title, ...headings].join(' | ').slice(0, MAX_TEXT_LENGTH),
+  form_host: foreignTarget(find(known.password) || find(known.username), find(known.submit)),
+  frame_hosts: isError ? [] : all('iframe').filter(isForeign).map((frame) => new URL(frame.src).host),
 };
 """
 )
@@ -191,7 +222,12 @@ FILL = (
     + _TYPE
     + _FILLED
     + r"""
-const [fields] = arguments;
+const [fields, origin] = arguments;
+const originOf = (field) => field.ownerDocument.defaultView.origin;
+const foreign = fields.filter(([, , isSecret]) => isSecret).map(([selectors]) => find(selectors))
+  .find((field) => field && originOf(field) !== origin);
+// Nothing is typed on a page, or in a frame, of another origin.
+if (origin && foreign) return originOf(foreign);
 const change = () => {
   knownRoots = null;
   for (const [selectors, text] of fields) {
@@ -210,8 +246,9 @@ const fill = ([selectors, text, isSecret]) => {
 return fields.every(fill);
 """
 )
-"""Argument: pairs of selectors and text. Sets fields directly, so that no key can end in another field; says whether
-they hold it."""
+"""Arguments: selectors, text, and whether it is secret, of each field; the gateway's origin, where anything is secret.
+Sets fields directly, so that no key can end in another field. Returns whether they hold it, or the origin of a field
+for a secret, if it is another one: then nothing is typed."""
 
 SUBMIT_FORM = (
     _FIND

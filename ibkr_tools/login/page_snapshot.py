@@ -96,7 +96,9 @@ class PageSnapshot:
     tells documents apart (milliseconds since the epoch); `status` is the HTTP status it came with, 0 if unknown.
     `missing` counts the scripts and styles that did not come. `text` is the start of the page's text. `recognised` has
     the elements that no selector found, and by what they were recognised: `role` or `structure`. `net_error` is
-    Chromium's name for why there is no page, such as ERR_CONNECTION_REFUSED.
+    Chromium's name for why there is no page, such as ERR_CONNECTION_REFUSED. `headline` is the start of title and
+    headings. `form_host` is the host of another origin that the form itself would be sent to, empty without one;
+    `frame_hosts` has that of each large frame that cannot be looked into.
     """
 
     url: str
@@ -113,6 +115,9 @@ class PageSnapshot:
     missing: int = 0
     recognised: Mapping[str, str] = field(default_factory=dict)
     net_error: str = ""
+    headline: str = ""
+    form_host: str = ""
+    frame_hosts: tuple[str, ...] = ()
 
     @property
     def is_exchange_broken(self) -> bool:
@@ -199,6 +204,9 @@ def parse_page_snapshot(answer: Mapping[str, Any], *, ignored_error: str = "") -
         missing=int(answer["missing"]),
         recognised={str(name): str(way) for name, way in answer["recognised"].items()},
         net_error=str(answer["error"]),
+        headline=truncated(answer.get("headline", ""), MAX_SHOWN_CHARACTERS),
+        form_host=str(answer.get("form_host", "")),
+        frame_hosts=tuple(str(host) for host in answer.get("frame_hosts", ())),
     )
 
 

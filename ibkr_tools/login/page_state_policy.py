@@ -31,7 +31,8 @@ class SessionBehind(Enum):
 
     The API is asked: `REPORTED` and `LIKELY` for `Patience.session`; `POSSIBLE` for `Patience.settle`; `UNLIKELY` once,
     when the state has lasted for too long; `NO` not at all. While the browser has not left the form's address, nothing
-    but a state that ends the login is `POSSIBLE`, and nothing is `LIKELY` or `REPORTED`: these count as `UNLIKELY`.
+    but a state that ends the login is `POSSIBLE`, nothing is `LIKELY` (these count as `UNLIKELY`), and after `REPORTED`
+    the API is asked for `Patience.loading`.
     """
 
     REPORTED = "yes, the page says so"

@@ -5,22 +5,21 @@ these rows (`python -P -m tests.support.login_tables` writes the table). How an 
 `ibkr_tools.page_elements`.
 """
 
-import re
 from dataclasses import replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Self
 
 from ibkr_tools.login.outcomes import Outcome
-from ibkr_tools.login.page_snapshot import PageSnapshot, count_second_factors
+from ibkr_tools.login.page_predicates import MAINTENANCE, is_unstyled, wants_passkey, wants_review
+from ibkr_tools.login.page_snapshot import PageSnapshot
 from ibkr_tools.login.page_state_policy import PageStatePolicy, Reaction, SessionBehind
 from ibkr_tools.login.redaction import unredacted
-from ibkr_tools.page_elements import PageElement, SecondFactor
+from ibkr_tools.page_elements import PageElement
 
 __all__ = [
     "BLOCKING_ELEMENTS",
     "FORM",
-    "MAINTENANCE",
     "SUCCESS_TEXT",
     "PageState",
     "classify",
@@ -28,28 +27,6 @@ __all__ = [
 
 SUCCESS_TEXT = "Client login succeeds"
 """Written by the gateway itself, when IBKR answered the last step with a redirect; no proof of a session."""
-
-MAINTENANCE = re.compile(
-    r"maintenance|temporarily unavailable|systems? (is |are )?(currently )?(unavailable|not available)|"
-    r"try again later",
-    re.IGNORECASE,
-)
-"""What IBKR's pages say while its servers are down on purpose."""
-
-MIN_UNSTYLED_FACTORS = 3
-"""The page shows one second factor at a time; so many beside the form mean that nothing hides them."""
-
-
-def _is_unstyled(snapshot: PageSnapshot) -> bool:
-    """Whether the blocks that are hidden by style are not: then visibility says nothing."""
-    return PageElement.USERNAME in snapshot.visible and count_second_factors(snapshot) >= MIN_UNSTYLED_FACTORS
-
-
-def _wants_passkey(snapshot: PageSnapshot) -> bool:
-    """Whether a passkey is asked for or to be made, and nothing else is possible."""
-    if snapshot.second_factor is not None or PageElement.USERNAME in snapshot.visible:
-        return snapshot.second_factor is SecondFactor.FIDO
-    return re.search(r"\bpasskeys?\b", unredacted(snapshot.text), re.IGNORECASE) is not None
 
 
 class PageState(StrEnum):
@@ -120,7 +97,7 @@ class PageState(StrEnum):
         "a page without its style",
         PageStatePolicy(
             elements=(),
-            predicate=_is_unstyled,
+            predicate=is_unstyled,
             reaction=Reaction.WAIT,
             blocks_form=False,
             session=SessionBehind.UNLIKELY,
@@ -162,10 +139,10 @@ class PageState(StrEnum):
         "the demand for a passkey",
         PageStatePolicy(
             elements=(),
-            predicate=_wants_passkey,
+            predicate=wants_passkey,
             reaction=Reaction.PERSON,
             blocks_form=False,
-            session=SessionBehind.NO,
+            session=SessionBehind.POSSIBLE,
             patience="none",
             needs_parts=False,
             outcome=Outcome.PASSKEY,
@@ -230,17 +207,17 @@ class PageState(StrEnum):
         ),
     )
     TASKS = (
-        "tasks of a new user",
+        "tasks of a user, such as the yearly review of the data",
         PageStatePolicy(
             elements=(PageElement.TASKS,),
-            predicate=None,
+            predicate=wants_review,
             reaction=Reaction.PERSON,
             blocks_form=True,
             session=SessionBehind.POSSIBLE,
             patience="none",
             needs_parts=False,
             outcome=Outcome.TASKS,
-            why="IBKR wants this user to confirm data or change the password",
+            why="IBKR wants this user to review or confirm data, or to change the password",
         ),
     )
     CREDENTIALS = (

@@ -1,15 +1,18 @@
-"""What IBKR's login page says, in the languages it has: the patterns of `recognition.js`. Data alone.
+"""What IBKR's login page says, in the languages it has: the patterns of `recognition.js`, and of `says`. Pure.
 
-Patterns are JavaScript's, without regard to case, on text in NFKC whose blanks are single. `submit` and `continue` are
-matched from the beginning of what a control says, first against all of it; the others anywhere in a label.
+Patterns are JavaScript's and Python's, without regard to case, on text in NFKC whose blanks are single. `submit` and
+`continue` are matched from the beginning of what a control says, first against all of it; `decline` and `other-way`
+against all of it; the others anywhere in a text.
 
 Languages: English, German, French, Spanish, Italian, Dutch, Portuguese, Chinese (both scripts), Japanese.
 """
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["PAGE_VOCABULARY"]
+__all__ = ["PAGE_VOCABULARY", "says"]
 
 
 def _any_of(*patterns: str) -> str:
@@ -107,6 +110,76 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
             "no válid|inválid|incorrect[ao]|errat|onjuist",
             "无效|無效|错误|錯誤|不正确|不正確|無効|正しくありません|間違",
         ),
+        # What a page says that wants its reader to look through what IBKR knows of the account, as it does once a year.
+        "review": _any_of(
+            r"\b(review|confirm|verify|update|check)( and \w+)? (your|the) (\w+ ){0,2}"
+            r"(information|details?|data|profile)\b",
+            r"\b(annual|yearly|periodic) (\w+ )?(review|confirmation|verification|update)\b",
+            r"\b(is|are) your (\w+ ){0,2}(information|details|data) (still )?(up.to.date|correct|current|accurate)",
+            r"(über)?prüfen sie (bitte )?(ihre|die) (\w+ ?){0,2}(daten|angaben|informationen)",
+            r"(bestätigen|aktualisieren) sie (bitte )?ihre (\w+ ?){0,2}(daten|angaben|informationen)",
+            r"\bihre (\w+ ?){0,2}(daten|angaben|informationen) (bitte )?(über)?prüfen|"
+            r"\bihre (\w+ ?){0,2}(daten|angaben|informationen) (bitte )?(bestätigen|aktualisieren)",
+            r"jährliche (\w+ )?(überprüfung|bestätigung|prüfung)",
+            r"(vérifi|confirm|actualis|révis)e[rz] (vos|les) (informations|données|coordonnées)",
+            r"mett(re|ez) à jour (vos|les) (informations|données|coordonnées)",
+            r"(révision|revue|vérification|confirmation) annuelle",
+            r"(revis|confirm|verifiqu|verific|actuali[cz])(e|ar?) (su|sus|la|los) (información|datos)",
+            r"(revisión|confirmación|verificación) anual",
+            r"(verific|controll|conferm|aggiorn)(a|are|ate|hi|i) (i|le) (tuoi|suoi|vostri|tue|sue|vostre) "
+            "(dati|informazioni)",
+            r"(revisione|verifica|conferma) annuale",
+            r"(controleer|bevestig|herzie|actualiseer) (uw|je) (\w+ ?)?(gegevens|informatie)",
+            r"jaarlijkse (controle|herziening|bevestiging)",
+            r"(revise|confirme|verifique|atualize) (os |as )?(seus|suas) (dados|informações)",
+            r"(revisão|confirmação|verificação) anual",
+            "(确认|核实|更新|审核|审阅|检查|確認|核實|審核|審閱|檢查)(您的|你的)(账户|帳戶|个人|個人|联系|聯絡)?(信息|资料|資料|数据|數據)",
+            "年度(审核|审查|复核|確認|确认|審核|審查|覆核)",
+            "(お客様|ご?登録|口座|個人)の?(情報|内容)(の|を|が).{0,6}(確認|更新|見直)|年次(の)?(確認|見直し|レビュー)",
+        ),
+        "passkey": _any_of(
+            r"\bpass-?keys?(?![a-z])|\bhauptschlüssel",
+            r"\bsecurity keys?(?![a-z])|sicherheitsschlüssel|clés? de sécurité|llaves? de seguridad|セキュリティ ?キー",
+            "clés? d.accès|llaves? de acceso|claves? de paso|chiav[ei] di accesso|toegangssleutel|chaves? de acesso",
+            "通行密[钥鑰]|通行金鑰|安全密[钥鑰]|安全金鑰|パスキー",
+        ),
+        # What a control says that declines an offer, or leads from a passkey to another way.
+        "decline": _any_of(
+            "skip( for now| this( step)?)?|not now|((maybe|remind me|ask me|do (it|this)) )?later|no,? thank(s| you)",
+            "(jetzt )?überspringen|(jetzt nicht|nicht jetzt)|(vielleicht |mich )?später( erinnern)?|nein,? danke",
+            "passer( cette étape)?|ignorer|(me le rappeler )?plus tard|pas maintenant|non,? merci",
+            "omitir|saltar|ahora no|(recordar(me)?(lo)? )?más tarde|no,? gracias",
+            "salta|ignora|non ora|(ricordamelo )?più tardi|no,? grazie|overslaan|niet nu|nee,? (dank u|bedankt)",
+            "pular|agora não|(lembrar-me )?mais tarde|não,? obrigad[oa]",
+            "跳[过過]|(暂|暫|以)(不|后再说|後再說)|稍[后後](再说|再說|提醒我?)?|不,?[谢謝][谢謝]",
+            "スキップ(する)?|(後|あと)で(通知|確認)?(する)?|今はしない|いいえ",
+        ),
+        "other-way": _any_of(
+            "((use|enter|(sign|log) in with) )?(a |your |my )?password( instead)?",
+            "(try|use) (another|a different) (way|method|option)|other (ways?|options?|methods?)( to (sign|log) in)?",
+            "(stattdessen )?(mit )?(ein |ihr )?(passwort|kennwort)( verwenden| anmelden| eingeben)?",
+            "(eine )?andere (anmelde)?(option|methode|möglichkeit)(en)?( verwenden| wählen)?",
+            "utiliser (un |le |votre )?mot de passe( à la place)?|autres? (options?|moyens?|méthodes?)( de connexion)?",
+            "usar (una |su |la )?contraseña( en su lugar)?|otr[ao]s? (opci[oó]n(es)?|métodos?|formas?)",
+            "usa (la |una )?password|altr[oi] (metod[oi]|modi?)|wachtwoord gebruiken|andere manier|usar (a )?senha",
+            "(使用|用)密[码碼](登录|登入)?|其他(登录|登入)?方式",
+            "パスワードを使(う|用する?)|(他|ほか|別)の方法(を試す|で(ログイン|サインイン)(する)?)?",
+        ),
+        # What the page says when a push was approved, and when it was not.
+        "approved": _any_of(
+            r"\bapproved\b|\bsuccess|\bauthenticated\b|communicating with (the|our) server|(logg|sign)ing you in",
+            "genehmigt|freigegeben|erfolgreich|bestätigt|(kommunikation|verbindung) mit dem server|mit dem server komm",
+            "approuvée?|acceptée?|réussie?|succès|communication avec le serveur",
+            "aprobad[ao]|éxito|correctamente|comunica(ndo|ción) con el servidor",
+            "approvat[oa]|riuscit[oa]|successo|goedgekeurd|gelukt|geslaagd|aprovad[ao]|sucesso",
+            "已(批准|确认|確認|核准)|成功|承認され|完了|サーバーと通信",
+        ),
+        "declined": _any_of(
+            r"\bnot (been |yet )?approved|declin|\bdenied|reject|expired|timed? ?out|\bfail",
+            r"abgelehnt|\bnicht\b|fehlgeschlagen|abgelaufen|refus|échou|expiré|rechaz|denegad|caducad",
+            "rifiutat|negat[oa]|scadut|geweigerd|afgewezen|verlopen|recusad|negad[oa]|expirad",
+            "拒[绝絕]|失[败敗]|[过過]期|拒否|期限",
+        ),
         "busy": _any_of(
             "please wait|loading|checking|verifying|signing in|logging in",
             "bitte warten|wird geladen|veuillez patienter|chargement|espere|cargando",
@@ -115,3 +188,9 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
     }
 )
 """Pattern by meaning."""
+
+
+def says(text: str, *meanings: str) -> bool:
+    """Says whether a text has one of these meanings, in any of the languages."""
+    normal = " ".join(unicodedata.normalize("NFKC", text).split())
+    return any(re.search(PAGE_VOCABULARY[meaning], normal, re.IGNORECASE) for meaning in meanings)

@@ -198,6 +198,14 @@ const picker = () => {
   return ['role', offered.length ? offered[0].element : null];
 };
 
+// What declines the offer of a passkey, or leads from it to another way, where there is nothing to be filled in.
+const decline = () => {
+  if (passwordFields().length || textFields().length || !says(`${document.title} ${everyText()}`, 'passkey'))
+    return ['role', null];
+  const saying = (meaning) => only(controls().filter((control) => is(textOfControl(control), meaning, true)));
+  return ['role', saying('decline') || saying('other-way')];
+};
+
 // An element in words that everybody may read: what it is and how it is labelled, never what is typed into it.
 const describe = (element) => {
   const kind = element.getAttribute('role') || element.getAttribute('type') || '';
@@ -207,7 +215,7 @@ const describe = (element) => {
 };
 
 const RECOGNISERS = {username, password, submit, 'continue': goOn, code, 'code-submit': codeSubmit,
-  'method-picker': picker};
+  'method-picker': picker, promo: decline};
 const recognise = (name) => {
   const [way, element] = RECOGNISERS[name]();
   return {way, element};

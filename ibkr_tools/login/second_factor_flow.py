@@ -37,6 +37,7 @@ from ibkr_tools.login.page_snapshot import (
     second_factor_element,
 )
 from ibkr_tools.login.page_states import FORM, PageState, classify
+from ibkr_tools.login.push_approval import PushApproval
 from ibkr_tools.login.redaction import unredacted
 from ibkr_tools.page_elements import CHALLENGES, CHANNEL_TEXT, PageElement, SecondFactor
 from ibkr_tools.user_command import Spawn, spawn_locally
@@ -54,6 +55,9 @@ APPROVAL_POLL = timedelta(seconds=1)
 """Between two snapshots while the page asks for the approval: more frequent ones were seen to break its last step."""
 SESSION_POLL = timedelta(seconds=10)
 """Between two requests to the API meanwhile."""
+
+APPROVED_SETTLE = timedelta(seconds=3)
+"""How long the page may go on asking for an approval that was given, before the API is asked instead of it."""
 
 OUTCOMES_BEFORE_PUSH = frozenset({Outcome.MAINTENANCE, Outcome.TOLD_TO_WAIT, Outcome.SERVER_ERROR, Outcome.BLOCKED})
 """What IBKR says instead of asking for a second factor."""
@@ -91,11 +95,18 @@ class SecondFactorFlow:
         self._codes = codes
         self._push_wait = push_wait
         self._approval_timer: Timer | None = None
+        self._approved_timer = ConditionTimer(APPROVED_SETTLE)
+        self._approval = PushApproval()
         self._had_session = False
         self._codes_sent = 0
         self._asked_at = 0.0
         self._channel_timer: Timer | None = None
         self._refusal = ""
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether somebody has approved a push, as IBKR or its page says."""
+        return self._approval.is_given
 
     def answer(self, snapshot: PageSnapshot, page: LoginPageObject) -> LoginEnd | NextStep:
         """Answers what `snapshot` shows: `snapshot.second_factor` is not None.
@@ -111,6 +122,8 @@ class SecondFactorFlow:
         kind = snapshot.second_factor
         if kind is SecondFactor.NOTIFICATION and self._method == "push":
             return self._await_approval(page)
+        if self.is_approved:
+            return NextStep.ASK_API
         if self.push_sent and kind is not SecondFactor.PICKER:
             why = f"nobody approved in time: the page asks for {kind} now"
             return LoginEnd(outcome=Outcome.PUSH_MISSED, why=why)
@@ -193,6 +206,7 @@ class SecondFactorFlow:
             return LoginEnd(outcome=Outcome.NO_CODE, why=error.message)
         before = page.inspect()
         page.note_recognised(before, second_factor_element(kind))
+        page.report_if_changed(before)
         if code is None or before.second_factor is not kind or not self._submit_code(kind, code, page):
             return NextStep.LOOK_AGAIN
         return self._await_verdict(kind, before, page, offset)
@@ -304,13 +318,17 @@ class SecondFactorFlow:
             snapshot = page.inspect()
             if snapshot.second_factor is not SecondFactor.NOTIFICATION:
                 return self._after_approval(snapshot, page)
-            if snapshot.error:
+            if self._approval.look(snapshot, page.browser):
+                page.on_step("The login was approved on the phone")
+            if self._approved_timer.has_lasted(condition=self.is_approved):
+                return NextStep.ASK_API
+            if snapshot.error and not self.is_approved:
                 return self._push_missed(snapshot, page)
             if session_timer.is_expired or timer.is_expired:
                 if not self._had_session and self._has_session(page):
                     return NextStep.ASK_API
                 session_timer = Timer(SESSION_POLL)
-            if timer.is_expired:
+            if timer.is_expired and not self.is_approved:
                 span = f"{self._push_wait.total_seconds():.0f} s"
                 why = f"nobody approved the login on the phone within {span}"
                 return LoginEnd(outcome=Outcome.PUSH_MISSED, why=why)
@@ -320,7 +338,10 @@ class SecondFactorFlow:
 
     def _after_approval(self, snapshot: PageSnapshot, page: LoginPageObject) -> LoginEnd | NextStep:
         state = classify(snapshot)
-        if state is PageState.ERROR:
+        if state not in FORM:
+            self._approval.look(snapshot, page.browser)
+            self._approval.is_given |= state is PageState.FINISHED
+        if state is PageState.ERROR and not self.is_approved:
             return self._push_missed(snapshot, page)
         if state in FORM and not snapshot.left_the_form:
             # Elsewhere the page went on with an approval, and it is the login that came to nothing.

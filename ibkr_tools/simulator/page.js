@@ -118,9 +118,17 @@
 
   async function poll() {
     const answer = await post({ACTION: "COMPLETETWOFACT", A: exchange.A, PUSH: "true"});
-    if (answer.auth_res) return proceed();
+    if (answer.auth_res) return settings.after_approval ? hang(settings.after_approval) : proceed();
     if (answer.push === "over") return secondFactor("gold");
     return setTimeout(poll, 500);
+  }
+
+  // Says that all is well, and finishes nothing.
+  function hang(where) {
+    if (where !== "notification") show("notification", false);
+    if (where === "error") return window.xyzError("An error occurred while communicating with the server.");
+    $(`.xyzblock-${where} p`).textContent = "Success. Communicating with the server…";
+    return show(where, true);
   }
 
   async function respond(event) {
@@ -137,7 +145,7 @@
   function proceed() {
     for (const name of ["username", "error", ...factors]) show(name, false);
     if (settings.restricted) return location.assign("/sso/restricted/verification");
-    if (settings.tasks) return location.assign("/sso/tasks");
+    if (settings.tasks || settings.document_after) return location.assign("/sso/tasks");
     if (settings.promo) return promo(dispatch);
     return dispatch();
   }

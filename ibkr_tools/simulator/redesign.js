@@ -125,6 +125,7 @@
 
   function dispatch() {
     for (const role of ["credentials", "code", "picker"]) show(role, false);
+    if (settings.document_after) return window.top.location.assign("/sso/tasks");
     show("finished", true);
     const form = document.createElement("form");
     form.method = "post";

@@ -60,13 +60,17 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `silent`: the script says nothing to the servers before the form is submitted. `hangs`: a decoration never comes.
     `redirect`: the address of another page that the servers send the browser to.
     `redesign` is the seed of another page with the same roles and steps (`redesign.Redesign`); of the other settings,
-    it has the delays, `error_text`, `picker_options`, and those of the second factor.
+    it has the delays, `error_text`, `picker_options`, `silent`, `decorated`, `document_after`, and those of the second
+    factor.
+    `document_after` is HTML that comes instead of a session after the password. `decorated`: the page has images,
+    fonts, scripts and frames below `/portal.proxy/` that it could do without.
 
     `second_factor` is the block shown after the password; the code is `second_factor_code`, or the one of an
     authenticator app with `second_factor_secret` (base32), and the first `second_factor_refusals` codes are refused
     with `second_factor_error` whatever they are. `picker` is how the choice of methods looks, `picker_options` what
     it offers (IBKR's number and label). A push is approved at once, after a time, or never; the page may
-    show a challenge instead after a time.
+    show a challenge instead after a time. `after_approval`: where the page then says, for ever, that it communicates
+    with the server, or that it could not (`error`), instead of finishing the login.
     """
 
     script_delay_ms: Milliseconds = 150
@@ -81,6 +85,8 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     promo: bool = False
     promo_before: bool = False
     document: str = ""
+    document_after: str = ""
+    decorated: bool = False
     instead: Literal["", "edge", "429", "maintenance"] = ""
     unstyled: bool = False
     two_steps: bool = False
@@ -116,6 +122,7 @@ class PageSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     push_approved: bool = False
     push_approved_after_ms: Milliseconds | None = None
     push_flips_after_ms: Milliseconds | None = None
+    after_approval: Literal["", "notification", "loading", "finished", "error"] = ""
     dispatcher_delay_ms: Milliseconds = 0
 
 

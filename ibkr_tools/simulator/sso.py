@@ -48,6 +48,28 @@ EDGE = (
     '"http://api.ibkr.com/sso/Login" on this server.<p>Reference #18.5d2f1602.1700000000.1a2b3c4d</p>'
 )
 MAINTENANCE = "<!DOCTYPE html><title>Maintenance</title><h1>Our systems are down for scheduled maintenance.</h1>"
+DECORATION = """
+<style>
+  @font-face { font-family: Brand; src: url(/portal.proxy/brand.woff2) }
+  .brand { font-family: Brand; background: url(/portal.proxy/background.png) }
+</style>
+<aside class="brand"><img src="/portal.proxy/logo.png" srcset="/portal.proxy/logo@2x.png 2x" alt="">
+<picture><source srcset="/portal.proxy/banner.webp"><img src="/portal.proxy/banner.png" alt=""></picture>
+<video src="/portal.proxy/tour.mp4" poster="/portal.proxy/tour.png" preload="auto"></video>
+<object data="/portal.proxy/seal.svg" type="image/svg+xml"></object>
+<iframe src="/portal.proxy/news.html" title="News"></iframe></aside>
+<script async src="/portal.proxy/analytics.js"></script>
+<script>
+  document.head.insertAdjacentHTML("beforeend", '<link rel="icon" href="/portal.proxy/icon.png">' +
+    '<link rel="manifest" href="/portal.proxy/manifest.json"><link rel="preload" as="font" crossorigin ' +
+    'href="/portal.proxy/preloaded.woff2"><link rel="prefetch" href="/portal.proxy/next.js">');
+  fetch("/portal.proxy/v1/gstat/bulletins", {method: "POST", body: "{}"}).then((answer) => answer.json())
+    .catch(() => undefined);
+  navigator.sendBeacon("/portal.proxy/beacon", "event=boot");
+  new EventSource("/portal.proxy/events");
+</script>
+"""
+"""What a page can do without; nothing of it is there unless a test orders a fault for it."""
 TOO_MANY_WAIT_S = 120
 SHAPES = {
     "wrapper": ('<label for="toggle1">', "<span>", "</span></label>", "</span></span>"),
@@ -81,7 +103,7 @@ async def script(request: web.Request) -> web.Response:
     page = context_of(request).world.page
     known = {"script_delay_ms", "restricted", "promo", "consent", "consent_returns", "paper_clears_fields"}
     known |= {"picker", "picker_options", "promo_before", "two_steps", "spinner", "resets", "init_again_ms", "notice"}
-    known |= {"tasks", "paper_remounts", "echo", "silent", "hangs"}
+    known |= {"tasks", "paper_remounts", "echo", "silent", "hangs", "document_after", "after_approval"}
     shown = {key: value for key, value in msgspec.to_builtins(page).items() if key in known}
     text = _SCRIPT.replace("/*SETTINGS*/{}", json.dumps(shown))
     return web.Response(text=_renamed(text, page.rename), content_type="application/javascript", charset="utf-8")
@@ -208,9 +230,10 @@ async def restricted(_request: web.Request) -> web.Response:
     return web.Response(text=RESTRICTED, content_type="text/html")
 
 
-async def tasks(_request: web.Request) -> web.Response:
-    """Show the page that wants a new user to confirm something."""
-    return web.Response(text=TASKS, content_type="text/html")
+async def tasks(request: web.Request) -> web.Response:
+    """Show the page that wants a user to confirm something, or whatever is set to come after the password."""
+    text = context_of(request).world.page.document_after or TASKS
+    return web.Response(text=text, content_type="text/html", charset="utf-8")
 
 
 async def loop(_request: web.Request) -> web.Response:
@@ -222,15 +245,18 @@ def _render_redesign(context: Context) -> RedesignedPage | None:
     page = context.world.page
     if page.redesign is None:
         return None
-    known = {"script_delay_ms", "error_text", "picker_options"}
+    known = {"script_delay_ms", "error_text", "picker_options", "document_after"}
     settings = {key: value for key, value in msgspec.to_builtins(page).items() if key in known}
-    return render_redesign(choose_redesign(page.redesign), settings=settings)
+    redesign = choose_redesign(page.redesign)
+    if page.silent:
+        redesign = msgspec.structs.replace(redesign, talks_first=False)
+    return render_redesign(redesign, settings=settings)
 
 
 def _render_page(context: Context) -> str:
     page = context.world.page
     if redesigned := _render_redesign(context):
-        return redesigned.document
+        return _decorated(redesigned.document) if page.decorated else redesigned.document
     if page.blank:
         return "<!DOCTYPE html><html><head><title></title></head><body></body></html>"
     text = _PAGE.replace("/*FORM_DELAY*/0", str(page.form_delay_ms))
@@ -246,7 +272,11 @@ def _render_page(context: Context) -> str:
         text = text.replace("<!--DUPLICATE-->", DUPLICATE)
     if not page.paper_switch:
         text = text[: text.index("<!--PAPER-->")] + text[text.index("<!--/PAPER-->") :]
-    return _renamed(text, page.rename)
+    return _renamed(_decorated(text) if page.decorated else text, page.rename)
+
+
+def _decorated(text: str) -> str:
+    return text.replace("</body>", f"{DECORATION}</body>")
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:

@@ -95,7 +95,8 @@ def _login_alert(login: LoginSection | None, now: datetime) -> Iterator[tuple[st
         names = ", ".join(sorted(login.recognised))
         what = f"IBKR has changed its login page, and logins still work: no selector found {names}"
         then = "logins go on by what the page says and how it is built"
-        yield PAGE_CHANGED, Alert(what, then, "Please report it: docs/login.md#a-page-that-has-changed")
+        report = f", with {' and '.join(login.page_reports)}" if login.page_reports else ""
+        yield PAGE_CHANGED, Alert(what, then, f"Please report it{report}: docs/login.md#a-page-that-has-changed")
 
 
 def _fetch_alerts(fetch: FetchSection | None) -> Iterator[tuple[str, Alert]]:
