@@ -18,6 +18,7 @@ from bench.processes import BenchError, Memory, end_orphans, memory
 from bench.rows import BROKERAGE, JAVA_KILLED, PORTFOLIO, PUSHED, SILENT, Row
 from bench.stage import POSITIONS, TRADER, Servers, Stage, simulated_servers
 from ibkr_tools.process_control import become_subreaper
+from tests.support.peers import IBEAM, peer_name
 
 IDLE_S = 60.0
 RESULTS = Path(__file__).with_name("results.json")
@@ -181,7 +182,7 @@ def measure_brokerage(report: Report, base: Path, servers: Servers, rounds: int)
 
 def measure_ibeam(report: Report, base: Path, servers: Servers, drops: int) -> None:
     """Measures IBeam, and compares what both were measured for."""
-    say(f"IBeam 0.5.12: cold start (at most {ibeam.CAP_S:.0f} s)")
+    say(f"{peer_name(IBEAM)}: cold start (at most {ibeam.CAP_S:.0f} s)")
     with ibeam.running_ibeam(base, servers) as peer:
         cold = ibeam.cold_start(peer)
         session = _add_waited(report, "IBeam, cold start: session", [cold.session])

@@ -1,4 +1,4 @@
-"""IBeam 0.5.12 as it comes from PyPI, with its own defaults, on the same jar, servers, browser and witness.
+"""IBeam as it comes from PyPI, with its own defaults, on the same jar, servers, browser and witness.
 
 It gets a trading user, because it takes a session for good only when the brokerage tier is up, which a read-only
 user can never have. What is measured is the portfolio tier, for both.
@@ -84,22 +84,17 @@ def _java_with_mark(folder: Path, mark: str) -> None:
     shim.chmod(0o755)
 
 
-@contextlib.contextmanager
-def running_ibeam(base: Path, servers: Servers) -> Iterator[Ibeam]:
-    """Runs IBeam for the length of the block, in `base`; it starts the gateway and logs in by itself."""
+def ibeam_environment(base: Path, url: str, gateway: Path, mark: str) -> dict[str, str]:
+    """Returns IBeam's environment below `base`: who it is, where the gateway is, and nobody else to be found.
+
+    It ends every process of the machine that has `mark` in its command line.
+    """
     driver = shutil.which("chromedriver")
     if driver is None or shutil.which("Xvfb") is None:
         raise BenchError("IBeam needs chromedriver and Xvfb: apt-get install chromium-driver xvfb")
-    python = peer_python(IBEAM)
-    starter = next(python.parent.parent.glob("lib/python3*/site-packages/ibeam/ibeam_starter.py"))
-    port, mark = free_port(), f"ibeam-{os.getpid()}-{time.time_ns()}"
     for name in ("inputs", "outputs", "tmp"):
         (base / name).mkdir(parents=True)
-    shutil.copytree(distribution(), base / "gateway")
-    (base / "inputs" / "conf.yaml").write_text(CONF.format(upstream=servers.url, port=port, auth_delay_ms=3000))
-    _java_with_mark(base / "bin", mark)
     environ = environment(
-        PATH=f"{base / 'bin'}:{os.environ['PATH']}",
         HOME=os.fspath(base),
         TMPDIR=os.fspath(base / "tmp"),
         # Its browser shall find nobody but the gateway.
@@ -108,9 +103,9 @@ def running_ibeam(base: Path, servers: Servers) -> Iterator[Ibeam]:
         no_proxy="127.0.0.1,localhost",
         IBEAM_ACCOUNT="demo-trader",
         IBEAM_PASSWORD="demo-password",
-        IBEAM_GATEWAY_DIR=os.fspath(base / "gateway"),
-        IBEAM_GATEWAY_BASE_URL=f"https://127.0.0.1:{port}",
-        IBEAM_GATEWAY_PROCESS_MATCH=f"bench.mark={mark}",
+        IBEAM_GATEWAY_DIR=os.fspath(gateway),
+        IBEAM_GATEWAY_BASE_URL=url,
+        IBEAM_GATEWAY_PROCESS_MATCH=mark,
         IBEAM_CHROME_DRIVER_PATH=driver,
         IBEAM_INPUTS_DIR=os.fspath(base / "inputs"),
         IBEAM_OUTPUTS_DIR=os.fspath(base / "outputs"),
@@ -119,7 +114,26 @@ def running_ibeam(base: Path, servers: Servers) -> Iterator[Ibeam]:
     )
     # It finds its own modules beside its starter.
     del environ["PYTHONPATH"], environ["PYTHONSAFEPATH"]
-    with running([python, starter], environ, cwd=base) as program:
+    return environ
+
+
+def ibeam_command() -> list[Path]:
+    """Returns what starts IBeam: its interpreter and its starter; it is installed if it is not."""
+    python = peer_python(IBEAM)
+    return [python, next(python.parent.parent.glob("lib/python3*/site-packages/ibeam/ibeam_starter.py"))]
+
+
+@contextlib.contextmanager
+def running_ibeam(base: Path, servers: Servers) -> Iterator[Ibeam]:
+    """Runs IBeam for the length of the block, in `base`; it starts the gateway and logs in by itself."""
+    port, mark = free_port(), f"ibeam-{os.getpid()}-{time.time_ns()}"
+    gateway = base / "gateway"
+    environ = ibeam_environment(base, f"https://127.0.0.1:{port}", gateway, f"bench.mark={mark}")
+    shutil.copytree(distribution(), gateway)
+    (base / "inputs" / "conf.yaml").write_text(CONF.format(upstream=servers.url, port=port, auth_delay_ms=3000))
+    _java_with_mark(base / "bin", mark)
+    environ["PATH"] = f"{base / 'bin'}:{os.environ['PATH']}"
+    with running(ibeam_command(), environ, cwd=base) as program:
         yield Ibeam(program, port, mark)
 
 

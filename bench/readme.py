@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.figures import number
 from bench.rows import PUSHED, PUSHED_AGAIN, SILENT
+from tests.support.peers import IBEAM, IBIND, peer_name
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- bench -->\n", "<!-- /bench -->"
@@ -14,7 +15,7 @@ BEGIN, END = "<!-- bench -->\n", "<!-- /bench -->"
 MANY_TIMES = 100
 """Beyond this a ratio says nothing more."""
 
-_IBEAM, _IBIND, _CURL = "IBeam 0.5.12", "ibind 0.2.2", "curl and jq"
+_IBEAM, _IBIND, _CURL = peer_name(IBEAM), peer_name(IBIND), "curl and jq"
 
 ROWS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("cold start to the session", "cold start: session", {_IBEAM: "IBeam, cold start: session"}),

@@ -25,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from loguru import logger
 
+from bench.redesign_peer import PeerRound, play_peer
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import IbkrError
@@ -35,6 +36,7 @@ from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.redesign import Redesign, choose_redesign
 from ibkr_tools.status import utc_now
 from tests.support.no_rate_limit import NoRateLimit
+from tests.support.peers import IBEAM, peer_name
 from tests.support.simulation import gateway_options
 
 TASKS = ("live", "live", "live", "paper", "code")
@@ -48,7 +50,7 @@ class Round:
     """How one login ended.
 
     Attributes:
-        redesign: the page.
+        redesign: the page; None: today's.
         task: one of `TASKS`.
         outcome: as the login log and the status name it.
         why: in a sentence.
@@ -57,7 +59,7 @@ class Round:
         counted: what the servers counted: `COUNTERS`.
     """
 
-    redesign: Redesign
+    redesign: Redesign | None
     task: str
     outcome: str
     why: str
@@ -122,10 +124,18 @@ def play(seed: int) -> Round:
     if task == "paper" and redesign.paper == "none":
         # Nobody can log in on paper there.
         task = "live"
+    return _play(redesign, task, {"redesign": seed})
+
+
+def play_today(*, silent: bool) -> Round:
+    """Logs in on today's page, in a new installation; `silent`: it does not talk to the servers at its start."""
+    return _play(None, "live", {"silent": silent})
+
+
+def _play(redesign: Redesign | None, task: str, page: dict[str, Any]) -> Round:
     secret = pyotp.random_base32()
     steps: list[str] = []
     with _installation() as (directories, simulator):
-        page: dict[str, Any] = {"redesign": seed}
         if task == "code":
             page |= {"second_factor": "silver", "second_factor_secret": secret}
         simulator.control.page(**page)
@@ -164,14 +174,33 @@ def _ways(steps: Sequence[str]) -> dict[str, str]:
     return ways
 
 
-def report(rounds: Sequence[Round]) -> str:
-    """Returns the table: what was survived, by which way, in which time, and every miss."""
-    lines = [f"{'way':<12} {'rounds':>6} {'survived':>9} {'median':>8} {'slowest':>8}"]
-    for way in ("selectors", "role", "structure"):
-        found = [each for each in rounds if each.way == way]
-        seconds = [each.seconds for each in found if each.is_survived]
-        times = f"{statistics.median(seconds):7.1f}s {max(seconds):7.1f}s" if seconds else f"{'-':>8} {'-':>8}"
-        lines.append(f"{way:<12} {len(found):>6} {len(seconds):>9} {times}")
+WIDTH = 22
+
+
+def row(name: str, rounds: Sequence[Round | PeerRound]) -> str:
+    """Returns one row of the table: how many rounds, how many were survived, and in which time."""
+    seconds = [each.seconds for each in rounds if each.is_survived]
+    times = f"{statistics.median(seconds):7.2f}s {max(seconds):7.2f}s" if seconds else f"{'-':>8} {'-':>8}"
+    return f"{name:<{WIDTH}} {len(rounds):>6} {len(seconds):>9} {times}"
+
+
+def report_today(talking: Sequence[Round], silent: Sequence[Round]) -> str:
+    """Returns what a page costs that never talks at its start: both medians, and their difference."""
+    lines = [row("today's page", talking), row("the same, silent", silent)]
+    if all(each.is_survived for each in [*talking, *silent]):
+        medians = [statistics.median(each.seconds for each in rounds) for rounds in (talking, silent)]
+        lines.append(f"a page that never talks at its start takes {medians[1] - medians[0]:+.2f} s")
+    return "\n".join(lines)
+
+
+def report(rounds: Sequence[Round], peer: Sequence[PeerRound] = ()) -> str:
+    """Returns the table: what was survived, by which way, in which time, and every miss; beside that, a peer's row."""
+    lines = [f"{'way':<{WIDTH}} {'rounds':>6} {'survived':>9} {'median':>8} {'slowest':>8}"]
+    lines += [row(way, [each for each in rounds if each.way == way]) for way in ("selectors", "role", "structure")]
+    if peer:
+        seeds = {each.seed for each in peer}
+        same = [each for each in rounds if each.redesign is not None and each.redesign.seed in seeds]
+        lines += ["", row("ours, on these", same), row(f"{peer_name(IBEAM)}, on these", peer)]
     survived = sum(each.is_survived for each in rounds)
     counted = {name: sum(each.counted[name] for each in rounds) for name in COUNTERS}
     more = sum(each.counted["submitted"] > 1 for each in rounds)
@@ -185,7 +214,7 @@ def report(rounds: Sequence[Round]) -> str:
         f"outcomes: {', '.join(f'{name} {count}' for name, count in Counter(e.outcome for e in rounds).most_common())}",
     ]
     for each in rounds:
-        if not each.is_survived:
+        if not each.is_survived and each.redesign is not None:
             lines += [
                 "",
                 f"seed {each.redesign.seed}, {each.task}: {each.outcome} after {each.seconds:.1f} s: {each.why}",
@@ -200,6 +229,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bin/redesigns", description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="so many pages (default: %(default)s)")
     parser.add_argument("--seed", type=int, required=True, help="of the first page; the others follow")
+    parser.add_argument("--today", type=int, default=5, help="logins on today's page, and as many on the same silent")
+    parser.add_argument("--peers", action="store_true", help="have IBeam log in on the first pages too")
+    parser.add_argument("--peer-rounds", type=int, default=20, metavar="N", help="on so many (default: %(default)s)")
     parser.add_argument("--verbose", action="store_true", help="show the log of each login")
     options = parser.parse_args(arguments)
     logger.remove()
@@ -210,7 +242,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds.append(play(seed))
         last = rounds[-1]
         print(f"{seed}: {last.task}, {last.outcome} by {last.way} in {last.seconds:.1f} s", file=sys.stderr, flush=True)
-    print(report(rounds))
+    peer = []
+    for seed in range(options.seed, options.seed + min(options.rounds, options.peer_rounds * options.peers)):
+        peer.append(play_peer(seed))
+        how = "a session" if peer[-1].is_survived else peer[-1].why
+        print(f"{seed}: {peer_name(IBEAM)}, {how} after {peer[-1].seconds:.1f} s", file=sys.stderr, flush=True)
+    # In turn: what the machine does meanwhile befalls both.
+    today = [(play_today(silent=False), play_today(silent=True)) for _ in range(options.today)]
+    print(report(rounds, peer))
+    if today:
+        print("\n" + report_today([talking for talking, _ in today], [silent for _, silent in today]))
     survived = sum(each.is_survived for each in rounds)
     is_clean = all(each.counted["misplaced"] == 0 and each.counted["submitted"] <= 1 for each in rounds)
     return 0 if is_clean and survived >= 0.95 * len(rounds) else 1

@@ -1,4 +1,4 @@
-"""IBeam 0.5.12, as it comes from PyPI, logs in through IBKR's real gateway in front of the simulator."""
+"""IBeam, as it comes from PyPI, logs in through IBKR's real gateway in front of the simulator."""
 
 import os
 import shutil

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from tests.support.distribution import cache_folder, locked
 
-__all__ = ["IBEAM", "IBIND", "peer_python"]
+__all__ = ["IBEAM", "IBIND", "peer_name", "peer_python"]
 
 IBEAM = "ibeam==0.5.12"
 IBIND = "ibind==0.2.2"
+
+
+def peer_name(requirement: str) -> str:
+    """Returns how a peer is named to people, such as `IBeam 0.5.12`."""
+    name, version = requirement.split("==")
+    return f"{'IBeam' if name == 'ibeam' else name} {version}"
 
 
 def peer_python(requirement: str) -> Path:
