@@ -168,3 +168,15 @@ def test_json_has_ages_and_everything(tmp_path: object) -> None:
 def test_times_from_a_clock_that_was_set_do_no_harm() -> None:
     future = session(since=NOW + timedelta(days=1), up_since=NOW + timedelta(days=1), next_at=NOW - timedelta(days=1))
     assert "0 s" in as_text(Status(session=future), NOW)
+
+
+def test_report_of_a_page_that_has_changed_is_named() -> None:
+    """A person is asked to publish it, and a script finds it."""
+    path = "/var/lib/ibkr-tools/login/page_reports/16b850209554.txt"
+    login = LoginSection(
+        updated_at=NOW, state="succeeded", why="as before", recognised={"username": "role"}, page_reports=(path,)
+    )
+    text = as_text(Status(login=login), NOW)
+    assert "IBKR has changed its login page; no selector found username" in text
+    assert f"please report it, with {path}" in text
+    assert json.loads(as_json(Status(login=login), NOW))["login"]["page_reports"] == [path]

@@ -62,6 +62,9 @@ def test_a_page_that_has_changed_is_told_though_all_is_well() -> None:
     alert = active_by_topic(UP, report=went_by_role)[PAGE_CHANGED]
     assert "no selector found submit, username" in alert.what
     assert "docs/login.md" in str(alert.todo)
+    report = "/var/lib/ibkr-tools/login/page_reports/16b850209554.txt"
+    with_report = replace_struct(went_by_role, page_reports=(report,))
+    assert report in str(active_by_topic(UP, report=with_report)[PAGE_CHANGED].todo)
     assert PAGE_CHANGED in over(UP, many(timedelta()))
     assert PAGE_CHANGED not in over(UP, LoginSection(updated_at=NOW, state="failed", why="IBKR is away"))
 
