@@ -61,7 +61,7 @@ class VirtualBrowser:
 
     def run(self, script: str, *arguments: object) -> Any:
         """Does what a script of the login is for."""
-        if script == page_scripts.INSPECT:
+        if script in (page_scripts.INSPECT, page_scripts.INSPECT_KNOWN):
             return self._shown
         if script == page_scripts.FILL:
             self._time.pause(PAGE_S)

@@ -98,7 +98,7 @@ class PageElement(StrEnum):
     PASSWORD = (
         "password",
         "the field of the password",
-        ("#xyz-field-password", "input[name=password]", ".xyz-password", "input[type=password]"),
+        ("#xyz-field-password", "input[name=password]", ".xyz-password"),
     )
     SUBMIT = (
         "submit",
@@ -109,14 +109,12 @@ class PageElement(StrEnum):
             ".xyzblock-username-submit button[type=submit]",
             "form.xyzform-submit button[type=submit]",
             "#submitForm",
-            ".btn.btn-lg.btn-primary",
-            "text:^(login|log in|simulated login)$",
         ),
     )
     CONTINUE = (
         "continue",
         "the button after the user name, if the password comes later",
-        (".xyzblock-username-submit button", "form.xyzform-username button[type=submit]", "text:^(continue|next)$"),
+        (".xyzblock-username-submit button", "form.xyzform-username button[type=submit]"),
     )
     LOADING = "loading", '"please wait"', (".xyzblock.xyzblock-loading.position-absolute", ".xyzblock-loading")
     FINISHED = "finished", '"done"', (".xyzblock-finished", ".xyzblock-success")

@@ -158,6 +158,17 @@ class _Readiness:
             self._unreachable = ConditionTimer(REOPEN_INTERVAL)
 
 
+def _asks_for_password(snapshot: PageSnapshot) -> bool:
+    """Whether there is a field for a password; one alone is a second step, and no state of its own.
+
+    Whose password such a field asks for, only the first step says.
+    """
+    return PageElement.PASSWORD in snapshot.visible and classify(snapshot) in (
+        PageState.CREDENTIALS,
+        PageState.UNKNOWN,
+    )
+
+
 def is_waiting_for_ibkr(page: LoginPageObject) -> bool:
     """Says whether the page's script waits for an answer from IBKR, or may do so."""
     try:
@@ -180,6 +191,7 @@ class LoginForm:
     before_submit: Callable[[], LoginEnd | None]
     on_withdrawn: Callable[[], None]
     _hindrance: str = ""
+    _has_username: bool = True
 
     def open(self) -> PageSnapshot | LoginEnd:
         """Opens the page; returns what it shows when the form is ready, or how a login would end without one.
@@ -256,34 +268,50 @@ class LoginForm:
         return page.poll_or_end(look)
 
     def _fill(self, snapshot: PageSnapshot) -> bool | LoginEnd:
-        page = self.page
+        page, self._has_username = self.page, True
         if classify(snapshot) is PageState.USERNAME_STEP:
-            if page.fill(PageElement.USERNAME, self.credentials.username):
-                page.click(PageElement.CONTINUE)
-                timer = Timer(page.patience.switch)
-                page.poll(lambda: classify(page.inspect()) is PageState.CREDENTIALS or timer.is_expired or None)
-            second = page.inspect()
-            if classify(second) is not PageState.CREDENTIALS:
+            if not page.fill(PageElement.USERNAME, self.credentials.username):
                 return False
+            timer = Timer(page.patience.switch)
+            page.poll(lambda: page.click(PageElement.CONTINUE) or timer.is_expired or None)
+            second = self._await_second_step()
+            if second is None:
+                return False
+            self._has_username = PageElement.USERNAME in second.visible
             page.report_if_changed(second)
-        fields = [
-            (page.selectors[PageElement.USERNAME], self.credentials.username, False),
-            (page.selectors[PageElement.PASSWORD], self.credentials.password.reveal(), True),
-        ]
+        fields = [(page.selectors[PageElement.PASSWORD], self.credentials.password.reveal(), True)]
+        if self._has_username:
+            fields.insert(0, (page.selectors[PageElement.USERNAME], self.credentials.username, False))
         address = urlsplit(self.address)
         filled = page.execute(page_scripts.FILL, fields, f"{address.scheme}://{address.netloc}")
         if isinstance(filled, str):
             return end_for_other_host(f"the form of IBKR's page is one of {filled}")
         return bool(filled)
 
+    def _await_second_step(self) -> PageSnapshot | None:
+        """Waits for the field of the password that follows the user name; returns its snapshot, None without one.
+
+        The user name may be gone by then, or be a text; and the password may be asked for in another document.
+        """
+        page, timer = self.page, Timer(self.page.patience.switch)
+        seen: list[PageSnapshot] = []
+
+        def look() -> bool | None:
+            snapshot = page.inspect()
+            if _asks_for_password(snapshot) and snapshot.is_complete:
+                seen.append(snapshot)
+            else:
+                seen.clear()
+            return len(seen) > 1 or timer.is_expired or None
+
+        page.poll(look)
+        return seen[-1] if seen else None
+
     def _submit_filled(self) -> PageSnapshot | LoginEnd | None:
         """Records the submission in the login log, then submits what still is as it was filled in."""
         page = self.page
-        last = page.inspect()
-        if classify(last) is not PageState.CREDENTIALS or last.is_exchange_broken:
-            return None
-        if hindrance := self._run_submit_script(last, really=False):
-            self._hindrance = hindrance
+        last = self._await_button()
+        if last is None:
             return None
         if is_waiting_for_ibkr(page):
             self._hindrance = "its script is still talking to IBKR"
@@ -306,6 +334,29 @@ class LoginForm:
             return None
         page.on_step("User name and password were submitted")
         return last
+
+    def _await_button(self) -> PageSnapshot | None:
+        """Waits until the filled form can be submitted: its script may look at it first. Returns what it shows then.
+
+        None: it has changed, or cannot be submitted.
+        """
+        page, timer = self.page, Timer(self.page.patience.switch)
+        ready: list[PageSnapshot] = []
+
+        def look() -> bool | None:
+            last = page.inspect()
+            has_username = PageElement.USERNAME in last.visible
+            if not _asks_for_password(last) or has_username is not self._has_username or last.is_exchange_broken:
+                return False
+            self._hindrance = self._run_submit_script(last, really=False) or ""
+            if self._hindrance == page_scripts.DISABLED_BUTTON and not timer.is_expired:
+                return None
+            if not self._hindrance:
+                ready.append(last)
+            return True
+
+        page.poll(look)
+        return ready[0] if ready else None
 
     def _run_submit_script(self, last: PageSnapshot, *, really: bool) -> str | None:
         page, table = self.page, self.page.selectors

@@ -83,6 +83,7 @@ class LoginPageObject:
     promo_clicks: int = 0
     recognised: dict[str, str] = field(default_factory=dict)
     _last_snapshot: PageSnapshot | None = None
+    _is_known_form: bool = False
 
     def __post_init__(self) -> None:
         self.selectors = merge_selectors(self.user_selectors)
@@ -122,12 +123,14 @@ class LoginPageObject:
 
         def take() -> PageSnapshot | None:
             table = self.selectors
-            answer = self.execute(
-                page_scripts.INSPECT,
+            arguments = (
                 self._snapshot_selectors,
                 table[PageElement.PAPER_SWITCH],
                 table[PageElement.PAPER_CHECKBOX],
             )
+            answer = self.execute(page_scripts.INSPECT_KNOWN, *arguments) if self._is_known_form else None
+            if not isinstance(answer, dict):
+                answer = self.execute(page_scripts.INSPECT, *arguments)
             # A document that is just being born answers null.
             if isinstance(answer, dict):
                 return self._record(
@@ -148,6 +151,7 @@ class LoginPageObject:
         if self._last_snapshot is None or classify(snapshot) is not classify(self._last_snapshot):
             logger.debug("The page shows {} at {}", classify(snapshot), snapshot.path or snapshot.url[:40])
         self._last_snapshot = snapshot
+        self._is_known_form = classify(snapshot) is PageState.CREDENTIALS and not snapshot.recognised
         return snapshot
 
     def note_recognised(self, snapshot: PageSnapshot, *elements: str) -> None:

@@ -15,51 +15,22 @@ from ibkr_tools.login.redaction import MAX_TEXT_LENGTH
 _TEXT = f"const textOf = (element) => ((element && element.innerText) || '').trim().slice(0, {MAX_TEXT_LENGTH});"
 """Far more than is ever shown: a text is redacted before it is cut to that."""
 
-_FIND = (
-    _TEXT
-    + r"""
-const shown = (element) => {
-  if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) return false;
-  const box = element.getBoundingClientRect(), view = element.ownerDocument.defaultView;
-  return box.width > 1 && box.height > 1 && box.right + view.scrollX > 0 && box.bottom + view.scrollY > 0;
-};
-// The host of another origin that a form, or its button, is sent to by the browser itself; empty without one.
-const foreignTarget = (field, button) => {
-  const form = field && field.form;
-  const written = [button && button.getAttribute('formaction'), form && form.getAttribute('action')];
-  for (const address of written.filter((text) => text)) {
-    try {
-      const url = new URL(address, field.ownerDocument.baseURI);
-      if (/^https?:$/.test(url.protocol) && url.origin !== location.origin) return url.host;
-    } catch { /* no address */ }
-  }
-  return '';
-};
-const childDocument = (frame) => {
-  try { return frame.contentDocument; } catch { return null; }
-};
-const rootsWithin = function* (root) {
-  yield root;
-  for (const element of root.querySelectorAll('*')) {
-    if (element.shadowRoot) yield* rootsWithin(element.shadowRoot);
-    const inner = element.localName === 'iframe' && shown(element) ? childDocument(element) : null;
-    if (inner && inner.body) yield* rootsWithin(inner);
-  }
-};
-// The document, its open shadow roots, and the documents of visible frames of its own origin.
-let knownRoots = null;
-const roots = () => (knownRoots = knownRoots || [...rootsWithin(document)]);
-const all = (selector) => roots().flatMap((root) => [...root.querySelectorAll(selector)]);
-const views = () => roots().filter((root) => root.defaultView).map((root) => root.defaultView);
-const everyText = () => roots().map((root) => (root.body ? [root.body] : [...root.children])
-  .map((element) => element.innerText || '').join(' ')).join('\n').trim().slice(0, MAX_TEXT_LENGTH);
+
+def _library(name: str) -> str:
+    return files("ibkr_tools.login").joinpath(name).read_text("utf-8")
+
+
+_NAMES = "recognise, modes, methods, describe, says, boxesOf, hasNoButton"
+_DOM = f"const MAX_TEXT_LENGTH = {MAX_TEXT_LENGTH};\n" + _library("page_dom.js")
+_RECOGNITION = f"""
+const WORDS = {json.dumps(dict(PAGE_VOCABULARY), ensure_ascii=False)};
+const {{{_NAMES}}} = (() => {{
+{_library("recognition.js")}
+return {{{_NAMES}}};
+}})();
 """
-    + f"const MAX_TEXT_LENGTH = {MAX_TEXT_LENGTH}, WORDS = {json.dumps(dict(PAGE_VOCABULARY))};\n"
-    + "const {recognise, modes, methods, describe, says} = (() => {\n"
-    + files("ibkr_tools.login").joinpath("recognition.js").read_text("utf-8")
-    + r"""
-return {recognise, modes, methods, describe, says};
-})();
+_NO_RECOGNITION = "const recognise = () => ({way: '', element: null}), modes = () => null, says = () => false;"
+_LOOKUP = r"""
 const candidates = (selector) => {
   if (selector.startsWith('recognised:')) return [recognise(selector.slice(11)).element].filter((found) => found);
   if (!selector.startsWith('text:')) return all(selector);
@@ -67,11 +38,22 @@ const candidates = (selector) => {
   return all('button, input[type=submit], [role=button]')
     .filter((element) => pattern.test((element.innerText || element.value || '').trim()));
 };
+// Of several that can be seen, the one that is recognised; a password is not typed into the first of two fields.
 const find = (selectors) => {
-  for (const selector of selectors)
-    for (const element of candidates(selector)) if (shown(element)) return element;
+  const name = (selectors.at(-1) || '').startsWith('recognised:') ? selectors.at(-1).slice(11) : '';
+  for (const selector of selectors) {
+    const found = candidates(selector).filter(shown);
+    if (found.length === 0) continue;
+    if (!name || found.length === 1) return found[0];
+    const {element} = recognise(name);
+    if (found.includes(element)) return element;
+    if (!['username', 'password'].includes(name)) return found[0];
+  }
   return null;
 };
+const isDisabled = (element) => element.matches(':disabled, [aria-disabled=true]');
+const isSelected = (element, selectors) =>
+  selectors.some((selector) => !selector.startsWith('recognised:') && candidates(selector).includes(element));
 const first = (selectors) => selectors.flatMap(all)[0] || null;
 // Whether paper is chosen; null without a choice.
 const isPaper = (checkboxes) => {
@@ -84,7 +66,7 @@ const calls = () => entries()
   .filter((entry) => new URL(entry.name).pathname.endsWith('/sso/Authenticator') && entry.responseEnd > 0);
 const exchanges = () => calls().filter(arrived).length;
 """
-)
+_FIND = _TEXT + _DOM + _RECOGNITION + _LOOKUP
 
 _BEFORE = r"""
 const BEFORE = Symbol.for('ibkr-tools.before');
@@ -98,67 +80,28 @@ def with_helpers(script: str) -> str:
     return _FIND + script
 
 
-INSPECT = (
-    _FIND
-    + _BEFORE
-    + r"""
-const [known, switches, checkboxes] = arguments;
-const visible = {}, recognised = {};
-for (const [name, selectors] of Object.entries(known)) {
-  const built = selectors.filter((selector) => !selector.startsWith('recognised:'));
-  const element = find(built) || find(selectors);
-  if (!element) continue;
-  visible[name] = textOf(element);
-  if (!find(built)) recognised[name] = recognise(selectors.at(-1).slice(11)).way;
-}
-// An error by where it appears: beside an emptied password field, after a submission.
-if (document[BEFORE] && !('error' in visible)) {
-  const field = find(known.password), before = new Set(document[BEFORE]);
-  const answer = field && field.value === '' ? lines().filter((line) => !before.has(line) && !says(line, 'busy')) : [];
-  if (answer.length) {
-    visible.error = answer.join(' ');
-    recognised.error = 'structure';
-  }
-}
-const headings = all('h1, h2, h3, legend, [role=heading]').filter(shown).map((element) => element.innerText);
-const isForeign = (frame) => {
-  const box = frame.getBoundingClientRect();
-  return shown(frame) && box.width >= 200 && box.height >= 150 && !childDocument(frame) && /^https?:/.test(frame.src);
-};
-// What the page cannot do without: scripts and styles of its own; not icons, fonts, images, preloads, and scripts that
-// nothing of the page waits for.
-const leftOut = new Set(all('link:not([rel~=stylesheet])[href], script[async][src]')
-  .map((element) => element.href || element.src));
-const isPart = ({initiatorType: kind, name}) => name.startsWith(location.origin + '/') && !leftOut.has(name) &&
-  (kind === 'script' || kind === 'link' || (kind === 'css' && new URL(name).pathname.endsWith('.css')));
-const last = calls().at(-1);
-const [document_] = performance.getEntriesByType('navigation');
-const isError = location.protocol === 'chrome-error:';
-// Telemetry must not crowd the calls that count out of the browser's record.
-performance.setResourceTimingBufferSize(5000);
-return {
-  url: location.href,
-  parsed: document.readyState !== 'loading',
-  complete: document.readyState === 'complete',
-  text: everyText(),
-  visible: visible,
-  recognised: recognised,
-  inputs: all('input, button, select').filter(shown).length,
-  paper: !first(checkboxes) || find(switches) ? isPaper(checkboxes) : null,
-  exchanges: exchanges(),
-  exchange: last ? (arrived(last) ? 200 : last.responseStatus || -1) : 0,
-  document: performance.timeOrigin,
-  status: isError ? Number((document.documentElement.innerText.match(/HTTP ERROR (\d+)/) || [])[1] || 0)
-    : (document_ && document_.responseStatus) || 0,
-  missing: entries().filter((entry) => !arrived(entry) && isPart(entry)).length,
-  error: isError ? (document.documentElement.innerText.match(/ERR_[A-Z0-9_]+/) || [''])[0] : '',
-  headline: isError ? '' : [document.title, ...headings].join(' | ').slice(0, MAX_TEXT_LENGTH),
-  form_host: foreignTarget(find(known.password) || find(known.username), find(known.submit)),
-  frame_hosts: isError ? [] : all('iframe').filter(isForeign).map((frame) => new URL(frame.src).host),
-};
-"""
-)
+_INSPECT = _library("page_inspect.js")
+_ARGUMENTS = "\nconst [known, switches, checkboxes] = arguments;\n"
+
+INSPECT = _FIND + _BEFORE + _ARGUMENTS + _INSPECT
 """Arguments: KNOWN, PAPER_SWITCH, PAPER_CHECKBOX. Returns what `page_snapshot.parse_page_snapshot` takes."""
+
+INSPECT_KNOWN = (
+    _TEXT
+    + _DOM
+    + _NO_RECOGNITION
+    + _LOOKUP
+    + _BEFORE
+    + _ARGUMENTS
+    + r"""
+if (document[BEFORE] || !first(checkboxes)) return null;
+if (![known.username, known.password, known.submit].every(find)) return null;
+"""
+    + _INSPECT
+)
+"""The same for a form that the selectors find, without what recognises another: null for anything else.
+
+A snapshot of today's form costs Chromium half as much so; there are some forty in a login."""
 
 FIND_INVALID_SELECTORS = r"""
 return arguments[0].filter(([, selector]) => {
@@ -194,20 +137,23 @@ return exchanges();
 CLICK = (
     _FIND
     + r"""
-const element = find(arguments[0]);
-if (element) setTimeout(() => element.click(), 0);
-return element !== null;
+const element = find(arguments[0]), isReady = element !== null && !isDisabled(element);
+if (isReady) setTimeout(() => element.click(), 0);
+return isReady;
 """
 )
 """Argument: selectors. Clicks through anything that lies on top; says whether there was something to click."""
 
 _TYPE = r"""
 const write = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
-const type = (field, text) => {
+// Input and keys leave shadow roots, as a person's do.
+const type = (field, text, isSecret = false) => {
   field.focus();
+  // The focus may have changed the field, or put another in its place.
+  if (field.readOnly || !field.isConnected || (isSecret && field.type !== 'password')) return false;
   write.call(field, text);
-  field.dispatchEvent(new InputEvent('input', {bubbles: true, inputType: 'insertText'}));
-  field.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true, key: 'Tab'}));
+  field.dispatchEvent(new InputEvent('input', {bubbles: true, composed: true, inputType: 'insertText'}));
+  field.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true, composed: true, key: 'Tab'}));
   field.dispatchEvent(new Event('change', {bubbles: true}));
   field.blur();
   return field.value === text;
@@ -229,31 +175,40 @@ const foreign = fields.filter(([, , isSecret]) => isSecret).map(([selectors]) =>
 // Nothing is typed on a page, or in a frame, of another origin.
 if (origin && foreign) return originOf(foreign);
 const change = () => {
-  knownRoots = null;
-  for (const [selectors, text] of fields) {
+  results.clear();
+  for (const [selectors, text, isSecret] of fields) {
     const field = find(selectors);
     if (!field) return 'a field vanished';
     if (field.value !== text) return 'a field was emptied';
+    if (isSecret && field.type !== 'password') return 'the field of the password shows it';
   }
   return '';
 };
 Object.defineProperty(document, FILLED, {value: change, configurable: true});
 const fill = ([selectors, text, isSecret]) => {
+  results.clear();
   const field = find(selectors);
-  // Whatever the selectors are: a password stands in no other field.
-  return field !== null && (!isSecret || field.type === 'password') && type(field, text);
+  // Whatever the selectors are: a password stands in no other field, and is taken back out of one that shows it.
+  if (field === null || (isSecret && field.type !== 'password')) return false;
+  const isTyped = type(field, text, isSecret);
+  if (isSecret && field.type !== 'password') write.call(field, '');
+  return isTyped;
 };
-return fields.every(fill);
+return fields.every(fill) && change() === '';
 """
 )
 """Arguments: selectors, text, and whether it is secret, of each field; the gateway's origin, where anything is secret.
 Sets fields directly, so that no key can end in another field. Returns whether they hold it, or the origin of a field
 for a secret, if it is another one: then nothing is typed."""
 
+DISABLED_BUTTON = "its button is disabled"
+"""What `SUBMIT_FORM` says of a form whose button cannot be pressed yet."""
+
 SUBMIT_FORM = (
     _FIND
     + _FILLED
     + _BEFORE
+    + f"const DISABLED = {json.dumps(DISABLED_BUTTON)};"
     + r"""
 const [submit, blocking, checkboxes, paper, types, last, really] = arguments;
 for (const [name, selectors] of Object.entries(blocking)) if (find(selectors)) return `over the form lies: ${name}`;
@@ -265,7 +220,8 @@ if (type && type.value !== (paper ? '2' : '1')) return 'the form still asks for 
 const change = document[FILLED] ? document[FILLED]() : 'it is another page than the one that was filled in';
 if (change) return change;
 const button = find(submit);
-if (!button && !form) return 'there is no button';
+if (!button && (!form || !hasNoButton(form))) return 'there is no button';
+if (button && isDisabled(button)) return DISABLED;
 if (really) {
   delete document[FILLED];
   document[BEFORE] = lines();
@@ -318,10 +274,21 @@ const field = find(fields);
 if (!field) return 'there is no field for the code';
 const form = field.form;
 const buttons = form ? [...form.querySelectorAll('button[type=submit], input[type=submit]')].filter(shown) : [];
-const button = find(submit) || buttons[0];
-if (!button && !form) return 'there is no button';
-if (!type(field, text)) return 'the field does not take the code';
-setTimeout(() => (button ? button.click() : form.requestSubmit()), 0);
+const boxes = boxesOf(field), characters = boxes.length > 1 ? [...text] : [text];
+const submitter = find(submit) || buttons[0];
+if (!submitter && !form && boxes.length === 1) return 'there is no button';
+if (boxes.length > 1 && boxes.length !== characters.length) return 'the code has another length than its fields';
+if (!boxes.every((box, index) => type(box, characters[index]))) return 'the field does not take the code';
+// Fields that submit themselves when the last one is full have gone, or wait, by the time of the click.
+const isWaiting = () =>
+  boxes.every((box, index) => box.isConnected && !box.disabled && box.value === characters[index]);
+setTimeout(() => {
+  if (boxes.length > 1 && !isWaiting()) return;
+  results.clear();
+  const button = submitter && submitter.isConnected ? submitter : find(submit);
+  if (button) button.click();
+  else if (form) form.requestSubmit();
+}, 0);
 return '';
 """
 )

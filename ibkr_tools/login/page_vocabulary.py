@@ -4,7 +4,8 @@ Patterns are JavaScript's and Python's, without regard to case, on text in NFKC 
 `continue` are matched from the beginning of what a control says, first against all of it; `decline` and `other-way`
 against all of it; the others anywhere in a text.
 
-Languages: English, German, French, Spanish, Italian, Dutch, Portuguese, Chinese (both scripts), Japanese.
+Languages: English, German, French, Spanish, Italian, Dutch, Portuguese, Russian, Polish, Hungarian, Chinese (both
+scripts), Japanese, Korean, Arabic, Hebrew.
 """
 
 import re
@@ -24,16 +25,21 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
         "username": _any_of(
             r"\buser ?-?(name|id)\b",
             r"\blog-?in ?(name|id)\b",
+            r"\b(account|client|customer) (name|id)\b",
             "benutzer",
-            r"nutzer(name|kennung)",
+            r"nutzer(name|kennung)|anmeldename|zugangsnummer",
             "utilisateur",
             "identifiant",
             r"\busuario\b",
-            r"\bnome utente\b",
+            r"\bnome utente\b|\bid utente\b",
             "gebruikersnaam",
-            r"\bnome de usuário\b",
-            "用户名|用戶名|使用者|账号|帳號|账户名|帳戶名",
+            r"\bnome de (usuário|utilizador)\b|\butilizador\b",
+            "пользовател|логин",
+            "użytkownik|felhasználó",
+            "用户名|用戶名|使用者|账号|帳號|賬號|账户名|帳戶名|用户 ?id|用戶 ?id",
             "ユーザ|ログイン ?id",
+            "사용자|아이디",
+            "اسم المستخدم|שם משתמש|שם המשתמש",
         ),
         "password": _any_of(
             "pass ?(word|wort|code)",
@@ -41,37 +47,56 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
             "mot de passe",
             "contraseña|\\bclave\\b",
             "wachtwoord",
-            "senha",
+            "senha|palavra-passe",
+            "парол",
+            "hasło|jelszó",
             "密码|密碼",
             "パスワード|暗証番号",
+            "비밀번호|암호",
+            "كلمة (ال)?(مرور|سر)|סיסמ",
         ),
+        # Of a password or a user name that is being made up.
         "new": _any_of(
-            r"\b(new|confirm|repeat|again)\b",
+            r"\b(new|confirm|repeat|again|choose|create)\b|re-?(enter|type)",
             r"\bneues?\b|wiederhol|bestätig",
-            "nouveau|confirme|répét",
+            "nouveau|confirme|répét|choisi",
             "nuev[ao]|confirma|repit",
-            "nuova|ripeti|nieuw|herhaal|nova|repita",
-            "新|確認|确认|再次|再入力",
+            "nuova|conferma|ripeti|nieuw|herhaal|nova|repita",
+            "нов(ый|ого)|подтверд|повторите",
+            r"\bnowe\b|powtórz|potwierdź|\búj\b|ismét|megerősít",
+            "新|確認|确认|再次|再入力|设置|設定",
+            "새 ?비밀|확인|جديدة|تأكيد|חדשה|אימות סיסמ",
         ),
-        "search": "search|\\bsuche|recherch|\\bbusca|\\bcerca|zoek|pesquis|搜|検索",
-        "newsletter": r"newsletter|\be-?mail|\bmail\b|courriel|lettre d|boletín|correo|邮箱|郵箱|电子邮件|メール",
+        "search": _any_of(
+            "search|\\bsuche|recherch|\\bbusca|\\bcerca|zoek|pesquis|поиск|szukaj|keresés",
+            "搜|検索|검색|بحث|חיפוש",
+        ),
+        "newsletter": _any_of(
+            r"newsletter|\be-?mail|\bmail\b|courriel|lettre d|boletín|correo|почт",
+            "邮箱|郵箱|电子邮件|電子郵件|メール|이메일|البريد|דוא",
+        ),
         "code": _any_of(
             r"\bcodes?\b",
-            "passcode|one.?time|(authenticator|verification|security) ",
+            "passcode|one.?time|(authenticator|verification|security) |captcha|characters you see",
             "sicherheitscode|einmal(code|passwort|kennwort)|bestätigungscode",
             "código|codice|código",
-            "代码|代碼|验证码|驗證碼|安全码|安全碼",
+            r"\bкод\b|одноразов|\bkod\b|\bkód",
+            "代码|代碼|验证码|驗證碼|安全码|安全碼|动态密码|動態密碼",
             "コード|ワンタイム",
+            "코드|인증번호|رمز|קוד",
         ),
         "submit": _any_of(
-            "(simulated |secure |paper )?(log|sign) ?-?(in|on)( securely)?",
+            "(simulated |secure |paper |client )?(log|sign) ?-?(in|on)( securely)?",
             "anmelden|einloggen|anmeldung|login starten",
             "(se )?connecter|connexion|s.identifier|valider|envoyer",
             "iniciar sesión|acceder|entrar|ingresar|enviar",
             "accedi|entra|inloggen|aanmelden|iniciar sessão",
+            "войти|вход|отправить|подтвердить",
+            "zaloguj( się)?|bejelentkezés|belépés",
             "登录|登入|登錄|提交",
             "ログイン(する)?|サインイン(する)?|送信(する)?",
-            "submit|ok|go|absenden|bestätigen|confirm|confirmer|confirmar|确认|確認",
+            "로그인|تسجيل الدخول|دخول|התחבר(ות)?|כניסה|היכנס",
+            "submit|ok|go|verify|absenden|bestätigen|confirm|confirmer|confirmar|conferma|invia|确认|確認|验证|驗證",
         ),
         "continue": _any_of(
             "continue|next|proceed",
@@ -79,25 +104,37 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
             "continuer|suivant",
             "continuar|siguiente",
             "continua|avanti|doorgaan|volgende|próximo|seguinte|avançar",
+            "продолжить|далее|dalej|kontynuuj|tovább|folytatás",
             "继续|繼續|下一步",
             "続ける?|次へ(進む)?|次に進む",
+            "다음|계속|التالي|متابعة|המשך|הבא",
         ),
         # What stands beside a form and is not for it.
         "aside": _any_of(
-            r"\bQR\b|QR-?code|passkey|biometr|face ?id|touch ?id|fingerprint|\bapple\b|\bgoogle\b",
-            "二维码|二維碼|QRコード|パスキー|扫码|指纹",
+            r"\bQR\b|QR-?code|passkey|biometr|face ?id|touch ?id|fingerprint|\bapple\b|\bgoogle\b|\bphone\b|\bmobile\b",
+            "二维码|二維碼|QRコード|パスキー|扫码|掃碼|指纹|指紋|通行密[钥鑰]|ключ[а-я]* доступа",
             "forgot|trouble|problem|need help|vergessen|oublié|olvid|dimenticat|vergeten|esquec|忘|お忘れ|お困り",
-            r"\bshow\b|\bhide\b|\breveal\b|anzeigen|einblenden|ausblenden|afficher|masquer|mostrar|ocultar",
-            "显示|顯示|隐藏|表示|非表示",
-            "open an? account|create an? account|sign ?up|register|enrol|apply",
+            r"забыли|zapomnia|nie pamięt|elfelejt|잊|찾기|نسيت|שכחת",
+            r"\bshow\b|\bhide\b|\breveal\b|visibility|anzeigen|einblenden|ausblenden|verbergen|afficher|masquer|mostrar",
+            "ocultar|mostra|nascondi|показать|скрыть|pokaż|ukryj|显示|顯示|隐藏|隱藏|表示|非表示|إظهار|إخفاء|הצג|הסתר",
+            r"\btoggle\b|keyboard|\bhelp\b|\bhilfe\b|\bclear\b|\breset\b",
+            "open an? (\\w+ )?account|create an? (\\w+ )?account|create account|sign ?up|register|enrol|apply",
             "konto eröffnen|registrier|ouvrir un compte|créer un compte|abrir una cuenta|registrar|crear una cuenta",
-            "开户|開戶|注册|註冊|口座開設|新規登録",
+            "inscri|apri un conto|registrati|открыть сч[её]т|регистрац|зарегистрир|otwórz|zarejestruj|regisztrá",
+            "开户|開戶|注册|註冊|口座開設|新規登録|会員登録|계좌 ?개설|회원가입|فتح حساب|إنشاء حساب|פתיחת חשבון|הרשמה",
             "subscri|abonn|suscri|订阅|訂閱|購読",
-            "cancel|back|abbrechen|zurück|annuler|retour|cancelar|volver|取消|返回|キャンセル|戻る",
-            "resend|erneut senden|renvoyer|reenviar|重新发送|再送",
+            "cancel|back|abbrechen|zurück|annuler|retour|cancelar|volver|annulla|indietro|отмена|назад|anuluj|wstecz|mégse",
+            "取消|返回|キャンセル|戻る|취소|뒤로|إلغاء|رجوع|ביטול|חזרה",
+            "resend|erneut senden|renvoyer|reenviar|отправить (код )?(ещё|еще|снова|повторно)|重新发送|重新發送|再送",
         ),
-        "paper": r"\bpaper\b|simul|\bdemo\b|übungs|entraînement|práctica|模拟|模擬|ペーパー|シミュ|デモ",
-        "live": r"\blive\b|\breal\b|réel|echtgeld|\bproduction\b|真实|真實|实盘|實盤|实时|ライブ|本番|リアル",
+        "paper": _any_of(
+            r"\bpaper\b|simul|\bdemo\b|übungs|entraînement|práctica|демо|учебн|симул",
+            "模拟|模擬|ペーパー|シミュ|デモ|모의|تجريبي|דמו",
+        ),
+        "live": _any_of(
+            r"\blive\b|\breal\b|réel|reale|echtgeld|\bproduction\b|реальн|боев",
+            "真实|真實|实盘|實盤|实时|ライブ|本番|リアル|실거래|حقيقي|אמיתי",
+        ),
         "method": _any_of(
             "ib ?key|authenticator|seamless|notification|push",
             r"\bsms\b|text message|textnachricht|message texte|mensaje de texto|短信|短訊",
@@ -106,9 +143,12 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
         ),
         # What is said of a password and a user name that are refused.
         "wrong": _any_of(
-            r"\b(invalid|incorrect|wrong)\b|ungültig|falsch|nicht korrekt|invalide|erroné|incorrecte?",
-            "no válid|inválid|incorrect[ao]|errat|onjuist",
-            "无效|無效|错误|錯誤|不正确|不正確|無効|正しくありません|間違",
+            r"\b(invalid|incorrect|wrong|unrecogni[sz]ed)\b|(does|do)( not|n.t) match|not recogni[sz]ed",
+            r"ungültig|falsch|nicht korrekt|nicht richtig|stimm(t|en) nicht|invalide|erroné|incorrecte?",
+            "no válid|no coincid|inválid|incorrect[ao]|errat|non valid|non corrett|onjuist|ongeldig",
+            "невер|неправильн|недейств|nieprawidłow|błędn|érvénytelen|helytelen|hibás",
+            "无效|無效|错误|錯誤|不正确|不正確|有误|有誤|不符|無効|正しくありません|間違|誤り|一致しません",
+            "올바르지|잘못|일치하지|غير صحيح|خاطئ|שגוי|אינ. נכונ|לא נכונ",
         ),
         # What a page says that wants its reader to look through what IBKR knows of the account, as it does once a year.
         "review": _any_of(
@@ -182,8 +222,9 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
         ),
         "busy": _any_of(
             "please wait|loading|checking|verifying|signing in|logging in",
-            "bitte warten|wird geladen|veuillez patienter|chargement|espere|cargando",
-            "请稍候|請稍候|加载|お待ち|読み込み",
+            "bitte warten|wird geladen|veuillez patienter|chargement|espere|cargando|attendere|caricamento",
+            "подождите|загрузка|proszę czekać|kérjük, várjon",
+            "请稍候|請稍候|加载|載入|登录中|登入中|お待ち|読み込み|잠시만|يرجى الانتظار|אנא המתן",
         ),
     }
 )

@@ -21,6 +21,7 @@ FIELDS = [(TABLE["username"], USERNAME, False), (TABLE["password"], PASSWORD, Tr
 
 ARGUMENTS: dict[str, list[Any]] = {
     "INSPECT": [snapshot_selectors(), TABLE["paper-switch"], TABLE["paper-checkbox"]],
+    "INSPECT_KNOWN": [snapshot_selectors(), TABLE["paper-switch"], TABLE["paper-checkbox"]],
     "FIND_INVALID_SELECTORS": [[("username", selector) for selector in PageElement.USERNAME.selectors]],
     "EXPLAIN": [TABLE],
     "HIDE_CONSENT": [TABLE["consent"]],
@@ -45,7 +46,7 @@ def test_no_script_returns_what_is_typed(home: Home) -> None:
     scripts = {**vars(page_scripts), **vars(redaction_script)}
     known = {name for name in scripts if name.isupper() and name[0] != "_"}
     # SUBMITTERS returns nodes, and is evaluated for a yes or no alone.
-    others = {"MAX_DOCUMENT_LENGTH", "MAX_TEXT_LENGTH", "PAGE_VOCABULARY", "SUBMITTERS"}
+    others = {"DISABLED_BUTTON", "MAX_DOCUMENT_LENGTH", "MAX_TEXT_LENGTH", "PAGE_VOCABULARY", "SUBMITTERS"}
     assert known - others == set(ARGUMENTS), "a new script is tried here too"
     spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
@@ -98,3 +99,27 @@ def test_a_form_that_changed_is_not_submitted(home: Home) -> None:
             run(change)
             assert run(page_scripts.SUBMIT_FORM, *submit) == refusal
     assert home.control.submitted() == 0
+
+
+OTHER_NAMES = {"xyz-field-password": "abc", 'name="password"': 'name="abc"', "xyz-password": "abc"}
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_known_form_needs_no_recognition(home: Home, is_known: bool) -> None:
+    """Its snapshot is the same without; whatever else is there takes the other script."""
+    home.control.page(rename={} if is_known else OTHER_NAMES)
+    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
+    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+        browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")
+
+        def take(script: str) -> Any:
+            try:
+                return browser.run(script, *ARGUMENTS["INSPECT"])
+            except PageChanging:
+                return None
+
+        wait_until(lambda: (take(page_scripts.INSPECT) or {}).get("exchanges", 0) > 0, 20)
+        known, other = take(page_scripts.INSPECT_KNOWN), take(page_scripts.INSPECT)
+    assert {"username", "password", "submit"} <= other["visible"].keys()
+    assert bool(other["recognised"]) is not is_known
+    assert known == (other if is_known else None)

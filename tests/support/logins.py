@@ -99,7 +99,7 @@ class PageBrowser:
 
     def run(self, script: str, *arguments: object) -> Any:
         """Does what a script of the login is for."""
-        if script == page_scripts.INSPECT:
+        if script in (page_scripts.INSPECT, page_scripts.INSPECT_KNOWN):
             return self._shown.pop(0) if len(self._shown) > 1 else self._shown[0]
         if script == page_scripts.FILL:
             return True
