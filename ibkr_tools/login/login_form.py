@@ -240,7 +240,10 @@ class LoginForm:
                 )
             self._hindrance = "it did not keep what was filled in"
             return None
-        return self._submit_filled()
+        submitted = self._submit_filled()
+        if submitted is None and switched.recognised and self._hindrance == page_scripts.DISABLED_BUTTON:
+            return LoginEnd(outcome=Outcome.UNKNOWN_PAGE, why="the button of its form cannot be pressed")
+        return submitted
 
     def _set_paper_switch(self, snapshot: PageSnapshot) -> PageSnapshot | LoginEnd:
         """Sets the live/paper switch, if there is one, and waits until the page has told IBKR."""
@@ -274,7 +277,7 @@ class LoginForm:
                 return False
             timer = Timer(page.patience.switch)
             page.poll(lambda: page.click(PageElement.CONTINUE) or timer.is_expired or None)
-            second = self._await_second_step()
+            second = self._await_second_step(timer)
             if second is None:
                 return False
             self._has_username = PageElement.USERNAME in second.visible
@@ -288,12 +291,12 @@ class LoginForm:
             return end_for_other_host(f"the form of IBKR's page is one of {filled}")
         return bool(filled)
 
-    def _await_second_step(self) -> PageSnapshot | None:
+    def _await_second_step(self, timer: Timer) -> PageSnapshot | None:
         """Waits for the field of the password that follows the user name; returns its snapshot, None without one.
 
         The user name may be gone by then, or be a text; and the password may be asked for in another document.
         """
-        page, timer = self.page, Timer(self.page.patience.switch)
+        page = self.page
         seen: list[PageSnapshot] = []
 
         def look() -> bool | None:

@@ -48,6 +48,7 @@ const labelOf = (element) => {
   return normal([component.getAttribute('label'), pointing && pointing.innerText, labelOf(component)]
     .filter((text) => text).join(' '));
 };
+const LONGEST_LABEL = 60;
 // A label that is one to the eye alone: the text right before the field, with no other field between.
 const besideOf = (element) => {
   for (let node = element, up = 0; node && up < 6; node = node.parentElement || componentOf(element), up += 1) {
@@ -56,7 +57,7 @@ const besideOf = (element) => {
       if (before.checkVisibility && !before.checkVisibility()) continue;
       if (before.nodeType === Node.ELEMENT_NODE && hasField(before)) return '';
       const text = normal(before.innerText === undefined ? before.textContent : before.innerText);
-      if (text) return text;
+      if (text) return text.length > LONGEST_LABEL ? '' : text;
     }
     if (node === componentOf(element)) element = node;
   }
@@ -82,7 +83,8 @@ const textFields = once(() => all('input')
   .filter((field) => TEXT_TYPES.includes(field.type) && usable(field) && isWritable(field) && !isSearch(field)));
 const passwordFields = once(() => all('input[type=password]')
   .filter((field) => usable(field) && isWritable(field) && !isCode(field)));
-const isNew = (field) => tokensOf(field).includes('new-password') || says(nameOf(field), 'new');
+const isNew = (field) => tokensOf(field).includes('new-password') || says(labelOf(field), 'new') ||
+  (says(besideOf(field), 'new') && says(besideOf(field), 'password'));
 
 // How far up two elements meet: the fewer floors, the closer.
 const meeting = (one, other) => {
@@ -195,7 +197,7 @@ const userOf = (secret) => {
 const WRITTEN = 'input, textarea, [contenteditable=""], [contenteditable=true]';
 const hasOthers = (scope, known) => all(WRITTEN).some((field) => contains(scope, field) && !known.includes(field) &&
   (field.localName !== 'input' || [...TEXT_TYPES, 'password', 'date'].includes(field.type)) && usable(field) &&
-  !isSearch(field) && !isNewsletter(field) && !field.readOnly);
+  !isSearch(field) && !isNewsletter(field) && !field.readOnly && !field.matches(':disabled'));
 const hasNoButton = (form) => Boolean(form) &&
   !controls().some((control) => belongsTo(control, form) && isSubmitType(control));
 const loginWith = (secret) => {

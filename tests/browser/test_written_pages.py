@@ -107,11 +107,8 @@ def stage() -> Iterator[Stage]:
 
 FOUND = {**read_pages("frameworks"), **read_pages("steps"), **read_pages("companions")}
 REFUSED = read_pages("refused")
-OTHER_ENDS = {
-    "a closed shadow root": Outcome.BLANK_PAGE,
-    "a button that never can be pressed, an eye that can": Outcome.TIMED_OUT,
-}
-"""How a login ends on such a page if not as an unknown one: to the scripts nothing is there, or all but the button."""
+OTHER_ENDS = {"a closed shadow root": Outcome.BLANK_PAGE}
+"""How a login ends on such a page if not as an unknown one: to the scripts nothing is there."""
 
 
 @pytest.mark.parametrize("name", FOUND)
