@@ -113,6 +113,9 @@ PAGE_VOCABULARY: Mapping[str, str] = MappingProxyType(
         "aside": _any_of(
             r"\bQR\b|QR-?code|passkey|biometr|face ?id|touch ?id|fingerprint|\bapple\b|\bgoogle\b|\bphone\b|\bmobile\b",
             "二维码|二維碼|QRコード|パスキー|扫码|掃碼|指纹|指紋|通行密[钥鑰]|ключ[а-я]* доступа",
+            "(sign|log) ?-?in (with|using|via|by) (?!.*(password|user))",
+            "(anmelden|einloggen) (mit|über) (?!.*(passwort|benutzer))|(connecter|connexion) (avec|via|par) ",
+            r"sesión (con|mediante) |accedi con |inloggen met |войти (через|с помощью) |\bSSO\b",
             "forgot|trouble|problem|need help|vergessen|oublié|olvid|dimenticat|vergeten|esquec|忘|お忘れ|お困り",
             r"забыли|zapomnia|nie pamięt|elfelejt|잊|찾기|نسيت|שכחת",
             r"\bshow\b|\bhide\b|\breveal\b|visibility|anzeigen|einblenden|ausblenden|verbergen|afficher|masquer|mostrar",

@@ -143,8 +143,10 @@ const pointed = (scope) => {
 const controlFor = (fields, meaning) => {
   const last = fields.at(-1), {form} = last;
   const candidates = controls().filter((control) => !isAside(control) && precedes(last, control));
-  const matching = (found, whole) => found.filter((control) => is(textOfControl(control), meaning, whole));
-  const said = (found) => only(matching(found, true)) || only(matching(found, false));
+  const matching = (found, whole, meant = meaning) => found.filter((control) => is(textOfControl(control), meant, whole));
+  // What takes both fields may say "Continue" too.
+  const said = (found) => only(matching(found, true)) || only(matching(found, false)) ||
+    (matching(found, false).length ? null : only(matching(found, true, 'continue')));
   if (form && controls().some((control) => belongsTo(control, form) && isSubmitType(control))) {
     const inside = candidates.filter((control) => belongsTo(control, form));
     return chosen(inside, fields, said, matching);
