@@ -60,7 +60,7 @@ def explain_upstream(text: str) -> str:
     if scheme not in ("http", "https"):
         return f"the gateway speaks https (and http to the simulator), not {scheme}"
     if ":" in host:
-        return "the gateway's Java is started for IPv4 only"
+        return "an address of IPv6 has no place here; write a name that leads to it"
     fixed = f"{scheme}://{host}{f':{port}' if port else ''}"
     if re.search(UPSTREAM_PATTERN, fixed):
         return f"did you mean {fixed!r}?"

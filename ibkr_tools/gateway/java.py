@@ -29,7 +29,6 @@ JVM_FLAGS = (
     # No files in /tmp/hsperfdata_*.
     "-XX:-UsePerfData",
     "-Dvertx.disableDnsResolver=true",
-    "-Djava.net.preferIPv4Stack=true",
     "-Dvertx.logger-delegate-factory-class-name=io.vertx.core.logging.SLF4JLogDelegateFactory",
     # A probe is a TLS session every two seconds, and the JVM keeps each for a day unless it may keep few.
     "-Djavax.net.ssl.sessionCacheSize=64",
@@ -144,6 +143,7 @@ def command(
     home: Path,
     heap_mb: int,
     archive: Path | None,
+    properties: Sequence[str],
 ) -> list[str]:
     """Returns the argument list of IBKR's program.
 
@@ -158,6 +158,7 @@ def command(
         home: its home directory.
         heap_mb: its heap.
         archive: the class archive, which was made of `jars`; None without one.
+        properties: further options, which depend on the machine.
     """
     shared = [f"{ARCHIVE_OPTION}{archive}"] if archive else []
     return [
@@ -166,6 +167,7 @@ def command(
         # An archive that does not fit is left alone.
         "-Xshare:auto",
         *shared,
+        *properties,
         f"-Xms{min(heap_mb, 16)}m",
         f"-Xmx{heap_mb}m",
         # Inside a sandbox the system's user database may not answer, and the JVM's home is then "?".

@@ -3,7 +3,7 @@
 import errno
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,18 +85,20 @@ def _describe_process(sockets: list[_ProcSocket], proc: Path) -> str:
 
 
 @contextmanager
-def listening_on(port: int) -> Iterator[None]:
+def listening_on(port: int, *, both_families: bool = False) -> Iterator[None]:
     """Listens on `port` of every address for the length of the block: Java could, too, when it is over.
+
+    `both_families`: of IPv6 too, as Java does that is not told to use IPv4 alone.
 
     Raises:
         PortTaken: somebody listens there; says who.
         ConfigError: this user may not listen there.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    with _make_socket(both_families=both_families) as probe:
         # As Java does, so that connections of a gateway that has just ended do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104  # the jar listens on every address
+            probe.bind(("::" if probe.family == socket.AF_INET6 else "0.0.0.0", port))  # noqa: S104  # as the jar does
             probe.listen()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -108,3 +110,13 @@ def listening_on(port: int) -> Iterator[None]:
                 f"port {port}: {error.strerror}", hint='Choose a "gateway.port" from 1024 up in config.json.'
             ) from error
         yield
+
+
+def _make_socket(*, both_families: bool) -> socket.socket:
+    """Makes a socket that can listen on every address; of IPv4 alone where the kernel has no IPv6."""
+    if both_families:
+        with suppress(OSError):
+            both = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+            both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            return both
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM)

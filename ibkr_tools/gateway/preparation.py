@@ -1,5 +1,6 @@
 """Everything before Java starts: the checks, the certificate, the rendered configuration; the result is a plan."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -7,7 +8,16 @@ from ibkr_tools import files, log
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError
-from ibkr_tools.gateway import class_archive, conf_templates, distribution, filter_probe, java, ports, tls
+from ibkr_tools.gateway import (
+    address_family,
+    class_archive,
+    conf_templates,
+    distribution,
+    filter_probe,
+    java,
+    ports,
+    tls,
+)
 from ibkr_tools.gateway.filter_probe import FilterPolicy
 from ibkr_tools.gateway.launch_plan import LaunchPlan
 
@@ -58,7 +68,8 @@ def prepare(
     """
     installed = distribution.find(distribution_directory(config, directories), directories.accepted_builds)
     program = java.require_java(config.java)
-    with ports.listening_on(config.port):
+    has_ipv4, has_ipv6 = (address_family.has_route(family) for family in (socket.AF_INET, socket.AF_INET6))
+    with ports.listening_on(config.port, both_families=not has_ipv4):
         if filter_policy is not FilterPolicy.OTHER:
             _require_filter(config.port, required=filter_policy is FilterPolicy.REQUIRED)
     private = directories.private
@@ -84,6 +95,8 @@ def prepare(
         files.write_atomically(logback, rendered.logback.encode(), mode=0o600)
     except OSError as error:
         raise OutputError(f"{error.filename or directories.gateway}: {error.strerror}") from error
+    if has_ipv6 and not has_ipv4:
+        log.write("INFO", "This machine has no route for IPv4: Java uses IPv6")
     log.write("INFO", f"Starting IBKR's build {installed.build} (SHA-256 {installed.sha256}) on Java {program.version}")
     archive = class_archive.find(directories.class_archive.absolute(), program, installed)
     if archive is None and program.major >= class_archive.MIN_JAVA_MAJOR:
@@ -99,6 +112,7 @@ def prepare(
                 home=home.absolute(),
                 heap_mb=config.heap_mb,
                 archive=archive,
+                properties=address_family.java_properties(has_ipv4=has_ipv4, has_ipv6=has_ipv6),
             )
         ),
         directories=directories,

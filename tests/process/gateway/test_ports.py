@@ -35,6 +35,19 @@ def test_names_the_program(address: str) -> None:
         pass
 
 
+def test_an_address_of_ipv6_alone_counts_where_java_uses_both_families() -> None:
+    """Java that is not told to use IPv4 alone could not listen there either."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        with ports.listening_on(port):
+            pass
+        with pytest.raises(PortTaken, match=rf"port {port} is taken by"):
+            ports.listening_on(port, both_families=True).__enter__()
+    with ports.listening_on(port, both_families=True):
+        socket.create_connection(("127.0.0.1", port)).close()
+        socket.create_connection(("::1", port)).close()
+
+
 def test_a_connection_that_lingers_is_no_owner() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

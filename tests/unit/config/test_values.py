@@ -63,7 +63,7 @@ def test_hosts_that_java_can_ask_are_taken(upstream: str) -> None:
         ("https://api.ibkr.com:65536", "a port is a number from 1 to 65535"),
         ("https://api.ibkr.com:", ""),
         ("https://api.ibkr.com:https", "a port is a number from 1 to 65535"),
-        ("https://[::1]:5080", "IPv4 only"),
+        ("https://[::1]:5080", "write a name"),
         ("https://[::1", ""),
         ("https://1.2.3.256", "can be no host"),
         ("https://1.2.3", "can be no host"),

@@ -71,6 +71,7 @@ def command(archive: Path | None) -> list[str]:
         home=Path("/s/work"),
         heap_mb=64,
         archive=archive,
+        properties=["-Dof.this=machine"],
     )
 
 
@@ -78,6 +79,7 @@ def test_command_runs_the_jar_itself() -> None:
     """No shell, no secret in the arguments; what we add to the class path takes the place of nothing on it."""
     plain = command(None)
     assert plain[0] == "java"
+    assert "-Dof.this=machine" in plain[: plain.index("-cp")]
     assert "-Xmx64m" in plain
     assert plain[plain.index("-cp") + 1] == "/d/dist/x.jar:/d/a.jar:/s/conf.jar"
     assert plain[-3:] == ["ibgroup.web.core.clientportal.gw.GatewayStart", "--conf", "e/conf.yaml"]
