@@ -1,12 +1,16 @@
 """How a unit has ended, in words: systemd's $SERVICE_RESULT, $EXIT_CODE and $EXIT_STATUS. Source: systemd.exec(5)."""
 
+import signal
 from collections.abc import Mapping
 
-__all__ = ["describe_unit_end"]
+__all__ = ["OUT_OF_MEMORY", "describe_unit_end", "process_end"]
+
+OUT_OF_MEMORY = "oom-kill"
+"""The $SERVICE_RESULT of a unit of which the kernel has killed a process for want of memory."""
 
 _RESULT_TEXTS = {
     "core-dump": "crashed",
-    "oom-kill": "ran out of memory",
+    OUT_OF_MEMORY: "ran out of memory",
     "exit-code": "failed",
     "protocol": "ended before it was ready",
     "resources": "could not be started by systemd",
@@ -28,6 +32,20 @@ _EXIT_CODE_TEXTS = {
     "77": "a person must act",
     "78": "something must be configured or installed",
 }
+
+
+def process_end(status: int, *, out_of_memory: bool = False) -> dict[str, str]:
+    """Returns the variables that systemd would set for a process that has ended so.
+
+    Args:
+        status: the exit status, negative for a signal, as subprocess has it.
+        out_of_memory: the kernel has killed it for want of memory.
+    """
+    if status < 0:
+        result = OUT_OF_MEMORY if out_of_memory else "signal"
+        name = signal.Signals(-status).name.removeprefix("SIG")
+        return {"SERVICE_RESULT": result, "EXIT_CODE": "killed", "EXIT_STATUS": name}
+    return {"SERVICE_RESULT": "exit-code" if status else "success", "EXIT_CODE": "exited", "EXIT_STATUS": str(status)}
 
 
 def describe_unit_end(environ: Mapping[str, str], prefix: str = "") -> str:

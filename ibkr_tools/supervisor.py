@@ -1,26 +1,32 @@
 """`ibkr-tools up`: what systemd does with our units, under one terminal, for machines without systemd.
 
 It starts gateway and watchdog, a login whenever the watchdog asks for one, the delivery whenever there are alerts,
-restarts what ends, and takes everything down with it. It decides nothing about the session.
+restarts what ends, reports a login that could not report its end, and takes everything down with it. It decides nothing
+about the session.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
 
 from ibkr_tools import files
 from ibkr_tools.child_process import ChildProcess, describe_exit
+from ibkr_tools.control_group import Shortages, read_shortages
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ConfigError, OutputError
 from ibkr_tools.event_loop import EventLoop
+from ibkr_tools.login.post_stop import record_abnormal_exit
 from ibkr_tools.process_control import become_subreaper
+from ibkr_tools.service_result import process_end
 from ibkr_tools.services import SERVICES
+from ibkr_tools.status import StatusFile
 
 RESTART_BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 STABLE_AFTER_S = 60.0
@@ -37,15 +43,40 @@ FATAL_EXIT_CODES = frozenset({2, ConfigError.exit_code})
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProcessEnd:
+    """How a process has ended: `status` is negative for a signal; `shortages` are those of before it was started."""
+
+    pid: int
+    status: int
+    shortages: Shortages
+
+
+def report_login_end(status_file: StatusFile, end: ProcessEnd) -> None:
+    """Reports a login that has not done so itself, as ibkr-login.service does when it has ended."""
+    now = read_shortages()
+    is_short = (now.oom_kills, now.machine_oom_kills) > (end.shortages.oom_kills, end.shortages.machine_oom_kills)
+    environ = process_end(end.status, out_of_memory=is_short and end.status == -signal.SIGKILL)
+    try:
+        why = record_abnormal_exit(status_file, environ, now, pid=end.pid)
+    except OSError as error:
+        logger.warning("{}: {}; the watchdog learns late that the login ended", status_file.path, error.strerror)
+        return
+    if why:
+        logger.warning(why)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """One of our processes: it runs for ever, or once whenever there is a file that asks for it.
 
     `on_request` is the path of that file; its last part may be a pattern, as in a path unit's PathExistsGlob=.
+    `on_end`: what is done when a process of it has ended, as a unit's ExecStopPost= is.
     """
 
     name: str
     command: tuple[str, ...]
     on_request: Path | None = None
+    on_end: "Callable[[ProcessEnd], None] | None" = None
 
     @property
     def is_requested(self) -> bool:
@@ -58,11 +89,13 @@ def programs(options: Sequence[str], directories: Directories, *, verbose: bool)
     # Isolated, as in the units: neither the current directory nor PYTHONPATH is a source of modules.
     python = (sys.executable, "-I", "-m")
     loud = ("--verbose",) if verbose else ()
+    report_end = {"login": partial(report_login_end, StatusFile(directories.status_file))}
     return tuple(
         Program(
             name=service.name,
             command=(*python, service.module, *options, *(loud if service.takes_verbose else ()), *service.arguments),
             on_request=service.request(directories) if service.request else None,
+            on_end=report_end.get(service.name),
         )
         for service in SERVICES
     )
@@ -86,9 +119,11 @@ class _SupervisedProgram:
         self.start_at_s: float | None = 0.0 if program.on_request is None else None
         self.not_before_s = 0.0
         self.failures = 0
+        self._shortages = Shortages()
 
     def start(self, event_loop: EventLoop) -> None:
         """Starts the program's process."""
+        self._shortages = read_shortages()
         self.process = ChildProcess(self.program.command, event_loop)
         self.started_s = event_loop.now()
         self.start_at_s = None
@@ -97,8 +132,11 @@ class _SupervisedProgram:
         """Returns the exit code if the process has just ended, and ends whatever it left behind in its group."""
         if self.process is None or (code := self.process.exit_status) is None:
             return None
+        end = ProcessEnd(pid=self.process.pid, status=code, shortages=self._shortages)
         self.process.close()
         self.process = None
+        if self.program.on_end is not None:
+            self.program.on_end(end)
         return code
 
     def signal(self, number: signal.Signals) -> None:
@@ -133,6 +171,8 @@ class Supervisor:
         # A browser has a session of its own: it is no longer a login's once that was killed, but it comes to us.
         become_subreaper()
         self._inherited = frozenset(_children())
+        # Its mere being there has the end of an orphan end a wait of the event loop.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         with EventLoop(str(self._directories.runtime)) as event_loop:
             try:
                 while not event_loop.stop_requested and not self._code:

@@ -9,15 +9,14 @@ import contextlib
 import json
 import logging
 import os
-import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loguru import logger
 from selenium.common import exceptions as selenium_errors
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chromium.remote_connection import ChromiumRemoteConnection
@@ -28,14 +27,17 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from urllib3.exceptions import HTTPError
 
 from ibkr_tools import process_control
+from ibkr_tools.control_group import Shortages, describe_shortage, read_shortages
 from ibkr_tools.errors import BrowserUnavailable, LoginFailed
 from ibkr_tools.login import browser_processes, event_handlers
-from ibkr_tools.login.browser_processes import BrowserPrograms
+from ibkr_tools.login.browser_processes import BrowserPrograms, RunAs
+from ibkr_tools.login.browser_profile import BrowserProfile, browser_profile
 from ibkr_tools.login.browser_protocol import BrowserLost, PageChanging
 from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS, CHROMIUM_PREFERENCES, host_rules
-from ibkr_tools.login.disk_space import require_disk_space
+from ibkr_tools.login.driver_errors import DRIVER_ERRORS, translate_error
 from ibkr_tools.login.network_record import NetworkRecord, NetworkRequest
-from ibkr_tools.login.redaction import MAX_TEXT_LENGTH, Redactor, one_line, truncated
+from ibkr_tools.login.redaction import MAX_TEXT_LENGTH, Redactor
+from ibkr_tools.login.start_failure import driver_failure, require_startable, require_startable_alone
 from ibkr_tools.polling import poll_until
 
 START_TIMEOUT_S = 15
@@ -46,49 +48,6 @@ COMMAND_TIMEOUT_S = 10
 
 SCRIPT_TIMEOUT_MS = 3000
 """The longest that one script may take, in milliseconds: Chromium holds scripts back while a form is on its way."""
-
-_TRANSIENT = (
-    selenium_errors.JavascriptException,
-    selenium_errors.StaleElementReferenceException,
-    selenium_errors.NoSuchFrameException,
-    selenium_errors.NoSuchElementException,
-    selenium_errors.DetachedShadowRootException,
-    selenium_errors.UnexpectedAlertPresentException,
-    selenium_errors.NoAlertPresentException,
-    selenium_errors.ScreenshotException,
-    selenium_errors.TimeoutException,
-)
-_START_ERRORS = (selenium_errors.SessionNotCreatedException, selenium_errors.NoSuchDriverException)
-_LOADING_TEXTS = (
-    "navigat",
-    "execution context",
-    "document unloaded",
-    "node with given id",
-    "target frame detached",
-    "no frame for given id",
-    "context with specified id",
-)
-
-
-def translate_error(
-    error: selenium_errors.WebDriverException | HTTPError | OSError, redactor: Redactor | None = None
-) -> LoginFailed | BrowserUnavailable:
-    """Returns our error for the driver's. Its texts can quote the page: they are redacted, then cut to a line."""
-    text = getattr(error, "msg", None) or str(error) or type(error).__name__
-    redacted = (redactor or Redactor())(text[:MAX_TEXT_LENGTH], is_cut=len(text) > MAX_TEXT_LENGTH)
-    line = truncated(one_line((redacted.splitlines() or [""])[0]), 200)
-    if isinstance(error, _START_ERRORS):
-        return BrowserUnavailable(f"Chromium did not start: {line}", hint=browser_processes.INSTALL_COMMAND)
-    if isinstance(error, _TRANSIENT) or (
-        isinstance(error, selenium_errors.WebDriverException) and any(text in line.lower() for text in _LOADING_TEXTS)
-    ):
-        return PageChanging(f"the page changed under our eyes: {line}")
-    if isinstance(error, HTTPError | OSError):
-        return BrowserLost(f"the browser's driver does not answer any more ({type(error).__name__})")
-    return BrowserLost(f"the browser is gone: {line}")
-
-
-_DRIVER_ERRORS = (selenium_errors.WebDriverException, HTTPError, OSError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +88,9 @@ class Browser:
     `is_lost`: it died or hangs, and need not be asked anything more. `redactor` redacts what comes out.
     """
 
-    def __init__(self, driver: WebDriver, redactor: Redactor | None = None) -> None:
+    def __init__(self, driver: WebDriver, redactor: Redactor | None = None, shortages: Shortages | None = None) -> None:
         self._driver = driver
+        self._shortages = shortages or read_shortages()
         self.redactor = redactor or Redactor()
         self.is_lost = False
         self._network = NetworkRecord()
@@ -139,7 +99,7 @@ class Browser:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             # Not as its cause: a traceback would show what the driver quotes.
             raise self._translate(error) from None
 
@@ -147,7 +107,10 @@ class Browser:
         self, error: selenium_errors.WebDriverException | HTTPError | OSError
     ) -> LoginFailed | BrowserUnavailable:
         translated = translate_error(error, self.redactor)
-        self.is_lost = self.is_lost or isinstance(translated, BrowserLost)
+        if isinstance(translated, BrowserLost):
+            self.is_lost = True
+            if shortage := describe_shortage(self._shortages, read_shortages()):
+                translated.add(shortage)
         return translated
 
     def _command(self, name: str, **parameters: object) -> dict[str, Any]:
@@ -264,7 +227,7 @@ class Browser:
     def quit(self) -> None:
         """Lets Chromium write its profile, if it can; whatever goes wrong here, its processes are ended afterwards."""
         if not self.is_lost:
-            with contextlib.suppress(*_DRIVER_ERRORS):
+            with contextlib.suppress(*DRIVER_ERRORS):
                 self._driver.quit()
 
     def _read_network_events(self) -> None:
@@ -316,39 +279,86 @@ def _connect(service: _Service, options: Options) -> WebDriver:
     return driver
 
 
-def _start(
-    service: _Service, options: Options, programs: BrowserPrograms, redactor: Redactor | None, profile: Path
-) -> Browser:
-    try:
+@dataclass
+class _Running:
+    """The driver and the browser that run now, if any."""
+
+    service: _Service | None = None
+    browser: Browser | None = None
+
+    def terminate(self, excluded_pids: set[int]) -> None:
+        """Ends both; Chromium writes its profile before, if it can."""
+        process = getattr(self.service, "process", None)
+        with browser_processes.signals_blocked():
+            if self.browser is not None and process is not None and process.poll() is None:
+                self.browser.quit()
+            browser_processes.kill_all(excluded_pids, group=getattr(process, "pid", None))
+            if process is not None:
+                process.poll()
+                process.stdin.close()
+        self.service = self.browser = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Starter:
+    """Starts the browser, with another profile where it does not start with the one that is there."""
+
+    programs: BrowserPrograms
+    run_as: RunAs
+    settings: BrowserSettings
+    redactor: Redactor | None
+    excluded_pids: set[int]
+
+    def start(self, profile: BrowserProfile, running: _Running) -> Browser:
+        """Starts what is then in `running`.
+
+        Raises:
+            BrowserUnavailable, BrowserLost, OutputError: see `open_browser`.
+        """
+        kept, shortages, first_reason = profile.path, read_shortages(), ""
+        while True:
+            temporary = profile.temporary()
+            environment = browser_processes.browser_environment(profile.path, temporary)
+            try:
+                browser = self._start_once(profile.path, environment, running, shortages)
+            except DRIVER_ERRORS as error:
+                reason = translate_error(error, self.redactor).message
+                running.terminate(self.excluded_pids)
+                try:
+                    self._renew(profile, temporary, shortages, reason)
+                except BaseException:
+                    profile.restore()
+                    raise
+                first_reason = first_reason or reason
+                continue
+            if first_reason:
+                logger.warning(
+                    "Chromium did not start with its profile {} ({}): {}", kept, first_reason, profile.change
+                )
+            return browser
+
+    def _renew(self, profile: BrowserProfile, temporary: Path, shortages: Shortages, reason: str) -> None:
+        """Returns if there is another profile to try with; the errors are those of `start`."""
+        require_startable(self.programs, shortages, (profile.path, temporary), reason)
+        if profile.change is None:
+            environment = browser_processes.browser_environment(profile.path, temporary)
+            require_startable_alone(reason, self.programs, self.run_as, environment)
+        if not profile.renew():
+            raise driver_failure(reason, self.programs)
+
+    def _start_once(
+        self, profile: Path, environment: dict[str, str], running: _Running, shortages: Shortages
+    ) -> Browser:
+        running.service = service = _Service(
+            executable_path=os.fspath(self.programs.driver),
+            log_output=subprocess.DEVNULL,
+            env=environment,
+            popen_kw=self.run_as.popen,
+        )
         service.start()
-        return Browser(_connect(service, options), redactor)
-    except _DRIVER_ERRORS as error:
-        require_disk_space(profile, Path(tempfile.gettempdir()))
-        raise _with_versions(translate_error(error, redactor), programs) from None
-
-
-def _with_versions(
-    error: BrowserUnavailable | LoginFailed, programs: BrowserPrograms
-) -> BrowserUnavailable | BrowserLost:
-    """Adds both versions to why the browser did not start; two that differ are the reason."""
-    versions = [browser_processes.read_version(program) for program in (programs.browser, programs.driver)]
-    majors = {match.group(1) for text in versions if (match := re.search(r"(\d+)\.\d+\.\d+", text))}
-    message = f"{error.message} ({'; '.join(versions)})"
-    if len(majors) > 1:
-        message = f"Chromium and its driver are of different versions: {message}"
-    if len(majors) > 1 or isinstance(error, BrowserUnavailable):
-        return BrowserUnavailable(message, hint=browser_processes.INSTALL_COMMAND)
-    return BrowserLost(f"Chromium did not start: {message}")
-
-
-def _terminate(browser: Browser | None, service: _Service, excluded_pids: set[int]) -> None:
-    process = getattr(service, "process", None)
-    if browser is not None and process is not None and process.poll() is None:
-        browser.quit()
-    browser_processes.kill_all(excluded_pids, group=getattr(process, "pid", None))
-    if process is not None:
-        process.poll()
-        process.stdin.close()
+        driver = _connect(service, _options(self.programs, profile, self.settings))
+        running.browser = Browser(driver, self.redactor, shortages)
+        return running.browser
 
 
 @contextlib.contextmanager
@@ -356,8 +366,8 @@ def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) ->
     """Starts Chromium; on leaving, every process of it has ended and been reaped. `redactor` redacts what comes out.
 
     Raises:
-        BrowserUnavailable: missing, of a version that its driver does not know, or it does not start.
-        BrowserLost: it died while starting.
+        BrowserUnavailable: missing, of a version that its driver does not know, or the machine does not let it start.
+        BrowserLost: it died while starting, for want of memory or for another reason that may pass.
         OutputError: there is no room for its profile.
     """
     # Typed text stands in selenium's debug records.
@@ -367,17 +377,12 @@ def open_browser(settings: BrowserSettings, redactor: Redactor | None = None) ->
     run_as = browser_processes.choose_browser_user()
     process_control.become_subreaper()
     excluded_pids = browser_processes.find_browser_processes()
-    with browser_processes.browser_profile(settings.profile, run_as) as profile:
-        service = _Service(
-            executable_path=os.fspath(programs.driver),
-            log_output=subprocess.DEVNULL,
-            env=browser_processes.browser_environment(profile),
-            popen_kw=run_as.popen,
-        )
-        browser: Browser | None = None
+    starter = _Starter(
+        programs=programs, run_as=run_as, settings=settings, redactor=redactor, excluded_pids=excluded_pids
+    )
+    with browser_profile(settings.profile, run_as) as profile:
+        running = _Running()
         try:
-            browser = _start(service, _options(programs, profile, settings), programs, redactor, profile)
-            yield browser
+            yield starter.start(profile, running)
         finally:
-            with browser_processes.signals_blocked():
-                _terminate(browser, service, excluded_pids)
+            running.terminate(excluded_pids)

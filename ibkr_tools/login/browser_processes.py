@@ -1,4 +1,4 @@
-"""The browser as a set of processes: which program, as which user, in which profile; and that all of them end."""
+"""The browser as a set of processes: which program, as which user, in which environment; and that all of them end."""
 
 import contextlib
 import os
@@ -7,13 +7,12 @@ import resource
 import shutil
 import signal
 import stat
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ibkr_tools import executables, files, user_command
+from ibkr_tools import executables, user_command
 from ibkr_tools.errors import BrowserUnavailable
 from ibkr_tools.polling import poll_until
 from ibkr_tools.process_control import die_with_parent
@@ -23,7 +22,6 @@ BROWSER_NAMES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "
 """Debian's `chromium` on PATH is a shell script that reads /proc/cpuinfo, which a unit with ProcSubset=pid has not."""
 DRIVER_NAMES = ("chromedriver", "/usr/lib/chromium-browser/chromedriver", "/usr/lib/chromium/chromedriver")
 UNPRIVILEGED_USERS = ("ibkr", "nobody")
-PROFILE_LOCKS = ("SingletonLock", "SingletonSocket", "SingletonCookie")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,72 +122,21 @@ def choose_browser_user() -> RunAs:
     raise BrowserUnavailable("Chromium runs sandboxed, so not as root, and there is no user `ibkr` or `nobody`")
 
 
-def _is_browser(pid: int) -> bool:
+def is_browser(pid: int) -> bool:
+    """Says whether a process that lives is of a browser, or its driver."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().startswith("chrom")
     except OSError:
         return False
 
 
-def _lock_owner(lock: Path) -> int | None:
-    """Returns the process of the living browser that holds a lock, None if there is none."""
-    if not lock.is_symlink():
-        return None
-    pid = str(lock.readlink()).rpartition("-")[2]
-    return int(pid) if pid.isdigit() and _is_browser(int(pid)) else None
-
-
-def remove_stale_locks(profile: Path, *, timeout_s: float = 3.0) -> None:
-    """Removes the locks that a killed browser left in `profile`.
-
-    Chromium's lock is a link that reads HOST-PID.
-
-    Raises:
-        BrowserUnavailable: a living browser uses the profile.
-    """
-    lock = profile / PROFILE_LOCKS[0]
-    if not poll_until(lambda: _lock_owner(lock) is None, timeout_s, 0.1) and (owner := _lock_owner(lock)):
-        raise BrowserUnavailable(f"the browser profile {profile} is in use by process {owner}")
-    for name in PROFILE_LOCKS:
-        (profile / name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def browser_profile(wanted: Path, run_as: RunAs) -> Iterator[Path]:
-    """Gives a profile directory that the browser's user owns: the kept one if it is theirs, else one for now.
-
-    What is there already never changes its owner: whoever could put it there would choose what does.
-    """
-    if run_as.can_enter(wanted):
-        is_new = not os.path.lexists(wanted)
-        files.make_directory(wanted, mode=0o700)
-        if is_new:
-            _change_owner(wanted, run_as)
-        if run_as.owns(wanted):
-            remove_stale_locks(wanted)
-            yield wanted
-            return
-    with tempfile.TemporaryDirectory(prefix="ibkr-browser-", ignore_cleanup_errors=True) as temporary:
-        _change_owner(Path(temporary), run_as)
-        yield Path(temporary)
-
-
-def _change_owner(directory: Path, run_as: RunAs) -> None:
-    """Gives a directory that we have just made to the browser's user."""
-    if run_as.user is None:
-        return
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fchown(fd, run_as.user.pw_uid, run_as.user.pw_gid)
-    finally:
-        os.close(fd)
-
-
-def browser_environment(home: Path) -> dict[str, str]:
+def browser_environment(home: Path, temporary: Path) -> dict[str, str]:
     """Returns all that the browser gets from our environment: no credentials directory, no notify socket, no proxy."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
     return {
+        "PATH": os.defpath,
         **kept,
+        "TMPDIR": str(temporary),
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_CACHE_HOME": str(home / "cache"),
@@ -226,7 +173,7 @@ def find_browser_processes(among: int | None = None) -> set[int]:
     while frontier:
         frontier = {pid for pid, parent in parents.items() if parent in frontier} - below
         below |= frontier
-    return {pid for pid in below if _is_browser(pid)}
+    return {pid for pid in below if is_browser(pid)}
 
 
 def _kill_group(group: int | None) -> bool:

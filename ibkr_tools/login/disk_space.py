@@ -1,7 +1,8 @@
-"""Free disk space: Chromium does not start where there is none, and does not say why."""
+"""Room on the disks: Chromium does not start where there is none, and does not say why."""
 
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,34 @@ from ibkr_tools.errors import OutputError
 MIN_FREE_BYTES = 64 * 1024
 """With a tenth of it Chromium starts."""
 
-_FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+WANTED_FREE_BYTES = 32 << 20
+"""What Chromium's shared memory and sockets want where temporary files go."""
+
+
+def choose_temporary_directory(uid: int | None, fallback: Path) -> Path:
+    """Returns where the browser's temporary files go: where everybody's do, or `fallback` where that is no use.
+
+    Args:
+        uid: the browser's user; None: ourselves.
+        fallback: a directory of that user, which need not be there.
+    """
+    usual = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108  # as Chromium chooses it
+    return usual if _is_usable(usual, uid) else fallback
+
+
+def _is_usable(directory: Path, uid: int | None) -> bool:
+    try:
+        entry, filesystem = directory.stat(), os.statvfs(directory)
+    except OSError:
+        return False
+    bits = stat.S_IWUSR | stat.S_IXUSR if entry.st_uid == uid else stat.S_IWOTH | stat.S_IXOTH
+    may_write = os.access(directory, os.W_OK | os.X_OK) if uid is None else entry.st_mode & bits == bits
+    has_room = not filesystem.f_blocks or filesystem.f_bavail * filesystem.f_frsize >= WANTED_FREE_BYTES
+    has_names = not filesystem.f_files or bool(filesystem.f_favail)
+    return may_write and has_room and has_names and not filesystem.f_flag & os.ST_RDONLY
 
 
 def require_disk_space(*directories: Path) -> None:
@@ -23,7 +51,7 @@ def require_disk_space(*directories: Path) -> None:
         try:
             reason = _full_disk_reason(directory)
         except OSError as error:
-            reason = error.strerror if error.errno in _FULL_DISK_ERRORS else None
+            reason = error.strerror if error.errno in FULL_DISK_ERRORS else None
         if reason:
             raise OutputError(
                 f"{directory}: {reason}, so Chromium cannot start", hint="Make room there: `df` says how much there is."

@@ -1,7 +1,7 @@
 """ExecStopPost= of ibkr-login.service: reports a login that could not report itself (killed, out of memory or time).
 
-systemd runs it when ibkr-login.service has ended, however it ended. Without it the watchdog would wait for the report
-of a dead process until its timeout.
+systemd runs it when ibkr-login.service has ended, however it ended, and `ibkr-tools up` does the same. Without it the
+watchdog would wait for the report of a dead process until its timeout.
 """
 
 import os
@@ -12,24 +12,38 @@ import msgspec
 from loguru import logger
 
 from ibkr_tools import entrypoint, log
+from ibkr_tools.control_group import Shortages, memory_advice, read_shortages
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError
-from ibkr_tools.service_result import describe_unit_end
+from ibkr_tools.service_result import OUT_OF_MEMORY, describe_unit_end
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
 
-def record_abnormal_exit(status_file: StatusFile, environ: Mapping[str, str]) -> str | None:
+def record_abnormal_exit(
+    status_file: StatusFile, environ: Mapping[str, str], shortages: Shortages | None = None, *, pid: int | None = None
+) -> str | None:
     """Turns a login that is still called running into one that failed; returns why, None if it has reported itself.
+
+    Args:
+        status_file: where the login reports.
+        environ: systemd's variables about how the unit ended.
+        shortages: what its control group has counted; default: it is read when it matters.
+        pid: the process that has ended; a login of another process runs on. None: whichever it was.
 
     Raises:
         OSError: the status file cannot be written.
     """
     section = status_file.read_section(LoginSection)
-    if section is None or section.state != "running":
+    if section is None or section.state != "running" or pid not in {None, section.pid}:
         return None
-    why = f"the login {describe_unit_end(environ)}"
+    why, todo = f"the login {describe_unit_end(environ)}", None
+    if environ.get("SERVICE_RESULT") == OUT_OF_MEMORY:
+        why = f"{why}: {memory_advice(shortages or read_shortages())}"
+        todo = "Give the login more memory (docs/login.md#what-a-machine-may-lack)."
     status_file.write(
-        msgspec.structs.replace(section, updated_at=utc_now(), fresh_for_s=None, pid=None, state="failed", why=why)
+        msgspec.structs.replace(
+            section, updated_at=utc_now(), fresh_for_s=None, pid=None, state="failed", why=why, todo=todo
+        )
     )
     return why
 

@@ -13,6 +13,7 @@ import pytest
 
 from ibkr_tools import supervisor
 from ibkr_tools.directories import Directories
+from ibkr_tools.status import LoginSection, StatusFile, utc_now
 from ibkr_tools.supervisor import programs, with_simulator
 from tests.support.checkout import CHECKOUT
 from tests.support.patience import within
@@ -22,8 +23,10 @@ from tests.support.simulation import wait_until
 RUNNER = """
 import signal, sys
 from pathlib import Path
+from functools import partial
 from ibkr_tools import entrypoint, process_control, supervisor
 from ibkr_tools.directories import Directories
+from ibkr_tools.status import StatusFile
 from ibkr_tools.supervisor import Program, Supervisor
 # What process 1 of a container is by birth: the parent of every orphan below it.
 process_control.become_subreaper()
@@ -34,7 +37,8 @@ supervisor.RESTART_BACKOFF_S = (0.1, 0.2, 0.4)
 supervisor.STOP_TIMEOUT_S = 1.0
 directories = Directories(configuration=root, runtime=root / "run", state=root / "state")
 asking = {"login": directories.login_request, "alert": directories.outbox / "[!.]*.json"}
-given = [Program(name=name, command=("/bin/sh", "-c", script), on_request=asking.get(name))
+on_end = {"login": partial(supervisor.report_login_end, StatusFile(directories.status_file))}
+given = [Program(name=name, command=("/bin/sh", "-c", script), on_request=asking.get(name), on_end=on_end.get(name))
          for name, script in (pair.split("=", 1) for pair in sys.argv[2:])]
 sys.exit(entrypoint.run(Supervisor(given, directories).run))
 """
@@ -185,6 +189,31 @@ def test_a_login_that_leaves_its_request_does_not_spin(start: Callable[..., Up],
     assert up.end() == 0
 
 
+def running_login(pid: int) -> LoginSection:
+    return LoginSection(updated_at=utc_now(), fresh_for_s=180.0, pid=pid, state="running", why="a login is under way")
+
+
+@pytest.mark.parametrize("whose", ["its own", "another one"])
+def test_a_login_that_was_killed_is_reported(start: Callable[..., Up], tmp_path: Path, whose: str) -> None:
+    """As by ExecStopPost= of its unit; what a person's own login says stays."""
+    request, status = tmp_path / "run" / "login.request", StatusFile(tmp_path / "run" / "status.json")
+    up = start(login=f"rm {request}; echo $$ >> {tmp_path}/login; exec sleep 60")
+    wait_until(request.parent.exists)
+    request.touch()
+    wait_until(lambda: len(up.lines("login")) == 1)
+    pid = int(up.lines("login")[0])
+    status.write(running_login(pid if whose == "its own" else os.getpid()))
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(str(pid)))
+    if whose == "its own":
+        wait_until(lambda: status.read_section(LoginSection).state == "failed")  # type: ignore[union-attr]
+    assert up.end() == 0
+    section = status.read_section(LoginSection)
+    assert section is not None
+    expected = ("failed", "the login was killed by SIGKILL") if whose == "its own" else ("running", section.why)
+    assert (section.state, section.why) == expected
+
+
 def test_each_request_has_its_own_program(start: Callable[..., Up], tmp_path: Path) -> None:
     """A message starts the delivery and nothing else; what a writer has not finished starts nothing."""
     outbox = tmp_path / "run" / "outbox"
@@ -218,6 +247,7 @@ def test_the_programs_are_told_their_directories() -> None:
     assert all(set(options) < set(one.command) for one in given)
     assert [one.on_request and one.on_request.parent for one in given] == [None, None, Path("/b"), Path("/b/outbox")]
     assert "--unattended" in given[2].command
+    assert [one.name for one in given if one.on_end] == ["login"]
     simulated = with_simulator(given, options, ["--port", "5000"])
     assert "simulate" in simulated[0].command
     assert simulated[1:] == given[1:]

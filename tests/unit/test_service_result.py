@@ -2,7 +2,7 @@
 
 import pytest
 
-from ibkr_tools.service_result import describe_unit_end
+from ibkr_tools.service_result import describe_unit_end, process_end
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,18 @@ def test_words(result: str, code: str, status: str, expected: str) -> None:
     environ = {"SERVICE_RESULT": result, "EXIT_CODE": code, "EXIT_STATUS": status}
     assert describe_unit_end(environ) == expected
     assert describe_unit_end({f"MONITOR_{name}": value for name, value in environ.items()}, "MONITOR_") == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "out_of_memory", "expected"),
+    [
+        (-9, False, "was killed by SIGKILL"),
+        (-9, True, "ran out of memory"),
+        (-11, False, "was killed by SIGSEGV"),
+        (70, False, "failed (exit code 70: a bug in ibkr-tools)"),
+        (0, False, "was stopped"),
+    ],
+)
+def test_the_end_of_a_process_of_ours(status: int, out_of_memory: bool, expected: str) -> None:
+    """Without systemd the words are the same."""
+    assert describe_unit_end(process_end(status, out_of_memory=out_of_memory)) == expected

@@ -1,7 +1,6 @@
-"""The seams of the browser: foreign errors, programs, users, locks, and what its processes inherit."""
+"""The seams of the browser: foreign errors, programs, users, and what its processes inherit."""
 
 import inspect
-import os
 import pwd
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from urllib3 import exceptions as transport
 
 from ibkr_tools.errors import BrowserUnavailable, IbkrError
 from ibkr_tools.login import browser_processes
-from ibkr_tools.login.browser import translate_error
 from ibkr_tools.login.browser_processes import RunAs
 from ibkr_tools.login.browser_protocol import BrowserLost, PageChanging
 from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS
+from ibkr_tools.login.driver_errors import translate_error
 from ibkr_tools.login.redaction import Redactor
 
 
@@ -62,18 +61,9 @@ def test_browser_inherits_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.Mo
     """Credentials directory, notify socket and proxies stay with the login."""
     for name in ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "https_proxy", "IBKR_ANYTHING"):
         monkeypatch.setenv(name, "secret")
-    environment = browser_processes.browser_environment(tmp_path)
+    environment = browser_processes.browser_environment(tmp_path, tmp_path / "tmp")
     assert "secret" not in environment.values()
     assert environment["HOME"] == str(tmp_path)
-
-
-def test_lock_of_a_dead_browser_is_removed(tmp_path: Path) -> None:
-    """Chromium's lock is a link to HOST-PID; a process that is no browser does not hold it."""
-    for pid in ("4194304", str(os.getpid()), "nonsense"):
-        (tmp_path / "SingletonLock").symlink_to(f"host-with-dashes-{pid}")
-        (tmp_path / "SingletonCookie").symlink_to("1234")
-        browser_processes.remove_stale_locks(tmp_path)
-        assert not list(tmp_path.iterdir())
 
 
 def test_directories_that_the_other_user_cannot_enter(tmp_path: Path) -> None:

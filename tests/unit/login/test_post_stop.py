@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from ibkr_tools.control_group import Shortages
 from ibkr_tools.login.post_stop import record_abnormal_exit
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
@@ -27,6 +28,26 @@ def test_running_login_is_recorded_as_failed(tmp_path: Path, result: str, words:
     assert (section.state, section.failures_24h, section.logins_24h) == ("failed", 1, 3)
     assert section.why == why
     assert words in section.why
+
+
+def test_too_little_memory_is_named_with_what_to_set(tmp_path: Path) -> None:
+    """How much there is, how much is needed, and where it is set; nothing of it after another end."""
+    status = StatusFile(tmp_path / "status.json")
+    shortages = Shortages(unit="ibkr-login.service", memory_limit=350 << 20)
+    status.write(login("running"))
+    why = record_abnormal_exit(status, {"SERVICE_RESULT": "oom-kill"}, shortages)
+    section = status.read_section(LoginSection)
+    assert section is not None
+    assert section.todo is not None
+    assert why == section.why
+    for word in ("350 MB", "500 MB", "systemctl edit ibkr-login.service", "MemoryMax="):
+        assert word in section.why
+    status.write(login("running"))
+    why = record_abnormal_exit(status, {"SERVICE_RESULT": "signal"}, shortages)
+    section = status.read_section(LoginSection)
+    assert section is not None
+    assert (section.todo, section.why) == (None, why)
+    assert "MB" not in section.why
 
 
 @pytest.mark.parametrize("state", ["succeeded", "refused", "action-required"])

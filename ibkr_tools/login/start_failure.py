@@ -1,0 +1,174 @@
+"""Why Chromium does not start, in a sentence that is true, and what a person can do; its driver says hardly anything.
+
+Chromium is started once more without its driver, and says itself what is missing.
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibkr_tools import user_command
+from ibkr_tools.control_group import Shortages, describe_shortage, read_shortages
+from ibkr_tools.errors import BrowserUnavailable
+from ibkr_tools.login.browser_processes import INSTALL_COMMAND, BrowserPrograms, RunAs, read_version
+from ibkr_tools.login.browser_protocol import BrowserLost
+from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS
+from ibkr_tools.login.disk_space import require_disk_space
+
+__all__ = ["driver_failure", "require_startable", "require_startable_alone"]
+
+PROBE_TIMEOUT_S = 10.0
+"""How long Chromium may take to show an empty page, in seconds."""
+
+_ADVICE = "docs/login.md#what-a-machine-may-lack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sign:
+    """What a line of Chromium means; `person`: nothing but a person's act changes it."""
+
+    pattern: str
+    meaning: str
+    hint: str
+    person: bool = True
+
+
+_SIGNS = (
+    _Sign(
+        pattern=r"No usable sandbox|Failed to move to new namespace|setuid sandbox",
+        meaning="Chromium's sandbox needs user namespaces, and the kernel gives it none",
+        hint=f"Allow user namespaces, or install chromium-sandbox ({_ADVICE}).",
+    ),
+    _Sign(
+        pattern=r"error while loading shared libraries|cannot open shared object file|GLIBC",
+        meaning="a library of Chromium is missing",
+        hint=f"{INSTALL_COMMAND} --reinstall",
+    ),
+    _Sign(
+        pattern=r"Too many open files|EMFILE",
+        meaning="Chromium may not open as many files as it needs",
+        hint="Raise the limit of open files: LimitNOFILE= of the unit, `ulimit -n` elsewhere; 1024 are enough.",
+    ),
+    _Sign(
+        pattern=r"Resource temporarily unavailable|pthread_create|EAGAIN",
+        meaning="no further process or thread could be started",
+        hint="Raise the limit of processes: TasksMax= of the unit, `ulimit -u` elsewhere; 512 are enough.",
+        person=False,
+    ),
+    _Sign(
+        pattern=r"Cannot allocate memory|[Oo]ut of memory|OOM",
+        meaning="there is too little memory",
+        hint=f"Give the login more memory ({_ADVICE}).",
+        person=False,
+    ),
+)
+
+
+def require_startable(programs: BrowserPrograms, before: Shortages, directories: Sequence[Path], reason: str) -> None:
+    """Returns if nothing is known to keep Chromium from starting, whatever is in its profile.
+
+    Args:
+        programs: Chromium and its driver.
+        before: what had run out before the start.
+        directories: where Chromium writes.
+        reason: what the driver said.
+
+    Raises:
+        OutputError: no room on a disk.
+        BrowserLost: memory or processes have run out.
+        BrowserUnavailable: Chromium and its driver do not fit each other.
+    """
+    require_disk_space(*directories)
+    if shortage := describe_shortage(before, read_shortages()):
+        raise BrowserLost(f"Chromium did not start: {shortage}")
+    versions = _versions(programs)
+    majors = {match.group(1) for text in versions if (match := re.search(r"(\d+)\.\d+\.\d+", text))}
+    if len(majors) > 1:
+        raise BrowserUnavailable(
+            f"Chromium and its driver are of different versions: {reason} ({'; '.join(versions)})", hint=INSTALL_COMMAND
+        )
+
+
+def require_startable_alone(
+    reason: str, programs: BrowserPrograms, run_as: RunAs, environment: Mapping[str, str]
+) -> None:
+    """Returns if Chromium shows a page with an empty profile and without its driver: then it can start here.
+
+    Args:
+        reason: what the driver said.
+        programs: Chromium and its driver.
+        run_as: the browser's user.
+        environment: that of the browser.
+
+    Raises:
+        BrowserUnavailable: it cannot; nothing but a person's act changes it, as far as is known.
+        BrowserLost: it cannot for want of something that may be there later.
+    """
+    complaint = _complaint(programs, run_as, environment)
+    if complaint is None:
+        return
+    versions = "; ".join(_versions(programs))
+    for sign in _SIGNS:
+        if re.search(sign.pattern, f"{complaint}\n{reason}"):
+            kind = BrowserUnavailable if sign.person else BrowserLost
+            raise kind(f"{sign.meaning}: {complaint or reason} ({versions})", hint=sign.hint)
+    raise BrowserUnavailable(
+        f"Chromium did not start: {reason}; it says itself: {complaint or 'nothing'} ({versions})",
+        hint=f"Start it by hand and see: {programs.browser} --headless=new --dump-dom about:blank",
+    )
+
+
+def driver_failure(reason: str, programs: BrowserPrograms) -> BrowserLost:
+    """Returns why no browser is there although Chromium starts: something of that moment, or of the driver."""
+    return BrowserLost(
+        f"Chromium did not start: {reason}; without its driver it does ({'; '.join(_versions(programs))})"
+    )
+
+
+def _versions(programs: BrowserPrograms) -> list[str]:
+    return [read_version(program) for program in (programs.browser, programs.driver)]
+
+
+def _complaint(programs: BrowserPrograms, run_as: RunAs, environment: Mapping[str, str]) -> str | None:
+    """Returns what Chromium says when it is started by itself with an empty profile; None if it shows a page."""
+    flags = [flag for flag in CHROMIUM_FLAGS if flag != "--remote-debugging-pipe"]
+
+    def spawn(command: Sequence[str], environ: Mapping[str, str]) -> user_command.RunningProcess:
+        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # of the identity all or nothing
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environ),
+            cwd="/",
+            **run_as.popen,
+        )
+
+    with tempfile.TemporaryDirectory(
+        prefix="ibkr-browser-", dir=environment["TMPDIR"], ignore_cleanup_errors=True
+    ) as profile:
+        if run_as.user is not None:
+            os.chown(profile, run_as.user.pw_uid, run_as.user.pw_gid)
+        command = [os.fspath(programs.browser), *flags, f"--user-data-dir={profile}", "--dump-dom", "about:blank"]
+        try:
+            result = user_command.run_user_command(
+                command, {**environment, "HOME": profile}, PROBE_TIMEOUT_S, spawn=spawn
+            )
+        except OSError as error:
+            return error.strerror or type(error).__name__
+    if result.exit_status == 0:
+        return None
+    return _essence(result.error_output.decode(errors="replace"))
+
+
+def _essence(text: str) -> str:
+    """Returns the line of Chromium's that says why it ended, without what stands in front of every line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    fatal = [line for line in lines if ":FATAL:" in line]
+    signs = [line for line in lines if any(re.search(sign.pattern, line) for sign in _SIGNS)]
+    line = next(iter([*fatal, *signs, *reversed(lines)]), "")
+    return user_command.last_line(re.sub(r"^\[[^\]]*\] *", "", line))
