@@ -77,7 +77,7 @@ def memory_advice(now: Shortages) -> str:
     """Says what memory there is, how much a login needs, and what can be set."""
     limit = f"{now.memory_limit // _MB} MB are" if now.memory_limit else "too little is"
     where = f"systemctl edit {now.unit}: MemoryHigh= and MemoryMax=" if now.unit else "the container's memory limit"
-    return f"{limit} allowed here, a login needs {LOGIN_NEEDS_MB} MB ({where})"
+    return f"{limit} allowed here, and a login may need {LOGIN_NEEDS_MB} MB ({where})"
 
 
 def _directories(controller: str, proc: Path, cgroups: Path) -> list[Path]:

@@ -23,6 +23,9 @@ BROWSER_NAMES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "
 DRIVER_NAMES = ("chromedriver", "/usr/lib/chromium-browser/chromedriver", "/usr/lib/chromium/chromedriver")
 UNPRIVILEGED_USERS = ("ibkr", "nobody")
 
+OPEN_FILES = 1024
+"""How many files Chromium may open, where the hard limit allows it; with 256 a login succeeds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BrowserPrograms:
@@ -105,6 +108,12 @@ def _set_up_child(parent_pid: int) -> None:
     # Core files would have the password in them. A unit may forbid the call; it has LimitCORE=0 itself.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A login shell's soft limit may be lower than what Chromium opens.
+    with contextlib.suppress(OSError, ValueError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     die_with_parent(parent_pid)
 
 

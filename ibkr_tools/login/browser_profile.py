@@ -64,10 +64,10 @@ class BrowserProfile:
         """
         user = self._run_as.user
         directory = choose_temporary_directory(user and user.pw_uid, self.path / TEMPORARY)
-        if directory.parent == self.path:
-            with _opened(self.path) as profile:
-                with contextlib.suppress(FileNotFoundError):
-                    _remove(TEMPORARY, profile)
+        with _opened(self.path) as profile:
+            with contextlib.suppress(FileNotFoundError):
+                _remove(TEMPORARY, profile)
+            if directory.parent == self.path:
                 os.mkdir(TEMPORARY, mode=0o700, dir_fd=profile)
                 with _opened(Path(TEMPORARY), profile) as made:
                     self._give_away(made)

@@ -48,6 +48,15 @@ def record_abnormal_exit(
     return why
 
 
+def unit_end(environ: Mapping[str, str], shortages: Shortages) -> Mapping[str, str]:
+    """Returns systemd's variables; with what the control group of the unit, new at each start, knows better.
+
+    With cgroup v1 systemd is not told that it was memory.
+    """
+    is_known = environ.get("EXIT_STATUS") == "KILL" and shortages.unit is not None and shortages.oom_kills > 0
+    return {**environ, "SERVICE_RESULT": OUT_OF_MEMORY} if is_known else environ
+
+
 def main() -> int:
     """Records how the login of this unit ended; returns the exit code.
 
@@ -56,8 +65,9 @@ def main() -> int:
     """
     log.setup()
     status_file = StatusFile(find_directories().status_file)
+    shortages = read_shortages()
     try:
-        why = record_abnormal_exit(status_file, os.environ)
+        why = record_abnormal_exit(status_file, unit_end(os.environ, shortages), shortages)
     except OSError as error:
         raise OutputError(f"{status_file.path}: {error.strerror}") from error
     if why:

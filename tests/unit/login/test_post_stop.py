@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from ibkr_tools.control_group import Shortages
-from ibkr_tools.login.post_stop import record_abnormal_exit
+from ibkr_tools.login.post_stop import record_abnormal_exit, unit_end
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
 
@@ -66,3 +66,18 @@ def test_without_a_status_file_there_is_nothing_to_record(tmp_path: Path) -> Non
     """A login that never came to its first word leaves no file behind either."""
     assert record_abnormal_exit(StatusFile(tmp_path / "status.json"), {}) is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "shortages", "result"),
+    [
+        ("KILL", Shortages(unit="ibkr-login.service", oom_kills=1), "oom-kill"),
+        ("KILL", Shortages(unit="ibkr-login.service"), "signal"),
+        ("TERM", Shortages(unit="ibkr-login.service", oom_kills=1), "signal"),
+        ("KILL", Shortages(oom_kills=1), "signal"),
+    ],
+)
+def test_what_systemd_does_not_know(status: str, shortages: Shortages, result: str) -> None:
+    """With cgroup v1 a process that was killed for want of memory looks like any other; its unit's group tells."""
+    environ = {"SERVICE_RESULT": "signal", "EXIT_CODE": "killed", "EXIT_STATUS": status}
+    assert unit_end(environ, shortages)["SERVICE_RESULT"] == result
