@@ -315,34 +315,34 @@ class _Starter:
         Raises:
             BrowserUnavailable, BrowserLost, OutputError: see `open_browser`.
         """
-        kept, shortages, first_reason = profile.path, read_shortages(), ""
+        kept, shortages, reasons = profile.path, read_shortages(), list[str]()
         while True:
             temporary = profile.temporary()
             environment = browser_processes.browser_environment(profile.path, temporary)
             try:
                 browser = self._start_once(profile.path, environment, running, shortages)
             except DRIVER_ERRORS as error:
-                reason = translate_error(error, self.redactor).message
+                failure = translate_error(error, self.redactor)
                 running.terminate(self.excluded_pids)
                 try:
-                    self._renew(profile, temporary, shortages, reason)
+                    require_startable(self.programs, shortages, (profile.path, temporary), failure.message)
+                    if not reasons:
+                        require_startable_alone(failure.message, self.programs, self.run_as, environment)
+                    # That the driver was killed, or the machine was slow, is no matter of the profile.
+                    if reasons or not isinstance(failure, BrowserLost):
+                        self._renew(profile, failure.message)
                 except BaseException:
                     profile.restore()
                     raise
-                first_reason = first_reason or reason
+                reasons.append(failure.message)
                 continue
-            if first_reason:
-                logger.warning(
-                    "Chromium did not start with its profile {} ({}): {}", kept, first_reason, profile.change
-                )
+            if reasons:
+                what = profile.change or "once more, it did"
+                logger.warning("Chromium did not start with its profile {} ({}): {}", kept, reasons[0], what)
             return browser
 
-    def _renew(self, profile: BrowserProfile, temporary: Path, shortages: Shortages, reason: str) -> None:
+    def _renew(self, profile: BrowserProfile, reason: str) -> None:
         """Returns if there is another profile to try with; the errors are those of `start`."""
-        require_startable(self.programs, shortages, (profile.path, temporary), reason)
-        if profile.change is None:
-            environment = browser_processes.browser_environment(profile.path, temporary)
-            require_startable_alone(reason, self.programs, self.run_as, environment)
         if not profile.renew():
             raise driver_failure(reason, self.programs)
 

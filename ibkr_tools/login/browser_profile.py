@@ -65,10 +65,11 @@ class BrowserProfile:
         user = self._run_as.user
         directory = choose_temporary_directory(user and user.pw_uid, self.path / TEMPORARY)
         with _opened(self.path) as profile:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 _remove(TEMPORARY, profile)
             if directory.parent == self.path:
-                os.mkdir(TEMPORARY, mode=0o700, dir_fd=profile)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(TEMPORARY, mode=0o700, dir_fd=profile)
                 with _opened(Path(TEMPORARY), profile) as made:
                     self._give_away(made)
         return directory
@@ -95,10 +96,12 @@ class BrowserProfile:
 
     def restore(self) -> None:
         """Puts back what `renew` has set aside: it was not the reason."""
-        if not self._is_set_aside:
-            return
-        with contextlib.suppress(OSError), _opened(self.path) as profile:
+        if self._is_set_aside:
             self._remove_new()
+            self._move_back()
+
+    def _move_back(self) -> None:
+        with contextlib.suppress(OSError), _opened(self.path) as profile:
             with _opened(Path(DAMAGED), profile) as aside:
                 for name in _names(aside):
                     os.rename(name, name, src_dir_fd=aside, dst_dir_fd=profile)
@@ -122,7 +125,8 @@ class BrowserProfile:
                         os.rename(name, name, src_dir_fd=profile, dst_dir_fd=aside)
         except OSError as error:
             # Something in it is another user's, or cannot be moved.
-            self.restore()
+            if self._is_set_aside:
+                self._move_back()
             logger.warning("{}: {}; this login has a profile of its own", self.path, error.strerror)
             self.path, self._is_kept = make_temporary(self._run_as, self._temporaries), False
         return True

@@ -108,10 +108,14 @@ def require_startable_alone(
         BrowserUnavailable: it cannot; nothing but a person's act changes it, as far as is known.
         BrowserLost: it cannot for want of something that may be there later.
     """
-    complaint = _complaint(programs, run_as, environment)
-    if complaint is None:
+    is_started, complaint = _start_alone(programs, run_as, environment)
+    if is_started:
         return
     versions = "; ".join(_versions(programs))
+    if is_started is None:
+        raise BrowserLost(
+            f"Chromium did not start: {reason}; by itself it showed no page in {PROBE_TIMEOUT_S:.0f} s ({versions})"
+        )
     for sign in _SIGNS:
         if re.search(sign.pattern, f"{complaint}\n{reason}"):
             kind = BrowserUnavailable if sign.person else BrowserLost
@@ -133,8 +137,8 @@ def _versions(programs: BrowserPrograms) -> list[str]:
     return [read_version(program) for program in (programs.browser, programs.driver)]
 
 
-def _complaint(programs: BrowserPrograms, run_as: RunAs, environment: Mapping[str, str]) -> str | None:
-    """Returns what Chromium says when it is started by itself with an empty profile; None if it shows a page."""
+def _start_alone(programs: BrowserPrograms, run_as: RunAs, environment: Mapping[str, str]) -> tuple[bool | None, str]:
+    """Says whether Chromium by itself shows a page in time, None if it took longer; and what it complains of."""
     flags = [flag for flag in CHROMIUM_FLAGS if flag != "--remote-debugging-pipe"]
 
     def spawn(command: Sequence[str], environ: Mapping[str, str]) -> user_command.RunningProcess:
@@ -159,10 +163,9 @@ def _complaint(programs: BrowserPrograms, run_as: RunAs, environment: Mapping[st
                 command, {**environment, "HOME": profile}, PROBE_TIMEOUT_S, spawn=spawn
             )
         except OSError as error:
-            return error.strerror or type(error).__name__
-    if result.exit_status == 0:
-        return None
-    return _essence(result.error_output.decode(errors="replace"))
+            return False, error.strerror or type(error).__name__
+    is_started = None if result.exit_status is None else result.exit_status == 0
+    return is_started, _essence(result.error_output.decode(errors="replace"))
 
 
 def _essence(text: str) -> str:

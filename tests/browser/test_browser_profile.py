@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,19 @@ def test_a_profile_that_was_not_the_reason_stays(home: Home, profile: Path, warn
     assert "device" in cookies(profile)
     assert not warnings
     assert not browser_processes.find_browser_processes()
+
+
+def test_a_driver_that_was_killed_is_no_matter_of_the_profile(home: Home, profile: Path, warnings: list[str]) -> None:
+    """It is started once more, with the same profile."""
+    seen = home.root / "seen"
+    seen.mkdir()
+    seen.chmod(0o777)
+    program = home.root / "chromedriver"
+    program.write_text(f'#!/bin/sh\n[ -e {seen}/it ] || {{ >{seen}/it; kill -9 $$; }}\nexec chromedriver "$@"\n')
+    program.chmod(0o755)
+    with open_browser(replace(settings_of(home), driver=str(program))):
+        pass
+    assert len(warnings) == 1
+    assert "once more, it did" in warnings[0]
+    assert not (profile / DAMAGED).exists()
+    assert "device" in cookies(profile)
