@@ -89,7 +89,7 @@ def info(context: typer.Context) -> None:
 @app.command()
 def prepare(context: typer.Context) -> None:
     """Make the gateway's own key and certificate, and Java's class archive, unless they are there and good."""
-    from ibkr_tools.errors import DistributionError, JavaUnavailable
+    from ibkr_tools.errors import ConfigError
     from ibkr_tools.gateway import class_archive, java
     from ibkr_tools.gateway.tls import make_material
 
@@ -97,11 +97,12 @@ def prepare(context: typer.Context) -> None:
     directories = app_context.directories
     make_material(directories.certificate.parent, directories.private)
     write_out(f"certificate  {directories.certificate}\n")
-    config = _config(app_context)
     try:
+        config = _config(app_context)
         installed = _find_distribution(config, app_context)
         archive = class_archive.find(directories.class_archive, java.require_java(config.java), installed)
-    except (DistributionError, JavaUnavailable) as error:
+    except ConfigError as error:
+        # Installing comes before anybody has edited the configuration, or has IBKR's program.
         _say_no_archive(error.message)
         return
     if archive is None:
