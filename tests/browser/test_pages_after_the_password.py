@@ -14,14 +14,9 @@ pytestmark = pytest.mark.browser
 REVIEWS = {
     "en": ("Annual Account Review", "Please review your account information.", "Remind me later"),
     "de": ("Ihre Angaben", "Bitte überprüfen Sie Ihre persönlichen Daten.", "Später erinnern"),
-    "fr": ("Votre compte", "Vérifiez vos informations.", "Me le rappeler plus tard"),
-    "es": ("Su cuenta", "Confirme sus datos para continuar.", "Más tarde"),
-    "it": ("Il conto", "Verifica annuale dei dati", "Più tardi"),
-    "nl": ("Uw rekening", "Controleer uw gegevens", "Later"),
-    "pt": ("A sua conta", "Confirme os seus dados", "Mais tarde"),
-    "zh": ("账户", "请确认您的个人资料", "稍后提醒我"),
     "ja": ("お客様情報のご確認", "変更がないかご覧ください", "後で"),
 }
+"""The words of the other languages are in tests/unit/login/test_page_vocabulary.py."""
 
 
 def page_of(title: str, text: str, *controls: str) -> str:
@@ -56,12 +51,7 @@ def test_review_that_does_not_stand_in_the_way(home: Home) -> None:
 
 PASSKEYS = {
     "en": ("Sign in faster", "Create a passkey to continue."),
-    "de": ("Anmeldung", "Erstellen Sie einen Passkey."),
-    "fr": ("Connexion", "Créez une clé d'accès."),
-    "es": ("Acceso", "Cree una llave de acceso."),
-    "it": ("Accesso", "Crea una chiave di accesso"),
     "zh": ("登录", "创建通行密钥"),
-    "ja": ("ログイン", "パスキーを作成してください"),
     "key": ("Sign in", "Insert your security key and touch it."),
 }
 

@@ -18,8 +18,18 @@ from ibkr_tools.login.page_vocabulary import PAGE_VOCABULARY, says
         ("Révision annuelle de votre compte", "review"),
         ("Actualice sus datos", "review"),
         ("年度审核", "review"),
+        ("Vérifiez vos informations.", "review"),
+        ("Confirme sus datos para continuar.", "review"),
+        ("Verifica annuale dei dati", "review"),
+        ("Controleer uw gegevens", "review"),
+        ("Confirme os seus dados", "review"),
+        ("请确认您的个人资料", "review"),
         ("Passkeyを作成", "passkey"),
         ("Utilisez votre clé d'accès", "passkey"),
+        ("Erstellen Sie einen Passkey.", "passkey"),
+        ("Cree una llave de acceso.", "passkey"),
+        ("Crea una chiave di accesso", "passkey"),
+        ("パスキーを作成してください", "passkey"),
     ],
 )
 def test_text_is_understood(text: str, meaning: str) -> None:
