@@ -127,6 +127,7 @@ class BrowserLogin:
             directory = self.directories.login / "diagnostics"
             picture = save_diagnostics(browser, directory, name=end.outcome.value, now=self.clock())
             logger.info("A picture of the page is in {}", picture or "no file: there is none without secrets")
+        flow.record_429(end)
         requires_person = second_factor is not None and second_factor.requires_person(end.outcome)
         self.record.end(end, requires_person=requires_person)
         return end

@@ -130,10 +130,16 @@ class LoginFlow:
         except BrowserLost as error:
             end = LoginEnd(outcome=Outcome.BROWSER_DIED, why=error.message)
         end = self._confirm(end) if page.submitted else end
-        if end.outcome is not Outcome.SUCCEEDED:
-            # After a success an answer of the API has proven that the address is not shut out.
-            page.record_429()
         return replace(end, submitted=page.submitted, recognised=dict(page.recognised))
+
+    def record_429(self, end: LoginEnd) -> None:
+        """Has every process obey a 429 that the page was answered; the last that is asked of the browser.
+
+        A page that hangs makes the browser's driver hang too. After a success an answer of the API has proven that the
+        address is not shut out.
+        """
+        if end.outcome is not Outcome.SUCCEEDED:
+            self._page.record_429()
 
     def _confirm(self, end: LoginEnd) -> LoginEnd:
         """Asks the API about an end behind which there may be a session although the page did not come to say so."""

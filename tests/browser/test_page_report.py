@@ -107,12 +107,12 @@ HOSTILE = """<!DOCTYPE html><title>@ALL@</title><!-- @ALL@ --><meta name="csrf" 
   <label for="one">Username @ACCOUNT@ @CODE@ @COOKIE@ @TOKEN@</label>
   <input id="one" name="@TOKEN@" value="@USER@" placeholder="@ALL@" aria-label="User ID @USER@ @QUERY@">
   <label>Password @USER@<input type="password" value="@TOKEN@" name="@COOKIE@" data-x="@ALL@"></label>
-  <input type="hidden" name="csrf" value="@TOKEN@"><input type="@ACCOUNT@" role="@USER@" autocomplete="@TOKEN@">
-  <select><option value="@ACCOUNT@">@ACCOUNT@</option></select>
+  <input type="hidden" name="csrf" value="@TOKEN@"><input hidden type="@ACCOUNT@" role="@USER@" autocomplete="@TOKEN@">
+  <select hidden><option value="@ACCOUNT@">@ACCOUNT@</option></select>
   <button class="@TOKEN@" onclick="'@ALL@'">Log in</button>
 </form>
 <x-@TOKENTAG@></x-@TOKENTAG@>
-<template>@ALL@</template><textarea>@ALL@</textarea><svg><text>@ALL@</text></svg>
+<template>@ALL@</template><textarea hidden>@ALL@</textarea><svg><text>@ALL@</text></svg>
 <iframe srcdoc="<p id='@ACCOUNT@' class='@TOKEN@'>@ALL@</p>" width="300" height="200"></iframe>
 <div id="host"></div>
 <script>

@@ -162,7 +162,8 @@ def test_429_to_the_page_is_recorded_for_every_process(
     browser: PageBrowser, portal: NoSession, recorded: list[float]
 ) -> None:
     """Once, with the longest wait, and not where the API has answered with a session since."""
-    flow_through(browser, portal).run()
+    flow = flow_through(browser, portal)
+    flow.record_429(flow.run())
     assert list(portal.recorded_429) == recorded
 
 
