@@ -20,7 +20,7 @@ from ibkr_tools.login.login_page_object import LoginPageObject, LoginTimeout, Ne
 from ibkr_tools.login.login_timers import ConditionTimer, Patience, Timer
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_handlers import dismiss_overlay, end_for_stall, end_for_state, leads_elsewhere
-from ibkr_tools.login.page_snapshot import LOGIN_PATH, PageSnapshot, Selectors
+from ibkr_tools.login.page_snapshot import LOGIN_PATH, NO_DOCUMENT, PageSnapshot, Selectors
 from ibkr_tools.login.page_state_policy import PatienceName, Reaction, SessionBehind
 from ibkr_tools.login.page_states import FORM, PageState, classify
 from ibkr_tools.login.portal_protocol import Portal, SessionAnswer
@@ -40,12 +40,14 @@ NO_SESSION = "the API has no session"
 class SessionCheck:
     """What to ask the API: for how long, and how the login ends if there is no session until then.
 
-    `is_success`: the page says that there is one.
+    `is_success`: the page says that there is one. `document`: that of the form, where the page has not gone on from it
+    yet; what it goes on to counts then.
     """
 
     otherwise: LoginEnd
     span: timedelta = timedelta()
     is_success: bool = False
+    document: float | None = None
 
 
 class StallDetector:
@@ -208,7 +210,7 @@ class LoginFlow:
             why = "IBKR shows the form again, no word why"
             return SessionCheck(otherwise=LoginEnd(outcome=Outcome.FORM_AGAIN, why=why))
         if not snapshot.left_the_form:
-            return self._check_at_the_form(state)
+            return self._check_at_the_form(snapshot, state)
         match state.policy.session:
             case SessionBehind.REPORTED:
                 self.on_step("The gateway says that the login succeeded")
@@ -226,7 +228,7 @@ class LoginFlow:
             case _:
                 assert_never(state.policy.session)
 
-    def _check_at_the_form(self, state: PageState) -> SessionCheck | None:
+    def _check_at_the_form(self, snapshot: PageSnapshot, state: PageState) -> SessionCheck | None:
         """Returns what to ask the API while the page has not gone on, None if nothing.
 
         A page that says success, and then communicates with the server for ever, may have said its last word: the
@@ -239,25 +241,33 @@ class LoginFlow:
         else:
             return None
         end = LoginEnd(outcome=Outcome.UNPROVEN, why=f"{what}, {NO_SESSION}")
-        return SessionCheck(otherwise=end, span=self.patience.loading)
+        document = None if self._is_approved else snapshot.document
+        return SessionCheck(otherwise=end, span=self.patience.loading, document=document)
 
     def _success(self, what: str) -> SessionCheck:
         end = LoginEnd(outcome=Outcome.UNPROVEN, why=f"{what}, {NO_SESSION}")
         return SessionCheck(otherwise=end, span=self.patience.session, is_success=True)
 
-    def _watch_for_session(self, check: SessionCheck) -> LoginEnd:
-        """Asks the API until it has a session, and watches the page meanwhile: a person may be needed after all."""
+    def _watch_for_session(self, check: SessionCheck) -> LoginEnd | None:
+        """Asks the API until it has a session, and watches the page meanwhile: a person may be needed after all.
+
+        Returns None if the page has gone on from the form, and is to be looked at anew.
+        """
         timer, denied = Timer(check.span), ConditionTimer(self.patience.logged_out)
 
-        def look() -> LoginEnd | None:
+        def look() -> LoginEnd | NextStep | None:
             if end := self._ask_api(check, denied) or (check.otherwise if timer.is_expired else None):
                 return end
             # While the browser is on its way to the next page it shows none, for however long.
             snapshot = self._page.inspect(until=Timer(SESSION_POLL))
             handled = self._handle_state(snapshot, classify(snapshot))
-            return handled if isinstance(handled, LoginEnd) else None
+            if isinstance(handled, LoginEnd):
+                return handled
+            has_gone_on = check.document not in {None, snapshot.document} and snapshot is not NO_DOCUMENT
+            return NextStep.LOOK_AGAIN if has_gone_on else None
 
-        return self._page.poll(look, SESSION_POLL)
+        found = self._page.poll(look, SESSION_POLL)
+        return found if isinstance(found, LoginEnd) else None
 
     def _prove_session(self, check: SessionCheck) -> LoginEnd:
         """Asks the API until it has a session, without a look at the page."""

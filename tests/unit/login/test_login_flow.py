@@ -105,6 +105,14 @@ def test_what_the_page_shows_after_the_password_has_an_end(outcome: Outcome) -> 
     assert end.why
 
 
+def test_what_follows_a_success_at_the_form_counts() -> None:
+    """The page may say success for a moment, and then show the form again."""
+    patience = replace(HASTE, loading=timedelta(seconds=5))
+    says_success = {**FORM, "text": SUCCESS_TEXT, "visible": {}}
+    end = end_after(says_success, {**FORM, "document": 2.0}, patience=patience)
+    assert end.outcome is Outcome.FORM_AGAIN
+
+
 @pytest.mark.parametrize(
     ("shown", "outcome", "why"),
     [
