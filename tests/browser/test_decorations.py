@@ -47,7 +47,7 @@ def test_decorations_hinder_no_login(home: Home, page: str, silent: bool, troubl
     assert "GET /portal.proxy/analytics.js" in requests
 
 
-@pytest.mark.parametrize(("number", "path"), enumerate(HANGING))
+@pytest.mark.parametrize(("number", "path"), list(enumerate(HANGING)))
 def test_decoration_that_hangs_is_not_waited_for(home: Home, number: int, path: str) -> None:
     """Each alone: Chromium opens no more than six connections to one host, so six of them would keep it busy."""
     more = {"redesign": seed_with("document", two_steps=False, talks_first=True)} if number % 2 else {}
