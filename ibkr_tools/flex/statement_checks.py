@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from ibkr_tools.flex.flex_values import FlexValueError, parse_day, parse_decimal
-from ibkr_tools.flex.statement_xml import Row, Section, Statement
+from ibkr_tools.flex.statement_xml import Row, Statement, StatementSection
 from ibkr_tools.number_format import ZERO, exact_product, exact_sum, format_amount
 
 _T = TypeVar("_T")
@@ -139,9 +139,9 @@ class StatementChecks:
     _symbols: dict[str, str] = field(default_factory=dict)
     _position_values: list[Decimal] = field(default_factory=list)
 
-    def add(self, event: Section | Row) -> None:
+    def add(self, event: StatementSection | Row) -> None:
         """Takes the next part of the statement."""
-        if isinstance(event, Section):
+        if isinstance(event, StatementSection):
             self.sections.add(event.name)
             return
         self.rows += 1

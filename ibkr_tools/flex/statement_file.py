@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ibkr_tools.account_ids import is_number
 from ibkr_tools.errors import ConfigError, DataError
 from ibkr_tools.flex.statement_checks import StatementChecks
-from ibkr_tools.flex.statement_xml import Row, Section, Statement, read_statements, unpack
+from ibkr_tools.flex.statement_xml import Row, Statement, StatementSection, read_statements, unpack
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -67,6 +67,6 @@ def read_statement_file(file: "BufferedReader[Any]") -> StatementFile:
         match event:
             case Statement():
                 checks.append(StatementChecks(event))
-            case Section() | Row():
+            case StatementSection() | Row():
                 checks[-1].add(event)
     return StatementFile(xml, tuple(checks))

@@ -53,7 +53,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Section:
+class StatementSection:
     """A section begins; one that is empty is named too."""
 
     statement: Statement
@@ -92,7 +92,7 @@ def unpack(file: "BufferedReader[Any]", limit: int = MAX_STATEMENT_BYTES) -> byt
     return data
 
 
-def read_statements(xml: bytes) -> Iterator[Statement | Section | Row]:
+def read_statements(xml: bytes) -> Iterator[Statement | StatementSection | Row]:
     """Yields what is in a file, in its order.
 
     Raises:
@@ -133,7 +133,7 @@ class _Target:
     """What the parser calls: it turns elements into events."""
 
     def __init__(self) -> None:
-        self._events: list[Statement | Section | Row] = []
+        self._events: list[Statement | StatementSection | Row] = []
         self._path: list[str] = []
         self._query_name = ""
         self._statement: Statement | None = None
@@ -189,7 +189,7 @@ class _Target:
 
     def _start_row(self, statement: Statement, depth: int, tag: str, attributes: dict[str, str]) -> None:
         if depth == self._statement_depth + 1:
-            self._events.append(Section(statement, tag))
+            self._events.append(StatementSection(statement, tag))
         if attributes:
             self._events.append(Row(statement, self._path[self._statement_depth + 1], tag, attributes))
 
@@ -206,7 +206,7 @@ class _Target:
     def close(self) -> None:
         """Is called by the parser at the end of the document."""
 
-    def take(self) -> list[Statement | Section | Row]:
+    def take(self) -> list[Statement | StatementSection | Row]:
         """Returns what has come since the last call."""
         events, self._events = self._events, []
         return events

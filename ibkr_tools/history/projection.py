@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Generic, TypeVar
 
-from ibkr_tools.flex.statement_xml import Row, Section, Statement
+from ibkr_tools.flex.statement_xml import Row, Statement, StatementSection
 from ibkr_tools.history.records import AccountValue, CashBooking, account_values, cash_bookings
 
 _VALUES, _BOOKINGS = "EquitySummaryInBase", "CashTransactions"
@@ -24,7 +24,7 @@ class StatementRows:
     statement: Statement
     rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, event: Section | Row) -> None:
+    def add(self, event: StatementSection | Row) -> None:
         """Takes the next part of the statement."""
         if isinstance(event, Row):
             if event.section in _USED_SECTIONS:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ibkr_tools import files
 from ibkr_tools.errors import DataError
 from ibkr_tools.flex.statement_archive import ArchivedFile, StatementArchive
-from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES, Row, Section, Statement, read_statements, unpack
+from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES, Row, Statement, StatementSection, read_statements, unpack
 from ibkr_tools.history.database import write_database
 from ibkr_tools.history.projection import StatementRows, project
 
@@ -47,7 +47,7 @@ def _read(archived: ArchivedFile) -> Iterator[tuple[StatementRows, str]]:
             match event:
                 case Statement():
                     sources.append(StatementRows(event))
-                case Section() | Row():
+                case StatementSection() | Row():
                     sources[-1].add(event)
     except OSError as error:
         raise DataError(f"{archived.path}: {error.strerror}") from error

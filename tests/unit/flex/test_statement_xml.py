@@ -7,7 +7,7 @@ import pytest
 
 from ibkr_tools.errors import DataError
 from ibkr_tools.flex import statement_xml
-from ibkr_tools.flex.statement_xml import Row, Section, Statement, read_statements, unpack
+from ibkr_tools.flex.statement_xml import Row, Statement, StatementSection, read_statements, unpack
 from tests.support.flex_statements import document, element, head, statement, week
 
 
@@ -32,12 +32,12 @@ def test_rows_come_as_they_are() -> None:
 
 def test_a_single_element_is_a_section_and_a_row() -> None:
     events = list(read_statements(document(statement({"ChangeInNAV": week()["ChangeInNAV"]}))))
-    assert [type(event) for event in events] == [Statement, Section, Row]
+    assert [type(event) for event in events] == [Statement, StatementSection, Row]
 
 
 def test_a_container_and_its_row_may_share_a_name() -> None:
     events = list(read_statements(document(statement({"OptionEAE": [("OptionEAE", {"date": "20260105"})]}))))
-    assert [type(event) for event in events] == [Statement, Section, Row]
+    assert [type(event) for event in events] == [Statement, StatementSection, Row]
 
 
 def test_rows_below_another_container_belong_to_the_section() -> None:
@@ -48,7 +48,11 @@ def test_rows_below_another_container_belong_to_the_section() -> None:
 
 
 def test_an_empty_section_is_named() -> None:
-    assert [event.name for event in read_statements(document(statement({"Trades": []}))) if isinstance(event, Section)]
+    assert [
+        event.name
+        for event in read_statements(document(statement({"Trades": []})))
+        if isinstance(event, StatementSection)
+    ]
 
 
 def test_several_statements_are_told_apart() -> None:
