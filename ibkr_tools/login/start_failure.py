@@ -19,7 +19,7 @@ from ibkr_tools.login.browser_protocol import BrowserLost
 from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS
 from ibkr_tools.login.disk_space import require_disk_space
 
-__all__ = ["driver_failure", "require_startable", "require_startable_alone"]
+__all__ = ["Complaint", "driver_failure", "read_complaint", "require_startable", "require_startable_alone"]
 
 PROBE_TIMEOUT_S = 10.0
 """How long Chromium may take to show an empty page, in seconds."""
@@ -28,7 +28,7 @@ _ADVICE = "docs/login.md#what-a-machine-may-lack"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sign:
+class Sign:
     """What a line of Chromium means; `person`: nothing but a person's act changes it."""
 
     pattern: str
@@ -38,34 +38,60 @@ class _Sign:
 
 
 _SIGNS = (
-    _Sign(
-        pattern=r"No usable sandbox|Failed to move to new namespace|setuid sandbox",
-        meaning="Chromium's sandbox needs user namespaces, and the kernel gives it none",
-        hint=f"Allow user namespaces, or install chromium-sandbox ({_ADVICE}).",
-    ),
-    _Sign(
-        pattern=r"error while loading shared libraries|cannot open shared object file|GLIBC",
-        meaning="a library of Chromium is missing",
-        hint=f"{INSTALL_COMMAND} --reinstall",
-    ),
-    _Sign(
-        pattern=r"Too many open files|EMFILE",
+    Sign(
+        pattern=r"Too many open files|EMFILE|ENFILE",
         meaning="Chromium may not open as many files as it needs",
         hint="Raise the limit of open files: LimitNOFILE= of the unit, `ulimit -n` elsewhere; 1024 are enough.",
     ),
-    _Sign(
+    Sign(
         pattern=r"Resource temporarily unavailable|pthread_create|EAGAIN",
         meaning="no further process or thread could be started",
         hint="Raise the limit of processes: TasksMax= of the unit, `ulimit -u` elsewhere; 512 are enough.",
         person=False,
     ),
-    _Sign(
-        pattern=r"Cannot allocate memory|[Oo]ut of memory|OOM",
+    Sign(
+        pattern=r"Cannot allocate memory|[Oo]ut of memory|ENOMEM",
         meaning="there is too little memory",
         hint=f"Give the login more memory ({_ADVICE}).",
         person=False,
     ),
+    Sign(
+        pattern=r"No usable sandbox|Failed to move to new namespace|setuid sandbox",
+        meaning="Chromium's sandbox needs user namespaces, and the kernel gives it none",
+        hint=f"Allow user namespaces, or install chromium-sandbox ({_ADVICE}).",
+    ),
+    Sign(
+        pattern=r"error while loading shared libraries|cannot open shared object file|GLIBC",
+        meaning="a library of Chromium is missing",
+        hint=f"{INSTALL_COMMAND} --reinstall",
+    ),
 )
+"""What has run out comes first: for want of it a library that is there cannot be opened, nor a sandbox be made."""
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """The line of what Chromium wrote that says why it ended ("" if none does), and what it means, if that is known."""
+
+    line: str
+    sign: Sign | None
+
+
+def read_complaint(output: str) -> Complaint:
+    """Returns why Chromium ended, of all that it wrote; a fatal line of its own before the others."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    fatal = [line for line in lines if ":FATAL:" in line]
+    for candidates in (fatal, lines):
+        for sign in _SIGNS:
+            for line in candidates:
+                if re.search(sign.pattern, line):
+                    return Complaint(_without_prefix(line), sign)
+    return Complaint(_without_prefix(next(iter([*fatal, *reversed(lines)]), "")), None)
+
+
+def _without_prefix(line: str) -> str:
+    """Returns the line without the process, time and place that Chromium puts in front."""
+    return user_command.last_line(re.sub(r"^\[[^\]]*\] *", "", line))
 
 
 def require_startable(programs: BrowserPrograms, before: Shortages, directories: Sequence[Path], reason: str) -> None:
@@ -108,7 +134,7 @@ def require_startable_alone(
         BrowserUnavailable: it cannot; nothing but a person's act changes it, as far as is known.
         BrowserLost: it cannot for want of something that may be there later.
     """
-    is_started, complaint = _start_alone(programs, run_as, environment)
+    is_started, output = _start_alone(programs, run_as, environment)
     if is_started:
         return
     versions = "; ".join(_versions(programs))
@@ -116,12 +142,12 @@ def require_startable_alone(
         raise BrowserLost(
             f"Chromium did not start: {reason}; by itself it showed no page in {PROBE_TIMEOUT_S:.0f} s ({versions})"
         )
-    for sign in _SIGNS:
-        if re.search(sign.pattern, f"{complaint}\n{reason}"):
-            kind = BrowserUnavailable if sign.person else BrowserLost
-            raise kind(f"{sign.meaning}: {complaint or reason} ({versions})", hint=sign.hint)
+    complaint = read_complaint(output)
+    if sign := complaint.sign or read_complaint(reason).sign:
+        kind = BrowserUnavailable if sign.person else BrowserLost
+        raise kind(f"{sign.meaning}: {complaint.line or reason} ({versions})", hint=sign.hint)
     raise BrowserUnavailable(
-        f"Chromium did not start: {reason}; it says itself: {complaint or 'nothing'} ({versions})",
+        f"Chromium did not start: {reason}; it says itself: {complaint.line or 'nothing'} ({versions})",
         hint=f"Start it by hand and see: {programs.browser} --headless=new --dump-dom about:blank",
     )
 
@@ -138,7 +164,7 @@ def _versions(programs: BrowserPrograms) -> list[str]:
 
 
 def _start_alone(programs: BrowserPrograms, run_as: RunAs, environment: Mapping[str, str]) -> tuple[bool | None, str]:
-    """Says whether Chromium by itself shows a page in time, None if it took longer; and what it complains of."""
+    """Says whether Chromium by itself shows a page in time, None if it took longer; and what it wrote."""
     flags = [flag for flag in CHROMIUM_FLAGS if flag != "--remote-debugging-pipe"]
 
     def spawn(command: Sequence[str], environ: Mapping[str, str]) -> user_command.RunningProcess:
@@ -165,13 +191,4 @@ def _start_alone(programs: BrowserPrograms, run_as: RunAs, environment: Mapping[
         except OSError as error:
             return False, error.strerror or type(error).__name__
     is_started = None if result.exit_status is None else result.exit_status == 0
-    return is_started, _essence(result.error_output.decode(errors="replace"))
-
-
-def _essence(text: str) -> str:
-    """Returns the line of Chromium's that says why it ended, without what stands in front of every line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    fatal = [line for line in lines if ":FATAL:" in line]
-    signs = [line for line in lines if any(re.search(sign.pattern, line) for sign in _SIGNS)]
-    line = next(iter([*fatal, *signs, *reversed(lines)]), "")
-    return user_command.last_line(re.sub(r"^\[[^\]]*\] *", "", line))
+    return is_started, result.error_output.decode(errors="replace")
