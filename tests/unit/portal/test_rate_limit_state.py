@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ibkr_tools.portal.endpoints import ACCOUNTS, AUTH_STATUS, ENDPOINTS, SUMMARY, TICKLE, Endpoint, RequestKind
@@ -108,9 +108,10 @@ def test_reads_use_what_is_allowed() -> None:
 
 
 @examples(0.2)
-@given(st.lists(st.one_of(st.floats(0.001, 0.3), st.floats(0.001, 0.99)), min_size=1, max_size=50))
+@example([2.0] * 3 + [0.05] * 30)
+@given(st.lists(st.one_of(st.floats(0.001, 0.3), st.floats(0.001, 9.9)), min_size=1, max_size=50))
 def test_whatever_arrives_late_ibkr_counts_ten_a_second(late_s: list[float]) -> None:
-    """Each read's own delay, and a tickle every second and a half."""
+    """Each read's own delay, such as on a machine that is busy, and a tickle every second and a half."""
     _, arrived, waited = saturated(20.0, itertools.cycle(late_s), tickle_every_s=1.5)
     assert most_in_a_second(sorted(arrived)) <= REQUESTS_PER_S
     assert max(waited) < 1.0

@@ -101,7 +101,11 @@ def test_without_room_on_the_disk_the_process_paces_itself(tmp_path: Path) -> No
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
-        waits = [shared.acquire(SUMMARY, 5.0).wait_s for _ in range(9)]
+        waits = []
+        for _ in range(9):
+            reservation = shared.acquire(SUMMARY, 5.0)
+            shared.record_completion(reservation)
+            waits.append(reservation.wait_s)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert waits[:7] == [0.0] * 7
