@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from ibkr_tools import files
 from ibkr_tools.errors import DataError
 from ibkr_tools.flex.statement_archive import ArchivedFile, StatementArchive
-from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES, Row, Statement, StatementSection, read_statements, unpack
-from ibkr_tools.history.database import write_database
-from ibkr_tools.history.projection import StatementRows, project
+from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES, Statement, read_statements, unpack
+from ibkr_tools.history.database import DatabaseStore, new_database, write_file
+from ibkr_tools.history.projection import Projection, StatementRows
+from ibkr_tools.history.records import AccountValue, CashBooking, Trade
+from ibkr_tools.history.tables import TABLES
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Rebuilt:
     files: int
     values: int
     bookings: int
+    trades: int
 
 
 def rebuild(archive: StatementArchive, database: Path) -> Rebuilt:
@@ -31,27 +36,39 @@ def rebuild(archive: StatementArchive, database: Path) -> Rebuilt:
         OutputError: the database could not be written; the old one is intact.
     """
     archived = archive.list_files()
-    projection = project(source for file in archived for source in _read(file))
-    values, bookings = projection.values(), projection.bookings()
-    write_database(database, values, bookings)
-    return Rebuilt(len(archived), len(values), len(bookings))
+    with new_database() as connection:
+        projection = Projection(DatabaseStore(connection))
+        # The newest first: then nothing is inserted that another statement replaces.
+        for file in sorted(archived, key=lambda file: (file.generated_at, file.digest), reverse=True):
+            for source in _read(file):
+                projection.add(source, file.digest)
+        projection.finish()
+        values, bookings, trades = (_count(connection, kind) for kind in (AccountValue, CashBooking, Trade))
+        write_file(database, connection)
+    return Rebuilt(len(archived), values, bookings, trades)
 
 
-def _read(archived: ArchivedFile) -> Iterator[tuple[StatementRows, str]]:
-    """Yields the statements of a file, each with the file's digest."""
+def _count(connection: sa.Connection, kind: type) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(TABLES[kind])).scalar_one()
+
+
+def _read(archived: ArchivedFile) -> Iterator[StatementRows]:
+    """Yields the statements of a file."""
+    source: StatementRows | None = None
     try:
         with BufferedReader(files.open_user_file(archived.path, MAX_STATEMENT_BYTES)) as file:
             xml = unpack(file)
-        sources: list[StatementRows] = []
         for event in read_statements(xml):
-            match event:
-                case Statement():
-                    sources.append(StatementRows(event))
-                case StatementSection() | Row():
-                    sources[-1].add(event)
+            if isinstance(event, Statement):
+                if source is not None:
+                    yield source
+                source = StatementRows(event)
+            elif source is not None:
+                source.add(event)
     except OSError as error:
         raise DataError(f"{archived.path}: {error.strerror}") from error
     except DataError as error:
         error.message = f"{archived.path}: {error.message}"
         raise
-    yield from ((source, archived.digest) for source in sources)
+    if source is not None:
+        yield source

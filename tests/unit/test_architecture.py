@@ -240,7 +240,7 @@ LIBRARIES = {
     "pyotp": {"login/totp_secret.py"},
     "rich": {"cli/progress.py"},
     "sdnotify": {"sd_notify.py"},
-    "sqlalchemy": {"history/database.py"},
+    "sqlalchemy": {"history/"},
     "selenium": {"login/browser.py", "login/driver_errors.py"},
     "tenacity": {"fetch/retry.py"},
     "typer": {"cli/"},

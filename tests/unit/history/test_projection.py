@@ -7,22 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.flex.statement_xml import Statement, read_statements
-from ibkr_tools.history.projection import Projection, StatementRows, project
+from ibkr_tools.history.projection import Projection, project
 from ibkr_tools.history.records import CashKind, kind_of
-from tests.support.flex_statements import Sections, document, head, statement
-
-
-def source(sections: Sections | None = None, **changes: str) -> StatementRows:
-    """Returns one statement of these sections; `changes` are of its head."""
-    events = read_statements(document(statement(sections, head(**changes))))
-    first = next(events)
-    assert isinstance(first, Statement)
-    rows = StatementRows(first)
-    for event in events:
-        assert not isinstance(event, Statement)
-        rows.add(event)
-    return rows
+from tests.support.history_sources import source
 
 
 def booking(day: str, amount: str, **more: str) -> tuple[str, dict[str, str]]:
