@@ -12,7 +12,7 @@ from ibkr_tools.cli.printing import Format
 from ibkr_tools.cli.streams import write_out
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ibkr_tools.history.database import HistoryDatabase
     from ibkr_tools.history.records import CashKind
@@ -57,8 +57,8 @@ def values(
     """Show the net asset value of each day."""
     from ibkr_tools.history.summary import last_of_each_month, value_rows
 
-    found = _database(context).values(account or (), _day(from_), _day(to))
-    _put(context, "values", value_rows(last_of_each_month(found) if monthly else found))
+    found = open_database(context).values(account or (), day_of_option(from_), day_of_option(to))
+    put_rows(context, "values", value_rows(last_of_each_month(found) if monthly else found))
 
 
 @app.command(cls=PrintingCommand)
@@ -104,14 +104,16 @@ def fees(
     _put_bookings(context, "fees", (CashKind.FEE,), account, (from_, to), by)
 
 
-def _database(context: typer.Context) -> "HistoryDatabase":
+def open_database(context: typer.Context) -> "HistoryDatabase":
+    """Returns the database of this command's directories."""
     from ibkr_tools.history.database import HistoryDatabase
 
     app_context = app_context_of(context)
     return HistoryDatabase(app_context.directories.history)
 
 
-def _day(option: datetime | None) -> date | None:
+def day_of_option(option: datetime | None) -> date | None:
+    """Returns the day that an option names."""
     return None if option is None else option.date()
 
 
@@ -128,12 +130,24 @@ def _put_bookings(
 
     if by not in {None, *Grouping}:
         raise UsageError(f"--by {by!r}: expected one of {', '.join(Grouping)}")
-    found = _database(context).bookings(kinds, account or (), _day(days[0]), _day(days[1]))
-    _put(context, name, grouped_rows(found, Grouping(by)) if by else booking_rows(found))
+    found = open_database(context).bookings(kinds, account or (), day_of_option(days[0]), day_of_option(days[1]))
+    put_rows(context, name, grouped_rows(found, Grouping(by)) if by else booking_rows(found))
 
 
-def _put(context: typer.Context, name: str, rows: "Sequence[dict[str, Cell]]") -> None:
-    """Prints rows: a table, unless a person has chosen another form."""
+def put_rows(
+    context: typer.Context,
+    name: str,
+    rows: "Sequence[Mapping[str, Cell | float]]",
+    table: "Callable[[int | None], str] | None" = None,
+) -> None:
+    """Prints rows: a table, unless a person has chosen another form.
+
+    Args:
+        context: the command's.
+        name: what the rows are.
+        rows: a mapping each, of the same keys.
+        table: makes the table for a width of the terminal; default: a column for each key.
+    """
     import msgspec
 
     from ibkr_tools.fetch.formats import Rows
@@ -151,7 +165,7 @@ def _put(context: typer.Context, name: str, rows: "Sequence[dict[str, Cell]]") -
     ):
         from ibkr_tools.views import format_rows
 
-        printing.put_table(lambda width: format_rows(listed, everything=printing.everything, width=width))
+        printing.put_table(table or (lambda width: format_rows(listed, everything=printing.everything, width=width)))
         return
     printing.require_table()
     printing.put(lambda: [b"[", b",".join(listed.lines()), b"]"], lambda: listed)

@@ -5,7 +5,7 @@ what the account earned and paid.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -33,6 +33,10 @@ class ExternalFlow:
     day: date
     amount_in_base: Decimal | None
     kind: FlowKind
+
+    def of(self, account: str) -> "ExternalFlow":
+        """Returns it as one of another account, such as of several that are shown as one."""
+        return replace(self, account=account)
 
 
 def external_flows(

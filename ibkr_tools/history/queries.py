@@ -50,6 +50,17 @@ class HistoryQueries(ABC):
         chosen = TABLES[AccountValue].c.source.in_([source.value for source in sources])
         return self.records(AccountValue, accounts, first, last, chosen)
 
+    def closes_from(self, accounts: Sequence[str], first: date | None, last: date | None) -> list[AccountValue]:
+        """Returns the values at the end of days of statements, each account's last one before `first` among them.
+
+        A period begins with what there was before its first day; see `values`.
+        """
+        values = self.values(accounts, None, last, sources=(Source.STATEMENT,))
+        if first is None:
+            return values
+        begins = {value.account: value.day for value in values if value.day < first}
+        return [value for value in values if value.day >= begins.get(value.account, first)]
+
     def bookings(
         self,
         kinds: Iterable[CashKind] = tuple(CashKind),

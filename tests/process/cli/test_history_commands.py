@@ -27,7 +27,7 @@ def block(command: str) -> list[str]:
     return [line.removeprefix("    ") for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("command", ["history values", "history income", "history flows --by month"])
+@pytest.mark.parametrize("command", ["history values", "history income", "history flows --by month", "history returns"])
 def test_the_page_shows_what_is_printed(place: Installation, command: str) -> None:
     assert printed(place, *command.split()).splitlines() == block(command)
 
@@ -39,6 +39,27 @@ def test_the_forms(place: Installation) -> None:
     assert printed(place, "history", "income", "-f", "csv").splitlines()[1].startswith("2026-01-06,U1234567,dividend,")
     assert len(printed(place, "history", "flows", "-f", "ndjson").splitlines()) == 1
     assert printed(place, "history", "fees") == "0 rows\n"
+
+
+def test_returns(place: Installation, tmp_path: Path) -> None:
+    """By period, as one account, beside a benchmark; a file that is none is named with its line."""
+    (row,) = json.loads(printed(place, "history", "returns", "--by", "month", "-f", "json"))
+    assert (row["period"], row["flows"], row["gain"], row["ibkr_ratio"]) == ("2026-01", 1000, 58, 0.0429)
+    assert row["time_weighted_ratio"] == pytest.approx(2408.5 / 2350.5 - 1)
+    (joined,) = json.loads(printed(place, "history", "returns", "--together", "-f", "json"))
+    assert joined["account"] == "together"
+    assert joined["time_weighted_ratio"] == row["time_weighted_ratio"]
+    (tmp_path / "index.csv").write_text("2026-01-02,100\n2026-01-09,101\n")
+    compared = printed(place, "history", "returns", "--benchmark", str(tmp_path / "index.csv"), "-f", "json")
+    assert json.loads(compared)[0]["benchmark_ratio"] == pytest.approx(0.01)
+    (tmp_path / "index.csv").write_text("02.01.2026,100\n")
+    done = place.run("history", "returns", "--benchmark", str(tmp_path / "index.csv"))
+    assert done.returncode == 65
+    assert "line 1" in done.stderr
+    assert place.run("history", "returns", "--by", "week").returncode == 2
+    # A period begins with the close before its first day.
+    assert len(json.loads(printed(place, "history", "returns", "--from", "2026-01-09", "-f", "json"))) == 1
+    assert json.loads(printed(place, "history", "returns", "--to", "2026-01-05", "-f", "json")) == []
 
 
 def test_days_and_accounts(place: Installation) -> None:

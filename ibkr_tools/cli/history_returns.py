@@ -1,0 +1,100 @@
+"""`ibkr-tools history returns`: what the account has earned, period by period."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ibkr_tools.cli.history_commands import (
+    AccountOption,
+    FromOption,
+    ToOption,
+    day_of_option,
+    open_database,
+    put_rows,
+)
+
+if TYPE_CHECKING:
+    from ibkr_tools.history.return_report import PeriodReturn
+
+
+def returns(
+    context: typer.Context,
+    account: AccountOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    by: Annotated[
+        str | None, typer.Option(help="A return of each month or year.", metavar="month|year", show_default=False)
+    ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="All these accounts as one: transfers between them are no flows.")
+    ] = False,
+    benchmark: Annotated[
+        Path | None,
+        typer.Option(help="Compare with the prices in this CSV file (day,close), in the account's base currency."),
+    ] = None,
+) -> None:
+    """Show time-weighted and money-weighted returns, beside IBKR's own."""
+    from ibkr_tools.errors import UsageError
+    from ibkr_tools.history.benchmark import read_benchmark
+    from ibkr_tools.history.flows import external_flows
+    from ibkr_tools.history.records import Coverage, NavChange
+    from ibkr_tools.history.return_report import JOINED, Split, covered_days, join_accounts, period_returns
+    from ibkr_tools.views.returns_table import format_returns
+
+    if by not in {None, *Split}:
+        raise UsageError(f"--by {by!r}: expected one of {', '.join(Split)}")
+    prices = None if benchmark is None else read_benchmark(benchmark)
+    database, accounts = open_database(context), account or ()
+    first, last = day_of_option(from_), day_of_option(to)
+    values = database.closes_from(accounts, first, last)
+    names = sorted({value.account for value in values})
+    coverage = database.records(Coverage, accounts)
+    covered = {name: covered_days(name, coverage) for name in names}
+    flows = external_flows(
+        database.bookings(accounts=accounts), database.transfers(accounts), together=names if together else ()
+    )
+    if together:
+        try:
+            values, covered[JOINED] = join_accounts(values, covered)
+        except ValueError as error:
+            raise UsageError(f"--together: {error}", hint="Choose accounts by --account.") from error
+    found = period_returns(
+        values,
+        [flow.of(JOINED) for flow in flows] if together else flows,
+        covered,
+        database.records(NavChange, accounts),
+        split=None if by is None else Split(by),
+        benchmark=prices,
+    )
+    put_rows(context, "returns", [_row(item) for item in found], lambda width: format_returns(found, width=width))
+
+
+def _row(item: "PeriodReturn") -> dict[str, Any]:
+    """Returns a period as JSON and CSV have it; ratios, not percent."""
+    measured = item.measured
+    return {
+        "account": item.account,
+        "period": item.period,
+        "from": measured.begin.day.isoformat(),
+        "to": measured.end.day.isoformat(),
+        "days": measured.days,
+        "currency": item.currency,
+        "begin": measured.begin.total,
+        "flows": measured.flows,
+        "gain": measured.gain,
+        "end": measured.end.total,
+        "time_weighted_ratio": _rounded(measured.time_weighted),
+        "time_weighted_ratio_a_year": _rounded(item.time_weighted_a_year),
+        "money_weighted_ratio": _rounded(measured.money_weighted),
+        "money_weighted_ratio_a_year": _rounded(item.money_weighted_a_year),
+        "ibkr_ratio": _rounded(item.ibkr),
+        "difference_ratio": _rounded(item.difference),
+        "benchmark_ratio": _rounded(item.benchmark),
+        "problem": measured.problem,
+    }
+
+
+def _rounded(ratio: Any) -> Any:
+    """Returns a ratio with twelve decimals: no return is known better."""
+    return None if ratio is None else round(float(ratio), 12)

@@ -1,0 +1,59 @@
+"""The table of `history returns`."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ibkr_tools.history.return_report import PeriodReturn
+from ibkr_tools.number_format import format_amount, format_percent
+from ibkr_tools.views.text_table import Column, format_table
+
+__all__ = ["format_returns"]
+
+
+def format_returns(returns: Sequence[PeriodReturn], *, width: int | None = None) -> str:
+    """Returns a line for each period, and under the table why periods have no return."""
+    has = {
+        "account": len({(item.account, item.currency) for item in returns}) > 1,
+        "period": any(item.period for item in returns),
+        "a_year": any(item.time_weighted_a_year is not None for item in returns),
+        "ibkr": any(item.ibkr is not None for item in returns),
+        "benchmark": any(item.benchmark is not None for item in returns),
+    }
+    columns = [
+        *([Column("Account", is_text=True)] if has["account"] else []),
+        *([Column("Period", is_text=True)] if has["period"] else []),
+        *(Column(title, is_text=True) for title in ("From", "To")),
+        *(Column(title) for title in ("Begin", "Flows", "Gain", "End", "Time-weighted")),
+        *([Column("a year")] if has["a_year"] else []),
+        Column("Money-weighted"),
+        *([Column("IBKR"), Column("Difference")] if has["ibkr"] else []),
+        *([Column("Benchmark")] if has["benchmark"] else []),
+    ]
+    rows = []
+    for item in returns:
+        measured = item.measured
+        amounts = (measured.begin.total, measured.flows, measured.gain, measured.end.total)
+        rows.append(
+            [
+                *([f"{item.account} {item.currency}".rstrip()] if has["account"] else []),
+                *([item.period] if has["period"] else []),
+                measured.begin.day.isoformat(),
+                measured.end.day.isoformat(),
+                *map(format_amount, amounts),
+                _percent(measured.time_weighted),
+                *([_percent(item.time_weighted_a_year)] if has["a_year"] else []),
+                _percent(measured.money_weighted),
+                *([_percent(item.ibkr), _percent(item.difference)] if has["ibkr"] else []),
+                *([_percent(item.benchmark)] if has["benchmark"] else []),
+            ]
+        )
+    lines = [format_table(columns, rows, width=width)]
+    for item in returns:
+        if item.measured.problem:
+            name = " ".join(part for part in (item.account if has["account"] else "", item.period) if part)
+            lines.append(f"{name or 'no return'}: {item.measured.problem}")
+    return "\n".join(lines)
+
+
+def _percent(ratio: Decimal | float | None) -> str:
+    return format_percent(None if ratio is None else Decimal(ratio), signed=True, places=2)
