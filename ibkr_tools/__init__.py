@@ -1,6 +1,7 @@
 """Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.
 
-For scripts and notebooks: `Connection()` asks IBKR, `latest()` reads what was saved; docs/python.md shows how.
+For scripts and notebooks: `Connection()` asks IBKR, `latest()` reads what was saved, `History()` the account over time;
+docs/python.md shows how.
 """
 
 __version__ = "0.2.0"
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ibkr_tools.fetch.holdings import Holding, Holdings
     from ibkr_tools.fetch.snapshot import Snapshot
     from ibkr_tools.fetch.snapshot_document import SnapshotMetadata
+    from ibkr_tools.history_api import History
     from ibkr_tools.python_api import Connection, latest
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Connection",
     "DataError",
     "GatewayUnavailable",
+    "History",
     "Holding",
     "Holdings",
     "IbkrError",
@@ -58,6 +61,11 @@ if not TYPE_CHECKING:
         from ibkr_tools import errors, python_api
         from ibkr_tools.fetch import holdings, snapshot_document
 
+        if name == "History":
+            # Alone: the database's library takes a quarter of a second to load.
+            from ibkr_tools.history_api import History
+
+            return History
         modules = (errors, python_api, holdings, snapshot_document)
         return next(getattr(module, name) for module in modules if hasattr(module, name))
 

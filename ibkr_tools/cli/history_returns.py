@@ -37,35 +37,20 @@ def returns(
     """Show time-weighted and money-weighted returns, beside IBKR's own."""
     from ibkr_tools.errors import UsageError
     from ibkr_tools.history.benchmark import read_benchmark
-    from ibkr_tools.history.flows import external_flows
-    from ibkr_tools.history.records import Coverage, NavChange
-    from ibkr_tools.history.return_report import JOINED, Split, covered_days, join_accounts, period_returns
+    from ibkr_tools.history.return_query import read_returns
+    from ibkr_tools.history.return_report import Split
     from ibkr_tools.views.returns_table import format_returns
 
     if by not in {None, *Split}:
         raise UsageError(f"--by {by!r}: expected one of {', '.join(Split)}")
-    prices = None if benchmark is None else read_benchmark(benchmark)
-    database, accounts = open_database(context), account or ()
-    first, last = day_of_option(from_), day_of_option(to)
-    values = database.closes_from(accounts, first, last)
-    names = sorted({value.account for value in values})
-    coverage = database.records(Coverage, accounts)
-    covered = {name: covered_days(name, coverage) for name in names}
-    flows = external_flows(
-        database.bookings(accounts=accounts), database.transfers(accounts), together=names if together else ()
-    )
-    if together:
-        try:
-            values, covered[JOINED] = join_accounts(values, covered)
-        except ValueError as error:
-            raise UsageError(f"--together: {error}", hint="Choose accounts by --account.") from error
-    found = period_returns(
-        values,
-        [flow.of(JOINED) for flow in flows] if together else flows,
-        covered,
-        database.records(NavChange, accounts),
+    found = read_returns(
+        open_database(context),
+        account or (),
+        day_of_option(from_),
+        day_of_option(to),
         split=None if by is None else Split(by),
-        benchmark=prices,
+        together=together,
+        benchmark=None if benchmark is None else read_benchmark(benchmark),
     )
     put_rows(context, "returns", [_row(item) for item in found], lambda width: format_returns(found, width=width))
 

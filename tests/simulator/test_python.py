@@ -23,6 +23,7 @@ from ibkr_tools import (
 from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import FetchSection, SessionSection, SessionState, utc_now
 from tests.support.checkout import CHECKOUT
+from tests.support.flex_statements import document
 from tests.support.installation import Installation
 from tests.support.portal import asked
 
@@ -48,6 +49,8 @@ def connected(place: Installation) -> Connection:
 def test_the_examples_run_as_they_stand(place: Installation) -> None:
     """One after the other, as in a notebook; the units' environment says where the directories are."""
     assert place.run("fetch", "--save").returncode == 0
+    (place.root / "week.xml").write_bytes(document())
+    assert place.run("flex", "import", str(place.root / "week.xml")).returncode == 0
     where = place.directories
     variables = {
         "CONFIGURATION_DIRECTORY": str(where.configuration),
@@ -66,7 +69,7 @@ def test_the_examples_run_as_they_stand(place: Installation) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert len(EXAMPLES) == PAGE.count("<!-- python -->") == 6
+    assert len(EXAMPLES) == PAGE.count("<!-- python -->") == 7
     assert lines[0].startswith("U1234567 ")
     assert lines[3].endswith("+00:00 ('U1234567', 'U1234568')")
     assert lines[4].endswith(" 2 0")
@@ -76,6 +79,9 @@ def test_the_examples_run_as_they_stand(place: Installation) -> None:
     assert lines[10].startswith("EUR ")
     assert lines[12].startswith("not a listed read: ")
     assert lines[13] == "no saved copy of 2020-01-01"
+    assert lines[14] == "2026-01-02 U1234567 1350.5 EUR"
+    assert lines[16].startswith("2026-01 0.0246")
+    assert lines[17].startswith("2026-01-06 dividend ")
 
 
 def test_the_examples_are_typed(tmp_path: Path) -> None:

@@ -84,11 +84,8 @@ def test_accounts_and_currencies_are_apart() -> None:
     ]
     flows = [ExternalFlow("U2", date(2026, 1, 6), Decimal(2), FlowKind.DEPOSIT)]
     found = period_returns(values, flows, {"U1": ALWAYS, "U2": ALWAYS})
-    assert [(item.account, item.currency, float(item.measured.time_weighted or 0)) for item in found] == [
-        ("U1", "EUR", pytest.approx(0.1)),
-        ("U1", "USD", pytest.approx(0.1)),
-        ("U2", "EUR", pytest.approx(0)),
-    ]
+    assert [(item.account, item.currency) for item in found] == [("U1", "EUR"), ("U1", "USD"), ("U2", "EUR")]
+    assert [float(item.measured.time_weighted or 0) for item in found] == pytest.approx([0.1, 0.1, 0])
 
 
 def test_what_no_statement_covers_has_no_return() -> None:
