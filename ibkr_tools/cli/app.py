@@ -14,7 +14,6 @@ from ibkr_tools.cli import (
     flex_commands,
     gateway_commands,
     history_commands,
-    history_returns,
     login_commands,
     resources_command,
     show_command,
@@ -37,7 +36,6 @@ app = typer.Typer(
 app.add_typer(gateway_commands.app, name="gateway")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(flex_commands.app, name="flex")
-history_commands.app.command(cls=PrintingCommand)(history_returns.returns)
 app.add_typer(history_commands.app, name="history")
 
 COMMANDS = (

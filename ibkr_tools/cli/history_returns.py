@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ibkr_tools.cli.history_commands import (
+from ibkr_tools.cli.history_options import (
     AccountOption,
     FromOption,
+    PeriodOption,
     ToOption,
-    day_of_option,
-    open_database,
+    database_of,
+    days_of,
     put_rows,
 )
 
@@ -23,6 +24,7 @@ def returns(
     account: AccountOption = None,
     from_: FromOption = None,
     to: ToOption = None,
+    period: PeriodOption = None,
     by: Annotated[
         str | None, typer.Option(help="A return of each month or year.", metavar="month|year", show_default=False)
     ] = None,
@@ -44,10 +46,9 @@ def returns(
     if by not in {None, *Split}:
         raise UsageError(f"--by {by!r}: expected one of {', '.join(Split)}")
     found = read_returns(
-        open_database(context),
+        database_of(context),
         account or (),
-        day_of_option(from_),
-        day_of_option(to),
+        *days_of(from_, to, period),
         split=None if by is None else Split(by),
         together=together,
         benchmark=None if benchmark is None else read_benchmark(benchmark),

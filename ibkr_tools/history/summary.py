@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
-from ibkr_tools.history.records import AccountValue, CashBooking
+from ibkr_tools.history.records import AccountValue, CashBooking, Position, Trade
 from ibkr_tools.number_format import exact_sum
 
 Cell = str | Decimal | None
@@ -65,6 +65,56 @@ def booking_rows(bookings: Iterable[CashBooking]) -> list[dict[str, Cell]]:
             "description": booking.description,
         }
         for booking in bookings
+    ]
+
+
+def trade_rows(trades: Iterable[Trade]) -> list[dict[str, Cell]]:
+    """Returns a row for each trade; `time` is as IBKR writes it, in the zone of the query, US Eastern by default."""
+    return [
+        {
+            "day": trade.day.isoformat(),
+            "account": trade.account,
+            "symbol": trade.symbol or trade.conid,
+            "side": trade.side,
+            "quantity": trade.quantity,
+            "price": trade.price,
+            "currency": trade.currency,
+            "proceeds": trade.proceeds,
+            "commission": trade.commission,
+            "taxes": trade.taxes,
+            "realized": trade.realized,
+            "type": trade.type,
+            "notes": trade.notes,
+            "time": trade.traded_at or trade.traded_on,
+            "settles_on": trade.settles_on,
+            "asset_class": trade.asset_class,
+            "conid": trade.conid,
+            "commission_currency": trade.commission_currency,
+            "transaction_id": trade.transaction_id,
+        }
+        for trade in trades
+    ]
+
+
+def position_rows(positions: Iterable[Position]) -> list[dict[str, Cell]]:
+    """Returns a row for each position."""
+    return [
+        {
+            "day": position.day.isoformat(),
+            "account": position.account,
+            "symbol": position.symbol or position.conid,
+            "quantity": position.quantity,
+            "price": position.price,
+            "currency": position.currency,
+            "value": position.value,
+            "in_base": position.value_in_base,
+            "cost": position.cost,
+            "unrealized": position.unrealized,
+            "asset_class": position.asset_class,
+            "conid": position.conid,
+            "model": position.model,
+        }
+        for position in positions
     ]
 
 

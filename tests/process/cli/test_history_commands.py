@@ -27,7 +27,9 @@ def block(command: str) -> list[str]:
     return [line.removeprefix("    ") for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("command", ["history values", "history income", "history flows --by month", "history returns"])
+@pytest.mark.parametrize(
+    "command", ["history values", "history income", "history flows --by month", "history positions", "history returns"]
+)
 def test_the_page_shows_what_is_printed(place: Installation, command: str) -> None:
     assert printed(place, *command.split()).splitlines() == block(command)
 
@@ -85,7 +87,7 @@ def test_rebuilding_makes_the_same(place: Installation) -> None:
     done = place.run("history", "values")
     assert done.returncode == 65
     assert "history rebuild" in done.stderr
-    assert printed(place, "history", "rebuild") == "history: 2 values and 2 bookings of 1 files\n"
+    assert printed(place, "history", "rebuild") == "history: 2 values, 2 bookings and 0 trades of 1 files\n"
     assert database.read_bytes() == before
 
 
@@ -105,6 +107,47 @@ def test_without_statements(place: Installation) -> None:
     assert (done.returncode, len(done.stderr.splitlines())) == (75, 2)
 
 
-@pytest.mark.parametrize("arguments", [["--by", "week"], ["--from", "05.01.2026"], ["--from", "2026-13-01"]])
+def test_a_period_stands_for_two_days(place: Installation) -> None:
+    days = ["history", "values", "-f", "json"]
+    assert len(json.loads(printed(place, *days, "--period", "2026-01"))) == 2
+    assert len(json.loads(printed(place, *days, "--period", "2026-01-02"))) == 1
+    assert json.loads(printed(place, *days, "--period", "2025")) == []
+
+
+def test_trades_with_their_cancellation(place: Installation, tmp_path: Path) -> None:
+    row = {"reportDate": "20260107", "symbol": "VWRL", "conid": "4711", "currency": "USD", "netCash": "-100"}
+    trade = row | {"transactionType": "ExchTrade", "quantity": "1", "tradePrice": "100", "levelOfDetail": "EXECUTION"}
+    sections = week() | {
+        "Trades": [("Trade", trade), ("Trade", trade | {"transactionType": "TradeCancel", "quantity": "-1"})]
+    }
+    (tmp_path / "new.xml").write_bytes(document(statement(sections, head(whenGenerated="20260201;000000"))))
+    place.run("flex", "import", str(tmp_path / "new.xml"))
+    rows = json.loads(printed(place, "history", "trades", "--period", "2026", "-f", "json"))
+    assert [(row["type"], row["quantity"]) for row in rows] == [("ExchTrade", 1), ("TradeCancel", -1)]
+    assert "TradeCancel" in printed(place, "history", "trades", "--all")
+    assert printed(place, "history", "trades", "--from", "2026-01-08") == "0 rows\n"
+
+
+def test_positions_of_a_day_are_those_of_the_last_statement_before(place: Installation) -> None:
+    """And it says so."""
+    done = place.run("history", "positions", "--on", "2026-01-20", "-f", "json")
+    assert [row["quantity"] for row in json.loads(done.stdout)] == [10]
+    assert "U1234567: no statement ends on 2026-01-20; the positions are those of 2026-01-09" in done.stderr
+    done = place.run("history", "positions", "--on", "2026-01-09", "-f", "json")
+    assert (len(json.loads(done.stdout)), done.stderr) == (1, "")
+    assert printed(place, "history", "positions", "--on", "2026-01-08") == "0 rows\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--by", "week"],
+        ["--from", "05.01.2026"],
+        ["--from", "2026-13-01"],
+        ["--period", "week"],
+        ["--period", "2026", "--from", "2026-01-01"],
+        ["--from", "2026-01-02", "--to", "2026-01-01"],
+    ],
+)
 def test_a_bad_command_line_is_2(place: Installation, arguments: list[str]) -> None:
     assert place.run("history", "income", *arguments).returncode == 2

@@ -32,8 +32,8 @@ def test_details_count_beside_their_summaries() -> None:
 
 def transfer(**attributes: str) -> Transfer:
     row = {name: text for name, text in (WHO | {"type": "ACATS", "direction": "IN"} | attributes).items() if text}
-    (found,) = records(Transfer, BASE | of("Transfers", "Transfer", row))
-    return found
+    found: list[Transfer] = records(Transfer, BASE | of("Transfers", "Transfer", row))
+    return found[0]
 
 
 @pytest.mark.parametrize(

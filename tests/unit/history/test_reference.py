@@ -36,8 +36,8 @@ def test_a_booking_without_a_rate_takes_that_of_its_day() -> None:
     rates = of("ConversionRates", "ConversionRate", rate("20260106", "USD", "0.9"), rate("20260109", "USD", "0.5"))
 
     def in_base(sections: Sections) -> Decimal | None:
-        (found,) = records(CashBooking, sections)
-        return found.amount_in_base
+        found: list[CashBooking] = records(CashBooking, sections)
+        return found[0].amount_in_base
 
     assert in_base(BASE | booking() | rates) == -9
     assert in_base(BASE | booking(fxRateToBase="0.7") | rates) == -7
@@ -51,8 +51,8 @@ def test_a_booking_without_a_rate_takes_that_of_its_day() -> None:
 
 
 def in_base_of_month(sections: Sections) -> Decimal | None:
-    (found,) = records(CashBooking, sections, toDate="20260131")
-    return found.amount_in_base
+    found: list[CashBooking] = records(CashBooking, sections, toDate="20260131")
+    return found[0].amount_in_base
 
 
 def test_balances_are_per_currency_and_not_of_all_together() -> None:

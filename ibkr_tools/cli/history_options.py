@@ -1,0 +1,100 @@
+"""What the commands of `ibkr-tools history` share: which days, which accounts, and how rows are printed."""
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ibkr_tools.cli import output_options
+from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.printing import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ibkr_tools.history.queries import HistoryQueries
+    from ibkr_tools.history.summary import Cell
+
+DAY_FORMATS = ["%Y-%m-%d"]
+
+FromOption = Annotated[
+    datetime | None, typer.Option("--from", help="The first day.", metavar="DAY", formats=DAY_FORMATS)
+]
+ToOption = Annotated[datetime | None, typer.Option("--to", help="The last day.", metavar="DAY", formats=DAY_FORMATS)]
+PeriodOption = Annotated[
+    str | None,
+    typer.Option(help="In place of both: ytd, 1y, 6m, 2025, 2025-03.", metavar="PERIOD", show_default=False),
+]
+AccountOption = Annotated[
+    list[str] | None, typer.Option("--account", help="Only this account; may be repeated.", metavar="ID")
+]
+
+Days = tuple[date | None, date | None]
+
+
+def database_of(context: typer.Context) -> "HistoryQueries":
+    """Returns the history, to be read."""
+    from ibkr_tools.history.database import HistoryDatabase
+
+    return HistoryDatabase(app_context_of(context).directories.history)
+
+
+def day_of(option: datetime | None) -> date | None:
+    """Returns the day that an option names."""
+    return None if option is None else option.date()
+
+
+def days_of(first: datetime | None, last: datetime | None, period: str | None) -> Days:
+    """Returns the first and the last day that the options mean; None: no end on that side.
+
+    Raises:
+        UsageError: both ways are used, the period is none, or the last day is before the first.
+    """
+    from ibkr_tools.errors import UsageError
+
+    if period is not None:
+        from ibkr_tools.history.periods import parse_period
+
+        if first or last:
+            raise UsageError("--period and --from or --to are two ways to say the same: use one of them")
+        return parse_period(period, datetime.now(UTC).date())
+    if first and last and last < first:
+        raise UsageError(f"--to {last:%Y-%m-%d} is before --from {first:%Y-%m-%d}")
+    return day_of(first), day_of(last)
+
+
+def put_rows(
+    context: typer.Context,
+    name: str,
+    rows: "Sequence[Mapping[str, Cell | float]]",
+    table: "Callable[[int | None], str] | None" = None,
+) -> None:
+    """Prints rows: a table, unless a person has chosen another form.
+
+    Args:
+        context: the command's.
+        name: what the rows are.
+        rows: a mapping each, of the same keys.
+        table: makes the table for a width of the terminal; default: a column for each key.
+    """
+    import msgspec
+
+    from ibkr_tools.fetch.formats import Rows
+
+    printing = output_options.printing_of(context)
+    # The digits of each number as they are, and no quotes around them.
+    encoder = msgspec.json.Encoder(decimal_format="number")
+    listed = Rows(name)
+    for row in rows:
+        listed.add(encoder.encode(row))
+    if (
+        printing.query is None
+        and (printing.form is Format.TABLE or not printing.is_chosen)
+        and printing.columns is None
+    ):
+        from ibkr_tools.views import format_rows
+
+        printing.put_table(table or (lambda width: format_rows(listed, everything=printing.everything, width=width)))
+        return
+    printing.require_table()
+    printing.put(lambda: [b"[", b",".join(listed.lines()), b"]"], lambda: listed)
