@@ -77,6 +77,7 @@ def _row(item: "PeriodReturn") -> dict[str, Any]:
         "ibkr_ratio": _rounded(item.ibkr),
         "difference_ratio": _rounded(item.difference),
         "benchmark_ratio": _rounded(item.benchmark),
+        "days_left_out": measured.days_left_out,
         "problem": measured.problem,
     }
 

@@ -59,6 +59,8 @@ class Return:
         time_weighted: as a ratio: 0.05 are 5 %; None where `problem` says why.
         money_weighted: as a ratio, of the whole period; None where there is none, or none that is the only one.
         problem: why there is no return; empty where there is one.
+        days_left_out: how many days began with nothing or with debts, though there was something later: nothing can be
+            earned on that, and they are not in the time-weighted one.
     """
 
     begin: Close
@@ -67,6 +69,7 @@ class Return:
     time_weighted: Decimal | None
     money_weighted: float | None
     problem: str = ""
+    days_left_out: int = 0
 
     @property
     def days(self) -> int:
@@ -133,22 +136,25 @@ def measure_return(closes: Sequence[Close], flows: Sequence[ExternalFlow], cover
             return without(f"the flow of {flow.day} has no rate to the base currency")
     by_day = [(flow.day, flow.amount_in_base) for flow in counted if flow.amount_in_base is not None]
     try:
-        time_weighted = _time_weighted(closes, by_day)
+        time_weighted, left_out = _time_weighted(closes, by_day)
     except _NoReturnError as error:
         return without(str(error))
-    return Return(begin, end, total, time_weighted, _money_weighted(begin, end, by_day))
+    return Return(begin, end, total, time_weighted, _money_weighted(begin, end, by_day), days_left_out=left_out)
 
 
 class _NoReturnError(Exception):
     """Of a day no return can be stated."""
 
 
-def _time_weighted(closes: Sequence[Close], flows: Sequence[tuple[date, Decimal]]) -> Decimal:
-    """Returns the product of the days; a flow between two closes, such as on a Sunday, belongs to the later one."""
+def _time_weighted(closes: Sequence[Close], flows: Sequence[tuple[date, Decimal]]) -> tuple[Decimal, int]:
+    """Returns the product of the days, and how many are left out.
+
+    A flow between two closes, such as on a Sunday, belongs to the later one.
+    """
     pending = sorted(flows)
     with localcontext() as context:
         context.prec = _DIGITS
-        product = Decimal(1)
+        product, left_out = Decimal(1), 0
         before = closes[0].total
         for close in closes[1:]:
             deposited = withdrawn = Decimal(0)
@@ -157,14 +163,13 @@ def _time_weighted(closes: Sequence[Close], flows: Sequence[tuple[date, Decimal]
                 deposited, withdrawn = deposited + max(amount, Decimal(0)), withdrawn - min(amount, Decimal(0))
             invested, returned = before + deposited, close.total + withdrawn
             before = close.total
-            if invested == returned == 0:
-                continue
             if invested <= 0:
-                raise _NoReturnError(f"nothing was invested on {close.day}")
+                left_out += bool(invested or returned)
+                continue
             if returned < 0:
                 raise _NoReturnError(f"more than everything was lost on {close.day}")
             product *= returned / invested
-        return product - 1
+        return product - 1, left_out
 
 
 def _money_weighted(begin: Close, end: Close, flows: Sequence[tuple[date, Decimal]]) -> float | None:

@@ -49,9 +49,12 @@ def format_returns(returns: Sequence[PeriodReturn], *, width: int | None = None)
         )
     lines = [format_table(columns, rows, width=width)]
     for item in returns:
+        name = " ".join(part for part in (item.account if has["account"] else "", item.period) if part)
         if item.measured.problem:
-            name = " ".join(part for part in (item.account if has["account"] else "", item.period) if part)
             lines.append(f"{name or 'no return'}: {item.measured.problem}")
+        elif left_out := item.measured.days_left_out:
+            counted = "1 day is" if left_out == 1 else f"{left_out} days are"
+            lines.append(f"{name or 'time-weighted'}: {counted} left out that began with nothing, or with debts")
     return "\n".join(lines)
 
 

@@ -68,8 +68,6 @@ def test_time_weighted(values: dict[int, str], flows: dict[int, str | None], exp
     ("values", "flows", "problem"),
     [
         ({0: "1000", 1: "1100"}, {1: None}, "no rate"),
-        ({0: "-100", 1: "1100"}, {}, "nothing was invested on 2026-01-06"),
-        ({0: "0", 1: "100"}, {}, "nothing was invested on 2026-01-06"),
         ({0: "1000", 1: "-5", 2: "100"}, {}, "more than everything was lost on 2026-01-06"),
     ],
 )
@@ -78,6 +76,23 @@ def test_no_return(values: dict[int, str], flows: dict[int, str | None], problem
     assert problem in found.problem
     assert found.time_weighted is None
     assert found.money_weighted is None
+
+
+@pytest.mark.parametrize(
+    ("values", "left_out"),
+    [
+        ({0: "0", 1: "0", 2: "0"}, 0),
+        ({0: "1000", 1: "1100", 2: "0", 3: "5", 4: "5"}, 1),
+        ({0: "1000", 1: "1100", 2: "-5", 3: "-7", 4: "-7"}, 2),
+    ],
+)
+def test_days_that_begin_without_capital_are_left_out(values: dict[int, str], left_out: int) -> None:
+    """An account that has moved may be booked something later; nothing is earned on nothing."""
+    flows = {2: str(-Decimal(1100) + min(Decimal(values[2]), Decimal(0)))} if values[0] != "0" else {}
+    found = measured(values, flows)
+    assert found.days_left_out == left_out
+    assert found.problem == ""
+    assert float(found.time_weighted or 0) == pytest.approx(0.1 if flows else 0)
 
 
 def test_a_gap_has_no_return() -> None:
