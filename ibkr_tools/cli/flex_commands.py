@@ -74,7 +74,7 @@ def import_(
         if kept:
             from ibkr_tools.history.rebuild import rebuild
 
-            rebuild(archive, app_context.directories.history)
+            rebuild(archive, app_context.directories.snapshots, app_context.directories.history)
         opened.require_all_read()
 
 

@@ -39,7 +39,7 @@ def rebuild(context: typer.Context) -> None:
     from ibkr_tools.history.rebuild import rebuild as rebuild_database
 
     directories = app_context_of(context).directories
-    rebuilt = rebuild_database(StatementArchive(directories.statements), directories.history)
+    rebuilt = rebuild_database(StatementArchive(directories.statements), directories.snapshots, directories.history)
     write_out(
         f"history: {rebuilt.values:,} values, {rebuilt.bookings:,} bookings and {rebuilt.trades:,} trades "
         f"of {rebuilt.files:,} files\n"
@@ -55,10 +55,11 @@ def values(
     period: PeriodOption = None,
     monthly: Annotated[bool, typer.Option("--monthly", help="Only the last day of each month.")] = False,
 ) -> None:
-    """Show the net asset value of each day."""
+    """Show the net asset value of each day: of statements, else of PortfolioAnalyst, else of a saved snapshot."""
+    from ibkr_tools.history.records import Source
     from ibkr_tools.history.summary import last_of_each_month, value_rows
 
-    found = database_of(context).values(account or (), *days_of(from_, to, period))
+    found = database_of(context).values(account or (), *days_of(from_, to, period), sources=tuple(Source))
     put_rows(context, "values", value_rows(last_of_each_month(found) if monthly else found))
 
 

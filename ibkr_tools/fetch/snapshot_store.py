@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,13 @@ from ibkr_tools import files
 from ibkr_tools.errors import ConfigError, DataError, OutputError, SnapshotMissing, UsageError
 
 if TYPE_CHECKING:
+    from ibkr_tools.fetch.snapshot import Snapshot
     from ibkr_tools.fetch.snapshot_document import SnapshotDocument
 
 LATEST_FILE = "latest.json"
+
+_VALUES_DIRECTORY = "values"
+"""Where it is kept for ever what accounts were worth: of each day whose copies are gone, a file."""
 
 _FILE_MODE = 0o640
 _COPY_NAME_FORMAT = "%Y-%m-%dT%H%M%SZ"
@@ -54,7 +58,8 @@ def save(directory: Path, document: "SnapshotDocument", keep_days: int, now: dat
 
     The copy gets its name first, `latest.json` next, and only then does what is older than `keep_days` go: whenever
     the process is killed or the disk is full, `latest.json` is the last complete snapshot or the new complete one, and
-    no copy is lost. Several processes may save at once. The service's group can read what is saved.
+    no copy is lost. Of what goes it is kept what the accounts were worth; see `read_values`. Several processes may save
+    at once. The service's group can read what is saved.
 
     Args:
         directory: made if it is missing.
@@ -105,7 +110,82 @@ def _write_copy(document: "SnapshotDocument", path: Path) -> None:
 def _remove_older(directory: Path, before: datetime) -> None:
     for copy in list_copies(directory):
         if copy.saved_at < before:
+            _keep_values(directory, copy)
             copy.path.unlink(missing_ok=True)
+
+
+def _keep_values(directory: Path, copy: DatedCopy) -> None:
+    """Keeps of a copy that is about to go what the accounts were worth: the history is made of it."""
+    from ibkr_tools.fetch.snapshot_extract import choose_extract
+
+    extract = _read_values(copy.path)
+    if extract is None:
+        return
+    path = _values_path(directory, copy.saved_at.date())
+    chosen = choose_extract(_read_values(path) if path.exists() else None, extract)
+    if chosen is extract:
+        files.make_directory(path.parent, mode=0o750)
+        files.remove_stale_temporaries(path.parent)
+        import gzip
+
+        files.write_atomically(path, gzip.compress(extract.encode(), _COMPRESSION_LEVEL, mtime=0), mode=_FILE_MODE)
+        files.sync_directory(path.parent)
+
+
+def _values_path(directory: Path, day: date) -> Path:
+    return directory / _VALUES_DIRECTORY / f"{day}.json.gz"
+
+
+def _read_values(path: Path) -> "Snapshot | None":
+    """Returns what a copy, or what was kept of one, says of values; None: nothing, or it is damaged."""
+    from ibkr_tools.fetch.snapshot import Snapshot
+    from ibkr_tools.fetch.snapshot_extract import extract_values
+
+    try:
+        return extract_values(Snapshot(read_snapshot(path), str(path)))
+    except (DataError, UsageError):
+        # Nobody has any use for it.
+        return None
+
+
+def read_values(directory: Path) -> Iterator[tuple[date, "Snapshot"]]:
+    """Yields, for each day (UTC) of which something is left, the parts of a snapshot that say what accounts were worth.
+
+    The newest day comes first. Of a day the last copy counts, or what was kept of it when it went. What is damaged is
+    left out.
+
+    Raises:
+        ConfigError: this user may not look.
+    """
+    from ibkr_tools.fetch.snapshot_extract import choose_extract
+
+    by_day: dict[date, list[Path]] = {day: [path] for day, path in _list_values(directory)}
+    for copy in list_copies(directory):
+        by_day.setdefault(copy.saved_at.date(), []).append(copy.path)
+    for day, paths in sorted(by_day.items(), reverse=True):
+        chosen: Snapshot | None = None
+        for path in paths:
+            if (extract := _read_values(path)) is not None:
+                chosen = choose_extract(chosen, extract)
+        if chosen is not None:
+            yield day, chosen
+
+
+def _list_values(directory: Path) -> Iterator[tuple[date, Path]]:
+    """Yields the days of which values were kept, and their files."""
+    try:
+        paths = sorted((directory / _VALUES_DIRECTORY).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _access_error(directory / _VALUES_DIRECTORY, error) from error
+    for path in paths:
+        if match := re.fullmatch(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.json\.gz", path.name):
+            try:
+                yield date.fromisoformat(match[1]), path
+            except ValueError:
+                # Digits that are no day: somebody else's file.
+                continue
 
 
 def list_copies(directory: Path) -> list[DatedCopy]:

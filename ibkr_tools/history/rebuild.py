@@ -1,4 +1,4 @@
-"""Makes the database anew from the statements that are kept."""
+"""Makes the database anew from what is kept: statements, and what saved snapshots say of values."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,11 +9,13 @@ import sqlalchemy as sa
 
 from ibkr_tools import files
 from ibkr_tools.errors import DataError
+from ibkr_tools.fetch import snapshot_store
 from ibkr_tools.flex.statement_archive import ArchivedFile, StatementArchive
 from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES, Statement, read_statements, unpack
 from ibkr_tools.history.database import DatabaseStore, new_database, write_file
 from ibkr_tools.history.projection import Projection, StatementRows
 from ibkr_tools.history.records import AccountValue, CashBooking, Trade
+from ibkr_tools.history.snapshot_values import values_of
 from ibkr_tools.history.tables import TABLES
 
 
@@ -27,12 +29,17 @@ class Rebuilt:
     trades: int
 
 
-def rebuild(archive: StatementArchive, database: Path) -> Rebuilt:
-    """Replaces the database by what the archive's statements make; the same ones make the same rows.
+def rebuild(archive: StatementArchive, snapshots: Path, database: Path) -> Rebuilt:
+    """Replaces the database by what the archive's statements and saved snapshots make; the same make the same rows.
+
+    Args:
+        archive: the statements.
+        snapshots: the directory with saved snapshots.
+        database: the file of SQLite.
 
     Raises:
         DataError: a file in the archive is damaged; the message names it, and the database stays as it is.
-        ConfigError: this user may not read the archive.
+        ConfigError: this user may not read the archive or the snapshots.
         OutputError: the database could not be written; the old one is intact.
     """
     archived = archive.list_files()
@@ -42,6 +49,8 @@ def rebuild(archive: StatementArchive, database: Path) -> Rebuilt:
         for file in sorted(archived, key=lambda file: (file.generated_at, file.digest), reverse=True):
             for source in _read(file):
                 projection.add(source, file.digest)
+        for values_of_snapshot, name in values_of(snapshot_store.read_values(snapshots)):
+            projection.add_values(values_of_snapshot, name)
         projection.finish()
         values, bookings, trades = (_count(connection, kind) for kind in (AccountValue, CashBooking, Trade))
         write_file(database, connection)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
-from ibkr_tools.history.records import AccountValue, CashBooking, Position, Trade
+from ibkr_tools.history.records import AccountValue, CashBooking, Position, Source, Trade
 from ibkr_tools.number_format import exact_sum
 
 Cell = str | Decimal | None
@@ -23,13 +23,18 @@ class Grouping(StrEnum):
 def value_rows(values: Iterable[AccountValue]) -> list[dict[str, Cell]]:
     """Returns a row for each value, with `change`: by how much it differs from the one before of the same account.
 
-    A change has deposits and withdrawals in it; it is no return.
+    A change has deposits and withdrawals in it; it is no return. There is none to or from a snapshot's value, which is
+    of a moment within a day.
     """
     rows: list[dict[str, Cell]] = []
     before: dict[str, AccountValue] = {}
     for value in values:
         previous = before.get(value.account)
-        is_comparable = previous is not None and previous.currency == value.currency
+        is_comparable = (
+            previous is not None
+            and previous.currency == value.currency
+            and Source.SNAPSHOT not in {previous.source, value.source}
+        )
         rows.append(
             {
                 "day": value.day.isoformat(),
@@ -39,6 +44,8 @@ def value_rows(values: Iterable[AccountValue]) -> list[dict[str, Cell]]:
                 "cash": value.cash,
                 "positions": value.positions,
                 "change": value.total - previous.total if previous is not None and is_comparable else None,
+                "source": value.source.value,
+                "as_of": value.as_of,
             }
         )
         before[value.account] = value

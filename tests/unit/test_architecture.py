@@ -162,7 +162,7 @@ PACKAGES = {
         "user_command",
     },
     "flex": {"account_ids", "errors", "files", "number_format"},
-    "history": {"errors", "files", "flex", "number_format"},
+    "history": {"account_ids", "errors", "fetch", "files", "flex", "number_format"},
     "supervisor": {
         "child_process",
         "control_group",
