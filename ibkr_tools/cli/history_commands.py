@@ -126,5 +126,10 @@ def _put_bookings(
     put_rows(context, name, grouped_rows(found, Grouping(by)) if by else booking_rows(found))
 
 
-for command in (history_positions_commands.trades, history_positions_commands.positions, history_returns.returns):
+for command in (
+    history_positions_commands.trades,
+    history_positions_commands.positions,
+    history_positions_commands.check,
+    history_returns.returns,
+):
     app.command(cls=PrintingCommand)(command)

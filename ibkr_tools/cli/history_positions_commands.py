@@ -18,6 +18,9 @@ from ibkr_tools.cli.history_options import (
 )
 from ibkr_tools.entrypoint import print_stderr
 
+_MAX_NAMED = 5
+"""So many contradictions are named in the error."""
+
 
 def trades(
     context: typer.Context,
@@ -52,3 +55,24 @@ def positions(
     put_rows(
         context, "history_positions", position_rows(held for _, of_account in found.values() for held in of_account)
     )
+
+
+def check(context: typer.Context, account: AccountOption = None) -> None:
+    """Compare the newest statement with the snapshot saved on its last day; exit code 65 if they contradict."""
+    from ibkr_tools.cli.app_context import app_context_of
+    from ibkr_tools.errors import DataError
+    from ibkr_tools.history.check import check_history
+    from ibkr_tools.history.cross_check import comparison_rows
+
+    found = check_history(database_of(context), app_context_of(context).directories.snapshots, account or ())
+    for item in found:
+        print_stderr(f"note: {item.account}: the statement of {item.day} and {item.snapshot}", 20)
+    compared = [comparison for item in found for comparison in item.comparisons]
+    put_rows(context, "history_check", comparison_rows(compared))
+    if contradictions := [item for item in compared if not item.agrees]:
+        names = ", ".join(f"{item.account} {item.what}" for item in contradictions[:_MAX_NAMED])
+        more = f" and {len(contradictions) - _MAX_NAMED} more" if len(contradictions) > _MAX_NAMED else ""
+        raise DataError(
+            f"statement and snapshot contradict each other: {names}{more}",
+            hint="Import the newest statement; if it stays, compare both with Client Portal.",
+        )

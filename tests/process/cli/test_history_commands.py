@@ -1,13 +1,16 @@
 """`ibkr-tools history`: the account over time, in every form, from the statements that were imported."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ibkr_tools.fetch import snapshot_store
 from tests.support.checkout import CHECKOUT
 from tests.support.flex_statements import document, head, statement, week
 from tests.support.installation import Installation, printed
+from tests.support.snapshots import document_of
 
 
 @pytest.fixture
@@ -151,3 +154,34 @@ def test_positions_of_a_day_are_those_of_the_last_statement_before(place: Instal
 )
 def test_a_bad_command_line_is_2(place: Installation, arguments: list[str]) -> None:
     assert place.run("history", "income", *arguments).returncode == 2
+
+
+def snapshot(place: Installation, day: int, quantity: str = "10", value: str = "2410") -> None:
+    """Saves what the gateway would have said of the account on a day of January."""
+    parts = {
+        "accounts": b'[{"id":"U1234567","currency":"EUR"}]',
+        "ledger": b'{"U1234567":{"BASE":{"netliquidationvalue":%s,"cashbalance":1500}}}' % value.encode(),
+        "positions": b'[{"acctId":"U1234567","conid":4711,"contractDesc":"VWRL","position":%s}]' % quantity.encode(),
+    }
+    as_of = datetime(2026, 1, day, 18, tzinfo=UTC)
+    snapshot_store.save(place.directories.snapshots, document_of(parts, ("U1234567",), as_of), 30, as_of)
+
+
+def test_check_compares_both_sides(place: Installation) -> None:
+    done = place.run("history", "check")
+    assert (done.returncode, len(done.stderr.splitlines())) == (75, 2)
+    snapshot(place, 10)
+    assert place.run("history", "check").returncode == 75, "of a day that no statement ends with"
+    snapshot(place, 9)
+    done = place.run("history", "check", "-f", "json")
+    assert done.returncode == 0
+    assert [(row["what"], row["statement"], row["snapshot"], row["agrees"]) for row in json.loads(done.stdout)] == [
+        ("VWRL", 10, 10, "yes"),
+        ("net asset value", 2408.5, 2410, "yes"),
+    ]
+    assert "2026-01-09T180000Z.json.gz" in done.stderr
+    snapshot(place, 9, quantity="11", value="3000")
+    done = place.run("history", "check")
+    assert done.returncode == 65
+    assert "contradict each other: U1234567 VWRL, U1234567 net asset value" in done.stderr
+    assert "3,000" in done.stdout or "3000" in done.stdout
