@@ -20,6 +20,10 @@ def simulate(
     account: Annotated[str, typer.Option(help="The first account's number.")] = "U1234567",
     accounts: Annotated[int, typer.Option(help="How many accounts.", min=1, max=100)] = 1,
     positions: Annotated[int, typer.Option(help="Positions in each account.", min=0, max=100_000)] = 237,
+    years: Annotated[
+        int,
+        typer.Option(help="So many years of each account lie behind it; about --positions are held.", min=0, max=30),
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Another seed gives another portfolio.")] = 1,
     speed: Annotated[float, typer.Option(help="How many simulated seconds a second has.", min=0.01)] = 1.0,
 ) -> None:
@@ -56,6 +60,7 @@ def simulate(
             key=key,
             accounts=account_numbers(account, accounts),
             positions=positions,
+            years=years,
             seed=seed,
             speed=speed,
         )

@@ -28,6 +28,7 @@ from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.context import CONTEXT, Context
 from ibkr_tools.simulator.faulty_responses import deviate
+from ibkr_tools.simulator.lived_account import life_source, lived_accounts
 from ibkr_tools.simulator.middleware import (
     check_access,
     chunk_answers,
@@ -76,12 +77,16 @@ def make_context(options: SimulatorOptions, clock: Clock | None = None) -> Conte
          for index, number in enumerate(options.accounts)]
         for letter in ("", "D")
     )  # fmt: skip
+    lived = None
+    if options.years:
+        lived = life_source(options, clock.now())
+        live = lived_accounts(options, lived, clock.now())
     catalogue(options.seed).grow(held_by_all(len(options.accounts), options.positions))
     master = "F" + options.accounts[0].lstrip(ascii_letters)
     advised = [Account(master, seed=options.seed, count=0, index=len(options.accounts), master=master)]
     advised += [Account(number, seed=options.seed, count=options.positions, index=index, master=master)
                 for index, number in enumerate(options.accounts)]  # fmt: skip
-    context = Context(world, PasswordAuthenticator(world.users, clock), live, paper, advised)
+    context = Context(world, PasswordAuthenticator(world.users, clock), live, paper, advised, lived)
 
     def fails() -> bool:
         closed = world.schedule.at(world.now()) is not None

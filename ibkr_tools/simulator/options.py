@@ -58,7 +58,8 @@ class SimulatorOptions:
     With `certificate` and `key` (PEM files) it speaks TLS and behaves *as* the gateway; without them it
     speaks plain HTTP and behaves as IBKR's servers *behind* a gateway. Port 0 means any free port.
     Durations are simulated time: with `speed` 60 a session that is idle for six minutes dies after six seconds.
-    `positions` is the number of rows in every account.
+    `positions` is the number of rows in every account. With `years` the accounts have lived that long: they hold what
+    the ledger of their life has at the end of the last business day, and have about so many positions.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +70,7 @@ class SimulatorOptions:
     seed: int = 1
     accounts: tuple[str, ...] = ("U1234567",)
     positions: int = 237
+    years: int = 0
     users: tuple[User, ...] = DEFAULT_USERS
     speed: float = 1.0
     sso_idle: timedelta = timedelta(minutes=10)
@@ -92,6 +94,6 @@ class SimulatorOptions:
         if self.speed <= 0:
             msg = "speed must be above zero"
             raise ValueError(msg)
-        if self.positions < 0:
-            msg = "positions cannot be negative"
+        if self.positions < 0 or self.years < 0:
+            msg = "positions and years cannot be negative"
             raise ValueError(msg)

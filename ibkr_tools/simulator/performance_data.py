@@ -4,10 +4,10 @@ Days are working days, the last one is yesterday; its value is what the account 
 Source: docs/reference/analyst-answers.md.
 """
 
-import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import mul
 from typing import Any
 
 from ibkr_tools.simulator.instruments import RATES
@@ -21,7 +21,7 @@ PERIODS = ("1D", "7D", "MTD", "1M", "YTD", "1Y")
 
 def performance(accounts: Sequence[Account], period: str, now: float) -> Row:
     """Return the answer of `/pa/performance` for one of PERIODS; several accounts are taken as one."""
-    days, values = _history(accounts, period, now)
+    days, values, growth = _history(accounts, period, now)
     names = [account.account_id for account in accounts]
     common = {"id": ",".join(names), "idType": "acctid", "start": _day(days[1]), "end": _day(days[-1]),
               "baseCurrency": accounts[0].base}  # fmt: skip
@@ -29,8 +29,8 @@ def performance(accounts: Sequence[Account], period: str, now: float) -> Row:
     shown = [_day(day) for day in days[1:]]
     return {
         "currencyType": "base", "pm": "TWR", "nd": len(shown), "rc": 0, "id": "getPerformanceData", "included": names,
-        "cps": {"freq": "D", "dates": shown, "data": [{**common, "returns": _cumulative(values)}]},
-        "tpps": {"freq": "M", "dates": months, "data": [{**common, "returns": _by_month(days, values, months)}]},
+        "cps": {"freq": "D", "dates": shown, "data": [{**common, "returns": _cumulative(growth)}]},
+        "tpps": {"freq": "M", "dates": months, "data": [{**common, "returns": _by_month(days, growth, months)}]},
         "nav": {"freq": "D", "dates": shown, "data": [
             {**common, "startNAV": {"date": _day(days[0]), "val": values[0]}, "navs": values[1:]}]},
     }  # fmt: skip
@@ -44,10 +44,10 @@ def all_periods(accounts: Sequence[Account], now: float) -> Row:
     for account in accounts:
         part: Row = {}
         for period in PERIODS:
-            days, values = _history([account], period, now)
+            days, values, growth = _history([account], period, now)
             part[period] = {
                 "freq": "D", "startNAV": {"date": _day(days[0]), "val": values[0]},
-                "dates": [_day(day) for day in days[1:]], "nav": values[1:], "cps": _cumulative(values),
+                "dates": [_day(day) for day in days[1:]], "nav": values[1:], "cps": _cumulative(growth),
             }  # fmt: skip
         end = _days("1D", now)[-1]
         answer[account.account_id] = {
@@ -98,19 +98,18 @@ def _transactions(account: Account, conid: int, currency: str, today: date) -> l
     return found
 
 
-def _history(accounts: Sequence[Account], period: str, now: float) -> tuple[list[date], list[float]]:
-    """Return the days of a period, the one before it first, and the value at the end of each."""
+def _history(accounts: Sequence[Account], period: str, now: float) -> tuple[list[date], list[float], list[float]]:
+    """Return the days of a period, the one before it first, the value at the end of each, and how each one's grew.
+
+    What comes in is there from the beginning of its day, and what leaves until its end.
+    """
     days = _days(period, now)
-    values = [round(sum(one), 2) for one in zip(*(_values(account, days) for account in accounts), strict=True)]
-    return days, values
-
-
-def _values(account: Account, days: Sequence[date]) -> list[float]:
-    value, values = account.net_liquidation, [account.net_liquidation]
-    for day in reversed(days[1:]):
-        value /= 1 + random.Random(f"{account.seed}:{account.account_id}:{day}").uniform(-0.012, 0.0125)
-        values.append(value)
-    return values[::-1]
+    values = [round(sum(one), 2) for one in zip(*(account.past_values(days) for account in accounts), strict=True)]
+    flows = [tuple(map(sum, zip(*one, strict=True)))
+             for one in zip(*(account.past_flows(days) for account in accounts), strict=True)]  # fmt: skip
+    growth = [(after - left) / (before + came) if before + came else 1.0
+              for (before, after), (came, left) in zip(pairwise(values), flows[1:], strict=True)]  # fmt: skip
+    return days, values, growth
 
 
 def _days(period: str, now: float) -> list[date]:
@@ -136,12 +135,12 @@ def _day(day: date) -> str:
     return f"{day:%Y%m%d}"
 
 
-def _cumulative(values: Sequence[float]) -> list[float]:
-    return [round(value / (values[0] or 1.0) - 1, 6) for value in values[1:]]
+def _cumulative(growth: Sequence[float]) -> list[float]:
+    return [round(grown - 1, 6) for grown in accumulate(growth, mul)]
 
 
-def _by_month(days: Sequence[date], values: Sequence[float], months: Sequence[str]) -> list[float]:
-    growth: dict[str, Any] = dict.fromkeys(months, 1.0)
-    for day, (before, after) in zip(days[1:], pairwise(values), strict=True):
-        growth[_day(day)[:6]] *= after / (before or 1.0)
-    return [round(growth[month] - 1, 6) for month in months]
+def _by_month(days: Sequence[date], growth: Sequence[float], months: Sequence[str]) -> list[float]:
+    by_month: dict[str, Any] = dict.fromkeys(months, 1.0)
+    for day, grown in zip(days[1:], growth, strict=True):
+        by_month[_day(day)[:6]] *= grown
+    return [round(by_month[month] - 1, 6) for month in months]

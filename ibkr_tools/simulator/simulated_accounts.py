@@ -5,14 +5,16 @@ Shapes are those of docs/reference/portfolio-answers.md. Nothing here knows abou
 
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import cached_property
 from typing import Any
 
 from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.instruments import OWNED, RATES, Instrument, make_quantity
 from ibkr_tools.simulator.json_encoding import FormattedFloat, encode, fixed, scientific
+from ibkr_tools.simulator.value_walk import walk_back
 
 __all__ = ["BASE_CURRENCY", "PAGE_SIZE", "Account", "Row", "consolidated_allocation", "first_held", "held_by_all"]
 
@@ -235,14 +237,35 @@ class Account:
 
     @property
     def net_liquidation(self) -> float:
-        """Positions, cash and accrued interest in the base currency."""
-        return round(self.market_value + self.cash_value + self.interest, 2)
+        """Positions, cash and what is due in the base currency."""
+        return round(self.market_value + self.cash_value + self.interest + self.dividends, 2)
 
     @cached_property
     def interest(self) -> float:
         """All accrued interest in the base currency."""
         values, _ = self.by_currency
-        return round(sum(INTEREST * self.rates[currency] for currency in {*self.cash, *values}), 2)
+        return round(sum(self.interest_in(one) * self.rates[one] for one in {*self.cash, *values}), 2)
+
+    def interest_in(self, _currency: str) -> FormattedFloat:
+        """Return the accrued interest of one currency, in it."""
+        return INTEREST
+
+    def dividends_in(self, _currency: str) -> float:
+        """Return the dividends of one currency that are due, in it."""
+        return 0.0
+
+    @cached_property
+    def dividends(self) -> float:
+        """All dividends that are due in the base currency."""
+        return round(sum(self.dividends_in(currency) * rate for currency, rate in self.rates.items()), 2)
+
+    def past_values(self, days: Sequence[date]) -> list[float]:
+        """Return what the account was worth at the end of each of these days; it is worth now what it was last."""
+        return walk_back(self.net_liquidation, days, f"{self.seed}:{self.account_id}")
+
+    def past_flows(self, days: Sequence[date]) -> list[tuple[float, float]]:
+        """Return what came in and what left (negative) since the day before each of these; nothing for the first."""
+        return [(0.0, 0.0)] * len(days)
 
     @property
     def cash_value(self) -> float:
@@ -256,7 +279,8 @@ class Account:
         known = {"netliquidation": total, "totalcashvalue": self.cash_value, "grosspositionvalue": self.gross_value,
                  "equitywithloanvalue": total, "previousdayequitywithloanvalue": round(total * 0.998, 2),
                  "availablefunds": self.cash_value, "buyingpower": self.cash_value,
-                 "excessliquidity": self.cash_value, "accruedcash": self.interest}  # fmt: skip
+                 "excessliquidity": self.cash_value, "accruedcash": self.interest,
+                 "accrueddividend": self.dividends}  # fmt: skip
 
         def record(amount: float, value: str | None, currency: str | None) -> Row:
             return {"amount": amount, "currency": currency, "isNull": False, "timestamp": stamp, "value": value,
@@ -312,7 +336,7 @@ class Account:
         for currency in sorted({*self.cash, *values}):
             ledger[currency] = self._ledger_row(
                 currency, now, self.cash.get(currency, 0.0), values.get(currency, {}), profit.get(currency, 0.0),
-                self.worth_in(currency), INTEREST,
+                self.worth_in(currency), self.interest_in(currency), self.dividends_in(currency),
             )  # fmt: skip
         base: dict[str, float] = defaultdict(float)
         for currency, by_key in values.items():
@@ -320,7 +344,7 @@ class Account:
                 base[key] += value * self.rates[currency]
         total_profit = sum(value * self.rates[currency] for currency, value in profit.items())
         ledger["BASE"] = self._ledger_row(
-            "BASE", now, self.cash_value, base, total_profit, self.market_value, fixed(self.interest)
+            "BASE", now, self.cash_value, base, total_profit, self.market_value, fixed(self.interest), self.dividends
         )
         ledger["BASE"]["endofbundle"] = 1
         ledger["BASE"]["sequence"] = _BIG
@@ -328,19 +352,19 @@ class Account:
 
     def _ledger_row(
         self, currency: str, now: float, cash: float, values: dict[str, float], profit: float, worth: float,
-        interest: FormattedFloat,
+        interest: FormattedFloat, dividends: float,
     ) -> Row:  # fmt: skip
         rate: float = 1 if currency in ("BASE", self.base) else self.rates[currency]
         zero = ("commoditymarketvalue", "futuremarketvalue", "corporatebondsmarketvalue", "warrantsmarketvalue",
                 "stockmarketvalue", "moneyfunds", "realizedpnl", "funds", "issueroptionsmarketvalue",
                 "stockoptionmarketvalue", "futuresonlypnl", "tbondsmarketvalue", "futureoptionmarketvalue",
-                "cashbalancefxsegment", "tbillsmarketvalue", "dividends", "cryptocurrencyvalue")  # fmt: skip
+                "cashbalancefxsegment", "tbillsmarketvalue", "cryptocurrencyvalue")  # fmt: skip
         row: Row = dict.fromkeys(zero, 0.0)
         row.update({key: round(value, 2) for key, value in values.items()})
         row.update({
             "settledcash": scientific(cash), "exchangerate": rate, "sessionid": 1, "cashbalance": fixed(cash),
-            "interest": interest,
-            "netliquidationvalue": round(cash + worth + interest, 2), "unrealizedpnl": round(profit, 2),
+            "interest": interest, "dividends": dividends,
+            "netliquidationvalue": round(cash + worth + interest + dividends, 2), "unrealizedpnl": round(profit, 2),
             "currency": currency, "acctcode": self.account_id, "key": "LedgerList", "timestamp": int(now),
             "severity": 0, "secondkey": currency,
         })  # fmt: skip

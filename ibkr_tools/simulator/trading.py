@@ -9,7 +9,7 @@ from typing import Any
 
 from ibkr_tools.simulator.instruments import EXCHANGES, Instrument
 from ibkr_tools.simulator.json_encoding import fixed, scientific
-from ibkr_tools.simulator.simulated_accounts import INTEREST, Account, Row
+from ibkr_tools.simulator.simulated_accounts import Account, Row
 
 __all__ = [
     "ORDER_STATUSES",
@@ -198,8 +198,9 @@ def market_value(account: Account) -> Row:
         cash, held = account.cash.get(currency, 0.0), values.get(currency, {})
         row = {"total_cash": cash, "settled_cash": cash,
                **{name: held.get(key, 0.0) for name, key in names.items()},
-               "net_liquidation": cash + account.worth_in(currency) + INTEREST,
-               "MTD Interest": INTEREST, "unrealized_pnl": profits.get(currency, 0.0)}  # fmt: skip
+               "net_liquidation": cash + account.worth_in(currency) + account.interest_in(currency)
+               + account.dividends_in(currency),
+               "MTD Interest": account.interest_in(currency), "unrealized_pnl": profits.get(currency, 0.0)}  # fmt: skip
         for name, value in row.items():
             total[name] += value * account.rates[currency]
         table[currency] = _texts(row, f"{account.rates[currency]:g}")

@@ -330,7 +330,6 @@ def transfers(query: FlexQuery, period: Period) -> Rows:
         entry = booked.entry
         currency = entry.security.currency if entry.security else entry.currency
         rate = period.rate(currency, entry.day)
-        is_incoming = entry.quantity > 0 or entry.cash > 0
         row = {
             **account_attributes(period.account, currency, rate),
             **security_attributes(query, entry.security),
@@ -339,7 +338,7 @@ def transfers(query: FlexQuery, period: Period) -> Rows:
             "dateTime": query.moment(entry.at),
             "settleDate": query.day(entry.day),
             "type": entry.kind,
-            "direction": "IN" if is_incoming else "OUT",
+            "direction": "IN" if entry.is_incoming else "OUT",
             "company": "--",
             "account": entry.counterpart,
             "accountName": "",

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import Enum
 
 from ibkr_tools.simulator.account_life.corporate_actions import CorporateAction
-from ibkr_tools.simulator.account_life.lots import Lot
+from ibkr_tools.simulator.account_life.lots import Lot, total_quantity
 from ibkr_tools.simulator.account_life.securities import Security
 
 ZERO = Decimal(0)
@@ -136,7 +136,10 @@ class ActionEntry(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferEntry(Entry):
-    """Positions or cash come from another account, or go there; `quantity` and `cash` are negative where they go."""
+    """Positions or cash come from another account, or go there.
+
+    `lots` are what was held where it comes from; `quantity` and `cash` have the other sign where it leaves.
+    """
 
     kind: str
     counterpart: str
@@ -146,6 +149,11 @@ class TransferEntry(Entry):
     lots: tuple[Lot, ...] = ()
     currency: str = ""
     cash: Decimal = ZERO
+
+    @property
+    def is_incoming(self) -> bool:
+        """Returns whether it comes to the account; what was sold short is negative here and there."""
+        return self.cash > 0 if self.security is None else self.quantity == total_quantity(self.lots)
 
     @property
     def is_internal(self) -> bool:

@@ -229,11 +229,11 @@ class Ledger:
             return
         security = entry.security
         held = self.lots.get(security.conid, ())
-        if entry.quantity < 0:
+        if entry.is_incoming:
+            self._hold(security, put_back(held, entry.lots))
+        else:
             _, left = take(held, -entry.quantity)
             self._hold(security, left)
-        else:
-            self._hold(security, put_back(held, entry.lots))
         price = self.market.price(security, entry.day)
         amount = security.value(entry.quantity, price)
         if security.is_settled_daily:

@@ -51,6 +51,7 @@ MOMENTS = st.datetimes(moment("2024-01-04"), LATER)
 
 
 @given(SEEDS, windows(), MOMENTS, st.sampled_from(QUERIES))
+@examples(0.5)
 def test_no_statement_contradicts_itself(seed: int, window: tuple[date, date], at: datetime, query: FlexQuery) -> None:
     """Of whatever days, made at whatever time, by whatever query."""
     life = life_of(seed)
@@ -114,6 +115,7 @@ def in_base(row: dict[str, str], name: str) -> Decimal:
 
 
 @given(SEEDS, windows(), st.sampled_from(ALL))
+@examples(0.5)
 def test_sections_agree_to_the_last_digit(seed: int, window: tuple[date, date], account: str) -> None:
     """What a check with a tolerance would let through."""
     xml = statement_of(seed, window, account)
@@ -163,6 +165,7 @@ def movements(xml: bytes) -> dict[str, Decimal]:
 
 
 @given(SEEDS, windows(), st.sampled_from(ALL))
+@examples(0.5)
 def test_cash_is_what_bookings_and_trades_make(seed: int, window: tuple[date, date], account: str) -> None:
     """By currency: the sections with details sum to the movements of the cash report."""
     xml = statement_of(seed, window, account)
@@ -174,6 +177,20 @@ def test_cash_is_what_bookings_and_trades_make(seed: int, window: tuple[date, da
     balances = {row["currency"]: row["balance"] for row in rows_of(xml, "StatementOfFundsLine")}
     ends = {row["currency"]: row["endingCash"] for row in rows_of(xml, "CashReportCurrency")}
     assert {currency: ends[currency] for currency in balances} == balances
+
+
+@given(SEEDS, st.dates(FIRST_DAY, LAST_DAY), st.sampled_from(ALL))
+@examples(0.5)
+def test_positions_are_what_trades_actions_and_transfers_make(seed: int, last: date, account: str) -> None:
+    """From the first day on: nothing is held that did not come, and nothing has left that is held."""
+    xml = statement_of(seed, (FIRST_DAY, last), account)
+    came: dict[str, Decimal] = defaultdict(Decimal)
+    for element in ("Trade", "CorporateAction", "Transfer"):
+        for row in rows_of(xml, element):
+            if row["conid"] and row["assetCategory"] != "CASH":
+                came[row["conid"]] += amount(row, "quantity")
+    held = [row for row in rows_of(xml, "OpenPosition") if row["levelOfDetail"] == "SUMMARY"]
+    assert {row["conid"]: amount(row, "position") for row in held} == {key: own for key, own in came.items() if own}
 
 
 @given(SEEDS, st.lists(st.dates(FIRST_DAY, LAST_DAY), min_size=2, max_size=5, unique=True))
