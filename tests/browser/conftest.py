@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import Directories
+from ibkr_tools.login.browser_login import open_chromium
+from ibkr_tools.login.browser_protocol import OpenBrowser
 from ibkr_tools.login.login_end import LoginResult
 from ibkr_tools.login.login_runner import run_login
 from ibkr_tools.login.login_timers import Patience
@@ -26,8 +29,9 @@ from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.sd_notify import SystemdNotifier
 from ibkr_tools.simulator import ControlClient, Simulator
 from ibkr_tools.status import LoginSection, StatusFile
+from tests.browser.shared_chromium import SharedChromium
 from tests.support.no_rate_limit import NoRateLimit
-from tests.support.simulation import gateway_options
+from tests.support.simulation import make_certificate, simulator_options
 
 PASSWORD = "demo-password"
 
@@ -53,13 +57,15 @@ def spki_of(certificate: Path) -> str:
 class Home:
     """One user's directories, beside a simulator that plays the gateway.
 
-    `settings` are more sections of the configuration file; `adjust` may change what was read from it.
+    Logins have the Chromium that the tests share: `chromium`; None: each starts one, as the program does. `settings`
+    are more sections of the configuration file; `adjust` may change what was read from it.
     """
 
     root: Path
     port: int
     control: ControlClient
     certificate: Path
+    chromium: SharedChromium | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     adjust: Callable[[Config], Config] = lambda config: config
 
@@ -107,7 +113,16 @@ class Home:
                 client=client,
                 notifier=notifier,
                 patience=patience,
+                open_browser=self.open_browser,
             )
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def open_browser(self) -> OpenBrowser:
+        return self.chromium.open if self.chromium else open_chromium
 
     @property
     def section(self) -> LoginSection:
@@ -125,23 +140,52 @@ class Home:
         return sorted((self.directories.login / "diagnostics").glob("*"))
 
 
-@pytest.fixture
-def home() -> Iterator[Home]:
-    """A home that an unprivileged user may enter, as /var/lib/ibkr-tools is."""
+def _require_chromium() -> None:
     if shutil.which("chromedriver") is None:
         if os.environ.get("CI"):
             pytest.fail("Chromium and its driver are needed")
         pytest.skip("needs Chromium and chromedriver: apt-get install chromium chromium-driver")
+
+
+@pytest.fixture(scope="session")
+def certificate() -> Iterator[Path]:
+    """The gateway's certificate, beside its key: the same one for all tests, as one Chromium trusts one."""
+    with _open_directory() as root:
+        yield make_certificate(root)[0]
+
+
+@pytest.fixture(scope="session")
+def shared_chromium(certificate: Path) -> Iterator[SharedChromium]:
+    """The Chromium that the tests share; it runs when one of them has opened it."""
+    _require_chromium()
+    with _open_directory() as root, closing(SharedChromium(root / "profile", spki_of(certificate))) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def home(certificate: Path, shared_chromium: SharedChromium) -> Iterator[Home]:
+    """A home that an unprivileged user may enter, as /var/lib/ibkr-tools is."""
+    with _open_directory() as root:
+        tls = root / "state" / "gateway" / "tls"
+        tls.mkdir(parents=True)
+        shutil.copy(certificate, tls / "gateway.pem")
+        (tls / "gateway.spki").write_text(spki_of(certificate) + "\n")
+        with Simulator(simulator_options(certificate=certificate, key=certificate.with_name("key.pem"))) as simulator:
+            yield Home(root, simulator.port, simulator.control, certificate, shared_chromium)
+
+
+@pytest.fixture
+def own_chromium(home: Home, shared_chromium: SharedChromium) -> None:
+    """Has each login of the test start and end a Chromium, and no other one run."""
+    shared_chromium.close()
+    home.chromium = None
+
+
+@contextmanager
+def _open_directory() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="ibkr-tools-test-"))
     root.chmod(0o755)
     try:
-        options = gateway_options(root)
-        tls = root / "state" / "gateway" / "tls"
-        tls.mkdir(parents=True)
-        assert options.certificate is not None
-        shutil.copy(options.certificate, tls / "gateway.pem")
-        (tls / "gateway.spki").write_text(spki_of(options.certificate) + "\n")
-        with Simulator(options) as simulator:
-            yield Home(root, simulator.port, simulator.control, options.certificate)
+        yield root
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -22,7 +22,7 @@ from ibkr_tools.login.browser_protocol import BrowserLost, PageChanging
 from tests.browser.conftest import Home
 from tests.support.simulation import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("own_chromium")]
 
 
 def settings_of(home: Home, program: str | None = None) -> BrowserSettings:

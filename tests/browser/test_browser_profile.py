@@ -22,7 +22,7 @@ from tests.browser.conftest import Home
 from tests.browser.test_browser import settings_of
 from tests.support.simulation import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("own_chromium")]
 
 CONTENTS: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",

@@ -24,7 +24,7 @@ from tests.browser.conftest import Home
 from tests.support.checkout import CHECKOUT
 from tests.support.simulation import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("own_chromium")]
 
 STARTS = 20
 APART_S = 20 * 60.0

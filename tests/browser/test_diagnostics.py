@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.diagnostics import save_diagnostics
 from ibkr_tools.login.redaction import Redactor, one_line, unredacted
 from tests.browser.conftest import Home
+from tests.browser.shared_chromium import SharedChromium
 from tests.support.simulation import wait_until
 from tests.support.spellings import SPELLINGS
 
@@ -95,13 +95,12 @@ return seen.join('\n');
 """
 
 
-def test_unknown_page_with_secrets_in_odd_places(home: Home) -> None:
+def test_unknown_page_with_secrets_in_odd_places(home: Home, shared_chromium: SharedChromium) -> None:
     """Neither the picture's page nor the document has them: in fields, attributes, styles, shadow trees, pieces."""
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     directory = home.directories.login / "diagnostics"
     home.control.page(blank=True)
     redactor = Redactor([NAME.lower(), PASSWORD])
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki), redactor) as browser:
+    with shared_chromium.lend(redactor) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
         wait_until(lambda: browser.run("return location.pathname + document.readyState") == "/sso/Logincomplete")
         browser.run(ODD_PLACES, NAME, PASSWORD)
@@ -141,13 +140,12 @@ new MutationObserver(() => { if (document.body.textContent !== name) document.bo
 """
 
 
-def test_page_that_writes_a_secret_anew_leaves_no_picture(home: Home) -> None:
+def test_page_that_writes_a_secret_anew_leaves_no_picture(home: Home, shared_chromium: SharedChromium) -> None:
     """It would be in it; the document was covered before."""
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     directory = home.directories.login / "diagnostics"
     home.control.page(blank=True)
     redactor = Redactor([NAME])
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki), redactor) as browser:
+    with shared_chromium.lend(redactor) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
         wait_until(lambda: browser.run("return location.pathname + document.readyState") == "/sso/Logincomplete")
         browser.run(DRAWS_ANEW, NAME)
@@ -157,13 +155,12 @@ def test_page_that_writes_a_secret_anew_leaves_no_picture(home: Home) -> None:
     assert NAME not in document.read_text()
 
 
-def test_page_covers_what_we_cover(home: Home) -> None:
+def test_page_covers_what_we_cover(home: Home, shared_chromium: SharedChromium) -> None:
     """The patterns mean the same in Chromium as in Python, for every spelling."""
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     secrets = ["p'w\\x  d\"<&%ü+Ä", "🔑密码Grüße", "correct horse", "a\\", "??", "Straße\\"]
     texts = [f"x {spell(secret)} y" for secret in secrets for spell in SPELLINGS.values()] + ["nothing here a b c"]
     script = "return arguments[1].map((text) => text.replace(new RegExp(arguments[0].join('|'), 'gi'), '…'));"
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki)) as browser:
+    with shared_chromium.lend() as browser:
         found = browser.run(script, Redactor(secrets).patterns_for_scripts(), texts)
     redactor = Redactor(secrets)
     assert [unredacted(one) for one in found] == [one_line(redactor(text)) for text in texts]
@@ -180,12 +177,10 @@ String.prototype.replace = function (...given) { note(given); return oldReplace.
 </script>"""
 
 
-def test_page_learns_nothing_from_the_redaction(home: Home) -> None:
+def test_page_learns_nothing_from_the_redaction(home: Home, shared_chromium: SharedChromium) -> None:
     """What must not be seen is told to a script that the page's own scripts cannot see, whatever they replace."""
     home.control.page(document=CURIOUS)
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
-    settings = BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)
-    with open_browser(settings, Redactor([NAME, PASSWORD])) as browser:
+    with shared_chromium.lend(Redactor([NAME, PASSWORD])) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
         wait_until(lambda: bool(browser.run("return window.seen !== undefined")))
         directory = home.directories.login / "diagnostics"

@@ -56,6 +56,7 @@ def meanwhile(task: object) -> Iterator[None]:
     assert not failures, failures
 
 
+@pytest.mark.usefixtures("own_chromium")
 @pytest.mark.parametrize(("username", "paper"), [("demo-reader", False), ("demo-trader", False), ("demo-paper", True)])
 def test_login_succeeds(home: Home, username: str, paper: bool) -> None:
     """Each kind of user gets a session with one submitted password, proven by its accounts."""
@@ -92,7 +93,14 @@ def test_reads_that_are_stuck_do_not_spoil_a_login(home: Home) -> None:
         rate_limiter = SharedRateLimiter(places.pacing_file, places.penalty_file, shared=places.shared_pacing_file)
         for _ in range(MAX_CONCURRENT_READS):
             held.enter_context(rate_limiter.read_slot(1.0, threading.Event().wait, lambda _: None))
-        result = run_login(load_config(file), home.directories, file, unattended=False, patience=HURRIED)
+        result = run_login(
+            load_config(file),
+            home.directories,
+            file,
+            unattended=False,
+            patience=HURRIED,
+            open_browser=home.open_browser,
+        )
     assert result.outcome is Outcome.SUCCEEDED
     assert home.results == ["succeeded"]
 
@@ -252,6 +260,7 @@ def test_page_never_says_it_but_there_is_a_session(home: Home) -> None:
     assert home.login().outcome is Outcome.SUCCEEDED
 
 
+@pytest.mark.usefixtures("own_chromium")
 def test_foreign_certificate_is_not_trusted(home: Home) -> None:
     """Nothing is typed into the page of a program that does not have the gateway's key."""
     (home.directories.gateway / "tls" / "gateway.spki").write_text("A" * 43 + "=\n")
@@ -260,6 +269,7 @@ def test_foreign_certificate_is_not_trusted(home: Home) -> None:
     assert home.control.submitted() == 0
 
 
+@pytest.mark.usefixtures("own_chromium")
 @pytest.mark.parametrize("victim", ["chromium", "chromedriver"])
 def test_browser_killed_in_the_middle(home: Home, victim: str) -> None:
     """A killed browser is a failed login and nothing else; no process of it is left, and it counts."""
@@ -281,6 +291,7 @@ def test_browser_killed_in_the_middle(home: Home, victim: str) -> None:
     assert home.section.failures_24h == 1
 
 
+@pytest.mark.usefixtures("own_chromium")
 @pytest.mark.parametrize("victim", ["chromium", "chromedriver"])
 @pytest.mark.parametrize("submitted", [False, True])
 def test_browser_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch, victim: str, submitted: bool) -> None:
@@ -311,6 +322,7 @@ def test_browser_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch, victim:
     assert home.section.state == "failed"
 
 
+@pytest.mark.usefixtures("own_chromium")
 def test_password_is_in_no_process_but_the_login(home: Home) -> None:
     """Neither arguments nor environment of any browser process carry it, nor where the credentials are."""
     home.control.page(dispatcher_delay_ms=1500)

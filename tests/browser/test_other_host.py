@@ -6,12 +6,12 @@ import pytest
 
 from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import ConfigError
-from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.login_flow import LoginFlow
 from ibkr_tools.login.login_form import Credentials
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.simulator import Simulator
 from tests.browser.conftest import HURRIED, PASSWORD, Home
+from tests.browser.shared_chromium import SharedChromium
 from tests.browser.test_redesigned_pages import counted, seed_with
 from tests.support.logins import NoSession
 from tests.support.simulation import simulator_options
@@ -84,13 +84,12 @@ def test_form_with_a_script_may_name_another_host(home: Home) -> None:
     assert home.login().outcome is Outcome.SUCCEEDED
 
 
-def test_nothing_is_typed_at_another_origin(home: Home) -> None:
+def test_nothing_is_typed_at_another_origin(home: Home, shared_chromium: SharedChromium) -> None:
     """Even where the browser could reach it: another port of this machine with the very same page and certificate."""
     options = simulator_options(certificate=home.certificate, key=home.certificate.with_name("key.pem"))
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     with Simulator(options) as other:
         home.control.page(redirect=f"https://127.0.0.1:{other.port}/sso/Login")
-        with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki)) as browser:
+        with shared_chromium.lend() as browser:
             end = LoginFlow(
                 browser=browser,
                 portal=NoSession(),

@@ -271,6 +271,7 @@ def pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.usefixtures("own_chromium")
 @pytest.mark.parametrize("has_session", [False, True])
 def test_page_that_crashes_on_submit(home: Home, has_session: bool) -> None:
     """When the renderer dies ("Aw, Snap"), the API says whether the login worked; if not, it counts."""

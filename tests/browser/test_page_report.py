@@ -10,7 +10,6 @@ import pytest
 
 from ibkr_tools.errors import IbkrError
 from ibkr_tools.login import page_scripts
-from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.browser_protocol import PageChanging
 from ibkr_tools.login.login_timers import Patience
 from ibkr_tools.login.outcomes import Outcome
@@ -18,6 +17,7 @@ from ibkr_tools.login.page_report import DESCRIBE_PAGE, save_page_report
 from ibkr_tools.login.page_snapshot import merge_selectors
 from ibkr_tools.login.redaction import Redactor
 from tests.browser.conftest import HURRIED, PASSWORD, Home
+from tests.browser.shared_chromium import SharedChromium
 from tests.browser.test_redesigned_pages import seed_with
 from tests.support.simulation import wait_until
 
@@ -128,12 +128,10 @@ def hostile() -> str:
     return re.sub("@([A-Z]+)@", lambda match: values[match[1]], HOSTILE)
 
 
-def test_report_of_a_page_that_knows_too_much(home: Home) -> None:
+def test_report_of_a_page_that_knows_too_much(home: Home, shared_chromium: SharedChromium) -> None:
     """Not in a name, a label, a shadow tree or a frame: user name, account, code, cookie, token, query."""
     home.control.page(document=hostile())
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
-    settings = BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)
-    with open_browser(settings, Redactor([USER, PASSWORD])) as browser:
+    with shared_chromium.lend(Redactor([USER, PASSWORD])) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login?next={QUERY}")
         wait_until(lambda: browser.run("return document.readyState") == "complete", 20)
         now = datetime(2026, 11, 29, tzinfo=UTC)
@@ -147,12 +145,11 @@ def test_report_of_a_page_that_knows_too_much(home: Home) -> None:
     assert "#document" in text
 
 
-def test_script_returns_nothing_that_is_typed(home: Home) -> None:
+def test_script_returns_nothing_that_is_typed(home: Home, shared_chromium: SharedChromium) -> None:
     """The report is made before that; and if not, what is typed stays in the page."""
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
     table = merge_selectors()
     fields = [(table["username"], "typed-username", False), (table["password"], "typed-password", True)]
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+    with shared_chromium.lend() as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
 
         def filled() -> bool:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from ibkr_tools.login import page_scripts, redaction_script
-from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.browser_protocol import PageChanging
 from ibkr_tools.login.page_snapshot import LOGIN_PATH, merge_selectors, snapshot_selectors
 from ibkr_tools.page_elements import LOGIN_TYPE, PageElement
 from tests.browser.conftest import Home
+from tests.browser.shared_chromium import SharedChromium
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -41,15 +41,14 @@ ARGUMENTS: dict[str, list[Any]] = {
 """What each script is given here."""
 
 
-def test_no_script_returns_what_is_typed(home: Home) -> None:
+def test_no_script_returns_what_is_typed(home: Home, shared_chromium: SharedChromium) -> None:
     """Whatever it is asked about, the fields with their values among it."""
     scripts = {**vars(page_scripts), **vars(redaction_script)}
     known = {name for name in scripts if name.isupper() and name[0] != "_"}
     # SUBMITTERS returns nodes, and is evaluated for a yes or no alone.
     others = {"DISABLED_BUTTON", "MAX_DOCUMENT_LENGTH", "MAX_TEXT_LENGTH", "PAGE_VOCABULARY", "SUBMITTERS"}
     assert known - others == set(ARGUMENTS), "a new script is tried here too"
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+    with shared_chromium.lend() as browser:
         browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")
 
         def filled() -> bool:
@@ -79,11 +78,10 @@ CHANGES = {
 """What SUBMIT_FORM says, and what changes the filled form so."""
 
 
-def test_a_form_that_changed_is_not_submitted(home: Home) -> None:
+def test_a_form_that_changed_is_not_submitted(home: Home, shared_chromium: SharedChromium) -> None:
     """The password is compared within the page, and another document knows nothing of it."""
     submit = ARGUMENTS["SUBMIT_FORM"]
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+    with shared_chromium.lend() as browser:
 
         def run(script: str, *arguments: object) -> Any:
             try:
@@ -105,11 +103,10 @@ OTHER_NAMES = {"xyz-field-password": "abc", 'name="password"': 'name="abc"', "xy
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_known_form_needs_no_recognition(home: Home, is_known: bool) -> None:
+def test_known_form_needs_no_recognition(home: Home, shared_chromium: SharedChromium, is_known: bool) -> None:
     """Its snapshot is the same without; whatever else is there takes the other script."""
     home.control.page(rename={} if is_known else OTHER_NAMES)
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+    with shared_chromium.lend() as browser:
         browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")
 
         def take(script: str) -> Any:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.login_page_object import LoginPageObject
 from ibkr_tools.login.login_timers import Timer
 from ibkr_tools.login.page_states import FORM, PageState, classify
 from ibkr_tools.page_elements import PageElement
 from tests.browser.conftest import HURRIED, PASSWORD, Home
+from tests.browser.shared_chromium import SharedChromium
 from tests.support.logins import NoSession
 from tests.support.page_state_cases import PAGE_STATE_CASES, PageStateCase
 from tests.support.simulation import wait_until
@@ -16,13 +16,12 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("case", PAGE_STATE_CASES, ids=str)
-def test_state_is_recognised(home: Home, case: PageStateCase) -> None:
+def test_state_is_recognised(home: Home, shared_chromium: SharedChromium, case: PageStateCase) -> None:
     """What the simulator shows is the state that the row describes, by a snapshot of the real page."""
     home.control.page(**case.page)
     if case.fault:
         home.control.fault(**case.fault)
-    spki = (home.directories.gateway / "tls" / "gateway.spki").read_text().strip()
-    with open_browser(BrowserSettings(profile=home.directories.browser, spki=spki, port=home.port)) as browser:
+    with shared_chromium.lend() as browser:
         page = LoginPageObject(browser, NoSession(), patience=HURRIED)
 
         def state() -> PageState:

@@ -3,15 +3,15 @@
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from ibkr_tools.config.values import RESTRICTED_PORTS
-from ibkr_tools.login.browser import Browser, BrowserSettings, open_browser
+from ibkr_tools.login.browser import Browser
 from ibkr_tools.login.browser_protocol import PageChanging
+from tests.browser.shared_chromium import SharedChromium
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -44,12 +44,12 @@ def ask(browser: Browser, ports: list[int]) -> None:
     wait_until(has_asked, 60)
 
 
-def test_list_is_chromiums(tmp_path: Path) -> None:
+def test_list_is_chromiums(shared_chromium: SharedChromium) -> None:
     """Every port up to the highest one of the list and some beyond; a new one is to be added to it."""
     refused, answered = set[int](), set[int]()
     ports: dict[str, int] = {}
     wanted = list(range(1, max(RESTRICTED_PORTS) + 2000))
-    with open_browser(BrowserSettings(profile=tmp_path / "profile", spki="x")) as browser:
+    with shared_chromium.lend() as browser:
         browser.open("about:blank")
         for begin in range(0, len(wanted), SEVERAL):
             some = wanted[begin : begin + SEVERAL]

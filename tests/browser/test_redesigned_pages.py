@@ -137,7 +137,7 @@ def test_silent_page_is_submitted_when_its_script_is_ready(home: Home, delay_ms:
 def explain(home: Home) -> PageExplanation:
     with PortalClient(home.port, home.certificate, NoRateLimit(), read_timeout_s=5) as client:
         config = load_config(home.configure())
-        return explain_page(config, home.directories, client, now=datetime.now(UTC))
+        return explain_page(config, home.directories, client, now=datetime.now(UTC), open_browser=home.open_browser)
 
 
 def test_what_a_login_would_do_is_explained_without_a_submission(home: Home) -> None:

@@ -1,14 +1,12 @@
 """A page that IBKR has changed, and the user's own selectors for it."""
 
-from pathlib import Path
-
 import pytest
 
 from ibkr_tools.errors import ConfigError, LoginFailed
 from ibkr_tools.login import page_scripts
-from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.outcomes import Outcome
 from tests.browser.conftest import Home
+from tests.browser.shared_chromium import SharedChromium
 from tests.support.selector_texts import REFUSED, TAKEN
 
 pytestmark = pytest.mark.browser
@@ -80,10 +78,10 @@ def test_selector_that_is_none_is_named(home: Home) -> None:
     assert home.results == []
 
 
-def test_chromium_agrees_on_what_is_plainly_none(tmp_path: Path) -> None:
+def test_chromium_agrees_on_what_is_plainly_none(shared_chromium: SharedChromium) -> None:
     """`config check` objects to nothing that Chromium takes."""
     pairs = [("x", selector) for selector in (*TAKEN, *REFUSED)]
-    with open_browser(BrowserSettings(profile=tmp_path / "profile", spki="x")) as browser:
+    with shared_chromium.lend() as browser:
         browser.open("about:blank")
         wrong = browser._run(page_scripts.FIND_INVALID_SELECTORS, pairs)
     assert [selector for _, selector in wrong] == REFUSED

@@ -27,7 +27,14 @@ FAULTS: dict[str, dict[str, Any]] = {
 def log_in(home: Home, password: str = PASSWORD) -> Outcome:
     """Logs in as the program does, with the rate limiter that all processes share."""
     file = home.configure(password=password)
-    return run_login(load_config(file), home.directories, file, unattended=False, patience=HURRIED).outcome
+    return run_login(
+        load_config(file),
+        home.directories,
+        file,
+        unattended=False,
+        patience=HURRIED,
+        open_browser=home.open_browser,
+    ).outcome
 
 
 def penalty_s(home: Home) -> float:
@@ -74,6 +81,8 @@ def test_429_to_a_page_that_is_only_explained_pauses_every_process(home: Home) -
     home.control.page(instead="429")
     config = load_config(home.configure())
     client = make_client(config, home.directories)
-    explanation = explain_page(config, home.directories, client, now=utc_now(), patience=HURRIED)
+    explanation = explain_page(
+        config, home.directories, client, now=utc_now(), patience=HURRIED, open_browser=home.open_browser
+    )
     assert explanation.problem is not None
     assert PENALTY_S - 60 < penalty_s(home) <= PENALTY_S

@@ -1,7 +1,5 @@
 """Login pages written by hand, not by the simulator: what is found on them, and where nothing may be submitted."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +10,7 @@ import pyotp
 import pytest
 
 from ibkr_tools.config.secrets import Secret
-from ibkr_tools.login.browser import Browser, BrowserSettings, open_browser
+from ibkr_tools.login.browser import Browser
 from ibkr_tools.login.login_end import LoginEnd
 from ibkr_tools.login.login_flow import LoginFlow
 from ibkr_tools.login.login_form import Credentials
@@ -22,9 +20,10 @@ from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.second_factor_flow import SecondFactorFlow
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.simulator import ControlClient, Simulator
-from tests.browser.conftest import PASSWORD, spki_of
+from tests.browser.conftest import PASSWORD
+from tests.browser.shared_chromium import SharedChromium
 from tests.support.no_rate_limit import NoRateLimit
-from tests.support.simulation import gateway_options
+from tests.support.simulation import simulator_options
 from tests.support.written_pages import LANGUAGES, page_in, read_pages
 
 pytestmark = pytest.mark.browser
@@ -85,24 +84,13 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    if shutil.which("chromedriver") is None:
-        pytest.skip("needs Chromium and chromedriver: apt-get install chromium chromium-driver")
-    root = Path(tempfile.mkdtemp(prefix="ibkr-tools-test-"))
-    root.chmod(0o755)
-    try:
-        options = gateway_options(root)
-        assert options.certificate is not None
-        with (
-            Simulator(options) as simulator,
-            PortalClient(simulator.port, options.certificate, NoRateLimit(), read_timeout_s=5) as portal,
-            open_browser(
-                BrowserSettings(profile=root / "browser", spki=spki_of(options.certificate), port=simulator.port)
-            ) as browser,
-        ):
-            yield Stage(simulator.control, browser, portal, simulator.port)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+def stage(certificate: Path, shared_chromium: SharedChromium) -> Iterator[Stage]:
+    with (
+        Simulator(simulator_options(certificate=certificate, key=certificate.with_name("key.pem"))) as simulator,
+        PortalClient(simulator.port, certificate, NoRateLimit(), read_timeout_s=5) as portal,
+        shared_chromium.lend() as browser,
+    ):
+        yield Stage(simulator.control, browser, portal, simulator.port)
 
 
 FOUND = {**read_pages("frameworks"), **read_pages("steps"), **read_pages("companions")}
