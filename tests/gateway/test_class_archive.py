@@ -19,6 +19,7 @@ from ibkr_tools.simulator import Simulator
 from tests.support.distribution import distribution
 from tests.support.processes import is_alive
 from tests.support.simulation import simulator_options, wait_until
+from tests.support.stages import Stages
 
 pytestmark = [
     pytest.mark.gateway,
@@ -30,11 +31,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def stage(stages: Stages) -> Stage:
     """A user's directories as `bin/install` leaves them; nothing runs, and there are no servers behind it."""
     with Simulator(simulator_options()) as simulator:
-        servers = Servers(simulator.url, simulator.control)
-    return Stage(tmp_path / "ours", servers)
+        return stages.make(Servers(simulator.url, simulator.control))
 
 
 def gateway(stage: Stage, *arguments: str) -> str:

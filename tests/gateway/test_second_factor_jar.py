@@ -1,13 +1,13 @@
 """A user with a second factor behind IBKR's real gateway: the watchdog's logins answer it, on IBKR's clock."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from bench.stage import Servers, Stage
 from ibkr_tools.simulator import Simulator
 from tests.support.simulation import simulator_options, wait_until
+from tests.support.stages import Stages
 
 pytestmark = [pytest.mark.gateway, pytest.mark.browser]
 
@@ -20,21 +20,12 @@ def configure(stage: Stage, **second_factor: object) -> None:
     stage.config.write_text(json.dumps(content))
 
 
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("stage")
-    # The browser of root runs as nobody, and keeps its profile only where that user may pass.
-    for one in (path, path.parent, path.parent.parent):
-        one.chmod(one.stat().st_mode | 0o011)
-    return path
-
-
-def test_codes_of_an_authenticator_app_keep_a_session(folder: Path) -> None:
+def test_codes_of_an_authenticator_app_keep_a_session(stages: Stages) -> None:
     """Two sessions, two codes, neither of them refused or the same, though this machine's clock is 40 s behind."""
     with Simulator(simulator_options()) as simulator:
         simulator.control.behaviour(clock_skew_s=40)
         simulator.control.page(second_factor="multiplesf", second_factor_secret=SECRET)
-        stage = Stage(folder, Servers(simulator.url, simulator.control))
+        stage = stages.make(Servers(simulator.url, simulator.control))
         configure(stage, method="totp")
         secret = stage.config.with_name("totp")
         secret.touch(mode=0o600)
@@ -53,11 +44,11 @@ def test_codes_of_an_authenticator_app_keep_a_session(folder: Path) -> None:
         assert second > first
 
 
-def test_push_that_nobody_approves_is_not_sent_again(folder: Path) -> None:
+def test_push_that_nobody_approves_is_not_sent_again(stages: Stages) -> None:
     """The watchdog stops and asks for a person; a new start of everything does not ring the phone either."""
     with Simulator(simulator_options()) as simulator:
         simulator.control.page(second_factor="notification")
-        stage = Stage(folder, Servers(simulator.url, simulator.control))
+        stage = stages.make(Servers(simulator.url, simulator.control))
         configure(stage, method="push", push_wait_s=30)
 
         def waits_for_a_person() -> bool:

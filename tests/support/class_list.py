@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.processes import environment
 from ibkr_tools.gateway import class_archive
-from tests.support.stages import TRADER, scene
+from tests.support.stages import TRADER, one_place, scene
 
 __all__ = ["names_in"]
 
@@ -44,7 +44,7 @@ def _needed_by(java: str) -> set[str]:
         wrapper.chmod(0o755)
         Path(folder).chmod(0o755)
         os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
-        with scene(TRADER, tier="brokerage") as begun:
+        with one_place() as stages, scene(stages, TRADER, tier="brokerage") as begun:
             command = begun.stage.command("fetch", "positions")
             subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, check=True, timeout=60)
         os.environ["PATH"] = os.environ["PATH"].partition(":")[2]

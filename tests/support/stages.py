@@ -1,10 +1,12 @@
 """Everything as a user runs it, with IBKR's real jar: `ibkr-tools up`, logins by Chromium, a simulator behind it."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.loss import Loss
 from bench.prober import Prober
@@ -14,7 +16,7 @@ from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.control_client import ControlClient
 from tests.support.simulation import simulator_options, wait_until
 
-__all__ = ["READER", "TRADER", "Scene", "scene"]
+__all__ = ["READER", "TRADER", "Scene", "Stages", "one_place", "scene"]
 
 SESSION_CONTROL = ("/v1/api/iserver/auth/ssodh", "/v1/api/iserver/reauthenticate", "/v1/api/logout")
 """Session control that only we can have sent: before servers on 127.0.0.1 the jar's own calls are to `/v1/portal`."""
@@ -84,19 +86,41 @@ class Scene:
         print(f"{who}, {what}: {times}")
 
 
+class Stages:
+    """Makes stages in one place, one after the other; IBKR's gateway is installed once, and each has a copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self._base, self._installed = folder / "ours", folder / "installed"
+
+    def make(self, servers: Servers, username: str = READER, **session: Any) -> Stage:
+        """Makes the next one as `bench.stage.Stage` does; nothing of the one before it may run any more."""
+        if self._installed.exists():
+            shutil.rmtree(self._base)
+            return Stage(self._base, servers, username, installed=self._installed, **session)
+        stage = Stage(self._base, servers, username, **session)
+        shutil.copytree(stage.state, self._installed, symlinks=True)
+        return stage
+
+
+@contextmanager
+def one_place() -> Iterator[Stages]:
+    """Gives a place for stages, which is gone after the block."""
+    with tempfile.TemporaryDirectory(prefix="ibkr-scene-") as folder:
+        # As root, the browser runs as nobody and keeps its profile only where that user may pass.
+        Path(folder).chmod(0o711)
+        yield Stages(Path(folder))
+
+
 @contextmanager
 def scene(
-    username: str, *, before: Callable[[ControlClient], object] = lambda _: None, **session: object
+    stages: Stages, username: str, *, before: Callable[[ControlClient], object] = lambda _: None, **session: Any
 ) -> Iterator[Scene]:
     """Runs everything for the length of the block, from the first session on.
 
     `before` gives orders to the simulator before anything starts; `session` is that part of the configuration.
     """
-    with tempfile.TemporaryDirectory(prefix="ibkr-scene-") as folder, Simulator(simulator_options()) as simulator:
-        base = Path(folder)
-        # As root, the browser runs as nobody and keeps its profile only where that user may pass.
-        base.chmod(0o711)
-        stage = Stage(base / "ours", Servers(simulator.url, simulator.control), username, **session)
+    with Simulator(simulator_options()) as simulator:
+        stage = stages.make(Servers(simulator.url, simulator.control), username, **session)
         before(simulator.control)
         with stage.up() as program:
             stage.wait_until_up(60)
