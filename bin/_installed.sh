@@ -12,6 +12,7 @@ readonly CONFIG_DIR=/etc/ibkr-tools
 readonly CONFIG=$CONFIG_DIR/config.json
 readonly PASSWORD=$CONFIG_DIR/password
 readonly TOTP=$CONFIG_DIR/totp
+readonly TOKEN=$CONFIG_DIR/flex-token
 readonly STATE_DIR=/var/lib/ibkr-tools
 readonly RUNTIME_DIR=/run/ibkr-tools
 

@@ -3,7 +3,7 @@
 # _installed.sh. What stays is named, with the reason.
 
 # What ibkr-tools itself puts into its directories. Where such a directory is a link, only this is ours for certain.
-readonly CONFIG_NAMES=(config.json password totp)
+readonly CONFIG_NAMES=(config.json password totp flex-token)
 readonly STATE_NAMES=(
     gateway login browser snapshots statements history shared alert_history.json alert_history.lock pause.json pause.lock penalty.json .pki .config .cache .local
 )

@@ -21,6 +21,9 @@ ALERT_SCHEMA = 1
 OUTBOX_CAPACITY = 20
 """More messages than that are a flood, which nobody reads: the oldest give way."""
 
+FLEX_TOPIC, TOKEN_TOPIC = "flex", "flex-token"
+"""About statements that do not come or do not add up, and about the end of the token with which they are fetched."""
+
 ACCOUNTS_TOPIC = "accounts"
 """About accounts that cannot be fetched."""
 
@@ -28,10 +31,10 @@ ACCOUNTS_TOPIC = "accounts"
 class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One alert, or its end.
 
-    `topic` is what it is about (`person`, `outage`, `approval`, `brokerage`, `logins`, `accounts`, `parts`,
-    `unit:NAME`); a topic that is open is told once, and `over` closes it. `what` says what happened, `next` what the
-    tool will do, `todo` what the person must do, null if nothing. `user` is the IBKR user, null where the writer does
-    not know it.
+    `topic` is what it is about (`person`, `outage`, `approval`, `brokerage`, `logins`, `accounts`, `parts`, `flex`,
+    `flex-token`, `unit:NAME`); a topic that is open is told once, and `over` closes it. `what` says what happened,
+    `next` what the tool will do, `todo` what the person must do, null if nothing. `user` is the IBKR user, null where
+    the writer does not know it.
     """
 
     topic: str

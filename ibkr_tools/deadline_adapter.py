@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from requests import PreparedRequest, Response, Timeout
+from requests import PreparedRequest, Response, Session, Timeout
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -16,7 +16,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from ibkr_tools.deadline_socket import DeadlineTLSSocket, with_deadlines
 
-__all__ = ["DeadlineAdapter", "total_timeout"]
+__all__ = ["DeadlineAdapter", "NoRedirectSession", "total_timeout"]
 
 
 class _DeadlineHTTPConnection(HTTPConnection):
@@ -101,6 +101,14 @@ class DeadlineAdapter(HTTPAdapter):
                 raise Timeout(request=request)
             options["timeout"] = Limits(total=left_s)
         return super().send(request, *arguments, **options)
+
+
+class NoRedirectSession(Session):
+    """A session that never follows a redirect, nor parses its target."""
+
+    def get_redirect_target(self, resp: Response) -> None:
+        """Returns None: no answer is a redirect."""
+        del resp
 
 
 def total_timeout(connect_s: float, read_s: float) -> Any:

@@ -144,6 +144,11 @@ class Directories:
         return self.state / "statements"
 
     @property
+    def flex_budget(self) -> Path:
+        """What all processes know of the token; see `ibkr_tools.flex.flex_budget`. It is hidden with the statements."""
+        return self.statements / "service.json"
+
+    @property
     def history(self) -> Path:
         """The database of the account's days; see `ibkr_tools.history.database`."""
         return self.state / "history" / "history.sqlite"

@@ -3,13 +3,15 @@
     IbkrError                      70  our bug, if it ever reaches a person unspecialised
     ├── UsageError                  2  the command line, a jq program or a resource name is wrong
     ├── DataError                  65  the gateway answered something we do not understand
-    │   ├── MalformedResponse      65  an answer that is no whole JSON
+    │   ├── MalformedResponse      65  an answer that is no whole JSON or XML
     │   └── ErrorResponse          65  IBKR refuses this one call, for a reason of its own
     ├── GatewayUnavailable         69  no answer on the gateway's port
     │   └── PortTaken              69  another program listens there
     ├── OutputError                73  a result could not be written
     ├── DeliveryFailed             75  a message could not be told; it is kept
     ├── SnapshotMissing            75  nothing has been saved yet
+    ├── StatementUnavailable       75  IBKR's reporting has no statement for now: try again later
+    │   └── StatementMissing       75  none of days that are long past
     ├── SessionUnavailable         75  no session yet, or lost on the way: try again later
     │   ├── BrokerageUnavailable   75  the portfolio tier is up, the brokerage tier is not
     │   ├── PreflightMissing       75  an endpoint wants its list of accounts asked for first
@@ -65,7 +67,7 @@ class DataError(IbkrError):
 
 
 class MalformedResponse(DataError):
-    """An answer is no JSON, or ends before it is whole: asked again, it may come whole."""
+    """An answer is no JSON, or JSON or XML that ends before it is whole: asked again, it may come whole."""
 
 
 class ErrorResponse(DataError):
@@ -98,6 +100,16 @@ class SnapshotMissing(IbkrError):
     """No snapshot has been saved yet; the next `fetch --save` leaves one."""
 
     exit_code = 75
+
+
+class StatementUnavailable(IbkrError):
+    """IBKR's Flex Web Service gives no statement for now, or not of all the days; a later try may succeed by itself."""
+
+    exit_code = 75
+
+
+class StatementMissing(StatementUnavailable):
+    """IBKR has no statement of these days, which are long past."""
 
 
 class SessionUnavailable(IbkrError):

@@ -6,7 +6,7 @@ Reading it touches no network. What a process says ages: `fresh_for_s` after `up
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -167,6 +167,23 @@ class FetchSection(Section, kw_only=True, frozen=True):
     saved_at: Moment | None = None
 
 
+class FlexSection(Section, kw_only=True, frozen=True):
+    """The last fetch of Flex statements. `action-required`: nothing is asked for until a person has acted.
+
+    `problems`: what does not add up or is missing in what came, and that the token ends soon. `covered_to` is the last
+    day of the statements that were kept last. `topic` is under which a person was told why it failed, null if nobody
+    was.
+    """
+
+    state: Literal["succeeded", "failed", "action-required"]
+    why: str
+    todo: str | None = None
+    problems: tuple[str, ...] = ()
+    covered_to: date | None = None
+    token_expires: date | None = None
+    topic: str | None = None
+
+
 class Status(msgspec.Struct, kw_only=True, frozen=True):
     """The whole document; a section is null until its process has written it."""
 
@@ -175,14 +192,16 @@ class Status(msgspec.Struct, kw_only=True, frozen=True):
     session: SessionSection | None = None
     login: LoginSection | None = None
     fetch: FetchSection | None = None
+    flex: FlexSection | None = None
 
 
-_S = TypeVar("_S", GatewaySection, SessionSection, LoginSection, FetchSection)
+_S = TypeVar("_S", GatewaySection, SessionSection, LoginSection, FetchSection, FlexSection)
 _SECTION_NAMES: Mapping[type[Section], str] = {
     GatewaySection: "gateway",
     SessionSection: "session",
     LoginSection: "login",
     FetchSection: "fetch",
+    FlexSection: "flex",
 }
 
 

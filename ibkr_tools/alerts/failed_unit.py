@@ -16,7 +16,7 @@ from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError, UsageError
 from ibkr_tools.service_result import describe_unit_end
-from ibkr_tools.status import FetchSection, StatusFile, utc_now
+from ibkr_tools.status import FetchSection, FlexSection, StatusFile, utc_now
 
 TEST_UNIT = "test"
 """`systemctl start ibkr-alert@test` tries the whole way that a message takes."""
@@ -58,12 +58,15 @@ def failure_message(unit: str, environ: Mapping[str, str], properties: Mapping[s
     )
 
 
-def is_reported_by_watchdog(unit: str) -> bool:
+def is_reported(unit: str) -> bool:
     """Says whether a person is told why a unit has failed by somebody who knows: nobody needs two messages."""
-    if unit != "ibkr-fetch.service":
-        return False
-    section = StatusFile(find_directories().status_file).read_section(FetchSection)
-    return section is not None and section.state == "failed" and section.topic is not None
+    status = StatusFile(find_directories().status_file).read_or_empty()
+    sections: dict[str, FetchSection | FlexSection | None] = {
+        "ibkr-fetch.service": status.fetch,
+        "ibkr-flex.service": status.flex,
+    }
+    section = sections.get(unit)
+    return section is not None and section.state != "succeeded" and section.topic is not None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,8 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     (unit,) = arguments
     if unit == TEST_UNIT:
         message = alert_outbox.test_message(utc_now())
-    elif is_reported_by_watchdog(unit):
-        logger.info("{} has failed for a reason that the watchdog tells", unit)
+    elif is_reported(unit):
+        logger.info("{} has failed for a reason that is told", unit)
         return 0
     elif is_given_up(properties := unit_properties(unit)):
         message = failure_message(unit, os.environ, properties)

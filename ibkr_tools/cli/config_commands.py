@@ -1,4 +1,4 @@
-"""`ibkr-tools config …`: check the configuration, print its schema, move the password out of it."""
+"""`ibkr-tools config …`: check the configuration, print its schema, move the secrets out of it."""
 
 import os
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from ibkr_tools.cli.streams import write_out
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ibkr_tools.config.password_adoption import AdoptedSecret
     from ibkr_tools.config.schema import Config
 
 app = typer.Typer(no_args_is_help=True, help="Check the configuration and print the published schemas.")
@@ -43,12 +44,13 @@ def _require_usable_values(file: "Path", config: "Config") -> tuple[list[str], l
         ConfigError: something would be refused when it is used; the message names all of it.
     """
     from ibkr_tools.config.check import unusable_values
-    from ibkr_tools.config.secrets import check_passwords
+    from ibkr_tools.config.secrets import check_passwords, check_token
     from ibkr_tools.errors import ConfigError
     from ibkr_tools.fetch.plan import plan_snapshot
     from ibkr_tools.login.selector_syntax import find_selector_error
 
     errors, warnings = check_passwords(file, config)
+    errors += check_token(file, config)
     try:
         plan_snapshot(config.fetch.resources, {}, config.session.tier)
     except ConfigError as error:
@@ -97,14 +99,29 @@ def schema(
 @app.command()
 def adopt_password(context: typer.Context) -> None:
     """Move "password" to the file `password` beside the configuration, as bin/install does; name what else has one."""
+    from ibkr_tools.config.password_adoption import PASSWORD
+
+    _adopt(PASSWORD, app_context_of(context).config_file, "password", "totp")
+
+
+@app.command()
+def adopt_token(context: typer.Context) -> None:
+    """Move "token" of "flex" to the file `flex-token` beside the configuration; name what else has one."""
+    from ibkr_tools.config.password_adoption import TOKEN
+
+    _adopt(TOKEN, app_context_of(context).config_file, "flex-token")
+
+
+def _adopt(secret: "AdoptedSecret", config: "Path", file_name: str, *others: str) -> None:
+    """Moves a secret to its file beside the configuration, and warns of copies of that or of the `others`."""
     from ibkr_tools.config import password_adoption
 
-    config = app_context_of(context).config_file
-    password_file = config.with_name("password")
+    file = config.with_name(file_name)
     try:
-        if summary := password_adoption.adopt_password(config, password_file):
+        if summary := password_adoption.adopt(secret, config, file):
             write_out(f"{summary}\n")
     finally:
-        for path in password_adoption.find_copies(config.parent, password_file, config.with_name("totp")):
+        sources = (file, *(config.with_name(name) for name in others))
+        for path in password_adoption.find_copies(config.parent, *sources, secret=secret):
             name = path if str(path).isprintable() else ascii(str(path))
-            typer.echo(f"warning: {name} has a password in it; delete it, or take the password out", err=True)
+            typer.echo(f"warning: {name} has a {secret.what} in it; delete it, or take the {secret.what} out", err=True)

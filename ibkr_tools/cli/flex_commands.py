@@ -1,20 +1,16 @@
 """`ibkr-tools flex …`: statements of IBKR's reporting."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.flex_fetch_command import fetch
+from ibkr_tools.cli.statement_report import describe, warn
 from ibkr_tools.cli.streams import write_out
-from ibkr_tools.entrypoint import print_stderr
 
-if TYPE_CHECKING:
-    from ibkr_tools.flex.statement_checks import StatementChecks
-    from ibkr_tools.flex.statement_file import StatementFile
-
-app = typer.Typer(no_args_is_help=True, help="Check, keep and list Flex statements.")
+app = typer.Typer(no_args_is_help=True, help="Fetch, check, keep and list Flex statements.")
 
 FilesArgument = Annotated[
     list[Path],
@@ -24,18 +20,40 @@ FilesArgument = Annotated[
 ]
 
 
-@app.command()
-def check(context: typer.Context, files: FilesArgument) -> None:
-    """Say what is in statements, what does not add up, and what their query lacks; nothing is kept."""
-    from ibkr_tools.cli.statement_files import OpenFiles
-    from ibkr_tools.errors import DataError
+app.command()(fetch)
 
+
+@app.command()
+def check(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="XML, packed or not, or a folder; without any, one statement is asked for, and not kept.",
+            metavar="[FILE]...",
+            show_default=False,
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask in spite of a token or query that IBKR has refused.")
+    ] = False,
+) -> None:
+    """Say what is in statements, what does not add up, and what their query lacks; nothing is kept."""
+    from ibkr_tools.cli.flex_fetch_command import check_service
+    from ibkr_tools.cli.statement_files import OpenFiles
+    from ibkr_tools.errors import DataError, UsageError
+
+    if not files:
+        check_service(context, again=again)
+        return
+    if again:
+        raise UsageError("--again is about asking IBKR: not with a FILE")
     with OpenFiles(files) as opened:
         app_context_of(context).drop_root()
         contradicting = []
         for name, file in opened.read_all():
-            write_out("\n  ".join([name, *_describe(file, with_query=True)]) + "\n")
-            if _warn(name, file):
+            write_out("\n  ".join([name, *describe(file, with_query=True)]) + "\n")
+            if warn(name, file):
                 contradicting.append(name)
         opened.require_all_read()
     if contradicting:
@@ -69,8 +87,8 @@ def import_(
             archived = archive.keep(file.xml, file.statements)
             state = "is there already" if archived is None else f"kept as {archived.path.name}"
             kept += archived is not None
-            write_out("\n  ".join([f"{name}: {state}", *_describe(file)]) + "\n")
-            _warn(name, file)
+            write_out("\n  ".join([f"{name}: {state}", *describe(file)]) + "\n")
+            warn(name, file)
         if kept:
             from ibkr_tools.history.rebuild import rebuild
 
@@ -95,37 +113,3 @@ def list_(context: typer.Context) -> None:
         f"{file.from_day}  {file.to_day}  {file.generated_at:%Y-%m-%d %H:%M}  {file.path.name}" for file in archived
     ]
     write_out("\n".join(lines) + "\n")
-
-
-def _describe(file: "StatementFile", *, with_query: bool = False) -> list[str]:
-    """Returns what is in a file, in lines."""
-    lines = []
-    for statement_check in file.checks:
-        lines.append(_describe_statement(statement_check))
-        if with_query:
-            lines += [f"  {line}" for line in _describe_query(statement_check)]
-    return lines
-
-
-def _describe_statement(statement_check: "StatementChecks") -> str:
-    head = statement_check.statement
-    days = f"{head.from_day} to {head.to_day}" if head.from_day != head.to_day else f"{head.from_day}"
-    rows = f"{statement_check.rows:,} row{'' if statement_check.rows == 1 else 's'}"
-    return f"{head.account}, {days}: {rows} in {len(statement_check.sections)} sections, made {head.generated_at}"
-
-
-def _describe_query(statement_check: "StatementChecks") -> Sequence[str]:
-    from ibkr_tools.flex import query_sections
-
-    lines = query_sections.missing_from_query(statement_check.attributes)
-    if absent := query_sections.not_shown(statement_check.sections):
-        lines.append(f"not ticked, or nothing happened: {', '.join(absent)}")
-    return lines
-
-
-def _warn(name: str, file: "StatementFile") -> bool:
-    """Says on standard error what does not add up, and whether something did not."""
-    warnings = list(file.warnings())
-    for warning in warnings:
-        print_stderr(f"warning: {name}: {warning}", 30)
-    return bool(warnings)

@@ -6,7 +6,7 @@ import msgspec
 
 from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.errors import ActionRequired, GatewayUnavailable, SessionUnavailable
-from ibkr_tools.status import GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
+from ibkr_tools.status import FlexSection, GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
 from ibkr_tools.terminal_escape import replace_unprintable
 
 
@@ -80,6 +80,16 @@ def _login(section: LoginSection, now: datetime) -> list[str]:
     return lines
 
 
+def _flex(section: FlexSection, now: datetime) -> list[str]:
+    lines = [f"{section.state} {_since(section.updated_at, now)} ago: {section.why}"]
+    if section.covered_to is not None:
+        lines.append(f"statements until {section.covered_to}")
+    lines += section.problems
+    if section.todo:
+        lines.append(f"to do: {section.todo}")
+    return lines
+
+
 def as_text(status: Status, now: datetime) -> str:
     """Returns the status as a table of two columns; what was never written says so."""
     rows: list[tuple[str, list[str]]] = [
@@ -94,6 +104,8 @@ def as_text(status: Status, now: datetime) -> str:
         rows.append(("fetch", lines))
     else:
         rows.append(("fetch", ["none yet"]))
+    if status.flex is not None:
+        rows.append(("flex", _flex(status.flex, now)))
     return "\n".join(
         f"{name if number == 0 else '':<9}{replace_unprintable(line)}"
         for name, lines in rows
@@ -104,7 +116,7 @@ def as_text(status: Status, now: datetime) -> str:
 def as_json(status: Status, now: datetime) -> str:
     """Returns the status file's content, with each section's age and whether it may still be believed."""
     document = msgspec.to_builtins(status)
-    for name in ("gateway", "session", "login", "fetch"):
+    for name in ("gateway", "session", "login", "fetch", "flex"):
         section: Section | None = getattr(status, name)
         if section is not None:
             document[name] |= {"age_s": round(section.age_s(now), 1), "stale": section.is_stale(now)}
@@ -113,8 +125,14 @@ def as_json(status: Status, now: datetime) -> str:
 
 
 def exit_code(status: Status, now: datetime) -> int:
-    """Returns 0 if the session is up, 77 if a person must act, 69 without a gateway, 75 otherwise."""
+    """Returns 0 if the session is up, 77 if a person must act, 69 without a gateway, 75 otherwise.
+
+    Where statements alone are fetched, it is about these.
+    """
     session = status.session
+    if status.flex is not None and (status.gateway, session) == (None, None):
+        codes = {"succeeded": 0, "action-required": ActionRequired.exit_code}
+        return codes.get(status.flex.state, SessionUnavailable.exit_code)
     if session is not None and session.state is SessionState.LOCKED_OUT:
         return ActionRequired.exit_code
     gateway = status.gateway

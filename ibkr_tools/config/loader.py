@@ -14,15 +14,27 @@ from ibkr_tools.config.schema import Config, GatewayConfig
 from ibkr_tools.config.values import (
     ARGUMENT_PATTERN,
     PATH_PATTERN,
+    QUERY_PATTERN,
     UPSTREAM_PATTERN,
     USERNAME_PATTERN,
     PatternHint,
     explain_nothing,
+    explain_query,
     explain_upstream,
     explain_username,
+    flex_upstream_problem,
     port_problem,
 )
 from ibkr_tools.errors import ConfigError
+
+TOKEN_KEY = "flex.token"  # noqa: S105  # its name
+"""Where a token waits to be moved; see `password_adoption`."""
+
+
+def token_in(raw: Mapping[str, Any]) -> object:
+    """Returns what stands in the token's place; None if nothing does."""
+    section = raw.get("flex")
+    return section.get("token") if isinstance(section, dict) else None
 
 
 def _pattern_hints(username: object) -> dict[str, PatternHint]:
@@ -31,6 +43,7 @@ def _pattern_hints(username: object) -> dict[str, PatternHint]:
     return {
         account_ids.NUMBER_PATTERN: (number, lambda text: account_ids.explain_number(text, name)),
         account_ids.NAME_PATTERN: ("an account number or an alias", account_ids.explain_name),
+        QUERY_PATTERN: ("a query's number, digits in quotes", explain_query),
         UPSTREAM_PATTERN: ("scheme, host and port, such as https://api.ibkr.com", explain_upstream),
         USERNAME_PATTERN: ("the name that you type on IBKR's page", explain_username),
         ARGUMENT_PATTERN: ("a text with something in it, and without a NUL character", explain_nothing),
@@ -41,14 +54,14 @@ def _pattern_hints(username: object) -> dict[str, PatternHint]:
     }
 
 
-_VALIDATORS = {"gateway.port": port_problem}
+_VALIDATORS = {"gateway.port": port_problem, "flex.upstream": flex_upstream_problem}
 """By key: what says why a value that is of the right kind cannot work."""
 
 
 def config_problems(value: object, source: str = "") -> Iterator[str]:
     """Yields one line per problem of a decoded `config.json`; `source` is its text, to name lines."""
     pattern_hints = _pattern_hints(value.get("username") if isinstance(value, dict) else None)
-    text_keys = ("password", "$schema")
+    text_keys = ("password", "$schema", TOKEN_KEY)
     return find_problems(
         value, Config, text_keys=text_keys, pattern_hints=pattern_hints, validators=_VALIDATORS, source=source
     )
@@ -66,7 +79,7 @@ def read_document(file: Path) -> tuple[dict[str, Any], bytes]:
     """Returns the configuration `file`, an object and not yet checked, and its text.
 
     Raises:
-        ConfigError: not there, not readable, not JSON, no object, or world-readable with a password in it.
+        ConfigError: not there, not readable, not JSON, no object, or world-readable with a secret in it.
     """
     try:
         data = files.read_user_file(file)
@@ -93,9 +106,10 @@ def read_document(file: Path) -> tuple[dict[str, Any], bytes]:
         raise ConfigError(f"{file}: not JSON: {with_line_and_column(data, str(error))}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{file}: expected an object, such as config.example.json")
-    if others_can_read and raw.get("password"):
+    if others_can_read and (raw.get("password") or token_in(raw)):
+        what = "the password" if raw.get("password") else "the token"
         raise ConfigError(
-            f"{file}: holds the password and every user of this machine can read it",
+            f"{file}: holds {what} and every user of this machine can read it",
             hint=f"chmod o= {file}",
         )
     return raw, data
@@ -105,7 +119,7 @@ def load_config(file: Path, *, allow_example: bool = False) -> Config:
     """Reads and checks the configuration; `allow_example`: for what asks neither IBKR nor its gateway anything.
 
     Raises:
-        ConfigError: not there, not readable, not JSON, world-readable with a password in it, still the example, or
+        ConfigError: not there, not readable, not JSON, world-readable with a secret in it, still the example, or
             with wrong keys or values; then the message names every one of them.
     """
     raw, data = read_document(file)
@@ -121,4 +135,6 @@ def load_config(file: Path, *, allow_example: bool = False) -> Config:
         )
     raw.pop("password", None)
     raw.pop("$schema", None)
+    if "flex" in raw:
+        raw["flex"].pop("token", None)
     return msgspec.convert(raw, Config, strict=True)

@@ -12,7 +12,7 @@ import msgspec
 
 from ibkr_tools.config.values import PatternHint
 
-_HIDDEN_KEYS = re.compile(r"pass|pwd|secret|totp|token|command|username")
+_HIDDEN_KEYS = re.compile(r"pass|pwd|secret|totp|token|command|username|query")
 """Keys whose values are not shown: they are secrets, name their files, or are where people paste them."""
 
 _KEY_LIKE = re.compile(r"[a-z_$]+")
@@ -37,7 +37,7 @@ def find_problems(
         value: the decoded section.
         kind: what it should be; sections are structs in structs.
         path: of the section, with a dot at its end.
-        text_keys: keys that may be there besides, as texts.
+        text_keys: keys that may be there besides, as texts, by path.
         pattern_hints: what each regular expression of the types means in words, and what was meant by another text.
         validators: by path, what says why a value of the right kind cannot work, or returns an empty text.
         source: the document, to tell in which line a wrong key is.
@@ -47,7 +47,8 @@ def find_problems(
         return
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    known_keys = [*fields, *text_keys]
+    own_text_keys = [key.removeprefix(path) for key in text_keys if key.rpartition(".")[0] == path.removesuffix(".")]
+    known_keys = [*fields, *own_text_keys]
     yield from (_unknown(str(key), known_keys, path, source) for key in value if key not in known_keys)
     for name, field in fields.items():
         if name not in value:
@@ -60,6 +61,7 @@ def find_problems(
                 value[name],
                 section,
                 f"{path}{name}.",
+                text_keys=text_keys,
                 pattern_hints=pattern_hints,
                 validators=validators,
                 source=source,
@@ -73,7 +75,7 @@ def find_problems(
             continue
         if (validator := validators.get(f"{path}{name}")) and (problem := validator(value[name])):
             yield f"{path}{name}: {problem}"
-    yield from (f"{key}: expected a text" for key in text_keys if not isinstance(value.get(key, ""), str))
+    yield from (f"{path}{key}: expected a text" for key in own_text_keys if not isinstance(value.get(key, ""), str))
 
 
 def _unknown(key: str, known_keys: list[str], path: str, source: str) -> str:
@@ -116,6 +118,8 @@ def _expectation(
         words, explain = next(words for pattern, words in pattern_hints.items() if repr(pattern)[1:-1] in text)
         text = f"Expected {words}"
         advice = explain(element) if isinstance(element, str) else ""
+    if "RFC3339" in text:
+        text = "Expected a day such as 2027-01-31"
     if text.startswith("Invalid enum value"):
         text = f"Expected one of {', '.join(_choices(kind))}"
     can_be_shown = is_shown and isinstance(element, str | int | float | bool | None) and not _has_credentials(element)

@@ -1,5 +1,6 @@
 """The configuration: one JSON file, decoded strictly, every problem named at once."""
 
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -8,7 +9,9 @@ from msgspec import Meta
 from ibkr_tools import account_ids
 from ibkr_tools.config.values import (
     ARGUMENT_PATTERN,
+    IBKR_FLEX_HOSTS,
     PATH_PATTERN,
+    QUERY_PATTERN,
     RESTRICTED_PORTS,
     UPSTREAM_PATTERN,
     USERNAME_PATTERN,
@@ -19,6 +22,7 @@ from ibkr_tools.portal.endpoints import SNAPSHOT_RESOURCES
 Port = Annotated[int, Meta(ge=1, le=65535, extra_json_schema={"not": {"enum": sorted(RESTRICTED_PORTS)}})]
 AccountId = Annotated[str, Meta(pattern=account_ids.NUMBER_PATTERN)]
 AccountName = Annotated[str, Meta(pattern=account_ids.NAME_PATTERN, description="An account number, or its alias.")]
+QueryNumber = Annotated[str, Meta(pattern=QUERY_PATTERN)]
 NonEmptyStr = Annotated[str, Meta(pattern=ARGUMENT_PATTERN)]
 FilePath = Annotated[str, Meta(pattern=PATH_PATTERN)]
 if TYPE_CHECKING:
@@ -152,8 +156,28 @@ class AlertsConfig(_Section, frozen=True):
     ] = 60
 
 
+class FlexConfig(_Section, frozen=True):
+    """IBKR's Flex Web Service, which gives statements of past days."""
+
+    query: Annotated[
+        QueryNumber | None,
+        Meta(description="The number of the Activity Flex Query; null: nothing is fetched."),
+    ] = None
+    token_expires: Annotated[
+        date | None,
+        Meta(
+            description="The last day of the token, as chosen when it was made; null: nobody warns of its end.",
+            # Few editors look at a format.
+            extra_json_schema={"pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+        ),
+    ] = None
+    upstream: Annotated[
+        str, Meta(pattern=UPSTREAM_PATTERN, description="IBKR's host: scheme, name, port if it is not the scheme's.")
+    ] = f"https://{IBKR_FLEX_HOSTS[0]}"
+
+
 class Config(_Section, frozen=True):
-    """Everything in `config.json` but the password, which only the login reads."""
+    """Everything in `config.json` but the secrets: the password, and the token of the Flex Web Service."""
 
     username: Annotated[
         str,
@@ -169,17 +193,22 @@ class Config(_Section, frozen=True):
     session: SessionConfig = SessionConfig()
     login: LoginConfig = LoginConfig()
     fetch: FetchConfig = FetchConfig()
+    flex: FlexConfig = FlexConfig()
     alerts: AlertsConfig = AlertsConfig()
 
 
 def json_schema() -> dict[str, Any]:
-    """Returns the JSON Schema of `config.json`, for editors; the password is one more key of it."""
+    """Returns the JSON Schema of `config.json`, for editors; the secrets are more keys of it."""
     definition: dict[str, Any] = msgspec.json.schema(Config)
     definition["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     definition["title"] = "config.json of ibkr-tools"
     definition["$defs"]["Config"]["properties"]["password"] = {
         "type": "string",
         "description": "The password; bin/install moves it to a file that only root can read.",
+    }
+    definition["$defs"]["FlexConfig"]["properties"]["token"] = {
+        "type": "string",
+        "description": "The token; bin/install moves it to a file that only root can read.",
     }
     definition["$defs"]["Config"]["properties"]["$schema"] = {"type": "string"}
     return definition

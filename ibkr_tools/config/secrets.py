@@ -1,6 +1,7 @@
 """Where the secrets of a configuration are: systemd's credentials, files of their own, the configuration's key."""
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from ibkr_tools import files, secret_text
 from ibkr_tools.config import example
-from ibkr_tools.config.loader import read_document
+from ibkr_tools.config.loader import TOKEN_KEY, read_document, token_in
 from ibkr_tools.config.schema import Config
 from ibkr_tools.errors import ConfigError
 
@@ -18,6 +19,9 @@ PASSWORD_CREDENTIAL = "ibkr-password"  # noqa: S105  # its name
 
 TOTP_CREDENTIAL = "ibkr-totp"
 """Name of the systemd credential that carries the authenticator app's secret."""
+
+TOKEN_CREDENTIAL = "ibkr-flex-token"  # noqa: S105  # its name
+"""Name of the systemd credential that carries the token of the Flex Web Service."""
 
 _WRITE_ANEW = "Write it anew, as one line of text in UTF-8; nothing was submitted."
 
@@ -40,7 +44,7 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class _SecretKind:
-    """One of the two secrets.
+    """One of the secrets.
 
     `key` is where its own file stands in the configuration: errors name that, for people put the secret itself there.
     `file_name` is the name of the file beside the configuration that systemd makes the credential of: only root reads
@@ -64,6 +68,10 @@ _TOTP = _SecretKind(
     file_name="totp",
     blanks=True,
 )
+_TOKEN = _SecretKind(what="the token", credential=TOKEN_CREDENTIAL, key=TOKEN_KEY, file_name="flex-token", blanks=True)
+
+_TOKEN_TEXT = re.compile(r"[A-Za-z0-9]{6,128}", re.ASCII)
+"""IBKR's have some 24 digits."""
 
 
 @dataclass(frozen=True)
@@ -128,25 +136,32 @@ def _checked(text: str, name: str, kind: _SecretKind) -> str | None:
         secret_text.require_typable(text, blanks=kind.blanks)
     except secret_text.UntypableText as error:
         raise ConfigError(f"{name}: {kind.what} is not what a person typed: {error}", hint=_WRITE_ANEW) from None
+    if kind is _TOKEN and not _TOKEN_TEXT.fullmatch(text):
+        raise ConfigError(f"{name}: this is no token: IBKR's have some 24 digits, and nothing else", hint=_WRITE_ANEW)
     return text
 
 
-def _read_key(file: Path) -> str | None:
-    """Returns the password that stands in the configuration itself; see `_checked`."""
-    value = read_document(file)[0].get("password")
-    return _checked(value, f'{file}: "password"', _PASSWORD) if isinstance(value, str) else None
+def _read_key(file: Path, kind: _SecretKind) -> str | None:
+    """Returns the secret that stands in the configuration itself; see `_checked`."""
+    raw = read_document(file)[0]
+    value = raw.get("password") if kind is _PASSWORD else token_in(raw)
+    return _checked(value, _key_name(file, kind), kind) if isinstance(value, str) else None
+
+
+def _key_name(file: Path, kind: _SecretKind) -> str:
+    return f'{file}: "password"' if kind is _PASSWORD else f"{file}: {kind.key}"
 
 
 def _readers(
     kind: _SecretKind, file: Path, config: Config, environ: Mapping[str, str] | None
 ) -> Iterator[tuple[str, Callable[[], str | None]]]:
     """Yields whatever may have the secret, in the order in which it counts: its name, and what reads it."""
-    is_password = kind is _PASSWORD
-    configured_file = config.login.password_file if is_password else config.login.second_factor.totp_file
+    configured_files = {_PASSWORD: config.login.password_file, _TOTP: config.login.second_factor.totp_file}
+    configured_file = configured_files.get(kind)
     for source in _secret_files(kind, file, configured_file, environ):
         yield source.name, lambda source=source: _read_from(source, kind)  # type: ignore[misc]
-    if is_password:
-        yield f'{file}: "password"', lambda: _read_key(file)
+    if kind is not _TOTP:
+        yield _key_name(file, kind), lambda: _read_key(file, kind)
 
 
 def _first(kind: _SecretKind, file: Path, config: Config, environ: Mapping[str, str] | None) -> Secret | None:
@@ -184,6 +199,32 @@ def read_totp_secret(file: Path, config: Config, environ: Mapping[str, str] | No
         f"nothing to read in {file.with_name(_TOTP.file_name)}",
         hint="See docs/second-factor.md.",
     )
+
+
+def read_token(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret:
+    """Returns the token of the Flex Web Service: from the systemd credential, `flex-token` beside `file`, or its key.
+
+    Raises:
+        ConfigError: none of the three has one, others can read it, or it is no token.
+    """
+    if secret := _first(_TOKEN, file, config, environ):
+        return secret
+    raise ConfigError(
+        f"no token: no credential, nothing to read in {file.with_name(_TOKEN.file_name)}, "
+        f'no "token" in "flex" of the configuration',
+        hint="docs/flex.md says how to make one. Run as root: only root can read the token.",
+    )
+
+
+def check_token(file: Path, config: Config) -> list[ConfigError]:
+    """Returns what is wrong with whatever may hold a token and can be read here."""
+    errors = []
+    for _, read in _readers(_TOKEN, file, config, {}):
+        try:
+            read()
+        except ConfigError as error:
+            errors.append(error)
+    return errors
 
 
 def check_passwords(file: Path, config: Config) -> tuple[list[ConfigError], list[str]]:

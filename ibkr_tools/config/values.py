@@ -82,5 +82,35 @@ def explain_nothing(_text: str) -> str:
     return ""
 
 
+IBKR_FLEX_HOSTS = ("ndcdyn.interactivebrokers.com", "gdcdyn.interactivebrokers.com")
+"""IBKR's hosts of the Flex Web Service; the first one is asked, and may name the other."""
+
+QUERY_PATTERN = r"^[0-9]{1,12}$(?!\n)"
+"""The number of a Flex query."""
+
+_MIN_TOKEN_DIGITS = 15
+
+
+def is_loopback(address: str) -> bool:
+    """Says whether an address of HTTP is one of this machine."""
+    host = urlsplit(address).hostname or ""
+    return host == "localhost" or re.fullmatch(r"127(?:\.[0-9]{1,3}){3}", host) is not None
+
+
+def flex_upstream_problem(upstream: object) -> str:
+    """Returns why the token must not be sent to an address; an empty text if it may."""
+    if isinstance(upstream, str) and upstream.startswith("http://") and not is_loopback(upstream):
+        return "http to another machine: the token would go there unencrypted"
+    return ""
+
+
+def explain_query(text: str) -> str:
+    """Returns what was probably meant by a text that is no query's number, without showing it."""
+    bare = text.strip()
+    if bare.isdecimal() and len(bare) >= _MIN_TOKEN_DIGITS:
+        return 'so many digits are a token; its place is "token" in the same section'
+    return "the list of queries in Client Portal shows it behind the i of each"
+
+
 PatternHint = tuple[str, Callable[[str], str]]
 """What a pattern means in words, and what says what was probably meant by a text that does not fit it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from ibkr_tools.errors import DataError
+from ibkr_tools.errors import DataError, MalformedResponse
 from ibkr_tools.flex.flex_values import FORMAT_HINT, FlexValueError, parse_day, parse_timestamp
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def read_statements(xml: bytes) -> Iterator[Statement | StatementSection | Row]:
     try:
         parser.close()
     except ParseError:
-        raise DataError("it is cut off: the XML ends before it is whole", hint=_AGAIN_HINT) from None
+        raise MalformedResponse("it is cut off: the XML ends before it is whole", hint=_AGAIN_HINT) from None
     yield from target.take()
     target.require_statement()
 

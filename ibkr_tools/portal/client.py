@@ -56,14 +56,6 @@ WAIT_NOTICE_S = 1.0
 """A longer wait is announced through `on_wait`."""
 
 
-class _NoRedirectSession(requests.Session):
-    """A session that never follows a redirect, nor parses its target."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Returns None: no answer is a redirect."""
-        del resp
-
-
 class PortalClient:
     """A client of the gateway on 127.0.0.1 that trusts exactly one certificate and never follows a redirect.
 
@@ -110,7 +102,7 @@ class PortalClient:
         self._aborted = threading.Event()
         self._pause = pause or self._aborted.wait
         self._on_wait = on_wait or (lambda _where, _seconds: None)
-        self._http = _NoRedirectSession()
+        self._http = deadline_adapter.NoRedirectSession()
         # Proxies and .netrc of the environment have no business between two programs of one machine.
         self._http.trust_env = False
         self._adapter = deadline_adapter.DeadlineAdapter()

@@ -12,6 +12,7 @@ from ibkr_tools.simulator import (
     brokerage_routes,
     contract_routes,
     control,
+    flex_routes,
     forecast_routes,
     fyi_routes,
     gateway_routes,
@@ -28,6 +29,7 @@ from ibkr_tools.simulator.catalogue import catalogue
 from ibkr_tools.simulator.clock import Clock
 from ibkr_tools.simulator.context import CONTEXT, Context
 from ibkr_tools.simulator.faulty_responses import deviate
+from ibkr_tools.simulator.flex_service import FlexService
 from ibkr_tools.simulator.lived_account import life_source, lived_accounts
 from ibkr_tools.simulator.middleware import (
     check_access,
@@ -86,7 +88,9 @@ def make_context(options: SimulatorOptions, clock: Clock | None = None) -> Conte
     advised = [Account(master, seed=options.seed, count=0, index=len(options.accounts), master=master)]
     advised += [Account(number, seed=options.seed, count=options.positions, index=index, master=master)
                 for index, number in enumerate(options.accounts)]  # fmt: skip
-    context = Context(world, PasswordAuthenticator(world.users, clock), live, paper, advised, lived)
+    accounts = [account.account_id for account in live]
+    flex = FlexService(accounts) if lived is None else FlexService(accounts, lived.statement_of)
+    context = Context(world, PasswordAuthenticator(world.users, clock), live, paper, advised, flex)
 
     def fails() -> bool:
         closed = world.schedule.at(world.now()) is not None
@@ -106,6 +110,7 @@ def make_application(context: Context) -> web.Application:
     app[HUB] = Hub(context)
     app.on_response_prepare.append(date_answers)
     _add(app, sso.ROUTES)
+    _add(app, flex_routes.ROUTES)
     for prefix in ("/v1/api", "/v1/portal"):
         served = (*FAMILIES, ("GET", "/ws", serve_socket), *refused_mutations.ROUTES, *session_routes.UNKNOWN)
         _add(app, [(method, prefix + path, handler) for method, path, handler in served])

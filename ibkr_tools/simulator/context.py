@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ibkr_tools.simulator.account_life.statement_writer import StatementSource
 from ibkr_tools.simulator.faults import FaultInjector
+from ibkr_tools.simulator.flex_service import FlexService
 from ibkr_tools.simulator.json_encoding import encode
 from ibkr_tools.simulator.odd_positions import shaped
 from ibkr_tools.simulator.password_authentication import PasswordAuthenticator
@@ -48,8 +48,7 @@ class Context:
     accounts: list[Account]
     paper_accounts: list[Account]
     advised_accounts: list[Account]
-    statements: StatementSource | None = None
-    """What makes the Flex statements of accounts that have lived."""
+    flex: FlexService
     faults: FaultInjector = field(default_factory=FaultInjector)
     limiter: Limiter = field(default_factory=Limiter)
     traffic: Traffic = field(default_factory=Traffic)

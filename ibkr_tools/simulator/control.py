@@ -107,6 +107,12 @@ def _behaviour(context: Context, body: dict[str, Any]) -> Any:
     return msgspec.to_builtins(world.behaviour)
 
 
+def _flex(context: Context, body: dict[str, Any]) -> Any:
+    """Change how the Flex Web Service behaves; returns its state."""
+    context.flex.change(changed(context.flex.settings, body))
+    return context.flex.state()
+
+
 def _limits(context: Context, body: dict[str, Any]) -> Any:
     """Change the pacing limits; returns the settings. Whoever sits in the penalty box is let out."""
     context.world.limits = changed(context.world.limits, body)
@@ -151,6 +157,7 @@ def _clear(context: Context, body: dict[str, Any]) -> Any:
         world.page, world.behaviour, world.limits = PageSettings(), BehaviourSettings(), LimitSettings()
         world.schedule.windows.clear()
         world.logged_out = False
+        context.flex.reset()
         context.limiter.boxed_until = 0.0
         context.authenticator.forgive()
     context.wake_hanging()
@@ -194,6 +201,7 @@ ORDERS: dict[str, Callable[[Context, dict[str, Any]], Any]] = {
     "/fault": _fault,
     "/page": _page,
     "/behaviour": _behaviour,
+    "/flex": _flex,
     "/limits": _limits,
     "/penalty": _penalty,
     "/maintenance": _maintenance,
@@ -290,6 +298,7 @@ def _state(context: Context) -> dict[str, Any]:
         "page": msgspec.to_builtins(world.page),
         "behaviour": msgspec.to_builtins(world.behaviour),
         "limits": msgspec.to_builtins(world.limits),
+        "flex": context.flex.state(),
         "websockets": context.sockets,
     }
 

@@ -57,6 +57,10 @@ class ControlClient:
         """Change the servers' behaviour (see `settings.BehaviourSettings`)."""
         return self._call("POST", "/behaviour", settings)
 
+    def flex(self, **settings: Any) -> dict[str, Any]:
+        """Change the Flex Web Service (see `flex_service.FlexSettings`); return its settings and counters."""
+        return self._call("POST", "/flex", settings)
+
     def limits(self, **settings: Any) -> dict[str, Any]:
         """Change the pacing limits (see `settings.LimitSettings`)."""
         return self._call("POST", "/limits", settings)

@@ -12,7 +12,7 @@ from ibkr_tools.simulator.account_life.ledger import Ledger
 from ibkr_tools.simulator.account_life.life import LifeOptions
 from ibkr_tools.simulator.account_life.lots import Lot, total_cost, total_quantity
 from ibkr_tools.simulator.account_life.securities import Security
-from ibkr_tools.simulator.account_life.statement_writer import StatementSource
+from ibkr_tools.simulator.account_life.statement_writer import LivedStatements
 from ibkr_tools.simulator.instruments import Instrument
 from ibkr_tools.simulator.json_encoding import FormattedFloat, fixed
 from ibkr_tools.simulator.options import SimulatorOptions
@@ -104,11 +104,11 @@ def _today(now: float) -> datetime:
     return datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
 
 
-def life_source(options: SimulatorOptions, now: float) -> StatementSource:
+def life_source(options: SimulatorOptions, now: float) -> LivedStatements:
     """Return what makes the statements of the simulator's accounts; they have lived for `options.years`."""
     today = _today(now).date()
     first_day = date(today.year - options.years, 1, 2)
-    return StatementSource(
+    return LivedStatements(
         LifeOptions(
             seed=options.seed,
             accounts=options.accounts,
@@ -120,7 +120,7 @@ def life_source(options: SimulatorOptions, now: float) -> StatementSource:
     )
 
 
-def lived_accounts(options: SimulatorOptions, source: StatementSource, now: float) -> list[Account]:
+def lived_accounts(options: SimulatorOptions, source: LivedStatements, now: float) -> list[Account]:
     """Return the simulator's accounts as they were at the end of the last day that statements can have."""
     day = business_days.last_reported(_today(now))
     life = source.life(day)

@@ -161,7 +161,20 @@ PACKAGES = {
         "terminal_escape",
         "user_command",
     },
-    "flex": {"account_ids", "errors", "files", "number_format"},
+    "flex": {
+        "account_ids",
+        "alert_outbox",
+        "boot_id",
+        "config",
+        "deadline_adapter",
+        "duration_format",
+        "errors",
+        "files",
+        "number_format",
+        "portal",
+        "retry_after",
+        "status",
+    },
     "history": {"account_ids", "errors", "fetch", "files", "flex", "number_format"},
     "supervisor": {
         "child_process",
@@ -232,11 +245,17 @@ LAYERS = (
 
 LIBRARIES = {
     # requests and selenium both let some of urllib3's errors through.
-    "urllib3": {"login/browser.py", "login/driver_errors.py", "portal/client.py", "deadline_adapter.py"},
-    "requests": {"gateway/distribution.py", "portal/client.py", "deadline_adapter.py"},
+    "urllib3": {
+        "login/browser.py",
+        "login/driver_errors.py",
+        "portal/client.py",
+        "deadline_adapter.py",
+        "flex/flex_service.py",
+    },
+    "requests": {"gateway/distribution.py", "portal/client.py", "deadline_adapter.py", "flex/flex_service.py"},
     "aiohttp": {"simulator/"},
     "cryptography": {"gateway/tls.py", "simulator/"},
-    "defusedxml": {"flex/statement_xml.py"},
+    "defusedxml": {"flex/statement_xml.py", "flex/flex_answers.py"},
     "inotify_simple": {"file_watcher.py"},
     "jq": {"fetch/jq_program.py"},
     "pyotp": {"login/totp_secret.py"},

@@ -18,6 +18,7 @@ from ibkr_tools.cli.printing import Format
 from ibkr_tools.config import schema
 from ibkr_tools.config.schema import DEFAULT_RESOURCES, Config
 from ibkr_tools.simulator.demo import Demo
+from ibkr_tools.simulator.flex_service import FlexSettings
 from ibkr_tools.simulator.settings import BehaviourSettings, PageSettings
 from ibkr_tools.status import SessionSection, SessionState
 from tests.support import login_tables, unit_files
@@ -93,7 +94,8 @@ def test_the_tables_of_the_login_are_the_generated_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [field.name for kind in (PageSettings, BehaviourSettings) for field in msgspec.structs.fields(kind)]
+    "setting",
+    [field.name for kind in (PageSettings, BehaviourSettings, FlexSettings) for field in msgspec.structs.fields(kind)],
 )
 def test_every_setting_of_the_simulator_is_documented(setting: str) -> None:
     assert f"`{setting}`" in (CHECKOUT / "docs/simulator.md").read_text()

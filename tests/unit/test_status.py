@@ -14,6 +14,7 @@ from ibkr_tools import status as module
 from ibkr_tools.errors import DataError
 from ibkr_tools.status import (
     FetchSection,
+    FlexSection,
     GatewaySection,
     LoginSection,
     Section,
@@ -58,6 +59,7 @@ SECTIONS: list[Section] = [
     *(session(state=state, todo="x", accounts=("U1234567",), up_since=NOW, next_at=NOW) for state in SessionState),
     LoginSection(updated_at=NOW, state="failed", why="timed out", retry_at=NOW, duration_s=1.0),
     FetchSection(updated_at=NOW, state="succeeded", why="all", saved="/x", saved_at=NOW),
+    FlexSection(updated_at=NOW, state="succeeded", why="all", problems=("x",), covered_to=NOW.date()),
 ]
 
 

@@ -100,7 +100,7 @@ def _statement(query: FlexQuery, period: Period, generated_at: datetime) -> str:
     return "\n".join([*parts, "</FlexStatement>\n"])
 
 
-class StatementSource:
+class LivedStatements:
     """Makes the statements of some accounts, whose life goes on as time passes.
 
     The simulator's Flex service asks it; the accounts live from `first_day` on.

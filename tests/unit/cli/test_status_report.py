@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from ibkr_tools.cli.status_report import as_json, as_text, exit_code
-from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, SessionSection, SessionState, Status
+from ibkr_tools.status import (
+    FetchSection,
+    FlexSection,
+    GatewaySection,
+    LoginSection,
+    SessionSection,
+    SessionState,
+    Status,
+)
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -180,3 +188,30 @@ def test_report_of_a_page_that_has_changed_is_named() -> None:
     assert "IBKR has changed its login page; no selector found username" in text
     assert f"please report it, with {path}" in text
     assert json.loads(as_json(Status(login=login), NOW))["login"]["page_reports"] == [path]
+
+
+def test_statements_have_a_row_once_some_were_fetched() -> None:
+    """What is short, what to do, and until when there are some."""
+    flex = FlexSection(
+        updated_at=NOW - timedelta(minutes=2),
+        state="action-required",
+        why="the token has expired (1012)",
+        todo="Make a new token",
+        problems=("U1: the statement begins later",),
+        covered_to=NOW.date(),
+    )
+    assert as_text(Status(flex=flex), NOW).splitlines()[4:] == [
+        "flex     action-required 2 min 0 s ago: the token has expired (1012)",
+        "         statements until 2026-11-22",
+        "         U1: the statement begins later",
+        "         to do: Make a new token",
+    ]
+    assert json.loads(as_json(Status(flex=flex), NOW))["flex"]["covered_to"] == "2026-11-22"
+
+
+@pytest.mark.parametrize(("state", "code"), [("succeeded", 0), ("failed", 75), ("action-required", 77)])
+def test_where_statements_alone_are_fetched_the_code_is_theirs(state: Any, code: int) -> None:
+    flex = FlexSection(updated_at=NOW, state=state, why="x")
+    assert exit_code(Status(flex=flex), NOW) == code
+    assert exit_code(Status(flex=flex, session=session()), NOW) == 0
+    assert exit_code(Status(flex=flex, gateway=gateway(state="stopped")), NOW) == 69

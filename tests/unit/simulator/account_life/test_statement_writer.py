@@ -15,8 +15,8 @@ from ibkr_tools.simulator.account_life.flex_query import ISO, FlexQuery
 from ibkr_tools.simulator.account_life.life import LifeOptions
 from ibkr_tools.simulator.account_life.statement_writer import (
     SECTIONS,
+    LivedStatements,
     NoStatementError,
-    StatementSource,
     write_statements,
 )
 from tests.support.examples import examples
@@ -256,7 +256,7 @@ def test_there_is_no_statement_of_a_weekend_nor_of_before_the_account(account: s
 
 def test_a_source_lives_on_as_time_passes() -> None:
     """And what it has said of the past it says again."""
-    source = StatementSource(LifeOptions(seed=5, first_day=date(2025, 1, 2), last_day=date(2025, 1, 10), positions=5))
+    source = LivedStatements(LifeOptions(seed=5, first_day=date(2025, 1, 2), last_day=date(2025, 1, 10), positions=5))
     first = source.statement_of(["U1234567"], date(2025, 1, 2), date(2025, 1, 9), moment("2025-01-10T06:30"))
     later = source.statement_of(["U1234567"], date(2025, 1, 2), date(2025, 4, 30), moment("2025-05-02T06:30"))
     assert read(later).statements[0].to_day == date(2025, 4, 30)
