@@ -7,6 +7,7 @@
     │   └── ErrorResponse          65  IBKR refuses this one call, for a reason of its own
     ├── GatewayUnavailable         69  no answer on the gateway's port
     │   └── PortTaken              69  another program listens there
+    ├── DatabaseUnavailable        69  the server of the history's database does not answer
     ├── OutputError                73  a result could not be written
     ├── DeliveryFailed             75  a message could not be told; it is kept
     ├── SnapshotMissing            75  nothing has been saved yet
@@ -82,6 +83,12 @@ class GatewayUnavailable(IbkrError):
 
 class PortTaken(GatewayUnavailable):
     """Another program already listens on the gateway's port."""
+
+
+class DatabaseUnavailable(IbkrError):
+    """The server with the history's database does not answer; nothing has changed there."""
+
+    exit_code = 69
 
 
 class OutputError(IbkrError):

@@ -90,9 +90,9 @@ def import_(
             write_out("\n  ".join([f"{name}: {state}", *describe(file)]) + "\n")
             warn(name, file)
         if kept:
-            from ibkr_tools.history.rebuild import rebuild
+            from ibkr_tools.cli.history_options import rebuild_history
 
-            rebuild(archive, app_context.directories.snapshots, app_context.directories.history)
+            rebuild_history(app_context)
         opened.require_all_read()
 
 

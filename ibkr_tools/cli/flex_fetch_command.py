@@ -55,10 +55,10 @@ def fetch(
 ) -> None:
     """Fetch statements from IBKR, keep them for ever, and renew the history; by itself, the days that are due."""
     from ibkr_tools import account_ids
+    from ibkr_tools.cli.history_options import rebuild_history
     from ibkr_tools.flex.business_days import last_finished_day
     from ibkr_tools.flex.flex_task import FlexTask
     from ibkr_tools.flex.statement_archive import StatementArchive
-    from ibkr_tools.history.rebuild import rebuild
     from ibkr_tools.status import utc_now
 
     more = [account_ids.require_number(number, "--account") for number in account or ()]
@@ -78,7 +78,7 @@ def fetch(
             user=config.username,
             accounts={name for name in (config.account, *config.fetch.accounts, *more) if account_ids.is_number(name)},
             token_expires=config.flex.token_expires,
-            rebuild=lambda: rebuild(archive, directories.snapshots, directories.history),
+            rebuild=lambda: rebuild_history(app_context),
         )
         task.run(periods, recent_day, _tell_received, to_end=all_)
     if not periods:

@@ -15,6 +15,7 @@ from ibkr_tools.cli.history_options import (
     database_of,
     days_of,
     put_rows,
+    rebuild_history,
 )
 from ibkr_tools.cli.output_options import PrintingCommand
 from ibkr_tools.cli.streams import write_out
@@ -35,11 +36,7 @@ ByOption = Annotated[
 @app.command()
 def rebuild(context: typer.Context) -> None:
     """Make the history anew from the statements that are kept; the same statements make the same history."""
-    from ibkr_tools.flex.statement_archive import StatementArchive
-    from ibkr_tools.history.rebuild import rebuild as rebuild_database
-
-    directories = app_context_of(context).directories
-    rebuilt = rebuild_database(StatementArchive(directories.statements), directories.snapshots, directories.history)
+    rebuilt = rebuild_history(app_context_of(context))
     write_out(
         f"history: {rebuilt.values:,} values, {rebuilt.bookings:,} bookings and {rebuilt.trades:,} trades "
         f"of {rebuilt.files:,} files\n"

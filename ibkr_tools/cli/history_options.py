@@ -1,6 +1,8 @@
 """What the commands of `ibkr-tools history` share: which days, which accounts, and how rows are printed."""
 
+import os
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +14,10 @@ from ibkr_tools.cli.printing import Format
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ibkr_tools.cli.app_context import AppContext
+    from ibkr_tools.history.postgres import PostgresHistory
     from ibkr_tools.history.queries import HistoryQueries
+    from ibkr_tools.history.rebuild import Rebuilt
     from ibkr_tools.history.summary import Cell
 
 DAY_FORMATS = ["%Y-%m-%d"]
@@ -33,10 +38,41 @@ Days = tuple[date | None, date | None]
 
 
 def database_of(context: typer.Context) -> "HistoryQueries":
-    """Returns the history, to be read."""
+    """Returns the history, to be read: in the database that the configuration names, else in the file."""
     from ibkr_tools.history.database import HistoryDatabase
 
-    return HistoryDatabase(app_context_of(context).directories.history)
+    app_context = app_context_of(context)
+    return postgres_of(app_context) or HistoryDatabase(app_context.directories.history)
+
+
+def postgres_of(app_context: "AppContext") -> "PostgresHistory | None":
+    """Returns the database that the configuration names; None: none, or there is no configuration.
+
+    Raises:
+        ConfigError: the configuration is wrong or cannot be read.
+    """
+    if not os.access(app_context.config_file, os.F_OK):
+        return None
+    config = app_context.load()
+    if config.history.database is None:
+        return None
+    from ibkr_tools.config.secrets import read_database_password
+    from ibkr_tools.history.postgres import PostgresHistory
+
+    password = read_database_password(app_context.config_file, config)
+    return PostgresHistory(config.history.database, None if password is None else password.reveal())
+
+
+def rebuild_history(app_context: "AppContext") -> "Rebuilt":
+    """Makes the history anew, where the configuration has it; see `history.rebuild.rebuild`."""
+    from ibkr_tools.flex.statement_archive import StatementArchive
+    from ibkr_tools.history.database import write_file
+    from ibkr_tools.history.rebuild import rebuild
+
+    directories = app_context.directories
+    postgres = postgres_of(app_context)
+    keep = partial(write_file, directories.history) if postgres is None else postgres.merge
+    return rebuild(StatementArchive(directories.statements), directories.snapshots, keep)
 
 
 def day_of(option: datetime | None) -> date | None:

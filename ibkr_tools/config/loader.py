@@ -13,6 +13,7 @@ from ibkr_tools.config.problems import find_problems, with_line_and_column
 from ibkr_tools.config.schema import Config, GatewayConfig
 from ibkr_tools.config.values import (
     ARGUMENT_PATTERN,
+    DATABASE_PATTERN,
     PATH_PATTERN,
     QUERY_PATTERN,
     UPSTREAM_PATTERN,
@@ -46,6 +47,10 @@ def _pattern_hints(username: object) -> dict[str, PatternHint]:
         QUERY_PATTERN: ("a query's number, digits in quotes", explain_query),
         UPSTREAM_PATTERN: ("scheme, host and port, such as https://api.ibkr.com", explain_upstream),
         USERNAME_PATTERN: ("the name that you type on IBKR's page", explain_username),
+        DATABASE_PATTERN: (
+            "a URL without a password, such as postgresql://ibkr@db.example.org/portfolio",
+            explain_nothing,
+        ),
         ARGUMENT_PATTERN: ("a text with something in it, and without a NUL character", explain_nothing),
         PATH_PATTERN: (
             "a path such as /etc/ibkr-tools/password; ~/ is the home directory, ~NAME is nobody's",

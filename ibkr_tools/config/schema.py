@@ -9,6 +9,7 @@ from msgspec import Meta
 from ibkr_tools import account_ids
 from ibkr_tools.config.values import (
     ARGUMENT_PATTERN,
+    DATABASE_PATTERN,
     IBKR_FLEX_HOSTS,
     PATH_PATTERN,
     QUERY_PATTERN,
@@ -24,6 +25,7 @@ AccountId = Annotated[str, Meta(pattern=account_ids.NUMBER_PATTERN)]
 AccountName = Annotated[str, Meta(pattern=account_ids.NAME_PATTERN, description="An account number, or its alias.")]
 QueryNumber = Annotated[str, Meta(pattern=QUERY_PATTERN)]
 NonEmptyStr = Annotated[str, Meta(pattern=ARGUMENT_PATTERN)]
+DatabaseUrl = Annotated[str, Meta(pattern=DATABASE_PATTERN)]
 FilePath = Annotated[str, Meta(pattern=PATH_PATTERN)]
 if TYPE_CHECKING:
     Element = str
@@ -143,6 +145,19 @@ class FetchConfig(_Section, frozen=True):
     ] = 30
 
 
+class HistoryConfig(_Section, frozen=True):
+    """Where the account's history is."""
+
+    database: Annotated[
+        DatabaseUrl | None,
+        Meta(description="URL of a PostgreSQL database, without a password; null: a file in the state directory."),
+    ] = None
+    password_file: Annotated[
+        FilePath | None,
+        Meta(description="A file with nothing but the database's password, readable by its owner only."),
+    ] = None
+
+
 class AlertsConfig(_Section, frozen=True):
     """How a person is told that something needs them."""
 
@@ -194,6 +209,7 @@ class Config(_Section, frozen=True):
     login: LoginConfig = LoginConfig()
     fetch: FetchConfig = FetchConfig()
     flex: FlexConfig = FlexConfig()
+    history: HistoryConfig = HistoryConfig()
     alerts: AlertsConfig = AlertsConfig()
 
 

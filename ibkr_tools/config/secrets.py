@@ -22,6 +22,8 @@ TOTP_CREDENTIAL = "ibkr-totp"
 
 TOKEN_CREDENTIAL = "ibkr-flex-token"  # noqa: S105  # its name
 """Name of the systemd credential that carries the token of the Flex Web Service."""
+DATABASE_CREDENTIAL = "ibkr-database"
+"""Name of the systemd credential that carries the password of the history's database."""
 
 _WRITE_ANEW = "Write it anew, as one line of text in UTF-8; nothing was submitted."
 
@@ -72,6 +74,13 @@ _TOKEN = _SecretKind(what="the token", credential=TOKEN_CREDENTIAL, key=TOKEN_KE
 
 _TOKEN_TEXT = re.compile(r"[A-Za-z0-9]{6,128}", re.ASCII)
 """IBKR's have some 24 digits."""
+_DATABASE = _SecretKind(
+    what="the database's password",
+    credential=DATABASE_CREDENTIAL,
+    key="history.password_file",
+    file_name="database-password",
+    blanks=False,
+)
 
 
 @dataclass(frozen=True)
@@ -156,11 +165,14 @@ def _readers(
     kind: _SecretKind, file: Path, config: Config, environ: Mapping[str, str] | None
 ) -> Iterator[tuple[str, Callable[[], str | None]]]:
     """Yields whatever may have the secret, in the order in which it counts: its name, and what reads it."""
-    configured_files = {_PASSWORD: config.login.password_file, _TOTP: config.login.second_factor.totp_file}
-    configured_file = configured_files.get(kind)
-    for source in _secret_files(kind, file, configured_file, environ):
+    configured_files = {
+        _PASSWORD: config.login.password_file,
+        _TOTP: config.login.second_factor.totp_file,
+        _DATABASE: config.history.password_file,
+    }
+    for source in _secret_files(kind, file, configured_files.get(kind), environ):
         yield source.name, lambda source=source: _read_from(source, kind)  # type: ignore[misc]
-    if kind is not _TOTP:
+    if kind in {_PASSWORD, _TOKEN}:
         yield _key_name(file, kind), lambda: _read_key(file, kind)
 
 
@@ -225,6 +237,17 @@ def check_token(file: Path, config: Config) -> list[ConfigError]:
         except ConfigError as error:
             errors.append(error)
     return errors
+
+
+def read_database_password(file: Path, config: Config, environ: Mapping[str, str] | None = None) -> Secret | None:
+    """Returns the password of the history's database: from where a login's can be (`database-password` beside `file`).
+
+    None: nobody has put one there, so that PostgreSQL's library looks into its own password file.
+
+    Raises:
+        ConfigError: others can read it, or it is not what a person typed.
+    """
+    return _first(_DATABASE, file, config, environ)
 
 
 def check_passwords(file: Path, config: Config) -> tuple[list[ConfigError], list[str]]:

@@ -7,10 +7,11 @@ that it covers, section by section, and what it no longer has is gone. An older 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Protocol, TypeVar
 
 from ibkr_tools.flex.statement_xml import Row, Statement, StatementSection
+from ibkr_tools.history.coverage_days import Generation, covered_runs, generation_of
 from ibkr_tools.history.instrument_merge import InstrumentMerge
 from ibkr_tools.history.records import AccountValue, CashBooking, Coverage, Source, StatementContext, instruments
 from ibkr_tools.history.records.statement_context import make_context
@@ -28,30 +29,6 @@ from ibkr_tools.history.sections import (
 
 _T = TypeVar("_T")
 _Key = tuple[date, ...]
-
-_TRUST = {Source.SNAPSHOT: 0, Source.PORTFOLIO_ANALYST: 1, Source.STATEMENT: 2}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Generation:
-    """How new a source is: the trust in its kind first, then when it was made, then the digest of its file.
-
-    Of two that were made in the same second the one with the larger digest counts, whichever comes first.
-    """
-
-    trust: int
-    generated_at: str
-    digest: str
-
-    @property
-    def source(self) -> Source:
-        """Returns the kind of the source."""
-        return next(source for source, trust in _TRUST.items() if trust == self.trust)
-
-
-def generation_of(source: Source, generated_at: str, digest: str) -> Generation:
-    """Returns how new a source of a kind is that was made at a time (ISO 8601) and has a digest."""
-    return Generation(_TRUST[source], generated_at, digest)
 
 
 @dataclass
@@ -193,22 +170,8 @@ class Projection:
     def _coverage(self) -> Iterator[Coverage]:
         spans = {section.name: section.span for section in SECTIONS}
         for (section, account), generations in self._generations.items():
-            if spans[section] is Span.WHOLE:
-                continue
-            run: tuple[date, date, Generation] | None = None
-            for (day,), generation in sorted(generations.items()):
-                if run and run[2] == generation and day - run[1] == timedelta(days=1):
-                    run = (run[0], day, generation)
-                    continue
-                if run:
-                    yield _covered(account, section, *run)
-                run = (day, day, generation)
-            if run:
-                yield _covered(account, section, *run)
-
-
-def _covered(account: str, section: str, first: date, last: date, generation: Generation) -> Coverage:
-    return Coverage(account, section, first, last, generation.source.value, generation.generated_at, generation.digest)
+            if spans[section] is not Span.WHOLE:
+                yield from covered_runs(account, section, {day: found for (day, *_), found in generations.items()})
 
 
 def _place(record: Any) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Makes the database anew from what is kept: statements, and what saved snapshots say of values."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -12,7 +12,7 @@ from ibkr_tools.errors import DataError
 from ibkr_tools.fetch import snapshot_store
 from ibkr_tools.flex.statement_archive import ArchivedFile, StatementArchive
 from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES, Statement, read_statements, unpack
-from ibkr_tools.history.database import DatabaseStore, new_database, write_file
+from ibkr_tools.history.database import DatabaseStore, new_database
 from ibkr_tools.history.projection import Projection, StatementRows
 from ibkr_tools.history.records import AccountValue, CashBooking, Trade
 from ibkr_tools.history.snapshot_values import values_of
@@ -29,18 +29,18 @@ class Rebuilt:
     trades: int
 
 
-def rebuild(archive: StatementArchive, snapshots: Path, database: Path) -> Rebuilt:
+def rebuild(archive: StatementArchive, snapshots: Path, keep: Callable[[sa.Connection], None]) -> Rebuilt:
     """Replaces the database by what the archive's statements and saved snapshots make; the same make the same rows.
 
     Args:
         archive: the statements.
         snapshots: the directory with saved snapshots.
-        database: the file of SQLite.
+        keep: puts a database in memory to where it belongs: `write_file` or `PostgresHistory.merge`.
 
     Raises:
         DataError: a file in the archive is damaged; the message names it, and the database stays as it is.
         ConfigError: this user may not read the archive or the snapshots.
-        OutputError: the database could not be written; the old one is intact.
+        OutputError, DatabaseUnavailable: the database could not be written; the old one is intact.
     """
     archived = archive.list_files()
     with new_database() as connection:
@@ -53,7 +53,7 @@ def rebuild(archive: StatementArchive, snapshots: Path, database: Path) -> Rebui
             projection.add_values(values_of_snapshot, name)
         projection.finish()
         values, bookings, trades = (_count(connection, kind) for kind in (AccountValue, CashBooking, Trade))
-        write_file(database, connection)
+        keep(connection)
     return Rebuilt(len(archived), values, bookings, trades)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from ibkr_tools.fetch import snapshot_store
 from ibkr_tools.fetch.snapshot import Snapshot
 from ibkr_tools.flex.statement_archive import StatementArchive
-from ibkr_tools.history.database import HistoryDatabase
+from ibkr_tools.history.database import HistoryDatabase, write_file
 from ibkr_tools.history.projection import Projection, project
 from ibkr_tools.history.rebuild import rebuild
 from ibkr_tools.history.records import AccountValue, Source
@@ -105,7 +106,8 @@ def test_of_an_older_answer_only_earlier_days_count() -> None:
 
 
 def rebuilt(folder: Path) -> list[AccountValue]:
-    rebuild(StatementArchive(folder / "statements"), folder / "snapshots", folder / "history.sqlite")
+    keep = partial(write_file, folder / "history.sqlite")
+    rebuild(StatementArchive(folder / "statements"), folder / "snapshots", keep)
     return HistoryDatabase(folder / "history.sqlite").values(sources=tuple(Source))
 
 

@@ -1,0 +1,220 @@
+"""The history in PostgreSQL, for several hosts: each brings what its own statements say, and the newest counts.
+
+The tables are those of the file of SQLite, in a schema of their own. A host that has rebuilt its history replaces, in
+one transaction, the days of which it has the newest source, section by section; what another host knows better stays.
+So two may write at once, and nothing is lost or there twice. Whoever reads sees what was there before or after.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from ibkr_tools.errors import ConfigError, DatabaseUnavailable, SnapshotMissing
+from ibkr_tools.history.coverage_days import covered_days, covered_runs
+from ibkr_tools.history.queries import HistoryQueries
+from ibkr_tools.history.records import Coverage, Instrument, NavChange
+from ibkr_tools.history.sections import SECTIONS, HistorySection, Span
+from ibkr_tools.history.tables import METADATA, SCHEMA_VERSION, TABLES, from_row, to_row
+
+SCHEMA = "ibkr_tools"
+
+_LOCK = 0x49424B52
+"""The advisory lock that a writer holds until its transaction ends."""
+
+_BATCH_ROWS = 1000
+_CONNECT_TIMEOUT_S = 10
+
+_VERSION_METADATA = sa.MetaData()
+_VERSION = sa.Table("schema_version", _VERSION_METADATA, sa.Column("version", sa.Integer, nullable=False))
+
+_KEYED = ((NavChange, ("account", "day", "from_day")), (Instrument, ("account", "conid")))
+"""Records that are of no single day, and what tells them apart."""
+
+
+class PostgresHistory(HistoryQueries):
+    """The history in the database of a URL such as `postgresql://ibkr@db.example.org/portfolio`.
+
+    libpq, PostgreSQL's own library, finds the password in its password file, unless one is given.
+    """
+
+    def __init__(self, url: str, password: str | None = None) -> None:
+        self._url = url
+        self._password = password
+
+    @contextmanager
+    def _connect(self) -> Iterator[sa.Connection]:
+        with self._transaction() as connection:
+            version = _version(connection)
+            if version is None:
+                raise SnapshotMissing(
+                    f"there is no history in {self.name} yet",
+                    hint="`ibkr-tools history rebuild` brings that of this host.",
+                )
+            if version != SCHEMA_VERSION:
+                raise ConfigError(
+                    f"{self.name}: made by another version (of tables {version}; this one has {SCHEMA_VERSION})",
+                    hint="Have all hosts run the same version, and `ibkr-tools history rebuild` on each.",
+                )
+            yield connection
+
+    @property
+    def name(self) -> str:
+        """Returns what errors call the database."""
+        return self._url.partition("?")[0]
+
+    def merge(self, local: sa.Connection) -> None:
+        """Brings what a database in memory has, in one transaction; see the module.
+
+        Raises:
+            DatabaseUnavailable: there is no connection, or it broke off; nothing has changed.
+            ConfigError: the server refuses, has tables of a newer version, or psycopg is missing.
+        """
+        with self._transaction() as connection:
+            # Whoever else writes is waited for; the lock goes with the transaction.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            self._prepare(connection)
+            for section in SECTIONS:
+                if section.span is not Span.WHOLE:
+                    _merge_section(local, connection, section)
+            for kind, key in _KEYED:
+                _merge_keyed(local, connection, kind, key)
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        """Makes the tables; those of an older version are replaced, and filled again by each host's next rebuild."""
+        version = _version(connection)
+        if version is not None and version > SCHEMA_VERSION:
+            raise ConfigError(
+                f"{self.name}: made by a newer version (of tables {version}; this one has {SCHEMA_VERSION})",
+                hint="Update ibkr-tools on this host.",
+            )
+        if version == SCHEMA_VERSION:
+            return
+        if version is not None:
+            connection.execute(sa.schema.DropSchema(SCHEMA, cascade=True))
+        if SCHEMA not in sa.inspect(connection).get_schema_names():
+            connection.execute(sa.schema.CreateSchema(SCHEMA))
+        _VERSION_METADATA.create_all(connection)
+        METADATA.create_all(connection)
+        connection.execute(sa.insert(_VERSION), {"version": SCHEMA_VERSION})
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        url = sa.make_url(self._url).set(drivername="postgresql+psycopg")
+        arguments: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "ibkr-tools"}
+        if self._password is not None:
+            arguments["password"] = self._password
+        try:
+            engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.pool.NullPool)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"history.database needs {error.name}, which is not installed",
+                hint="pip install 'ibkr-tools[postgres]', or 'psycopg[binary]' into its environment.",
+            ) from error
+        try:
+            with (
+                engine.connect().execution_options(schema_translate_map={None: SCHEMA}) as connection,
+                connection.begin(),
+            ):
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise self._translated(error) from error
+        except sa.exc.DBAPIError as error:
+            raise ConfigError(
+                f"{self.name}: {_first_line(error)}", hint="Does its role have the right to make and use the schema?"
+            ) from error
+        finally:
+            engine.dispose()
+
+    def _translated(self, error: sa.exc.OperationalError) -> ConfigError | DatabaseUnavailable:
+        text = _first_line(error)
+        if any(word in str(error.orig) for word in _REFUSALS):
+            return ConfigError(f"{self.name}: {text}", hint="See history.database in docs/history.md.")
+        return DatabaseUnavailable(f"{self.name}: {text}", hint="Nothing has changed there.")
+
+
+_REFUSALS = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "pg_hba.conf",
+    "not permitted to log in",
+)
+"""What the server says, in English, of what a person has to change."""
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]
+
+
+def _version(connection: sa.Connection) -> int | None:
+    """Returns the version of the tables; None: there are none."""
+    if not sa.inspect(connection).has_table(_VERSION.name, schema=SCHEMA):
+        return None
+    version: int | None = connection.execute(sa.select(_VERSION.c.version)).scalar()
+    return version
+
+
+def _merge_section(local: sa.Connection, remote: sa.Connection, section: HistorySection) -> None:
+    ours, theirs = (covered_days(_coverage(connection, section.name)) for connection in (local, remote))
+    for account, days in ours.items():
+        known = theirs.get(account, {})
+        won = {day: generation for day, generation in days.items() if day not in known or known[day] <= generation}
+        if not won:
+            continue
+        for kind, _ in section.records:
+            _replace_days(local, remote, TABLES[kind], account, won.keys())
+        coverage = TABLES[Coverage]
+        remote.execute(sa.delete(coverage).where(coverage.c.account == account, coverage.c.section == section.name))
+        _insert(remote, coverage, (to_row(item) for item in covered_runs(account, section.name, known | won)))
+
+
+def _coverage(connection: sa.Connection, section: str) -> list[Coverage]:
+    table = TABLES[Coverage]
+    rows = connection.execute(sa.select(table).where(table.c.section == section)).mappings()
+    return [from_row(Coverage, dict(row)) for row in rows]
+
+
+def _replace_days(
+    local: sa.Connection, remote: sa.Connection, table: sa.Table, account: str, days: Iterable[date]
+) -> None:
+    wanted = frozenset(days)
+    remote.execute(
+        sa.delete(table).where(table.c.account == account, table.c.day == sa.func.any(sa.cast(sorted(wanted), _DAYS)))
+    )
+    rows = local.execute(sa.select(table).where(table.c.account == account)).mappings()
+    _insert(remote, table, (dict(row) for row in rows if row["day"] in wanted))
+
+
+_DAYS = sa.ARRAY(sa.Date)
+
+
+def _insert(remote: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= _BATCH_ROWS:
+            remote.execute(sa.insert(table), batch)
+            batch = []
+    if batch:
+        remote.execute(sa.insert(table), batch)
+
+
+def _merge_keyed(local: sa.Connection, remote: sa.Connection, kind: type, key: Sequence[str]) -> None:
+    """Has records be the newer ones of both sides."""
+    table = TABLES[kind]
+    newness = [table.c[name] for name in ("day", "generated_at")]
+    columns = [table.c[name] for name in key]
+    known = {tuple(row[: len(key)]): tuple(row[len(key) :]) for row in remote.execute(sa.select(*columns, *newness))}
+    rows = [
+        dict(row)
+        for row in local.execute(sa.select(table)).mappings()
+        if known.get(tuple(row[name] for name in key), (date.min, "")) <= (row["day"], row["generated_at"])
+    ]
+    for row in rows:
+        place = tuple(row[name] for name in key)
+        if place in known:
+            remote.execute(sa.delete(table).where(*(table.c[name] == row[name] for name in key)))
+    _insert(remote, table, rows)

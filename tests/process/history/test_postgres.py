@@ -1,0 +1,197 @@
+"""The history in PostgreSQL: several hosts bring what they have, and the newest counts, whoever comes first."""
+
+import itertools
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ibkr_tools.errors import ConfigError, DatabaseUnavailable, SnapshotMissing
+from ibkr_tools.history.database import DatabaseStore, new_database
+from ibkr_tools.history.postgres import SCHEMA, PostgresHistory
+from ibkr_tools.history.projection import Projection, StatementRows, project
+from ibkr_tools.history.records import Coverage
+from ibkr_tools.history.tables import TABLES
+from tests.support.flex_statements import Sections, document, head, statement, week
+from tests.support.history_sources import source
+from tests.support.installation import Installation, printed
+from tests.support.postgres import needs_postgres, server
+
+pytestmark = needs_postgres
+
+Sources = Sequence[tuple[StatementRows, str]]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """One server for all tests here."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        with server(folder) as found:
+            yield found
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def history(url: str) -> PostgresHistory:
+    """The database, without anything of ours."""
+    found = PostgresHistory(url, "geheim")
+    with found._transaction() as connection:
+        connection.execute(sa.schema.DropSchema(SCHEMA, cascade=True, if_exists=True))
+    return found
+
+
+def bring(history: PostgresHistory, sources: Sources) -> None:
+    """Does what a host with these statements does."""
+    with new_database() as connection:
+        projection = Projection(DatabaseStore(connection))
+        for rows, digest in sources:
+            projection.add(rows, digest)
+        projection.finish()
+        connection.commit()
+        history.merge(connection)
+
+
+def tables(history: PostgresHistory) -> dict[type, list[Any]]:
+    return {kind: sorted(history.records(kind), key=repr) for kind in TABLES}
+
+
+def expected(sources: Sources) -> dict[type, list[Any]]:
+    projection = project(sources)
+    made: dict[type, list[Any]] = {kind: sorted(projection.records(kind), key=repr) for kind in TABLES}
+    return made | {Coverage: sorted(projection.coverage(), key=repr)}
+
+
+def dividend(day: str, amount: str) -> tuple[str, dict[str, str]]:
+    row = {"type": "Dividends", "currency": "USD", "fxRateToBase": "0.9", "amount": amount, "reportDate": day}
+    return "CashTransaction", row | {"transactionID": amount}
+
+
+def changed(sections: Sections, **changes: str) -> StatementRows:
+    return source(week() | sections, **changes)
+
+
+OLD = (changed({}), "a")
+RESTATED = (
+    changed(
+        {"CashTransactions": [dividend("20260107", "5.25")], "OpenPositions": []},
+        fromDate="20260107",
+        whenGenerated="20260201;000000",
+    ),
+    "b",
+)
+OTHER_ACCOUNT = (changed({}, accountId="U7654321"), "c")
+OTHER_WEEK = (changed({}, fromDate="20260112", toDate="20260116"), "d")
+
+
+def test_what_one_host_brings_is_what_the_file_would_have(history: PostgresHistory) -> None:
+    """Digit by digit, and no more the second time."""
+    bring(history, [OLD, RESTATED, OTHER_ACCOUNT])
+    once = tables(history)
+    assert once == expected([OLD, RESTATED, OTHER_ACCOUNT])
+    bring(history, [OLD, RESTATED, OTHER_ACCOUNT])
+    assert tables(history) == once
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_hosts_may_come_in_any_order(history: PostgresHistory, order: tuple[int, ...]) -> None:
+    """Each has something that the others have not, and one has a newer statement of the same days."""
+    hosts: list[Sources] = [[OLD, OTHER_WEEK], [RESTATED], [OTHER_ACCOUNT, OLD]]
+    for number in order:
+        bring(history, hosts[number])
+    assert tables(history) == expected([OLD, OTHER_WEEK, RESTATED, OTHER_ACCOUNT])
+
+
+def test_hosts_may_write_at_once(history: PostgresHistory) -> None:
+    """One waits for the other: nothing is lost, nothing there twice."""
+    hosts: list[Sources] = [[OLD, OTHER_WEEK], [RESTATED], [OTHER_ACCOUNT, OLD], [OTHER_WEEK, RESTATED]]
+    threads = [threading.Thread(target=bring, args=(history, sources)) for sources in hosts * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tables(history) == expected([OLD, OTHER_WEEK, RESTATED, OTHER_ACCOUNT])
+
+
+def test_a_merge_that_breaks_off_changes_nothing(history: PostgresHistory) -> None:
+    bring(history, [OLD])
+    before = tables(history)
+    with new_database() as connection:
+        store = DatabaseStore(connection)
+        projection = Projection(store)
+        projection.add(*OTHER_WEEK)
+        projection.finish()
+        # The last table cannot be read when all others are written.
+        connection.exec_driver_sql("UPDATE instrument SET day = 'no day'")
+        connection.commit()
+        with pytest.raises(ValueError, match="no day"):
+            history.merge(connection)
+    assert tables(history) == before
+
+
+def test_nothing_yet(history: PostgresHistory) -> None:
+    with pytest.raises(SnapshotMissing, match="no history"):
+        history.values()
+
+
+def test_another_version_is_named_and_an_older_one_replaced(history: PostgresHistory) -> None:
+    bring(history, [OLD])
+    with history._transaction() as connection:
+        connection.exec_driver_sql(f"UPDATE {SCHEMA}.schema_version SET version = 99")
+    with pytest.raises(ConfigError, match="another version"):
+        history.values()
+    with pytest.raises(ConfigError, match="newer version"):
+        bring(history, [OLD])
+    with history._transaction() as connection:
+        connection.exec_driver_sql(f"UPDATE {SCHEMA}.schema_version SET version = 1")
+    bring(history, [OTHER_ACCOUNT])
+    assert tables(history) == expected([OTHER_ACCOUNT])
+
+
+def test_a_refusal_is_a_matter_of_the_configuration(url: str) -> None:
+    """The password stands in no message."""
+    with pytest.raises(ConfigError, match="authentication failed") as caught:
+        PostgresHistory(url, "falsch-geheim").values()
+    assert "falsch-geheim" not in f"{caught.value.message}{caught.value.hint}"
+    with pytest.raises(ConfigError, match="does not exist"):
+        PostgresHistory(url.replace("/postgres?", "/nowhere?"), "geheim").values()
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        PostgresHistory(f"postgresql://ibkr@/postgres?host={tmp_path}", "geheim").values()
+    assert caught.value.exit_code == 69
+
+
+def test_the_commands_use_it(tmp_path: Path, environment: dict[str, str], url: str, history: PostgresHistory) -> None:
+    """With a password from a file; none of it is in what they print."""
+    place = Installation(tmp_path / "place", environment)
+    secret = tmp_path / "secret"
+    secret.write_text("geheim\n")
+    secret.chmod(0o600)
+    place.configure(5000)
+    config = json.loads(place.directories.config_file.read_bytes())
+    config["history"] = {"database": url, "password_file": os.fspath(secret)}
+    place.directories.config_file.write_text(json.dumps(config))
+    (tmp_path / "week.xml").write_bytes(document(statement(attributes=head())))
+    printed(place, "flex", "import", str(tmp_path / "week.xml"))
+    assert len(history.values()) == 2
+    assert not place.directories.history.exists()
+    assert printed(place, "history", "income", "--jq", "[.[].amount]", "-c") == "[10]\n"
+    assert printed(place, "history", "rebuild").startswith("history: 2 values")
+    secret.write_text("falsch\n")
+    done = place.run("history", "values")
+    assert (done.returncode, "falsch" in done.stderr) == (78, False)
+    secret.unlink()
+    (tmp_path / ".pgpass").write_text("*:*:*:ibkr:geheim\n")
+    (tmp_path / ".pgpass").chmod(0o600)
+    assert printed(place, "history", "values", "--jq", "length") == "2\n"
