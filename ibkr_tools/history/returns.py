@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from decimal import Decimal, localcontext
 from itertools import pairwise
 
+from ibkr_tools.flex.business_days import is_business_day
 from ibkr_tools.history.flows import ExternalFlow
 
 YEAR_DAYS = 365
@@ -22,8 +23,6 @@ YEAR_DAYS = 365
 
 _DIGITS = 50
 """Of ratios; products of ten years of days lose some of them."""
-
-_SATURDAY = 5
 
 _RATES = [math.exp(step / 50) - 1 for step in range(-300, 501)]
 """Of a year, from a loss of 99.8 % to a gain of 22,000 times, 2 % apart."""
@@ -92,7 +91,8 @@ def annualized(ratio: float | Decimal | None, days: int) -> float | None:
 def find_gap(days: Sequence[date], covered: Iterable[DayRange]) -> DayRange | None:
     """Returns the first days, from the first of `days` to the last, of which nothing is known.
 
-    A day without a close is a holiday if a statement covers it; Saturdays and Sundays need none.
+    A day without a close is a holiday if a statement covers it; days on which the US markets are closed need none,
+    since statements begin after them and end before them.
 
     Args:
         days: of the closes, in order.
@@ -101,7 +101,7 @@ def find_gap(days: Sequence[date], covered: Iterable[DayRange]) -> DayRange | No
     known: set[date] = set(days[:1])
     for span in covered:
         known.update(_days_between(max(span.first, days[0]), min(span.last, days[-1])))
-    unknown = [day for day in _days_between(days[0], days[-1]) if day.weekday() < _SATURDAY and day not in known]
+    unknown = [day for day in _days_between(days[0], days[-1]) if is_business_day(day) and day not in known]
     if not unknown:
         return None
     end = next((day for day in _days_between(unknown[0], days[-1]) if day in known), days[-1] + timedelta(days=1))

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.known_values import flows
 from ibkr_tools.simulator.account_life.ledger import Ledger
 from ibkr_tools.simulator.account_life.life import LifeOptions
@@ -122,7 +122,7 @@ def life_source(options: SimulatorOptions, now: float) -> LivedStatements:
 
 def lived_accounts(options: SimulatorOptions, source: LivedStatements, now: float) -> list[Account]:
     """Return the simulator's accounts as they were at the end of the last day that statements can have."""
-    day = business_days.last_reported(_today(now))
+    day = statement_calendar.last_reported(_today(now))
     life = source.life(day)
     return [
         LivedAccount(account, life.books(account, _today(now)), day, seed=options.seed, index=index)

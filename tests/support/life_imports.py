@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from hypothesis import strategies as st
 
 from ibkr_tools.history.projection import StatementRows
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.life import AccountLife
 from ibkr_tools.simulator.account_life.statement_writer import NoStatementError
 from tests.support.lives import FIRST, FIRST_DAY, FORMER, LAST_DAY, LATER, SECOND, statements_of
@@ -59,8 +59,8 @@ def newest(sources: list[tuple[StatementRows, str]], *, before_too: bool) -> dic
     found: dict[tuple[str, date], datetime] = {}
     for source, _ in sources:
         head = source.statement
-        first = business_days.before(head.from_day) if before_too else head.from_day
-        for day in business_days.between(first, head.to_day):
+        first = statement_calendar.before(head.from_day) if before_too else head.from_day
+        for day in statement_calendar.between(first, head.to_day):
             key = (head.account, day)
             found[key] = max(head.generated_at, found.get(key, head.generated_at))
     return found

@@ -256,6 +256,7 @@ LIBRARIES = {
     "aiohttp": {"simulator/"},
     "cryptography": {"gateway/tls.py", "simulator/"},
     "defusedxml": {"flex/statement_xml.py", "flex/flex_answers.py"},
+    "holidays": {"flex/business_days.py"},
     "inotify_simple": {"file_watcher.py"},
     "jq": {"fetch/jq_program.py"},
     "pyotp": {"login/totp_secret.py"},

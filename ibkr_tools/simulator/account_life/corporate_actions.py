@@ -6,8 +6,8 @@ from decimal import Decimal
 from enum import Enum
 from random import Random
 
-from ibkr_tools.simulator.account_life.business_days import on_or_after
 from ibkr_tools.simulator.account_life.securities import Security
+from ibkr_tools.simulator.account_life.statement_calendar import on_or_after
 
 
 class ActionKind(Enum):

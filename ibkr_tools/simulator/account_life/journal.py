@@ -6,7 +6,7 @@ from decimal import Decimal
 from random import Random
 from typing import TypeVar
 
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.entries import CashEntry, CashKind, Entry
 from ibkr_tools.simulator.account_life.ledger import Ledger
 from ibkr_tools.simulator.account_life.market import Market
@@ -56,7 +56,7 @@ class Journal:
         if not self._is_corrected:
             self.book(entry)
             return
-        later = business_days.after(self.day, self.rng.randrange(3, 40))
+        later = statement_calendar.after(self.day, self.rng.randrange(3, 40))
         at = datetime.combine(later, _CORRECTED_AT)
         self.book(replace(entry, known_until=at))
         self.entries.append(replace(corrected, known_from=at))
@@ -66,7 +66,7 @@ class Journal:
         if not self._is_corrected:
             self.book(entry)
             return
-        later = business_days.after(self.day, self.rng.randrange(2, 9))
+        later = statement_calendar.after(self.day, self.rng.randrange(2, 9))
         self.entries.append(replace(entry, known_from=datetime.combine(later, _CORRECTED_AT)))
 
     def cash(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.booked import (
     AnyTrade,
     BookedAction,
@@ -215,7 +215,7 @@ class Ledger:
     def _book_action(
         self, entry: ActionEntry, leg: int, security: Security, quantity: Decimal, proceeds: Decimal, realized: Decimal
     ) -> None:
-        day = entry.day if security.conid != entry.action.security.conid else business_days.before(entry.day)
+        day = entry.day if security.conid != entry.action.security.conid else statement_calendar.before(entry.day)
         value = security.value(quantity, self.market.price(security, day))
         self.actions.append(BookedAction(entry, leg, security, quantity, value, proceeds, realized))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.entries import Entry
 from ibkr_tools.simulator.account_life.journal import Journal
 from ibkr_tools.simulator.account_life.ledger import Ledger
@@ -76,8 +76,8 @@ class AccountLife:
 
     def continue_until(self, last_day: date) -> None:
         """Has the accounts live on, up to and with this day."""
-        begin = self.first_day if self._last_day == date.min else business_days.after(self._last_day)
-        for day in business_days.between(begin, last_day):
+        begin = self.first_day if self._last_day == date.min else statement_calendar.after(self._last_day)
+        for day in statement_calendar.between(begin, last_day):
             self._live(day)
             self._last_day = day
             self._books.clear()
@@ -132,7 +132,7 @@ class AccountLife:
         first = self._journals[account].ledger.closes[0].day
         known = sorted((entry for entry in self.entries(account) if entry.is_known(at)), key=_order)
         place = 0
-        for day in business_days.between(first, self._last_day):
+        for day in statement_calendar.between(first, self._last_day):
             while place < len(known) and known[place].day <= day:
                 ledger.apply(known[place])
                 place += 1

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from random import Random
 
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.corporate_actions import (
     ENDS,
     NEW_CONIDS,
@@ -78,7 +78,7 @@ class Market:
 
     def __init__(self, seed: int, size: int, first_day: date) -> None:
         self.seed = seed
-        self.first_day = business_days.on_or_after(first_day)
+        self.first_day = statement_calendar.on_or_after(first_day)
         self._days = [self.first_day]
         self._numbers = {self.first_day: 0}
         self._chains: list[_Chain] = []
@@ -145,9 +145,9 @@ class Market:
         number = self._numbers.get(day)
         if number is not None:
             return number
-        day = max(business_days.on_or_before(day), self.first_day)
+        day = max(statement_calendar.on_or_before(day), self.first_day)
         while self._days[-1] < day:
-            self._days.append(business_days.after(self._days[-1]))
+            self._days.append(statement_calendar.after(self._days[-1]))
             self._numbers[self._days[-1]] = len(self._days) - 1
         return self._numbers[day]
 
@@ -235,7 +235,7 @@ class Market:
         for chain in self._chains:
             action = chain.actions.get(day)
             if action is not None and action.kind is ActionKind.CASH_MERGER:
-                price = self.price(action.security, business_days.before(day))
+                price = self.price(action.security, statement_calendar.before(day))
                 yield replace(action, cash=(price * Decimal("1.03")).quantize(Decimal("0.01")))
             elif action is not None:
                 yield action
@@ -253,15 +253,15 @@ class Market:
     def _find_dividends(self, chain: _Chain, year: int, found: dict[date, list[Dividend]]) -> None:
         for month in range(1 + chain.index % chain.dividend_months, 13, chain.dividend_months):
             rng = Random(f"{self.seed}:dividend:{chain.versions[0][1].conid}:{year}:{month}")
-            ex_day = business_days.on_or_after(date(year, month, rng.randrange(1, 29)))
+            ex_day = statement_calendar.on_or_after(date(year, month, rng.randrange(1, 29)))
             is_listed = chain.first_day < ex_day < chain.last_day
             if not is_listed or ex_day in chain.actions:
                 continue
             security = chain.security(ex_day)
             yearly = Decimal(rng.randrange(10, 40)) / 1000
-            price = self.price(security, business_days.before(ex_day))
+            price = self.price(security, statement_calendar.before(ex_day))
             per_share = (price * yearly * chain.dividend_months / 12).quantize(Decimal("0.000001"))
-            pay_day = business_days.after(ex_day, rng.randrange(3, 25))
+            pay_day = statement_calendar.after(ex_day, rng.randrange(3, 25))
             tax_rate = Decimal({"USD": "0.15", "CHF": "0.35", "EUR": "0.26375"}.get(security.currency, "0"))
             action_id = 160_000_000 + chain.index * _CONIDS_OF_CHAIN + (year % 80) * 12 + month
             found[ex_day].append(Dividend(security, ex_day, pay_day, per_share, tax_rate, action_id))

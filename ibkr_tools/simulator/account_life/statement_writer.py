@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 
-from ibkr_tools.simulator.account_life import activity_rows, business_days, nav_rows, position_rows
+from ibkr_tools.simulator.account_life import activity_rows, nav_rows, position_rows, statement_calendar
 from ibkr_tools.simulator.account_life.flex_query import FlexQuery, Rows
 from ibkr_tools.simulator.account_life.life import AccountLife, LifeOptions
 from ibkr_tools.simulator.account_life.period import Period
@@ -57,8 +57,8 @@ def write_statements(
         NoStatementError: nothing of what was asked is known by then.
     """
     query = query or FlexQuery()
-    first = business_days.on_or_after(from_day)
-    last = min(business_days.on_or_before(to_day), business_days.last_reported(generated_at), life.last_day)
+    first = statement_calendar.on_or_after(from_day)
+    last = min(statement_calendar.on_or_before(to_day), statement_calendar.last_reported(generated_at), life.last_day)
     written = []
     for account in accounts:
         if account not in life.accounts:
@@ -68,7 +68,7 @@ def write_statements(
             continue
         periods = [Period(account, ledger, first, last)]
         if query.breaks_out_days:
-            days = business_days.between(max(first, ledger.closes[0].day), last)
+            days = statement_calendar.between(max(first, ledger.closes[0].day), last)
             periods = [Period(account, ledger, day, day) for day in days]
         written += [_statement(query, period, generated_at) for period in periods]
     if not written:
@@ -124,7 +124,7 @@ class LivedStatements:
         Raises:
             NoStatementError: nothing of what was asked is known by then.
         """
-        life = self.life(business_days.last_reported(generated_at))
+        life = self.life(statement_calendar.last_reported(generated_at))
         return write_statements(life, accounts, from_day, to_day, generated_at, self._query)
 
 

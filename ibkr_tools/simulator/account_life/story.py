@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 
-from ibkr_tools.simulator.account_life import business_days, story_income, story_trades
+from ibkr_tools.simulator.account_life import statement_calendar, story_income, story_trades
 from ibkr_tools.simulator.account_life.entries import CashKind, TransferEntry
 from ibkr_tools.simulator.account_life.journal import CENT, ZERO, Journal
 from ibkr_tools.simulator.account_life.lots import Lot, take
@@ -71,7 +71,7 @@ class Story:
     def _fees(self) -> None:
         journal = self.journal
         month = f"{journal.day:%b %Y}".upper()
-        if journal.day == business_days.after(business_days.on_or_after(journal.day.replace(day=1)), 4):
+        if journal.day == statement_calendar.after(statement_calendar.on_or_after(journal.day.replace(day=1)), 4):
             text = f"P*****45:GLOBAL SNAPSHOT FOR {month}"
             journal.book(journal.cash(CashKind.OTHER_FEE, "USD", Decimal("-4.50"), text))
             journal.book(journal.cash(CashKind.SALES_TAX, journal.base, Decimal("-0.86"), f"VAT {text}"))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.corporate_actions import ActionKind
 from ibkr_tools.simulator.account_life.entries import (
     ActionEntry,
@@ -27,7 +27,7 @@ def corporate_actions(journal: Journal) -> None:
     for action in journal.market.actions(journal.day):
         if not journal.ledger.quantity(action.security):
             continue
-        at = datetime.combine(business_days.before(journal.day), time(20, 25))
+        at = datetime.combine(statement_calendar.before(journal.day), time(20, 25))
         number = journal.next_number()
         journal.next_number()
         journal.book(ActionEntry(account=journal.account, day=journal.day, number=number, action=action, at=at))
@@ -94,7 +94,7 @@ def ends_of_options(journal: Journal) -> None:
                     security=terms.underlying,
                     quantity=shares,
                     price=terms.strike,
-                    settle_day=business_days.after(journal.day),
+                    settle_day=statement_calendar.after(journal.day),
                     trade_id=journal.next_number(),
                     carried=carried,
                 )
@@ -196,7 +196,7 @@ def rebooked_dividends(journal: Journal) -> None:
 
 def reclassified_taxes(journal: Journal) -> None:
     """On the third of February or soon after, reclassifies some taxes of the past year."""
-    if journal.day != business_days.on_or_after(date(journal.day.year, 2, 3)):
+    if journal.day != statement_calendar.on_or_after(date(journal.day.year, 2, 3)):
         return
     taxes = [
         entry
@@ -220,11 +220,11 @@ def _rebook(journal: Journal, entry: CashEntry, amount: Decimal) -> None:
 def interest(journal: Journal) -> None:
     """Has interest of cash and bonds be due at the end of each month, and be paid."""
     day = journal.day
-    if business_days.after(day).month != day.month:
+    if statement_calendar.after(day).month != day.month:
         _accrue(journal)
-    if day == business_days.after(business_days.on_or_after(day.replace(day=1)), 2):
+    if day == statement_calendar.after(statement_calendar.on_or_after(day.replace(day=1)), 2):
         _pay_interest(journal)
-    if day.month in {3, 9} and day == business_days.on_or_after(day.replace(day=15)):
+    if day.month in {3, 9} and day == statement_calendar.on_or_after(day.replace(day=15)):
         _pay_coupons(journal)
 
 
@@ -260,7 +260,7 @@ def _reverse(journal: Journal, currency: str, *, is_bond: bool) -> Decimal:
 
 
 def _pay_interest(journal: Journal) -> None:
-    month = f"{business_days.before(journal.day.replace(day=1)):%b-%Y}".upper()
+    month = f"{statement_calendar.before(journal.day.replace(day=1)):%b-%Y}".upper()
     for currency in sorted(journal.ledger.cash):
         amount = _reverse(journal, currency, is_bond=_OF_CASH)
         if amount:

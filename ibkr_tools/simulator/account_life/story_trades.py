@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.booked import BookedTrade
 from ibkr_tools.simulator.account_life.entries import CashKind, CurrencyTradeEntry, TradeEntry
 from ibkr_tools.simulator.account_life.journal import CENT, ZERO, Journal
@@ -39,7 +39,7 @@ def trade(
         quantity=quantity,
         price=price,
         at=at,
-        settle_day=business_days.after(journal.day, 1 if security.currency == "USD" else 2),
+        settle_day=statement_calendar.after(journal.day, 1 if security.currency == "USD" else 2),
         trade_id=journal.next_number(),
         order_id=journal.next_number(),
         commission=-commission.quantize(_COMMISSION_STEP),
@@ -176,7 +176,7 @@ def trade_options(journal: Journal, turn: int) -> None:
     underlying = journal.rng.choice(quiet)
     spot = journal.market.price(underlying, journal.day)
     month = journal.day.replace(day=1) + timedelta(days=62)
-    expiry = business_days.on_or_before(business_days.third_friday(month.year, month.month))
+    expiry = statement_calendar.on_or_before(statement_calendar.third_friday(month.year, month.month))
     strike = max(Decimal("0.5"), (spot * Decimal(journal.rng.randrange(93, 108)) / 50).quantize(Decimal(1)) / 2)
     if turn % 3 == 2 and journal.ledger.quantity(underlying) < 100:
         trade(journal, underlying, Decimal(100))
@@ -191,7 +191,7 @@ def trade_future(journal: Journal) -> None:
         trade(journal, held[0], -journal.ledger.quantity(held[0]))
         return
     month = journal.day.replace(day=1) + timedelta(days=100)
-    expiry = business_days.third_friday(month.year, month.month)
+    expiry = statement_calendar.third_friday(month.year, month.month)
     future = make_future(_FUTURE_CONIDS + expiry.year * 12 + expiry.month, "USD", expiry)
     journal.market.add_future(future, journal.market.first_day)
     trade(journal, future, Decimal(1))

@@ -114,6 +114,7 @@ def test_a_gap_has_no_return() -> None:
         ((0, 4), [], (1, 4)),
         ((4, 7), [(7, 7)], None),
         ((0, 30), [(0, 10), (5, 30)], None),
+        ((0, 16), [(0, 13), (15, 16)], None),
     ],
 )
 def test_gaps(days: tuple[int, int], covered: list[tuple[int, int]], gap: tuple[int, int] | None) -> None:

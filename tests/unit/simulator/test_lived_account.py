@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr_tools.simulator.account_life import business_days, known_values
+from ibkr_tools.simulator.account_life import known_values, statement_calendar
 from ibkr_tools.simulator.account_life.statement_writer import write_statements
 from ibkr_tools.simulator.lived_account import LivedAccount
 from ibkr_tools.simulator.performance_data import PERIODS, all_periods, performance
@@ -21,7 +21,7 @@ NOW = datetime(2025, 4, 1, 12, tzinfo=UTC).timestamp()
 CENTS = 0.3
 """Balances are rounded to the cent by currency and class."""
 
-DAYS = st.dates(date(2024, 10, 1), LAST_DAY).map(business_days.on_or_before)
+DAYS = st.dates(date(2024, 10, 1), LAST_DAY).map(statement_calendar.on_or_before)
 
 
 def account_of(seed: int, account: str, day: date = LAST_DAY) -> LivedAccount:
@@ -62,7 +62,7 @@ def test_the_past_is_that_of_the_ledger(seed: int, account: str, period: str) ->
     part = all_periods([lived], NOW)[account][period]
     days = [date.fromisoformat(f"{day[:4]}-{day[4:6]}-{day[6:]}") for day in part["dates"]]
     for day, value in zip(days, part["nav"], strict=True):
-        known = values.get(business_days.on_or_before(day), Decimal(0))
+        known = values.get(statement_calendar.on_or_before(day), Decimal(0))
         assert value == pytest.approx(float(known), abs=0.011)
     earned = float(known_values.time_weighted_return(ledger, days[0], days[-1]))
     assert part["cps"][-1] == pytest.approx(earned, abs=2e-6 * len(days))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
-from ibkr_tools.simulator.account_life import business_days
+from ibkr_tools.simulator.account_life import statement_calendar
 from ibkr_tools.simulator.account_life.flex_query import ISO, FlexQuery
 from ibkr_tools.simulator.account_life.life import LifeOptions
 from ibkr_tools.simulator.account_life.statement_writer import (
@@ -58,8 +58,8 @@ def test_no_statement_contradicts_itself(seed: int, window: tuple[date, date], a
     try:
         file = read(write_statements(life, ALL, *window, at, query))
     except NoStatementError:
-        last = business_days.on_or_before(window[1])
-        assert min(last, business_days.last_reported(at)) < business_days.on_or_after(window[0])
+        last = statement_calendar.on_or_before(window[1])
+        assert min(last, statement_calendar.last_reported(at)) < statement_calendar.on_or_after(window[0])
         return
     assert list(file.warnings()) == []
 
@@ -68,7 +68,7 @@ def test_no_statement_contradicts_itself(seed: int, window: tuple[date, date], a
 @examples(0.5)
 def test_a_statement_for_each_day_adds_up_too(seed: int, window: tuple[date, date]) -> None:
     first, last = window[0], min(window[1], window[0] + timedelta(days=10))
-    assume(business_days.on_or_before(last) >= business_days.on_or_after(first))
+    assume(statement_calendar.on_or_before(last) >= statement_calendar.on_or_after(first))
     xml = write_statements(life_of(seed), [FIRST, SECOND, FORMER], first, last, LATER, FlexQuery(breaks_out_days=True))
     file = read(xml)
     assert list(file.warnings()) == []
