@@ -1,5 +1,6 @@
 """What holds for every test: nothing leaves this machine, and nothing of the machine's own set-up gets in."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from tests.support.installation import Installation
 
 load_profile()
 
+# What Python looks through for garbage grows with every test that was collected, and hardly any of it ever is.
+gc.set_threshold(20_000, 20, 50)
+
 FOREIGN = (
     *("CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"),
     *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "INVOCATION_ID"),
@@ -25,6 +29,12 @@ _BIG = frozenset({"gateway", "system", "browser"})
 """Layers that bring an environment of their own: npm's configuration, a container, a browser."""
 
 _guarded: list[bool] = []
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was collected out of what Python looks through."""
+    gc.collect()
+    gc.freeze()
 
 
 def is_local(address: object) -> bool:

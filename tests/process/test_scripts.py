@@ -16,6 +16,7 @@ from ibkr_tools.cli.app_context import create_app_context
 from ibkr_tools.gateway.filter_probe import FilterPolicy
 from ibkr_tools.gateway.launch_plan import LaunchPlan
 from tests.support.checkout import CHECKOUT
+from tests.support.syntax_trees import nodes_of
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-docs.lock")
 HOSTILE = (
@@ -244,7 +245,7 @@ def test_our_own_children_are_isolated(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("file", sorted((CHECKOUT / "ibkr_tools").rglob("*.py")), ids=lambda path: path.name)
 def test_no_interpreter_is_started_without_isolation(file: Path) -> None:
     """Wherever `sys.executable` is followed by arguments, the first is -I."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes_of(file) if "sys.executable" in file.read_text() else ():
         if isinstance(node, ast.List | ast.Tuple):
             words = [ast.unparse(word) for word in node.elts]
             if "sys.executable" in words:

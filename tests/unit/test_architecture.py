@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from tests.support.checkout import CHECKOUT
+from tests.support.syntax_trees import nodes_of
 
 PACKAGE = CHECKOUT / "ibkr_tools"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -284,18 +285,6 @@ _SLEEPS_AS_TEXT = re.compile(
 
 CATCHES_EVERYTHING = {"entrypoint.py"}
 """Files with a broad `except` that does not raise again."""
-
-
-@cache
-def tree_of(file: Path) -> ast.Module:
-    """Parses a file, once for all tests."""
-    return ast.parse(file.read_text(encoding="utf-8"))
-
-
-@cache
-def nodes_of(file: Path) -> tuple[ast.AST, ...]:
-    """Returns every node of a file's syntax tree."""
-    return tuple(ast.walk(tree_of(file)))
 
 
 @cache

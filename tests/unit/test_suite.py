@@ -12,6 +12,7 @@ from tests.support import patience
 from tests.support.checkout import CHECKOUT
 from tests.support.daytime import zone_of_noon
 from tests.support.simulation import wait_until
+from tests.support.syntax_trees import nodes_of
 
 CLOCKS = "monotonic|monotonic_ns|clock_gettime|clock_gettime_ns|perf_counter"
 SUSPECT = re.compile(rf"\b({CLOCKS})\([\w.]*\)\s*[-*]")
@@ -36,7 +37,7 @@ def test_no_clock_is_set_back_from_now() -> None:
         f"{path.relative_to(CHECKOUT)}:{node.lineno}"
         for path, text in texts.items()
         if SUSPECT.search(text)
-        for node in ast.walk(ast.parse(text))
+        for node in nodes_of(path)
         if isinstance(node, ast.BinOp)
         and isinstance(node.op, ast.Sub | ast.Mult)
         and isinstance(node.left, ast.Call)

@@ -10,6 +10,7 @@ from ibkr_tools.portal.endpoints import WEBSOCKET_TOPICS, WebSocketTopic
 from ibkr_tools.portal.push_listener import send_topic
 from tests.support.allow_list import TOPICS_BLOCKED, TOPICS_READ
 from tests.support.checkout import CHECKOUT
+from tests.support.syntax_trees import nodes_of
 
 WAYS_OUT = {
     "portal/client.py": "requests, each of them a row of the table",
@@ -41,7 +42,7 @@ def test_no_other_file_could_open_a_connection() -> None:
     found = set()
     for file in package.rglob("*.py"):
         name = file.relative_to(package).as_posix()
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes_of(file):
             modules = [one.name for one in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(module == one or module.startswith(f"{one}.") for module in modules for one in libraries):

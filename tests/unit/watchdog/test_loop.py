@@ -35,14 +35,15 @@ BEGUN = datetime(2026, 6, 1, tzinfo=UTC)
 class VirtualTime:
     """A clock that moves only while somebody waits for events; `at` makes things happen on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: datetime = BEGUN) -> None:
+        self._begun = begun
         self.now_s = 1000.0
         self._planned: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
         self._items: list[Any] = []
 
     def now(self) -> datetime:
-        return BEGUN + timedelta(seconds=self.now_s - 1000.0)
+        return self._begun + timedelta(seconds=self.now_s - 1000.0)
 
     def at(self, seconds: float, callback: Callable[[], None]) -> None:
         heapq.heappush(self._planned, (1000.0 + seconds, next(self._number), callback))
@@ -117,8 +118,8 @@ class Heart:
 class Stage:
     """A watchdog, its gateway, its files and its time."""
 
-    def __init__(self, root: Path, **session: Any) -> None:
-        self.time = VirtualTime()
+    def __init__(self, root: Path, *, begun: datetime = BEGUN, **session: Any) -> None:
+        self.time = VirtualTime(begun)
         self.gateway = Gateway(self.time)
         self.places = Directories(configuration=root, runtime=root / "run", state=root / "state")
         self.status = StatusFile(self.places.status_file)
@@ -147,7 +148,7 @@ class Stage:
 
 @pytest.fixture
 def make_stage(tmp_path: Path) -> Callable[..., Stage]:
-    return lambda **session: Stage(tmp_path, **session)
+    return lambda **more: Stage(tmp_path, **more)
 
 
 Staged = Callable[..., Stage]
@@ -217,7 +218,7 @@ def test_a_penalty_is_published_within_a_heartbeat_and_goes(make_stage: Staged) 
 
 def test_a_window_opens_calms_and_closes(make_stage: Staged) -> None:
     """New York's midnight is at 04:00 UTC in June; the servers are away around it."""
-    stage = make_stage()
+    stage = make_stage(begun=BEGUN + timedelta(hours=3.5))
 
     def fail() -> None:
         stage.gateway.trouble = UpstreamUnavailable("IBKR answers HTTP 503")
@@ -225,9 +226,9 @@ def test_a_window_opens_calms_and_closes(make_stage: Staged) -> None:
     def work() -> None:
         stage.gateway.trouble = None
 
-    stage.time.at(3.96 * 3600, fail)
-    stage.time.at(6 * 3600, work)
-    stage.run(6.1 * 3600, 3 * 3600, 4 * 3600, 5 * 3600, 5.9 * 3600, 6.05 * 3600)
+    stage.time.at(0.46 * 3600, fail)
+    stage.time.at(2.5 * 3600, work)
+    stage.run(2.6 * 3600, 0.25 * 3600, 0.5 * 3600, 1.5 * 3600, 2.4 * 3600, 2.55 * 3600)
     states = [(section.state, section.window) for section in stage.seen]
     assert states == [
         (SessionState.UP, None),
