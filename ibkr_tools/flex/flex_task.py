@@ -23,8 +23,8 @@ from ibkr_tools.status import FlexSection, StatusFile, utc_now
 
 UNIT = "ibkr-flex.service"
 
-LONG_FAILURE = timedelta(hours=20)
-"""A person is told of trouble that should have passed by then."""
+LONG_FAILURE = timedelta(hours=10)
+"""A person is told of trouble that should have passed by then, before systemd gives the unit up for the day."""
 
 _CONTRADICTION_TODO = "ibkr-tools flex list names the file; ibkr-tools flex check FILE says what does not add up"
 

@@ -18,6 +18,7 @@ prints. Source: docs/reference/systemd.md#exposure-scores."""
 
 EXPOSURE = {
     "ibkr-firewall.service": 14,
+    "ibkr-flex.service": 11,
     "ibkr-gateway.service": 11,
     "ibkr-login.service": 12,
     "ibkr-alert.service": 11,
@@ -89,9 +90,10 @@ def test_sandbox_keeps_its_score(path: Path, copies: Path) -> None:
 
 
 @needs_systemd
-def test_timer_expression_means_something(copies: Path) -> None:
+@pytest.mark.parametrize("name", ["ibkr-fetch.timer", "ibkr-flex.timer"])
+def test_timer_expression_means_something(name: str) -> None:
     """systemd can say when the timer elapses next."""
-    calendar = unit("ibkr-fetch.timer").one("OnCalendar")
+    calendar = unit(name).one("OnCalendar")
     assert subprocess.run(["systemd-analyze", "calendar", calendar], capture_output=True, check=False).returncode == 0
 
 

@@ -1,12 +1,14 @@
 """The unit files: systemd reads them without a complaint, and their sandboxes keep the scores they were built for."""
 
 import configparser
+from datetime import timedelta
 from pathlib import Path
 
 from ibkr_tools.boot_id import BOOT_ID_VARIABLE
-from ibkr_tools.config.secrets import PASSWORD_CREDENTIAL, TOTP_CREDENTIAL
+from ibkr_tools.config.secrets import PASSWORD_CREDENTIAL, TOKEN_CREDENTIAL, TOTP_CREDENTIAL
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
+from ibkr_tools.flex.flex_task import LONG_FAILURE
 from ibkr_tools.login.network_isolation import GATEWAY_SOCKET
 from ibkr_tools.login.timeout_extender import EXTEND_INTERVAL_S, EXTENSION_S
 from ibkr_tools.services import SERVICES as PROCESSES
@@ -22,6 +24,8 @@ def test_stopping_the_gateway_stops_everything() -> None:
     """Each unit goes down with the gateway: by PartOf=, or because nobody needs it any more, or by itself."""
     # A message that is being delivered is delivered to its end, and then that unit is gone too.
     others = {"ibkr-gateway.service", "ibkr-alert.service", "ibkr-alert@.service"}
+    # Statements need no gateway, and have a timer of their own.
+    others |= {"ibkr-flex.service", "ibkr-flex.timer"}
     for candidate in (Unit(path) for path in UNITS if path.name not in others):
         goes = "ibkr-gateway.service" in candidate.all("PartOf") or candidate.values.get("StopWhenUnneeded") == ["yes"]
         assert goes, candidate.name
@@ -51,11 +55,15 @@ def test_nothing_waits_for_the_gateway_before_it_may_start() -> None:
             assert "shutdown.target" in candidate.all("Conflicts"), path.name
 
 
-def test_only_the_login_gets_the_secrets() -> None:
-    """The credential of the unit is the one the configuration reads, and no other unit has any."""
+def test_each_secret_goes_to_one_unit() -> None:
+    """Its credential is the one that the configuration reads: the login's two, and the token of the statements."""
+    by_unit = {
+        "ibkr-login.service": {PASSWORD_CREDENTIAL: "password", TOTP_CREDENTIAL: "totp"},
+        "ibkr-flex.service": {TOKEN_CREDENTIAL: "flex-token"},
+    }
     for path in SERVICES:
         credentials = Unit(path).values.get("LoadCredential", [])
-        files = {PASSWORD_CREDENTIAL: "password", TOTP_CREDENTIAL: "totp"} if path.name == "ibkr-login.service" else {}
+        files = by_unit.get(path.name, {})
         assert credentials == [f"{name}:/etc/ibkr-tools/{file}" for name, file in files.items()], path.name
         # Without the file the unit must still start.
         assert Unit(path).values.get("SetCredential", []) == [f"{name}:\\n" for name in files], path.name
@@ -67,6 +75,7 @@ def test_nothing_secret_stands_in_an_environment() -> None:
     boot_id = f"{BOOT_ID_VARIABLE}=%b"
     assert found == {
         "ibkr-fetch.service": [boot_id],
+        "ibkr-flex.service": [boot_id],
         "ibkr-gateway.service": ["IBKR_TOOLS_PACKET_FILTER=required"],
         "ibkr-watchdog.service": [boot_id],
         "ibkr-login.service": [boot_id, "SE_OFFLINE=true", f"{GATEWAY_SOCKET}=/run/ibkr-gateway.sock"],
@@ -96,15 +105,38 @@ def test_only_the_gateway_sees_its_private_key() -> None:
 
 
 def test_a_directory_is_hidden_from_the_units_that_do_not_need_it() -> None:
-    """The login has the browser's profile and the login log, the fetch writes snapshots; the rest no unit needs."""
+    """The login has the browser's profile and the login log, one unit writes snapshots, and one statements."""
     place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
-    login, fetch = {"ibkr-login"}, {"ibkr-fetch"}
+    login, fetch, flex = {"ibkr-login"}, {"ibkr-fetch"}, {"ibkr-flex"}
     needed_by = {place.browser: login, place.login: login, place.snapshots: fetch}
-    needed_by |= {directory: set[str]() for directory in (place.statements, place.history.parent)}
+    needed_by |= dict.fromkeys((place.statements, place.history.parent), flex)
     for directory, needing in needed_by.items():
         hiding = {f"-{directory}", f"-{SYSTEM_STATE}"}
         seeing = {path.stem for path in SERVICES if not hiding & set(Unit(path).all("InaccessiblePaths"))}
         assert seeing == needing, directory
+
+
+def test_the_unit_with_the_token_has_nothing_else_of_ours() -> None:
+    """Neither a secret nor a directory, but for the statements and the history; the budget is among the statements."""
+    place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
+    hidden = set(unit("ibkr-flex.service").all("InaccessiblePaths"))
+    assert {f"-{SYSTEM_CONFIGURATION}/{name}" for name in ("password", "totp", "flex-token")} <= hidden
+    assert {f"-{path}" for path in (place.gateway, place.browser, place.login, place.snapshots, place.shared)} <= hidden
+    assert place.flex_budget.parent == place.statements
+
+
+def test_statements_are_asked_for_again_until_they_are_there() -> None:
+    """Every half an hour for half a day, and afresh on the next one; a refusal is never repeated."""
+    flex = unit("ibkr-flex.service")
+    assert flex.one("Restart") == "on-failure"
+    assert flex.one("RestartSec") == "30min"
+    never = {2, DataError.exit_code, 69, IbkrError.exit_code, OutputError.exit_code, 77, 78}
+    assert {int(code) for code in flex.all("RestartPreventExitStatus")} == never
+    assert int(flex.one("StartLimitBurst")) * 0.5 < 24 - int(flex.one("StartLimitIntervalSec").removesuffix("h")) / 2
+    assert timedelta(hours=int(flex.one("StartLimitBurst")) / 2) > LONG_FAILURE
+    timer = unit("ibkr-flex.timer")
+    assert (timer.one("OnCalendar"), timer.one("Persistent")) == ("*-*-* 11:30 UTC", "yes")
+    assert timer.all("WantedBy") == ["timers.target"]
 
 
 def test_no_unit_changes_the_program_that_the_gateway_runs() -> None:
@@ -232,9 +264,11 @@ def test_failed_units_are_told() -> None:
 
 
 def test_who_reaches_the_network() -> None:
-    """The gateway, and the command that tells a person; everybody else talks to this machine only."""
+    """The gateway, what fetches statements, and the command that tells a person; everybody else: this machine only."""
     free = {path.name for path in SERVICES if Unit(path).values.get("IPAddressDeny") != ["any"]}
-    assert free == {"ibkr-gateway.service", "ibkr-alert.service"}
+    assert free == {"ibkr-gateway.service", "ibkr-flex.service", "ibkr-alert.service"}
+    # None that they know of wants to reach many at once.
+    assert unit("ibkr-flex.service").values["IPAddressDeny"] == ["multicast"]
 
 
 def test_the_login_is_alone_in_its_network() -> None:

@@ -1,13 +1,14 @@
 """The script that a failed unit starts."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from ibkr_tools import alert_outbox
 from ibkr_tools.alerts import failed_unit
 from ibkr_tools.directories import Directories
-from ibkr_tools.status import FetchSection, StatusFile, utc_now
+from ibkr_tools.status import FetchSection, FlexSection, StatusFile, utc_now
 
 NAME = "ibkr-fetch.service"
 
@@ -52,3 +53,18 @@ def test_what_the_watchdog_tells_is_not_told_twice(outbox: Path, topic: str | No
     StatusFile(outbox.parent / "status.json").write(section)
     assert failed_unit.main([NAME]) == 0
     assert len(alert_outbox.pending(outbox)) == told
+
+
+@pytest.mark.parametrize(
+    ("state", "topic", "told"), [("action-required", "flex", 0), ("failed", None, 1), ("succeeded", "flex", 1)]
+)
+def test_what_the_fetch_of_statements_tells_is_not_told_twice(
+    outbox: Path, state: Literal["succeeded", "failed", "action-required"], topic: str | None, told: int
+) -> None:
+    StatusFile(outbox.parent / "status.json").write(
+        FlexSection(updated_at=utc_now(), state=state, why="the token has expired", topic=topic)
+    )
+    assert failed_unit.main(["ibkr-flex.service"]) == 0
+    assert failed_unit.main([NAME]) == 0
+    topics = [message.topic for path in alert_outbox.pending(outbox) if (message := alert_outbox.read(path))]
+    assert topics == [f"unit:{name}" for name in [*["ibkr-flex.service"][:told], NAME]]
