@@ -17,6 +17,9 @@ MAX_PAST_YEARS = 4
 """Calendar years before this one that IBKR keeps statements of."""
 
 _NEARLY_A_YEAR = 330
+_TOLERANCE_DAYS = 5
+"""By so many days a statement may begin later than what was asked for: markets were closed."""
+
 _TODAY = timedelta(hours=20)
 """A statement that is younger is one of this day's run."""
 
@@ -69,7 +72,9 @@ def due_period(archived: Sequence[ArchivedFile], now: datetime) -> Period | None
     earliest = min((file.from_day for file in archived), default=None)
 
     def is_long(file: ArchivedFile) -> bool:
-        return (file.to_day - file.from_day).days >= _NEARLY_A_YEAR or file.from_day == earliest
+        days = (file.to_day - file.from_day).days
+        # Of an account that is younger than a year, all that there is.
+        return days >= _NEARLY_A_YEAR or (file.from_day == earliest and days > RECENT_DAYS + _TOLERANCE_DAYS)
 
     this_month = [file for file in archived if is_this_month(file.generated_at, now)]
     wanted = last_days(RECENT_DAYS if any(map(is_long, this_month)) else MAX_DAYS, to_day)
@@ -77,7 +82,7 @@ def due_period(archived: Sequence[ArchivedFile], now: datetime) -> Period | None
         file
         for file in archived
         if timedelta(0) <= age_of(file.generated_at, now) < _TODAY
-        and (is_long(file) or file.from_day <= last_days(RECENT_DAYS, to_day).from_day + timedelta(days=5))
+        and (is_long(file) or file.from_day <= last_days(RECENT_DAYS - _TOLERANCE_DAYS, to_day).from_day)
     ]
     covered_to = max((file.to_day for file in today), default=None)
     if covered_to is None:

@@ -170,7 +170,10 @@ class FlexTask:
         state: Literal["failed", "action-required"] = "action-required" if needs_person else "failed"
         self._write(state, error.message, findings, todo=error.hint if needs_person else None, topic=topic)
         if needs_person:
-            self._tell(FLEX_TOPIC, error.message, "no statement is asked for until you have acted", error.hint)
+            then = "it is asked for again by the next turn of the timer, which will hardly help"
+            if isinstance(error, ActionRequired):
+                then = "no statement is asked for until you have acted"
+            self._tell(FLEX_TOPIC, error.message, then, error.hint)
         elif is_long:
             what = f"no statement has come for {LONG_FAILURE.total_seconds() / 3600:.0f} hours: {error.message}"
             self._tell(FLEX_TOPIC, what, "it is asked for again", "See docs/flex.md#when-no-statement-comes")

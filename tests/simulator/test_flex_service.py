@@ -17,6 +17,7 @@ from ibkr_tools.errors import (
     StatementMissing,
     StatementUnavailable,
 )
+from ibkr_tools.flex.flex_answers import Accepted, Unreachable
 from ibkr_tools.flex.flex_budget import LOCK_QUIET, TokenBudget, TokenIdentity
 from ibkr_tools.flex.flex_periods import Period, last_days
 from ibkr_tools.flex.flex_service import FlexServiceClient
@@ -26,6 +27,7 @@ from ibkr_tools.flex.statement_fetcher import StatementFetcher
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.flex_service import FLEX_QUERY, FLEX_TOKEN
 from ibkr_tools.status import FlexSection, StatusFile
+from tests.support.simulation import gateway_options
 
 pytestmark = pytest.mark.simulator(positions=1)
 
@@ -342,6 +344,21 @@ def test_another_host_is_not_asked(flex: Place) -> None:
         url="https://gdcdyn.interactivebrokers.com/AccountManagement/FlexWebService/GetStatement"
     )
     assert len(flex.fetch()) == 1
+
+
+def test_only_who_proves_to_be_ibkr_gets_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the machine's own list of authorities."""
+    options = gateway_options(tmp_path)
+    with Simulator(options) as other:
+        client = FlexServiceClient(other.url, Secret(FLEX_TOKEN), read_timeout_s=5.0)
+        answer = client.send_request(FLEX_QUERY, None)
+        assert answer == Unreachable(
+            f"127.0.0.1:{other.port} does not prove who it is: its certificate is not trusted; nothing was sent"
+        )
+        assert other.control.state()["flex"]["forms"] == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(options.certificate))
+        assert isinstance(client.send_request(FLEX_QUERY, None), Accepted)
+        client.close()
 
 
 def test_a_service_that_is_not_there_is_trouble_that_passes(flex: Place) -> None:

@@ -94,6 +94,13 @@ def test_a_young_account_has_no_year() -> None:
     assert due_period([whole], NOW) == last_days(45, date(2026, 11, 23))
 
 
+@pytest.mark.parametrize("from_day", ["2026-11-20", "2026-10-07"])
+def test_a_short_first_one_is_no_year(from_day: str) -> None:
+    """Neither an answer of one day alone, nor the weeks that a person has asked for first."""
+    short = archived(from_day, "2026-11-20", "2026-11-23T06:40:00")
+    assert due_period([short], NOW) == last_days(365, date(2026, 11, 23))
+
+
 def test_what_was_not_there_yet_is_asked_for_alone() -> None:
     year = archived("2025-11-03", "2026-10-30", "2026-11-02T06:40:00")
     today = archived("2026-10-10", "2026-11-20", "2026-11-24T06:31:00")
