@@ -18,6 +18,9 @@ from ibkr_tools.errors import OutputError, UsageError
 from ibkr_tools.service_result import describe_unit_end
 from ibkr_tools.status import FetchSection, FlexSection, StatusFile, utc_now
 
+RECENT_S = 300.0
+"""What a unit has said last is about its failure if it is no older, in seconds: it is the last thing that it does."""
+
 TEST_UNIT = "test"
 """`systemctl start ibkr-alert@test` tries the whole way that a message takes."""
 
@@ -66,7 +69,10 @@ def is_reported(unit: str) -> bool:
         "ibkr-flex.service": status.flex,
     }
     section = sections.get(unit)
-    return section is not None and section.state != "succeeded" and section.topic is not None
+    if section is None or section.state == "succeeded" or section.topic is None:
+        return False
+    # A fetch of statements that has not come so far has said nothing.
+    return not isinstance(section, FlexSection) or section.age_s(utc_now()) < RECENT_S
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """The script that a failed unit starts."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -56,13 +57,22 @@ def test_what_the_watchdog_tells_is_not_told_twice(outbox: Path, topic: str | No
 
 
 @pytest.mark.parametrize(
-    ("state", "topic", "told"), [("action-required", "flex", 0), ("failed", None, 1), ("succeeded", "flex", 1)]
+    ("state", "topic", "age_s", "told"),
+    [
+        ("action-required", "flex", 0, 0),
+        ("action-required", "flex", 3600, 1),
+        ("failed", None, 0, 1),
+        ("succeeded", "flex", 0, 1),
+    ],
 )
 def test_what_the_fetch_of_statements_tells_is_not_told_twice(
-    outbox: Path, state: Literal["succeeded", "failed", "action-required"], topic: str | None, told: int
+    outbox: Path, state: Literal["succeeded", "failed", "action-required"], topic: str | None, age_s: int, told: int
 ) -> None:
+    """What it has said of another run is not about this one."""
     StatusFile(outbox.parent / "status.json").write(
-        FlexSection(updated_at=utc_now(), state=state, why="the token has expired", topic=topic)
+        FlexSection(
+            updated_at=utc_now() - timedelta(seconds=age_s), state=state, why="the token has expired", topic=topic
+        )
     )
     assert failed_unit.main(["ibkr-flex.service"]) == 0
     assert failed_unit.main([NAME]) == 0

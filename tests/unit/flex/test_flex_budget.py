@@ -107,9 +107,14 @@ def test_nothing_is_sent_where_nobody_would_know(tmp_path: Path, time: Time) -> 
 def test_too_many_requests_stop_the_others_too(tmp_path: Path, time: Time) -> None:
     budget(tmp_path, time).block(65.0, "too many")
     assert budget(tmp_path, time).reserve() == pytest.approx(65.0)
-    budget(tmp_path, time).block(10.0, "too many")
     time.seconds += 30.0
     assert budget(tmp_path, time).reserve() == pytest.approx(36.1)
+
+
+def test_a_shorter_wait_does_not_end_a_longer_one(tmp_path: Path, time: Time) -> None:
+    budget(tmp_path, time).block(65.0, "too many")
+    budget(tmp_path, time).block(10.0, "too many")
+    assert budget(tmp_path, time).reserve() == pytest.approx(65.0)
 
 
 def test_a_clock_that_was_wrong_blocks_for_an_hour_at_most(tmp_path: Path, time: Time) -> None:
