@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bench import commands, facts, fetching, ibeam, loss, readme, start
+from bench import commands, facts, fetching, history, ibeam, loss, readme, start
 from bench.figures import Figure, Ratio, Report, Unit, month_figures
 from bench.processes import BenchError, Memory, end_orphans, memory
 from bench.rows import BROKERAGE, JAVA_KILLED, PORTFOLIO, PUSHED, SILENT, Row
@@ -23,6 +23,7 @@ from tests.support.peers import IBEAM, peer_name
 IDLE_S = 60.0
 RESULTS = Path(__file__).with_name("results.json")
 MONTH = Path(__file__).with_name("month.json")
+HISTORY = Path(__file__).with_name("history.json")
 
 
 def say(text: str) -> None:
@@ -272,12 +273,15 @@ def main() -> int:
     parser.add_argument(
         "--month", action="store_true", help="a month in virtual time instead, without browser and Java"
     )
+    parser.add_argument("--history", action="store_true", help="ten years of history instead; only Python is needed")
     parser.add_argument("--days", type=float, default=30, metavar="N", help="of the month (default: 30)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the month's losses (default: 1)")
     parser.add_argument(
         "--readme", action="store_true", help="measure nothing: put the figures of the last run into README.md"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="default: bench/results.json or bench/month.json")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="default: bench/results.json, or named like the option"
+    )
     options = parser.parse_args()
     if options.rounds < 1 or options.peer_drops < 1 or options.days < 1:
         parser.error("less than one round or day measures nothing")
@@ -288,12 +292,15 @@ def main() -> int:
         say("the machine is busy with something else: these figures will be of both")
     if options.month:
         return run_month(options.days, options.seed, options.json or MONTH)
-    file = options.json or RESULTS
+    file = options.json or (HISTORY if options.history else RESULTS)
     report = Report(facts=facts.read_facts())
     error: BenchError | None = None
     try:
         with _cleaning_up():
-            run(report, rounds=options.rounds, peers=options.peers, drops=options.peer_drops)
+            if options.history:
+                history.measure(report, options.rounds)
+            else:
+                run(report, rounds=options.rounds, peers=options.peers, drops=options.peer_drops)
     except BenchError as caught:
         error = caught
     file.write_text(json.dumps(report.as_json(), indent=2) + "\n")

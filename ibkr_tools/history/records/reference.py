@@ -121,11 +121,11 @@ def instruments(context: StatementContext, rows_by_section: Mapping[str, Iterabl
     """
     known: dict[str, dict[str, str]] = {}
     for section in _DESCRIBING_SECTIONS:
-        for row in rows_by_section.get(section, ()):
-            conid = text_of(row, "conid")
-            # The row of a currency has a conid of the pair in some sections.
-            if not conid or conid == "0":
-                continue
+        # One row of a section says as much as the next about the same instrument.
+        rows = {
+            conid: row for row in rows_by_section.get(section, ()) if (conid := text_of(row, "conid")) and conid != "0"
+        }
+        for conid, row in rows.items():
             described = known.setdefault(conid, {})
             for field, attribute in _ATTRIBUTES.items():
                 if field in described or (field == "description" and section in _DESCRIBED_BY_EVENT):

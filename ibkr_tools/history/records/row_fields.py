@@ -33,6 +33,14 @@ def _moment(text: str) -> str:
     return "" if moment is None else moment.isoformat()
 
 
+@lru_cache(maxsize=4096)
+def _number(text: str) -> Decimal | None:
+    try:
+        return parse_decimal(text)
+    except FlexValueError:
+        return None
+
+
 def text_of(row: Row, name: str) -> str:
     """Returns a text; empty where none is given."""
     text = row.attributes.get(name, "")
@@ -42,12 +50,7 @@ def text_of(row: Row, name: str) -> str:
 def number_of(row: Row, name: str) -> Decimal | None:
     """Returns a number."""
     text = row.attributes.get(name)
-    if not text:
-        return None
-    try:
-        return parse_decimal(text)
-    except FlexValueError:
-        return None
+    return _number(text) if text else None
 
 
 def day_of(row: Row, *names: str) -> date | None:
