@@ -51,7 +51,7 @@ def test_a_booking_without_a_rate_takes_that_of_its_day() -> None:
 
 
 def in_base_of_month(sections: Sections) -> Decimal | None:
-    found: list[CashBooking] = records(CashBooking, sections, toDate="20260131")
+    found: list[CashBooking] = records(CashBooking, sections, toDate="20260131", whenGenerated="20260201;063000")
     return found[0].amount_in_base
 
 
