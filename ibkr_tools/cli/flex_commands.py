@@ -7,7 +7,7 @@ import typer
 
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.flex_fetch_command import fetch
-from ibkr_tools.cli.statement_report import describe, warn
+from ibkr_tools.cli.statement_report import describe, tell_unknown, warn
 from ibkr_tools.cli.streams import write_out
 
 app = typer.Typer(no_args_is_help=True, help="Fetch, check, keep and list Flex statements.")
@@ -89,6 +89,8 @@ def import_(
             kept += archived is not None
             write_out("\n  ".join([f"{name}: {state}", *describe(file)]) + "\n")
             warn(name, file)
+            if archived is not None:
+                tell_unknown(name, file)
         if kept:
             from ibkr_tools.cli.history_options import rebuild_history
 

@@ -171,13 +171,15 @@ def _due_periods(archive: "StatementArchive") -> "list[Period]":
 
 
 def _tell_received(received: "Received") -> None:
-    from ibkr_tools.cli.statement_report import describe, warn
+    from ibkr_tools.cli.statement_report import describe, tell_unknown, warn
     from ibkr_tools.flex.flex_coverage import ShortfallKind
 
     state = "is there already" if received.archived is None else f"kept as {received.archived.path.name}"
     name = f"statement of {received.period}"
     write_out("\n  ".join([f"{name}: {state}", *describe(received.file)]) + "\n")
     warn(name, received.file)
+    if received.archived is not None:
+        tell_unknown(name, received.file)
     for shortfall in received.shortfalls:
         if shortfall.kind in {ShortfallKind.BEGINS_LATER, ShortfallKind.NO_STATEMENT}:
             print_stderr(f"warning: {shortfall}", 30)

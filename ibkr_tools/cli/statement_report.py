@@ -38,3 +38,15 @@ def warn(name: str, file: StatementFile) -> bool:
     for warning in warnings:
         print_stderr(f"warning: {name}: {warning}", 30)
     return bool(warnings)
+
+
+def tell_unknown(name: str, file: StatementFile) -> None:
+    """Says on standard error what this version knows nothing of; to be called once for each file that is kept."""
+    from ibkr_tools.flex.statement_xml import read_statements
+    from ibkr_tools.history.unknown_names import MAX_NAMED, unknown_names
+
+    if unknown := unknown_names(read_statements(file.xml)):
+        more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+        print_stderr(
+            f"note: {name}: unknown to this version, and kept as it is: {', '.join(unknown[:MAX_NAMED])}{more}", 20
+        )

@@ -92,9 +92,18 @@ class CashBalance:
     generated_at: str
 
 
+def _letters(cash_type: str) -> str:
+    return "".join(letter for letter in cash_type.lower() if letter.isalpha())
+
+
 def kind_of(cash_type: str) -> CashKind:
     """Returns what IBKR's type of a booking is about; what is unknown is OTHER."""
-    return _KINDS.get("".join(letter for letter in cash_type.lower() if letter.isalpha()), CashKind.OTHER)
+    return _KINDS.get(_letters(cash_type), CashKind.OTHER)
+
+
+def is_known_type(cash_type: str) -> bool:
+    """Says whether IBKR's type of a booking is one that this version knows."""
+    return _letters(cash_type) in _KINDS
 
 
 def cash_bookings(context: StatementContext, rows: Sequence[Row]) -> list[CashBooking]:

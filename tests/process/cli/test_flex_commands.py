@@ -103,6 +103,15 @@ def test_what_does_not_add_up_is_told_and_kept(place: Installation, file: Path) 
     assert (done.returncode, done.stderr.count("ending cash 1.00")) == (65, 1)
 
 
+def test_what_is_unknown_is_named_once_and_kept(place: Installation, file: Path) -> None:
+    file.write_bytes(document(statement(week() | {"NewThings": [("NewThing", {"a": "1"})]})))
+    done = place.run("flex", "import", str(file))
+    assert done.returncode == 0
+    assert done.stderr == f"note: {file}: unknown to this version, and kept as it is: section NewThings\n"
+    assert len(kept(place)) == 1
+    assert place.run("flex", "import", str(file)).stderr == ""
+
+
 def test_check_says_what_the_query_lacks(place: Installation, file: Path) -> None:
     """Without a configuration too: it reads the file alone."""
     place.directories.config_file.unlink()
