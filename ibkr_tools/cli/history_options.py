@@ -66,13 +66,15 @@ def postgres_of(app_context: "AppContext") -> "PostgresHistory | None":
 def rebuild_history(app_context: "AppContext") -> "Rebuilt":
     """Makes the history anew, where the configuration has it; see `history.rebuild.rebuild`."""
     from ibkr_tools.flex.statement_archive import StatementArchive
-    from ibkr_tools.history.database import write_file
+    from ibkr_tools.history.database import rebuilding, write_file
     from ibkr_tools.history.rebuild import rebuild
 
     directories = app_context.directories
-    postgres = postgres_of(app_context)
-    keep = partial(write_file, directories.history) if postgres is None else postgres.merge
-    return rebuild(StatementArchive(directories.statements), directories.snapshots, keep)
+    archive = StatementArchive(directories.statements)
+    if (postgres := postgres_of(app_context)) is not None:
+        return rebuild(archive, directories.snapshots, postgres.merge)
+    with rebuilding(directories.history):
+        return rebuild(archive, directories.snapshots, partial(write_file, directories.history))
 
 
 def day_of(option: datetime | None) -> date | None:

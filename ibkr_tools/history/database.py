@@ -5,7 +5,7 @@ kept as text, digit by digit: SQLite's own are binary.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,22 @@ def new_database() -> Iterator[sa.Connection]:
         engine.dispose()
 
 
+@contextmanager
+def rebuilding(path: Path) -> Iterator[None]:
+    """Has one process at a time make the file anew: a slower one could replace it by what was kept before.
+
+    Raises:
+        OutputError: this user may not write there.
+    """
+    with ExitStack() as stack:
+        try:
+            files.make_directory(path.parent, mode=_DIRECTORY_MODE)
+            stack.enter_context(files.locked(path.with_name(".lock")))
+        except OSError as error:
+            raise OutputError(f"{path}: {error.strerror}", hint="What was there before is intact.") from error
+        yield
+
+
 def write_file(path: Path, connection: sa.Connection) -> None:
     """Replaces the file by a database in memory, in one step; readers see the old one or the new one.
 
@@ -80,9 +96,8 @@ def write_file(path: Path, connection: sa.Connection) -> None:
     data: bytes = driver.serialize()
     try:
         files.make_directory(path.parent, mode=_DIRECTORY_MODE)
-        with files.locked(path.with_name(".lock")):
-            files.write_atomically(path, data, mode=_FILE_MODE)
-            files.sync_directory(path.parent)
+        files.write_atomically(path, data, mode=_FILE_MODE)
+        files.sync_directory(path.parent)
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror}", hint="What was there before is intact.") from error
 

@@ -1,15 +1,20 @@
 """`ibkr-tools history`: the account over time, in every form, from the statements that were imported."""
 
 import json
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ibkr_tools import files
 from ibkr_tools.fetch import snapshot_store
+from ibkr_tools.flex.statement_archive import StatementArchive
+from ibkr_tools.flex.statement_xml import Statement, read_statements
 from tests.support.checkout import CHECKOUT
 from tests.support.flex_statements import document, head, statement, week
 from tests.support.installation import Installation, printed
+from tests.support.patience import wait_until
 from tests.support.snapshots import document_of
 
 
@@ -139,6 +144,22 @@ def test_positions_of_a_day_are_those_of_the_last_statement_before(place: Instal
     done = place.run("history", "positions", "--on", "2026-01-09", "-f", "json")
     assert (len(json.loads(done.stdout)), done.stderr) == (1, "")
     assert printed(place, "history", "positions", "--on", "2026-01-08") == "0 rows\n"
+
+
+def test_what_is_kept_while_a_rebuild_waits_is_in_it(place: Installation) -> None:
+    """A rebuild that began before must not replace one that knows more."""
+    lock = place.directories.history.with_name(".lock")
+    new = document(statement(attributes=head(fromDate="20260112", toDate="20260116", whenGenerated="20260201;000000")))
+    with files.locked(lock):
+        rebuild = subprocess.Popen(place.command("history", "rebuild"), env=place.environment, stdout=subprocess.PIPE)
+        inode = f":{lock.stat().st_ino} "
+        wait_until(
+            lambda: any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()), 60
+        )
+        (kept,) = (event for event in read_statements(new) if isinstance(event, Statement))
+        StatementArchive(place.directories.statements).keep(new, [kept])
+    out, _ = rebuild.communicate()
+    assert out.decode().endswith("of 2 files\n"), out
 
 
 @pytest.mark.parametrize(

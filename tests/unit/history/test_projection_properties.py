@@ -29,6 +29,7 @@ def text(day: int) -> str:
 
 ROWS = {
     "EquitySummaryInBase": ("EquitySummaryByReportDateInBase", {"total": "1"}),
+    "ChangeInNAV": ("ChangeInNAV", {"startingValue": "0", "endingValue": "1"}),
     "CashReport": ("CashReportCurrency", {"endingCash": "1"}),
     "OpenPositions": ("OpenPosition", {"position": "1", "conid": "1"}),
     "Trades": ("Trade", {"quantity": "1", "conid": "2"}),
@@ -59,8 +60,14 @@ class Spec:
             figure = str(self.made * 100 + self.first + 1)
             more = {"currency": "USD", "rate": figure, "fxRateToBase": "0.9", "symbol": figure}
             changed = {
-                key: figure for key in ("total", "endingCash", "position", "quantity", "amount") if key in attributes
+                key: figure
+                for key in ("total", "endingValue", "endingCash", "position", "quantity", "amount")
+                if key in attributes
             }
+            if name == "ChangeInNAV":
+                # One element, of all days together.
+                sections[name] = [(element, attributes | changed)]
+                continue
             # What stands for a day alone has one row a day.
             listed = sorted(set(days)) if name in {"EquitySummaryInBase", "ConversionRates"} else days
             sections[name] = [
