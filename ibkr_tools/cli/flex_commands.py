@@ -1,7 +1,8 @@
 """`ibkr-tools flex …`: statements of IBKR's reporting."""
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,9 @@ from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.flex_fetch_command import fetch
 from ibkr_tools.cli.statement_report import describe, tell_unknown, warn
 from ibkr_tools.cli.streams import write_out
+
+if TYPE_CHECKING:
+    from ibkr_tools.flex.statement_file import StatementFile
 
 app = typer.Typer(no_args_is_help=True, help="Fetch, check, keep and list Flex statements.")
 
@@ -51,7 +55,7 @@ def check(
     with OpenFiles(files) as opened:
         app_context_of(context).drop_root()
         contradicting = []
-        for name, file in opened.read_all():
+        for name, file in opened.read_all(_require_past):
             write_out("\n  ".join([name, *describe(file, with_query=True)]) + "\n")
             if warn(name, file):
                 contradicting.append(name)
@@ -83,7 +87,12 @@ def import_(
     kept = 0
     with OpenFiles(files) as opened:
         app_context.drop_root()
-        for name, file in opened.read_all(lambda file: file.require_accounts(expected)):
+
+        def require(file: "StatementFile") -> None:
+            _require_past(file)
+            file.require_accounts(expected)
+
+        for name, file in opened.read_all(require):
             archived = archive.keep(file.xml, file.statements)
             state = "is there already" if archived is None else f"kept as {archived.path.name}"
             kept += archived is not None
@@ -115,3 +124,7 @@ def list_(context: typer.Context) -> None:
         f"{file.from_day}  {file.to_day}  {file.generated_at:%Y-%m-%d %H:%M}  {file.path.name}" for file in archived
     ]
     write_out("\n".join(lines) + "\n")
+
+
+def _require_past(file: "StatementFile") -> None:
+    file.require_past(datetime.now(UTC).replace(tzinfo=None))

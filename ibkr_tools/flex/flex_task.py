@@ -140,6 +140,7 @@ class FlexTask:
                 if to_end and findings.received:
                     return
                 raise
+            file.require_past(self._now().replace(tzinfo=None))
             file.require_accounts(self._accounts)
             archived = self._archive.keep(file.xml, file.statements)
             shortfalls = tuple(find_shortfalls(period, file.statements, self._accounts))

@@ -118,6 +118,24 @@ def _unknown_amounts(row: Row, known: AbstractSet[str]) -> Decimal:
 
 
 @dataclass
+class _PerInstrument:
+    """Sums by instrument. An account with models has a row for each of them, and maybe one for all together."""
+
+    _of_models: dict[str, Decimal] = field(default_factory=dict)
+    _of_account: dict[str, Decimal] = field(default_factory=dict)
+
+    def add(self, conid: str, model: str, number: Decimal | None) -> None:
+        """Takes a row's number, if it has one."""
+        if number is not None:
+            sums = self._of_models if model else self._of_account
+            sums[conid] = sums.get(conid, ZERO) + number
+
+    def totals(self) -> dict[str, Decimal]:
+        """Returns the sum of each instrument; the row for all models together is not added to theirs."""
+        return self._of_account | self._of_models
+
+
+@dataclass
 class StatementChecks:
     """Collects what the checks of one statement need, and makes them when it is whole.
 
@@ -132,12 +150,14 @@ class StatementChecks:
     unreadable: list[str] = field(default_factory=list)
     _cash_reports: list[Row] = field(default_factory=list)
     _nav_changes: list[Row] = field(default_factory=list)
-    _nav_by_day: dict[date, Row] = field(default_factory=dict)
-    _deposits: dict[str, list[Decimal]] = field(default_factory=lambda: defaultdict(list))
-    _summaries: dict[str, Decimal] = field(default_factory=dict)
-    _lots: dict[str, Decimal] = field(default_factory=dict)
+    _navs: list[Row] = field(default_factory=list)
+    _last_nav: Row | None = None
+    _deposits: dict[str, list[Decimal | None]] = field(default_factory=lambda: defaultdict(list))
+    _positions: _PerInstrument = field(default_factory=_PerInstrument)
+    _lots: _PerInstrument = field(default_factory=_PerInstrument)
     _symbols: dict[str, str] = field(default_factory=dict)
-    _position_values: list[Decimal] = field(default_factory=list)
+    _position_values: _PerInstrument = field(default_factory=_PerInstrument)
+    _has_unvalued: bool = False
 
     def add(self, event: StatementSection | Row) -> None:
         """Takes the next part of the statement."""
@@ -153,7 +173,9 @@ class StatementChecks:
                 self._nav_changes.append(event)
             case "EquitySummaryByReportDateInBase":
                 if day := self._day(event, "reportDate"):
-                    self._nav_by_day[day] = event
+                    self._navs.append(event)
+                    if day == self.statement.to_day and not event.attributes.get("model"):
+                        self._last_nav = event
             case "OpenPosition":
                 self._add_position(event)
             case "CashTransaction":
@@ -176,30 +198,31 @@ class StatementChecks:
             return None
 
     def _in_base(self, row: Row, name: str) -> Decimal | None:
-        """Returns an amount in the base currency; None where the query gives no rate."""
-        return exact_product(self._number(row, name), self._number(row, "fxRateToBase"))
+        """Returns an amount in the base currency; None where the query gives no rate, which IBKR writes as -1 too."""
+        rate = self._number(row, "fxRateToBase")
+        return exact_product(self._number(row, name), rate if rate is not None and rate > 0 else None)
 
     def _add_position(self, row: Row) -> None:
         conid = row.attributes.get("conid") or row.attributes.get("symbol", "")
         quantity = self._number(row, "position")
-        if row.attributes.get("levelOfDetail") == "LOT":
-            if quantity is not None:
-                self._lots[conid] = self._lots.get(conid, ZERO) + quantity
+        model = row.attributes.get("model", "")
+        if row.attributes.get("levelOfDetail", "").upper() == "LOT":
+            self._lots.add(conid, model, quantity)
             return
-        if quantity is not None:
-            self._summaries[conid] = self._summaries.get(conid, ZERO) + quantity
-            self._symbols[conid] = row.attributes.get("symbol") or conid
-        value = self._in_base(row, "positionValue")
-        if value is not None and row.attributes.get("assetCategory") not in UNVALUED_CLASSES:
-            self._position_values.append(value)
+        self._positions.add(conid, model, quantity)
+        self._symbols[conid] = row.attributes.get("symbol") or conid
+        if row.attributes.get("assetCategory") not in UNVALUED_CLASSES:
+            value = self._in_base(row, "positionValue")
+            self._position_values.add(conid, model, value)
+            self._has_unvalued |= value is None
 
     def _add_cash_transaction(self, row: Row) -> None:
-        level = row.attributes.get("levelOfDetail", "")
+        level = row.attributes.get("levelOfDetail", "").upper()
         self.summary_rows += level == "SUMMARY"
         kind = "".join(letter for letter in row.attributes.get("type", "").lower() if letter.isalpha())
-        amount = self._in_base(row, "amount")
-        if kind in _DEPOSIT_TYPES and amount is not None:
-            self._deposits[level].append(amount)
+        self._day(row, "reportDate")
+        if kind in _DEPOSIT_TYPES:
+            self._deposits[level].append(self._in_base(row, "amount"))
 
     def discrepancies(self) -> Iterator[Discrepancy]:
         """Yields what does not add up; what the query gives no fields for is not judged."""
@@ -233,13 +256,13 @@ class StatementChecks:
             ]
             if all(found):
                 yield from found[0]
-            ending, last = self._number(row, "endingValue"), self._nav_by_day.get(self.statement.to_day)
-            total = None if last is None else self._number(last, "total")
+            last = None if row.attributes.get("model") else self._last_nav
+            ending, total = self._number(row, "endingValue"), None if last is None else self._number(last, "total")
             if ending is not None and total is not None and abs(ending - total) > CENT:
                 yield Discrepancy(
                     self.statement, "net asset value", "ending value of the change", ending, "of the last day", total
                 )
-        for row in self._nav_by_day.values():
+        for row in self._navs:
             what = f"net asset value of {row.attributes['reportDate']}"
             parts = (*ASSET_PARTS, *OTHER_PARTS)
             yield from self._unbalanced(row, what, ("", "parts", parts), ("total", "total"))
@@ -267,25 +290,30 @@ class StatementChecks:
             yield Discrepancy(self.statement, what, start_text, reached, end_text, ending)
 
     def _position_discrepancies(self) -> Iterator[Discrepancy]:
-        for conid, quantity in self._summaries.items():
-            lots = self._lots.get(conid)
+        of_lots = self._lots.totals()
+        for conid, quantity in self._positions.totals().items():
+            lots = of_lots.get(conid)
             if lots is not None and lots != quantity:
                 yield Discrepancy(
                     self.statement, f"lots of {self._symbols[conid]}", "the lots", lots, "the position", quantity
                 )
-        last = self._nav_by_day.get(self.statement.to_day)
-        if last is None or not self._position_values or "OpenPositions" not in self.sections:
+        last, by_instrument = self._last_nav, self._position_values.totals()
+        if last is None or not by_instrument or self._has_unvalued or "OpenPositions" not in self.sections:
             return
         parts = exact_sum(self._number(last, name) for name in ASSET_PARTS)
-        values = exact_sum(self._position_values)
-        if abs(parts - values) > max(CENT, FX_TOLERANCE * exact_sum(abs(value) for value in self._position_values)):
+        values = exact_sum(by_instrument.values())
+        if abs(parts - values) > max(CENT, FX_TOLERANCE * exact_sum(abs(value) for value in by_instrument.values())):
             yield Discrepancy(self.statement, "positions", "their values", values, "in the net asset value", parts)
 
     def _deposit_discrepancies(self) -> Iterator[Discrepancy]:
-        changes = [self._number(row, "depositsWithdrawals") for row in self._nav_changes]
+        whole = [row for row in self._nav_changes if not row.attributes.get("model")]
+        changes = [self._number(row, "depositsWithdrawals") for row in whole]
         if len(changes) != 1 or changes[0] is None or "CashTransactions" not in self.sections:
             return
-        amounts = self._deposits.get("DETAIL") or self._deposits.get("") or self._deposits.get("SUMMARY") or []
+        stated = self._deposits.get("DETAIL") or self._deposits.get("") or self._deposits.get("SUMMARY") or []
+        amounts = [amount for amount in stated if amount is not None]
+        if len(amounts) < len(stated):
+            return
         booked = exact_sum(amounts)
         if abs(booked - changes[0]) > max(CENT, FX_TOLERANCE * exact_sum(abs(amount) for amount in amounts)):
             yield Discrepancy(

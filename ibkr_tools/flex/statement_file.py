@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ibkr_tools.account_ids import is_number
@@ -11,6 +12,9 @@ from ibkr_tools.flex.statement_xml import Row, Statement, StatementSection, read
 
 if TYPE_CHECKING:
     from io import BufferedReader
+
+
+_CLOCK_TOLERANCE = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,30 @@ class StatementFile:
 
     def warnings(self) -> Iterator[str]:
         """Yields a line for all that does not add up or cannot be read in any of its statements."""
+        declared = self.statements[0].declared_count
+        if declared and declared != f"{len(self.checks)}":
+            yield f"it says that it has {declared} statements, and has {len(self.checks)}"
         for check in self.checks:
             yield from (str(discrepancy) for discrepancy in check.discrepancies())
             if check.unreadable:
                 head = check.statement
                 yield f"{head.account}, {head.from_day} to {head.to_day}: {'; '.join(check.unreadable)}"
+
+    def require_past(self, now: datetime) -> None:
+        """Checks that every statement was made by now: one of the future would count instead of all that follow.
+
+        Args:
+            now: the time in UTC, without a zone. IBKR's times have none; a day or two more or less may be the zone's.
+
+        Raises:
+            DataError: one was not.
+        """
+        made = max(statement.generated_at for statement in self.statements)
+        if made - now > _CLOCK_TOLERANCE:
+            raise DataError(
+                f"it was made on {made:%Y-%m-%d}, and by this machine's clock it is {now:%Y-%m-%d}",
+                hint="Set the clock. If it is right, download the statement again.",
+            )
 
     def require_accounts(self, expected: Collection[str]) -> None:
         """Checks that every statement is of one of the `expected` accounts.

@@ -28,9 +28,16 @@ _MAX_ENVELOPE_TEXT = 200
 """In characters, of what IBKR's service says in place of a statement."""
 
 _CHUNK_BYTES = 1 << 16
-_SPACE = re.compile(rb"\s*")
-_GZIP = b"\x1f\x8b"
-_XML_BEGINS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
+_SPACE = re.compile(rb"(?:\s|\xef\xbb\xbf)*")
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_XML_BEGINS = (b"<", b"\x00<", b"\xff\xfe", b"\xfe\xff")
+_WEB_PAGE = re.compile(rb"<(?:!doctype\s+)?html\b", re.IGNORECASE)
+
+_FIRST_YEAR = 1970
+"""Statements are of no earlier years: days that are none would be counted one by one."""
+
+_MAX_NAME_LENGTH = 40
+"""In characters, of what is shown of a name that is none."""
 
 _AGAIN_HINT = "Download it again."
 _XML_HINT = "Set the query's format to XML: Client Portal, Performance & Reports > Flex Queries, edit, Format."
@@ -50,6 +57,8 @@ class Statement:
     generated_at: datetime
     period: str = ""
     query_name: str = ""
+    declared_count: str = ""
+    """How many statements the file says that it has."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +115,7 @@ def read_statements(xml: bytes) -> Iterator[Statement | StatementSection | Row]:
     # XML allows no space before its declaration; some who save it by hand have some.
     space = _SPACE.match(xml)
     begin = space.end() if space else 0
-    if not xml.startswith(_XML_BEGINS, begin):
-        raise DataError("this is no XML" if begin < len(xml) else "it is empty", hint=_XML_HINT)
+    _require_xml(xml, begin)
     target = _Target()
     parser = DefusedXMLParser(target=target, forbid_dtd=True)
     try:
@@ -116,17 +124,36 @@ def read_statements(xml: bytes) -> Iterator[Statement | StatementSection | Row]:
             yield from target.take()
     except ParseError as error:
         line, column = error.position
-        raise DataError(f"no well-formed XML at line {line}, column {column + 1}", hint=_XML_HINT) from None
+        hint = _AGAIN_HINT if target.has_begun else _XML_HINT
+        raise DataError(f"no well-formed XML at line {line}, column {column + 1}", hint=hint) from None
     except DefusedXmlException:
         raise DataError("it has a document type declaration, which no statement of IBKR has") from None
-    except LookupError as error:
-        raise DataError(f"its encoding cannot be read ({error})") from None
+    except (LookupError, ValueError) as error:
+        # Python has codecs that are none for text, and expat takes none with several bytes but UTF-8 and UTF-16.
+        said = f"{error}"[: 2 * _MAX_NAME_LENGTH]
+        raise DataError(f"its encoding cannot be read ({said})", hint="Save it in UTF-8, as IBKR does.") from None
     try:
         parser.close()
     except ParseError:
         raise MalformedResponse("it is cut off: the XML ends before it is whole", hint=_AGAIN_HINT) from None
     yield from target.take()
     target.require_statement()
+
+
+def _require_xml(xml: bytes, begin: int) -> None:
+    """Checks how a file begins.
+
+    Raises:
+        DataError: it is no XML; the message says what it is instead, where that can be seen.
+    """
+    if _WEB_PAGE.match(xml, begin):
+        raise DataError("no Flex statement but a web page", hint=_XML_HINT)
+    if xml.startswith(_GZIP):
+        raise DataError("it is packed twice with gzip", hint="Unpack it once, with gunzip.")
+    if xml.startswith(_ZIP):
+        raise DataError("it is a ZIP archive", hint="Unpack it, and name the files that are in it.")
+    if not xml.startswith(_XML_BEGINS, begin):
+        raise DataError("this is no XML" if begin < len(xml) else "it is empty", hint=_XML_HINT)
 
 
 class _Target:
@@ -139,30 +166,38 @@ class _Target:
         self._statement: Statement | None = None
         self._statement_depth = 0
         self._has_statement = False
-        self._envelope: dict[str, str] | None = None
+        self._declared_count = ""
+        self._texts: dict[str, str] = {}
+        self._is_envelope = False
+        self.has_begun = False
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         depth = len(self._path)
         if depth > _MAX_DEPTH:
             raise DataError(f"elements stand {depth} deep in each other, which no statement of IBKR has")
         self._path.append(tag)
+        self.has_begun = True
         if depth == 0:
             self._start_root(tag, attributes)
         elif self._statement is None:
-            if tag == "FlexStatement":
+            if tag == "FlexStatements":
+                self._declared_count = attributes.get("count", "")[:_MAX_NAME_LENGTH]
+            elif tag == "FlexStatement":
                 self._start_statement(depth, attributes)
+        elif tag == "FlexStatement":
+            raise DataError("a statement stands within another one", hint=_AGAIN_HINT)
         else:
             self._start_row(self._statement, depth, tag, attributes)
 
     def _start_root(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "FlexStatementResponse":
-            self._envelope = {}
+            self._is_envelope = True
         elif tag != "FlexQueryResponse":
             is_page = tag.lower() in {"html", "{http://www.w3.org/1999/xhtml}html"}
             raise DataError(
                 f"no Flex statement but {'a web page' if is_page else f'a document of the type {tag[:40]}'}"
             )
-        elif attributes.get("type") not in {"AF", None, ""}:
+        elif attributes.get("type", "").upper() not in {"AF", ""}:
             raise DataError(
                 f"a statement of the type {attributes['type'][:10]}, not AF (activity)",
                 hint="Make an Activity Flex Query: a Trade Confirmation Flex Query has no positions and no cash.",
@@ -178,10 +213,12 @@ class _Target:
         account = attributes.get("accountId", "")
         if not account or from_day is None or to_day is None or generated_at is None:
             raise DataError("the head of a statement lacks one of accountId, fromDate, toDate, whenGenerated")
-        if to_day < from_day:
-            raise DataError(f"it ends on {to_day}, before its first day {from_day}")
+        if len(account) > _MAX_NAME_LENGTH or not account.isprintable():
+            raise DataError(f"the accountId {account[:_MAX_NAME_LENGTH]!r} is no account number")
+        _require_days(from_day, to_day, generated_at)
         self._statement = Statement(
-            account, from_day, to_day, generated_at, attributes.get("period", ""), self._query_name
+            *(account, from_day, to_day, generated_at, attributes.get("period", ""), self._query_name),
+            declared_count=self._declared_count,
         )
         self._statement_depth = depth
         self._has_statement = True
@@ -194,9 +231,9 @@ class _Target:
             self._events.append(Row(statement, self._path[self._statement_depth + 1], tag, attributes))
 
     def data(self, text: str) -> None:
-        if self._envelope is not None and self._path:
-            known = self._envelope.get(self._path[-1], "")
-            self._envelope[self._path[-1]] = (known + text)[:_MAX_ENVELOPE_TEXT]
+        if self._path and (self._is_envelope or self._path[-1] == "Message"):
+            known = self._texts.get(self._path[-1], "")
+            self._texts[self._path[-1]] = (known + text)[:_MAX_ENVELOPE_TEXT]
 
     def end(self, _tag: str) -> None:
         self._path.pop()
@@ -217,8 +254,25 @@ class _Target:
         Raises:
             DataError: there was none; the message has what IBKR says instead.
         """
-        if self._envelope is not None:
-            said = " ".join(" ".join(self._envelope.get(name, "").split()) for name in ("ErrorCode", "ErrorMessage"))
-            raise DataError(f"no statement but an answer of IBKR's service: {said.strip() or 'without an error'}")
+        texts = {name: " ".join(text.split()) for name, text in self._texts.items()}
+        if self._is_envelope:
+            said = f"{texts.get('ErrorCode', '')} {texts.get('ErrorMessage', '')}".strip()
+            raise DataError(f"no statement but an answer of IBKR's service: {said or 'without an error'}")
         if not self._has_statement:
-            raise DataError("there is no statement in it")
+            message = f": {texts['Message']}" if texts.get("Message") else ""
+            raise DataError(f"there is no statement in it{message}")
+
+
+def _require_days(from_day: date, to_day: date, generated_at: datetime) -> None:
+    """Checks that the days of a statement can be.
+
+    Raises:
+        DataError: they cannot.
+    """
+    if to_day < from_day:
+        raise DataError(f"it ends on {to_day}, before its first day {from_day}")
+    if from_day.year < _FIRST_YEAR:
+        raise DataError(f"it begins on {from_day}, when there were no statements")
+    # Times have no zone, and midnight may lie between two of them.
+    if (to_day - generated_at.date()).days > 1:
+        raise DataError(f"it ends on {to_day}, after it was made on {generated_at.date()}")

@@ -72,6 +72,15 @@ def test_one_that_is_none_stops_no_other(place: Installation, file: Path, tmp_pa
     assert len(kept(place)) == 1
 
 
+@pytest.mark.parametrize("command", ["check", "import"])
+def test_a_statement_of_the_future_is_refused(place: Installation, tmp_path: Path, command: str) -> None:
+    (tmp_path / "future.xml").write_bytes(document(statement(attributes=head(whenGenerated="29990101;000000"))))
+    done = place.run("flex", command, str(tmp_path / "future.xml"))
+    assert done.returncode == 65
+    assert "future.xml: it was made on 2999-01-01, and by this machine's clock it is " in done.stderr
+    assert kept(place) == []
+
+
 def test_another_account_is_named_and_can_be_allowed(place: Installation, file: Path) -> None:
     file.write_bytes(document(statement(), statement(attributes=head(accountId="U7654321"))))
     done = place.run("flex", "import", str(file))

@@ -150,3 +150,53 @@ def test_so_many_unreadable_values_are_named_and_no_more() -> None:
     for _, row in sections["OpenPositions"]:
         row["position"] = "x"
     assert len(check(sections).unreadable) == 10
+
+
+def of_models(rows: list[tuple[str, dict[str, str]]], *models: str) -> list[tuple[str, dict[str, str]]]:
+    """Returns rows once for each model, each with half of the amounts, and maybe once for all of them together."""
+    halved = []
+    for model in models:
+        for name, row in rows:
+            half = {
+                key: f"{float(value) / 2:.4f}"
+                if key in {"position", "positionValue", "total", "cash", "stock"}
+                else value
+                for key, value in row.items()
+            }
+            halved.append((name, (half if model else row) | {"model": model}))
+    return halved
+
+
+@pytest.mark.parametrize("models", [("Growth", "Independent"), ("Growth", "Independent", "")])
+def test_positions_of_models_are_added_and_their_total_is_not(models: tuple[str, ...]) -> None:
+    """With models, IBKR has a row for each of them, and may have one for all."""
+    sections = week()
+    sections["OpenPositions"] = of_models(sections["OpenPositions"], *models)
+    assert told(sections) == []
+    sections["OpenPositions"][0][1]["positionValue"] = "600"
+    assert len(told(sections)) == 1
+
+
+def test_the_value_of_a_model_is_not_that_of_the_account() -> None:
+    sections = week()
+    account = sections["EquitySummaryInBase"]
+    model = {**account[1][1], "model": "Growth", "total": "1", "cash": "1", "stock": "0"}
+    model |= dict.fromkeys(("dividendAccruals", "interestAccruals"), "0")
+    sections["EquitySummaryInBase"] = [*account, (account[1][0], model)]
+    assert told(sections) == []
+    name, change = sections["ChangeInNAV"][0]
+    sections["ChangeInNAV"].append((name, change | {"model": "Growth", "depositsWithdrawals": "0", "mtm": "1049.5"}))
+    assert told(sections) == []
+
+
+@pytest.mark.parametrize("rate", ["-1", "0", ""])
+@pytest.mark.parametrize(("section", "row"), [("OpenPositions", 0), ("CashTransactions", 0)])
+def test_what_has_no_rate_is_not_judged(section: str, row: int, rate: str) -> None:
+    """IBKR writes -1 where it has none; a sum without it would be wrong."""
+    assert told(changed(section, row, fxRateToBase=rate)) == []
+
+
+def test_a_day_of_a_booking_that_cannot_be_read_is_named() -> None:
+    assert check(changed("CashTransactions", 0, reportDate="01/06/2026")).unreadable == [
+        "CashTransaction reportDate: '01/06/2026' is no day such as 20260105 or 2026-01-05"
+    ]

@@ -63,15 +63,18 @@ def test_several_statements_are_told_apart() -> None:
 
 
 def test_space_before_the_declaration_does_no_harm() -> None:
-    xml = b'\n  <?xml version="1.0" encoding="UTF-8"?>' + document()
-    assert len(list(read_statements(xml))) == len(list(read_statements(document())))
+    xml = b'<?xml version="1.0" encoding="UTF-8"?>' + document()
+    for space in (b"\n  ", b"\xef\xbb\xbf\n", b" \xef\xbb\xbf"):
+        assert len(list(read_statements(space + xml))) == len(list(read_statements(document())))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
-def test_other_encodings_are_read(encoding: str) -> None:
-    xml = document().decode().encode(encoding)
-    if encoding == "utf-16-le":
-        xml = b"\xff\xfe" + xml
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [("utf-8-sig", b""), ("utf-16", b""), ("utf-16-le", b""), ("utf-16-be", b""), ("utf-16-le", b"\xff\xfe")],
+)
+def test_other_encodings_are_read(encoding: str, mark: bytes) -> None:
+    """With a mark of the order of bytes, and without."""
+    xml = mark + document().decode().encode(encoding)
     assert len(list(read_statements(xml))) == len(list(read_statements(document())))
 
 
@@ -87,9 +90,13 @@ BOMB = (
         (b"", "empty"),
         (b"  \n", "empty"),
         (b'"ClientAccountID","Symbol"\n"U1234567","VWRL"\n', "no XML"),
-        (b"PK\x03\x04", "no XML"),
+        (b"PK\x03\x04", "ZIP"),
+        (gzip.compress(document()), "packed twice"),
+        (b"%PDF-1.7", "no XML"),
         (b"<html><body>services are temporarily unavailable</body></html>", "web page"),
-        (b"<!DOCTYPE html><html></html>", "document type"),
+        (b"<!DOCTYPE html><html></html>", "web page"),
+        (b"\xef\xbb\xbf <!doctype HTML>", "web page"),
+        (b"<HTML lang='en'>", "web page"),
         (BOMB, "document type"),
         (b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><FlexQueryResponse/>', "document type"),
         (b"<OFX/>", "OFX"),
@@ -103,7 +110,20 @@ BOMB = (
         (document(statement(attributes=head(toDate="20260101"))), "before its first day"),
         (document(statement(attributes=head(whenGenerated=""))), "lacks"),
         (document(statement(attributes=head(accountId=""))), "lacks"),
-        (b'<?xml version="1.0" encoding="klingon"?><FlexQueryResponse/>', "encoding"),
+        *(
+            (f'<?xml version="1.0" encoding="{name}"?>'.encode() + document().replace(b"Jane", b"J\x80ne"), "encoding")
+            for name in ("klingon", "k" * 100_000, "gb18030", "shift_jis", "utf-7", "idna", "punycode", "rot13", "hex")
+        ),
+        (document(statement(attributes=head(fromDate="00010101"))), "0001-01-01"),
+        (document(statement(attributes=head(whenGenerated="20260107;235959"))), "after it was made"),
+        (document(statement(attributes=head(toDate="99991231"))), "after it was made"),
+        (document(statement(attributes=head(accountId="U" * 10_000_000))), "no account number"),
+        (document(statement(attributes=head(accountId="U1\u202e234"))), "no account number"),
+        (document(statement().replace("</FlexStatement>", statement() + "</FlexStatement>")), "within another"),
+        (
+            b"<FlexQueryResponse><Message>Nothing\n  to say</Message><FlexStatements count='0'/></FlexQueryResponse>",
+            "no statement in it: Nothing to say",
+        ),
         (document("<a>" * 500 + "</a>" * 500), "deep"),
         (
             document(statement({"Trades": []}).replace("</Trades>", "<a x=''>" * 500 + "</a>" * 500 + "</Trades>")),
@@ -113,6 +133,34 @@ BOMB = (
 )
 def test_what_is_no_statement_is_named(xml: bytes, says: str) -> None:
     assert says in refused(xml).message
+
+
+def test_the_message_is_short_whatever_the_file_has_in_it() -> None:
+    for xml in (
+        b'<?xml version="1.0" encoding="' + b"k" * 100_000 + b'"?><a/>',
+        document(statement(attributes=head(accountId="U" * 100_000))),
+        document(statement(attributes=head(fromDate="2" * 100_000))),
+        b"<" + b"a" * 100_000 + b"/>",
+        document(kind="T" * 100_000),
+    ):
+        assert len(refused(xml).message) < 200
+
+
+@pytest.mark.parametrize("kind", ["AF", "af", ""])
+def test_activity_statements_are_read(kind: str) -> None:
+    assert list(read_statements(document(kind=kind)))
+
+
+def test_a_value_of_any_size_is_read() -> None:
+    sections = week()
+    sections["CashTransactions"][0][1]["description"] = "x" * 10_000_000
+    assert len(list(read_statements(document(statement(sections))))) == len(list(read_statements(document())))
+
+
+def test_the_file_says_how_many_statements_it_has() -> None:
+    """Whoever reads it may compare."""
+    heads = [event for event in read_statements(document(statement(), statement())) if isinstance(event, Statement)]
+    assert [head.declared_count for head in heads] == ["2", "2"]
 
 
 def test_an_answer_of_the_service_is_shown() -> None:
