@@ -10,6 +10,7 @@ from ibkr_tools.cli import (
     alert_command,
     api_command,
     config_commands,
+    diff_command,
     fetch_command,
     flex_commands,
     gateway_commands,
@@ -42,6 +43,7 @@ COMMANDS = (
     fetch_command.fetch,
     api_command.api,
     show_command.show,
+    diff_command.diff,
     resources_command.resources,
     login_commands.login,
     login_commands.unlock,
@@ -55,7 +57,7 @@ COMMANDS = (
 )
 """Every command that is not in a group, in the order of the help; the name of the function is the command's."""
 
-PRINTING_COMMANDS = frozenset({fetch_command.fetch, api_command.api, show_command.show})
+PRINTING_COMMANDS = frozenset({fetch_command.fetch, api_command.api, show_command.show, diff_command.diff})
 """Commands with the options of how a result is printed."""
 
 for command in COMMANDS:

@@ -39,9 +39,13 @@ Days = tuple[date | None, date | None]
 
 def database_of(context: typer.Context) -> "HistoryQueries":
     """Returns the history, to be read: in the database that the configuration names, else in the file."""
+    return history_of(app_context_of(context))
+
+
+def history_of(app_context: "AppContext") -> "HistoryQueries":
+    """Returns the history, to be read; see `database_of`."""
     from ibkr_tools.history.database import HistoryDatabase
 
-    app_context = app_context_of(context)
     return postgres_of(app_context) or HistoryDatabase(app_context.directories.history)
 
 

@@ -90,7 +90,7 @@ def test_accounts_and_currencies_are_apart() -> None:
 
 def test_what_no_statement_covers_has_no_return() -> None:
     found = period_returns(VALUES, [], {"U1": [DayRange(date(2026, 1, 31), date(2026, 2, 27))]}, split=Split.MONTH)
-    assert [item.measured.problem for item in found] == ["no statement covers 2026-01-01 to 2026-01-30", ""]
+    assert [item.measured.problem for item in found] == ["no statement covers 2026-01-02 to 2026-01-30", ""]
 
 
 def test_days_are_covered_by_values_and_bookings() -> None:
@@ -189,4 +189,4 @@ def test_the_table() -> None:
     assert "+20.00 %" in table
     assert "IBKR" not in table
     (gap,) = period_returns(VALUES, [], {"U1": []})
-    assert format_returns([gap]).endswith("no return: no statement covers 2026-01-01 to 2026-02-27")
+    assert format_returns([gap]).endswith("no return: no statement covers 2026-01-02 to 2026-02-27")

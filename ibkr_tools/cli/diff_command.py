@@ -1,0 +1,162 @@
+"""`ibkr-tools diff`: what has changed between two times."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ibkr_tools.cli.app_context import AppContext, app_context_of
+from ibkr_tools.cli.history_options import AccountOption, history_of, put_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from ibkr_tools.history.position_diff import Held, PositionChange
+
+EXIT_DIFFERENT = 1
+"""As diff(1) has it."""
+
+
+def diff(
+    context: typer.Context,
+    old: Annotated[
+        str | None,
+        typer.Argument(
+            help="A day or a time of a saved copy (2026-11-22, 2026-11-22T12:00), or a day that a statement ends with; "
+            "none: the day before the other one.",
+            metavar="[OLD]",
+            show_default=False,
+        ),
+    ] = None,
+    new: Annotated[
+        str | None,
+        typer.Argument(help="The same; none: the last saved snapshot.", metavar="[NEW]", show_default=False),
+    ] = None,
+    account: AccountOption = None,
+) -> None:
+    """Show what is new, gone or changed between two times, and whether quantity, price or currency did it."""
+    from ibkr_tools.history.position_diff import compare_positions
+    from ibkr_tools.views.diff_table import format_diff
+
+    app_context = app_context_of(context)
+    later = _latest(app_context) if new is None else _find(app_context, new)
+    earlier = _before(app_context, later) if old is None else _find(app_context, old)
+    chosen = set(account or ())
+    before, after = (
+        [held for held in side.positions if not chosen or held.account in chosen] for side in (earlier, later)
+    )
+    changes = compare_positions(before, after)
+    put_rows(
+        context,
+        "diff",
+        [_row(change) for change in changes],
+        lambda width: format_diff(changes, earlier.as_of, later.as_of, width=width),
+    )
+    if any(change.is_different for change in changes):
+        raise typer.Exit(EXIT_DIFFERENT)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The positions of one time, and which that is: a moment of a snapshot, or the end of a statement's day."""
+
+    as_of: str
+    day: "date"
+    positions: "Sequence[Held]"
+
+
+def _latest(app_context: AppContext) -> _Side:
+    from ibkr_tools.errors import SnapshotMissing
+    from ibkr_tools.fetch import snapshot_store
+
+    directory = app_context.directories.snapshots
+    try:
+        return _of_snapshot(snapshot_store.read_latest(directory), directory / snapshot_store.LATEST_FILE)
+    except SnapshotMissing:
+        return _of_statement(app_context, None)
+
+
+def _find(app_context: AppContext, when: str) -> _Side:
+    """Returns what was saved on a day, or at a time; else what a statement says of the end of that day.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    from datetime import date
+
+    from ibkr_tools.errors import SnapshotMissing, UsageError
+    from ibkr_tools.fetch import snapshot_store
+
+    try:
+        path = snapshot_store.find_copy(app_context.directories.snapshots, when)
+    except UsageError as error:
+        try:
+            return _of_statement(app_context, date.fromisoformat(when))
+        except (ValueError, UsageError, SnapshotMissing):
+            error.message = f"{error.message}, and no statement that ends on it"
+            raise error from None
+    return _of_snapshot(snapshot_store.read_snapshot(path), path)
+
+
+def _before(app_context: AppContext, later: _Side) -> _Side:
+    """Returns the last copy of a day before; without any, the last statement that ends before."""
+    from datetime import timedelta
+
+    from ibkr_tools.fetch import snapshot_store
+
+    copies = snapshot_store.list_copies(app_context.directories.snapshots)
+    earlier = [copy for copy in copies if copy.saved_at.date() < later.day]
+    if earlier:
+        return _of_snapshot(snapshot_store.read_snapshot(earlier[-1].path), earlier[-1].path)
+    return _of_statement(app_context, later.day - timedelta(days=1), is_exact=False)
+
+
+def _of_snapshot(data: bytes, path: "Path") -> _Side:
+    from ibkr_tools.errors import ConfigError
+    from ibkr_tools.fetch.snapshot import Snapshot
+    from ibkr_tools.history.position_diff import Held
+
+    snapshot = Snapshot(data, str(path))
+    if "positions" not in snapshot:
+        raise ConfigError(f"{path}: has no positions", hint='Add "positions" to fetch.resources in the configuration.')
+    positions = [
+        Held(row.account, row.conid, row.name, row.currency, row.quantity, row.value, row.value_base)
+        for row in snapshot.holdings()
+        if row.quantity is not None
+    ]
+    return _Side(f"{snapshot.as_of:%Y-%m-%d %H:%M} UTC", snapshot.as_of.date(), positions)
+
+
+def _of_statement(app_context: AppContext, on: "date | None", *, is_exact: bool = True) -> _Side:
+    from ibkr_tools.errors import UsageError
+    from ibkr_tools.history.position_diff import Held
+
+    by_account = history_of(app_context).positions((), on)
+    days = sorted({day for day, _ in by_account.values()})
+    if not days or (is_exact and on is not None and days[-1] != on):
+        raise UsageError(f"no statement ends on {on}" if on else "there are no positions in any statement")
+    day = days[-1]
+    positions = [
+        Held(item.account, item.conid, item.symbol, item.currency, item.quantity, item.value, item.value_in_base)
+        for ends_on, of_account in by_account.values()
+        if ends_on == day
+        for item in of_account
+    ]
+    return _Side(f"the end of {day}", day, positions)
+
+
+def _row(change: "PositionChange") -> dict[str, Any]:
+    return {
+        "account": change.account,
+        "conid": change.conid,
+        "name": change.name,
+        "change": change.kind.value,
+        "before": change.before,
+        "after": change.after,
+        "value_change": change.value_change,
+        "by_quantity": change.by_quantity,
+        "by_price": change.by_price,
+        "by_currency": change.by_currency,
+    }

@@ -1,0 +1,75 @@
+"""`ibkr-tools diff`: between statements, and its exit code."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import CHECKOUT
+from tests.support.flex_statements import document, head, statement, week
+from tests.support.installation import Installation
+from tests.support.snapshots import save_simulated
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Installation:
+    """A user who has imported two weeks: the fund has risen, and five more were bought."""
+    installation = Installation(tmp_path / "place", environment)
+    installation.configure(5000)
+    (tmp_path / "one.xml").write_bytes(document())
+    sections = week()
+    for _, row in sections["OpenPositions"]:
+        row |= {"reportDate": "20260116", "position": "15", "markPrice": "110", "positionValue": "1650"}
+    days = {"fromDate": "20260112", "toDate": "20260116", "whenGenerated": "20260117;063000"}
+    (tmp_path / "two.xml").write_bytes(document(statement(sections, head(**days))))
+    assert installation.run("flex", "import", str(tmp_path / "one.xml"), str(tmp_path / "two.xml")).returncode == 0
+    return installation
+
+
+def test_between_the_ends_of_two_statements(place: Installation) -> None:
+    done = place.run("diff", "2026-01-09", "2026-01-16", "-f", "json")
+    assert done.returncode == 1, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert (row["name"], row["change"], row["before"], row["after"]) == ("VWRL", "changed", 10, 15)
+    assert row["value_change"] == pytest.approx(row["by_quantity"] + row["by_price"] + row["by_currency"])
+    assert row["by_quantity"] == pytest.approx(495)
+    assert place.run("diff").stdout == place.run("diff", "2026-01-09", "2026-01-16").stdout
+
+
+def test_the_page_shows_what_is_printed(place: Installation) -> None:
+    page = (CHECKOUT / "docs/show.md").read_text()
+    text = page.split("    $ ibkr-tools diff 2026-01-09 2026-01-16\n")[1].split("\n\n")[0]
+    shown = [line.removeprefix("    ") for line in text.splitlines()]
+    assert place.run("diff", "2026-01-09", "2026-01-16").stdout.splitlines() == shown
+
+
+def test_snapshots_come_first(place: Installation) -> None:
+    """Where something was saved it is compared with the copy of a day before, else with a statement."""
+    save_simulated(place.directories.snapshots, datetime(2026, 1, 20, 12, tzinfo=UTC), positions=3)
+    done = place.run("diff", "-f", "json")
+    assert done.returncode == 1, done.stderr
+    assert {row["change"] for row in json.loads(done.stdout)} == {"new", "gone"}
+    assert place.run("diff", "2026-01-20", "2026-01-20T12:00").returncode == 0
+    save_simulated(place.directories.snapshots, datetime(2026, 1, 21, 12, tzinfo=UTC), positions=4)
+    done = place.run("diff", "-f", "json")
+    assert "gone" not in {row["change"] for row in json.loads(done.stdout)}
+
+
+def test_nothing_has_changed(place: Installation) -> None:
+    done = place.run("diff", "2026-01-16", "2026-01-16")
+    assert done.returncode == 0
+    assert done.stdout.startswith("nothing has changed in 1 position")
+    assert place.run("diff", "2026-01-09", "--account", "U9999999").returncode == 0
+
+
+@pytest.mark.parametrize("when", ["2026-01-10", "yesterday", "10.01.2026"])
+def test_there_is_neither_copy_nor_statement(place: Installation, when: str) -> None:
+    done = place.run("diff", when)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert when in done.stderr
+
+
+def test_without_anything(place: Installation) -> None:
+    place.directories.history.unlink()
+    assert place.run("diff").returncode == 75
