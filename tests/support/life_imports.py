@@ -7,11 +7,16 @@ from hypothesis import strategies as st
 
 from ibkr_tools.history.projection import StatementRows
 from ibkr_tools.simulator.account_life import statement_calendar
+from ibkr_tools.simulator.account_life.flex_query import FlexQuery
 from ibkr_tools.simulator.account_life.life import AccountLife
 from ibkr_tools.simulator.account_life.statement_writer import NoStatementError
 from tests.support.lives import FIRST, FIRST_DAY, FORMER, LAST_DAY, LATER, SECOND, statements_of
 
 ACCOUNTS = (FIRST, SECOND, FORMER)
+
+
+Sources = list[tuple[StatementRows, str]]
+"""Statements, each with the digest of its file."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,19 @@ def requests(draw: st.DrawFn) -> list[Request]:
     return draw(st.permutations(found))
 
 
-def sources_of(life: AccountLife, wanted: list[Request]) -> list[tuple[StatementRows, str]]:
+def sources_of(life: AccountLife, wanted: list[Request], query: FlexQuery | None = None) -> Sources:
     """Returns the statements, of all accounts, as the history takes them; what there is none of is left out."""
     sources = []
     for request in wanted:
         try:
-            made = statements_of(life, ACCOUNTS, request.from_day, request.to_day, request.at)
+            made = statements_of(life, ACCOUNTS, request.from_day, request.to_day, request.at, query)
         except NoStatementError:
             continue
         sources += [(source, request.digest) for source in made]
     return sources
 
 
-def newest(sources: list[tuple[StatementRows, str]], *, before_too: bool) -> dict[tuple[str, date], datetime]:
+def newest(sources: Sources, *, before_too: bool) -> dict[tuple[str, date], datetime]:
     """Returns which statement counts for each business day of each account: when it was made.
 
     Args:
