@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from functools import lru_cache
 
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 from ibkr_tools.flex.statement_file import StatementFile, read_statement_file
@@ -13,6 +14,7 @@ from ibkr_tools.history.projection import StatementRows
 from ibkr_tools.simulator.account_life.flex_query import FlexQuery
 from ibkr_tools.simulator.account_life.life import AccountLife, LifeOptions
 from ibkr_tools.simulator.account_life.statement_writer import write_statements
+from tests.support.examples import examples
 
 FIRST, SECOND, FORMER = "U1234567", "U1234568", "U7654321"
 FIRST_DAY, LAST_DAY = date(2024, 1, 2), date(2025, 3, 31)
@@ -21,6 +23,11 @@ LATER = datetime.fromisoformat("2026-01-05T06:30")
 
 SEEDS = st.integers(0, 39)
 """Each is a life; there are more of them than a run makes, and few enough to be shared."""
+
+
+def of_lives(share: float) -> settings:
+    """Returns the settings of a test that makes lives: to make an example that fails smaller would take minutes."""
+    return examples(share, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
 @lru_cache(maxsize=8)

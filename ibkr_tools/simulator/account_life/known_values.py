@@ -141,7 +141,8 @@ def _bisect(payments: Sequence[tuple[date, float]]) -> float | None:
         return sum(amount * float((1 + rate) ** (-(day - start).days / 365)) for day, amount in payments)
 
     low, high = _LOWEST, _HIGHEST
-    if worth(low) * worth(high) > 0:
+    amounts = [amount for _, amount in payments]
+    if not min(amounts) < 0 < max(amounts) or worth(low) * worth(high) > 0:
         return None
     for _ in range(_STEPS):
         middle = (low + high) / 2

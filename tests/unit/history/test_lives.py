@@ -12,9 +12,8 @@ from ibkr_tools.simulator.account_life.entries import CashEntry
 from ibkr_tools.simulator.account_life.entries import CashKind as Booked
 from ibkr_tools.simulator.account_life.known_values import FEES, INCOME
 from ibkr_tools.simulator.account_life.life import AccountLife
-from tests.support.examples import examples
 from tests.support.life_imports import Request, newest, requests, sources_of
-from tests.support.lives import FIRST_DAY, LAST_DAY, LATER, SEEDS, life_of
+from tests.support.lives import FIRST_DAY, LAST_DAY, LATER, SEEDS, life_of, of_lives
 
 _KINDS = {
     **dict.fromkeys(FEES, frozenset({CashKind.FEE})),
@@ -25,7 +24,7 @@ _KINDS = {
 
 
 @given(SEEDS, requests())
-@examples(0.5)
+@of_lives(0.5)
 def test_each_day_has_the_value_that_was_known_last(seed: int, wanted: list[Request]) -> None:
     life = life_of(seed)
     sources = sources_of(life, wanted)
@@ -45,7 +44,7 @@ def known_bookings(life: AccountLife, days: dict[tuple[str, date], datetime]) ->
 
 
 @given(SEEDS, requests())
-@examples(0.5)
+@of_lives(0.5)
 def test_each_day_has_the_bookings_that_were_known_last(seed: int, wanted: list[Request]) -> None:
     """None is lost, doubled, or kept after IBKR has taken it back."""
     life = life_of(seed)
@@ -64,7 +63,7 @@ def test_each_day_has_the_bookings_that_were_known_last(seed: int, wanted: list[
 
 
 @given(SEEDS)
-@examples(0.25)
+@of_lives(0.25)
 def test_a_whole_life_has_every_day(seed: int) -> None:
     """And each booking its worth in the base currency, at the rate of its day."""
     life = life_of(seed)

@@ -12,8 +12,7 @@ from ibkr_tools.simulator.account_life import known_values, statement_calendar
 from ibkr_tools.simulator.account_life.statement_writer import write_statements
 from ibkr_tools.simulator.lived_account import LivedAccount
 from ibkr_tools.simulator.performance_data import PERIODS, all_periods, performance
-from tests.support.examples import examples
-from tests.support.lives import FIRST, FORMER, LAST_DAY, LATER, SECOND, SEEDS, life_of, rows_of
+from tests.support.lives import FIRST, FORMER, LAST_DAY, LATER, SECOND, SEEDS, life_of, of_lives, rows_of
 
 NOW = datetime(2025, 4, 1, 12, tzinfo=UTC).timestamp()
 """The day after the last one of a life."""
@@ -29,7 +28,7 @@ def account_of(seed: int, account: str, day: date = LAST_DAY) -> LivedAccount:
 
 
 @given(SEEDS, DAYS, st.sampled_from([FIRST, SECOND]))
-@examples(0.5)
+@of_lives(0.5)
 def test_portfolio_and_statement_of_a_day_agree(seed: int, day: date, account: str) -> None:
     lived = account_of(seed, account, day)
     xml = write_statements(life_of(seed), [account], day, day, LATER)
@@ -54,7 +53,7 @@ def test_portfolio_and_statement_of_a_day_agree(seed: int, day: date, account: s
 
 
 @given(SEEDS, st.sampled_from([FIRST, SECOND]), st.sampled_from(PERIODS))
-@examples(0.5)
+@of_lives(0.5)
 def test_the_past_is_that_of_the_ledger(seed: int, account: str, period: str) -> None:
     """A holiday has the value of the day before; a return has no deposits in it."""
     lived, ledger = account_of(seed, account), life_of(seed).books(account, LATER)
