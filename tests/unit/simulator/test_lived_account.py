@@ -28,7 +28,7 @@ def account_of(seed: int, account: str, day: date = LAST_DAY) -> LivedAccount:
 
 
 @given(SEEDS, DAYS, st.sampled_from([FIRST, SECOND]))
-@of_lives(0.5)
+@of_lives(0.25)
 def test_portfolio_and_statement_of_a_day_agree(seed: int, day: date, account: str) -> None:
     lived = account_of(seed, account, day)
     xml = write_statements(life_of(seed), [account], day, day, LATER)
@@ -53,7 +53,7 @@ def test_portfolio_and_statement_of_a_day_agree(seed: int, day: date, account: s
 
 
 @given(SEEDS, st.sampled_from([FIRST, SECOND]), st.sampled_from(PERIODS))
-@of_lives(0.5)
+@of_lives(0.25)
 def test_the_past_is_that_of_the_ledger(seed: int, account: str, period: str) -> None:
     """A holiday has the value of the day before; a return has no deposits in it."""
     lived, ledger = account_of(seed, account), life_of(seed).books(account, LATER)
