@@ -62,3 +62,15 @@ def test_transfers_between_accounts_that_are_one_are_none() -> None:
     assert [(item.amount_in_base, item.kind) for item in found] == [(109, FlowKind.INTERNAL_TRANSFER)]
     assert len(flows(rows)) == 2
     assert len(flows(rows, "U2")) == 2
+
+
+def test_an_account_whose_number_has_changed_has_no_flow_by_that() -> None:
+    """IBKR moves everything from the old number to the new one; looked at alone, each has one."""
+
+    def moved(amount: str, other: str) -> Sections:
+        return {"Transfers": [transfer("INTERCOMPANY", amount, other)]}
+
+    old, new = source(BASE | moved("-500", "U2"), accountId="U1"), source(BASE | moved("480", "U1"), accountId="U2")
+    transfers = project([(old, "a"), (new, "b")]).records(Transfer)
+    assert external_flows([], transfers, together=["U1", "U2"]) == []
+    assert [flow.kind for flow in external_flows([], transfers)] == [FlowKind.TRANSFER, FlowKind.TRANSFER]
