@@ -203,18 +203,21 @@ def _insert(remote: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any
 
 
 def _merge_keyed(local: sa.Connection, remote: sa.Connection, kind: type, key: Sequence[str]) -> None:
-    """Has records be the newer ones of both sides."""
+    """Has records be the newer ones of both sides; texts that the newer one does not have are those of the older."""
     table = TABLES[kind]
-    newness = [table.c[name] for name in ("day", "generated_at")]
-    columns = [table.c[name] for name in key]
-    known = {tuple(row[: len(key)]): tuple(row[len(key) :]) for row in remote.execute(sa.select(*columns, *newness))}
-    rows = [
-        dict(row)
-        for row in local.execute(sa.select(table)).mappings()
-        if known.get(tuple(row[name] for name in key), (date.min, "")) <= (row["day"], row["generated_at"])
-    ]
-    for row in rows:
-        place = tuple(row[name] for name in key)
-        if place in known:
-            remote.execute(sa.delete(table).where(*(table.c[name] == row[name] for name in key)))
-    _insert(remote, table, rows)
+    ours, theirs = (
+        {tuple(row[name] for name in key): dict(row) for row in connection.execute(sa.select(table)).mappings()}
+        for connection in (local, remote)
+    )
+    changed = []
+    for place, own in ours.items():
+        other = theirs.get(place)
+        if other is None:
+            changed.append(own)
+            continue
+        older, newer = sorted((other, own), key=lambda row: (row["day"], row["generated_at"]))
+        merged = {name: older[name] if value == "" else value for name, value in newer.items()}
+        if merged != other:
+            remote.execute(sa.delete(table).where(*(table.c[name] == merged[name] for name in key)))
+            changed.append(merged)
+    _insert(remote, table, changed)

@@ -17,7 +17,7 @@ from ibkr_tools.errors import ConfigError, DatabaseUnavailable, SnapshotMissing
 from ibkr_tools.history.database import DatabaseStore, new_database
 from ibkr_tools.history.postgres import SCHEMA, PostgresHistory
 from ibkr_tools.history.projection import Projection, StatementRows, project
-from ibkr_tools.history.records import Coverage
+from ibkr_tools.history.records import Coverage, Instrument
 from ibkr_tools.history.tables import TABLES
 from tests.support.flex_statements import Sections, document, head, statement, week
 from tests.support.history_sources import source
@@ -109,6 +109,19 @@ def test_hosts_may_come_in_any_order(history: PostgresHistory, order: tuple[int,
     for number in order:
         bring(history, hosts[number])
     assert tables(history) == expected([OLD, OTHER_WEEK, RESTATED, OTHER_ACCOUNT])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_one_host_alone_knows_of_an_instrument_stays(history: PostgresHistory, order: tuple[int, int]) -> None:
+    """The newer statement has the new symbol, and no ISIN."""
+    info = {"conid": "4711", "isin": "US1", "symbol": "FB"}
+    old = source({"SecuritiesInfo": [("SecurityInfo", info)]}, toDate="20260106")
+    new = source({"SecuritiesInfo": [("SecurityInfo", info | {"isin": "", "symbol": "META"})]}, fromDate="20260107")
+    hosts: list[Sources] = [[(old, "a")], [(new, "b")]]
+    for number in order:
+        bring(history, hosts[number])
+    (found,) = history.records(Instrument)
+    assert (found.symbol, found.isin, f"{found.day}") == ("META", "US1", "2026-01-09")
 
 
 def test_hosts_may_write_at_once(history: PostgresHistory) -> None:
