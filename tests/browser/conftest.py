@@ -150,7 +150,7 @@ def _require_chromium() -> None:
 @pytest.fixture(scope="session")
 def certificate() -> Iterator[Path]:
     """The gateway's certificate, beside its key: the same one for all tests, as one Chromium trusts one."""
-    with _open_directory() as root:
+    with open_directory() as root:
         yield make_certificate(root)[0]
 
 
@@ -158,14 +158,14 @@ def certificate() -> Iterator[Path]:
 def shared_chromium(certificate: Path) -> Iterator[SharedChromium]:
     """The Chromium that the tests share; it runs when one of them has opened it."""
     _require_chromium()
-    with _open_directory() as root, closing(SharedChromium(root / "profile", spki_of(certificate))) as chromium:
+    with open_directory() as root, closing(SharedChromium(root / "profile", spki_of(certificate))) as chromium:
         yield chromium
 
 
 @pytest.fixture
 def home(certificate: Path, shared_chromium: SharedChromium) -> Iterator[Home]:
     """A home that an unprivileged user may enter, as /var/lib/ibkr-tools is."""
-    with _open_directory() as root:
+    with open_directory() as root:
         tls = root / "state" / "gateway" / "tls"
         tls.mkdir(parents=True)
         shutil.copy(certificate, tls / "gateway.pem")
@@ -182,7 +182,8 @@ def own_chromium(home: Home, shared_chromium: SharedChromium) -> None:
 
 
 @contextmanager
-def _open_directory() -> Iterator[Path]:
+def open_directory() -> Iterator[Path]:
+    """Gives a directory that any user may enter, and removes it."""
     root = Path(tempfile.mkdtemp(prefix="ibkr-tools-test-"))
     root.chmod(0o755)
     try:

@@ -16,11 +16,12 @@ from loguru import logger
 
 from ibkr_tools.errors import BrowserUnavailable
 from ibkr_tools.login import browser_processes
-from ibkr_tools.login.browser import open_browser
+from ibkr_tools.login.browser import BrowserSettings, open_browser
 from ibkr_tools.login.browser_profile import DAMAGED, TEMPORARY
-from tests.browser.conftest import Home
+from ibkr_tools.simulator import Simulator
+from tests.browser.conftest import Home, open_directory, spki_of
 from tests.browser.test_browser import settings_of
-from tests.support.simulation import wait_until
+from tests.support.simulation import simulator_options, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("own_chromium")]
 
@@ -40,14 +41,24 @@ def warnings() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
+@pytest.fixture(scope="module")
+def kept_profile(certificate: Path) -> Iterator[Path]:
+    """The profile that a Chromium has left, with a cookie of IBKR's for this device."""
+    options = simulator_options(certificate=certificate, key=certificate.with_name("key.pem"))
+    with open_directory() as root, Simulator(options) as simulator:
+        settings = BrowserSettings(profile=root / "browser", spki=spki_of(certificate), port=simulator.port)
+        with open_browser(settings) as browser:
+            browser.open(f"https://127.0.0.1:{simulator.port}/sso/Login")
+            wait_until(lambda: browser.run("return document.readyState") == "complete", 20)
+            browser.run("document.cookie = 'device=this-one; max-age=86400; path=/'")
+        assert "device" in cookies(settings.profile)
+        yield settings.profile
+
+
 @pytest.fixture
-def profile(home: Home) -> Path:
-    """The profile that a login has left, with a cookie of IBKR's for this device."""
-    with open_browser(settings_of(home)) as browser:
-        browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
-        wait_until(lambda: browser.run("return document.readyState") == "complete", 20)
-        browser.run("document.cookie = 'device=this-one; max-age=86400; path=/'")
-    assert "device" in cookies(home.directories.browser)
+def profile(home: Home, kept_profile: Path) -> Path:
+    """A copy of it, where logins have theirs: with all its owners and modes."""
+    subprocess.run(["cp", "--archive", kept_profile, home.directories.browser], check=True)
     return home.directories.browser
 
 
