@@ -65,11 +65,11 @@ def test_the_token_is_a_credential_of_one_unit_and_nowhere_else(flex: Machine) -
 
 def test_the_unit_sees_its_token_and_nothing_else_of_ours(flex: Machine) -> None:
     files = " ".join(f"/etc/ibkr-tools/{name}" for name in ("password", "flex-token"))
-    directories = " ".join(
-        f"/var/lib/ibkr-tools/{name}" for name in ("gateway", "browser", "login", "snapshots", "shared")
-    )
+    directories = " ".join(f"/var/lib/ibkr-tools/{name}" for name in ("gateway", "browser", "login", "shared"))
     reads = (
-        f"for file in {files}; do cat $$file && exit 1; done; for place in {directories}; do ls $$place && exit 1; done"
+        f"for file in {files}; do cat $$file && exit 1; done; "
+        f"for place in {directories}; do ls $$place && exit 1; done; "
+        "ls /var/lib/ibkr-tools/snapshots && touch /var/lib/ibkr-tools/snapshots/x && exit 1"
     )
     drop_in(flex, "ExecStart=", f'ExecStart=/bin/sh -c "{reads}; test -s $CREDENTIALS_DIRECTORY/ibkr-flex-token"')
     assert code(flex) == "0"

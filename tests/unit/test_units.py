@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ibkr_tools.boot_id import BOOT_ID_VARIABLE
-from ibkr_tools.config.secrets import PASSWORD_CREDENTIAL, TOKEN_CREDENTIAL, TOTP_CREDENTIAL
+from ibkr_tools.config.secrets import DATABASE_CREDENTIAL, PASSWORD_CREDENTIAL, TOKEN_CREDENTIAL, TOTP_CREDENTIAL
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
 from ibkr_tools.flex.flex_task import LONG_FAILURE
@@ -56,10 +56,10 @@ def test_nothing_waits_for_the_gateway_before_it_may_start() -> None:
 
 
 def test_each_secret_goes_to_one_unit() -> None:
-    """Its credential is the one that the configuration reads: the login's two, and the token of the statements."""
+    """Its credential is the one that the configuration reads: the login's two, and two of the statements' unit."""
     by_unit = {
         "ibkr-login.service": {PASSWORD_CREDENTIAL: "password", TOTP_CREDENTIAL: "totp"},
-        "ibkr-flex.service": {TOKEN_CREDENTIAL: "flex-token"},
+        "ibkr-flex.service": {TOKEN_CREDENTIAL: "flex-token", DATABASE_CREDENTIAL: "database-password"},
     }
     for path in SERVICES:
         credentials = Unit(path).values.get("LoadCredential", [])
@@ -105,10 +105,10 @@ def test_only_the_gateway_sees_its_private_key() -> None:
 
 
 def test_a_directory_is_hidden_from_the_units_that_do_not_need_it() -> None:
-    """The login has the browser's profile and the login log, one unit writes snapshots, and one statements."""
+    """The login has the browser's profile and the login log, one unit writes snapshots, one makes the history."""
     place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
     login, fetch, flex = {"ibkr-login"}, {"ibkr-fetch"}, {"ibkr-flex"}
-    needed_by = {place.browser: login, place.login: login, place.snapshots: fetch}
+    needed_by = {place.browser: login, place.login: login, place.snapshots: fetch | flex}
     needed_by |= dict.fromkeys((place.statements, place.history.parent), flex)
     for directory, needing in needed_by.items():
         hiding = {f"-{directory}", f"-{SYSTEM_STATE}"}
@@ -117,11 +117,15 @@ def test_a_directory_is_hidden_from_the_units_that_do_not_need_it() -> None:
 
 
 def test_the_unit_with_the_token_has_nothing_else_of_ours() -> None:
-    """Neither a secret nor a directory, but for the statements and the history; the budget is among the statements."""
+    """Neither a secret nor a directory, but for the statements and the history, and to read what was saved.
+
+    The budget is among the statements.
+    """
     place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
     hidden = set(unit("ibkr-flex.service").all("InaccessiblePaths"))
     assert {f"-{SYSTEM_CONFIGURATION}/{name}" for name in ("password", "totp", "flex-token")} <= hidden
-    assert {f"-{path}" for path in (place.gateway, place.browser, place.login, place.snapshots, place.shared)} <= hidden
+    assert f"-{place.snapshots}" in unit("ibkr-flex.service").all("ReadOnlyPaths")
+    assert {f"-{path}" for path in (place.gateway, place.browser, place.login, place.shared)} <= hidden
     assert place.flex_budget.parent == place.statements
 
 
