@@ -13,6 +13,7 @@ from tests.support.checkout import CHECKOUT
 from tests.support.syntax_trees import nodes_of
 
 WAYS_OUT = {
+    "flex/flex_service.py": "requests to the Flex Web Service, on the hosts of the configuration alone",
     "portal/client.py": "requests, each of them a row of the table",
     "deadline_adapter.py": "how requests of the client and the download are sent",
     "deadline_socket.py": "the sockets of both and of the WebSocket; it connects none",
