@@ -90,7 +90,7 @@ RESTATED = (
     "b",
 )
 OTHER_ACCOUNT = (changed({}, accountId="U7654321"), "c")
-OTHER_WEEK = (changed({}, fromDate="20260112", toDate="20260116"), "d")
+OTHER_WEEK = (changed({}, fromDate="20260112", toDate="20260116", whenGenerated="20260117;063000"), "d")
 
 
 def test_what_one_host_brings_is_what_the_file_would_have(history: PostgresHistory) -> None:
