@@ -1,5 +1,6 @@
 """The returns of accounts, period by period, beside IBKR's own and a benchmark's. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -116,8 +117,8 @@ def covered_days(account: str, coverage: Iterable[Coverage]) -> list[DayRange]:
 
 def _common(groups: Iterable[Sequence[DayRange]]) -> list[DayRange]:
     """Returns the days that are in every group."""
-    first, *others = groups
-    common = list(first)
+    first, *others = map(_merged, groups)
+    common = first
     for other in others:
         common = [
             DayRange(max(one.first, two.first), min(one.last, two.last))
@@ -126,6 +127,17 @@ def _common(groups: Iterable[Sequence[DayRange]]) -> list[DayRange]:
             if one.first <= two.last and two.first <= one.last
         ]
     return common
+
+
+def _merged(spans: Iterable[DayRange]) -> list[DayRange]:
+    """Returns spans in order, those that touch or overlap as one: with a statement a day there are thousands."""
+    merged: list[DayRange] = []
+    for span in sorted(spans, key=lambda span: span.first):
+        if merged and (span.first.toordinal() - merged[-1].last.toordinal()) <= 1:
+            merged[-1] = DayRange(merged[-1].first, max(merged[-1].last, span.last))
+        else:
+            merged.append(span)
+    return merged
 
 
 def _split(closes: Sequence[Close], split: Split | None) -> Iterable[tuple[str, Sequence[Close]]]:
@@ -146,22 +158,21 @@ def chained_ibkr_return(days: Sequence[date], changes: Iterable[NavChange]) -> D
     One of its statements covers just these days, or several do that follow each other: then it is their product. None
     where they do not.
     """
-    known = sorted(
-        (change.from_day, change.day, change.twr_ratio) for change in changes if change.twr_ratio is not None
-    )
+    places = {day: place for place, day in enumerate(days)}
+    longest: dict[int, tuple[int, Decimal]] = {}
+    for change in changes:
+        # A statement begins on some day after one close and not after the next: weekends belong to neither.
+        begin, end = bisect_left(days, change.from_day) - 1, places.get(change.day)
+        if begin >= 0 and end is not None and end > begin and change.twr_ratio is not None:
+            longest[begin] = max(longest.get(begin, (0, Decimal(0))), (end, change.twr_ratio))
     product, at = Decimal(1), 0
     with localcontext() as context:
         context.prec = 50
         while at + 1 < len(days):
-            # A statement begins on some day after one close and not after the next: weekends belong to neither.
-            longest = max(
-                ((to, twr) for begin, to, twr in known if days[at] < begin <= days[at + 1] and to in days[at + 1 :]),
-                default=None,
-            )
-            if longest is None:
+            if at not in longest:
                 return None
-            product *= 1 + longest[1]
-            at = days.index(longest[0])
+            at, ratio = longest[at]
+            product *= 1 + ratio
         return product - 1
 
 
@@ -182,18 +193,21 @@ def join_accounts(
     by_account: dict[str, dict[date, Decimal]] = {}
     for value in values:
         by_account.setdefault(value.account, {})[value.day] = value.total
+    empty = {account: _empty_days(known) for account, known in by_account.items()}
     joined = []
     for day in sorted({value.day for value in values}):
-        totals = [_total_on(day, known) for known in by_account.values()]
+        totals = [_total_on(day, known, empty[account]) for account, known in by_account.items()]
         if None not in totals:
             total = sum((total for total in totals if total is not None), start=Decimal(0))
             joined.append(AccountValue(JOINED, day, currencies[0], total, None, None, ""))
-    spans = [[*covered.get(account, ()), *_empty_days(known)] for account, known in by_account.items()]
+    spans = [[*covered.get(account, ()), *empty[account]] for account in by_account]
     return joined, _common(spans) if spans else []
 
 
-def _total_on(day: date, known: Mapping[date, Decimal]) -> Decimal | None:
-    return known.get(day, Decimal(0) if any(span.first <= day <= span.last for span in _empty_days(known)) else None)
+def _total_on(day: date, known: Mapping[date, Decimal], empty: Iterable[DayRange]) -> Decimal | None:
+    if day in known:
+        return known[day]
+    return Decimal(0) if any(span.first <= day <= span.last for span in empty) else None
 
 
 def _empty_days(known: Mapping[date, Decimal]) -> list[DayRange]:

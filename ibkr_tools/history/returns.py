@@ -9,6 +9,7 @@ begin, flows and end balance, by actual days in years of 365 (pyxirr's XIRR), re
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -151,7 +152,7 @@ def _time_weighted(closes: Sequence[Close], flows: Sequence[tuple[date, Decimal]
 
     A flow between two closes, such as on a Sunday, belongs to the later one.
     """
-    pending = sorted(flows)
+    pending = deque(sorted(flows))
     with localcontext() as context:
         context.prec = _DIGITS
         product, left_out = Decimal(1), 0
@@ -159,7 +160,7 @@ def _time_weighted(closes: Sequence[Close], flows: Sequence[tuple[date, Decimal]
         for close in closes[1:]:
             deposited = withdrawn = Decimal(0)
             while pending and pending[0][0] <= close.day:
-                amount = pending.pop(0)[1]
+                amount = pending.popleft()[1]
                 deposited, withdrawn = deposited + max(amount, Decimal(0)), withdrawn - min(amount, Decimal(0))
             invested, returned = before + deposited, close.total + withdrawn
             before = close.total
