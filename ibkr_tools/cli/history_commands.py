@@ -14,6 +14,7 @@ from ibkr_tools.cli.history_options import (
     ToOption,
     database_of,
     days_of,
+    put_drawing,
     put_rows,
     rebuild_history,
 )
@@ -51,12 +52,22 @@ def values(
     to: ToOption = None,
     period: PeriodOption = None,
     monthly: Annotated[bool, typer.Option("--monthly", help="Only the last day of each month.")] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw them, and what was paid in, instead of a table.")] = False,
 ) -> None:
     """Show the net asset value of each day: of statements, else of PortfolioAnalyst, else of a saved snapshot."""
     from ibkr_tools.history.records import Source
     from ibkr_tools.history.summary import last_of_each_month, value_rows
 
-    found = database_of(context).values(account or (), *days_of(from_, to, period), sources=tuple(Source))
+    history, days = database_of(context), days_of(from_, to, period)
+    if plot:
+        from ibkr_tools.history.flows import external_flows
+        from ibkr_tools.views.value_plot import format_value_plot
+
+        closes = history.values(account or (), *days)
+        flows = external_flows(history.bookings(accounts=account or ()), history.transfers(account or ()))
+        put_drawing(context, "--plot", lambda width: format_value_plot(closes, flows, width=width))
+        return
+    found = history.values(account or (), *days, sources=tuple(Source))
     put_rows(context, "values", value_rows(last_of_each_month(found) if monthly else found))
 
 

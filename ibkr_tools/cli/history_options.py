@@ -140,3 +140,21 @@ def put_rows(
         return
     printing.require_table()
     printing.put(lambda: [b"[", b",".join(listed.lines()), b"]"], lambda: listed)
+
+
+def put_drawing(context: typer.Context, option: str, draw: "Callable[[int | None], str]") -> None:
+    """Prints what an option draws for a width of the terminal, in place of rows.
+
+    Raises:
+        UsageError: a form of rows was chosen too.
+    """
+    from ibkr_tools.errors import UsageError
+
+    printing = output_options.printing_of(context)
+    if (
+        printing.query is not None
+        or printing.columns is not None
+        or (printing.is_chosen and printing.form is not Format.TABLE)
+    ):
+        raise UsageError(f"{option} is for people: leave out what chooses another form")
+    printing.put_table(draw)

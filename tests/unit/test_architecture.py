@@ -262,6 +262,7 @@ LIBRARIES = {
     "jq": {"fetch/jq_program.py"},
     "pyotp": {"login/totp_secret.py"},
     "pandas": {"history_api.py"},
+    "plotext": {"views/value_plot.py"},
     "pyxirr": {"history/returns.py"},
     "rich": {"cli/progress.py"},
     "sdnotify": {"sd_notify.py"},

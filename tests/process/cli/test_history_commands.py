@@ -72,6 +72,13 @@ def test_returns(place: Installation, tmp_path: Path) -> None:
     assert json.loads(printed(place, "history", "returns", "--to", "2026-01-05", "-f", "json")) == []
 
 
+def test_a_plot_is_text(place: Installation) -> None:
+    drawn = printed(place, "history", "values", "--plot")
+    assert drawn.splitlines()[0].strip() == "U1234567, EUR"
+    assert "paid in" in drawn
+    assert place.run("history", "values", "--plot", "-f", "csv").returncode == 2
+
+
 def test_days_and_accounts(place: Installation) -> None:
     days = ["history", "values", "-f", "json"]
     assert len(json.loads(printed(place, *days, "--from", "2026-01-03"))) == 1
