@@ -24,7 +24,7 @@ _KINDS = {
 
 
 @given(SEEDS, requests())
-@of_lives(0.25)
+@of_lives(0.1)
 def test_each_day_has_the_value_that_was_known_last(seed: int, wanted: list[Request]) -> None:
     life = life_of(seed)
     sources = sources_of(life, wanted)
@@ -44,7 +44,7 @@ def known_bookings(life: AccountLife, days: dict[tuple[str, date], datetime]) ->
 
 
 @given(SEEDS, requests())
-@of_lives(0.25)
+@of_lives(0.1)
 def test_each_day_has_the_bookings_that_were_known_last(seed: int, wanted: list[Request]) -> None:
     """None is lost, doubled, or kept after IBKR has taken it back."""
     life = life_of(seed)
@@ -63,7 +63,7 @@ def test_each_day_has_the_bookings_that_were_known_last(seed: int, wanted: list[
 
 
 @given(SEEDS)
-@of_lives(0.25)
+@of_lives(0.1)
 def test_a_whole_life_has_every_day(seed: int) -> None:
     """And each booking its worth in the base currency, at the rate of its day."""
     life = life_of(seed)

@@ -59,7 +59,7 @@ def last_days(life: AccountLife, sources: Sources) -> Iterable[tuple[str, Ledger
 
 
 @given(SEEDS, requests(), QUERIES)
-@of_lives(0.25)
+@of_lives(0.1)
 def test_what_is_held_on_last_days(seed: int, wanted: list[Request], query: FlexQuery) -> None:
     """Positions with their worth, lots with their cost, cash by currency, and the dividends that are due."""
     life = life_of(seed)
@@ -146,7 +146,7 @@ def closed_lots_of(ledger: Ledger) -> Iterable[tuple[date, tuple[Any, ...]]]:
 
 
 @given(SEEDS, requests(), QUERIES)
-@of_lives(0.25)
+@of_lives(0.1)
 def test_trades_are_those_that_were_known_last(seed: int, wanted: list[Request], query: FlexQuery) -> None:
     """Each once, with cancellations and what was booked anew; and the lots that they closed."""
     life = life_of(seed)
@@ -185,7 +185,7 @@ def transfers_of(ledger: Ledger) -> Iterable[tuple[date, tuple[Any, ...]]]:
 
 
 @given(SEEDS, requests(), QUERIES)
-@of_lives(0.25)
+@of_lives(0.1)
 def test_actions_transfers_and_flows(seed: int, wanted: list[Request], query: FlexQuery) -> None:
     life = life_of(seed)
     sources = sources_of(life, wanted, query)

@@ -51,7 +51,7 @@ MOMENTS = st.datetimes(moment("2024-01-04"), LATER)
 
 
 @given(SEEDS, windows(), MOMENTS, st.sampled_from(QUERIES))
-@of_lives(0.25)
+@of_lives(0.1)
 def test_no_statement_contradicts_itself(seed: int, window: tuple[date, date], at: datetime, query: FlexQuery) -> None:
     """Of whatever days, made at whatever time, by whatever query."""
     life = life_of(seed)
@@ -65,7 +65,7 @@ def test_no_statement_contradicts_itself(seed: int, window: tuple[date, date], a
 
 
 @given(SEEDS, windows())
-@of_lives(0.25)
+@of_lives(0.1)
 def test_a_statement_for_each_day_adds_up_too(seed: int, window: tuple[date, date]) -> None:
     first, last = window[0], min(window[1], window[0] + timedelta(days=10))
     assume(statement_calendar.on_or_before(last) >= statement_calendar.on_or_after(first))
@@ -115,7 +115,7 @@ def in_base(row: dict[str, str], name: str) -> Decimal:
 
 
 @given(SEEDS, windows(), st.sampled_from(ALL))
-@of_lives(0.25)
+@of_lives(0.1)
 def test_sections_agree_to_the_last_digit(seed: int, window: tuple[date, date], account: str) -> None:
     """What a check with a tolerance would let through."""
     xml = statement_of(seed, window, account)
@@ -165,7 +165,7 @@ def movements(xml: bytes) -> dict[str, Decimal]:
 
 
 @given(SEEDS, windows(), st.sampled_from(ALL))
-@of_lives(0.25)
+@of_lives(0.1)
 def test_cash_is_what_bookings_and_trades_make(seed: int, window: tuple[date, date], account: str) -> None:
     """By currency: the sections with details sum to the movements of the cash report."""
     xml = statement_of(seed, window, account)
@@ -180,7 +180,7 @@ def test_cash_is_what_bookings_and_trades_make(seed: int, window: tuple[date, da
 
 
 @given(SEEDS, st.dates(FIRST_DAY, LAST_DAY), st.sampled_from(ALL))
-@of_lives(0.25)
+@of_lives(0.1)
 def test_positions_are_what_trades_actions_and_transfers_make(seed: int, last: date, account: str) -> None:
     """From the first day on: nothing is held that did not come, and nothing has left that is held."""
     xml = statement_of(seed, (FIRST_DAY, last), account)
@@ -194,7 +194,7 @@ def test_positions_are_what_trades_actions_and_transfers_make(seed: int, last: d
 
 
 @given(SEEDS, st.lists(st.dates(FIRST_DAY, LAST_DAY), min_size=2, max_size=5, unique=True))
-@of_lives(0.25)
+@of_lives(0.1)
 def test_one_statement_goes_on_where_the_one_before_ended(seed: int, cuts: list[date]) -> None:
     life = life_of(seed)
     value, cash = "0", dict[str, str]()
