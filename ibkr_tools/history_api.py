@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ibkr_tools.config.loader import load_config
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import UsageError
 from ibkr_tools.history.benchmark import read_benchmark
-from ibkr_tools.history.database import HistoryDatabase
 from ibkr_tools.history.flows import ExternalFlow, external_flows
+from ibkr_tools.history.history_location import open_history
 from ibkr_tools.history.records import AccountValue, CashBooking, CashKind, Position, Trade
 from ibkr_tools.history.return_query import read_returns
 from ibkr_tools.history.return_report import PeriodReturn, Split
@@ -61,14 +63,21 @@ class History:
     DataError if it is damaged.
     """
 
-    def __init__(self, *, state_dir: "str | PathLike[str] | None" = None) -> None:
-        """Prepares it; nothing is read yet.
+    def __init__(
+        self, config: "str | PathLike[str] | None" = None, *, state_dir: "str | PathLike[str] | None" = None
+    ) -> None:
+        """Prepares it; nothing is read yet but the configuration.
 
         Args:
-            state_dir: where the history is; default: where `ibkr-tools` looks.
+            config: the configuration, which may name a database; default: where `ibkr-tools` looks.
+            state_dir: where the file of the history is; default: where `ibkr-tools` looks.
+
+        Raises:
+            ConfigError: the configuration is wrong or cannot be read.
         """
         directories = find_directories(state=Path(state_dir) if state_dir else None)
-        self._database = HistoryDatabase(directories.history)
+        file = Path(config) if config else directories.config_file
+        self._database = open_history(directories.history, file, partial(load_config, file))
 
     def values(
         self, account: str | Sequence[str] = (), start: Day | None = None, end: Day | None = None

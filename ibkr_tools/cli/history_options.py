@@ -1,6 +1,5 @@
 """What the commands of `ibkr-tools history` share: which days, which accounts, and how rows are printed."""
 
-import os
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ibkr_tools.cli.app_context import AppContext
-    from ibkr_tools.history.postgres import PostgresHistory
     from ibkr_tools.history.queries import HistoryQueries
     from ibkr_tools.history.rebuild import Rebuilt
     from ibkr_tools.history.summary import Cell
@@ -44,38 +42,21 @@ def database_of(context: typer.Context) -> "HistoryQueries":
 
 def history_of(app_context: "AppContext") -> "HistoryQueries":
     """Returns the history, to be read; see `database_of`."""
-    from ibkr_tools.history.database import HistoryDatabase
+    from ibkr_tools.history.history_location import open_history
 
-    return postgres_of(app_context) or HistoryDatabase(app_context.directories.history)
-
-
-def postgres_of(app_context: "AppContext") -> "PostgresHistory | None":
-    """Returns the database that the configuration names; None: none, or there is no configuration.
-
-    Raises:
-        ConfigError: the configuration is wrong or cannot be read.
-    """
-    if not os.access(app_context.config_file, os.F_OK):
-        return None
-    config = app_context.load()
-    if config.history.database is None:
-        return None
-    from ibkr_tools.config.secrets import read_database_password
-    from ibkr_tools.history.postgres import PostgresHistory
-
-    password = read_database_password(app_context.config_file, config)
-    return PostgresHistory(config.history.database, None if password is None else password.reveal())
+    return open_history(app_context.directories.history, app_context.config_file, app_context.load)
 
 
 def rebuild_history(app_context: "AppContext") -> "Rebuilt":
     """Makes the history anew, where the configuration has it; see `history.rebuild.rebuild`."""
     from ibkr_tools.flex.statement_archive import StatementArchive
     from ibkr_tools.history.database import rebuilding, write_file
+    from ibkr_tools.history.history_location import postgres_of
     from ibkr_tools.history.rebuild import rebuild
 
     directories = app_context.directories
     archive = StatementArchive(directories.statements)
-    if (postgres := postgres_of(app_context)) is not None:
+    if (postgres := postgres_of(app_context.config_file, app_context.load)) is not None:
         return rebuild(archive, directories.snapshots, postgres.merge)
     with rebuilding(directories.history):
         return rebuild(archive, directories.snapshots, partial(write_file, directories.history))

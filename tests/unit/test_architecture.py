@@ -176,7 +176,7 @@ PACKAGES = {
         "retry_after",
         "status",
     },
-    "history": {"account_ids", "errors", "fetch", "files", "flex", "number_format"},
+    "history": {"account_ids", "config", "errors", "fetch", "files", "flex", "number_format"},
     "supervisor": {
         "child_process",
         "control_group",
@@ -193,7 +193,7 @@ PACKAGES = {
     "simulator": {"entrypoint", "errors", "file_watcher", "portal", "simulator_ports", "status"},
     "views": {"errors", "fetch", "history", "number_format"},
     "python_api": {"account_ids", "config", "directories", "errors", "fetch", "portal", "privileges", "status"},
-    "history_api": {"directories", "errors", "history"},
+    "history_api": {"config", "directories", "errors", "history"},
     "__init__": {"errors", "fetch", "history_api", "python_api"},
     "cli": {
         "__init__",
