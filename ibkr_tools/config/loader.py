@@ -19,6 +19,7 @@ from ibkr_tools.config.values import (
     UPSTREAM_PATTERN,
     USERNAME_PATTERN,
     PatternHint,
+    explain_database,
     explain_nothing,
     explain_query,
     explain_upstream,
@@ -49,7 +50,7 @@ def _pattern_hints(username: object) -> dict[str, PatternHint]:
         USERNAME_PATTERN: ("the name that you type on IBKR's page", explain_username),
         DATABASE_PATTERN: (
             "a URL without a password, such as postgresql://ibkr@db.example.org/portfolio",
-            explain_nothing,
+            explain_database,
         ),
         ARGUMENT_PATTERN: ("a text with something in it, and without a NUL character", explain_nothing),
         PATH_PATTERN: (

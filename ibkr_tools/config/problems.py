@@ -12,7 +12,7 @@ import msgspec
 
 from ibkr_tools.config.values import PatternHint
 
-_HIDDEN_KEYS = re.compile(r"pass|pwd|secret|totp|token|command|username|query")
+_HIDDEN_KEYS = re.compile(r"pass|pwd|secret|totp|token|command|username|query|database")
 """Keys whose values are not shown: they are secrets, name their files, or are where people paste them."""
 
 _KEY_LIKE = re.compile(r"[a-z_$]+")
@@ -136,7 +136,7 @@ def _element_of(value: object, where: str) -> object:
 
 def _has_credentials(value: object) -> bool:
     """Says whether a text is an address with a user's name in it, and perhaps a password."""
-    return isinstance(value, str) and re.search(r"//[^/]*@", value) is not None
+    return isinstance(value, str) and re.search(r"//.*@", value) is not None
 
 
 def with_line_and_column(data: bytes, message: str) -> str:

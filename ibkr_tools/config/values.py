@@ -80,6 +80,13 @@ def explain_username(text: str) -> str:
     return f"character {hidden.start() + 1} cannot be seen (U+{ord(hidden[0]):04X})" if hidden else ""
 
 
+def explain_database(text: str) -> str:
+    """Returns what is wrong with a text that is no database's URL, without showing it."""
+    if "password=" in text or re.search(r"^[^?]*:[^/?]*.*@", text.partition("://")[2] or text):
+        return "the password belongs into the file database-password beside the configuration"
+    return "" if text.startswith("postgresql://") else "it begins with postgresql://"
+
+
 def explain_nothing(_text: str) -> str:
     """Returns no more than what the expectation says."""
     return ""

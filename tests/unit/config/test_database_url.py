@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from ibkr_tools.config.loader import config_problems
 from ibkr_tools.config.values import DATABASE_PATTERN
 
 
@@ -37,3 +38,25 @@ def test_urls(url: str) -> None:
 )
 def test_what_is_none(url: str) -> None:
     assert not re.search(DATABASE_PATTERN, url)
+
+
+PASSWORD_HINT = "the password belongs into the file database-password beside the configuration"
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("postgresql://ibkr:geheim@db/portfolio", PASSWORD_HINT),
+        ("postgresql://ibkr:gehe/im@db/portfolio", PASSWORD_HINT),
+        ("postgresql://db/portfolio?password=geheim", PASSWORD_HINT),
+        ("postgresql://db/portfolio?sslmode=require&password=geheim", PASSWORD_HINT),
+        ("ibkr:geheim@db/portfolio", PASSWORD_HINT),
+        ("host=db password=geheim", PASSWORD_HINT),
+        ("mysql://db/geheim", "it begins with postgresql://"),
+    ],
+)
+def test_a_password_in_it_is_not_shown(url: str, hint: str) -> None:
+    value = {"username": "reader", "account": "U1234567", "history": {"database": url}}
+    (line,) = config_problems(value)
+    assert line.endswith(f"; {hint}")
+    assert "geh" not in line
