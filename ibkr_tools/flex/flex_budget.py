@@ -1,11 +1,13 @@
 """What all processes know of one token: when requests were sent, until when none may be, whether it is refused.
 
 The state is a file that is locked for each decision. It recognises the token by 16 bits of a salted HMAC, as the login
-log recognises a password: enough to see that there is a new one, and not to find it.
+log recognises a password: enough to see that there is a new one, and not to find it. A file that is lost or damaged is
+no clean slate: it may have said that the token is locked.
 """
 
 import hashlib
 import hmac
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -35,13 +37,15 @@ MAX_WAIT_S = 120.0
 """A request that would have to wait for longer is not sent, in seconds."""
 
 MAX_BLOCK = timedelta(hours=1)
-"""The longest time for which requests are put off; a later end is one of a clock that was wrong."""
+"""The longest time for which requests are put off."""
 
 MAX_VALIDATION_FAILURES = 2
 """So often an error is waited out, an hour each time, that a new token or query may lead to."""
 
 LOCK_QUIET = timedelta(minutes=15)
 """How long after a lock a person may not try again either: requests prolong it."""
+
+LOST_HINT = "If another program has used the token too, look there what IBKR said last."
 
 AGAIN_HINT = "When that is done: ibkr-tools flex check --again sends one request in spite of it."
 
@@ -100,9 +104,20 @@ def recent(sent: tuple[float, ...], now_s: float) -> tuple[float, ...]:
 
 def blocked_until(state: TokenState, now: datetime) -> datetime | None:
     """Returns until when no request may be sent; None: one may be."""
-    if state.blocked_until is None or state.blocked_until <= now:
-        return None
-    return min(state.blocked_until, now + MAX_BLOCK)
+    return None if state.blocked_until is None or state.blocked_until <= now else state.blocked_until
+
+
+def without_future(state: TokenState, now: datetime) -> TokenState:
+    """Returns what is known, with no time that can only be one of a clock that was wrong: those would never pass."""
+    refusal, until, since = state.refusal, state.blocked_until, state.failing_since
+    if refusal is not None and refusal.at > now:
+        refusal = msgspec.structs.replace(refusal, at=now)
+    return msgspec.structs.replace(
+        state,
+        refusal=refusal,
+        blocked_until=None if until is None else min(until, now + MAX_BLOCK),
+        failing_since=None if since is None else min(since, now),
+    )
 
 
 def standing_refusal(state: TokenState, query: str) -> Refusal | None:
@@ -149,6 +164,7 @@ class TokenBudget:
             boot_id: which boot `clock` is of.
         """
         self._path = path
+        self._lock = path.with_suffix(".lock")
         self._identity = identity
         self._clock = clock
         self._now = now
@@ -198,7 +214,7 @@ class TokenBudget:
             state, now = self._load(), self._now()
             refusal = standing_refusal(state, self._identity.query)
             if refusal is not None and refusal.is_lock:
-                quiet_until = min(refusal.at, now) + LOCK_QUIET
+                quiet_until = refusal.at + LOCK_QUIET
                 if now < quiet_until:
                     raise StatementUnavailable(
                         f"{refusal.why}; a request now would prolong it",
@@ -269,7 +285,7 @@ class TokenBudget:
             state, now = self._load(), self._now()
             since = state.failing_since or now
             self._store(msgspec.structs.replace(state, failing_since=since))
-        return max(now - since, timedelta())
+        return now - since
 
     def record_success(self) -> None:
         """Notes that token and query are good: what was refused before is over."""
@@ -285,7 +301,7 @@ class TokenBudget:
     def _locked(self) -> Iterator[None]:
         try:
             files.make_directory(self._path.parent, mode=0o700)
-            with files.locked(self._path.with_suffix(".lock"), timeout_s=_LOCK_TIMEOUT_S):
+            with files.locked(self._lock, timeout_s=_LOCK_TIMEOUT_S):
                 yield
         except OSError as error:
             raise self._output_error(error) from error
@@ -294,25 +310,44 @@ class TokenBudget:
         return OutputError(f"{self._path}: {error.strerror}", hint="Nothing was sent. Run as root.")
 
     def _load(self) -> TokenState:
-        """Returns what is known of this token: of another one only what was sent.
-
-        A damaged file is no clean slate: it counts as if all that is allowed had just been sent.
-        """
-        now_s = self._clock()
-        try:
-            state = msgspec.json.decode(files.read_regular(self._path), type=TokenState)
-            bytes.fromhex(state.salt)
-        except FileNotFoundError:
-            state = TokenState(salt=secrets.token_hex(16), boot_id=self._boot_id)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            logger.warning("{} is damaged; the next request waits for a minute", self._path)
-            state = TokenState(salt=secrets.token_hex(16), boot_id=self._boot_id, sent=(now_s,) * REQUESTS_PER_WINDOW)
+        """Returns what is known of this token: of another one only what was sent."""
+        state = self._read()
         if state.boot_id != self._boot_id:
             # They were sent before this boot, whose clock began at 0.
             state = msgspec.structs.replace(state, boot_id=self._boot_id, sent=(0.0,) * len(state.sent))
         fingerprint = self._fingerprint(state.salt)
         if state.fingerprint != fingerprint:
             state = TokenState(salt=state.salt, fingerprint=fingerprint, boot_id=state.boot_id, sent=state.sent)
+        if (possible := without_future(state, self._now())) != state:
+            # From now on they pass.
+            self._store(possible)
+        return possible
+
+    def _read(self) -> TokenState:
+        try:
+            state = msgspec.json.decode(files.read_regular(self._path), type=TokenState)
+            bytes.fromhex(state.salt)
+        except FileNotFoundError:
+            if self._lock.stat().st_size:
+                return self._lost("is missing, though requests were sent")
+            return TokenState(salt=secrets.token_hex(16), boot_id=self._boot_id)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return self._lost("is damaged")
+        return state
+
+    def _lost(self, what: str) -> TokenState:
+        """Returns what stands for a lost file, and keeps it: all requests were just sent, and the token is locked."""
+        why = f"{self._path} {what}: nobody knows whether IBKR has locked the token"
+        logger.warning("{}", why)
+        salt = secrets.token_hex(16)
+        state = TokenState(
+            salt=salt,
+            fingerprint=self._fingerprint(salt),
+            boot_id=self._boot_id,
+            sent=(self._clock(),) * REQUESTS_PER_WINDOW,
+            refusal=Refusal(at=self._now(), code=0, why=why, hint=LOST_HINT, is_lock=True),
+        )
+        self._store(state)
         return state
 
     def _fingerprint(self, salt: str) -> str:
@@ -321,3 +356,5 @@ class TokenBudget:
 
     def _store(self, state: TokenState) -> None:
         files.write_atomically(self._path, msgspec.json.encode(state) + b"\n", mode=_FILE_MODE)
+        # Tells a file that is lost from one that was never there.
+        os.truncate(self._lock, 1)

@@ -93,9 +93,36 @@ def test_the_boot_before_counts(tmp_path: Path, time: Time) -> None:
     assert budget(tmp_path, time, boot="c").reserve() == 0.0
 
 
-def test_a_damaged_file_is_no_clean_slate(tmp_path: Path, time: Time) -> None:
-    (tmp_path / "service.json").write_text('{"salt": "zz"}')
+@pytest.mark.parametrize("content", ['{"salt": "zz"}', "", "{", "[" * 100_000, '{"salt": "00", "sent": [1e999]}', None])
+def test_a_file_that_is_lost_is_no_clean_slate(tmp_path: Path, time: Time, content: str | None) -> None:
+    """It may have said that the token is locked: nothing is sent until a person says so, and not at once."""
+    budget(tmp_path, time).reserve()
+    if content is None:
+        (tmp_path / "service.json").unlink()
+    else:
+        (tmp_path / "service.json").write_text(content)
+    for _ in range(2):
+        with pytest.raises(ActionRequired, match=r"service\.json is .* nobody knows whether IBKR has locked the token"):
+            budget(tmp_path, time).require_usable()
     assert budget(tmp_path, time).reserve() == pytest.approx(WINDOW_S)
+    with pytest.raises(StatementUnavailable, match="would prolong it"):
+        budget(tmp_path, time).lift()
+    time.seconds += LOCK_QUIET.total_seconds()
+    budget(tmp_path, time).lift()
+    budget(tmp_path, time).require_usable()
+
+
+def test_a_new_token_has_no_lost_past(tmp_path: Path, time: Time) -> None:
+    (tmp_path / "service.json").write_text("{")
+    with pytest.raises(ActionRequired):
+        budget(tmp_path, time).require_usable()
+    budget(tmp_path, time, token="9" * 24).require_usable()
+
+
+def test_the_first_process_has_nothing_to_lose(tmp_path: Path, time: Time) -> None:
+    budget(tmp_path, time).require_usable()
+    budget(tmp_path, time).require_usable()
+    assert budget(tmp_path, time).reserve() == 0.0
 
 
 def test_nothing_is_sent_where_nobody_would_know(tmp_path: Path, time: Time) -> None:
@@ -123,6 +150,21 @@ def test_a_clock_that_was_wrong_blocks_for_an_hour_at_most(tmp_path: Path, time:
     time.seconds -= 1e6
     with pytest.raises(StatementUnavailable, match="wait; asked again in 60 min"):
         budget(tmp_path, time).require_usable()
+    time.seconds += 3600.0
+    budget(tmp_path, time).require_usable()
+
+
+def test_a_lock_of_a_clock_that_was_wrong_can_be_lifted(tmp_path: Path, time: Time) -> None:
+    time.seconds += 1e8
+    budget(tmp_path, time).record_refusal(1025, "locked", None, of_query=False, is_lock=True)
+    budget(tmp_path, time).record_failure()
+    time.seconds -= 1e8
+    with pytest.raises(StatementUnavailable, match=r"would prolong it"):
+        budget(tmp_path, time).lift()
+    time.seconds += LOCK_QUIET.total_seconds()
+    budget(tmp_path, time).lift()
+    budget(tmp_path, time).require_usable()
+    assert budget(tmp_path, time).record_failure() == LOCK_QUIET
 
 
 @pytest.mark.parametrize("is_lock", [False, True])
