@@ -69,13 +69,14 @@ class Unreachable:
 Answer = Accepted | Refused | StatementReceived | Throttled | Unusable | Unreachable
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+def classify(status: int, headers: Mapping[str, str], body: bytes, hidden: str = "") -> Answer:
     """Returns what an HTTP answer is.
 
     Args:
         status: the HTTP status.
         headers: its headers, by names without regard to case.
         body: all of it.
+        hidden: a text that no answer repeats, such as the token.
     """
     if status == _TOO_MANY_REQUESTS:
         return Throttled(stated_wait_s(headers.get("Retry-After", ""), headers.get("Date", "")))
@@ -91,7 +92,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     if root == "FlexQueryResponse" and status == _OK:
         return StatementReceived(body)
     if root == "FlexStatementResponse":
-        return _envelope(begin)
+        return _envelope(begin, hidden)
     if root.lower() in {"html", "!doctype"}:
         return Unusable(f"a web page (HTTP {status})", passes=True)
     return Unusable(f"a document of the type {root[:40]!r} (HTTP {status})", passes=status != _OK)
@@ -104,7 +105,7 @@ def _root(xml: bytes) -> str:
     return match[1].decode(errors="replace") if match else ""
 
 
-def _envelope(xml: bytes) -> Answer:
+def _envelope(xml: bytes, hidden: str) -> Answer:
     """Returns what the service says in place of a statement."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, fromstring
@@ -115,7 +116,7 @@ def _envelope(xml: bytes) -> Answer:
         root = fromstring(xml, forbid_dtd=True)
     except (ParseError, DefusedXmlException, LookupError, ValueError):
         return Unusable("an answer that is cut off or no XML", passes=True)
-    said = {element.tag: " ".join((element.text or "").split())[:_MAX_TEXT] for element in root}
+    said = {element.tag: _shown(element.text or "", hidden) for element in root}
     status, reference = said.get("Status", ""), said.get("ReferenceCode", "")
     if status == "Success" and reference:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", reference):
@@ -126,3 +127,9 @@ def _envelope(xml: bytes) -> Answer:
     if not number and status == "WhenAvailable":
         number = 1019
     return Refused(number, said.get("ErrorMessage") or f"the answer's status is {status or 'missing'}")
+
+
+def _shown(text: str, hidden: str) -> str:
+    """Returns the beginning of a text as one line. What is hidden goes first: a part of it is not to be seen either."""
+    line = " ".join(text.split())
+    return (line.replace(hidden, "…") if hidden else line)[:_MAX_TEXT]

@@ -125,7 +125,7 @@ def next_step(question: Question, history: Sequence[Exchange], elapsed_s: float)
         case StatementReceived():
             return Finish()
         case Accepted():
-            return Request(Call.GET, POLL_WAITS_S[0], last.with_days)
+            return _fetch(last, elapsed_s)
         case Refused(code, message):
             return _after_refusal(question, history, code, message, elapsed_s)
         case Throttled(wait_s):
@@ -136,6 +136,14 @@ def next_step(question: Question, history: Sequence[Exchange], elapsed_s: float)
             return _in_minutes(history, f"IBKR's answer is {what}")
         case Unreachable(why):
             return _in_minutes(history, why)
+
+
+def _fetch(last: Exchange, elapsed_s: float) -> Step:
+    """A reference in place of a statement, again and again, would be followed for ever."""
+    if last.call is Call.GET and elapsed_s + POLL_WAITS_S[0] > MAX_GENERATION_S:
+        why = f"IBKR names one reference after the other, for {MAX_GENERATION_S / 60:.0f} minutes now"
+        return Stop(StopKind.LATER, why, HALF_HOUR_S)
+    return Request(Call.GET, POLL_WAITS_S[0], last.with_days)
 
 
 _STOPS = {

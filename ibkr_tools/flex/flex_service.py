@@ -8,7 +8,6 @@ import re
 import ssl
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,7 +19,7 @@ from urllib3 import exceptions as urllib3_exceptions
 from ibkr_tools import deadline_adapter
 from ibkr_tools.config.secrets import Secret
 from ibkr_tools.config.values import IBKR_FLEX_HOSTS, is_loopback
-from ibkr_tools.flex.flex_answers import Answer, Refused, Unreachable, Unusable, classify
+from ibkr_tools.flex.flex_answers import Answer, Unreachable, Unusable, classify
 from ibkr_tools.flex.flex_periods import Period
 from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES
 from ibkr_tools.portal.transport_errors import is_timeout, is_tls_error
@@ -120,10 +119,7 @@ class FlexServiceClient:
         except (exceptions.RequestException, urllib3_exceptions.HTTPError, OSError) as error:
             # Not the error itself: its text may have the request's body in it.
             return Unreachable(_failure(host, error))
-        answer = classify(response.status_code, response.headers, bytes(body))
-        if isinstance(answer, Refused):
-            return replace(answer, message=answer.message.replace(self._token.reveal(), "…"))
-        return answer
+        return classify(response.status_code, response.headers, bytes(body), self._token.reveal())
 
 
 def _failure(host: str, error: Exception) -> str:

@@ -85,3 +85,14 @@ def test_what_is_no_answer_of_the_service_is_named(status: int, body: bytes, wha
 def test_429_says_how_long_to_wait() -> None:
     assert classify(429, {"Retry-After": "90"}, b"<html></html>") == Throttled(90.0)
     assert classify(429, {}, b"") == Throttled(0.0)
+
+
+@pytest.mark.parametrize("length", range(150, 210, 7))
+def test_what_is_hidden_is_not_repeated_in_part_either(length: int) -> None:
+    """Only the beginning of a message is kept: the end of that may be within the token."""
+    token = "123456789012345678901234"
+    content = f"<Status>Fail</Status><ErrorCode>1015</ErrorCode><ErrorMessage>{'x' * length}{token}</ErrorMessage>"
+    answer = classify(200, {}, ENVELOPE.format(content).encode(), token)
+    assert isinstance(answer, Refused)
+    assert "1" not in answer.message
+    assert len(answer.message) <= 200

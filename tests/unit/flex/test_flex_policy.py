@@ -199,3 +199,13 @@ def test_any_sequence_of_answers_ends(data: st.DataObject, is_recent: bool) -> N
     for earlier, _ in pairwise(history):
         if isinstance(earlier.answer, Refused):
             assert service_error(earlier.answer.code).reaction not in {Reaction.PERSON, Reaction.LOCKED}
+
+
+def test_references_are_not_followed_for_ever() -> None:
+    """GetStatement is to answer with a statement; the reference that SendRequest names is asked for at any time."""
+    assert after(ACCEPTED, ACCEPTED, elapsed_s=MAX_GENERATION_S - 5.0) == Request(Call.GET, 5.0)
+    assert after(ACCEPTED, elapsed_s=2 * MAX_GENERATION_S) == Request(Call.GET, 5.0)
+    history = [Exchange(Call.SEND, ACCEPTED), Exchange(Call.GET, ACCEPTED)]
+    step = next_step(RECENT, history, MAX_GENERATION_S)
+    assert isinstance(step, Stop)
+    assert step.kind is StopKind.LATER
