@@ -116,13 +116,18 @@ def _service(app_context: AppContext) -> Iterator[_Service]:
     from ibkr_tools.flex.flex_budget import TokenBudget, TokenIdentity
     from ibkr_tools.flex.flex_service import FlexServiceClient
     from ibkr_tools.flex.statement_fetcher import StatementFetcher
+    from ibkr_tools.login.memory_protection import hide_memory
 
+    # The token: other units run as the same user.
+    hide_memory()
     log_to_stderr(app_context)
     config = app_context.load()
     if config.flex.query is None:
         raise ConfigError("flex.query is not set: nothing says what to ask for", hint="docs/flex.md says how.")
     token = read_token(app_context.config_file, config)
     app_context.drop_root()
+    # Becoming another user may have undone it.
+    hide_memory()
     budget = TokenBudget(app_context.directories.flex_budget, TokenIdentity(token, config.flex.query))
     client = FlexServiceClient(config.flex.upstream, token)
     try:

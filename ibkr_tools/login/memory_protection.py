@@ -1,4 +1,4 @@
-"""Keeps what a login has in memory from core files, and from other processes of the same user."""
+"""Keeps what is in memory, such as a password, from core files, and from other processes of the same user."""
 
 import contextlib
 import ctypes
