@@ -1,14 +1,15 @@
 """The account over time, for scripts and notebooks: what `from ibkr_tools import History` gives."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.secrets import read_database_password
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import UsageError
 from ibkr_tools.history.benchmark import read_benchmark
@@ -77,7 +78,10 @@ class History:
         """
         directories = find_directories(state=Path(state_dir) if state_dir else None)
         file = Path(config) if config else directories.config_file
-        self._database = open_history(directories.history, file, partial(load_config, file))
+        loaded = load_config(file) if os.access(file, os.F_OK) else None
+        self._database = open_history(
+            directories.history, loaded, lambda: None if loaded is None else read_database_password(file, loaded)
+        )
 
     def values(
         self, account: str | Sequence[str] = (), start: Day | None = None, end: Day | None = None

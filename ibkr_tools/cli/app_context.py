@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import typer
 
     from ibkr_tools.config.schema import Config
+    from ibkr_tools.config.secrets import Secret
     from ibkr_tools.fetch.client_factory import ClientFactory
 
 
@@ -50,16 +51,41 @@ class AppContext:
         """Reads the configuration; see `config.load_config`."""
         return self._config
 
+    @property
+    def is_configured(self) -> bool:
+        """Says whether there is a configuration. Root may have read one that it could not see any more."""
+        return "_config" in vars(self) or os.access(self.config_file, os.F_OK)
+
     @cached_property
     def _config(self) -> "Config":
         from ibkr_tools.config.loader import load_config
 
         return load_config(self.config_file)
 
+    def database_password(self) -> "Secret | None":
+        """Returns the password of the history's database; see `secrets.read_database_password`.
+
+        Raises:
+            ConfigError: others can read it, it is not what a person typed, or the configuration is wrong.
+        """
+        if isinstance(self._database_password, ConfigError):
+            raise self._database_password
+        return self._database_password
+
+    @cached_property
+    def _database_password(self) -> "Secret | ConfigError | None":
+        from ibkr_tools.config.secrets import read_database_password
+
+        try:
+            return read_database_password(self.config_file, self.load())
+        except ConfigError as error:
+            return error
+
     def drop_root(self) -> None:
         """Has root become the user of the units, if the directories are theirs; see `privileges.drop_root`.
 
-        Root reads the configuration first. If it is wrong, the command that needs it says so.
+        Root reads the configuration first, and the password of a database that is in it. If they are wrong, the command
+        that needs them says so.
 
         Raises:
             ActionRequired: the directories are a person's.
@@ -70,7 +96,8 @@ class AppContext:
         if os.geteuid() != 0:
             return
         with suppress(ConfigError):
-            self.load()
+            if self.load().history.database is not None:
+                self.database_password()
         privileges.drop_root(self.directories)
 
     @property

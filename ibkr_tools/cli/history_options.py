@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ibkr_tools.cli.app_context import AppContext
+    from ibkr_tools.config.schema import Config
+    from ibkr_tools.history.postgres import PostgresHistory
     from ibkr_tools.history.queries import HistoryQueries
     from ibkr_tools.history.rebuild import Rebuilt
     from ibkr_tools.history.summary import Cell
@@ -44,19 +46,33 @@ def history_of(app_context: "AppContext") -> "HistoryQueries":
     """Returns the history, to be read; see `database_of`."""
     from ibkr_tools.history.history_location import open_history
 
-    return open_history(app_context.directories.history, app_context.config_file, app_context.load)
+    return open_history(app_context.directories.history, _config_of(app_context), app_context.database_password)
+
+
+def postgres_of(app_context: "AppContext") -> "PostgresHistory | None":
+    """Returns the database that the configuration names; None: none, or there is no configuration.
+
+    Raises:
+        ConfigError: the configuration is wrong or cannot be read, or the password cannot.
+    """
+    from ibkr_tools.history import history_location
+
+    return history_location.postgres_of(_config_of(app_context), app_context.database_password)
+
+
+def _config_of(app_context: "AppContext") -> "Config | None":
+    return app_context.load() if app_context.is_configured else None
 
 
 def rebuild_history(app_context: "AppContext") -> "Rebuilt":
     """Makes the history anew, where the configuration has it; see `history.rebuild.rebuild`."""
     from ibkr_tools.flex.statement_archive import StatementArchive
     from ibkr_tools.history.database import rebuilding, write_file
-    from ibkr_tools.history.history_location import postgres_of
     from ibkr_tools.history.rebuild import rebuild
 
     directories = app_context.directories
     archive = StatementArchive(directories.statements)
-    if (postgres := postgres_of(app_context.config_file, app_context.load)) is not None:
+    if (postgres := postgres_of(app_context)) is not None:
         return rebuild(archive, directories.snapshots, postgres.merge)
     with rebuilding(directories.history):
         return rebuild(archive, directories.snapshots, partial(write_file, directories.history))

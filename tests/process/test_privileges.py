@@ -1,17 +1,22 @@
 """What root starts by hand becomes the user of the units; a person's directories root does not touch at all."""
 
+import ctypes
 import importlib
+import json
 import multiprocessing
 import os
 import pwd
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ibkr_tools import privileges
+from ibkr_tools.cli.app_context import create_app_context
+from ibkr_tools.cli.flex_fetch_command import _service
+from ibkr_tools.cli.history_options import postgres_of
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired
 
@@ -52,6 +57,11 @@ for module in (
     "gateway.preparation",
     "cli.status_report",
     "cli.login_log_view",
+    "cli.flex_fetch_command",
+    "flex.flex_task",
+    "history.postgres",
+    "history.rebuild",
+    "login.memory_protection",
 ):
     importlib.import_module(f"ibkr_tools.{module}")
 
@@ -90,7 +100,17 @@ def test_root_becomes_who_owns_the_directories(place: Directories) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("pause",), ("resume",), ("unlock",), ("status",), ("fetch",), ("show",), ("gateway", "prepare"), ("login",)],
+    [
+        *(("pause",), ("resume",), ("unlock",), ("status",), ("fetch",), ("show",), ("gateway", "prepare"), ("login",)),
+        *(
+            ("flex", "list"),
+            ("flex", "fetch"),
+            ("flex", "check"),
+            ("history", "rebuild"),
+            ("history", "values"),
+            ("diff",),
+        ),
+    ],
 )
 def test_root_follows_no_link_in_directories_of_others(place: Directories, arguments: tuple[str, ...]) -> None:
     """Whatever the user of the units has put there: neither a file nor its owner or mode changes."""
@@ -101,7 +121,7 @@ def test_root_follows_no_link_in_directories_of_others(place: Directories, argum
     names = ("status.json", "status.lock", "pacing.json", "pacing.lock", "login.request", "shared", "outbox", "cache")
     for name in names:
         (place.runtime / name).symlink_to(precious)
-    for name in ("login", "browser", "gateway", "snapshots", "pause.json"):
+    for name in ("login", "browser", "gateway", "snapshots", "statements", "history", "pause.json"):
         (place.state / name).symlink_to(precious)
     run(place, *arguments)
     assert (precious.read_text(), precious.stat().st_uid, precious.stat().st_mode & 0o7777) == ("root's", 0, 0o600)
@@ -171,3 +191,64 @@ def test_root_reads_first_what_only_root_may_read(place: Directories) -> None:
     """The configuration is root's: without it the command would not know the port. The gateway is not there: 69."""
     give(place)
     assert run(place, "fetch") == 69
+
+
+def run_function(function: Callable[[], None]) -> int | None:
+    """Runs a function as root, in a process of its own, and returns its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=function, daemon=True)
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def test_root_reads_the_databases_password_before_it_may_not(
+    place: Directories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {**json.loads(CONFIG), "history": {"database": "postgresql://ibkr@db.example.org/portfolio"}}
+    place.config_file.write_text(json.dumps(config))
+    secret = place.configuration / "database-password"
+    secret.write_text("geheim\n")
+    secret.chmod(0o600)
+    give(place)
+    monkeypatch.setattr(privileges, "SERVICE_USER", "nobody")
+
+    def drop_and_ask() -> None:
+        context = create_app_context(place.config_file, place.runtime, place.state)
+        context.drop_root()
+        assert os.geteuid() == NOBODY.pw_uid
+        database = postgres_of(context)
+        assert database is not None
+        assert database._password == "geheim"  # what psycopg gets
+
+    assert run_function(drop_and_ask) == 0
+
+
+def test_a_databases_password_that_others_can_read_is_said(
+    place: Directories, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = {**json.loads(CONFIG), "history": {"database": "postgresql://ibkr@db.example.org/portfolio"}}
+    place.config_file.write_text(json.dumps(config))
+    (place.configuration / "database-password").write_text("geheim\n")
+    (place.configuration / "database-password").chmod(0o644)
+    give(place)
+    assert run(place, "history", "values") == 78
+    assert "others can read the database's password" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_a_token_is_hidden_from_others_of_the_same_user(
+    place: Directories, monkeypatch: pytest.MonkeyPatch, is_given: bool
+) -> None:
+    config = {**json.loads(CONFIG), "flex": {"query": "1", "token": "1" * 24}}
+    place.config_file.write_text(json.dumps(config))
+    monkeypatch.setattr(privileges, "SERVICE_USER", "nobody")
+    if is_given:
+        give(place)
+
+    def look() -> None:
+        context = create_app_context(place.config_file, place.runtime, place.state)
+        with _service(context):
+            pr_get_dumpable = 3
+            assert ctypes.CDLL(None).prctl(pr_get_dumpable, 0, 0, 0, 0) == 0
+
+    assert run_function(look) == 0
