@@ -3,7 +3,7 @@
 # _installed.sh. What stays is named, with the reason.
 
 # What ibkr-tools itself puts into its directories. Where such a directory is a link, only this is ours for certain.
-readonly CONFIG_NAMES=(config.json password totp flex-token)
+readonly CONFIG_NAMES=(config.json password totp flex-token database-password)
 readonly STATE_NAMES=(
     gateway login browser snapshots statements history shared alert_history.json alert_history.lock pause.json pause.lock penalty.json .pki .config .cache .local
 )
@@ -124,7 +124,7 @@ try:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise ValueError("not a file")
     content = json.loads(os.read(fd, 1 << 20).decode("utf-8-sig"))
-    keys = ("login.password_file", "login.second_factor.totp_file", "gateway.directory")
+    keys = ("login.password_file", "login.second_factor.totp_file", "history.password_file", "gateway.directory")
     for key in keys:
         value = content
         for part in key.split("."):

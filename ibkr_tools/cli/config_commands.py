@@ -101,7 +101,7 @@ def adopt_password(context: typer.Context) -> None:
     """Move "password" to the file `password` beside the configuration, as bin/install does; name what else has one."""
     from ibkr_tools.config.password_adoption import PASSWORD
 
-    _adopt(PASSWORD, app_context_of(context).config_file, "password", "totp")
+    _adopt(PASSWORD, app_context_of(context).config_file, "password", "totp", "database-password")
 
 
 @app.command()

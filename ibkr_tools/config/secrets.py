@@ -22,6 +22,7 @@ TOTP_CREDENTIAL = "ibkr-totp"
 
 TOKEN_CREDENTIAL = "ibkr-flex-token"  # noqa: S105  # its name
 """Name of the systemd credential that carries the token of the Flex Web Service."""
+
 DATABASE_CREDENTIAL = "ibkr-database"
 """Name of the systemd credential that carries the password of the history's database."""
 
@@ -81,6 +82,9 @@ _DATABASE = _SecretKind(
     file_name="database-password",
     blanks=False,
 )
+
+SECRET_FILES = tuple(kind.file_name for kind in (_PASSWORD, _TOTP, _TOKEN, _DATABASE))
+"""The names of the files beside the configuration that only root reads."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,18 @@
 """The unit files: systemd reads them without a complaint, and their sandboxes keep the scores they were built for."""
 
 import configparser
+import re
 from datetime import timedelta
 from pathlib import Path
 
 from ibkr_tools.boot_id import BOOT_ID_VARIABLE
-from ibkr_tools.config.secrets import DATABASE_CREDENTIAL, PASSWORD_CREDENTIAL, TOKEN_CREDENTIAL, TOTP_CREDENTIAL
+from ibkr_tools.config.secrets import (
+    DATABASE_CREDENTIAL,
+    PASSWORD_CREDENTIAL,
+    SECRET_FILES,
+    TOKEN_CREDENTIAL,
+    TOTP_CREDENTIAL,
+)
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE, Directories
 from ibkr_tools.errors import DataError, IbkrError, OutputError
 from ibkr_tools.flex.flex_task import LONG_FAILURE
@@ -123,10 +130,27 @@ def test_the_unit_with_the_token_has_nothing_else_of_ours() -> None:
     """
     place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
     hidden = set(unit("ibkr-flex.service").all("InaccessiblePaths"))
-    assert {f"-{SYSTEM_CONFIGURATION}/{name}" for name in ("password", "totp", "flex-token")} <= hidden
+    assert {f"-{SYSTEM_CONFIGURATION}/{name}" for name in SECRET_FILES} <= hidden
     assert f"-{place.snapshots}" in unit("ibkr-flex.service").all("ReadOnlyPaths")
     assert {f"-{path}" for path in (place.gateway, place.browser, place.login, place.shared)} <= hidden
     assert place.flex_budget.parent == place.statements
+
+
+def test_the_unit_that_is_root_sees_no_secret() -> None:
+    """Whoever is nobody's in particular may read every file, whatever its mode."""
+    (as_root,) = [path for path in SERVICES if not Unit(path).all("User")]
+    hidden = set(Unit(as_root).all("InaccessiblePaths"))
+    assert {f"-{SYSTEM_CONFIGURATION}/{name}" for name in SECRET_FILES} <= hidden
+
+
+def test_files_with_secrets_are_roots_alone_and_go_with_the_installation() -> None:
+    lines = (SYSTEMD / "tmpfiles.d/ibkr-tools.conf").read_text().splitlines()
+    assert {f"z {SYSTEM_CONFIGURATION}/{name} 0600 root root -" for name in SECRET_FILES} <= set(lines)
+    purge = (SYSTEMD.parent / "bin/_purge.sh").read_text()
+    (names,) = re.findall(r"^readonly CONFIG_NAMES=\((.*)\)$", purge, re.MULTILINE)
+    assert set(names.split()) == {"config.json", *SECRET_FILES}
+    keys = set(re.search(r"keys = \((.*)\)", purge)[1].replace('"', "").split(", "))  # type: ignore[index]
+    assert keys >= {"login.password_file", "login.second_factor.totp_file", "history.password_file"}
 
 
 def test_statements_are_asked_for_again_until_they_are_there() -> None:
