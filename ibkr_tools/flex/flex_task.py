@@ -113,11 +113,14 @@ class FlexTask:
         """
         findings = _Findings()
         try:
-            with self._budget.single_flight():
-                self._budget.require_usable()
-                self._fetch_all(periods, recent_day, findings, on_received, to_end=to_end)
-            if any(received.archived for received in findings.received):
-                self._rebuild()
+            try:
+                with self._budget.single_flight():
+                    self._budget.require_usable()
+                    self._fetch_all(periods, recent_day, findings, on_received, to_end=to_end)
+            except IbkrError as error:
+                self._renew_history(findings, after=error)
+                raise
+            self._renew_history(findings)
             _require_covered(findings.received)
         except IbkrError as error:
             self._report_failure(error, findings)
@@ -150,6 +153,17 @@ class FlexTask:
                 findings.problems.append(text)
                 findings.todo = findings.todo or todo
             on_received(received)
+
+    def _renew_history(self, findings: _Findings, *, after: IbkrError | None = None) -> None:
+        """Renews the history if anything came, also before an error: the next fetch may bring nothing that is new."""
+        if not any(received.archived for received in findings.received):
+            return
+        try:
+            self._rebuild()
+        except IbkrError as error:
+            if after is None:
+                raise
+            logger.warning("the history is not renewed: {}", error.message)
 
     def _report_success(self, findings: _Findings) -> None:
         if findings.received:

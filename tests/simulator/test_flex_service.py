@@ -12,6 +12,7 @@ from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import (
     ActionRequired,
     ConfigError,
+    DatabaseUnavailable,
     DataError,
     IbkrError,
     StatementMissing,
@@ -44,6 +45,7 @@ class Place:
         self.outbox = folder / "outbox"
         self.received: list[Received] = []
         self.rebuilt = 0
+        self.rebuild_error: IbkrError | None = None
 
     def pause(self, seconds: float) -> None:
         """Lets time pass, for the simulator too."""
@@ -86,6 +88,8 @@ class Place:
 
         def rebuild() -> None:
             self.rebuilt += 1
+            if self.rebuild_error is not None:
+                raise self.rebuild_error
 
         return FlexTask(
             fetcher,
@@ -384,6 +388,17 @@ def test_everything_ends_where_ibkr_has_nothing(flex: Place) -> None:
     assert len(flex.fetch(*years, to_end=True)) == 2
     with pytest.raises(StatementMissing):
         flex.fetch(*years[2:])
+
+
+@pytest.mark.parametrize("renews", [True, False])
+def test_what_came_before_a_failure_is_in_the_history(flex: Place, renews: bool) -> None:
+    """The next fetch would bring the same, which renews nothing. A history that cannot be renewed hides no failure."""
+    day = flex.yesterday()
+    flex.simulator.control.flex(begins=str(day - timedelta(days=250)))
+    flex.rebuild_error = None if renews else DatabaseUnavailable("away")
+    with pytest.raises(StatementMissing):
+        flex.fetch(last_days(300, day), last_days(300, day - timedelta(days=300)))
+    assert (len(flex.archive.list_files()), flex.rebuilt) == (1, 1)
 
 
 @pytest.mark.parametrize(("left", "tells"), [(15, 0), (14, 1), (8, 1), (7, 1), (1, 1), (-1, 1)])
