@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 from requests import PreparedRequest, Response, Session, Timeout
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Timeout as Limits
@@ -73,7 +74,13 @@ class DeadlineAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Has the pool of a proxy open them, too."""
+        """Has the pool of a proxy open them, too.
+
+        Raises:
+            InvalidSchema: it is one of SOCKS, whose connections are none of ours.
+        """
+        if proxy.lower().startswith("socks"):
+            raise InvalidSchema("proxies of SOCKS are not supported")
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = self._pool_classes
         return manager

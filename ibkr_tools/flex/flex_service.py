@@ -127,6 +127,9 @@ def _failure(host: str, error: Exception) -> str:
         return f"{host} does not prove who it is: its certificate is not trusted; nothing was sent"
     if is_timeout(error):
         return f"{host} has not answered in time"
+    # Addresses of ours are ones.
+    if isinstance(error, exceptions.ProxyError | exceptions.InvalidURL | exceptions.InvalidSchema):
+        return f"{host} cannot be reached through the proxy that https_proxy or all_proxy in the environment names"
     if isinstance(error, exceptions.ConnectionError):
         return f"{host} cannot be reached"
     return f"the answer of {host} broke off ({type(error).__name__})"

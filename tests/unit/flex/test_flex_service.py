@@ -2,7 +2,9 @@
 
 import pytest
 
-from ibkr_tools.flex.flex_service import statement_url
+from ibkr_tools.config.secrets import Secret
+from ibkr_tools.flex.flex_answers import Unreachable
+from ibkr_tools.flex.flex_service import FlexServiceClient, statement_url
 
 IBKR = "https://ndcdyn.interactivebrokers.com"
 USUAL = f"{IBKR}/AccountManagement/FlexWebService/GetStatement"
@@ -47,3 +49,28 @@ def test_a_service_that_is_not_ibkr_is_followed_to_itself_only() -> None:
     assert statement_url(f"{upstream}/x", upstream) == f"{upstream}/x"
     for stated in (OTHER, "http://127.0.0.1:5081/x", "https://127.0.0.1:5080/x"):
         assert statement_url(stated, upstream).startswith(f"{upstream}/AccountManagement/")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://me:geheim@127.0.0.1:9",
+        "socks5h://127.0.0.1:9",
+        "http://[::1",
+        "http://",
+        "geheim://x",
+        "127.0.0.1:99999",
+    ],
+)
+def test_a_proxy_that_is_none_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    client = FlexServiceClient(IBKR, Secret("1" * 24))
+    answer = client.send_request("1", None)
+    client.close()
+    assert isinstance(answer, Unreachable)
+    assert answer.why.endswith(
+        "cannot be reached through the proxy that https_proxy or all_proxy in the environment names"
+    )
+    assert "geheim" not in answer.why
