@@ -207,7 +207,7 @@ def make_temporary(run_as: RunAs, temporaries: contextlib.ExitStack) -> Path:
             hint="`df` and `df -i` say what room there is.",
         ) from error
     path = Path(temporaries.enter_context(directory))
-    _change_owner(path, run_as)
+    run_as.give(path)
     return path
 
 
@@ -248,7 +248,7 @@ def _obstacle(wanted: Path, run_as: RunAs) -> str | None:
         is_new = not os.path.lexists(wanted)
         files.make_directory(wanted, mode=0o700)
         if is_new:
-            _change_owner(wanted, run_as)
+            run_as.give(wanted)
         if not run_as.owns(wanted):
             return "it belongs to another user"
         if (mode := stat.S_IMODE(wanted.stat().st_mode)) & stat.S_IRWXU != stat.S_IRWXU:
@@ -298,11 +298,3 @@ def _lock_owner(lock: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return int(pid) if is_used else None
-
-
-def _change_owner(directory: Path, run_as: RunAs) -> None:
-    """Gives a directory that we have just made to the browser's user."""
-    if run_as.user is None:
-        return
-    with _opened(directory) as fd:
-        os.fchown(fd, run_as.user.pw_uid, run_as.user.pw_gid)

@@ -181,10 +181,9 @@ def _start_alone(programs: BrowserPrograms, run_as: RunAs, environment: Mapping[
     with tempfile.TemporaryDirectory(
         prefix="ibkr-browser-", dir=environment["TMPDIR"], ignore_cleanup_errors=True
     ) as profile:
-        if run_as.user is not None:
-            os.chown(profile, run_as.user.pw_uid, run_as.user.pw_gid)
         command = [os.fspath(programs.browser), *flags, f"--user-data-dir={profile}", "--dump-dom", "about:blank"]
         try:
+            run_as.give(Path(profile))
             result = user_command.run_user_command(
                 command, {**environment, "HOME": profile}, PROBE_TIMEOUT_S, spawn=spawn
             )
