@@ -1,7 +1,7 @@
 """The returns of accounts, period by period, beside IBKR's own and a benchmark's. Pure."""
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
@@ -115,29 +115,34 @@ def covered_days(account: str, coverage: Iterable[Coverage]) -> list[DayRange]:
     return _common(by_section.values())
 
 
-def _common(groups: Iterable[Sequence[DayRange]]) -> list[DayRange]:
-    """Returns the days that are in every group."""
-    first, *others = map(_merged, groups)
+def _common(groups: Iterable[Iterable[DayRange]]) -> list[DayRange]:
+    """Returns the days that are in every group, in order."""
+    first, *others = map(_runs, groups)
     common = first
     for other in others:
-        common = [
-            DayRange(max(one.first, two.first), min(one.last, two.last))
-            for one in common
-            for two in other
-            if one.first <= two.last and two.first <= one.last
-        ]
+        common = list(_intersection(common, other))
     return common
 
 
-def _merged(spans: Iterable[DayRange]) -> list[DayRange]:
-    """Returns spans in order, those that touch or overlap as one: with a statement a day there are thousands."""
-    merged: list[DayRange] = []
+def _runs(spans: Iterable[DayRange]) -> list[DayRange]:
+    """Returns the same days in order, as few ranges as can be: after years of daily statements each day is its own."""
+    runs: list[DayRange] = []
     for span in sorted(spans, key=lambda span: span.first):
-        if merged and (span.first.toordinal() - merged[-1].last.toordinal()) <= 1:
-            merged[-1] = DayRange(merged[-1].first, max(merged[-1].last, span.last))
+        if runs and span.first.toordinal() <= runs[-1].last.toordinal() + 1:
+            runs[-1] = DayRange(runs[-1].first, max(runs[-1].last, span.last))
         else:
-            merged.append(span)
-    return merged
+            runs.append(span)
+    return runs
+
+
+def _intersection(one: Sequence[DayRange], two: Sequence[DayRange]) -> Iterator[DayRange]:
+    """Yields the days that are in both runs."""
+    at = [0, 0]
+    while at[0] < len(one) and at[1] < len(two):
+        left, right = one[at[0]], two[at[1]]
+        if left.first <= right.last and right.first <= left.last:
+            yield DayRange(max(left.first, right.first), min(left.last, right.last))
+        at[left.last > right.last] += 1
 
 
 def _split(closes: Sequence[Close], split: Split | None) -> Iterable[tuple[str, Sequence[Close]]]:
@@ -158,21 +163,24 @@ def chained_ibkr_return(days: Sequence[date], changes: Iterable[NavChange]) -> D
     One of its statements covers just these days, or several do that follow each other: then it is their product. None
     where they do not.
     """
-    places = {day: place for place, day in enumerate(days)}
-    longest: dict[int, tuple[int, Decimal]] = {}
-    for change in changes:
-        # A statement begins on some day after one close and not after the next: weekends belong to neither.
-        begin, end = bisect_left(days, change.from_day) - 1, places.get(change.day)
-        if begin >= 0 and end is not None and end > begin and change.twr_ratio is not None:
-            longest[begin] = max(longest.get(begin, (0, Decimal(0))), (end, change.twr_ratio))
+    position = {day: number for number, day in enumerate(days)}
+    known = sorted(
+        (change.from_day, change.day, change.twr_ratio)
+        for change in changes
+        if change.twr_ratio is not None and change.from_day > days[0] and change.day in position
+    )
+    begins = [begin for begin, _, _ in known]
     product, at = Decimal(1), 0
     with localcontext() as context:
         context.prec = 50
         while at + 1 < len(days):
-            if at not in longest:
+            # A statement begins on some day after one close and not after the next: weekends belong to neither.
+            here = known[bisect_right(begins, days[at]) : bisect_right(begins, days[at + 1])]
+            longest = max(((to, twr) for _, to, twr in here if position[to] > at), default=None)
+            if longest is None:
                 return None
-            at, ratio = longest[at]
-            product *= 1 + ratio
+            product *= 1 + longest[1]
+            at = position[longest[0]]
         return product - 1
 
 
@@ -205,9 +213,7 @@ def join_accounts(
 
 
 def _total_on(day: date, known: Mapping[date, Decimal], empty: Iterable[DayRange]) -> Decimal | None:
-    if day in known:
-        return known[day]
-    return Decimal(0) if any(span.first <= day <= span.last for span in empty) else None
+    return known.get(day, Decimal(0) if any(span.first <= day <= span.last for span in empty) else None)
 
 
 def _empty_days(known: Mapping[date, Decimal]) -> list[DayRange]:

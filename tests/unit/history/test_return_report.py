@@ -2,8 +2,11 @@
 
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ibkr_tools.history.benchmark import parse_benchmark
 from ibkr_tools.history.flows import ExternalFlow, FlowKind
@@ -19,6 +22,7 @@ from ibkr_tools.history.return_report import (
 )
 from ibkr_tools.history.returns import DayRange
 from ibkr_tools.views.returns_table import format_returns
+from tests.support.examples import examples
 
 ALWAYS = [DayRange(date(2000, 1, 1), date(2100, 1, 1))]
 
@@ -190,3 +194,25 @@ def test_the_table() -> None:
     assert "IBKR" not in table
     (gap,) = period_returns(VALUES, [], {"U1": []})
     assert format_returns([gap]).endswith("no return: no statement covers 2026-01-02 to 2026-02-27")
+
+
+def spans(days: set[int]) -> list[DayRange]:
+    """Returns a range for each of these days, counted from some day on: what daily statements leave."""
+    return [DayRange(day, day) for day in (date.fromordinal(730_000 + number) for number in sorted(days))]
+
+
+@examples(1)
+@example([{1, 2, 3, 5}, {2, 3, 4, 5}])
+@given(st.lists(st.sets(st.integers(0, 40)), min_size=2, max_size=2))
+def test_a_day_is_known_where_both_sections_are(covered: list[set[int]]) -> None:
+    """In as few ranges as can be: their number goes into that of the days of ten years."""
+    sections = ("EquitySummaryInBase", "CashTransactions")
+    coverage = [
+        Coverage("U1", section, span.first, span.last, "", "", "")
+        for section, days in zip(sections, covered, strict=True)
+        for span in spans(days)
+    ]
+    found = covered_days("U1", coverage)
+    known = {number - 730_000 for span in found for number in range(span.first.toordinal(), span.last.toordinal() + 1)}
+    assert known == set.intersection(*covered)
+    assert all(later.first.toordinal() > earlier.last.toordinal() + 1 for earlier, later in pairwise(found))
