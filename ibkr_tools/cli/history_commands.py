@@ -80,7 +80,7 @@ def flows(
     period: PeriodOption = None,
     by: ByOption = None,
 ) -> None:
-    """Show deposits and withdrawals."""
+    """Show deposits, withdrawals and transfers."""
     from ibkr_tools.history.records import CashKind
 
     _put_bookings(context, "flows", (CashKind.DEPOSIT,), account, days_of(from_, to, period), by)
@@ -126,11 +126,16 @@ def _put_bookings(
     by: str | None,
 ) -> None:
     from ibkr_tools.errors import UsageError
-    from ibkr_tools.history.summary import Grouping, booking_rows, grouped_rows
+    from ibkr_tools.history.records import CashKind
+    from ibkr_tools.history.summary import Grouping, booking_rows, grouped_rows, in_order_of_days
 
     if by not in {None, *Grouping}:
         raise UsageError(f"--by {by!r}: expected one of {', '.join(Grouping)}")
-    found = database_of(context).bookings(kinds, account or (), *days)
+    database = database_of(context)
+    found = in_order_of_days(
+        database.bookings(kinds, account or (), *days),
+        database.transfers(account or (), *days) if CashKind.DEPOSIT in kinds else (),
+    )
     put_rows(context, name, grouped_rows(found, Grouping(by)) if by else booking_rows(found))
 
 

@@ -39,6 +39,16 @@ class ExternalFlow:
         return replace(self, account=account)
 
 
+def moves_something(transfer: Transfer) -> bool:
+    """Says whether a transfer is a flow: a row that states neither a position's value nor cash moves nothing."""
+    return transfer.amount_in_base is None or bool(transfer.amount_in_base)
+
+
+def kind_of_transfer(transfer: Transfer) -> FlowKind:
+    """Returns whether a transfer is one between accounts of the same owner."""
+    return FlowKind.INTERNAL_TRANSFER if transfer.type.upper() == "INTERNAL" else FlowKind.TRANSFER
+
+
 def external_flows(
     bookings: Iterable[CashBooking], transfers: Iterable[Transfer], *, together: Collection[str] = ()
 ) -> list[ExternalFlow]:
@@ -63,7 +73,5 @@ def _transferred(transfers: Iterable[Transfer], together: Collection[str]) -> It
     for transfer in transfers:
         if transfer.account in together and transfer.counterpart in together:
             continue
-        # A row that states neither a position's value nor cash moves nothing.
-        if transfer.amount_in_base is None or transfer.amount_in_base:
-            kind = FlowKind.INTERNAL_TRANSFER if transfer.type.upper() == "INTERNAL" else FlowKind.TRANSFER
-            yield ExternalFlow(transfer.account, transfer.day, transfer.amount_in_base, kind)
+        if moves_something(transfer):
+            yield ExternalFlow(transfer.account, transfer.day, transfer.amount_in_base, kind_of_transfer(transfer))

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
-from ibkr_tools.history.records import AccountValue, CashBooking, Position, Source, Trade
+from ibkr_tools.history.flows import kind_of_transfer, moves_something
+from ibkr_tools.history.records import AccountValue, CashBooking, Position, Source, Trade, Transfer
 from ibkr_tools.number_format import exact_sum
 
 Cell = str | Decimal | None
@@ -58,21 +59,41 @@ def last_of_each_month(values: Iterable[AccountValue]) -> list[AccountValue]:
     return list(last.values())
 
 
-def booking_rows(bookings: Iterable[CashBooking]) -> list[dict[str, Cell]]:
-    """Returns a row for each booking."""
+Booked = CashBooking | Transfer
+
+
+def in_order_of_days(bookings: Iterable[CashBooking], transfers: Iterable[Transfer]) -> list[Booked]:
+    """Returns the bookings and those transfers that move something, by account and day."""
+    booked: list[Booked] = [*bookings, *filter(moves_something, transfers)]
+    return sorted(booked, key=lambda item: (item.account, item.day))
+
+
+def booking_rows(bookings: Iterable[Booked]) -> list[dict[str, Cell]]:
+    """Returns a row for each booking or transfer; the amount of a transfer is that of its position and its cash."""
     return [
         {
             "day": booking.day.isoformat(),
             "account": booking.account,
-            "kind": booking.kind.value,
+            "kind": _kind_of(booking),
             "symbol": booking.symbol,
             "currency": booking.currency,
-            "amount": booking.amount,
+            "amount": _amount_of(booking),
             "in_base": booking.amount_in_base,
             "description": booking.description,
         }
         for booking in bookings
     ]
+
+
+def _kind_of(booked: Booked) -> str:
+    return booked.kind.value if isinstance(booked, CashBooking) else kind_of_transfer(booked).value
+
+
+def _amount_of(booked: Booked) -> Decimal | None:
+    if isinstance(booked, CashBooking):
+        return booked.amount
+    parts = (booked.position_amount, booked.cash_amount)
+    return None if parts == (None, None) else exact_sum(parts)
 
 
 def trade_rows(trades: Iterable[Trade]) -> list[dict[str, Cell]]:
@@ -125,29 +146,30 @@ def position_rows(positions: Iterable[Position]) -> list[dict[str, Cell]]:
     ]
 
 
-_KEYS: dict[Grouping, Callable[[CashBooking], str]] = {
+_KEYS: dict[Grouping, Callable[[Booked], str]] = {
     Grouping.MONTH: lambda booking: f"{booking.day:%Y-%m}",
     Grouping.YEAR: lambda booking: f"{booking.day:%Y}",
     Grouping.INSTRUMENT: lambda booking: booking.symbol or booking.conid,
     Grouping.CURRENCY: lambda booking: booking.currency,
-    Grouping.KIND: lambda booking: booking.kind.value,
+    Grouping.KIND: _kind_of,
 }
 
 
-def grouped_rows(bookings: Sequence[CashBooking], by: Grouping) -> list[dict[str, Cell]]:
+def grouped_rows(bookings: Sequence[Booked], by: Grouping) -> list[dict[str, Cell]]:
     """Returns a row for each account and group: how many bookings, and their sum in the account's base currency.
 
     A group by currency has their sum in that currency too. `in_base` is None where one of them has no rate: a sum
     without it would be wrong.
     """
-    groups: dict[tuple[str, str], list[CashBooking]] = {}
+    groups: dict[tuple[str, str], list[Booked]] = {}
     for booking in bookings:
         groups.setdefault((booking.account, _KEYS[by](booking)), []).append(booking)
     rows = []
     for (account, key), members in sorted(groups.items()):
         row: dict[str, Cell] = {by.value: key, "account": account, "bookings": Decimal(len(members))}
         if by is Grouping.CURRENCY:
-            row["amount"] = exact_sum(booking.amount for booking in members)
+            amounts = [_amount_of(booking) for booking in members]
+            row["amount"] = None if None in amounts else exact_sum(amounts)
         in_base = [booking.amount_in_base for booking in members]
         row["in_base"] = None if None in in_base else exact_sum(in_base)
         rows.append(row)

@@ -4,8 +4,18 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from ibkr_tools.history.records import AccountValue, CashBooking, CashKind
-from ibkr_tools.history.summary import Grouping, booking_rows, grouped_rows, last_of_each_month, value_rows
+from ibkr_tools.history.flows import external_flows
+from ibkr_tools.history.projection import project
+from ibkr_tools.history.records import AccountValue, CashBooking, CashKind, Transfer
+from ibkr_tools.history.summary import (
+    Grouping,
+    booking_rows,
+    grouped_rows,
+    in_order_of_days,
+    last_of_each_month,
+    value_rows,
+)
+from tests.support.history_sources import BASE, source
 
 
 def value(day: str, total: str, **more: str) -> AccountValue:
@@ -54,3 +64,24 @@ def test_a_sum_that_lacks_a_rate_is_none() -> None:
     assert grouped_rows(bookings, Grouping.CURRENCY) == [
         {"currency": "USD", "account": "U1", "bookings": Decimal(2), "amount": Decimal(3), "in_base": None}
     ]
+
+
+def test_transfers_are_among_the_flows() -> None:
+    """Each with the amount of its position and its cash; a row that moves nothing is none. Returns count the same."""
+    common = {"reportDate": "20260106", "currency": "USD", "fxRateToBase": "0.9", "direction": "IN"}
+    rows = [
+        ("Transfer", common | {"type": "ACATS", "symbol": "VT", "positionAmount": "100", "cashTransfer": "10"}),
+        ("Transfer", common | {"type": "INTERNAL", "cashTransfer": "20"}),
+        ("Transfer", common | {"type": "FOP", "positionAmount": "0", "cashTransfer": "0"}),
+    ]
+    transfers = project([(source(BASE | {"Transfers": rows}), "a")]).records(Transfer)
+    deposit = replace(booking("2026-01-05", "5"), account="U1234567", kind=CashKind.DEPOSIT)
+    found = in_order_of_days([deposit], transfers)
+    assert [(row["day"], row["kind"], row["amount"]) for row in booking_rows(found)] == [
+        ("2026-01-05", "deposit", Decimal(5)),
+        ("2026-01-06", "transfer", Decimal(110)),
+        ("2026-01-06", "internal_transfer", Decimal(20)),
+    ]
+    (total,) = grouped_rows(found, Grouping.CURRENCY)
+    assert (total["amount"], total["in_base"]) == (Decimal(135), Decimal("121.5"))
+    assert sum(flow.amount_in_base or 0 for flow in external_flows([deposit], transfers)) == total["in_base"]
