@@ -15,7 +15,7 @@ from ibkr_tools.cli.history_options import (
     database_of,
     days_of,
     put_drawing,
-    put_rows,
+    put_history,
     rebuild_history,
 )
 from ibkr_tools.cli.output_options import PrintingCommand
@@ -68,7 +68,8 @@ def values(
         put_drawing(context, "--plot", lambda width: format_value_plot(closes, flows, width=width))
         return
     found = history.values(account or (), *days, sources=tuple(Source))
-    put_rows(context, "values", value_rows(last_of_each_month(found) if monthly else found))
+    rows = value_rows(last_of_each_month(found) if monthly else found)
+    put_history(context, "values", rows, history, account or ())
 
 
 @app.command(cls=PrintingCommand)
@@ -136,7 +137,8 @@ def _put_bookings(
         database.bookings(kinds, account or (), *days),
         database.transfers(account or (), *days) if CashKind.DEPOSIT in kinds else (),
     )
-    put_rows(context, name, grouped_rows(found, Grouping(by)) if by else booking_rows(found))
+    rows = grouped_rows(found, Grouping(by)) if by else booking_rows(found)
+    put_history(context, name, rows, database, account or ())
 
 
 for command in (

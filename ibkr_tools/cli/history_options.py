@@ -9,9 +9,10 @@ import typer
 from ibkr_tools.cli import output_options
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.printing import Format
+from ibkr_tools.entrypoint import print_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ibkr_tools.cli.app_context import AppContext
     from ibkr_tools.config.schema import Config
@@ -106,7 +107,7 @@ def put_rows(
     context: typer.Context,
     name: str,
     rows: "Sequence[Mapping[str, Cell | float]]",
-    table: "Callable[[int | None], str] | None" = None,
+    table: "Callable[[int | None], str]",
 ) -> None:
     """Prints rows: a table, unless a person has chosen another form.
 
@@ -114,7 +115,7 @@ def put_rows(
         context: the command's.
         name: what the rows are.
         rows: a mapping each, of the same keys.
-        table: makes the table for a width of the terminal; default: a column for each key.
+        table: makes the table for a width of the terminal; None: all of it.
     """
     import msgspec
 
@@ -131,9 +132,7 @@ def put_rows(
         and (printing.form is Format.TABLE or not printing.is_chosen)
         and printing.columns is None
     ):
-        from ibkr_tools.views import format_rows
-
-        printing.put_table(table or (lambda width: format_rows(listed, everything=printing.everything, width=width)))
+        printing.put_table(lambda width: table(None if printing.everything else width))
         return
     printing.require_table()
     printing.put(lambda: [b"[", b",".join(listed.lines()), b"]"], lambda: listed)
@@ -155,3 +154,35 @@ def put_drawing(context: typer.Context, option: str, draw: "Callable[[int | None
     ):
         raise UsageError(f"{option} is for people: leave out what chooses another form")
     printing.put_table(draw)
+
+
+def put_history(
+    context: typer.Context,
+    name: str,
+    rows: "Sequence[Mapping[str, Cell]]",
+    database: "HistoryQueries",
+    accounts: "Sequence[str]",
+) -> None:
+    """Prints rows of the history, and notes which of the accounts that a person has named are not in it.
+
+    Args:
+        context: the command's.
+        name: what the rows are.
+        rows: see `put_rows`.
+        database: what they are of; it knows the base currencies.
+        accounts: those that were asked for; none: all.
+    """
+    from ibkr_tools.views.history_table import IN_BASE, format_base_currencies, format_history
+
+    currencies = database.base_currencies() if accounts or (rows and IN_BASE in rows[0]) else []
+    note_unknown(accounts, dict(currencies))
+    in_base = format_base_currencies([pair for pair in currencies if not accounts or pair[0] in accounts])
+    put_rows(context, name, rows, lambda width: format_history(rows, base_currencies=in_base, width=width))
+
+
+def note_unknown(accounts: "Sequence[str]", known: "Iterable[str]") -> None:
+    """Says on standard error which of these accounts the history has no value of."""
+    names = list(known)
+    for account in accounts:
+        if account not in names:
+            print_stderr(f"note: {account}: not in the history, which has {', '.join(names) or 'no account'}", 20)

@@ -14,7 +14,7 @@ from ibkr_tools.cli.history_options import (
     database_of,
     day_of,
     days_of,
-    put_rows,
+    put_history,
 )
 from ibkr_tools.entrypoint import print_stderr
 
@@ -32,8 +32,9 @@ def trades(
     """Show every execution; one that was cancelled, its cancellation and what was booked anew are all there."""
     from ibkr_tools.history.summary import trade_rows
 
-    found = database_of(context).trades(account or (), *days_of(from_, to, period))
-    put_rows(context, "history_trades", trade_rows(found))
+    database = database_of(context)
+    found = database.trades(account or (), *days_of(from_, to, period))
+    put_history(context, "history_trades", trade_rows(found), database, account or ())
 
 
 def positions(
@@ -48,13 +49,13 @@ def positions(
     from ibkr_tools.history.summary import position_rows
 
     wanted = day_of(on)
-    found = database_of(context).positions(account or (), wanted)
+    database = database_of(context)
+    found = database.positions(account or (), wanted)
     for name, (day, _) in found.items():
         if wanted is not None and day != wanted:
             print_stderr(f"note: {name}: no statement ends on {wanted}; the positions are those of {day}", 20)
-    put_rows(
-        context, "history_positions", position_rows(held for _, of_account in found.values() for held in of_account)
-    )
+    rows = position_rows(held for _, of_account in found.values() for held in of_account)
+    put_history(context, "history_positions", rows, database, account or ())
 
 
 def check(context: typer.Context, account: AccountOption = None) -> None:
@@ -64,11 +65,12 @@ def check(context: typer.Context, account: AccountOption = None) -> None:
     from ibkr_tools.history.check import check_history
     from ibkr_tools.history.cross_check import comparison_rows
 
-    found = check_history(database_of(context), app_context_of(context).directories.snapshots, account or ())
+    database = database_of(context)
+    found = check_history(database, app_context_of(context).directories.snapshots, account or ())
     for item in found:
         print_stderr(f"note: {item.account}: the statement of {item.day} and {item.snapshot}", 20)
     compared = [comparison for item in found for comparison in item.comparisons]
-    put_rows(context, "history_check", comparison_rows(compared))
+    put_history(context, "history_check", comparison_rows(compared), database, account or ())
     if contradictions := [item for item in compared if not item.agrees]:
         names = ", ".join(f"{item.account} {item.what}" for item in contradictions[:_MAX_NAMED])
         more = f" and {len(contradictions) - _MAX_NAMED} more" if len(contradictions) > _MAX_NAMED else ""

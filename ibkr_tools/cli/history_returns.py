@@ -12,6 +12,7 @@ from ibkr_tools.cli.history_options import (
     ToOption,
     database_of,
     days_of,
+    note_unknown,
     put_rows,
 )
 
@@ -45,8 +46,11 @@ def returns(
 
     if by not in {None, *Split}:
         raise UsageError(f"--by {by!r}: expected one of {', '.join(Split)}")
+    database = database_of(context)
+    if account:
+        note_unknown(account, dict(database.base_currencies()))
     found = read_returns(
-        database_of(context),
+        database,
         account or (),
         *days_of(from_, to, period),
         split=None if by is None else Split(by),

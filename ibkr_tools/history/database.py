@@ -132,7 +132,7 @@ def _connect(path: Path) -> Iterator[sa.Connection]:
     except FileNotFoundError:
         raise SnapshotMissing(
             f"there is no history in {path.parent} yet",
-            hint="`ibkr-tools flex import FILE` makes one of statements.",
+            hint="`ibkr-tools flex fetch --all` or `ibkr-tools flex import FILE` makes one of statements.",
         ) from None
     except PermissionError as error:
         raise ConfigError(

@@ -50,6 +50,16 @@ class HistoryQueries(ABC):
         chosen = TABLES[AccountValue].c.source.in_([source.value for source in sources])
         return self.records(AccountValue, accounts, first, last, chosen)
 
+    def base_currencies(self, accounts: Sequence[str] = ()) -> list[tuple[str, str]]:
+        """Returns these accounts with their base currencies; one that has changed it more than once. See `values`."""
+        table = TABLES[AccountValue]
+        statement = sa.select(table.c.account, table.c.currency).distinct()
+        if accounts:
+            statement = statement.where(table.c.account.in_(accounts))
+        with self._connect() as connection:
+            found = connection.execute(statement.order_by(table.c.account, table.c.currency))
+            return [(account, currency) for account, currency in found]
+
     def closes_from(self, accounts: Sequence[str], first: date | None, last: date | None) -> list[AccountValue]:
         """Returns the values at the end of days of statements, each account's last one before `first` among them.
 

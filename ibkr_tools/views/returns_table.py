@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ibkr_tools.history.return_report import PeriodReturn
-from ibkr_tools.number_format import format_amount, format_percent
-from ibkr_tools.views.text_table import Column, format_table
+from ibkr_tools.number_format import display_width, format_amount, format_percent
+from ibkr_tools.views.text_table import Column, fit_columns, format_table
 
 __all__ = ["format_returns"]
 
+_LEFT_OUT_FIRST = ("a year", "Difference", "Begin", "IBKR", "Flows", "Gain", "End")
+"""Columns that a narrow terminal goes without, in this order; a period that has a name goes without its days first."""
+
 
 def format_returns(returns: Sequence[PeriodReturn], *, width: int | None = None) -> str:
-    """Returns a line for each period, and under the table why periods have no return."""
+    """Returns a line for each period, and under the table their currency and why periods have no return."""
+    if not returns:
+        return "no return: there are not two days with a value"
     has = {
         "account": len({(item.account, item.currency) for item in returns}) > 1,
         "period": any(item.period for item in returns),
@@ -47,7 +52,17 @@ def format_returns(returns: Sequence[PeriodReturn], *, width: int | None = None)
                 *([_percent(item.benchmark)] if has["benchmark"] else []),
             ]
         )
-    lines = [format_table(columns, rows, width=width)]
+    optional = [*(("From", "To") if has["period"] else ()), *_LEFT_OUT_FIRST]
+    sizes = [max(map(display_width, cells)) for cells in zip([column.title for column in columns], *rows, strict=True)]
+    shown = fit_columns(columns, sizes, optional, width)
+    table = format_table(
+        [columns[number] for number in shown], [[row[number] for number in shown] for row in rows], width=width
+    )
+    notes = [
+        *([] if has["account"] else [f"amounts in {returns[0].currency}"]),
+        *([f"{len(shown)} of {len(columns)} columns, --all shows all"] if len(shown) < len(columns) else []),
+    ]
+    lines = [table, *(["; ".join(notes)] if notes else [])]
     for item in returns:
         name = " ".join(part for part in (item.account if has["account"] else "", item.period) if part)
         if item.measured.problem:

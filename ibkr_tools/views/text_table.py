@@ -9,11 +9,14 @@ import msgspec
 
 from ibkr_tools.number_format import display_width, truncate
 
-__all__ = ["Column", "format_count", "format_table"]
+__all__ = ["Column", "fit_columns", "format_count", "format_table"]
 
 COLUMN_GAP = "  "
 MIN_CELL_WIDTH = 12
 """Columns of the terminal; no text is cut shorter to make a table fit."""
+
+READABLE_WIDTH = 16
+"""Columns of the terminal; before texts become shorter, a table goes without the columns that it can do without."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -63,6 +66,33 @@ def format_table(
     if totals:
         text.insert(len(text) - len(totals), rule)
     return "\n".join(text)
+
+
+def fit_columns(
+    columns: Sequence[Column], sizes: Sequence[int], optional: Sequence[str], width: int | None
+) -> list[int]:
+    """Returns the numbers of the columns that the terminal has room for.
+
+    Args:
+        columns: all of them.
+        sizes: how wide each one is, with its title.
+        optional: titles of those that may be left out, the first one first.
+        width: how many columns the terminal has; None: all are shown.
+    """
+    shown = list(range(len(columns)))
+    if width is None:
+        return shown
+    needed = [
+        min(size, max(READABLE_WIDTH, display_width(column.title))) if column.is_text else size
+        for column, size in zip(columns, sizes, strict=True)
+    ]
+    numbers = {column.title: number for number, column in enumerate(columns)}
+    for title in optional:
+        if sum(needed[number] for number in shown) + len(COLUMN_GAP) * (len(shown) - 1) <= width:
+            break
+        if title in numbers:
+            shown.remove(numbers[title])
+    return shown
 
 
 def _fit_widths(columns: Sequence[Column], sizes: Sequence[int], width: int | None) -> list[int]:

@@ -83,7 +83,10 @@ def test_days_and_accounts(place: Installation) -> None:
     days = ["history", "values", "-f", "json"]
     assert len(json.loads(printed(place, *days, "--from", "2026-01-03"))) == 1
     assert len(json.loads(printed(place, *days, "--to", "2026-01-03"))) == 1
-    assert json.loads(printed(place, *days, "--account", "U9999999")) == []
+    for command in ("values", "income", "trades", "positions", "returns"):
+        done = place.run("history", command, "--account", "U9999999", "-f", "json")
+        assert (done.returncode, json.loads(done.stdout)) == (0, [])
+        assert done.stderr == "note: U9999999: not in the history, which has U1234567\n"
     assert len(json.loads(printed(place, *days, "--monthly"))) == 1
 
 
@@ -117,9 +120,12 @@ def test_a_damaged_statement_stops_the_rebuild_and_nothing_is_lost(place: Instal
 
 
 def test_without_statements(place: Installation) -> None:
+    """Both ways to have some are named."""
     place.directories.history.unlink()
     done = place.run("history", "values")
     assert (done.returncode, len(done.stderr.splitlines())) == (75, 2)
+    assert "flex fetch" in done.stderr
+    assert "flex import" in done.stderr
 
 
 def test_a_period_stands_for_two_days(place: Installation) -> None:

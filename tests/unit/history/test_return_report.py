@@ -216,3 +216,17 @@ def test_a_day_is_known_where_both_sections_are(covered: list[set[int]]) -> None
     known = {number - 730_000 for span in found for number in range(span.first.toordinal(), span.last.toordinal() + 1)}
     assert known == set.intersection(*covered)
     assert all(later.first.toordinal() > earlier.last.toordinal() + 1 for earlier, later in pairwise(found))
+
+
+def test_a_narrow_terminal_shows_the_returns() -> None:
+    """A period that has a name goes without its days first; the line below says that there is more."""
+    found = period_returns(VALUES, [], {"U1": ALWAYS}, [change("2026-01-01", "2026-01-30", "0.1")], split=Split.MONTH)
+    whole = format_returns(found).splitlines()
+    assert whole[0].split()[:3] == ["Period", "From", "To"]
+    assert whole[-1] == "amounts in EUR"
+    narrow = format_returns(found, width=80).splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert {"Period", "Gain", "Time-weighted", "Money-weighted"} <= set(narrow[0].split())
+    assert narrow[-1].startswith("amounts in EUR; ")
+    assert narrow[-1].endswith(" of 11 columns, --all shows all")
+    assert format_returns([]) == "no return: there are not two days with a value"
