@@ -7,6 +7,7 @@ import typer
 
 from ibkr_tools.cli.app_context import AppContext, app_context_of
 from ibkr_tools.cli.history_options import AccountOption, history_of, put_rows
+from ibkr_tools.entrypoint import print_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,8 @@ def diff(
     before, after = (
         [held for held in side.positions if not chosen or held.account in chosen] for side in (earlier, later)
     )
+    for name in sorted(chosen - {held.account for held in (*before, *after)}):
+        print_stderr(f"note: {name}: has no position at either time", 20)
     changes = compare_positions(before, after)
     put_rows(
         context,
@@ -93,9 +96,14 @@ def _find(app_context: AppContext, when: str) -> _Side:
         path = snapshot_store.find_copy(app_context.directories.snapshots, when)
     except UsageError as error:
         try:
-            return _of_statement(app_context, date.fromisoformat(when))
-        except (ValueError, UsageError, SnapshotMissing):
+            day = date.fromisoformat(when)
+        except ValueError:
+            raise error from None
+        try:
+            return _of_statement(app_context, day)
+        except (UsageError, SnapshotMissing):
             error.message = f"{error.message}, and no statement that ends on it"
+            error.hint = f"{error.hint} `ibkr-tools flex list` names the last days of the statements."
             raise error from None
     return _of_snapshot(snapshot_store.read_snapshot(path), path)
 

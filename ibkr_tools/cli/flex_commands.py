@@ -117,7 +117,10 @@ def list_(context: typer.Context) -> None:
     archive = StatementArchive(app_context.directories.statements)
     archived = archive.list_files()
     if not archived:
-        write_out(f"no statement is kept in {app_context.directories.statements} yet\n")
+        write_out(
+            f"no statement is kept in {app_context.directories.statements} yet; "
+            "`ibkr-tools flex fetch --all` or `ibkr-tools flex import FILE` keeps some\n"
+        )
         return
     lines = ["from        to          made by IBKR      file"]
     lines += [

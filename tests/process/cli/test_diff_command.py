@@ -60,7 +60,8 @@ def test_nothing_has_changed(place: Installation) -> None:
     done = place.run("diff", "2026-01-16", "2026-01-16")
     assert done.returncode == 0
     assert done.stdout.startswith("nothing has changed in 1 position")
-    assert place.run("diff", "2026-01-09", "--account", "U9999999").returncode == 0
+    done = place.run("diff", "2026-01-09", "--account", "U9999999")
+    assert (done.returncode, done.stderr) == (0, "note: U9999999: has no position at either time\n")
 
 
 @pytest.mark.parametrize("when", ["2026-01-10", "yesterday", "10.01.2026"])
@@ -68,6 +69,9 @@ def test_there_is_neither_copy_nor_statement(place: Installation, when: str) -> 
     done = place.run("diff", when)
     assert (done.returncode, done.stdout) == (2, "")
     assert when in done.stderr
+    is_day = when.startswith("2026")
+    assert ("no statement that ends on it" in done.stderr) == is_day
+    assert ("`ibkr-tools flex list`" in done.stderr) == is_day
 
 
 def test_without_anything(place: Installation) -> None:

@@ -49,7 +49,10 @@ def test_what_is_imported_is_kept_and_listed(place: Installation, file: Path) ->
 
 
 def test_nothing_is_listed_before(place: Installation) -> None:
-    assert "no statement is kept" in printed(place, "flex", "list")
+    """It says how statements come."""
+    text = printed(place, "flex", "list")
+    assert "no statement is kept" in text
+    assert "`ibkr-tools flex fetch --all`" in text
 
 
 def test_a_folder_and_packed_files(place: Installation, tmp_path: Path) -> None:
