@@ -10,7 +10,7 @@ from ibkr_tools.cli.history_options import AccountOption, history_of, put_rows
 from ibkr_tools.entrypoint import print_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -44,13 +44,10 @@ def diff(
     app_context = app_context_of(context)
     later = _latest(app_context) if new is None else _find(app_context, new)
     earlier = _before(app_context, later) if old is None else _find(app_context, old)
-    chosen = set(account or ())
-    before, after = (
-        [held for held in side.positions if not chosen or held.account in chosen] for side in (earlier, later)
-    )
-    for name in sorted(chosen - {held.account for held in (*before, *after)}):
+    known = earlier.bases.keys() | later.bases.keys()
+    for name in sorted(set(account or ()) - known):
         print_stderr(f"note: {name}: has no position at either time", 20)
-    changes = compare_positions(before, after)
+    changes = compare_positions(*_comparable(earlier, later, set(account or known)))
     put_rows(
         context,
         "diff",
@@ -63,11 +60,44 @@ def diff(
 
 @dataclass(frozen=True)
 class _Side:
-    """The positions of one time, and which that is: a moment of a snapshot, or the end of a statement's day."""
+    """The positions of one time, and which that is: a moment of a snapshot, or the end of a statement's day.
+
+    `bases` has the base currency of each account that it is of, an empty text where that is not known.
+    """
 
     as_of: str
     day: "date"
     positions: "Sequence[Held]"
+    bases: "Mapping[str, str]"
+
+
+def _comparable(earlier: _Side, later: _Side, chosen: "Collection[str]") -> "tuple[list[Held], list[Held]]":
+    """Returns the positions of both sides that can be compared, and warns of what cannot.
+
+    Of an account that only one side is of, nobody knows what was bought or sold. Where the base currency has changed,
+    values in it have no difference.
+    """
+    from dataclasses import replace
+
+    for side, other in ((earlier, later), (later, earlier)):
+        if missing := sorted((side.bases.keys() - other.bases.keys()) & set(chosen)):
+            print_stderr(f"warning: {', '.join(missing)} left out: nothing is known of it at {other.as_of}", 30)
+    common = earlier.bases.keys() & later.bases.keys() & set(chosen)
+    changed = set()
+    for account in sorted(common):
+        before, after = earlier.bases[account], later.bases[account]
+        if before and after and before != after:
+            print_stderr(f"warning: {account}: the base currency was {before} and is {after}: values are left out", 30)
+            changed.add(account)
+    old, new = (
+        [
+            replace(held, value_in_base=None) if held.account in changed else held
+            for held in side.positions
+            if held.account in common
+        ]
+        for side in (earlier, later)
+    )
+    return old, new
 
 
 def _latest(app_context: AppContext) -> _Side:
@@ -134,14 +164,17 @@ def _of_snapshot(data: bytes, path: "Path") -> _Side:
         for row in snapshot.holdings()
         if row.quantity is not None
     ]
-    return _Side(f"{snapshot.as_of:%Y-%m-%d %H:%M} UTC", snapshot.as_of.date(), positions)
+    balances = snapshot.balances()
+    bases = {account: balances.base(account) for account in snapshot.covers.accounts}
+    return _Side(f"{snapshot.as_of:%Y-%m-%d %H:%M} UTC", snapshot.as_of.date(), positions, bases)
 
 
 def _of_statement(app_context: AppContext, on: "date | None", *, is_exact: bool = True) -> _Side:
     from ibkr_tools.errors import UsageError
     from ibkr_tools.history.position_diff import Held
 
-    by_account = history_of(app_context).positions((), on)
+    history = history_of(app_context)
+    by_account = history.positions((), on)
     days = sorted({day for day, _ in by_account.values()})
     if not days or (is_exact and on is not None and days[-1] != on):
         raise UsageError(f"no statement ends on {on}" if on else "there are no positions in any statement")
@@ -152,7 +185,9 @@ def _of_statement(app_context: AppContext, on: "date | None", *, is_exact: bool 
         if ends_on == day
         for item in of_account
     ]
-    return _Side(f"the end of {day}", day, positions)
+    currencies = {value.account: value.currency for value in history.values(first=day, last=day)}
+    bases = {account: currencies.get(account, "") for account, (ends_on, _) in by_account.items() if ends_on == day}
+    return _Side(f"the end of {day}", day, positions, bases)
 
 
 def _row(change: "PositionChange") -> dict[str, Any]:

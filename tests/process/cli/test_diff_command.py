@@ -77,3 +77,31 @@ def test_there_is_neither_copy_nor_statement(place: Installation, when: str) -> 
 def test_without_anything(place: Installation) -> None:
     place.directories.history.unlink()
     assert place.run("diff").returncode == 75
+
+
+def test_an_account_that_only_one_side_has_is_left_out(place: Installation, tmp_path: Path) -> None:
+    """Neither bought nor sold: nobody knows."""
+    days = {"fromDate": "20260112", "toDate": "20260116", "whenGenerated": "20260117;063000"}
+    (tmp_path / "other.xml").write_bytes(document(statement(week(), head(accountId="U7654321", **days))))
+    done = place.run("flex", "import", "--account", "U7654321", str(tmp_path / "other.xml"))
+    assert done.returncode == 0, done.stderr
+    done = place.run("diff", "2026-01-09", "2026-01-16", "-f", "json")
+    assert [row["account"] for row in json.loads(done.stdout)] == ["U1234567"]
+    assert "warning: U7654321 left out: nothing is known of it at the end of 2026-01-09" in done.stderr
+    done = place.run("diff", "2026-01-09", "2026-01-16", "--account", "U1234567")
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_values_in_two_base_currencies_have_no_difference(place: Installation, tmp_path: Path) -> None:
+    sections = week()
+    for _, row in sections["EquitySummaryInBase"]:
+        row |= {"currency": "USD", "reportDate": "20260123"}
+    for _, row in sections["OpenPositions"]:
+        row |= {"reportDate": "20260123", "position": "15"}
+    days = {"fromDate": "20260119", "toDate": "20260123", "whenGenerated": "20260124;063000"}
+    (tmp_path / "three.xml").write_bytes(document(statement(sections, head(**days))))
+    assert place.run("flex", "import", str(tmp_path / "three.xml")).returncode in {0, 65}
+    done = place.run("diff", "2026-01-09", "2026-01-23", "-f", "json")
+    (row,) = json.loads(done.stdout)
+    assert (row["before"], row["after"], row["value_change"], row["by_currency"]) == (10, 15, None, None)
+    assert "warning: U1234567: the base currency was EUR and is USD: values are left out" in done.stderr
