@@ -7,9 +7,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from ibkr_tools import executables
 from ibkr_tools.config.schema import Config, GatewayConfig
+from ibkr_tools.config.values import is_loopback
 
 _HIDDEN_PATHS = {"/home": "ProtectHome=yes", "/root": "ProtectHome=yes", "/run/user": "ProtectHome=yes"} | {
     "/tmp": "PrivateTmp=yes",  # noqa: S108  # a name to look for
@@ -51,6 +53,7 @@ def _paths(config: Config) -> Iterator[tuple[str, str, str]]:
         ("gateway.directory", "ibkr-gateway", config.gateway.directory),
         ("login.password_file", "ibkr-login", config.login.password_file),
         ("login.second_factor.totp_file", "ibkr-login", second.totp_file if second.method == "totp" else None),
+        ("history.password_file", "ibkr-flex", config.history.password_file),
     ):
         if path is not None:
             yield key, unit, path
@@ -102,9 +105,22 @@ def machine_warnings(config: Config, proc: Path = Path("/proc")) -> Iterator[str
         yield f"gateway.upstream: http to {name}: the password would go there unencrypted"
     if scheme == "https" and port not in ("", "443"):
         yield f"gateway.upstream: the gateway's push connection goes to port 443 of {name}, whatever port is said"
+    if (host := _database_host(config.history.database)) and not is_loopback(f"//{host}"):
+        yield (
+            f"history.database: without sslmode=verify-full, whoever is on the way to {host} can take the password "
+            "and read the history"
+        )
     for key, _, path in _paths(config):
         if not path.startswith(("/", "~")):
             yield f"{key}: a relative path means another place for whoever starts elsewhere; the units start in /"
+
+
+def _database_host(url: str | None) -> str:
+    """Returns the host to which the database's password may go unprotected; empty for none, or a socket's directory."""
+    parts = urlsplit(url or "")
+    query = dict(parse_qsl(parts.query))
+    host = query.get("host") or parts.hostname or ""
+    return "" if query.get("sslmode") == "verify-full" or host == "::1" or host.startswith("/") else host
 
 
 def unit_warnings(config: Config, service_uid: int | None = None) -> Iterator[str]:
@@ -113,7 +129,7 @@ def unit_warnings(config: Config, service_uid: int | None = None) -> Iterator[st
     `service_uid`: the user id of `ibkr`, whose the units are; None where there is no such user.
     """
     for key, unit, path in _paths(config):
-        if unit == "ibkr-login" and service_uid is not None and _owner(Path(path)) not in (None, service_uid):
+        if unit != "ibkr-gateway" and service_uid is not None and _owner(Path(path)) not in (None, service_uid):
             yield f"{key}: {unit} runs as ibkr and cannot read it, whose it is not: chown ibkr {path}"
         if path.startswith("~"):
             yield f"{key}: for {unit} ~ is the home directory of the user ibkr"

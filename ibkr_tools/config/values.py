@@ -9,7 +9,10 @@ from ibkr_tools.terminal_escape import INVISIBLE_CHARACTERS
 ARGUMENT_PATTERN = r"^[^\x00]+$"
 """What the kernel takes as an argument."""
 
-DATABASE_PATTERN = r"^postgresql://(?:[^:/@?#\s]+@)?[^/@?#\s]*/[^:/@?#\s]+(?:\?(?!(?:.*&)?password=)[^#\s]*)?$(?!\n)"
+DATABASE_PATTERN = (
+    r"^postgresql://(?:[^:/@?#\s]+@)?(?:[^:/@?#\s\[\]]*|\[[^/@?#\s\[\]]+\])(?::[0-9]{1,5})?/[^:/@?#\s]+"
+    r"(?:\?(?!(?:.*&)?(?:password|[^=&#]*%[^=&#]*)=)[^#\s]*)?$(?!\n)"
+)
 """Of a database: user, host and port may be missing, the name of the database not; a password stands elsewhere."""
 
 PATH_PATTERN = r"^(?!~[^/])[^\x00]+$"

@@ -153,3 +153,23 @@ def test_a_selector_that_chromium_takes_is_taken(selector: str) -> None:
 @pytest.mark.parametrize("selector", REFUSED)
 def test_a_selector_that_plainly_is_none_is_told(selector: str) -> None:
     assert find_selector_error(selector)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("postgresql:///portfolio", ""),
+        ("postgresql://ibkr@/portfolio?host=/run/postgresql", ""),
+        ("postgresql://localhost/portfolio", ""),
+        ("postgresql://127.0.0.1:5433/portfolio", ""),
+        ("postgresql://[::1]/portfolio", ""),
+        ("postgresql://db.example.org/portfolio?sslmode=verify-full", ""),
+        ("postgresql://db.example.org/portfolio", "db.example.org"),
+        ("postgresql://db.example.org/portfolio?sslmode=require", "db.example.org"),
+        ("postgresql:///portfolio?host=db.example.org", "db.example.org"),
+    ],
+)
+def test_a_database_that_does_not_prove_who_it_is_is_remarked(tmp_path: Path, url: str, host: str) -> None:
+    """libpq's own default asks for no certificate, and gives the password to a server that wants it as it is."""
+    found = [line for line in machine_warnings(config(history={"database": url}), tmp_path) if "history" in line]
+    assert ["on the way to " + host in line for line in found] == ([True] if host else [])

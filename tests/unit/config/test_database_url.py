@@ -15,6 +15,7 @@ from ibkr_tools.config.values import DATABASE_PATTERN
         "postgresql://ibkr@/portfolio?host=/run/postgresql",
         "postgresql://ibkr@db.example.org:5433/portfolio?sslmode=verify-full&passfile=/etc/x",
         "postgresql://ibkr@[::1]:5433/portfolio",
+        "postgresql://ib%40kr@db/portfolio?options=-csearch_path%3Dx&sslmode=require",
     ],
 )
 def test_urls(url: str) -> None:
@@ -27,6 +28,10 @@ def test_urls(url: str) -> None:
         "postgresql://ibkr:geheim@db/portfolio",
         "postgresql://ibkr@db/portfolio?password=geheim",
         "postgresql://ibkr@db/portfolio?sslmode=require&password=geheim",
+        "postgresql://ibkr@db/portfolio?pass%77ord=geheim",
+        "postgresql://ibkr@db/portfolio?sslmode=require&p%61ssword=geheim",
+        "postgresql://db:abc/portfolio",
+        "postgresql://[::1/portfolio",
         "postgresql://ibkr@db",
         "postgresql://ibkr@db/",
         "mysql://db/portfolio",
