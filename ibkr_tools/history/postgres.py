@@ -24,6 +24,9 @@ SCHEMA = "ibkr_tools"
 _LOCK = 0x49424B52
 """The advisory lock that a writer holds until its transaction ends."""
 
+LOCK_TIMEOUT_S = 300.0
+"""So long another writer is waited for; every role of the server can hold the lock."""
+
 _BATCH_ROWS = 1000
 _CONNECT_TIMEOUT_S = 10
 
@@ -69,11 +72,12 @@ class PostgresHistory(HistoryQueries):
         """Brings what a database in memory has, in one transaction; see the module.
 
         Raises:
-            DatabaseUnavailable: there is no connection, or it broke off; nothing has changed.
+            DatabaseUnavailable: there is no connection, it broke off, or somebody holds the lock; nothing has changed.
             ConfigError: the server refuses, has tables of a newer version, or psycopg is missing.
         """
         with self._transaction() as connection:
-            # Whoever else writes is waited for; the lock goes with the transaction.
+            # Whoever else writes is waited for; the lock and the setting go with the transaction.
+            connection.execute(sa.select(sa.func.set_config("lock_timeout", f"{LOCK_TIMEOUT_S * 1000:.0f}", True)))
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             self._prepare(connection)
             for section in SECTIONS:

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from ibkr_tools.errors import ConfigError, DatabaseUnavailable, SnapshotMissing
+from ibkr_tools.history import postgres
 from ibkr_tools.history.database import DatabaseStore, new_database
 from ibkr_tools.history.postgres import SCHEMA, PostgresHistory
 from ibkr_tools.history.projection import Projection, StatementRows, project
@@ -149,6 +150,18 @@ def test_a_merge_that_breaks_off_changes_nothing(history: PostgresHistory) -> No
         with pytest.raises(ValueError, match="no day"):
             history.merge(connection)
     assert tables(history) == before
+
+
+def test_a_lock_that_is_held_is_not_waited_for_without_end(
+    history: PostgresHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "LOCK_TIMEOUT_S", 0.2)
+    with history._transaction() as other:
+        other.execute(sa.select(sa.func.pg_advisory_lock(postgres._LOCK)))
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            bring(history, [OLD])
+    bring(history, [OLD])
+    assert tables(history) == expected([OLD])
 
 
 def test_nothing_yet(history: PostgresHistory) -> None:
