@@ -41,7 +41,8 @@ def flex(up: Machine) -> Iterator[Machine]:
     up.run(f"rm -rf {STATEMENTS}/*; systemctl reset-failed {UNIT} 2>/dev/null || true")
     up.control(lambda simulator: simulator.flex(not_ready=0))
     yield up
-    up.run(f"systemctl stop {UNIT}; rm -f {DROP_IN}; systemctl daemon-reload; systemctl reset-failed {UNIT} || true")
+    up.run(f"systemctl stop {UNIT}; rm -rf $(dirname {DROP_IN}); systemctl daemon-reload")
+    up.run(f"systemctl reset-failed {UNIT} || true")
 
 
 def test_the_token_is_a_credential_of_one_unit_and_nowhere_else(flex: Machine) -> None:
