@@ -293,7 +293,7 @@ class PortalClient:
                 is_last_attempt = True
         took_s = time.monotonic() - sent_at_s
         http_response, body = answer
-        if not self._is_urgent(request.endpoint):
+        if request.endpoint.interval_s or not self._is_urgent(request.endpoint):
             self._rate_limiter.record_completion(reservation)
         try:
             payload = response_parser.parse(http_response.status_code, http_response.headers, body, request.where)

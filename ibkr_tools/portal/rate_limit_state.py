@@ -159,6 +159,15 @@ def mark_completed(state: RateLimitState, at_s: float, now_s: float) -> None:
         state.reads.append(SentRead(at_s, now_s))
 
 
+def space_after(state: RateLimitState, endpoint: Endpoint, now_s: float) -> None:
+    """Has the next call of an endpoint come no sooner than its interval from now, when an earlier one was answered.
+
+    IBKR counts from the arrival of that one, which a busy machine may have sent late.
+    """
+    if endpoint.interval_s:
+        state.next_at[endpoint.name] = max(state.next_at.get(endpoint.name, 0.0), now_s + endpoint.interval_s)
+
+
 def remove_reservation(state: RateLimitState, reservation: Reservation) -> None:
     """Frees the slots of a reservation, and its endpoint unless there is a later reservation for it."""
     name = reservation.endpoint.name

@@ -29,6 +29,7 @@ from ibkr_tools.portal.rate_limit_state import (
     penalty_duration_s,
     remove_reservation,
     sanitized,
+    space_after,
     with_request,
 )
 from ibkr_tools.portal.read_semaphore import ReadSemaphore
@@ -229,6 +230,7 @@ class SharedRateLimiter:
         with self._locked():
             own_state, _ = self._load()
             mark_completed(own_state, reservation.at_s, self._clock())
+            space_after(own_state, reservation.endpoint, self._clock())
             self._store(own_state)
 
     def release(self, reservation: Reservation) -> None:

@@ -40,6 +40,20 @@ def test_a_wait_that_is_too_long_is_refused_and_not_reserved(tmp_path: Path) -> 
     assert shared.acquire(ACCOUNTS, 6.0).wait_s == pytest.approx(5.0 + ARRIVAL_JITTER_S)
 
 
+def test_the_interval_of_an_endpoint_begins_with_the_answer(tmp_path: Path) -> None:
+    """A call that a busy machine sent late has arrived by its answer, and no sooner for certain."""
+    uptime_s = 1000.0
+    shared = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: uptime_s)
+    first = shared.acquire(ACCOUNTS, 0.0)
+    uptime_s += 2.0
+    shared.record_completion(first)
+    other = SharedRateLimiter(tmp_path / "pacing.json", clock=lambda: uptime_s)
+    assert other.acquire(ACCOUNTS, 10.0).at_s == pytest.approx(1007.0)
+    prompt = SharedRateLimiter(tmp_path / "other.json", clock=lambda: uptime_s)
+    prompt.record_completion(prompt.acquire(ACCOUNTS, 0.0))
+    assert prompt.acquire(ACCOUNTS, 10.0).wait_s == pytest.approx(5.0 + ARRIVAL_JITTER_S)
+
+
 def test_a_429_is_obeyed_by_everyone_and_after_a_restart(tmp_path: Path) -> None:
     SharedRateLimiter(tmp_path / "pacing.json").record_429()
     with pytest.raises(RateLimited, match="IBKR said too many requests; possible in 15 min"):
