@@ -30,7 +30,7 @@ _DAY_FORMATS = ["%Y-%m-%d"]
 
 
 @dataclass(frozen=True)
-class _Service:
+class _FlexAccess:
     config: "Config"
     budget: "TokenBudget"
     fetcher: "StatementFetcher"
@@ -109,7 +109,7 @@ def check_service(context: typer.Context, *, again: bool) -> None:
 
 
 @contextmanager
-def _service(app_context: AppContext) -> Iterator[_Service]:
+def _service(app_context: AppContext) -> Iterator[_FlexAccess]:
     """Reads what only root may read, becomes the user of the units, and lends what gets statements."""
     from ibkr_tools.cli.progress import progress
     from ibkr_tools.config.secrets import read_token
@@ -132,7 +132,7 @@ def _service(app_context: AppContext) -> Iterator[_Service]:
     client = FlexServiceClient(config.flex.upstream, token)
     try:
         with progress() as line:
-            yield _Service(config, budget, StatementFetcher(client, budget, config.flex.query, progress=line))
+            yield _FlexAccess(config, budget, StatementFetcher(client, budget, config.flex.query, progress=line))
     finally:
         client.close()
 

@@ -62,8 +62,8 @@ def check(context: typer.Context, account: AccountOption = None) -> None:
     """Compare the newest statement with the snapshot saved on its last day; exit code 65 if they contradict."""
     from ibkr_tools.cli.app_context import app_context_of
     from ibkr_tools.errors import DataError
-    from ibkr_tools.history.check import check_history
-    from ibkr_tools.history.cross_check import comparison_rows
+    from ibkr_tools.history.history_check import check_history
+    from ibkr_tools.history.snapshot_comparison import comparison_rows
 
     database = database_of(context)
     found = check_history(database, app_context_of(context).directories.snapshots, account or ())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 
-class Reaction(Enum):
+class ErrorReaction(Enum):
     """What is done about an error."""
 
     POLL = auto()
@@ -45,7 +45,7 @@ class ServiceError:
 
     code: int
     meaning: str
-    reaction: Reaction
+    reaction: ErrorReaction
     hint: str | None = None
 
 
@@ -56,52 +56,52 @@ RENEWAL_HINT = (
 _QUERY_HINT = "flex.query must be the number of an Activity Flex Query of the same user who has made the token."
 
 _ROWS = (
-    ServiceError(1001, "the statement could not be made at this time", Reaction.MINUTES),
-    ServiceError(1003, "there is no statement for these days, or not yet", Reaction.NOT_AVAILABLE),
-    ServiceError(1004, "the statement is not complete yet", Reaction.HALF_HOUR),
-    ServiceError(1005, "the day's settlements are not ready yet", Reaction.HALF_HOUR),
-    ServiceError(1006, "the day's FIFO profits are not ready yet", Reaction.HALF_HOUR),
-    ServiceError(1007, "the day's MTM profits are not ready yet", Reaction.HALF_HOUR),
-    ServiceError(1008, "the day's MTM and FIFO profits are not ready yet", Reaction.HALF_HOUR),
-    ServiceError(1009, "its server is under heavy load", Reaction.MINUTES),
-    ServiceError(1010, "the query is of a kind that is no longer served", Reaction.PERSON, _QUERY_HINT),
+    ServiceError(1001, "the statement could not be made at this time", ErrorReaction.MINUTES),
+    ServiceError(1003, "there is no statement for these days, or not yet", ErrorReaction.NOT_AVAILABLE),
+    ServiceError(1004, "the statement is not complete yet", ErrorReaction.HALF_HOUR),
+    ServiceError(1005, "the day's settlements are not ready yet", ErrorReaction.HALF_HOUR),
+    ServiceError(1006, "the day's FIFO profits are not ready yet", ErrorReaction.HALF_HOUR),
+    ServiceError(1007, "the day's MTM profits are not ready yet", ErrorReaction.HALF_HOUR),
+    ServiceError(1008, "the day's MTM and FIFO profits are not ready yet", ErrorReaction.HALF_HOUR),
+    ServiceError(1009, "its server is under heavy load", ErrorReaction.MINUTES),
+    ServiceError(1010, "the query is of a kind that is no longer served", ErrorReaction.PERSON, _QUERY_HINT),
     ServiceError(
         1011,
         "the Flex Web Service is not enabled",
-        Reaction.PERSON,
+        ErrorReaction.PERSON,
         "Enable it in Client Portal: Performance & Reports > Flex Queries, gear of Flex Web Service.",
     ),
-    ServiceError(1012, "the token has expired", Reaction.PERSON, RENEWAL_HINT),
+    ServiceError(1012, "the token has expired", ErrorReaction.PERSON, RENEWAL_HINT),
     ServiceError(
         1013,
         "the token may not be used from this address",
-        Reaction.PERSON,
+        ErrorReaction.PERSON,
         "The token was bound to another address when it was made. " + RENEWAL_HINT,
     ),
-    ServiceError(1014, "the query is invalid", Reaction.PERSON, _QUERY_HINT),
+    ServiceError(1014, "the query is invalid", ErrorReaction.PERSON, _QUERY_HINT),
     ServiceError(
         1015,
         "the token is invalid",
-        Reaction.PERSON,
+        ErrorReaction.PERSON,
         "A newer token has replaced it, or it was mistyped. " + RENEWAL_HINT,
     ),
     ServiceError(
-        1016, "the account is invalid", Reaction.PERSON, "See in Client Portal of which accounts the query is."
+        1016, "the account is invalid", ErrorReaction.PERSON, "See in Client Portal of which accounts the query is."
     ),
-    ServiceError(1017, "the reference is invalid", Reaction.START_AGAIN),
-    ServiceError(1018, "too many requests were sent", Reaction.SLOW_DOWN),
-    ServiceError(1019, "the statement is being made", Reaction.POLL),
+    ServiceError(1017, "the reference is invalid", ErrorReaction.START_AGAIN),
+    ServiceError(1018, "too many requests were sent", ErrorReaction.SLOW_DOWN),
+    ServiceError(1019, "the statement is being made", ErrorReaction.POLL),
     ServiceError(
         1020,
         "the request cannot be validated",
-        Reaction.HOUR,
+        ErrorReaction.HOUR,
         "A token or a query that was made just now may need an hour. Else one of the two is mistyped.",
     ),
-    ServiceError(1021, "the statement could not be retrieved", Reaction.MINUTES),
+    ServiceError(1021, "the statement could not be retrieved", ErrorReaction.MINUTES),
     ServiceError(
         1025,
         "the token is locked after too many failed requests",
-        Reaction.LOCKED,
+        ErrorReaction.LOCKED,
         "Nothing is sent any more, since each request would prolong it. " + RENEWAL_HINT,
     ),
 )
@@ -112,4 +112,4 @@ ERRORS: Mapping[int, ServiceError] = {row.code: row for row in _ROWS}
 
 def service_error(code: int) -> ServiceError:
     """Returns what is known of a code; one that IBKR has added since is taken for trouble that may pass."""
-    return ERRORS.get(code) or ServiceError(code, "something that is not known here", Reaction.MINUTES)
+    return ERRORS.get(code) or ServiceError(code, "something that is not known here", ErrorReaction.MINUTES)

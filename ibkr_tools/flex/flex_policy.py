@@ -17,7 +17,7 @@ from ibkr_tools.flex.flex_answers import (
     Unreachable,
     Unusable,
 )
-from ibkr_tools.flex.flex_errors import Reaction, service_error
+from ibkr_tools.flex.flex_errors import ErrorReaction, service_error
 
 POLL_WAITS_S = (5.0, 10.0, 20.0, 30.0)
 """Before each GetStatement after a reference; the last one again and again."""
@@ -147,10 +147,10 @@ def _fetch(last: Exchange, elapsed_s: float) -> Step:
 
 
 _STOPS = {
-    Reaction.HALF_HOUR: (StopKind.LATER, HALF_HOUR_S),
-    Reaction.HOUR: (StopKind.VALIDATION, HOUR_S),
-    Reaction.PERSON: (StopKind.PERSON, 0.0),
-    Reaction.LOCKED: (StopKind.LOCKED, 0.0),
+    ErrorReaction.HALF_HOUR: (StopKind.LATER, HALF_HOUR_S),
+    ErrorReaction.HOUR: (StopKind.VALIDATION, HOUR_S),
+    ErrorReaction.PERSON: (StopKind.PERSON, 0.0),
+    ErrorReaction.LOCKED: (StopKind.LOCKED, 0.0),
 }
 """What ends the request at once, and for how long."""
 
@@ -162,13 +162,13 @@ def _after_refusal(question: Question, history: Sequence[Exchange], code: int, m
         kind, wait_s = _STOPS[error.reaction]
         return Stop(kind, why, wait_s, error.hint, code)
     match error.reaction:
-        case Reaction.POLL:
+        case ErrorReaction.POLL:
             return _poll(history, elapsed_s, why)
-        case Reaction.NOT_AVAILABLE:
+        case ErrorReaction.NOT_AVAILABLE:
             return _without_days(question, history[-1], why, code)
-        case Reaction.SLOW_DOWN:
+        case ErrorReaction.SLOW_DOWN:
             return _slow_down(history, SLOW_DOWN_S, why)
-        case Reaction.START_AGAIN if history[-1].call is Call.GET:
+        case ErrorReaction.START_AGAIN if history[-1].call is Call.GET:
             if _count(history, code) == 1:
                 return Request(Call.SEND, with_days=history[-1].with_days)
             return Stop(StopKind.LATER, why, HALF_HOUR_S, code=code)
@@ -206,7 +206,10 @@ def _slow_down(history: Sequence[Exchange], wait_s: float, why: str) -> Step:
         1
         for exchange in history
         if isinstance(exchange.answer, Throttled)
-        or (isinstance(exchange.answer, Refused) and service_error(exchange.answer.code).reaction is Reaction.SLOW_DOWN)
+        or (
+            isinstance(exchange.answer, Refused)
+            and service_error(exchange.answer.code).reaction is ErrorReaction.SLOW_DOWN
+        )
     )
     if times > MAX_SLOW_DOWNS:
         return Stop(StopKind.LATER, f"{why}, {times} times", HALF_HOUR_S)
@@ -225,7 +228,7 @@ def _in_minutes(history: Sequence[Exchange], why: str, code: int = 0) -> Step:
 def _passes_in_minutes(answer: Answer) -> bool:
     match answer:
         case Refused(code):
-            return service_error(code).reaction in {Reaction.MINUTES, Reaction.START_AGAIN}
+            return service_error(code).reaction in {ErrorReaction.MINUTES, ErrorReaction.START_AGAIN}
         case Unusable(_, passes):
             return passes
         case Unreachable():

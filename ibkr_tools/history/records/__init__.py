@@ -22,11 +22,11 @@ from ibkr_tools.history.records.cash import (
     kind_of,
 )
 from ibkr_tools.history.records.coverage import Coverage
+from ibkr_tools.history.records.nav_records import AccountValue, NavChange, Source, account_values, nav_changes
 from ibkr_tools.history.records.positions import Lot, Position, lots, positions
 from ibkr_tools.history.records.reference import Instrument, Rate, instruments, rates
 from ibkr_tools.history.records.statement_context import StatementContext
 from ibkr_tools.history.records.trades import ClosedLot, Trade, closed_lots, trades
-from ibkr_tools.history.records.values import AccountValue, NavChange, Source, account_values, nav_changes
 
 __all__ = [
     "AccountValue",

@@ -15,7 +15,7 @@ from ibkr_tools.flex.flex_answers import (
     Unreachable,
     Unusable,
 )
-from ibkr_tools.flex.flex_errors import ERRORS, Reaction, service_error
+from ibkr_tools.flex.flex_errors import ERRORS, ErrorReaction, service_error
 from ibkr_tools.flex.flex_policy import (
     MAX_GENERATION_S,
     Call,
@@ -166,7 +166,11 @@ def test_a_query_of_another_format_is_named() -> None:
 def test_the_table_is_ibkrs() -> None:
     """1001 to 1021 without 1002, and 1025, which IBKR's page lacks."""
     assert set(ERRORS) == {1001, *range(1003, 1022), 1025}
-    assert all(row.hint for row in ERRORS.values() if row.reaction in {Reaction.PERSON, Reaction.LOCKED, Reaction.HOUR})
+    assert all(
+        row.hint
+        for row in ERRORS.values()
+        if row.reaction in {ErrorReaction.PERSON, ErrorReaction.LOCKED, ErrorReaction.HOUR}
+    )
     assert service_error(4711).code == 4711
 
 
@@ -198,7 +202,7 @@ def test_any_sequence_of_answers_ends(data: st.DataObject, is_recent: bool) -> N
     assert elapsed_s < 4 * MAX_GENERATION_S
     for earlier, _ in pairwise(history):
         if isinstance(earlier.answer, Refused):
-            assert service_error(earlier.answer.code).reaction not in {Reaction.PERSON, Reaction.LOCKED}
+            assert service_error(earlier.answer.code).reaction not in {ErrorReaction.PERSON, ErrorReaction.LOCKED}
 
 
 def test_references_are_not_followed_for_ever() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.history.cross_check import DayEvents, HeldPosition, compare_positions, compare_values
 from ibkr_tools.history.records import AccountValue, CorporateAction, Position, Source, Trade
+from ibkr_tools.history.snapshot_comparison import DayEvents, HeldPosition, compare_positions, compare_values
 from tests.support.history_sources import of, records
 
 VALUE = AccountValue("U1", date(2026, 1, 9), "EUR", Decimal(1000), None, None, "")

@@ -8,16 +8,16 @@ from pathlib import Path
 from ibkr_tools.errors import DataError, SnapshotMissing, UsageError
 from ibkr_tools.fetch import snapshot_store
 from ibkr_tools.fetch.snapshot import Snapshot
-from ibkr_tools.history.cross_check import (
+from ibkr_tools.history.flows import external_flows
+from ibkr_tools.history.queries import HistoryQueries
+from ibkr_tools.history.records import AccountValue, CorporateAction, Coverage, Position, Source
+from ibkr_tools.history.snapshot_comparison import (
     Comparison,
     DayEvents,
     HeldPosition,
     compare_positions,
     compare_values,
 )
-from ibkr_tools.history.flows import external_flows
-from ibkr_tools.history.queries import HistoryQueries
-from ibkr_tools.history.records import AccountValue, CorporateAction, Coverage, Position, Source
 from ibkr_tools.history.snapshot_values import values_of
 from ibkr_tools.number_format import ZERO
 
