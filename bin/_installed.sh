@@ -15,6 +15,7 @@ readonly TOTP=$CONFIG_DIR/totp
 readonly TOKEN=$CONFIG_DIR/flex-token
 readonly STATE_DIR=/var/lib/ibkr-tools
 readonly RUNTIME_DIR=/run/ibkr-tools
+readonly METRICS_DIR=/run/ibkr-tools-metrics
 
 # One path a line: every file and link that bin/install has put outside /opt/ibkr-tools, and with a slash at its end every
 # directory that it had to make for them. bin/uninstall removes these and no others.

@@ -84,7 +84,9 @@ class SessionSection(Section, kw_only=True, frozen=True):
     """The watchdog: what it knows about the session, why, and what comes next.
 
     `todo` is what a person should do, null if nothing. `up_since` is when the present session was first proven,
-    null without one; `accounts` are those the user may view in it. `losses` counts since the watchdog started.
+    null without one; `accounts` are those the user may view in it. `losses` counts since the watchdog started, as
+    do `recoveries`, the sessions that came back after a loss; `recovery_total_s` and `last_recovery_s` are the seconds
+    from loss to session of all of them and of the last one.
     `paused`: a person asked that nothing logs in, until `paused_until` or, if that is null, until `resume`; a session
     that is there is kept alive all the same. `window` names IBKR's reset or maintenance window that is open now.
     `limited_until`: IBKR has answered 429 to a unit, and no process of ours sends a request until then; null if they
@@ -102,6 +104,9 @@ class SessionSection(Section, kw_only=True, frozen=True):
     accounts: tuple[str, ...] = ()
     last_tickle_at: Moment | None = None
     losses: int = 0
+    recoveries: int = 0
+    recovery_total_s: float = 0.0
+    last_recovery_s: float | None = None
     paused: bool = False
     paused_until: Moment | None = None
     window: str | None = None

@@ -24,6 +24,7 @@ COMMANDS = {
     "alert": "alert_command",
     "watchdog": "watchdog_command",
     "status": "status_command",
+    "metrics": "metrics_command",
     "up": "up_command",
     "simulate": "simulate_command",
     "gateway": "gateway_commands",

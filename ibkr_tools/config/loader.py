@@ -16,6 +16,7 @@ from ibkr_tools.config.values import (
     DATABASE_PATTERN,
     PATH_PATTERN,
     QUERY_PATTERN,
+    TEXTFILE_PATTERN,
     UPSTREAM_PATTERN,
     USERNAME_PATTERN,
     PatternHint,
@@ -51,6 +52,10 @@ def _pattern_hints(username: object) -> dict[str, PatternHint]:
         DATABASE_PATTERN: (
             "a URL without a password, such as postgresql://ibkr@db.example.org/portfolio",
             explain_database,
+        ),
+        TEXTFILE_PATTERN: (
+            "an absolute path that ends in .prom, such as /run/ibkr-tools-metrics/ibkr-tools.prom",
+            explain_nothing,
         ),
         ARGUMENT_PATTERN: ("a text with something in it, and without a NUL character", explain_nothing),
         PATH_PATTERN: (

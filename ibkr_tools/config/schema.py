@@ -14,6 +14,7 @@ from ibkr_tools.config.values import (
     PATH_PATTERN,
     QUERY_PATTERN,
     RESTRICTED_PORTS,
+    TEXTFILE_PATTERN,
     UPSTREAM_PATTERN,
     USERNAME_PATTERN,
 )
@@ -27,6 +28,7 @@ QueryNumber = Annotated[str, Meta(pattern=QUERY_PATTERN)]
 NonEmptyStr = Annotated[str, Meta(pattern=ARGUMENT_PATTERN)]
 DatabaseUrl = Annotated[str, Meta(pattern=DATABASE_PATTERN)]
 FilePath = Annotated[str, Meta(pattern=PATH_PATTERN)]
+TextfilePath = Annotated[str, Meta(pattern=TEXTFILE_PATTERN)]
 if TYPE_CHECKING:
     Element = str
     Resource = str
@@ -191,6 +193,23 @@ class FlexConfig(_Section, frozen=True):
     ] = f"https://{IBKR_FLEX_HOSTS[0]}"
 
 
+class MetricsConfig(_Section, frozen=True):
+    """Numbers for Prometheus, as a file for the textfile collector of node_exporter."""
+
+    textfile: Annotated[
+        TextfilePath | None,
+        Meta(description="The file, whose name ends in .prom; null: none is written."),
+    ] = None
+    figures: Annotated[
+        Literal["none", "totals", "positions"],
+        Meta(description="What of the account is in it: nothing, what it is worth, or every position too."),
+    ] = "none"
+    account_names: Annotated[
+        dict[AccountId, NonEmptyStr],
+        Meta(description="What accounts are called there; others get eight digits that do not show their number."),
+    ] = {}
+
+
 class Config(_Section, frozen=True):
     """Everything in `config.json` but the secrets: the password, and the token of the Flex Web Service."""
 
@@ -211,6 +230,7 @@ class Config(_Section, frozen=True):
     flex: FlexConfig = FlexConfig()
     history: HistoryConfig = HistoryConfig()
     alerts: AlertsConfig = AlertsConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 def json_schema() -> dict[str, Any]:

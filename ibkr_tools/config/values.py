@@ -18,6 +18,9 @@ DATABASE_PATTERN = (
 PATH_PATTERN = r"^(?!~[^/])[^\x00]+$"
 """What the kernel takes as a path, or that below the home directory with `~`. Another user's home is not looked up."""
 
+TEXTFILE_PATTERN = r"^/(?:[^\x00\n]*/)?[^\x00\n/]+\.prom$(?!\n)"
+"""Of a file for node_exporter, which reads no others; relative to what would be anybody's guess."""
+
 USERNAME_PATTERN = rf"^(?![ \xa0])[^{INVISIBLE_CHARACTERS}]+(?<![ \xa0])$(?!\n)"
 """What can be typed into a field of one line."""
 

@@ -171,6 +171,11 @@ class LoginLog:
         log_file = self._read(self._clock_reading(now))
         return () if log_file is None else log_file.attempts
 
+    def recorded_attempts(self, now: datetime) -> int | None:
+        """Returns how many attempts were ever recorded, also those forgotten since; None if the file is damaged."""
+        log_file = self._read(self._clock_reading(now))
+        return None if log_file is None else log_file.recorded
+
     def last_refusal(self, password: Secret, now: datetime, *, user: str | None = None) -> Attempt | None:
         """Returns the attempt in which IBKR said no to this password, if that was its last word; None if it was not.
 

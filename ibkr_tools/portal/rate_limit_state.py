@@ -40,6 +40,9 @@ at most are under way at a time."""
 MAX_RESERVATIONS = 500
 """Reservations in one file; the processes of one user never have so many at the same time."""
 
+MAX_COUNT = 2**53
+"""Of requests: what a float still counts."""
+
 _ROUNDING_S = 1e-6
 """Rounding error of adding a window to a time and taking it away again."""
 
@@ -61,7 +64,8 @@ class RateLimitState(msgspec.Struct):
     """Sent and reserved requests: slots of the last second and later, next time per endpoint, the penalty's end.
 
     `reads` are those of the `slots` that reads took; until `handshake_until` the gateway sends requests of its own.
-    `boot_id` says which boot's monotonic clock the others are of; None: of none.
+    `boot_id` says which boot's monotonic clock the others are of; None: of none. `sent` counts the requests of this
+    boot, `limited` the answers 429.
     """
 
     boot_id: str | None = None
@@ -70,6 +74,8 @@ class RateLimitState(msgspec.Struct):
     next_at: dict[str, float] = {}
     penalty_until: float = 0.0
     handshake_until: float = 0.0
+    sent: int = 0
+    limited: int = 0
 
 
 def _sent_s(read: SentRead) -> float:
@@ -147,7 +153,11 @@ def with_request(
     if endpoint.kind is RequestKind.READ and not urgent:
         reads = [*reads, SentRead(at, at + MAX_ARRIVAL_DELAY_S)]
     return msgspec.structs.replace(
-        state, slots=sorted([*slots, *[at] * (1 + gateway_requests)]), reads=reads, next_at=next_at
+        state,
+        slots=sorted([*slots, *[at] * (1 + gateway_requests)]),
+        reads=reads,
+        next_at=next_at,
+        sent=state.sent + 1,
     )
 
 
@@ -171,6 +181,7 @@ def space_after(state: RateLimitState, endpoint: Endpoint, now_s: float) -> None
 def remove_reservation(state: RateLimitState, reservation: Reservation) -> None:
     """Frees the slots of a reservation, and its endpoint unless there is a later reservation for it."""
     name = reservation.endpoint.name
+    state.sent = max(0, state.sent - 1)
     if state.next_at.get(name) == reservation.at_s + reservation.endpoint.interval_s + ARRIVAL_JITTER_S:
         del state.next_at[name]
     for slot in [slot for slot in state.slots if slot == reservation.at_s][: 1 + _GATEWAY_REQUESTS.get(name, 0)]:
@@ -198,6 +209,7 @@ def sanitized(state: RateLimitState, now_s: float) -> RateLimitState:
         {name: when for name, when in state.next_at.items() if when <= end_s},
         min(state.penalty_until, end_s),
         min(state.handshake_until, now_s + HANDSHAKE_HEADROOM_S),
+        *(min(max(0, count), MAX_COUNT) for count in (state.sent, state.limited)),
     )
 
 
@@ -218,4 +230,6 @@ def merged(first: RateLimitState, second: RateLimitState) -> RateLimitState:
         next_at,
         max(first.penalty_until, second.penalty_until),
         max(first.handshake_until, second.handshake_until),
+        max(first.sent, second.sent),
+        max(first.limited, second.limited),
     )

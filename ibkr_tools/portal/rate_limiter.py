@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +43,28 @@ class _StoredPenalty(msgspec.Struct):
     """The penalty's end in Unix time, for after a boot."""
 
     until: float
+
+
+@dataclass(frozen=True)
+class RequestCounts:
+    """Requests to IBKR of all processes in this boot, and how many were answered with 429."""
+
+    sent: int = 0
+    limited: int = 0
+
+
+def read_request_counts(*paths: Path) -> RequestCounts:
+    """Returns the sums of the limiters' files; a file that is missing, damaged or of another boot counts nothing."""
+    states = [state for state in map(_read_state, paths) if state.boot_id == read_boot_id()]
+    return RequestCounts(sum(state.sent for state in states), sum(state.limited for state in states))
+
+
+def _read_state(path: Path) -> RateLimitState:
+    """Reads one file; what is missing or damaged is a state of no boot."""
+    try:
+        return msgspec.json.decode(files.read_regular(path), type=RateLimitState)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return RateLimitState()
 
 
 class RateLimiter(Protocol):
@@ -133,10 +156,7 @@ class SharedRateLimiter:
 
     def _read(self, path: Path) -> RateLimitState:
         """Reads one file; damage, or another boot's clock, means nothing was reserved, but for a penalty that lasts."""
-        try:
-            state = msgspec.json.decode(files.read_regular(path), type=RateLimitState)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            state = RateLimitState()
+        state = _read_state(path)
         now_s = self._clock()
         if state.boot_id != self._boot_id:
             # The file may have been lost since; a process that lives on knows better.
@@ -245,6 +265,7 @@ class SharedRateLimiter:
         with self._locked():
             own_state, _ = self._load()
             own_state.penalty_until = max(own_state.penalty_until, self._clock() + penalty_duration_s(stated_s))
+            own_state.limited += 1
             self._store(own_state)
         self._store_penalty(own_state.penalty_until)
 

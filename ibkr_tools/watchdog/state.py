@@ -170,6 +170,15 @@ class State:
     losses: int = 0
     """How many sessions were lost since the start."""
 
+    recoveries: int = 0
+    """How many sessions came back after a loss since the start."""
+
+    recovery_total_s: float = 0.0
+    """Seconds from loss to session of all these together."""
+
+    last_recovery_s: float | None = None
+    """The same of the last one; None: none yet."""
+
     gateway_failures: int = 0
     """How many checks in a row found no gateway."""
 
@@ -281,6 +290,7 @@ def session_confirmed(state: State, accounts: tuple[str, ...], now_s: float, *, 
     if state.has_session:
         return state, ()
     phase = SessionState.DEGRADED if state.wants_brokerage else SessionState.UP
+    state = _with_recovery(state, now_s)
     state = replace(
         transition(state, phase, now_s, "the portfolio tier answers"),
         login_backoff=state.login_backoff.session_confirmed(now_s),
@@ -292,6 +302,19 @@ def session_confirmed(state: State, accounts: tuple[str, ...], now_s: float, *, 
         state = replace(state, push_health=state.push_health.started(now_s, is_new_session=is_new_session))
     # The first tickle comes soon: IBKR is known to end some sessions at once.
     return schedule_next(state, now_s + 2 * MIN_TICKLE_INTERVAL_S, "the next tickle"), (LocalCommand.LISTEN,)
+
+
+def _with_recovery(state: State, now_s: float) -> State:
+    """Returns the state with the outage counted that a new session ends, if a loss began it."""
+    if state.up_since_s is not None or state.outage_since_s is None or not state.losses:
+        return state
+    took_s = max(0.0, now_s - state.outage_since_s)
+    return replace(
+        state,
+        recoveries=state.recoveries + 1,
+        recovery_total_s=state.recovery_total_s + took_s,
+        last_recovery_s=took_s,
+    )
 
 
 def session_lost(state: State, why: str, now_s: float) -> State:

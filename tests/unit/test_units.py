@@ -31,8 +31,8 @@ def test_stopping_the_gateway_stops_everything() -> None:
     """Each unit goes down with the gateway: by PartOf=, or because nobody needs it any more, or by itself."""
     # A message that is being delivered is delivered to its end, and then that unit is gone too.
     others = {"ibkr-gateway.service", "ibkr-alert.service", "ibkr-alert@.service"}
-    # Statements need no gateway, and have a timer of their own.
-    others |= {"ibkr-flex.service", "ibkr-flex.timer"}
+    # Statements need no gateway, and have a timer of their own; the metrics say too that it has stopped.
+    others |= {"ibkr-flex.service", "ibkr-flex.timer", "ibkr-metrics.service", "ibkr-metrics.timer"}
     for candidate in (Unit(path) for path in UNITS if path.name not in others):
         goes = "ibkr-gateway.service" in candidate.all("PartOf") or candidate.values.get("StopWhenUnneeded") == ["yes"]
         assert goes, candidate.name
@@ -84,6 +84,7 @@ def test_nothing_secret_stands_in_an_environment() -> None:
         "ibkr-fetch.service": [boot_id],
         "ibkr-flex.service": [boot_id],
         "ibkr-gateway.service": ["IBKR_TOOLS_PACKET_FILTER=required"],
+        "ibkr-metrics.service": [boot_id],
         "ibkr-watchdog.service": [boot_id],
         "ibkr-login.service": [boot_id, "SE_OFFLINE=true", f"{GATEWAY_SOCKET}=/run/ibkr-gateway.sock"],
     }
@@ -114,8 +115,8 @@ def test_only_the_gateway_sees_its_private_key() -> None:
 def test_a_directory_is_hidden_from_the_units_that_do_not_need_it() -> None:
     """The login has the browser's profile and the login log, one unit writes snapshots, one makes the history."""
     place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
-    login, fetch, flex = {"ibkr-login"}, {"ibkr-fetch"}, {"ibkr-flex"}
-    needed_by = {place.browser: login, place.login: login, place.snapshots: fetch | flex}
+    login, fetch, flex, metrics = {"ibkr-login"}, {"ibkr-fetch"}, {"ibkr-flex"}, {"ibkr-metrics"}
+    needed_by = {place.browser: login, place.login: login | metrics, place.snapshots: fetch | flex | metrics}
     needed_by |= dict.fromkeys((place.statements, place.history.parent), flex)
     for directory, needing in needed_by.items():
         hiding = {f"-{directory}", f"-{SYSTEM_STATE}"}
@@ -240,7 +241,9 @@ def test_the_group_writes_in_one_directory_and_the_others_nowhere() -> None:
     modes = {path: int(mode, 8) for kind, path, mode, *_ in (line for line in declared if line and line[0] == "d")}
     shared = SYSTEM_STATE / "shared"
     assert {path for path, mode in modes.items() if mode & 0o020} == {str(shared)}
-    assert all(mode & 0o007 == 0 for mode in modes.values())
+    # What is written there is for node_exporter, and without the account's figures for anybody.
+    assert {path for path, mode in modes.items() if mode & 0o007} == {"/run/ibkr-tools-metrics"}
+    assert modes["/run/ibkr-tools-metrics"] == 0o755
     # Set-group-ID: what one member writes, the others and the units can replace.
     assert modes[str(shared)] == 0o2770
 

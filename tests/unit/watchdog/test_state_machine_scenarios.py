@@ -286,3 +286,16 @@ def test_one_answer_among_silences_starts_the_count_anew() -> None:
         environment.session = Verdict.UNKNOWN
         environment.run(40)
     assert environment.count(LocalCommand.RESTART_GATEWAY) == 0
+
+
+def test_recoveries_are_counted_and_timed() -> None:
+    """From the loss to the session; the first session after the start is none."""
+    environment = environment_with_session(session=Verdict.DEAD)
+    assert (environment.state.recoveries, environment.state.last_recovery_s) == (0, None)
+    environment.dispatch(SessionFrame(authenticated=False))
+    lost_s = environment.state.outage_since_s
+    assert lost_s is not None
+    assert environment.run(5, until=SessionState.UP)
+    state = environment.state
+    assert state.recoveries == 1
+    assert state.last_recovery_s == state.recovery_total_s == environment.now_s - lost_s > 0
