@@ -1,5 +1,7 @@
 """`ibkr-tools gateway …`: IBKR's Java program."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,11 +54,9 @@ def install(
 
     A build that is not known is named with its SHA-256 and refused, until --accept says that it is trusted.
     """
-    import tempfile
-
     from ibkr_tools import files
     from ibkr_tools.errors import OutputError, UsageError
-    from ibkr_tools.gateway import distribution
+    from ibkr_tools.gateway import distribution_install
     from ibkr_tools.gateway.preparation import distribution_directory
 
     if (source is None) is not download:
@@ -68,22 +68,109 @@ def install(
         files.make_directory(into.parent, mode=0o750)
     except OSError as error:
         raise OutputError(f"{into.parent}: {error.strerror}") from error
-    if source is not None:
-        installed = distribution.install(source, into, accepted, accept=accept)
-    else:
-        with tempfile.TemporaryDirectory(prefix="ibkr-tools-") as scratch:
-            target = Path(scratch) / "clientportal.gw.zip"
-            distribution.download(distribution.PUBLIC_ZIP, target)
-            installed = distribution.install(target, into, accepted, accept=accept)
+    with _local_copy(source) as local:
+        installed = distribution_install.install(local, into, accepted, accept=accept)
     _describe(installed)
     _make_class_archive(config, app_context, installed)
+
+
+@contextmanager
+def _local_copy(source: Path | None) -> Iterator[Path]:
+    """Gives a zip or a folder; without one, what IBKR offers, for as long as it is used."""
+    import tempfile
+
+    from ibkr_tools.gateway import distribution_download
+
+    if source is not None:
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="ibkr-tools-") as scratch:
+        target = Path(scratch) / "clientportal.gw.zip"
+        distribution_download.download(distribution_download.PUBLIC_ZIP, target)
+        yield target
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    source: Annotated[
+        Path | None, typer.Argument(help="A zip or a folder in place of what IBKR offers.", readable=False)
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Install nothing; the exit code is 1 if there is another build.")
+    ] = False,
+    accept: Annotated[
+        str | None, typer.Option(metavar="SHA256", help="Trust this unknown build; it must be the one that is found.")
+    ] = None,
+) -> None:
+    """Compare the distribution that is installed with the one that IBKR offers, and install that if it is another one.
+
+    What was installed is kept: `ibkr-tools gateway rollback` goes back.
+    """
+    from ibkr_tools.errors import DistributionError
+    from ibkr_tools.gateway import distribution_install
+    from ibkr_tools.gateway.preparation import distribution_directory
+
+    app_context = app_context_of(context)
+    config, directories = _config(app_context), app_context.directories
+    into, accepted = distribution_directory(config, directories), directories.accepted_builds
+    present: Distribution | None = None
+    try:
+        present = _find_distribution(config, app_context)
+        write_out(f"installed  {present.build}, {present.trust}, sha256 {present.sha256}\n")
+    except DistributionError as error:
+        write_out(f"installed  {error.message}\n")
+    with _local_copy(source) as local:
+        offered = distribution_install.inspect(local, accepted)
+        trust = offered.trust or "unknown to this version of ibkr-tools"
+        write_out(f"offered    {offered.build}, {trust}, sha256 {offered.sha256}\n")
+        if present is not None and offered.sha256 == present.sha256:
+            write_out("It is the one that is installed.\n")
+            return
+        if check:
+            raise typer.Exit(1)
+        installed = distribution_install.install(local, into, accepted, accept=accept)
+    _describe(installed)
+    _make_class_archive(config, app_context, installed)
+    write_out(_RESTART_HINT)
+    if present is not None:
+        write_out("back to the one before: ibkr-tools gateway rollback\n")
+
+
+_RESTART_HINT = "A gateway that runs goes on with the old one until: sudo systemctl restart ibkr-gateway\n"
+
+
+@app.command()
+def rollback(context: typer.Context) -> None:
+    """Go back to the distribution that the last update replaced; doing it twice changes nothing."""
+    from ibkr_tools.gateway import distribution_install
+    from ibkr_tools.gateway.preparation import distribution_directory
+
+    app_context = app_context_of(context)
+    config, directories = _config(app_context), app_context.directories
+    installed = distribution_install.rollback(distribution_directory(config, directories), directories.accepted_builds)
+    _describe(installed)
+    _make_class_archive(config, app_context, installed)
+    write_out(_RESTART_HINT)
 
 
 @app.command()
 def info(context: typer.Context) -> None:
     """Say which distribution is installed: folder, build, SHA-256 of all that Java runs, and why it may run."""
+    from ibkr_tools.errors import DistributionError
+    from ibkr_tools.gateway import distribution
+    from ibkr_tools.gateway.preparation import distribution_directory
+
     app_context = app_context_of(context)
-    _describe(_find_distribution(_config(app_context), app_context))
+    config, directories = _config(app_context), app_context.directories
+    _describe(_find_distribution(config, app_context))
+    try:
+        before = distribution.find_previous(distribution_directory(config, directories), directories.accepted_builds)
+    except DistributionError as error:
+        write_out(f"before   {error.message}\n")
+    else:
+        if before is not None:
+            write_out(f"before   {before.build}, {before.trust}, sha256 {before.sha256}: ibkr-tools gateway rollback\n")
 
 
 @app.command()

@@ -146,6 +146,15 @@ def _difference(actual: Mapping[str, str], expected: Mapping[str, str]) -> str:
     return ", ".join(differences[:_MAX_NAMED_FILES]) + (f", and {more} more" if more > 0 else "")
 
 
+def trust_of(identity: BuildIdentity, accepted: Path) -> str:
+    """Returns why this build may run, "known" or "accepted"; an empty text if it may not."""
+    if identity.digest in KNOWN_DIGESTS:
+        return "known"
+    if any(build in BUILDS for build in identity.claims):
+        return ""
+    return "accepted" if identity.digest in _read_accepted(accepted) else ""
+
+
 def require_trusted(identity: BuildIdentity, accepted: Path, *, source: Path, accept: str | None = None) -> str:
     """Returns "known" or "accepted" if this build may run, and remembers what is accepted now.
 
@@ -163,22 +172,19 @@ def require_trusted(identity: BuildIdentity, accepted: Path, *, source: Path, ac
     digest = identity.digest
     if accept is not None and accept.lower() != digest:
         raise DistributionError(f"{source}: has the SHA-256 {digest}, not the one that was accepted")
-    if digest in KNOWN_DIGESTS:
-        return "known"
+    if trust := trust_of(identity, accepted):
+        return trust
     for build in identity.claims:
         if build in BUILDS:
             raise DistributionError(
                 f"{source}: not IBKR's build {build}, though it says so: {_difference(identity.files, BUILDS[build])}",
                 hint="Get it from IBKR again. This is never accepted: that build is known, and was changed here.",
             )
-    earlier = _read_accepted(accepted)
-    if digest in earlier:
-        return "accepted"
     if accept is not None:
         _accept(identity, accepted)
         return "accepted"
     jar = next((name for name in identity.files if name.startswith("dist/")), "")
-    changed = next((build for build in earlier.values() if jar in build), None)
+    changed = next((build for build in _read_accepted(accepted).values() if jar in build), None)
     reason = f"; compared with what was accepted: {_difference(identity.files, changed)}" if changed else ""
     raise DistributionError(
         f"{source}: an unknown build of {identity.build}, SHA-256 {digest}{reason}",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.errors import DistributionError
-from ibkr_tools.gateway import distribution
+from ibkr_tools.gateway import distribution, distribution_install
 from ibkr_tools.gateway.distribution_identity import KNOWN_DIGESTS, MAIN_CLASS, identify
 from tests.support.distribution import JAR, RUNTIME
 from tests.support.distribution import distribution as real_distribution
@@ -28,7 +28,7 @@ def real(tmp_path: Path) -> Path:
 def test_ibkrs_own_files_are_known_and_checked_fast(tmp_path: Path, into: Path, accepted: Path) -> None:
     """Nobody has to accept anything; every start may look at every byte."""
     folder = real(tmp_path)
-    found = distribution.install(folder, into, accepted)
+    found = distribution_install.install(folder, into, accepted)
     assert (found.trust, found.build, found.sha256) == ("known", "2023-04-24", REAL)
     assert not accepted.exists()
     took = []
@@ -99,11 +99,11 @@ def test_ibkrs_files_with_a_change_are_refused(
     digest = identify(folder, folder / JAR).digest
     for accept in (None, digest):
         with pytest.raises(DistributionError, match="not IBKR's build 2023-04-24") as caught:
-            distribution.install(folder, into, accepted, accept=accept)
+            distribution_install.install(folder, into, accepted, accept=accept)
         assert caught.value.exit_code == 78
         assert name in caught.value.message
         assert not into.exists()
-    distribution.install(real(tmp_path / "again"), into, accepted)
+    distribution_install.install(real(tmp_path / "again"), into, accepted)
     change(into)
     with pytest.raises(DistributionError, match=re.escape(name)):
         distribution.find(into, accepted)
@@ -111,7 +111,7 @@ def test_ibkrs_files_with_a_change_are_refused(
 
 def test_what_nothing_runs_may_be_edited(tmp_path: Path, into: Path, accepted: Path) -> None:
     """IBKR's documents tell people to edit root/conf.yaml; Java gets another file from us."""
-    distribution.install(real(tmp_path), into, accepted)
+    distribution_install.install(real(tmp_path), into, accepted)
     (into / "root/conf.yaml").write_text("listenPort: 5001\n")
     assert distribution.find(into, accepted).trust == "known"
 
@@ -120,5 +120,5 @@ def test_another_digest_than_the_one_found_is_refused(tmp_path: Path, into: Path
     """Also for the known build: whoever names a digest means that one."""
     folder = real(tmp_path)
     with pytest.raises(DistributionError, match=f"has the SHA-256 {REAL}, not the one"):
-        distribution.install(folder, into, accepted, accept="0" * 64)
-    assert distribution.install(folder, into, accepted, accept=REAL).trust == "known"
+        distribution_install.install(folder, into, accepted, accept="0" * 64)
+    assert distribution_install.install(folder, into, accepted, accept=REAL).trust == "known"

@@ -18,7 +18,7 @@ import pytest
 
 from ibkr_tools import deadline_socket
 from ibkr_tools.errors import DistributionError, UpstreamSilent
-from ibkr_tools.gateway.distribution import download
+from ibkr_tools.gateway.distribution_download import download
 from ibkr_tools.portal.push_listener import Heartbeat, PushClosed, PushEvent, PushListener
 from tests.support.scripted_client import client_of
 from tests.support.tls_server import Scripted, http

@@ -53,7 +53,7 @@ for module in (
     "login.login_runner",
     "portal.client",
     "gateway.tls",
-    "gateway.distribution",
+    "gateway.distribution_download",
     "gateway.preparation",
     "cli.status_report",
     "cli.login_log_view",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ibkr_tools.errors import DistributionError
-from ibkr_tools.gateway import distribution
+from ibkr_tools.gateway import distribution, distribution_install
 from ibkr_tools.gateway.distribution_identity import MAIN_CLASS
 
 __all__ = ["JAR", "Names", "install", "jar", "parts", "write_jar", "zipped"]
@@ -64,9 +64,9 @@ def zipped(path: Path, names: Names, prefix: str = "") -> Path:
 def install(source: Path, into: Path, accepted: Path) -> distribution.Distribution:
     """Installs a distribution as a person does who trusts it: refused, named, accepted."""
     try:
-        return distribution.install(source, into, accepted)
+        return distribution_install.install(source, into, accepted)
     except DistributionError as error:
         named = re.search(r"SHA-256 ([0-9a-f]{64})", error.message)
         if named is None:
             raise
-    return distribution.install(source, into, accepted, accept=named[1])
+    return distribution_install.install(source, into, accepted, accept=named[1])

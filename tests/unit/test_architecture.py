@@ -255,7 +255,7 @@ LIBRARIES = {
         "deadline_adapter.py",
         "flex/flex_service.py",
     },
-    "requests": {"gateway/distribution.py", "portal/client.py", "deadline_adapter.py", "flex/flex_service.py"},
+    "requests": {"gateway/distribution_download.py", "portal/client.py", "deadline_adapter.py", "flex/flex_service.py"},
     "aiohttp": {"simulator/"},
     "cryptography": {"gateway/tls.py", "simulator/"},
     "defusedxml": {"flex/statement_xml.py", "flex/flex_answers.py"},

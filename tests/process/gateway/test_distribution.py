@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.errors import DistributionError
-from ibkr_tools.gateway import distribution
+from ibkr_tools.gateway import distribution_download
 from tests.support.made_distribution import install, parts, zipped
 
 
@@ -41,21 +41,21 @@ def test_downloads(tmp_path: Path, accepted: Path) -> None:
     target = tmp_path / "clientportal.gw.zip"
     body = zipped(tmp_path / "x.zip", parts()).read_bytes()
     with serving(200, body) as url:
-        distribution.download(url, target)
+        distribution_download.download(url, target)
         assert target.read_bytes() == body
         assert install(target, tmp_path / "into", accepted).build == "2031-05-06"
         target.unlink()
         with pytest.raises(DistributionError, match="more than"):
-            distribution.download(url, target, max_bytes=len(body) - 1)
+            distribution_download.download(url, target, max_bytes=len(body) - 1)
         with pytest.raises(DistributionError, match="not complete"):
-            distribution.download(url, target, deadline_s=0)
+            distribution_download.download(url, target, deadline_s=0)
         with pytest.raises(DistributionError, match="No such file"):
-            distribution.download(url, tmp_path / "none/x.zip")
+            distribution_download.download(url, tmp_path / "none/x.zip")
     with serving(404, b"") as url, pytest.raises(DistributionError, match="HTTP 404"):
-        distribution.download(url, target)
+        distribution_download.download(url, target)
     with serving(200, body, announced=len(body) + 5) as url, pytest.raises(DistributionError) as caught:
-        distribution.download(url, target)
+        distribution_download.download(url, target)
     assert "cut off" in str(caught.value) or "not reachable" in str(caught.value)
     with pytest.raises(DistributionError, match="not reachable"):
-        distribution.download(url, target)
+        distribution_download.download(url, target)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".into.lock", "into", "state", "x.zip"]

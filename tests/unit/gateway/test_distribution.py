@@ -8,11 +8,12 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ibkr_tools.errors import DistributionError
-from ibkr_tools.gateway import distribution
+from ibkr_tools.gateway import distribution, distribution_install
 from tests.support import made_distribution
 from tests.support.made_distribution import JAR, Names, jar, parts, zipped
 
@@ -217,7 +218,7 @@ def test_refuses_a_bomb_while_it_explodes(tmp_path: Path, into: Path, monkeypatc
     assert bomb.stat().st_size < 20_000
     data = bomb.read_bytes()
     bomb.write_bytes(data.replace(struct.pack("<I", 3_000_000), struct.pack("<I", 3_000)))
-    monkeypatch.setattr(distribution, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(distribution_install, "MAX_BYTES", 1_000_000)
     with pytest.raises(DistributionError, match=r"MB unpacked|not a whole zip"):
         install(bomb, into)
     honest = zipped(tmp_path / "honest.zip", {**parts(), "root/zeros": bytes(3_000_000)})
@@ -229,8 +230,8 @@ def test_refuses_a_bomb_while_it_explodes(tmp_path: Path, into: Path, monkeypatc
 
 def test_refuses_too_many_entries(tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are written one by one, and the one too many is not; IBKR's own has a tenth of what is allowed."""
-    monkeypatch.setattr(distribution, "MAX_ENTRIES", 5)
-    many = {f"root/{number}": b"" for number in range(distribution.MAX_ENTRIES)}
+    monkeypatch.setattr(distribution_install, "MAX_ENTRIES", 5)
+    many = {f"root/{number}": b"" for number in range(distribution_install.MAX_ENTRIES)}
     with pytest.raises(DistributionError, match="more than 5 entries"):
         install(zipped(tmp_path / "many.zip", {**parts(), **many}), into)
     assert marker(into) == b"old"
@@ -265,10 +266,94 @@ def test_says_what_it_may_not_look_at(tmp_path: Path, into: Path) -> None:
             install(source, into)
 
 
+def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has folders swapped as on a file system, or with a C library, that cannot do so in one step."""
+    monkeypatch.setattr(distribution_install, "_libc", SimpleNamespace())
+
+
+def build(tmp_path: Path, day: str) -> Path:
+    """Returns a zip of another build; its mark is the day."""
+    return zipped(tmp_path / f"{day}.zip", parts(day.encode()) | {JAR: jar(built=day)})
+
+
+@pytest.fixture(params=["in one step", "in three"])
+def swapping(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways in which folders are swapped."""
+    way: str = request.param
+    if way == "in three":
+        without_exchange(monkeypatch)
+    return way
+
+
+@pytest.mark.usefixtures("swapping")
+def test_an_update_can_be_taken_back(tmp_path: Path, into: Path) -> None:
+    """And taken back again: the two builds change places."""
+    install(build(tmp_path, "2031-01-01"), into)
+    install(build(tmp_path, "2031-02-02"), into)
+    for day in ("2031-01-01", "2031-02-02", "2031-01-01"):
+        assert distribution_install.rollback(into, ACCEPTED[0]).build == day
+        assert marker(into) == day.encode()
+    before = distribution.find_previous(into, ACCEPTED[0])
+    assert before is not None
+    assert before.build == "2031-02-02"
+    assert leftovers(into) == [f".{into.name}.old"]
+
+
+def test_the_same_build_again_replaces_no_earlier_one(tmp_path: Path, into: Path) -> None:
+    """Each upgrade of ibkr-tools installs the gateway that is there once more."""
+    for day in ("2031-01-01", "2031-02-02", "2031-02-02"):
+        install(build(tmp_path, day), into)
+    assert distribution_install.rollback(into, ACCEPTED[0]).build == "2031-01-01"
+
+
+def test_a_build_that_may_not_run_replaces_no_earlier_one(tmp_path: Path, into: Path) -> None:
+    for day in ("2031-01-01", "2031-02-02"):
+        install(build(tmp_path, day), into)
+    (into / "dist/extra.jar").write_bytes(b"changed")
+    install(build(tmp_path, "2031-03-03"), into)
+    assert distribution_install.rollback(into, ACCEPTED[0]).build == "2031-01-01"
+
+
+@pytest.mark.parametrize("trouble", ["nothing kept", "changed", "damaged", "cut short"])
+def test_what_cannot_be_gone_back_to_changes_nothing(tmp_path: Path, into: Path, trouble: str) -> None:
+    if trouble != "nothing kept":
+        for day in ("2031-01-01", "2031-02-02"):
+            install(build(tmp_path, day), into)
+    old = into.with_name(f".{into.name}.old")
+    match trouble:
+        case "changed":
+            (old / "build/lib/runtime/more.jar").write_bytes(b"x")
+        case "damaged":
+            (old / JAR).write_bytes(b"no zip")
+        case "cut short":
+            shutil.rmtree(old / "build")
+    mark = marker(into)
+    with pytest.raises(DistributionError):
+        distribution_install.rollback(into, ACCEPTED[0])
+    assert marker(into) == mark
+
+
+def test_a_candidate_is_described_and_not_installed(tmp_path: Path, into: Path) -> None:
+    source = build(tmp_path, "2031-01-01")
+    candidate = distribution_install.inspect(source, ACCEPTED[0])
+    assert (candidate.build, candidate.trust) == ("2031-01-01", "")
+    assert marker(into) == b"old"
+    installed = install(source, into)
+    again = distribution_install.inspect(source, ACCEPTED[0])
+    assert (again.sha256, again.trust) == (installed.sha256, "accepted")
+    (tmp_path / "x.zip").write_bytes(b"PK")
+    with pytest.raises(DistributionError, match="not a whole zip"):
+        distribution_install.inspect(tmp_path / "x.zip", ACCEPTED[0])
+
+
 def test_a_crash_between_the_renames_leaves_the_old_one(
     tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`find` sees the previous distribution, and the next installation cleans up."""
+    """`find` sees the previous distribution, and the next installation cleans up.
+
+    Where the file system swaps folders in one step there is no such moment.
+    """
+    without_exchange(monkeypatch)
     real = Path.rename
 
     class PowerCut(BaseException):
@@ -288,12 +373,13 @@ def test_a_crash_between_the_renames_leaves_the_old_one(
     assert marker(into) == b"old"
     install(zipped(tmp_path / "new.zip", parts(b"new")), into)
     assert marker(into) == b"new"
-    assert leftovers(into) == []
+    assert leftovers(into) == [f".{into.name}.old"]
 
 
 def test_an_installation_that_fails_to_swap_puts_the_old_one_back(
     tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    without_exchange(monkeypatch)
     real = Path.rename
     failures = iter([True])
 

@@ -19,7 +19,7 @@ WAYS_OUT = {
     "deadline_socket.py": "the sockets of both and of the WebSocket; it connects none",
     "portal/transport_errors.py": "the names of TLS's errors",
     "portal/push_listener.py": "the WebSocket, with a table of its own",
-    "gateway/distribution.py": "downloads IBKR's program",
+    "gateway/distribution_download.py": "downloads IBKR's program",
     "gateway/address_family.py": "looks for routes and names; it connects nothing",
     "gateway/preparation.py": "the names of the families of addresses",
     "login/driver_errors.py": "the names of the errors of Selenium",
