@@ -1,6 +1,7 @@
 """Lives of accounts, each made once, and their statements as the product reads them."""
 
 import io
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
 from functools import lru_cache
@@ -71,8 +72,17 @@ def statements_of(
 
 def rows_of(xml: bytes, element: str) -> list[dict[str, str]]:
     """Returns the attributes of all elements of this name."""
-    events = read_statements(xml)
-    return [event.attributes for event in events if isinstance(event, Row) and event.element == element]
+    return _rows(xml).get(element, [])
+
+
+@lru_cache(maxsize=1)
+def _rows(xml: bytes) -> dict[str, list[dict[str, str]]]:
+    """Parses a file once, however many of its elements a test asks for."""
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for event in read_statements(xml):
+        if isinstance(event, Row):
+            rows[event.element].append(event.attributes)
+    return dict(rows)
 
 
 @st.composite
