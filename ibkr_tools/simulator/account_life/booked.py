@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 
 from ibkr_tools.simulator.account_life.entries import (
     ActionEntry,
@@ -70,7 +71,7 @@ class BookedTransfer:
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DayClose:
     """What an account has at the end of a day, and what the day did to its value, in the base currency.
 
@@ -94,12 +95,12 @@ class DayClose:
         """Returns an amount in the base currency, at the day's rate."""
         return amount * self.rates[currency]
 
-    @property
+    @cached_property
     def cash_in_base(self) -> Decimal:
         """Returns all cash."""
         return sum((self.in_base(currency, amount) for currency, amount in self.cash.items()), ZERO)
 
-    @property
+    @cached_property
     def dividends_in_base(self) -> Decimal:
         """Returns the dividends that are due."""
         return sum((self.in_base(one.security.currency, one.net) for one in self.dividend_accruals), ZERO)
@@ -110,7 +111,7 @@ class DayClose:
             (self.in_base(key[0], amount) for key, amount in self.accrued_interest.items() if key[1] is is_bond), ZERO
         )
 
-    @property
+    @cached_property
     def total(self) -> Decimal:
         """Returns the net asset value."""
         interest = self.interest_in_base(is_bond=True) + self.interest_in_base(is_bond=False)

@@ -26,7 +26,7 @@ from ibkr_tools.simulator.account_life.entries import (
     TransferEntry,
 )
 from ibkr_tools.simulator.account_life.lots import Lot, put_back, scale, share, take, total_cost, total_quantity
-from ibkr_tools.simulator.account_life.market import CURRENCIES, Market
+from ibkr_tools.simulator.account_life.market import Market
 from ibkr_tools.simulator.account_life.securities import PARTS, Security
 
 ZERO = Decimal(0)
@@ -245,7 +245,7 @@ class Ledger:
         """Ends a day."""
         before = self.closes[-1] if self.closes else None
         self._settle_futures(day, before)
-        rates = {currency: self.market.rate(currency, self.base, day) for currency in CURRENCIES}
+        rates = self.market.rates_of_day(self.base, day)
         values: dict[str, Decimal] = defaultdict(Decimal)
         for conid, lots in self.lots.items():
             security = self.securities[conid]

@@ -64,7 +64,7 @@ def put_back(lots: Sequence[Lot], returned: Sequence[Lot]) -> tuple[Lot, ...]:
 
 def total_quantity(lots: Sequence[Lot]) -> Decimal:
     """Returns how much they are together."""
-    return sum((lot.quantity for lot in lots), ZERO)
+    return sum([lot.quantity for lot in lots], ZERO)
 
 
 def total_cost(lots: Sequence[Lot]) -> Decimal:

@@ -1,7 +1,7 @@
 """Prices, exchange rates, dividends and corporate actions of every day, the same ones for the same seed."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -21,6 +21,7 @@ from ibkr_tools.simulator.account_life.securities import OptionTerms, Security, 
 CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY")
 _REFERENCE_RATES = {"EUR": 1.0, "USD": 0.92, "GBP": 1.17, "CHF": 1.06, "JPY": 0.0061}
 _KINDS = ("STK",) * 6 + ("ETF", "STK", "BOND", "FUND")
+_SPREADS = {"BOND": 0.002, "FUND": 0.006, "ETF": 0.009, "FUT": 0.011}
 _TICK = Decimal("0.0001")
 _TICKS = 10_000
 _LOWEST_TICKS = 500
@@ -87,6 +88,7 @@ class Market:
             currency: (Random(f"{seed}:rate:{currency}"), [rate]) for currency, rate in _REFERENCE_RATES.items()
         }
         self._rate_cache: dict[tuple[str, str, int], Decimal] = {}
+        self._rates_of_days: dict[tuple[str, int], dict[str, Decimal]] = {}
         self._dividends: dict[int, dict[date, list[Dividend]]] = {}
         self._securities: dict[int, Security] = {}
         for index in range(size):
@@ -162,6 +164,13 @@ class Market:
             self._rate_cache[key] = Decimal(f"{quotient:.{_RATE_CONTEXT_DIGITS}g}")
         return self._rate_cache[key]
 
+    def rates_of_day(self, base: str, day: date) -> Mapping[str, Decimal]:
+        """Returns what one unit of each currency is in another one."""
+        key = (base, self._number(day))
+        if key not in self._rates_of_days:
+            self._rates_of_days[key] = {currency: self.rate(currency, base, day) for currency in CURRENCIES}
+        return self._rates_of_days[key]
+
     def _reference(self, currency: str, number: int) -> float:
         rng, path = self._rates[currency]
         while len(path) <= number:
@@ -181,6 +190,8 @@ class Market:
     def _ticks(self, chain: _Chain, number: int) -> int:
         first = self._number(chain.first_day)
         path = chain.path
+        if number - first < len(path):
+            return path[max(0, number - first)]
         if not path:
             start = chain.start_ticks
             if chain.parent is not None:
@@ -188,7 +199,7 @@ class Market:
                 of_parent = self._ticks(parent, first - 1)
                 start = max(_LOWEST_TICKS, int(of_parent * action.child_share / action.child_ratio))
             path.append(start)
-        spread = {"BOND": 0.002, "FUND": 0.006, "ETF": 0.009, "FUT": 0.011}.get(chain.kind, 0.016)
+        spread = _SPREADS.get(chain.kind, 0.016)
         for at in range(first + len(path), number + 1):
             grown = path[-1] * (1 + chain.rng.gauss(0.0003, spread))
             if happens := chain.actions.get(self._days[at]):

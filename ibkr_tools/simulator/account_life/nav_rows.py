@@ -75,10 +75,17 @@ def account_information(query: FlexQuery, period: Period) -> Rows:
     ]
 
 
+_NO_VALUE = {
+    **{f"{name}{side}": "0" for name in _NAV_PARTS for side in ("", "Long", "Short")},
+    **dict.fromkeys(("bondInterestAccrualsComponent", "brokerInterestAccrualsComponent"), "0"),
+    **{f"total{side}": "0" for side in ("", "Long", "Short")},
+}
+"""What a day of an account without any value says."""
+
+
 def _parts(closed: DayClose) -> dict[str, Decimal]:
     interest, bond_interest = closed.interest_in_base(is_bond=False), closed.interest_in_base(is_bond=True)
     return {
-        **dict.fromkeys(_NAV_PARTS, ZERO),
         **closed.values,
         "cash": closed.cash_in_base,
         "dividendAccruals": closed.dividends_in_base,
@@ -94,11 +101,12 @@ def equity_summary(query: FlexQuery, period: Period) -> Rows:
     closes = [period.start, *period.days] if period.start is not None else period.days
     rows: Rows = []
     for closed in closes:
-        row = {**account_attributes(period.account, period.base), "reportDate": query.day(closed.day)}
+        row = {**account_attributes(period.account, period.base), "reportDate": query.day(closed.day), **_NO_VALUE}
         for name, amount in _parts(closed).items():
-            row[name] = number(amount)
-            if not name.endswith("Component"):
-                row[f"{name}Long"], row[f"{name}Short"] = number(max(amount, ZERO)), number(min(amount, ZERO))
+            if amount:
+                row[name] = number(amount)
+                if not name.endswith("Component"):
+                    row[f"{name}{'Long' if amount > 0 else 'Short'}"] = row[name]
         rows.append(("EquitySummaryByReportDateInBase", row))
     return rows
 
