@@ -112,6 +112,13 @@ def running(folder: Path, upstream: str = "http://127.0.0.1:9", *, journal: bool
         yield made
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that runs for all tests which leave it as it was: a start of Java costs more than any of them."""
+    with running(tmp_path_factory.mktemp("shared")) as made:
+        yield made
+
+
 def resident_mb(pid: int) -> float:
     match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert match is not None
@@ -141,49 +148,46 @@ def test_starts_small_and_ready_and_ends_cleanly(tmp_path: Path) -> None:
         assert list((ours.directories.gateway / "work").iterdir()) == []
 
 
-def test_the_jar_speaks_tls_with_our_certificate_only(tmp_path: Path) -> None:
+def test_the_jar_speaks_tls_with_our_certificate_only(shared: Gateway) -> None:
     """Strict OpenSSL accepts it, by address and by name; without our certificate nobody does."""
-    with running(tmp_path) as ours:
-        context = ssl.create_default_context(cafile=str(ours.directories.certificate))
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
-        for name in ("127.0.0.1", "localhost"):
-            with (
-                socket.create_connection(("127.0.0.1", ours.port), timeout=5) as plain,
-                context.wrap_socket(plain, server_hostname=name) as secured,
-            ):
-                assert secured.version() == "TLSv1.2"
-        with pytest.raises(requests.exceptions.SSLError):
-            requests.get(ours.url, timeout=5)
+    context = ssl.create_default_context(cafile=str(shared.directories.certificate))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    for name in ("127.0.0.1", "localhost"):
+        with (
+            socket.create_connection(("127.0.0.1", shared.port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname=name) as secured,
+        ):
+            assert secured.version() == "TLSv1.2"
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(shared.url, timeout=5)
 
 
-def test_other_origins_and_the_demo_are_shut_out(tmp_path: Path) -> None:
+def test_other_origins_and_the_demo_are_shut_out(shared: Gateway) -> None:
     """A page of another origin can send nothing; the gateway's own can; there is no demo application."""
-    with running(tmp_path) as ours:
-        certificate = str(ours.directories.certificate)
-        expected = {"https://example.com": 403, "null": 403, ours.url: 200, f"https://localhost:{ours.port}": 200}
-        for origin, status in expected.items():
-            answer = requests.post(f"{ours.url}/clear", verify=certificate, timeout=5, headers={"Origin": origin})
-            assert (origin, answer.status_code) == (origin, status)
-        demo = requests.get(f"{ours.url}/demo/index.html", verify=certificate, allow_redirects=False, timeout=5)
-        assert demo.status_code == 302
+    certificate = str(shared.directories.certificate)
+    expected = {"https://example.com": 403, "null": 403, shared.url: 200, f"https://localhost:{shared.port}": 200}
+    for origin, status in expected.items():
+        answer = requests.post(f"{shared.url}/clear", verify=certificate, timeout=5, headers={"Origin": origin})
+        assert (origin, answer.status_code) == (origin, status)
+    demo = requests.get(f"{shared.url}/demo/index.html", verify=certificate, allow_redirects=False, timeout=5)
+    assert demo.status_code == 302
 
 
-def test_a_stopped_java_gets_no_ping_and_recovers(tmp_path: Path) -> None:
+def test_a_stopped_java_gets_no_ping_and_recovers(shared: Gateway) -> None:
     """With SIGSTOP the status says unresponsive and systemd hears nothing; nobody but systemd may end it."""
-    with running(tmp_path) as ours:
-        wait_until(lambda: "WATCHDOG=1" in ours.notified())
-        java = ours.java()
-        os.kill(java, signal.SIGSTOP)
-        try:
-            wait_until(lambda: ours.state() == "unresponsive")
-            ours.notify.messages.clear()
-            seen = ours.section()
-            wait_until(lambda: ours.section() != seen)
-            assert "WATCHDOG=1" not in ours.notified()
-        finally:
-            os.kill(java, signal.SIGCONT)
-        wait_until(lambda: ours.state() == "up")
-        assert ours.java() == java
+    wait_until(lambda: "WATCHDOG=1" in shared.notified())
+    java = shared.java()
+    os.kill(java, signal.SIGSTOP)
+    try:
+        wait_until(lambda: shared.state() == "unresponsive")
+        shared.notify.messages.clear()
+        seen = shared.section()
+        wait_until(lambda: shared.section() != seen)
+        assert "WATCHDOG=1" not in shared.notified()
+    finally:
+        os.kill(java, signal.SIGCONT)
+    wait_until(lambda: shared.state() == "up")
+    assert shared.java() == java
 
 
 def test_a_killed_parent_takes_a_stopped_java_with_it(tmp_path: Path) -> None:
@@ -222,17 +226,15 @@ def test_an_old_request_is_fulfilled_by_the_start(tmp_path: Path) -> None:
         assert not ours.directories.restart_request.exists()
 
 
-def test_a_dead_upstream_is_nothing_to_restart_for(tmp_path: Path) -> None:
+def test_a_dead_upstream_is_nothing_to_restart_for(shared: Gateway) -> None:
     """Calls to IBKR hang or fail; the gateway is up all the same, and Java is the same."""
-    with running(tmp_path) as ours:
-        java = ours.java()
-        with pytest.raises(requests.RequestException):
-            requests.post(
-                f"{ours.url}/v1/api/tickle", verify=str(ours.directories.certificate), timeout=3, allow_redirects=False
-            )
-        seen = ours.section()
-        wait_until(lambda: ours.section() != seen)
-        assert (ours.state(), ours.java()) == ("up", java)
+    java = shared.java()
+    certificate = str(shared.directories.certificate)
+    with pytest.raises(requests.RequestException):
+        requests.post(f"{shared.url}/v1/api/tickle", verify=certificate, timeout=3, allow_redirects=False)
+    seen = shared.section()
+    wait_until(lambda: shared.section() != seen)
+    assert (shared.state(), shared.java()) == ("up", java)
 
 
 def taken_port(ours: Gateway) -> Callable[[], None]:
@@ -333,25 +335,24 @@ def test_a_login_leaves_no_secret_in_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and iproute2")
-def test_another_machine_is_refused(tmp_path: Path) -> None:
+def test_another_machine_is_refused(shared: Gateway) -> None:
     """From another network namespace: 404 and nothing else, whatever is asked."""
     name = f"ibkrt{os.getpid()}"
 
     def ip(*words: str) -> None:
         subprocess.run(["ip", *words], check=True)
 
-    with running(tmp_path) as ours:
-        ip("netns", "add", name)
-        try:
-            ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
-            ip("address", "add", "198.51.100.1/30", "dev", name)
-            ip("link", "set", name, "up")
-            ip("-n", name, "address", "add", "198.51.100.2/30", "dev", "eth0")
-            ip("-n", name, "link", "set", "eth0", "up")
-            for path in ("/", "/sso/Login", "/v1/api/tickle", "/clear"):
-                command = ["ip", "netns", "exec", name, "curl", "-sk", "-m", "5", "--retry", "3", "--retry-connrefused"]
-                command += ["-w", " %{http_code}", f"https://198.51.100.1:{ours.port}{path}"]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-                assert done.stdout == "Access Denied 404", done
-        finally:
-            ip("netns", "delete", name)
+    ip("netns", "add", name)
+    try:
+        ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+        ip("address", "add", "198.51.100.1/30", "dev", name)
+        ip("link", "set", name, "up")
+        ip("-n", name, "address", "add", "198.51.100.2/30", "dev", "eth0")
+        ip("-n", name, "link", "set", "eth0", "up")
+        for path in ("/", "/sso/Login", "/v1/api/tickle", "/clear"):
+            command = ["ip", "netns", "exec", name, "curl", "-sk", "-m", "5", "--retry", "3", "--retry-connrefused"]
+            command += ["-w", " %{http_code}", f"https://198.51.100.1:{shared.port}{path}"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            assert done.stdout == "Access Denied 404", done
+    finally:
+        ip("netns", "delete", name)
