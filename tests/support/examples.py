@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 __all__ = ["examples", "load_profile"]
 
-PROFILES = {"home": 20, "ci": 200}
+PROFILES = {"home": 20, "ci": 100}
 """Examples of a property test that says nothing of its own, by profile."""
 
 

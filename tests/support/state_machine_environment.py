@@ -1,6 +1,7 @@
 """A simulated environment for the state machine: answers its commands, moves its clock, counts what it does."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -193,7 +194,8 @@ class Environment:
     def max_within(self, seconds: float, *commands: Command) -> int:
         """Says how many of these commands were executed within that many seconds at the most."""
         times = [at for at, executed in self.executed if not commands or executed in commands]
-        return max((sum(1 for other in times if at <= other < at + seconds) for at in times[::5] or times), default=0)
+        # Commands are executed in the order of time.
+        return max((bisect_left(times, at + seconds) - number for number, at in enumerate(times)), default=0)
 
 
 def environment_with_session(**changes: object) -> Environment:

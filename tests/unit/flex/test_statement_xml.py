@@ -117,7 +117,7 @@ BOMB = (
         (document(statement(attributes=head(fromDate="00010101"))), "0001-01-01"),
         (document(statement(attributes=head(whenGenerated="20260107;235959"))), "after it was made"),
         (document(statement(attributes=head(toDate="99991231"))), "after it was made"),
-        (document(statement(attributes=head(accountId="U" * 10_000_000))), "no account number"),
+        (document(statement(attributes=head(accountId="U" * 100_000))), "no account number"),
         (document(statement(attributes=head(accountId="U1\u202e234"))), "no account number"),
         (document(statement().replace("</FlexStatement>", statement() + "</FlexStatement>")), "within another"),
         (
@@ -153,7 +153,7 @@ def test_activity_statements_are_read(kind: str) -> None:
 
 def test_a_value_of_any_size_is_read() -> None:
     sections = week()
-    sections["CashTransactions"][0][1]["description"] = "x" * 10_000_000
+    sections["CashTransactions"][0][1]["description"] = "x" * 1_000_000
     assert len(list(read_statements(document(statement(sections))))) == len(list(read_statements(document())))
 
 

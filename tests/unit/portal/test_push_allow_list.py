@@ -44,8 +44,12 @@ def test_no_other_file_could_open_a_connection() -> None:
     for file in package.rglob("*.py"):
         name = file.relative_to(package).as_posix()
         for node in nodes_of(file):
-            modules = [one.name for one in node.names] if isinstance(node, ast.Import) else []
-            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                modules = [one.name for one in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            else:
+                continue
             if any(module == one or module.startswith(f"{one}.") for module in modules for one in libraries):
                 found.add(name)
     # The simulator is a server, and nothing of the product imports it (test_architecture).

@@ -251,7 +251,7 @@ class AnySequence(RuleBasedStateMachine):
         assert len(environment.executed) < 60
 
 
-AnySequence.TestCase.settings = examples(0.6, stateful_step_count=30, suppress_health_check=list(HealthCheck))
+AnySequence.TestCase.settings = examples(1, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 TestAnySequence = AnySequence.TestCase
 
 
