@@ -5,6 +5,7 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import assume, given, reject
@@ -229,6 +230,15 @@ def test_a_query_has_what_is_ticked() -> None:
     assert b"isin=" not in xml
     assert b"twr=" not in xml
     assert set(SECTIONS) == read(write_statements(life_of(3), [SECOND], FIRST_DAY, LAST_DAY, LATER)).checks[0].sections
+
+
+@pytest.mark.parametrize("value", ["", "plain", "R&D", "a < b > c", 'a "quoted" name', "Körner's"])
+def test_any_value_comes_back(value: str) -> None:
+    """Whatever XML wants escaped, and beside it what nobody ticked is left out."""
+    written = FlexQuery(without=frozenset({"isin"})).element(
+        "Trade", {"isin": "XX", "description": value, "symbol": "A"}
+    )
+    assert ET.fromstring(written).attrib == {"description": value, "symbol": "A"}
 
 
 def test_days_are_moved_as_ibkr_moves_them() -> None:
