@@ -71,6 +71,10 @@ class Checkout:
         path.write_text(f"#!/bin/bash\n{body}\n")
         path.chmod(0o755)
 
+    def write_tool(self, name: str, body: str) -> None:
+        """Puts another linter into the virtual environment."""
+        self._write(self.root / ".venv/bin" / name, body)
+
     def bash(self, *command: str) -> "subprocess.CompletedProcess[str]":
         environment = {
             "PATH": f"{self._path}:/usr/bin:/bin",
@@ -135,6 +139,17 @@ def test_only_unit_tests_of_one_file_may_run_in_several_processes(
     (call,) = (arguments for _, arguments in checkout.calls() if arguments[1:3] == ["-m", "pytest"])
     assert call[call.index("--dist") + 1] == distribution
     assert call[-len(tests) :] == tests
+
+
+def test_linters_that_complain_fail_the_whole_run(checkout: Checkout) -> None:
+    """At their first complaint; the tests are run all the same, since they have begun by then."""
+    checkout.write_tool("ruff", 'echo "ruff $1" >&2; exit 3')
+    checkout.write_tool("mypy", "echo mypy >&2")
+    done = checkout.bash("bash", str(checkout.root / "bin/test"))
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == ["ruff check"]
+    tested = [arguments[-1] for _, arguments in checkout.calls() if arguments[1:3] == ["-m", "pytest"]]
+    assert sorted(tested) == ["tests/browser", "tests/gateway", "tests/simulator", "tests/system"]
 
 
 def check_pip(calls: list[list[str]]) -> None:
