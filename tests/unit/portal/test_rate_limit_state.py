@@ -107,7 +107,7 @@ def test_reads_use_what_is_allowed() -> None:
     assert max(waited) == 0.0
 
 
-@examples(0.2)
+@examples(1)
 @example([2.0] * 3 + [0.05] * 30)
 @given(st.lists(st.one_of(st.floats(0.001, 0.3), st.floats(0.001, 9.9)), min_size=1, max_size=50))
 def test_whatever_arrives_late_ibkr_counts_ten_a_second(late_s: list[float]) -> None:
@@ -157,7 +157,7 @@ def test_nobody_sends_during_the_penalty() -> None:
     assert reserve(state, TICKLE, 1000.5)[1] == 1000.5
 
 
-@examples(0.2)
+@examples(1)
 @given(st.lists(st.sampled_from(ENDPOINTS), max_size=200))
 def test_the_file_does_not_grow(claims: list[Endpoint]) -> None:
     state, now_s = RateLimitState(), 0.0

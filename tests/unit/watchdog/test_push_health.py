@@ -120,7 +120,7 @@ EVENTS = st.sampled_from(
 )
 
 
-@examples(0.6)
+@examples(1)
 @given(
     st.booleans(),
     st.sampled_from([None, 10.0]),
