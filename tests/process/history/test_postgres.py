@@ -3,10 +3,8 @@
 import itertools
 import json
 import os
-import shutil
-import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +21,11 @@ from ibkr_tools.history.tables import TABLES
 from tests.support.flex_statements import Sections, document, head, statement, week
 from tests.support.history_sources import source
 from tests.support.installation import Installation, printed
-from tests.support.postgres import needs_postgres, server
+from tests.support.postgres import needs_postgres
 
 pytestmark = needs_postgres
 
 Sources = Sequence[tuple[StatementRows, str]]
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """One server for all tests here."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
-        with server(folder) as found:
-            yield found
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -8,21 +8,12 @@ from functools import cache
 from hypothesis import given
 
 from ibkr_tools.history.projection import project
-from ibkr_tools.history.records import CashKind
 from ibkr_tools.simulator.account_life import known_values
 from ibkr_tools.simulator.account_life.entries import CashEntry
-from ibkr_tools.simulator.account_life.entries import CashKind as Booked
-from ibkr_tools.simulator.account_life.known_values import FEES, INCOME
 from ibkr_tools.simulator.account_life.life import AccountLife
+from tests.support.known_records import BOOKING_KINDS
 from tests.support.life_imports import Request, newest, requests, sources_of
 from tests.support.lives import FIRST_DAY, LAST_DAY, LATER, SEEDS, life_of, of_lives
-
-_KINDS = {
-    **dict.fromkeys(FEES, frozenset({CashKind.FEE})),
-    **dict.fromkeys(INCOME, frozenset({CashKind.DIVIDEND, CashKind.INTEREST, CashKind.TAX})),
-    Booked.DEPOSIT: frozenset({CashKind.DEPOSIT}),
-    Booked.OTHER_INCOME: frozenset({CashKind.OTHER}),
-}
 
 
 @given(SEEDS, requests())
@@ -45,7 +36,7 @@ def known_bookings(life: AccountLife, days: dict[tuple[str, date], datetime]) ->
         by_books[account, at].add(day)
     for (account, at), those in by_books.items():
         ledger = life.books(account, at)
-        yield from (entry for entry in known_values.bookings(ledger, _KINDS) if entry.day in those)
+        yield from (entry for entry in known_values.bookings(ledger, BOOKING_KINDS) if entry.day in those)
 
 
 @given(SEEDS, requests())
@@ -64,7 +55,7 @@ def test_each_day_has_the_bookings_that_were_known_last(seed: int, wanted: list[
     }
     assert found.keys() == expected.keys()
     assert len(bookings) == len(found)
-    assert all(kind in _KINDS[expected[key]] for key, kind in found.items())
+    assert all(kind in BOOKING_KINDS[expected[key]] for key, kind in found.items())
 
 
 @given(SEEDS)
@@ -81,6 +72,7 @@ def test_a_whole_life_has_every_day(seed: int) -> None:
         rates = {closed.day: closed for closed in ledger.closes}
         in_base = [one.amount_in_base for one in projection.bookings() if one.account == account]
         known = [
-            rates[entry.day].in_base(entry.currency, entry.amount) for entry in known_values.bookings(ledger, _KINDS)
+            rates[entry.day].in_base(entry.currency, entry.amount)
+            for entry in known_values.bookings(ledger, BOOKING_KINDS)
         ]
         assert in_base == known

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ from ibkr_tools.simulator.account_life.booked import BookedTrade, DayClose
 from ibkr_tools.simulator.account_life.flex_query import ISO, FlexQuery
 from ibkr_tools.simulator.account_life.ledger import Ledger
 from ibkr_tools.simulator.account_life.life import AccountLife
-from ibkr_tools.simulator.account_life.lots import total_cost, total_quantity
+from tests.support import known_records
 from tests.support.life_imports import Request, Sources, newest, requests, sources_of
 from tests.support.lives import SEEDS, life_of, of_lives
 
@@ -69,34 +68,17 @@ def test_what_is_held_on_last_days(seed: int, wanted: list[Request], query: Flex
         kind: Counter() for kind in (Position, Lot, CashBalance, DividendAccrual)
     }
     for account, ledger, closed in last_days(life, sources):
-        for conid, lots in closed.lots.items():
-            security = ledger.securities[conid]
-            value = security.value(total_quantity(lots), life.market.price(security, closed.day))
-            rate = closed.rates[security.currency]
-            cost = total_cost(lots)
-            known[Position][account, closed.day, str(conid), total_quantity(lots), value, value * rate, cost] += 1
-            for lot in lots:
-                opened = lot.opened.isoformat()
-                known[Lot][account, closed.day, str(conid), lot.quantity, lot.cost, opened, str(lot.number)] += 1
+        for row in known_records.positions_of(ledger, closed, life.market):
+            known[Position][account, closed.day, *row] += 1
+        for row in known_records.lots_of(closed):
+            known[Lot][account, closed.day, *row] += 1
         for currency, amount in closed.cash.items():
             known[CashBalance][account, closed.day, currency, amount] += bool(amount)
         for due in closed.dividend_accruals:
             in_base = due.net * closed.rates[due.security.currency]
             known[DividendAccrual][account, closed.day, str(due.security.conid), due.net, in_base] += 1
-    assert (
-        Counter(
-            (one.account, one.day, one.conid, one.quantity, one.value, one.value_in_base, one.cost)
-            for one in projection.records(Position)
-        )
-        == known[Position]
-    )
-    assert (
-        Counter(
-            (one.account, one.day, one.conid, one.quantity, one.cost, one.opened_at, one.transaction_id)
-            for one in projection.records(Lot)
-        )
-        == known[Lot]
-    )
+    assert found_days(projection.records(Position), known_records.position_row) == known[Position]
+    assert found_days(projection.records(Lot), known_records.lot_row) == known[Lot]
     balances = projection.records(CashBalance)
     assert (
         Counter((one.account, one.day, one.currency, one.amount) for one in balances if one.amount)
@@ -109,6 +91,11 @@ def test_what_is_held_on_last_days(seed: int, wanted: list[Request], query: Flex
         )
         == known[DividendAccrual]
     )
+
+
+def found_days(records: Iterable[Any], row_of: Callable[[Any], tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
+    """Returns the records with their account and day, as `known_days` has them."""
+    return Counter((record.account, record.day, *row_of(record)) for record in records)
 
 
 def known_days(
@@ -126,25 +113,6 @@ def known_days(
     return found
 
 
-def trades_of(ledger: Ledger) -> Iterable[tuple[date, tuple[Any, ...]]]:
-    for trade in ledger.trades:
-        if isinstance(trade, BookedTrade):
-            entry = trade.entry
-            amounts = (entry.quantity, entry.proceeds, entry.commission, entry.taxes, trade.realized, trade.cost)
-            yield entry.day, (str(entry.number), str(entry.security.conid), entry.kind, *amounts)
-        else:
-            nothing = Decimal(0)
-            amounts = (trade.quantity, trade.proceeds, trade.commission, nothing, nothing, nothing)
-            yield trade.day, (str(trade.number), "", "ExchTrade", *amounts)
-
-
-def closed_lots_of(ledger: Ledger) -> Iterable[tuple[date, tuple[Any, ...]]]:
-    for trade in ledger.trades:
-        if isinstance(trade, BookedTrade):
-            for lot in trade.closed:
-                yield trade.entry.day, (str(trade.entry.security.conid), abs(lot.quantity), lot.cost, str(lot.number))
-
-
 @given(SEEDS, requests(), QUERIES)
 @of_lives(0.1)
 def test_trades_are_those_that_were_known_last(seed: int, wanted: list[Request], query: FlexQuery) -> None:
@@ -152,36 +120,10 @@ def test_trades_are_those_that_were_known_last(seed: int, wanted: list[Request],
     life = life_of(seed)
     sources = sources_of(life, wanted, query)
     projection = project(sources)
-    found = Counter(
-        (
-            *(one.account, one.day, one.transaction_id, "" if one.asset_class == "CASH" else one.conid, one.type),
-            *(one.quantity, one.proceeds, one.commission, one.taxes, one.realized, one.cost),
-        )
-        for one in projection.records(Trade)
-    )
-    assert found == known_days(life, sources, trades_of)
-    closed = Counter(
-        (one.account, one.day, one.conid, one.quantity, one.cost, one.transaction_id)
-        for one in projection.records(ClosedLot)
-    )
-    assert closed == known_days(life, sources, closed_lots_of)
-
-
-def actions_of(ledger: Ledger) -> Iterable[tuple[date, tuple[Any, ...]]]:
-    for one in ledger.actions:
-        kind = one.entry.action.kind.code
-        yield one.entry.day, (kind, str(one.security.conid), one.quantity, one.proceeds, one.realized)
-
-
-def transfers_of(ledger: Ledger) -> Iterable[tuple[date, tuple[Any, ...]]]:
-    rates = {closed.day: closed for closed in ledger.closes}
-    for one in ledger.transfers:
-        entry = one.entry
-        currency = entry.security.currency if entry.security else entry.currency
-        in_base = rates[entry.day].in_base(currency, one.amount + entry.cash)
-        direction = "IN" if entry.is_incoming else "OUT"
-        conid = str(entry.security.conid) if entry.security else ""
-        yield entry.day, (str(entry.number), entry.kind, direction, entry.counterpart, conid, in_base)
+    found = found_days(projection.records(Trade), known_records.trade_row)
+    assert found == known_days(life, sources, known_records.trades_of)
+    closed = found_days(projection.records(ClosedLot), known_records.closed_lot_row)
+    assert closed == known_days(life, sources, known_records.closed_lots_of)
 
 
 @given(SEEDS, requests(), QUERIES)
@@ -190,20 +132,10 @@ def test_actions_transfers_and_flows(seed: int, wanted: list[Request], query: Fl
     life = life_of(seed)
     sources = sources_of(life, wanted, query)
     projection = project(sources)
-    actions = Counter(
-        (one.account, one.day, one.type, one.conid, one.quantity, one.proceeds, one.realized)
-        for one in projection.records(CorporateAction)
-    )
-    assert actions == known_days(life, sources, actions_of)
-    transfers = Counter(
-        (
-            *(one.account, one.day, one.transaction_id, one.type, one.direction, one.counterpart),
-            one.conid,
-            one.amount_in_base,
-        )
-        for one in projection.records(Transfer)
-    )
-    assert transfers == known_days(life, sources, transfers_of)
+    actions = found_days(projection.records(CorporateAction), known_records.action_row)
+    assert actions == known_days(life, sources, known_records.actions_of)
+    transfers = found_days(projection.records(Transfer), known_records.transfer_row)
+    assert transfers == known_days(life, sources, known_records.transfers_of)
     flows = external_flows(projection.records(CashBooking), projection.records(Transfer))
     found = Counter(
         (flow.account, flow.day, flow.amount_in_base, flow.kind is FlowKind.INTERNAL_TRANSFER) for flow in flows
