@@ -105,6 +105,63 @@ def test_ibkr_away_and_back(flex: Machine) -> None:
     assert (flex.show(UNIT, "Result"), flex.show(UNIT, "NRestarts")) == ("success", "2")
 
 
+# Minutes and half hours are seconds here; what is done after how many of them is the program's own.
+FAST = """\
+import sys
+from ibkr_tools.flex import flex_policy
+flex_policy.MINUTES_S, flex_policy.HALF_HOUR_S = (1.0, 1.0), 1.0
+from ibkr_tools.cli import main
+sys.argv = ["ibkr-tools", "flex", "fetch"]
+main()
+"""
+
+
+def told(machine: Machine, text: str) -> int:
+    """Returns how often a person was told something; without a command of theirs the journal has it."""
+    return int(machine.run(f"journalctl -u ibkr-alert -o cat | grep -c '{text}' || true"))
+
+
+def test_ibkr_away_for_a_day(flex: Machine) -> None:
+    """Out of reach, then overloaded until systemd gives it up: told once; the timer's next turn covers the days."""
+    flex.container.run("cat >/run/fast.py", stdin=FAST)
+    start = ("ExecStart=", "ExecStart=/opt/ibkr-tools/venv/bin/python -I /run/fast.py")
+    outbox = flex.container.inside("/run/ibkr-tools/outbox")
+    flex.wait("what others have left to be told", lambda: not list(outbox.glob("*.json")), within_s=60)
+    before, over = asked(flex), told(flex, "they do")
+    # Nobody listens, not even at the third time.
+    flex.configure(flex={"upstream": "http://127.0.0.1:9"})
+    drop_in(flex, "RestartSec=600", *start)
+    flex.run(f"systemctl start --no-block {UNIT}")
+    flex.wait("the first try", lambda: flex.show(UNIT, "SubState") == "auto-restart", within_s=60)
+    assert (flex.show(UNIT, "ExecMainStatus"), asked(flex)) == ("75", before)
+    # It has been so since last night.
+    state = f"{STATEMENTS}/service.json"
+    flex.run(f"systemctl stop {UNIT}; grep -q failing_since...[0-9] {state}")
+    flex.run(f"""sed -Ei 's/(failing_since[":]+)[^"]+/\\1'$(date -u -d '11 hours ago' +%FT%TZ)/ {state}""")
+    assert told(flex, "o statement has come") == 0
+    # IBKR is back, and too busy: two tries are all of this day.
+    flex.configure(flex={"upstream": "http://127.0.0.1:5080"})
+    flex.control(lambda simulator: simulator.flex(not_ready=0, send_codes=[1009, 1009, 1009, 1001, 1001, 1001]))
+    flex.run(f"systemctl reset-failed {UNIT}")
+    drop_in(flex, "RestartSec=1", *start, "[Unit]", "StartLimitBurst=2")
+    flex.run(f"systemctl start --no-block {UNIT}")
+    flex.wait("the end of all tries", lambda: flex.show(UNIT, "ActiveState") == "failed", within_s=90)
+    assert flex.show(UNIT, "ExecMainStatus") == "75"
+    assert asked(flex) == before + 6
+    assert flex.status()["flex"]["state"] == "failed"
+    flex.wait("the message", lambda: told(flex, "o statement has come") == 1, within_s=60)
+    # A day later.
+    flex.run(f"systemctl reset-failed {UNIT}")
+    assert code(flex) == "0"
+    assert asked(flex) == before + 8
+    section = flex.status()["flex"]
+    assert (section["state"], section["problems"]) == ("succeeded", [])
+    assert section["covered_to"] == flex.run(f"ls {STATEMENTS} | grep xml").split("_")[1]
+    flex.wait("the end of it", lambda: told(flex, "they do") == over + 1, within_s=60)
+    assert told(flex, "o statement has come") == 1
+    assert told(flex, f"{UNIT} failed") == 0
+
+
 def test_the_timer_is_independent_of_the_gateway(flex: Machine) -> None:
     flex.run("systemctl enable --now ibkr-flex.timer")
     flex.stop()
