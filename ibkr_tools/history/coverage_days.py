@@ -47,14 +47,14 @@ def covered_runs(account: str, section: str, days: Mapping[date, Generation]) ->
 
 
 def _covered(account: str, section: str, first: date, last: date, generation: Generation) -> Coverage:
-    return Coverage(account, section, first, last, generation.source.value, generation.generated_at, generation.digest)
+    return Coverage(account, section, first, last, generation.source, generation.generated_at, generation.digest)
 
 
 def covered_days(coverage: Iterable[Coverage]) -> dict[str, dict[date, Generation]]:
     """Returns what counts for each day of a section, by account; the other way round as `covered_runs`."""
     found: dict[str, dict[date, Generation]] = {}
     for item in coverage:
-        generation = generation_of(Source(item.source), item.generated_at, item.digest)
+        generation = generation_of(item.source, item.generated_at, item.digest)
         days = found.setdefault(item.account, {})
         for number in range((item.to_day - item.day).days + 1):
             days[item.day + timedelta(days=number)] = generation

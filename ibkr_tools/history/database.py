@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from ibkr_tools import files
 from ibkr_tools.errors import ConfigError, DataError, OutputError, SnapshotMissing
 from ibkr_tools.history.queries import HistoryQueries
-from ibkr_tools.history.tables import METADATA, SCHEMA_VERSION, TABLES, to_row
+from ibkr_tools.history.tables import METADATA, SCHEMA_VERSION, TABLES, UnreadableRowError, to_row
 
 _APPLICATION_ID = 0x49424B52
 """`IBKR`, where SQLite's format has a place for it: file(1) and we know the database by it."""
@@ -26,6 +26,11 @@ MAX_DATABASE_BYTES = 500_000_000
 _REBUILD_HINT = "`ibkr-tools history rebuild` makes it anew from what is kept."
 
 _SQLITE = b"SQLite format 3\x00"
+_VERSIONS, _WAL_VERSION = slice(18, 20), 2
+"""Where the file says by which version it is written and read; one in memory cannot be of the second."""
+
+_LEFTOVERS = ("-journal", "-wal", "-shm")
+"""What SQLite leaves beside a database whose writer was killed, and believes to be of the one that it finds there."""
 
 _DIRECTORY_MODE, _FILE_MODE = 0o750, 0o640
 
@@ -96,6 +101,8 @@ def write_file(path: Path, connection: sa.Connection) -> None:
     data: bytes = driver.serialize()
     try:
         files.make_directory(path.parent, mode=_DIRECTORY_MODE)
+        for leftover in _LEFTOVERS:
+            path.with_name(f"{path.name}{leftover}").unlink(missing_ok=True)
         files.write_atomically(path, data, mode=_FILE_MODE)
         files.sync_directory(path.parent)
     except OSError as error:
@@ -142,6 +149,8 @@ def _connect(path: Path) -> Iterator[sa.Connection]:
         raise DataError(f"{path}: {error.strerror}", hint=_REBUILD_HINT) from error
     if not data.startswith(_SQLITE):
         raise DataError(f"{path}: damaged, no database of SQLite", hint=_REBUILD_HINT)
+    if _WAL_VERSION in data[_VERSIONS]:
+        raise DataError(f"{path}: another program has changed it to write-ahead logging", hint=_REBUILD_HINT)
     engine = sa.create_engine("sqlite://")
     try:
         with engine.connect() as connection:
@@ -151,6 +160,8 @@ def _connect(path: Path) -> Iterator[sa.Connection]:
             yield connection
     except sa.exc.DBAPIError as error:
         raise DataError(f"{path}: {error.orig}", hint=_REBUILD_HINT) from error
+    except UnreadableRowError as error:
+        raise DataError(f"{path}: {error}", hint=_REBUILD_HINT) from error
     finally:
         engine.dispose()
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ibkr_tools.errors import ConfigError, DatabaseUnavailable, SnapshotMissing
+from ibkr_tools.errors import ConfigError, DatabaseUnavailable, DataError, SnapshotMissing
 from ibkr_tools.history.coverage_days import covered_days, covered_runs
+from ibkr_tools.history.postgres_errors import ErrorMeaning, meaning_of
 from ibkr_tools.history.queries import HistoryQueries
 from ibkr_tools.history.records import Coverage, Instrument, NavChange
 from ibkr_tools.history.sections import SECTIONS, HistorySection, Span
-from ibkr_tools.history.tables import METADATA, SCHEMA_VERSION, TABLES, from_row, to_row
+from ibkr_tools.history.tables import METADATA, SCHEMA_VERSION, TABLES, UnreadableRowError, read_records, to_row
+from ibkr_tools.number_format import single_line
 
 SCHEMA = "ibkr_tools"
 
@@ -28,7 +30,26 @@ LOCK_TIMEOUT_S = 300.0
 """So long another writer is waited for; every role of the server can hold the lock."""
 
 _BATCH_ROWS = 1000
-_CONNECT_TIMEOUT_S = 10
+_MAX_SHOWN = 300
+"""In characters, of what the server says."""
+
+_PARAMETERS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+    "application_name": "ibkr-tools",
+    "client_encoding": "utf8",
+}
+"""Of libpq, where the URL has no others: within a minute it notices that a host has gone that says nothing more."""
+
+_URL_HINT = "See history.database in docs/history.md#postgresql."
+_DAMAGE_HINT = (
+    f"Have all hosts run the same version. If they do: DROP SCHEMA {SCHEMA} CASCADE, and `ibkr-tools history rebuild` "
+    "on each."
+)
+_RIGHTS_HINT = "Does its role have the right to make and use the schema?"
 
 _VERSION_METADATA = sa.MetaData()
 _VERSION = sa.Table("schema_version", _VERSION_METADATA, sa.Column("version", sa.Integer, nullable=False))
@@ -74,10 +95,10 @@ class PostgresHistory(HistoryQueries):
         Raises:
             DatabaseUnavailable: there is no connection, it broke off, or somebody holds the lock; nothing has changed.
             ConfigError: the server refuses, has tables of a newer version, or psycopg is missing.
+            DataError: somebody else has changed the tables.
         """
         with self._transaction() as connection:
-            # Whoever else writes is waited for; the lock and the setting go with the transaction.
-            connection.execute(sa.select(sa.func.set_config("lock_timeout", f"{LOCK_TIMEOUT_S * 1000:.0f}", True)))
+            # Whoever else writes is waited for; the lock goes with the transaction.
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             self._prepare(connection)
             for section in SECTIONS:
@@ -107,7 +128,7 @@ class PostgresHistory(HistoryQueries):
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         url = sa.make_url(self._url).set(drivername="postgresql+psycopg")
-        arguments: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "ibkr-tools"}
+        arguments: dict[str, Any] = {name: value for name, value in _PARAMETERS.items() if name not in url.query}
         if self._password is not None:
             arguments["password"] = self._password
         try:
@@ -117,47 +138,49 @@ class PostgresHistory(HistoryQueries):
                 f"history.database needs {error.name}, which is not installed",
                 hint="pip install 'ibkr-tools[postgres]', or 'psycopg[binary]' into its environment.",
             ) from error
+        except sa.exc.ArgumentError as error:
+            raise ConfigError(f"{self.name}: {error}", hint=_URL_HINT) from error
         try:
             with (
                 engine.connect().execution_options(schema_translate_map={None: SCHEMA}) as connection,
                 connection.begin(),
             ):
+                # Somebody else may have locked a table, and gone; the setting goes with the transaction.
+                connection.execute(sa.select(sa.func.set_config("lock_timeout", f"{LOCK_TIMEOUT_S * 1000:.0f}", True)))
                 yield connection
-        except sa.exc.OperationalError as error:
-            raise self._translated(error) from error
         except sa.exc.DBAPIError as error:
-            raise ConfigError(
-                f"{self.name}: {_first_line(error)}", hint="Does its role have the right to make and use the schema?"
-            ) from error
+            raise self._translated(error) from error
+        except (UnreadableRowError, sa.exc.InvalidRequestError) as error:
+            # The second: a column has another type than it was made with.
+            raise DataError(f"{self.name}: {error}", hint=_DAMAGE_HINT) from error
         finally:
             engine.dispose()
 
-    def _translated(self, error: sa.exc.OperationalError) -> ConfigError | DatabaseUnavailable:
-        text = _first_line(error)
-        if any(word in str(error.orig) for word in _REFUSALS):
-            return ConfigError(f"{self.name}: {text}", hint="See history.database in docs/history.md.")
-        return DatabaseUnavailable(f"{self.name}: {text}", hint="Nothing has changed there.")
-
-
-_REFUSALS = (
-    "authentication failed",
-    "no password supplied",
-    "does not exist",
-    "pg_hba.conf",
-    "not permitted to log in",
-)
-"""What the server says, in English, of what a person has to change."""
+    def _translated(self, error: sa.exc.DBAPIError) -> ConfigError | DatabaseUnavailable | DataError:
+        text = f"{self.name}: {_first_line(error)}"
+        state = getattr(error.orig, "sqlstate", None)
+        is_operational = isinstance(error, sa.exc.OperationalError)
+        match meaning_of(state, str(error.orig), is_operational=is_operational):
+            case ErrorMeaning.CONFIGURATION:
+                hint = _RIGHTS_HINT if state else _URL_HINT
+                return ConfigError(text, hint=hint)
+            case ErrorMeaning.DAMAGED:
+                return DataError(text, hint=_DAMAGE_HINT)
+            case ErrorMeaning.UNAVAILABLE:
+                return DatabaseUnavailable(text, hint="Nothing has changed there.")
 
 
 def _first_line(error: sa.exc.DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0]
+    return single_line(str(error.orig).strip().partition("\n")[0])[:_MAX_SHOWN]
 
 
 def _version(connection: sa.Connection) -> int | None:
     """Returns the version of the tables; None: there are none."""
     if not sa.inspect(connection).has_table(_VERSION.name, schema=SCHEMA):
         return None
-    version: int | None = connection.execute(sa.select(_VERSION.c.version)).scalar()
+    version: Any = connection.execute(sa.select(_VERSION.c.version)).scalar()
+    if version is not None and not isinstance(version, int):
+        raise UnreadableRowError(f"table {_VERSION.name}: {version!s:.40} is no version")
     return version
 
 
@@ -177,8 +200,7 @@ def _merge_section(local: sa.Connection, remote: sa.Connection, section: History
 
 def _coverage(connection: sa.Connection, section: str) -> list[Coverage]:
     table = TABLES[Coverage]
-    rows = connection.execute(sa.select(table).where(table.c.section == section)).mappings()
-    return [from_row(Coverage, dict(row)) for row in rows]
+    return read_records(Coverage, connection.execute(sa.select(table).where(table.c.section == section)).mappings())
 
 
 def _replace_days(
@@ -210,7 +232,10 @@ def _merge_keyed(local: sa.Connection, remote: sa.Connection, kind: type, key: S
     """Has records be the newer ones of both sides; texts that the newer one does not have are those of the older."""
     table = TABLES[kind]
     ours, theirs = (
-        {tuple(row[name] for name in key): dict(row) for row in connection.execute(sa.select(table)).mappings()}
+        {
+            tuple(row[name] for name in key): row
+            for row in map(to_row, read_records(kind, connection.execute(sa.select(table)).mappings()))
+        }
         for connection in (local, remote)
     )
     changed = []

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from ibkr_tools.history.records import (
     Trade,
     Transfer,
 )
-from ibkr_tools.history.tables import TABLES, from_row
+from ibkr_tools.history.tables import TABLES, UnreadableRowError, read_records
 
 _T = TypeVar("_T")
 
@@ -28,7 +29,10 @@ class HistoryQueries(ABC):
 
     @abstractmethod
     def _connect(self) -> AbstractContextManager[sa.Connection]:
-        """Lends a connection to the tables; its errors are those of every method here."""
+        """Lends a connection to the tables; its errors are those of every method here.
+
+        What it raises for `UnreadableRowError` says whose tables they are.
+        """
 
     def values(
         self,
@@ -47,8 +51,9 @@ class HistoryQueries(ABC):
             ConfigError: this user may not read the database.
             DataError: it is damaged, or another program's.
         """
-        chosen = TABLES[AccountValue].c.source.in_([source.value for source in sources])
-        return self.records(AccountValue, accounts, first, last, chosen)
+        return self.records(
+            AccountValue, accounts, first, last, _one_of(TABLES[AccountValue].c.source, Source, sources)
+        )
 
     def base_currencies(self, accounts: Sequence[str] = ()) -> list[tuple[str, str]]:
         """Returns these accounts with their base currencies; one that has changed it more than once. See `values`."""
@@ -57,8 +62,10 @@ class HistoryQueries(ABC):
         if accounts:
             statement = statement.where(table.c.account.in_(accounts))
         with self._connect() as connection:
-            found = connection.execute(statement.order_by(table.c.account, table.c.currency))
-            return [(account, currency) for account, currency in found]
+            pairs = connection.execute(statement.order_by(table.c.account, table.c.currency)).all()
+            if not all(isinstance(text, str) for pair in pairs for text in pair):
+                raise UnreadableRowError(f"table {table.name}: an account has no number or no currency")
+        return [(account, currency) for account, currency in pairs]
 
     def closes_from(self, accounts: Sequence[str], first: date | None, last: date | None) -> list[AccountValue]:
         """Returns the values at the end of days of statements, each account's last one before `first` among them.
@@ -79,7 +86,7 @@ class HistoryQueries(ABC):
         last: date | None = None,
     ) -> list[CashBooking]:
         """Returns the bookings of these kinds; see `values`."""
-        chosen = TABLES[CashBooking].c.kind.in_([kind.value for kind in kinds])
+        chosen = _one_of(TABLES[CashBooking].c.kind, CashKind, kinds)
         return self.records(CashBooking, accounts, first, last, chosen)
 
     def transfers(
@@ -124,4 +131,9 @@ class HistoryQueries(ABC):
             where.append(table.c.day <= last)
         statement = sa.select(table).where(*where).order_by(*table.primary_key.columns)
         with self._connect() as connection:
-            return [from_row(kind, dict(row)) for row in connection.execute(statement).mappings()]
+            return read_records(kind, connection.execute(statement).mappings())
+
+
+def _one_of(column: sa.Column[Any], known: type[StrEnum], chosen: Iterable[StrEnum]) -> Any:
+    """Returns the condition that a column has one of these, or what nobody knows: that is named when it is read."""
+    return column.in_([member.value for member in chosen]) | column.not_in([member.value for member in known])

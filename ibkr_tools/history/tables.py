@@ -1,10 +1,9 @@
 """The tables of the history: one for each kind of record, with the record's fields as columns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import sqlalchemy as sa
@@ -97,16 +96,62 @@ TABLES: Mapping[type, sa.Table] = {
 }
 """By the kind of record, its table."""
 
-_ENUMS: Mapping[type, Mapping[str, type[StrEnum]]] = {
-    record: {
-        name: hint
-        for name, hint in get_type_hints(record).items()
-        if isinstance(hint, type) and issubclass(hint, StrEnum)
-    }
-    for record in TABLES
+_FIRST_YEAR, _LAST_YEAR = 1970, 2199
+"""Days of statements are between; those of a range are counted one by one."""
+
+_MAX_MAGNITUDE = 40
+"""Of a number, as a power of ten: no account is worth as much, and all digits of a number are written."""
+
+_MAX_SHOWN = 40
+"""In characters, of a value that is named."""
+
+
+class UnreadableRowError(ValueError):
+    """A row has what no program of ours has written; the message names the table, the column and the value."""
+
+
+def _check_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise TypeError("is no text")
+    return value
+
+
+def _check_whole_number(value: Any) -> Any:
+    if not isinstance(value, int):
+        raise TypeError("is no whole number")
+    return value
+
+
+def _check_number(value: Any) -> Any:
+    if not isinstance(value, Decimal) or not value.is_finite() or value.adjusted() > _MAX_MAGNITUDE:
+        raise ValueError("is no amount")
+    return value
+
+
+def _check_day(value: Any) -> Any:
+    if not isinstance(value, date) or not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise ValueError("is no day of a statement")
+    return value
+
+
+_CHECKS: Mapping[type, Callable[[Any], Any]] = {
+    str: _check_text,
+    int: _check_whole_number,
+    Decimal: _check_number,
+    date: _check_day,
 }
 
-_FIELDS = {record: tuple(field.name for field in fields(record)) for record in TABLES}
+
+def _check_of(hint: Any) -> tuple[Callable[[Any], Any], bool]:
+    """Returns what makes a field of a column's value, and whether it may be None."""
+    kinds = {kind for kind in getattr(hint, "__args__", (hint,)) if kind is not _NONE}
+    (kind,) = kinds
+    return _CHECKS.get(kind, kind), hint is not kind
+
+
+_FIELDS: Mapping[type, Mapping[str, tuple[Callable[[Any], Any], bool]]] = {
+    record: {name: _check_of(hint) for name, hint in get_type_hints(record).items()} for record in TABLES
+}
 
 
 def to_row(record: Any) -> dict[str, Any]:
@@ -115,6 +160,37 @@ def to_row(record: Any) -> dict[str, Any]:
 
 
 def from_row(kind: type[_T], row: Mapping[str, Any]) -> _T:
-    """Returns a row of a table as the record that it is."""
-    enums = _ENUMS[kind]
-    return kind(**{name: enums[name](value) if name in enums else value for name, value in row.items()})
+    """Returns a row of a table as the record that it is.
+
+    Raises:
+        UnreadableRowError: it is none: others may write to a database that is shared.
+    """
+    values = {}
+    for name, (check, is_optional) in _FIELDS[kind].items():
+        value = row[name]
+        try:
+            values[name] = None if value is None and is_optional else check(value)
+        except (ValueError, TypeError) as error:
+            shown = f"{value!r}" if len(f"{value!s:.100}") <= _MAX_SHOWN else f"{value!s:.{_MAX_SHOWN}}…"
+            why = f"{error}" if check in _CHECKS.values() else "is unknown to this version"
+            raise UnreadableRowError(f"table {TABLES[kind].name}, column {name}: {shown} {why}") from None
+    return kind(**values)
+
+
+def read_records(kind: type[_T], rows: Iterable[Any]) -> list[_T]:
+    """Returns rows of a table, as they come from the database, as records.
+
+    Raises:
+        UnreadableRowError: one is none.
+    """
+    records = []
+    try:
+        for row in rows:
+            records.append(from_row(kind, row))  # noqa: PERF401 - what fails is mostly the reading of the row
+    except UnreadableRowError:
+        raise
+    except (ValueError, TypeError, ArithmeticError) as error:
+        # SQLAlchemy makes days and numbers of SQLite's texts.
+        text = f"{error}"[: 2 * _MAX_SHOWN] or type(error).__name__
+        raise UnreadableRowError(f"table {TABLES[kind].name}: {text}") from None
+    return records

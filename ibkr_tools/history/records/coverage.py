@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
+from ibkr_tools.history.records.nav_records import Source
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -16,6 +18,6 @@ class Coverage:
     section: str
     day: date
     to_day: date
-    source: str
+    source: Source
     generated_at: str
     digest: str

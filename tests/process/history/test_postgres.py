@@ -4,28 +4,26 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from ibkr_tools.errors import ConfigError, DatabaseUnavailable, SnapshotMissing
+from ibkr_tools.errors import ConfigError, DatabaseUnavailable, DataError, SnapshotMissing
 from ibkr_tools.history import postgres
 from ibkr_tools.history.database import DatabaseStore, new_database
 from ibkr_tools.history.postgres import SCHEMA, PostgresHistory
-from ibkr_tools.history.projection import Projection, StatementRows, project
+from ibkr_tools.history.projection import Projection, project
 from ibkr_tools.history.records import Coverage, Instrument
 from ibkr_tools.history.tables import TABLES
-from tests.support.flex_statements import Sections, document, head, statement, week
+from tests.support.flex_statements import document, head, statement
+from tests.support.history_hosts import OLD, OTHER_ACCOUNT, OTHER_WEEK, RESTATED, Sources, bring
 from tests.support.history_sources import source
 from tests.support.installation import Installation, printed
 from tests.support.postgres import needs_postgres
 
 pytestmark = needs_postgres
-
-Sources = Sequence[tuple[StatementRows, str]]
 
 
 @pytest.fixture
@@ -37,17 +35,6 @@ def history(url: str) -> PostgresHistory:
     return found
 
 
-def bring(history: PostgresHistory, sources: Sources) -> None:
-    """Does what a host with these statements does."""
-    with new_database() as connection:
-        projection = Projection(DatabaseStore(connection))
-        for rows, digest in sources:
-            projection.add(rows, digest)
-        projection.finish()
-        connection.commit()
-        history.merge(connection)
-
-
 def tables(history: PostgresHistory) -> dict[type, list[Any]]:
     return {kind: sorted(history.records(kind), key=repr) for kind in TABLES}
 
@@ -56,28 +43,6 @@ def expected(sources: Sources) -> dict[type, list[Any]]:
     projection = project(sources)
     made: dict[type, list[Any]] = {kind: sorted(projection.records(kind), key=repr) for kind in TABLES}
     return made | {Coverage: sorted(projection.coverage(), key=repr)}
-
-
-def dividend(day: str, amount: str) -> tuple[str, dict[str, str]]:
-    row = {"type": "Dividends", "currency": "USD", "fxRateToBase": "0.9", "amount": amount, "reportDate": day}
-    return "CashTransaction", row | {"transactionID": amount}
-
-
-def changed(sections: Sections, **changes: str) -> StatementRows:
-    return source(week() | sections, **changes)
-
-
-OLD = (changed({}), "a")
-RESTATED = (
-    changed(
-        {"CashTransactions": [dividend("20260107", "5.25")], "OpenPositions": []},
-        fromDate="20260107",
-        whenGenerated="20260201;000000",
-    ),
-    "b",
-)
-OTHER_ACCOUNT = (changed({}, accountId="U7654321"), "c")
-OTHER_WEEK = (changed({}, fromDate="20260112", toDate="20260116", whenGenerated="20260117;063000"), "d")
 
 
 def test_what_one_host_brings_is_what_the_file_would_have(history: PostgresHistory) -> None:
@@ -133,7 +98,7 @@ def test_a_merge_that_breaks_off_changes_nothing(history: PostgresHistory) -> No
         # The last table cannot be read when all others are written.
         connection.exec_driver_sql("UPDATE instrument SET day = 'no day'")
         connection.commit()
-        with pytest.raises(ValueError, match="no day"):
+        with pytest.raises(DataError, match="no day"):
             history.merge(connection)
     assert tables(history) == before
 

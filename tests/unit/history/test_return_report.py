@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ibkr_tools.history.benchmark import parse_benchmark
 from ibkr_tools.history.flows import ExternalFlow, FlowKind
-from ibkr_tools.history.records import AccountValue, Coverage, NavChange
+from ibkr_tools.history.records import AccountValue, Coverage, NavChange, Source
 from ibkr_tools.history.return_report import (
     JOINED,
     PeriodReturn,
@@ -100,7 +100,7 @@ def test_what_no_statement_covers_has_no_return() -> None:
 def test_days_are_covered_by_values_and_bookings() -> None:
     spans = {"EquitySummaryInBase": (1, 20), "CashTransactions": (10, 31), "Trades": (1, 2)}
     coverage = [
-        Coverage("U1", section, date(2026, 1, first), date(2026, 1, last), "statement", "", "")
+        Coverage("U1", section, date(2026, 1, first), date(2026, 1, last), Source.STATEMENT, "", "")
         for section, (first, last) in spans.items()
     ]
     assert covered_days("U1", coverage) == [DayRange(date(2026, 1, 10), date(2026, 1, 20))]
@@ -208,7 +208,7 @@ def test_a_day_is_known_where_both_sections_are(covered: list[set[int]]) -> None
     """In as few ranges as can be: their number goes into that of the days of ten years."""
     sections = ("EquitySummaryInBase", "CashTransactions")
     coverage = [
-        Coverage("U1", section, span.first, span.last, "", "", "")
+        Coverage("U1", section, span.first, span.last, Source.STATEMENT, "", "")
         for section, days in zip(sections, covered, strict=True)
         for span in spans(days)
     ]
