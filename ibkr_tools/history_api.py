@@ -15,9 +15,10 @@ from ibkr_tools.errors import UsageError
 from ibkr_tools.history.benchmark import read_benchmark
 from ibkr_tools.history.flows import ExternalFlow, external_flows
 from ibkr_tools.history.history_location import open_history
+from ibkr_tools.history.periods import Split
 from ibkr_tools.history.records import AccountValue, CashBooking, CashKind, Position, Trade
 from ibkr_tools.history.return_query import read_returns
-from ibkr_tools.history.return_report import PeriodReturn, Split
+from ibkr_tools.history.return_report import PeriodReturn
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -52,7 +52,7 @@ def diff(
         context,
         "diff",
         [_row(change) for change in changes],
-        lambda width: format_diff(changes, earlier.as_of, later.as_of, width=width),
+        lambda width: format_diff(changes, earlier.as_of, later.as_of, currencies=later.bases, width=width),
     )
     if any(change.is_different for change in changes):
         raise typer.Exit(EXIT_DIFFERENT)
@@ -185,7 +185,12 @@ def _of_statement(app_context: AppContext, on: "date | None", *, is_exact: bool 
         if ends_on == day
         for item in of_account
     ]
-    currencies = {value.account: value.currency for value in history.values(first=day, last=day)}
+    known: dict[str, list[str]] = {}
+    for account, currency in history.base_currencies():
+        known.setdefault(account, []).append(currency)
+    # One that has changed it had that of the day's value.
+    currencies = {account: found[0] for account, found in known.items() if len(found) == 1}
+    currencies |= {value.account: value.currency for value in history.values(first=day, last=day)}
     bases = {account: currencies.get(account, "") for account, (ends_on, _) in by_account.items() if ends_on == day}
     return _Side(f"the end of {day}", day, positions, bases)
 

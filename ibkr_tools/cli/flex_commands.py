@@ -12,6 +12,8 @@ from ibkr_tools.cli.statement_report import describe, tell_unknown, warn
 from ibkr_tools.cli.streams import write_out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ibkr_tools.flex.statement_file import StatementFile
 
 app = typer.Typer(no_args_is_help=True, help="Fetch, check, keep and list Flex statements.")
@@ -109,7 +111,7 @@ def import_(
 
 @app.command(name="list")
 def list_(context: typer.Context) -> None:
-    """List the statements that are kept: their days, when IBKR made them, and their files."""
+    """List the statements that are kept: whose they are, their days, when IBKR made them, and their files."""
     from ibkr_tools.flex.statement_archive import StatementArchive
 
     app_context = app_context_of(context)
@@ -122,11 +124,19 @@ def list_(context: typer.Context) -> None:
             "`ibkr-tools flex fetch --all` or `ibkr-tools flex import FILE` keeps some\n"
         )
         return
-    lines = ["from        to          made by IBKR      file"]
-    lines += [
-        f"{file.from_day}  {file.to_day}  {file.generated_at:%Y-%m-%d %H:%M}  {file.path.name}" for file in archived
+    from ibkr_tools.views.text_table import Column, format_table
+
+    columns = [
+        Column("Account", is_text=True),
+        Column("First day, last day, when IBKR made it: the file", is_text=True),
     ]
-    write_out("\n".join(lines) + "\n")
+    rows = [(_accounts_in(archive.accounts_of(file)), file.path.name) for file in archived]
+    write_out(f"{format_table(columns, rows)}\nin {app_context.directories.statements}\n")
+
+
+def _accounts_in(accounts: "Sequence[str]") -> str:
+    """Returns the account of a file, or the first of several."""
+    return f"{accounts[0]} +{len(accounts) - 1}" if len(accounts) > 1 else "".join(accounts)
 
 
 def _require_past(file: "StatementFile") -> None:

@@ -80,7 +80,9 @@ def fetch(
             token_expires=config.flex.token_expires,
             rebuild=lambda: rebuild_history(app_context),
         )
-        task.run(periods, recent_day, _tell_received, to_end=all_)
+        ended = task.run(periods, recent_day, _tell_received, to_end=all_)
+    if all_:
+        write_out(f"{ended or f'{periods[-1]} is the oldest that IBKR keeps'}; nothing older is asked for\n")
     if not periods:
         write_out("nothing is due: what there is was fetched today; --days N asks for it again\n")
 

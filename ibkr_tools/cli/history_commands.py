@@ -17,6 +17,7 @@ from ibkr_tools.cli.history_options import (
     put_drawing,
     put_history,
     rebuild_history,
+    split_of,
 )
 from ibkr_tools.cli.output_options import PrintingCommand
 from ibkr_tools.cli.streams import write_out
@@ -51,14 +52,21 @@ def values(
     from_: FromOption = None,
     to: ToOption = None,
     period: PeriodOption = None,
-    monthly: Annotated[bool, typer.Option("--monthly", help="Only the last day of each month.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Only the last day of each month or year.", metavar="month|year", show_default=False),
+    ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw them, and what was paid in, instead of a table.")] = False,
 ) -> None:
     """Show the net asset value of each day: of statements, else of PortfolioAnalyst, else of a saved snapshot."""
+    from ibkr_tools.errors import UsageError
     from ibkr_tools.history.records import Source
-    from ibkr_tools.history.summary import last_of_each_month, value_rows
+    from ibkr_tools.history.summary import last_of_each, value_rows
 
+    split = split_of(by)
     history, days = database_of(context), days_of(from_, to, period)
+    if plot and split:
+        raise UsageError("--plot draws every day: leave out --by")
     if plot:
         from ibkr_tools.history.flows import external_flows
         from ibkr_tools.views.value_plot import format_value_plot
@@ -68,7 +76,7 @@ def values(
         put_drawing(context, "--plot", lambda width: format_value_plot(closes, flows, width=width))
         return
     found = history.values(account or (), *days, sources=tuple(Source))
-    rows = value_rows(last_of_each_month(found) if monthly else found)
+    rows = value_rows(found if split is None else last_of_each(split, found))
     put_history(context, "values", rows, history, account or ())
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ibkr_tools.cli.app_context import AppContext
     from ibkr_tools.config.schema import Config
+    from ibkr_tools.history.periods import Split
     from ibkr_tools.history.postgres import PostgresHistory
     from ibkr_tools.history.queries import HistoryQueries
     from ibkr_tools.history.rebuild import Rebuilt
@@ -101,6 +102,20 @@ def days_of(first: datetime | None, last: datetime | None, period: str | None) -
     if first and last and last < first:
         raise UsageError(f"--to {last:%Y-%m-%d} is before --from {first:%Y-%m-%d}")
     return day_of(first), day_of(last)
+
+
+def split_of(by: str | None) -> "Split | None":
+    """Returns the periods that `--by` names.
+
+    Raises:
+        UsageError: it names none.
+    """
+    from ibkr_tools.errors import UsageError
+    from ibkr_tools.history.periods import Split
+
+    if by not in {None, *Split}:
+        raise UsageError(f"--by {by!r}: expected one of {', '.join(Split)}")
+    return None if by is None else Split(by)
 
 
 def put_rows(

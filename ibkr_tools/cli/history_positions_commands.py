@@ -1,7 +1,7 @@
 """`ibkr-tools history trades`, `positions` and `check`: what was bought, what was held, and whether it is so."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from ibkr_tools.cli.history_options import (
     put_history,
 )
 from ibkr_tools.entrypoint import print_stderr
+
+if TYPE_CHECKING:
+    from datetime import date
 
 _MAX_NAMED = 5
 """So many contradictions are named in the error."""
@@ -46,9 +49,13 @@ def positions(
     ] = None,
 ) -> None:
     """Show what was held at the end of a day: of the last one that a statement ends with."""
+    put_positions(context, account, day_of(on))
+
+
+def put_positions(context: typer.Context, account: list[str] | None, wanted: "date | None") -> None:
+    """Prints what was held at the end of a day; None: of the newest one that is known."""
     from ibkr_tools.history.summary import position_rows
 
-    wanted = day_of(on)
     database = database_of(context)
     found = database.positions(account or (), wanted)
     for name, (day, _) in found.items():

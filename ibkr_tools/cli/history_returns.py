@@ -14,6 +14,7 @@ from ibkr_tools.cli.history_options import (
     days_of,
     note_unknown,
     put_rows,
+    split_of,
 )
 
 if TYPE_CHECKING:
@@ -38,14 +39,11 @@ def returns(
     ] = None,
 ) -> None:
     """Show time-weighted and money-weighted returns, beside IBKR's own."""
-    from ibkr_tools.errors import UsageError
     from ibkr_tools.history.benchmark import read_benchmark
     from ibkr_tools.history.return_query import read_returns
-    from ibkr_tools.history.return_report import Split
     from ibkr_tools.views.returns_table import format_returns
 
-    if by not in {None, *Split}:
-        raise UsageError(f"--by {by!r}: expected one of {', '.join(Split)}")
+    split = split_of(by)
     database = database_of(context)
     if account:
         note_unknown(account, dict(database.base_currencies()))
@@ -53,7 +51,7 @@ def returns(
         database,
         account or (),
         *days_of(from_, to, period),
-        split=None if by is None else Split(by),
+        split=split,
         together=together,
         benchmark=None if benchmark is None else read_benchmark(benchmark),
     )

@@ -1,5 +1,6 @@
 """`ibkr-tools show`: a saved snapshot for people, without any request."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from ibkr_tools.cli import output_options
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.printing import Format
 from ibkr_tools.cli.snapshot_reader import SnapshotReader
+from ibkr_tools.errors import UsageError
 
 
 def show(
@@ -29,9 +31,26 @@ def show(
             help="The last copy of a day (2026-11-22), or up to a time (2026-11-22T12:00); UTC.", metavar="DATE"
         ),
     ] = None,
+    on: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Positions at the end of this day, as statements have them.", metavar="DAY", formats=["%Y-%m-%d"]
+        ),
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="This file, packed or not.", metavar="FILE")] = None,
 ) -> None:
     """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
+    if on is not None:
+        if resource != "positions" or at is not None or file is not None:
+            raise UsageError(
+                "--on is of positions, and of no snapshot: show positions --on DAY",
+                hint="--at DAY shows what was saved on that day.",
+            )
+        # Only where the history is wanted.
+        from ibkr_tools.cli.history_positions_commands import put_positions
+
+        put_positions(context, account, on.date())
+        return
     printing = output_options.printing_of(context)
     reader = SnapshotReader(app_context_of(context), resource, account or (), at=at, file=file)
     if printing.query is None and (printing.form is Format.TABLE or not printing.is_chosen):

@@ -95,8 +95,8 @@ class FlexTask:
 
     def run(
         self, periods: Sequence[Period], recent_day: date, on_received: Callable[[Received], object], *, to_end: bool
-    ) -> None:
-        """Gets a statement for each period and keeps it.
+    ) -> str:
+        """Gets a statement for each period and keeps it; returns why it ended before the last one, empty: it did not.
 
         Args:
             periods: a year at most each, the newest first; none: nothing was due.
@@ -112,11 +112,12 @@ class FlexTask:
             OutputError: nothing could be written.
         """
         findings = _Findings()
+        ended = ""
         try:
             try:
                 with self._budget.single_flight():
                     self._budget.require_usable()
-                    self._fetch_all(periods, recent_day, findings, on_received, to_end=to_end)
+                    ended = self._fetch_all(periods, recent_day, findings, on_received, to_end=to_end)
             except IbkrError as error:
                 self._renew_history(findings, after=error)
                 raise
@@ -126,6 +127,7 @@ class FlexTask:
             self._report_failure(error, findings)
             raise
         self._report_success(findings)
+        return ended
 
     def _fetch_all(
         self,
@@ -135,13 +137,13 @@ class FlexTask:
         on_received: Callable[[Received], object],
         *,
         to_end: bool,
-    ) -> None:
+    ) -> str:
         for period in periods:
             try:
                 file = self._fetcher.fetch(period, is_recent=period.to_day >= recent_day)
-            except StatementMissing:
+            except StatementMissing as error:
                 if to_end and findings.received:
-                    return
+                    return f"there is no statement of {period}: {error.message}"
                 raise
             file.require_past(self._now().replace(tzinfo=None))
             file.require_accounts(self._accounts)
@@ -153,6 +155,7 @@ class FlexTask:
                 findings.problems.append(text)
                 findings.todo = findings.todo or todo
             on_received(received)
+        return ""
 
     def _renew_history(self, findings: _Findings, *, after: IbkrError | None = None) -> None:
         """Renews the history if anything came, also before an error: the next fetch may bring nothing that is new."""

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from io import BufferedReader
 from pathlib import Path
 
 from ibkr_tools import files
-from ibkr_tools.errors import ConfigError, OutputError
-from ibkr_tools.flex.statement_xml import Statement
+from ibkr_tools.errors import ConfigError, DataError, OutputError
+from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES, Statement, read_statements, unpack
 
 _DIRECTORY_MODE, _FILE_MODE = 0o700, 0o600
 """A statement has its owner's name and address in it."""
@@ -20,6 +21,9 @@ _DIRECTORY_MODE, _FILE_MODE = 0o700, 0o600
 _COMPRESSION_LEVEL = 6
 _DIGEST_LENGTH = 16
 """So many hexadecimal digits of the SHA-256 of the XML stand in a file's name, which tell it from all others."""
+
+_ACCOUNT = re.compile(rb"""<FlexStatement\s(?:[^>]*?\s)?accountId\s*=\s*["']([^"'<>&\x00-\x1f]{1,40})["']""")
+"""Of one in UTF-8, as IBKR's are."""
 
 _GENERATED_FORMAT = "%Y-%m-%dT%H%M%S"
 _NAME = re.compile(
@@ -62,6 +66,27 @@ class StatementArchive:
         except OSError as error:
             raise ConfigError(f"{self._directory}: {error.strerror}", hint="Run as root.") from error
         return [archived for name in names if (archived := _parse_name(self._directory / name))]
+
+    def accounts_of(self, archived: ArchivedFile) -> list[str]:
+        """Returns whose statements a file has, each account once.
+
+        Raises:
+            DataError: it is damaged.
+            ConfigError: this user may not read it.
+        """
+        try:
+            with BufferedReader(files.open_user_file(archived.path, MAX_STATEMENT_BYTES)) as file:
+                xml = unpack(file)
+        except OSError as error:
+            raise ConfigError(f"{archived.path}: {error.strerror}", hint="Run as root.") from error
+        except DataError as error:
+            error.message = f"{archived.path}: {error.message}"
+            raise
+        # It was parsed before it was kept: a few bytes of a megabyte are wanted now.
+        found = [account.decode(errors="replace") for account in _ACCOUNT.findall(xml)]
+        # One that a person has saved in UTF-16.
+        found = found or [event.account for event in read_statements(xml) if isinstance(event, Statement)]
+        return list(dict.fromkeys(found))
 
     def keep(self, xml: bytes, statements: Sequence[Statement]) -> ArchivedFile | None:
         """Keeps a file, and returns it; None: the same content is there already.

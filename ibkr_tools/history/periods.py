@@ -3,6 +3,7 @@
 import calendar
 import re
 from datetime import date, timedelta
+from enum import StrEnum
 
 from ibkr_tools.errors import UsageError
 
@@ -14,6 +15,17 @@ _BACK = re.compile(r"([1-9][0-9]{0,3})([dwmy])")
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 _QUARTER = re.compile(r"([0-9]{4})-q([1-4])")
 _YEAR = re.compile(r"([0-9]{4})")
+
+
+class Split(StrEnum):
+    """What periods a time is split into."""
+
+    MONTH = "month"
+    YEAR = "year"
+
+    def name_of(self, day: date) -> str:
+        """Returns the name of the period that a day is in: 2026-01 or 2026."""
+        return f"{day:%Y-%m}" if self is Split.MONTH else f"{day:%Y}"
 
 
 def parse_period(text: str, today: date) -> tuple[date | None, date | None]:

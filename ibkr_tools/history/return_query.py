@@ -6,12 +6,12 @@ from datetime import date
 from ibkr_tools.errors import UsageError
 from ibkr_tools.history.benchmark import Benchmark
 from ibkr_tools.history.flows import external_flows
+from ibkr_tools.history.periods import Split
 from ibkr_tools.history.queries import HistoryQueries
 from ibkr_tools.history.records import Coverage, NavChange
 from ibkr_tools.history.return_report import (
     JOINED,
     PeriodReturn,
-    Split,
     covered_days,
     join_accounts,
     period_returns,

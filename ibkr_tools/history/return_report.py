@@ -1,14 +1,14 @@
 """The returns of accounts, period by period, beside IBKR's own and a benchmark's. Pure."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
-from enum import StrEnum
 
 from ibkr_tools.history.benchmark import Benchmark
 from ibkr_tools.history.flows import ExternalFlow
+from ibkr_tools.history.periods import Split
 from ibkr_tools.history.records import AccountValue, Coverage, NavChange
 from ibkr_tools.history.returns import Close, DayRange, Return, annualized, measure_return
 
@@ -18,19 +18,6 @@ _FLOW_SECTIONS = ("EquitySummaryInBase", "CashTransactions")
 
 JOINED = "together"
 """Stands for the account where several are shown as one."""
-
-
-class Split(StrEnum):
-    """What periods a time is split into."""
-
-    MONTH = "month"
-    YEAR = "year"
-
-
-_NAMES: Mapping[Split, Callable[[date], str]] = {
-    Split.MONTH: lambda day: f"{day:%Y-%m}",
-    Split.YEAR: lambda day: f"{day:%Y}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +134,7 @@ def _intersection(one: Sequence[DayRange], two: Sequence[DayRange]) -> Iterator[
 
 def _split(closes: Sequence[Close], split: Split | None) -> Iterable[tuple[str, Sequence[Close]]]:
     """Yields the periods that have two closes, each with the last close before it."""
-    name_of = (lambda _: "") if split is None else _NAMES[split]
+    name_of = (lambda _: "") if split is None else split.name_of
     begin = 0
     for index, close in enumerate(closes):
         is_last = index + 1 == len(closes) or name_of(closes[index + 1].day) != name_of(close.day)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from ibkr_tools.history.flows import kind_of_transfer, moves_something
+from ibkr_tools.history.periods import Split
 from ibkr_tools.history.records import AccountValue, CashBooking, Position, Source, Trade, Transfer
 from ibkr_tools.number_format import exact_sum
 
@@ -53,9 +54,9 @@ def value_rows(values: Iterable[AccountValue]) -> list[dict[str, Cell]]:
     return rows
 
 
-def last_of_each_month(values: Iterable[AccountValue]) -> list[AccountValue]:
-    """Returns the last value of each month and account; the present month's is that of its newest day."""
-    last = {(value.account, value.day.year, value.day.month): value for value in values}
+def last_of_each(split: Split, values: Iterable[AccountValue]) -> list[AccountValue]:
+    """Returns the last value of each month or year and account; the present one's is that of its newest day."""
+    last = {(value.account, split.name_of(value.day)): value for value in values}
     return list(last.values())
 
 

@@ -1,6 +1,6 @@
 """The table of `diff`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ibkr_tools.history.position_diff import PositionChange
 from ibkr_tools.number_format import exact_sum, format_amount, format_quantity
@@ -9,8 +9,23 @@ from ibkr_tools.views.text_table import Column, format_count, format_table
 __all__ = ["format_diff"]
 
 
-def format_diff(changes: Sequence[PositionChange], before: str, after: str, *, width: int | None = None) -> str:
-    """Returns a line for each position that differs, their sums, and between which times."""
+def format_diff(
+    changes: Sequence[PositionChange],
+    before: str,
+    after: str,
+    *,
+    currencies: Mapping[str, str] | None = None,
+    width: int | None = None,
+) -> str:
+    """Returns a line for each position that differs, their sums, and between which times.
+
+    Args:
+        changes: of all positions.
+        before: the first time.
+        after: the second time.
+        currencies: the base currency of each account; values in different ones have no sum together.
+        width: how many columns the terminal has; None: the table may be as wide as it wants.
+    """
     different = [change for change in changes if change.is_different]
     times = f"from {before} to {after}"
     if not different:
@@ -20,7 +35,7 @@ def format_diff(changes: Sequence[PositionChange], before: str, after: str, *, w
         *([Column("Account", is_text=True)] if has_accounts else []),
         Column("Name", is_text=True),
         Column("Change", is_text=True),
-        *map(Column, ("Before", "After", "Value", "by quantity", "by price", "by currency")),
+        *map(Column, ("Before", "After", "Value", "By quantity", "By price", "By currency")),
     ]
     rows = [
         [
@@ -34,12 +49,18 @@ def format_diff(changes: Sequence[PositionChange], before: str, after: str, *, w
         for change in different
     ]
     known = [change for change in different if change.value_change is not None]
-    sums = [
-        exact_sum(getattr(change, name) for change in known)
-        for name in ("value_change", "by_quantity", "by_price", "by_currency")
-    ]
-    total = [*([""] if has_accounts else []), "Sum, base currency", "", "", "", *map(format_amount, sums)]
-    lines = [format_table(columns, rows, [total], width=width), times]
+    by_currency: dict[str, list[PositionChange]] = {}
+    for change in known:
+        by_currency.setdefault((currencies or {}).get(change.account, ""), []).append(change)
+    totals = []
+    for currency, members in sorted(by_currency.items()):
+        sums = [
+            exact_sum(getattr(change, name) for change in members)
+            for name in ("value_change", "by_quantity", "by_price", "by_currency")
+        ]
+        name = f"Sum in {currency}" if currency else "Sum, base currency"
+        totals.append([*([""] if has_accounts else []), name, "", "", "", *map(format_amount, sums)])
+    lines = [format_table(columns, rows, totals, width=width), times]
     if without := len(different) - len(known):
         lines.append(f"without {format_count(without, 'position')} of which a value is not known")
     return "\n".join(lines)

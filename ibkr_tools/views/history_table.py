@@ -70,16 +70,17 @@ def format_history(rows: Sequence[Mapping[str, Cell]], *, base_currencies: str =
     # Of one account alone its number says nothing in each line.
     is_one_account = len({row.get("account") for row in rows}) == 1
     optional = [title for title in _LEFT_OUT_FIRST if title != "account" or is_one_account]
-    sizes = [max(map(display_width, (title, *cells[title]))) for title in used]
+    headings = [_heading(title) for title in used]
+    sizes = [max(map(display_width, (heading, *cells[title]))) for heading, title in zip(headings, used, strict=True)]
     shown = fit_columns(columns, sizes, optional, width)
     table = format_table(
-        [columns[number] for number in shown],
+        [Column(headings[number], is_text=columns[number].is_text) for number in shown],
         list(zip(*(cells[used[number]] for number in shown), strict=True)),
         width=width,
     )
     notes = [format_count(len(rows), "row")]
     if base_currencies and any(used[number] == IN_BASE for number in shown):
-        notes.append(f"{IN_BASE} in {base_currencies}")
+        notes.append(f"base currency {base_currencies}")
     if len(shown) < len(titles):
         notes.append(f"{len(shown)} of {len(titles)} columns, --format csv has all")
     return "\n".join([*([table] if table else []), "; ".join(notes)])
@@ -94,6 +95,11 @@ def format_base_currencies(currencies: Sequence[tuple[str, str]]) -> str:
     if len({currency for _, currency in currencies}) == 1:
         return currencies[0][1]
     return ", ".join(f"{currency} ({account})" for account, currency in currencies)
+
+
+def _heading(title: str) -> str:
+    """Returns what stands over a column, as over those of other tables: `In base` for `in_base`."""
+    return title[:1].upper() + title[1:].replace("_", " ")
 
 
 def _cell(title: str, value: Cell) -> str:

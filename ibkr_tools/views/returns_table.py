@@ -9,7 +9,7 @@ from ibkr_tools.views.text_table import Column, fit_columns, format_table
 
 __all__ = ["format_returns"]
 
-_LEFT_OUT_FIRST = ("a year", "Difference", "Begin", "IBKR", "Flows", "Gain", "End")
+_LEFT_OUT_FIRST = ("A year", "Difference", "Begin", "IBKR", "Flows", "Gain", "End")
 """Columns that a narrow terminal goes without, in this order; a period that has a name goes without its days first."""
 
 
@@ -29,7 +29,7 @@ def format_returns(returns: Sequence[PeriodReturn], *, width: int | None = None)
         *([Column("Period", is_text=True)] if has["period"] else []),
         *(Column(title, is_text=True) for title in ("From", "To")),
         *(Column(title) for title in ("Begin", "Flows", "Gain", "End", "Time-weighted")),
-        *([Column("a year")] if has["a_year"] else []),
+        *([Column("A year")] if has["a_year"] else []),
         Column("Money-weighted"),
         *([Column("IBKR"), Column("Difference")] if has["ibkr"] else []),
         *([Column("Benchmark")] if has["benchmark"] else []),

@@ -105,10 +105,10 @@ class Place:
         )
 
     def fetch(self, *periods: Period, to_end: bool = False, **options: Any) -> list[Received]:
-        """Runs a fetch, of 45 days if nothing is said; returns what came in it."""
+        """Runs a fetch, of 45 days if nothing is said; returns what came in it, and keeps why it `ended` early."""
         self.received = []
         chosen = periods or (last_days(45, self.yesterday()),)
-        self.task(**options).run(chosen, self.yesterday(), self.received.append, to_end=to_end)
+        self.ended = self.task(**options).run(chosen, self.yesterday(), self.received.append, to_end=to_end)
         return self.received
 
     def section(self) -> FlexSection:
@@ -386,6 +386,9 @@ def test_everything_ends_where_ibkr_has_nothing(flex: Place) -> None:
     years = [last_days(300, day), last_days(300, day - timedelta(days=300)), last_days(300, day - timedelta(days=600))]
     flex.simulator.control.flex(begins=str(day - timedelta(days=450)))
     assert len(flex.fetch(*years, to_end=True)) == 2
+    assert flex.ended.startswith(f"there is no statement of {years[2]}: IBKR says")
+    assert len(flex.fetch(*years[:1], to_end=True)) == 1
+    assert flex.ended == ""
     with pytest.raises(StatementMissing):
         flex.fetch(*years[2:])
 

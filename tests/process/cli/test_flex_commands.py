@@ -41,11 +41,33 @@ def test_what_is_imported_is_kept_and_listed(place: Installation, file: Path) ->
         f"  {ACCOUNT}, 2026-01-05 to 2026-01-09: 13 rows in 7 sections, made 2026-01-10 06:30:00",
     ]
     assert gzip.decompress(archived.read_bytes()) == file.read_bytes()
-    assert printed(place, "flex", "list").splitlines()[1:] == [
-        f"2026-01-05  2026-01-09  2026-01-10 06:30  {archived.name}"
-    ]
+    listed = printed(place, "flex", "list").splitlines()
+    assert listed[2:] == [f"{ACCOUNT}  {archived.name}", f"in {archived.parent}"]
+    assert max(map(len, listed[:-1])) <= 80
     assert "is there already" in printed(place, "flex", "import", str(file))
     assert kept(place) == [archived]
+
+
+def test_several_accounts_in_one_file_fit_into_a_line(place: Installation, tmp_path: Path) -> None:
+    """Of any order of attributes, and in the encoding that an editor has saved it in."""
+    xml = document(*(statement(attributes=head(accountId=account)) for account in (ACCOUNT, "DU12345678", "U7654322")))
+    (tmp_path / "several.xml").write_bytes(xml)
+    utf16 = document(statement(attributes=head(whenGenerated="20260111;000000"))).decode().encode("utf-16")
+    (tmp_path / "utf-16.xml").write_bytes(utf16.replace("utf-8".encode("utf-16-le"), "utf-16".encode("utf-16-le")))
+    more = ("--account", "DU12345678", "--account", "U7654322")
+    place.run("flex", "import", *more, *(str(tmp_path / name) for name in ("several.xml", "utf-16.xml")))
+    listed = printed(place, "flex", "list").splitlines()
+    assert [line.partition("  ")[0] for line in listed[2:-1]] == [f"{ACCOUNT} +2", ACCOUNT]
+    assert max(map(len, listed[:-1])) <= 80
+
+
+def test_a_damaged_file_is_named_by_the_list(place: Installation, file: Path) -> None:
+    printed(place, "flex", "import", str(file))
+    (archived,) = kept(place)
+    archived.write_bytes(archived.read_bytes()[:-20])
+    done = place.run("flex", "list")
+    assert done.returncode == 65
+    assert archived.name in done.stderr
 
 
 def test_nothing_is_listed_before(place: Installation) -> None:

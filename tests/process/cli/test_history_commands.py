@@ -87,7 +87,10 @@ def test_days_and_accounts(place: Installation) -> None:
         done = place.run("history", command, "--account", "U9999999", "-f", "json")
         assert (done.returncode, json.loads(done.stdout)) == (0, [])
         assert done.stderr == "note: U9999999: not in the history, which has U1234567\n"
-    assert len(json.loads(printed(place, *days, "--monthly"))) == 1
+    assert len(json.loads(printed(place, *days, "--by", "month"))) == 1
+    assert len(json.loads(printed(place, *days, "--by", "year"))) == 1
+    assert place.run("history", "values", "--by", "week").returncode == 2
+    assert place.run("history", "values", "--by", "month", "--plot").returncode == 2
 
 
 def test_a_restatement_is_seen_at_once(place: Installation, tmp_path: Path) -> None:
@@ -157,6 +160,18 @@ def test_positions_of_a_day_are_those_of_the_last_statement_before(place: Instal
     done = place.run("history", "positions", "--on", "2026-01-09", "-f", "json")
     assert (len(json.loads(done.stdout)), done.stderr) == (1, "")
     assert printed(place, "history", "positions", "--on", "2026-01-08") == "0 rows\n"
+
+
+def test_show_has_the_positions_of_a_day_too(place: Installation) -> None:
+    """What a statement has; of a snapshot, or of anything else, that is a mistake."""
+    for more in ([], ["-f", "json"], ["--jq", "length"], ["--account", "U9999999"]):
+        day = ["--on", "2026-01-20", *more]
+        one, other = place.run("show", "positions", *day), place.run("history", "positions", *day)
+        assert (one.returncode, one.stdout, one.stderr) == (0, other.stdout, other.stderr)
+    for wrong in (["--on", "2026-01-09"], ["summary", "--on", "2026-01-09"], ["positions", "--on", "9.1.2026"]):
+        assert place.run("show", *wrong).returncode == 2
+    done = place.run("show", "positions", "--on", "2026-01-09", "--at", "2026-01-09")
+    assert (done.returncode, "--at DAY shows what was saved" in done.stderr) == (2, True)
 
 
 def test_what_is_kept_while_a_rebuild_waits_is_in_it(place: Installation) -> None:

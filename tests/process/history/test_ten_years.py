@@ -11,6 +11,7 @@ import pytest
 from ibkr_tools.flex.statement_archive import StatementArchive
 from ibkr_tools.history.database import HistoryDatabase, write_file
 from ibkr_tools.history.flows import FlowKind, external_flows
+from ibkr_tools.history.periods import Split
 from ibkr_tools.history.postgres import PostgresHistory
 from ibkr_tools.history.queries import HistoryQueries
 from ibkr_tools.history.rebuild import rebuild
@@ -168,7 +169,7 @@ def test_what_is_held_at_the_end_of_each_year(ten_years: TenYears, history: Hist
 def test_returns(ten_years: TenYears, history: HistoryQueries) -> None:
     """Time-weighted to 1e-9, money-weighted as a bisection finds it, of all the years and of each."""
     measured = read_returns(history, [FIRST])
-    by_year = read_returns(history, [FIRST], split="year")  # type: ignore[arg-type]
+    by_year = read_returns(history, [FIRST], split=Split.YEAR)
     assert len(by_year) == 10
     ledger = ten_years.ledgers[FIRST]
     for item in [*measured, *by_year]:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from ibkr_tools.history.benchmark import parse_benchmark
 from ibkr_tools.history.flows import ExternalFlow, FlowKind
+from ibkr_tools.history.periods import Split
 from ibkr_tools.history.records import AccountValue, Coverage, NavChange, Source
 from ibkr_tools.history.return_report import (
     JOINED,
     PeriodReturn,
-    Split,
     chained_ibkr_return,
     covered_days,
     join_accounts,

@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from ibkr_tools.history.flows import external_flows
+from ibkr_tools.history.periods import Split
 from ibkr_tools.history.projection import project
 from ibkr_tools.history.records import AccountValue, CashBooking, CashKind, Transfer
 from ibkr_tools.history.summary import (
@@ -12,7 +13,7 @@ from ibkr_tools.history.summary import (
     booking_rows,
     grouped_rows,
     in_order_of_days,
-    last_of_each_month,
+    last_of_each,
     value_rows,
 )
 from tests.support.history_sources import BASE, source
@@ -41,9 +42,10 @@ def test_a_change_is_against_the_value_before_of_the_same_account() -> None:
     assert [row["change"] for row in value_rows(values)] == [None, Decimal("10.5"), None, None]
 
 
-def test_the_last_day_of_each_month() -> None:
+def test_the_last_day_of_each_month_and_year() -> None:
     values = [value("2026-01-05", "1"), value("2026-01-30", "2"), value("2026-02-02", "3")]
-    assert [item.total for item in last_of_each_month(values)] == [2, 3]
+    assert [item.total for item in last_of_each(Split.MONTH, values)] == [2, 3]
+    assert [item.total for item in last_of_each(Split.YEAR, values)] == [3]
 
 
 def test_bookings_are_added_up_exactly() -> None:

@@ -35,7 +35,7 @@ def test_amounts_are_to_the_cent_and_say_their_currency() -> None:
         "2026-11-27", "U1234567", "ALRO11270115C00244000", "-1.5", "8.4765", "CHF", "-65,238.21", "-71,337.99",
         "57,855.45", "7.00", "OPT", "706025614",
     ]  # fmt: skip
-    assert note == "1 row; in_base in EUR; 12 of 13 columns, --format csv has all"
+    assert note == "1 row; base currency EUR; 12 of 13 columns, --format csv has all"
 
 
 def test_a_narrow_terminal_shows_what_counts() -> None:
@@ -43,9 +43,9 @@ def test_a_narrow_terminal_shows_what_counts() -> None:
     for width in (80, 100, 120):
         lines = format_history([position()], base_currencies="EUR", width=width).splitlines()
         assert max(map(display_width, lines)) <= width
-        assert {"symbol", "quantity", "value", "in_base"} <= set(lines[0].split())
-    assert "account" not in format_history([position()], width=80).split()
-    assert "account" in format_history([position(), position("U7654321")], width=80).split()
+        assert all(title in lines[0] for title in ("Symbol", "Quantity", "Value", "In base"))
+    assert "Account" not in format_history([position()], width=80).split()
+    assert "Account" in format_history([position(), position("U7654321")], width=80).split()
 
 
 def test_nothing_is_no_table() -> None:
