@@ -136,7 +136,7 @@ class PostgresHistory(HistoryQueries):
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"history.database needs {error.name}, which is not installed",
-                hint="pip install 'ibkr-tools[postgres]', or 'psycopg[binary]' into its environment.",
+                hint="sudo ./bin/install --with-postgres; without it: pip install 'ibkr-tools[postgres]'.",
             ) from error
         except sa.exc.ArgumentError as error:
             raise ConfigError(f"{self.name}: {error}", hint=_URL_HINT) from error

@@ -18,7 +18,7 @@ from ibkr_tools.gateway.launch_plan import LaunchPlan
 from tests.support.checkout import CHECKOUT
 from tests.support.syntax_trees import nodes_of
 
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-docs.lock")
+LOCKS = tuple(f"requirements{name}.lock" for name in ("", "-postgres", "-dev", "-build", "-docs"))
 HOSTILE = (
     "msgspec",
     "venv",
@@ -175,7 +175,7 @@ def test_install_and_uninstall_call_pip_through_the_shared_functions_only() -> N
     text = (CHECKOUT / "bin/install").read_text()
     order = ["install_locked", "install_checkout", "remove_builders", "isolate_script"]
     assert re.findall(rf"^ +({'|'.join(order)})\b", text, re.MULTILINE) == order
-    assert "requirements{,-build}.lock" in text
+    assert "requirements{,-build,-postgres}.lock" in text
 
 
 def test_what_comes_as_source_only_can_be_built() -> None:
@@ -193,6 +193,40 @@ def test_what_comes_as_source_only_can_be_built() -> None:
     for one in versions:
         for other in versions:
             assert all(other[name] == version for name, version in one.items() if name in other)
+
+
+def names_in(lock: str) -> set[str]:
+    """Returns what a lock file lists."""
+    return set(re.findall(r"^([a-z0-9-]+)==", (CHECKOUT / lock).read_text(), re.MULTILINE))
+
+
+def test_with_postgres_there_is_what_it_needs_and_nothing_else() -> None:
+    """Beside all that is there without."""
+    more = names_in("requirements-postgres.lock") - names_in("requirements.lock")
+    assert {"psycopg", "psycopg-binary"} <= more <= {"psycopg", "psycopg-binary", "tzdata"}
+    assert names_in("requirements.lock") < names_in("requirements-postgres.lock")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_there", "lock"),
+    [
+        ([], False, "requirements.lock"),
+        (["--with-postgres"], False, "requirements-postgres.lock"),
+        ([], True, "requirements-postgres.lock"),
+        (["--statements-only", "--with-postgres"], False, "requirements-postgres.lock"),
+    ],
+)
+def test_an_upgrade_keeps_postgres(tmp_path: Path, options: list[str], is_there: bool, lock: str) -> None:
+    """The lines of the script that choose the lock file, run with another place of the virtual environment."""
+    text = (CHECKOUT / "bin/install").read_text()
+    arguments = text[text.index("simulator=no\n") : text.index("if [[ -n $gateway_source && ! -e")]
+    choice = text[text.index("lock=requirements.lock\n") : text.index("# Python's version belongs to it:")]
+    venv = tmp_path / "venv with space"
+    site_packages = venv / "lib/python3.12/site-packages"
+    (site_packages / ("psycopg" if is_there else "msgspec")).mkdir(parents=True)
+    script = f"set -euo pipefail\nVENV='{venv}'\n{arguments}\n{choice}\necho $lock"
+    done = subprocess.run(["bash", "-c", script, "install", *options], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{lock}\n"), done.stderr
 
 
 def test_a_builder_that_is_not_the_listed_one_is_refused(tmp_path: Path) -> None:
