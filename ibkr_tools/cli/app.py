@@ -24,6 +24,7 @@ COMMANDS = {
     "alert": "alert_command",
     "watchdog": "watchdog_command",
     "status": "status_command",
+    "doctor": "doctor_command",
     "metrics": "metrics_command",
     "up": "up_command",
     "simulate": "simulate_command",
@@ -51,7 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS_STARTED_AS_ROOT = frozenset({"config", "flex", "login", "resources"})
+COMMANDS_STARTED_AS_ROOT = frozenset({"config", "doctor", "flex", "login", "resources"})
 """Commands that root begins as root: they read what only root may read, and touch no directory of others before they
 become the user of the units themselves."""
 

@@ -59,6 +59,33 @@ def _holder(inodes: set[str], proc: Path) -> tuple[int, str] | None:
     return None
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Who listens on a port: whose the sockets are, and the process that has one open where we may see it."""
+
+    uids: tuple[int, ...]
+    pid: int | None
+
+
+def listener(port: int, proc: Path = Path("/proc")) -> Listener | None:
+    """Returns who listens on `port`; None where nobody does, or nobody tells."""
+    sockets = [entry for entry in _sockets(port, proc) or () if entry.listens]
+    if not sockets:
+        return None
+    holder = _holder({entry.inode for entry in sockets}, proc)
+    return Listener(uids=tuple(sorted({entry.uid for entry in sockets})), pid=holder[0] if holder else None)
+
+
+def unit_of(pid: int, proc: Path = Path("/proc")) -> str | None:
+    """Returns the service of systemd that a process belongs to; None where it belongs to none, or is gone."""
+    try:
+        groups = (proc / str(pid) / "cgroup").read_text().split("\n")
+    except OSError:
+        return None
+    names = [name for line in groups for name in line.split("/") if name.endswith(".service")]
+    return next((name for name in reversed(names) if not name.startswith("user@")), None)
+
+
 def describe_owner(port: int, proc: Path = Path("/proc")) -> str:
     """Returns who has `port`, as exactly as we may know: program and pid, else the user, else that there is one."""
     sockets = _sockets(port, proc)

@@ -9,9 +9,13 @@ import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ibkr_tools import files
 from ibkr_tools.errors import OutputError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 KEYSTORE_FILE = "gateway.p12"
 KEYSTORE_PASSWORD_FILE = "gateway.password"  # noqa: S105  # a file's name
@@ -30,6 +34,45 @@ def expires_at(certificate: Path) -> datetime | None:
         return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
     except (OSError, ValueError):
         return None
+
+
+def opens_key_store(public: Path, private: Path) -> bool:
+    """Says whether the key store opens with its password and has the certificate in it.
+
+    Raises:
+        PermissionError: this user may not look.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
+    try:
+        certificate = x509.load_pem_x509_certificate((public / CERTIFICATE_FILE).read_bytes())
+        password = (private / KEYSTORE_PASSWORD_FILE).read_bytes()
+        store = (private / KEYSTORE_FILE).read_bytes()
+        key, inside, _ = pkcs12.load_key_and_certificates(store, password)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return False
+    return key is not None and inside == certificate
+
+
+def has_its_pin(public: Path) -> bool:
+    """Says whether the pin for Chromium is that of the certificate."""
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_pem_x509_certificate((public / CERTIFICATE_FILE).read_bytes())
+        return (public / SPKI_FILE).read_bytes().strip() == _pin(certificate.public_key())
+    except (OSError, ValueError):
+        return False
+
+
+def _pin(public_key: "CertificatePublicKeyTypes") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(spki).digest())
 
 
 def is_current(public: Path, private: Path, now: datetime | None = None) -> bool:
@@ -75,7 +118,7 @@ def _write_material(public: Path, private: Path, now: datetime) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat, pkcs12
+    from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, pkcs12
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
@@ -135,9 +178,8 @@ def _write_material(public: Path, private: Path, now: datetime) -> None:
         .build(password.encode())
     )
     store = pkcs12.serialize_key_and_certificates(b"gateway", key, certificate, None, encryption)
-    spki = hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
     (public / CERTIFICATE_FILE).unlink(missing_ok=True)
     files.write_atomically(private / KEYSTORE_PASSWORD_FILE, password.encode(), mode=0o600)
     files.write_atomically(private / KEYSTORE_FILE, store, mode=0o600)
-    files.write_atomically(public / SPKI_FILE, base64.b64encode(spki) + b"\n", mode=0o644)
+    files.write_atomically(public / SPKI_FILE, _pin(public_key) + b"\n", mode=0o644)
     files.write_atomically(public / CERTIFICATE_FILE, certificate.public_bytes(Encoding.PEM), mode=0o644)

@@ -1,0 +1,156 @@
+"""The configuration and the secrets: there, as they have to be, and readable by nobody else."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from ibkr_tools.config import check, password_adoption, secrets
+from ibkr_tools.config.schema import Config
+from ibkr_tools.doctor import unit_settings
+from ibkr_tools.doctor.finding import Finding, Findings, Private
+from ibkr_tools.doctor.subject import Extent, Subject
+from ibkr_tools.errors import ConfigError
+from ibkr_tools.privileges import SERVICE_USER, user_id
+
+_CONFIG, _SECRETS = Findings("configuration"), Findings("secrets")
+
+
+def check_config(subject: Subject) -> Iterator[Finding]:
+    """Judges config.json: what a command would refuse, and what does not fit this machine."""
+    file = shlex.quote(str(subject.config_file))
+    edit = f"sudoedit {file}" if subject.is_installed else f'"${{EDITOR:-vi}}" {file}'
+    config = subject.config
+    if config is None:
+        error = subject.config_error
+        if not os.path.lexists(subject.config_file) and _may_enter(subject.config_file.parent):
+            yield _CONFIG.fault(("there is no configuration: ", Private(subject.config_file)), _first_step(subject))
+        elif error is not None and _is_closed(subject.config_file):
+            yield _CONFIG.unseen("this user may not read the configuration")
+        elif error is not None:
+            hint = error.hint if error.hint and error.hint.startswith("chmod ") else None
+            yield _CONFIG.fault(("the configuration is wrong: ", Private(error.message)), Private(hint or edit))
+        return
+    problems = [_CONFIG.fault(_line(line), Private(edit)) for line in check.unusable_values(config)]
+    remarks = [*check.machine_warnings(config)]
+    if subject.is_installed:
+        remarks += check.unit_warnings(config, user_id(SERVICE_USER))
+    problems += [_CONFIG.notice(_line(line), Private(edit)) for line in remarks]
+    yield from problems or [
+        _CONFIG.ok(f"complete; changed from the defaults: {', '.join(changed_keys(config)) or '-'}")
+    ]
+
+
+def _first_step(subject: Subject) -> Private | str:
+    if subject.is_installed:
+        return "sudo ./bin/install"
+    file = shlex.quote(str(subject.config_file))
+    folder = shlex.quote(str(subject.config_file.parent))
+    return Private(f"mkdir -p {folder} && cp config.example.json {file} && chmod 600 {file}")
+
+
+def _may_enter(directory: Path) -> bool:
+    return not directory.exists() or os.access(directory, os.X_OK)
+
+
+def _is_closed(file: Path) -> bool:
+    try:
+        with file.open("rb"):
+            return False
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def _line(line: str) -> tuple[str | Private, ...]:
+    """Returns a remark of `config.check`; its first word is a key, the rest may name a path or a host."""
+    key, _, rest = line.partition(": ")
+    return f"{key}: ", Private(rest)
+
+
+def changed_keys(config: Config) -> list[str]:
+    """Returns the keys that are not at their defaults; their values are nobody's business."""
+    import msgspec
+
+    default = msgspec.to_builtins(Config(username="", account=""))
+    actual = msgspec.to_builtins(config)
+    return [
+        f"{section}.{key}"
+        for section, values in actual.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+        if value != default[section][key]
+    ]
+
+
+def check_secrets(subject: Subject) -> Iterator[Finding]:
+    """Judges the password, the token and the files with both: there, possible, and not in other files besides."""
+    config, file = subject.config, subject.config_file
+    if config is None:
+        yield _SECRETS.unseen("without a configuration nobody says which are needed")
+        return
+    errors, remarks = secrets.check_passwords(file, config)
+    errors += secrets.check_token(file, config)
+    problems = [
+        _SECRETS.fault(
+            ("a secret cannot be used: ", Private(error.message)),
+            Private(error.hint) if error.hint and error.hint.startswith("chmod ") else _enter(file, "password"),
+        )
+        for error in errors
+    ]
+    problems += [_SECRETS.notice(("the password is unusual: ", Private(remark))) for remark in remarks]
+    problems += _copies(file)
+    if subject.is_installed and not subject.is_root:
+        yield from problems or [_SECRETS.unseen("only root can look at the secrets")]
+        return
+    problems += [] if problems else _missing(subject, config)
+    yield from problems or [_SECRETS.ok("there, and for nobody else to read")]
+
+
+def _enter(file: Path, name: str) -> Private:
+    """Returns a command that asks for a secret and puts it where it belongs, with the mode that it has to have."""
+    target = shlex.quote(str(file.with_name(name)))
+    return Private(f"systemd-ask-password --timeout=0 'IBKR {name}:' | sudo install -m 0600 /dev/stdin {target}")
+
+
+def _copies(file: Path) -> list[Finding]:
+    names = {
+        password_adoption.PASSWORD: ("password", "totp", "database-password"),
+        password_adoption.TOKEN: ("flex-token",),
+    }
+    found = []
+    for secret, sources in names.items():
+        for path in password_adoption.find_copies(
+            file.parent, *(file.with_name(name) for name in sources), secret=secret
+        ):
+            message = (f"a file beside the configuration has a {secret.what} in it: ", Private(path))
+            found.append(_SECRETS.fault(message, Private(f"sudo rm {shlex.quote(str(path))}")))
+    return found
+
+
+def _missing(subject: Subject, config: Config) -> Iterator[Finding]:
+    """Yields the secrets that are needed and are not there."""
+    file = subject.config_file
+    if subject.has_gateway and not (subject.is_installed and _is_encrypted("ibkr-login.service", "ibkr-password")):
+        try:
+            secrets.read_password(file, config, {})
+        except ConfigError:
+            yield _SECRETS.fault("there is no password", _enter(file, "password"))
+    if subject.has_gateway and config.login.second_factor.method == "totp":
+        try:
+            secrets.read_totp_secret(file, config, {})
+        except ConfigError:
+            yield _SECRETS.fault("there is no secret of the authenticator app", _enter(file, "totp"))
+    if config.flex.query is not None or subject.extent is Extent.STATEMENTS:
+        try:
+            secrets.read_token(file, config, {})
+        except ConfigError:
+            yield _SECRETS.fault("there is no token of the Flex Web Service", _enter(file, "flex-token"))
+
+
+def _is_encrypted(unit: str, credential: str) -> bool:
+    """Says whether a drop-in has systemd decrypt a credential, which stands elsewhere then."""
+    texts = unit_settings.read_files(unit_settings.unit_files(unit))
+    values = unit_settings.settings_of(texts).get(("Service", "LoadCredentialEncrypted"), ())
+    return any(value.partition(":")[0] == credential for value in values)

@@ -1,0 +1,104 @@
+"""What a check comes to: a verdict, a sentence, and the command that helps. Pure.
+
+A report that can be published is made of the same findings. So whatever a text takes from this machine or from a person
+(a name, an account, an error's own words) is `Private` there, and a report shows `…` in its place.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """`FAULT`: something to do; `NOTICE`: something to know; `UNSEEN`: this user may not look, or nobody can now."""
+
+    OK = "ok"
+    UNSEEN = "unseen"
+    NOTICE = "notice"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True)
+class Private:
+    """A text that a published report must not have."""
+
+    text: object
+
+
+Part = str | int | Private
+Text = Part | tuple[Part, ...]
+"""A text in parts: what we have written ourselves, numbers, and what is private."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the result.
+
+    `check` names what was looked at; `remedy` is a command for a shell, None where nobody has to type one.
+    """
+
+    check: str
+    verdict: Verdict
+    message: tuple[Part, ...]
+    remedy: tuple[Part, ...] | None = None
+
+    def message_text(self, *, is_public: bool = False) -> str:
+        """Returns the sentence; `is_public`: without what is private."""
+        return _joined(self.message, is_public=is_public)
+
+    def remedy_text(self, *, is_public: bool = False) -> str | None:
+        """Returns the command; `is_public`: without what is private."""
+        return None if self.remedy is None else _joined(self.remedy, is_public=is_public)
+
+
+def _joined(parts: Iterable[Part], *, is_public: bool) -> str:
+    return "".join(("…" if is_public else str(part.text)) if isinstance(part, Private) else str(part) for part in parts)
+
+
+def _parts(text: Text) -> tuple[Part, ...]:
+    return text if isinstance(text, tuple) else (text,)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Makes the findings of one check."""
+
+    check: str
+
+    def ok(self, message: Text) -> Finding:
+        """Returns that all is well."""
+        return Finding(check=self.check, verdict=Verdict.OK, message=_parts(message))
+
+    def unseen(self, message: Text) -> Finding:
+        """Returns that it could not be looked at, and why."""
+        return Finding(check=self.check, verdict=Verdict.UNSEEN, message=_parts(message))
+
+    def notice(self, message: Text, remedy: Text | None = None) -> Finding:
+        """Returns something to know."""
+        return Finding(
+            check=self.check,
+            verdict=Verdict.NOTICE,
+            message=_parts(message),
+            remedy=None if remedy is None else _parts(remedy),
+        )
+
+    def fault(self, message: Text, remedy: Text | None = None) -> Finding:
+        """Returns something to do."""
+        return Finding(
+            check=self.check,
+            verdict=Verdict.FAULT,
+            message=_parts(message),
+            remedy=None if remedy is None else _parts(remedy),
+        )
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """Returns 78 if there is something to do, 1 if there is something to know, else 0."""
+    verdicts = {finding.verdict for finding in findings}
+    return 78 if Verdict.FAULT in verdicts else 1 if Verdict.NOTICE in verdicts else 0
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Returns what there is to do, then what there is to know, each in the order of the checks: a cause comes first."""
+    order = (Verdict.FAULT, Verdict.NOTICE, Verdict.UNSEEN, Verdict.OK)
+    return sorted(findings, key=lambda finding: order.index(finding.verdict))

@@ -1,0 +1,179 @@
+"""Owner and mode of every file of ours: those of systemd/tmpfiles.d, and what holds for everything below them.
+
+Nothing is followed that somebody else could have put there: below a directory of `ibkr` a link is looked at itself.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibkr_tools.doctor.finding import Finding, Findings, Private
+from ibkr_tools.doctor.shipped_units import TMPFILES, PlannedPath
+from ibkr_tools.privileges import SERVICE_USER
+
+_CHECK = Findings("files")
+_ACL = "system.posix_acl_access"
+_WRITE_BY_OTHERS = 0o022
+_MAX_ENTRIES = 200_000
+"""Of one tree: snapshots and statements of decades are fewer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """What holds for everything below a directory: whose it is (None: anybody's), and which bits nobody may have."""
+
+    root: Path
+    user: str | None
+    forbidden: int
+
+
+def trees(configuration: Path, runtime: Path, state: Path, program: Path) -> tuple[Tree, ...]:
+    """Returns the rules; of several, the one of the longest path holds."""
+    return (
+        Tree(root=configuration, user="root", forbidden=_WRITE_BY_OTHERS),
+        Tree(root=program, user="root", forbidden=_WRITE_BY_OTHERS),
+        Tree(root=runtime, user=SERVICE_USER, forbidden=_WRITE_BY_OTHERS),
+        Tree(root=state, user=SERVICE_USER, forbidden=_WRITE_BY_OTHERS),
+        Tree(root=state / "gateway/private", user=SERVICE_USER, forbidden=0o077),
+        # Members of the group write there, and share what they have written.
+        Tree(root=state / "shared", user=None, forbidden=0o002),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathFacts:
+    """What is at a path: None of everything where nothing is. `has_acl`: more people than the mode says."""
+
+    path: Path
+    kind: int | None
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    has_acl: bool = False
+
+
+def look_at(path: Path, *, follow: bool = False) -> PathFacts:
+    """Returns what is at `path`.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    try:
+        entry = path.stat() if follow else path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return PathFacts(path=path, kind=None)
+    has_acl = False
+    with suppress(OSError):
+        has_acl = _ACL in os.listxattr(path, follow_symlinks=follow)
+    kind, mode = stat.S_IFMT(entry.st_mode), stat.S_IMODE(entry.st_mode)
+    return PathFacts(path=path, kind=kind, mode=mode, uid=entry.st_uid, gid=entry.st_gid, has_acl=has_acl)
+
+
+def look_below(root: Path, but_not: Iterable[Path] = ()) -> Iterator[PathFacts]:
+    """Yields what is below a directory; follows no link, and passes by what this user may not enter."""
+    excluded, seen = set(but_not), 0
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if Path(folder, name) not in excluded]
+        for name in (*names, *files):
+            seen += 1
+            if seen > _MAX_ENTRIES:
+                return
+            with suppress(OSError):
+                entry = os.lstat(os.path.join(folder, name))  # noqa: PTH118  # thousands of them
+                kind, mode = stat.S_IFMT(entry.st_mode), stat.S_IMODE(entry.st_mode)
+                yield PathFacts(
+                    path=Path(folder, name), kind=kind, mode=mode, uid=entry.st_uid, gid=entry.st_gid, has_acl=False
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owners:
+    """The numbers behind the names; None where there is no such user."""
+
+    users: dict[str, int]
+    groups: dict[str, int]
+
+
+def judge_planned(planned: PlannedPath, facts: PathFacts, owners: Owners, *, is_ours: bool) -> Iterator[Finding]:
+    """Yields what is wrong with one path of tmpfiles.d; `is_ours`: it is below a directory of `ibkr`."""
+    path = planned.path
+    if facts.kind is None:
+        if planned.is_required:
+            yield _CHECK.fault(f"{path} is missing", f"sudo systemd-tmpfiles --create {TMPFILES}")
+        return
+    wanted = stat.S_IFDIR if planned.is_directory else stat.S_IFREG
+    if (planned.is_required and facts.kind != wanted) or facts.kind == stat.S_IFLNK:
+        noun = "directory" if planned.is_directory else "file"
+        what = "a link" if facts.kind == stat.S_IFLNK else "something else"
+        yield _CHECK.fault(
+            f"{path} is {what}, and no {noun}",
+            f"sudo mv -T {path} {path}.away && sudo systemd-tmpfiles --create {TMPFILES}",
+        )
+        return
+    uid, gid = owners.users.get(planned.user), owners.groups.get(planned.group)
+    steps = []
+    if uid is not None and gid is not None and (facts.uid, facts.gid) != (uid, gid):
+        steps.append(f"sudo chown -h {planned.user}:{planned.group} {path}")
+    if facts.has_acl:
+        steps.append(f"sudo setfacl -b {path}")
+    if facts.mode != planned.mode or facts.has_acl or (steps and planned.mode & stat.S_ISGID):
+        # Root changes no mode where `ibkr` could put a link in the way.
+        who = f"sudo runuser -u {SERVICE_USER} --" if is_ours else "sudo"
+        steps.append(f"{who} chmod {planned.mode:04o} {path}")
+    if steps:
+        yield _CHECK.fault(_difference(planned, facts, owners), " && ".join(steps))
+
+
+def _difference(planned: PlannedPath, facts: PathFacts, owners: Owners) -> str:
+    owner = f"{_name(facts.uid, owners.users)}:{_name(facts.gid, owners.groups)}"
+    acl = ", with an access list," if facts.has_acl else ""
+    wanted = f"{planned.mode:04o} {planned.user}:{planned.group}"
+    return f"{planned.path} is {facts.mode:04o} {owner}{acl} and should be {wanted}"
+
+
+def _name(number: int, names: dict[str, int]) -> str:
+    """Returns the name of one of our own users, else that it is another: a person's name is not for a report."""
+    return next((name for name, known in names.items() if known == number), "of another user")
+
+
+def judge_tree(tree: Tree, found: Iterable[PathFacts], owners: Owners, *, program: Path) -> Iterator[Finding]:
+    """Yields one finding for the owners, and one for the modes, of all that is below a directory."""
+    uid = owners.users.get(tree.user) if tree.user else None
+    foreign, loose = list[Path](), list[Path]()
+    for facts in found:
+        if uid is not None and facts.uid != uid:
+            foreign.append(facts.path)
+        if facts.kind != stat.S_IFLNK and facts.mode & tree.forbidden:
+            loose.append(facts.path)
+    group = "root" if tree.user == "root" and tree.root == program else SERVICE_USER
+    if foreign:
+        yield _CHECK.fault(
+            (*_several(foreign, tree), f" should belong to {tree.user}"),
+            ("sudo chown -h ", f"{tree.user}:{group} ", *_names(foreign, tree)),
+        )
+    if loose:
+        who = "sudo" if tree.user == "root" else f"sudo runuser -u {SERVICE_USER} --"
+        bits = "go-rwx" if tree.forbidden & 0o044 else "go-w" if tree.forbidden & 0o020 else "o-w"
+        can = "be opened" if tree.forbidden & 0o044 else "be written"
+        yield _CHECK.fault(
+            (*_several(loose, tree), f" can {can} by others"), (f"{who} chmod {bits} ", *_names(loose, tree))
+        )
+
+
+def _several(paths: list[Path], tree: Tree) -> tuple[str | Private, ...]:
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{tree.root}/", Private(paths[0].relative_to(tree.root)), more
+
+
+_NAMED = 20
+
+
+def _names(paths: list[Path], tree: Tree) -> tuple[str | Private, ...]:
+    import shlex
+
+    if len(paths) > _NAMED:
+        return "-R ", str(tree.root)
+    return (Private(" ".join(shlex.quote(str(path)) for path in paths)),)

@@ -1,0 +1,150 @@
+"""The session: what the status file says, whether it may be believed, the login budget, and the Flex token."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from ibkr_tools.config.schema import LoginConfig
+from ibkr_tools.doctor.finding import Finding, Findings, Private
+from ibkr_tools.doctor.subject import Extent, Subject
+from ibkr_tools.duration_format import format_wait
+from ibkr_tools.errors import DataError
+from ibkr_tools.flex import token_expiry
+from ibkr_tools.login.budget import Budget
+from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.status import Section, SessionState, Status, StatusFile
+
+_STATUS, _SESSION, _LOGIN = Findings("status"), Findings("session"), Findings("login budget")
+_FETCH, _TOKEN = Findings("fetch"), Findings("Flex token")
+
+_RESTART = "sudo systemctl restart ibkr-gateway"
+
+_PASSES = frozenset(
+    {
+        *(SessionState.STARTING, SessionState.LOGGING_IN, SessionState.LOST, SessionState.BACKING_OFF),
+        *(SessionState.UNREACHABLE, SessionState.MAINTENANCE, SessionState.COMPETING, SessionState.DEGRADED),
+    }
+)
+"""Nobody has to do anything about these: they are tried again, or are IBKR's."""
+
+
+def check_status(subject: Subject) -> Iterator[Finding]:
+    """Judges the status file, and what it says of the session and the last fetch."""
+    file = StatusFile(subject.directories.status_file)
+    try:
+        status = file.read()
+    except DataError as error:
+        if isinstance(error.__cause__, PermissionError):
+            yield _STATUS.unseen("this user may not read the status file")
+        else:
+            remove = "sudo runuser -u ibkr -- rm -f" if subject.is_installed else "rm -f"
+            restart = f" && {_RESTART}" if subject.is_installed else ""
+            yield _STATUS.fault(
+                ("the status file cannot be used: ", Private(error.message)),
+                Private(f"{remove} {file.path}{restart}"),
+            )
+        return
+    yield from judge_status(status, subject.now, extent=subject.extent)
+
+
+def judge_status(status: Status, now: datetime, *, extent: Extent) -> Iterator[Finding]:
+    """Yields what a person should know of what the processes say about themselves."""
+    restart = _RESTART if extent is Extent.FULL else None
+    silent = list[str]()
+    sections: tuple[tuple[str, Section | None], ...] = (
+        ("the gateway's parent", status.gateway),
+        ("the watchdog", status.session),
+    )
+    for name, section in sections:
+        # Zero is what a process leaves that was stopped: that is no silence.
+        if section is not None and section.fresh_for_s and section.is_stale(now):
+            silent.append(f"{name} has said nothing for {format_wait(section.age_s(now))}")
+    if silent:
+        yield _STATUS.fault("; ".join(silent), restart)
+    else:
+        yield _STATUS.ok("as fresh as it should be" if status.session else "nothing has written one yet")
+        yield from _judge_session(status, now, extent=extent)
+    if status.fetch is not None:
+        if status.fetch.state == "failed":
+            again = "sudo systemctl start ibkr-fetch" if extent is Extent.FULL else "ibkr-tools fetch --save"
+            yield _FETCH.notice(("the last fetch has failed: ", Private(status.fetch.why)), again)
+        else:
+            yield _FETCH.ok(f"{status.fetch.state} {format_wait(status.fetch.age_s(now))} ago")
+
+
+def _judge_session(status: Status, now: datetime, *, extent: Extent) -> Iterator[Finding]:
+    session, gateway = status.session, status.gateway
+    if gateway is not None and gateway.filtered is False and gateway.state != "stopped":
+        yield _SESSION.fault(
+            "EXPOSED: no packet filter guards the gateway's port", "sudo systemctl restart ibkr-firewall"
+        )
+    if session is None or session.is_stale(now):
+        yield _SESSION.ok("no watchdog runs")
+        return
+    tool = "sudo ibkr-tools" if extent is Extent.FULL else "ibkr-tools"
+    why = Private(session.why)
+    if session.paused:
+        yield _SESSION.notice(f"{session.state.value}; somebody wants that nothing logs in", f"{tool} resume")
+    elif session.state is SessionState.LOCKED_OUT:
+        yield _SESSION.fault(("nothing logs in until a person has acted: ", why), f"{tool} unlock")
+    elif session.state is SessionState.GATEWAY_DOWN:
+        yield _SESSION.fault(
+            ("the gateway does not answer: ", why), _RESTART if extent is Extent.FULL else "ibkr-tools up"
+        )
+    elif session.state in _PASSES:
+        yield _SESSION.notice((f"{session.state.value}: ", why), "ibkr-tools status")
+    else:
+        yield _SESSION.ok((f"{session.state.value}: ", why))
+    if session.limited_until is not None and session.limited_until > now:
+        yield _SESSION.notice(
+            f"IBKR has shut this address out until {session.limited_until:%H:%M} UTC: too many requests"
+        )
+
+
+def check_budget(subject: Subject) -> Iterator[Finding]:
+    """Judges the login log, as who owns it."""
+    if not subject.has_gateway:
+        return
+    logins = subject.config.login if subject.config is not None else LoginConfig()
+    log = LoginLog(subject.directories.login, logins.logins_a_day, directories=subject.directories)
+    try:
+        log.attempts(subject.now)
+    except DataError:
+        yield _LOGIN.unseen("this user may not read the login log")
+        return
+    yield from judge_budget(log.budget(subject.now), is_installed=subject.is_installed)
+
+
+def judge_budget(budget: Budget, *, is_installed: bool) -> Iterator[Finding]:
+    """Yields whether a login is allowed."""
+    counts = f"{budget.logins_24h} logins and {budget.failures_24h} failures in 24 h"
+    tool = "sudo ibkr-tools" if is_installed else "ibkr-tools"
+    if budget.locked or budget.person:
+        yield _LOGIN.fault(("nothing logs in until a person has acted: ", Private(budget.why)), f"{tool} unlock")
+    elif budget.failures_24h > 0 and not budget.allowed:
+        yield _LOGIN.notice((f"{counts}; the next one has to wait: ", Private(budget.why)), f"{tool} unlock --show")
+    else:
+        yield _LOGIN.ok(counts)
+
+
+def check_token(subject: Subject) -> Iterator[Finding]:
+    """Judges how long the token of the Flex Web Service is still good."""
+    config = subject.config
+    if config is None or config.flex.query is None:
+        yield _TOKEN.ok("no statements are fetched")
+        return
+    expires = config.flex.token_expires
+    renew = (
+        f"sudoedit {subject.config_file}"
+        if subject.is_installed
+        else f"ibkr-tools --config {subject.config_file} flex check"
+    )
+    if expires is None:
+        yield _TOKEN.notice("flex.token_expires is not set, so nobody warns of the token's end", Private(renew))
+        return
+    stage = token_expiry.warning_stage(expires, subject.now.date())
+    if stage is None:
+        yield _TOKEN.ok(f"good until {expires}")
+    elif stage == 0:
+        yield _TOKEN.fault(f"{token_expiry.describe_expiry(expires, stage)}: make a new one at IBKR", Private(renew))
+    else:
+        yield _TOKEN.notice(token_expiry.describe_expiry(expires, stage), Private(renew))

@@ -1,0 +1,59 @@
+"""What is shipped in `systemd/`: the units, their drop-ins, and which owner and mode every directory has."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibkr_tools.doctor.subject import LIBRARY, UNIT_DIRECTORY
+
+_PLACES = (Path(__file__).parent / "systemd", Path(__file__).parents[2] / "systemd")
+"""The wheel carries them inside the package, a checkout at its root."""
+
+TMPFILES = LIBRARY / "tmpfiles.d/ibkr-tools.conf"
+SYSUSERS = LIBRARY / "sysusers.d/ibkr-tools.conf"
+
+
+def shipped_folder() -> Path | None:
+    """Returns the folder; None where the installation is incomplete."""
+    return next((place for place in _PLACES if place.is_dir()), None)
+
+
+def targets(folder: Path) -> Mapping[Path, Path]:
+    """Returns where bin/install puts each file, and the file: the inverse of `shipped_files` in bin/_installed.sh."""
+    found: dict[Path, Path] = {}
+    for source in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = source.relative_to(folder)
+        if name.parts[0] in {"sysusers.d", "tmpfiles.d"}:
+            found[LIBRARY / name] = source
+        elif name.parts[0].startswith("since-"):
+            found[UNIT_DIRECTORY.joinpath(*name.parts[1:])] = source
+        else:
+            found[UNIT_DIRECTORY / name] = source
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPath:
+    """One line of tmpfiles.d: a path, its mode and its owner, and whether it is there in any case."""
+
+    path: Path
+    mode: int
+    user: str
+    group: str
+    is_directory: bool
+    is_required: bool
+
+
+def planned_paths(lines: Iterable[str]) -> Iterator[PlannedPath]:
+    """Yields what the file `tmpfiles.d/ibkr-tools.conf` plans; see tmpfiles.d(5)."""
+    for line in lines:
+        words = line.split()
+        if len(words) >= 5 and words[0] in {"d", "f", "z"}:  # noqa: PLR2004  # type, path, mode, user, group
+            yield PlannedPath(
+                path=Path(words[1]),
+                mode=int(words[2], 8),
+                user=words[3],
+                group=words[4],
+                is_directory=words[0] == "d",
+                is_required=words[0] != "z",
+            )

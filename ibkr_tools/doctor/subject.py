@@ -1,0 +1,145 @@
+"""What the checks are about: one instance of the toolkit, and how much of this machine belongs to it."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from ibkr_tools import user_command
+from ibkr_tools.config.check import UNIT_PATH
+from ibkr_tools.config.loader import load_config
+from ibkr_tools.config.schema import Config
+from ibkr_tools.directories import SYSTEM_CONFIGURATION, Directories
+from ibkr_tools.errors import ConfigError
+from ibkr_tools.privileges import SERVICE_USER
+
+HOME_DIRECTORY = Path("/opt/ibkr-tools")
+"""Where bin/install puts the program; the names are those of bin/_installed.sh."""
+
+MANIFEST = HOME_DIRECTORY / "manifest"
+STAMP = HOME_DIRECTORY / "installed"
+LIBRARY = Path("/usr/local/lib")
+UNIT_DIRECTORY = LIBRARY / "systemd/system"
+
+INSTALL_AGAIN = f"sudo rm -f {STAMP} && sudo ./bin/install"
+"""For the folder with the checkout; without the stamp the program is put in place whatever has not changed."""
+
+PROGRAM_TIMEOUT_S = 10.0
+"""For every program that is started to ask it something, in seconds."""
+
+
+class Extent(StrEnum):
+    """How much is installed as services: all of it, what fetches statements alone, or nothing."""
+
+    FULL = "services"
+    STATEMENTS = "statements only"
+    NONE = "no services"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An instance and its machine.
+
+    `config` is None if it cannot be used, for the reason `config_error`; `is_booted`: systemd runs this machine.
+    """
+
+    directories: Directories
+    config_file: Path
+    config: Config | None
+    config_error: ConfigError | None
+    extent: Extent
+    shipped: frozenset[Path]
+    is_root: bool
+    is_booted: bool
+    is_online: bool
+    now: datetime
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether services are installed."""
+        return self.extent is not Extent.NONE
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether the gateway and the login belong to it."""
+        return self.extent is not Extent.STATEMENTS
+
+    @property
+    def service_uid(self) -> int | None:
+        """The user id of the units' user; None without that user."""
+        try:
+            return pwd.getpwnam(SERVICE_USER).pw_uid
+        except KeyError:
+            return None
+
+
+def find_subject(directories: Directories, config_file: Path, *, is_online: bool, now: datetime) -> Subject:
+    """Looks at what there is; reads the configuration."""
+    config, error = None, None
+    try:
+        config = load_config(config_file)
+    except ConfigError as problem:
+        error = problem
+    shipped = _manifest() if config_file.absolute().parent == SYSTEM_CONFIGURATION else frozenset()
+    return Subject(
+        directories=directories,
+        config_file=config_file,
+        config=config,
+        config_error=error,
+        extent=_extent(shipped),
+        shipped=shipped,
+        is_root=os.geteuid() == 0,
+        is_booted=Path("/run/systemd/system").is_dir(),
+        is_online=is_online,
+        now=now,
+    )
+
+
+def _manifest() -> frozenset[Path]:
+    """Returns every file that bin/install has put outside its own directory."""
+    try:
+        lines = MANIFEST.read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(Path(line) for line in lines if line.startswith("/") and not line.endswith("/"))
+
+
+def _extent(shipped: frozenset[Path]) -> Extent:
+    if UNIT_DIRECTORY / "ibkr-gateway.service" in shipped:
+        return Extent.FULL
+    return Extent.STATEMENTS if UNIT_DIRECTORY / "ibkr-flex.service" in shipped else Extent.NONE
+
+
+def program_environment(subject: Subject) -> dict[str, str]:
+    """Returns the environment in which programs are looked for and started: that of a unit, where there are units."""
+    kept = {name: os.environ[name] for name in ("HOME",) if name in os.environ}
+    path = UNIT_PATH if subject.is_installed else os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "LC_ALL": "C.UTF-8", **kept}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a program has said: its exit status (None: it took too long, or was not there), and its output."""
+
+    status: int | None
+    output: str
+    complaint: str
+
+
+def ask(command: list[str], environment: Mapping[str, str], *, stdin: bytes = b"") -> Told:
+    """Runs a program for a few seconds at most and returns what it said; never raises for want of it."""
+    try:
+        result = user_command.run_user_command(
+            command,
+            environment,
+            PROGRAM_TIMEOUT_S,
+            spawn=lambda words, environ: user_command.spawn_locally(words, environ, stdin=stdin),
+        )
+    except (OSError, ValueError) as error:
+        return Told(status=None, output="", complaint=str(getattr(error, "strerror", None) or error))
+    output = result.output.decode(errors="replace")
+    complaint = result.complaint or ("" if result.exit_status is not None else "no answer in time")
+    return Told(status=result.exit_status, output=output, complaint=complaint)

@@ -1,0 +1,231 @@
+"""The units: as they were shipped, known to systemd, not weakened, and running; and when the timers elapse."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibkr_tools.doctor import sandbox_rules, shipped_units, unit_settings
+from ibkr_tools.doctor.finding import Finding, Findings, Private
+from ibkr_tools.doctor.subject import INSTALL_AGAIN, MANIFEST, STAMP, UNIT_DIRECTORY, Extent, Subject, ask
+
+_FILES, _SANDBOX, _UNITS, _TIMERS = (Findings(name) for name in ("unit files", "sandbox", "units", "timers"))
+
+GATEWAY, FLEX_TIMER = "ibkr-gateway.service", "ibkr-flex.timer"
+FOLLOWERS = (
+    *("ibkr-firewall.service", "ibkr-watchdog.service", "ibkr-login.path", "ibkr-alert.path", "ibkr-relay.socket"),
+)
+"""Units that are active while the gateway is up."""
+
+_PROPERTIES = (
+    *("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "Result", "ExecMainStatus"),
+    *("NextElapseUSecRealtime", "LastTriggerUSec", "Environment"),
+)
+
+
+def installed_units(subject: Subject) -> list[str]:
+    """Returns the names of the units that are installed, templates too."""
+    kinds = {".service", ".socket", ".path", ".timer"}
+    return sorted(path.name for path in subject.shipped if path.parent == UNIT_DIRECTORY and path.suffix in kinds)
+
+
+def check_files(subject: Subject) -> Iterator[Finding]:
+    """Compares every file that was put into the folders of systemd with what this version ships."""
+    folder = shipped_units.shipped_folder()
+    if folder is None:
+        yield _FILES.fault("the installation is incomplete: it has no units to compare with", INSTALL_AGAIN)
+        return
+    if not subject.is_installed:
+        yield _FILES.ok("no services are installed")
+        return
+    sources = shipped_units.targets(folder)
+    problems = list[tuple[Path, str]]()
+    for target in sorted(subject.shipped & sources.keys()):
+        try:
+            entry, data = target.lstat(), target.read_bytes()
+        except FileNotFoundError:
+            problems.append((target, "is missing"))
+            continue
+        except OSError as error:
+            problems.append((target, f"cannot be read ({error.strerror})"))
+            continue
+        if data != sources[target].read_bytes():
+            problems.append((target, "is not what was installed"))
+        elif entry.st_uid != 0 or entry.st_mode & 0o022 or (entry.st_mode & 0o444) < 0o444:  # noqa: PLR2004  # read by all
+            problems.append((target, "should be root's, readable for all and writable for nobody else"))
+    for target, what in problems:
+        restore = f"sudo install -D -o root -g root -m 0644 {sources[target]} {target}"
+        yield _FILES.fault(f"{target} {what}", f"{restore} && sudo systemctl daemon-reload")
+    if not problems:
+        yield _FILES.ok(f"{len(subject.shipped & sources.keys())} files as they were shipped")
+
+
+def check_sandbox(subject: Subject) -> Iterator[Finding]:
+    """Compares the settings of every unit, with all its drop-ins, with the shipped ones."""
+    folder = shipped_units.shipped_folder()
+    if folder is None or not subject.is_installed:
+        yield _SANDBOX.ok("no services are installed")
+        return
+    sources = shipped_units.targets(folder)
+    # What was removed of ours, or changed, is told by the check of the files.
+    present = {target: source for target, source in sources.items() if target in subject.shipped}
+    is_clean = True
+    for unit in installed_units(subject):
+        shipped_files = [path for path in unit_settings.unit_files(unit, (UNIT_DIRECTORY,)) if path in present]
+        if not shipped_files:
+            continue
+        shipped = unit_settings.settings_of(present[path].read_text() for path in shipped_files)
+        files = unit_settings.unit_files(unit)
+        if not files or files[0].name != unit:
+            # Masked as a whole: it does not run at all.
+            continue
+        texts = unit_settings.read_files(files)
+        texts = [
+            present[path].read_text() if path in present else text for path, text in zip(files, texts, strict=True)
+        ]
+        for weak in sandbox_rules.weakenings(shipped, unit_settings.settings_of(texts)):
+            is_clean = False
+            yield _weakened(unit, weak, _culprits(unit, weak, dict(zip(files, texts, strict=True)), set(present)))
+    if is_clean:
+        yield _SANDBOX.ok("no drop-in takes anything from the sandboxes")
+
+
+def _culprits(unit: str, weak: sandbox_rules.Weakening, texts: Mapping[Path, str], ours: set[Path]) -> list[Path]:
+    """Returns the files that are not ours and say so, or stand in the place of one that is ours."""
+    found = [
+        path
+        for path, text in texts.items()
+        if path not in ours and any(key == weak.key for key, _ in unit_settings.assignments(text))
+    ]
+    if found:
+        return found
+    names = {path.name for path in ours if path.parent.name in unit_settings.drop_in_folders(unit)} | {unit}
+    folders = ["", *unit_settings.drop_in_folders(unit)]
+    candidates = [place / folder / name for place in unit_settings.UNIT_PATHS for folder in folders for name in names]
+    return [path for path in candidates if path not in ours and (path.is_symlink() or path.exists())]
+
+
+def _weakened(unit: str, weak: sandbox_rules.Weakening, culprits: list[Path]) -> Finding:
+    message = (f"{unit}: {weak.key[1]}= is less strict than shipped: ", Private(weak.value))
+    if weak.is_offered:
+        return _SANDBOX.notice(message)
+    moves = [f"sudo mv {shlex.quote(str(path))} {shlex.quote(f'{path}.off')}" for path in culprits]
+    concrete = f"'{unit.replace('@.', '@*.')}'" if "@" in unit else unit
+    commands = " && ".join([*moves, "sudo systemctl daemon-reload", f"sudo systemctl try-restart {concrete}"])
+    return _SANDBOX.fault(message, Private(commands) if moves else INSTALL_AGAIN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitState:
+    """What systemd says of a unit."""
+
+    name: str
+    load: str
+    active: str
+    enabled: str
+    result: str = "success"
+    exit_status: int = 0
+    needs_reload: bool = False
+    next_elapse: str = ""
+    environment: str = ""
+
+
+def read_states(names: list[str]) -> dict[str, UnitState]:
+    """Asks systemd about the units; nothing where it does not answer."""
+    words = [name.replace("@.", "@doctor.") for name in names]
+    told = ask(
+        ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", *words],
+        {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+    )
+    if told.status != 0:
+        return {}
+    states = {}
+    for name, block in zip(names, told.output.strip().split("\n\n"), strict=False):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        states[name] = UnitState(
+            name=name,
+            load=values.get("LoadState", ""),
+            active=values.get("ActiveState", ""),
+            enabled=values.get("UnitFileState", ""),
+            result=values.get("Result", "success"),
+            exit_status=int(values.get("ExecMainStatus") or 0),
+            needs_reload=values.get("NeedDaemonReload") == "yes",
+            next_elapse=values.get("NextElapseUSecRealtime", ""),
+            environment=values.get("Environment", ""),
+        )
+    return states
+
+
+def judge_states(states: Mapping[str, UnitState], extent: Extent) -> Iterator[Finding]:
+    """Yields what is wrong with how the units are."""
+    problems = [*_definitions(states), *_activity(states, extent)]
+    yield from problems
+    if not problems:
+        active = sum(state.active == "active" for state in states.values())
+        yield _UNITS.ok(f"{len(states)} units, {active} active")
+
+
+def _definitions(states: Mapping[str, UnitState]) -> Iterator[Finding]:
+    if stale := [name for name, state in states.items() if state.needs_reload]:
+        yield _UNITS.fault(f"systemd has not read {_list(stale)} since it was changed", "sudo systemctl daemon-reload")
+    for name, state in states.items():
+        if state.load == "masked":
+            yield _UNITS.fault(f"{name} is masked", f"sudo systemctl unmask {name}")
+        elif state.load not in {"loaded", ""}:
+            yield _UNITS.fault(f"{name} cannot be loaded ({state.load})", f"systemd-analyze verify {name}")
+
+
+def _activity(states: Mapping[str, UnitState], extent: Extent) -> Iterator[Finding]:
+    main = GATEWAY if extent is Extent.FULL else FLEX_TIMER
+    failed = [state for state in states.values() if state.active == "failed"]
+    # What a failed unit takes down with it is told once, by the unit itself.
+    for state in sorted(failed, key=lambda state: (state.name != "ibkr-firewall.service", state.name != GATEWAY)):
+        how = f"exit code {state.exit_status}" if state.result == "exit-code" else state.result
+        again = f"sudo systemctl reset-failed {state.name} && sudo systemctl restart {GATEWAY}"
+        if state.name in {"ibkr-fetch.service", "ibkr-flex.service", "ibkr-alert.service"}:
+            again = f"journalctl -n 20 -u {state.name}; sudo systemctl restart {state.name}"
+        yield _UNITS.fault(f"{state.name} has failed ({how})", again)
+    if main not in states or states[main].load != "loaded":
+        return
+    state = states[main]
+    if state.enabled not in {"enabled", "enabled-runtime", "static", "linked", "alias"}:
+        yield _UNITS.notice(f"{main} does not start at the boot ({state.enabled})", f"sudo systemctl enable {main}")
+    if state.active in {"inactive", "deactivating"}:
+        yield _UNITS.notice(f"{main} does not run", f"sudo systemctl start {main}")
+    if state.active == "active" and extent is Extent.FULL:
+        broken = {name for name, state in states.items() if state.load != "loaded" or state.active == "failed"}
+        down = [
+            name
+            for name in FOLLOWERS
+            if name in states and states[name].active not in {"active", "activating"} and name not in broken
+        ]
+        if down:
+            yield _UNITS.fault(f"{_list(down)} should run with the gateway", f"sudo systemctl start {' '.join(down)}")
+
+
+def judge_timers(states: Mapping[str, UnitState], extent: Extent) -> Iterator[Finding]:
+    """Yields when the timers elapse next; an enabled one that does not run never does."""
+    gateway_runs = states.get(GATEWAY) is not None and states[GATEWAY].active == "active"
+    for name, state in states.items():
+        if not name.endswith(".timer") or state.enabled != "enabled":
+            continue
+        is_due = gateway_runs or name == FLEX_TIMER
+        if state.active == "active" and state.next_elapse:
+            yield _TIMERS.ok(f"{name}: next on {state.next_elapse}")
+        elif state.active == "active":
+            yield _TIMERS.fault(f"{name} will never elapse", f"systemctl cat {name}")
+        elif is_due and state.load == "loaded" and state.active != "failed" and extent is Extent.FULL:
+            yield _TIMERS.fault(f"{name} is enabled and does not run", f"sudo systemctl start {name}")
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def check_manifest(subject: Subject) -> Iterator[Finding]:
+    """Looks whether an installation is whole, or there is none."""
+    if subject.is_installed:
+        if not STAMP.exists():
+            yield _FILES.fault("the last installation was not finished", "sudo ./bin/install")
+    elif UNIT_DIRECTORY.joinpath(GATEWAY).exists() and subject.directories.configuration == Path("/etc/ibkr-tools"):
+        yield _FILES.fault(f"{MANIFEST}, the list of what was installed, is missing or damaged", "sudo ./bin/install")
