@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibkr_tools.config.schema import Config
-from ibkr_tools.doctor.finding import Finding, Findings, Private
-from ibkr_tools.doctor.subject import Subject, Told, ask, program_environment
+from ibkr_tools.doctor.finding import Finding, Findings, Private, Text
+from ibkr_tools.doctor.subject import Subject, Told, ask, other_program, program_environment
 from ibkr_tools.errors import BrowserUnavailable
 from ibkr_tools.login.browser_processes import INSTALL_COMMAND, BrowserPrograms, find_browser_programs
 from ibkr_tools.login.start_failure import read_complaint
@@ -28,25 +28,25 @@ def check_browser(subject: Subject, config: Config) -> Iterator[Finding]:
         return
     environment = program_environment(subject)
     told = [ask([os.fspath(program), "--version"], environment) for program in (programs.browser, programs.driver)]
-    yield from judge_versions(programs, *told)
+    is_configured = config.login.browser is not None or config.login.driver is not None
+    remedy = other_program(subject, programs.driver.name, _REINSTALL, is_configured=is_configured)
+    yield from judge_versions(programs, *told, remedy=remedy)
 
 
-def judge_versions(programs: BrowserPrograms, browser: Told, driver: Told) -> Iterator[Finding]:
-    """Yields whether both start, and fit each other."""
+def judge_versions(programs: BrowserPrograms, browser: Told, driver: Told, *, remedy: Text) -> Iterator[Finding]:
+    """Yields whether both start, and fit each other; `remedy` brings others in their place."""
     versions = []
     for program, told in ((programs.browser, browser), (programs.driver, driver)):
         version = re.search(r"\d+(?:\.\d+){2,}", told.output)
         if told.status != 0 or version is None:
             complaint = read_complaint(told.complaint)
             meaning = complaint.sign.meaning if complaint.sign else "it says no version"
-            yield _BROWSER.fault((f"{program.name} does not start: {meaning}: ", Private(complaint.line)), _REINSTALL)
+            yield _BROWSER.fault((f"{program.name} does not start: {meaning}: ", Private(complaint.line)), remedy)
             return
         versions.append(version[0])
     majors = {version.partition(".")[0] for version in versions}
     if len(majors) > 1:
-        yield _BROWSER.fault(
-            f"Chromium {versions[0]} and its driver {versions[1]} are of different versions", _REINSTALL
-        )
+        yield _BROWSER.fault(f"Chromium {versions[0]} and its driver {versions[1]} are of different versions", remedy)
     else:
         yield _BROWSER.ok(f"Chromium {versions[0]}, chromedriver {versions[1]}")
 

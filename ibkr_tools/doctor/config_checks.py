@@ -9,7 +9,7 @@ from ibkr_tools.config import check, password_adoption, secrets
 from ibkr_tools.config.schema import Config
 from ibkr_tools.doctor import unit_settings
 from ibkr_tools.doctor.finding import Finding, Findings, Private
-from ibkr_tools.doctor.subject import Extent, Subject
+from ibkr_tools.doctor.subject import Extent, Subject, edit_command
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.privileges import SERVICE_USER, user_id
 
@@ -18,8 +18,7 @@ _CONFIG, _SECRETS = Findings("configuration"), Findings("secrets")
 
 def check_config(subject: Subject) -> Iterator[Finding]:
     """Judges config.json: what a command would refuse, and what does not fit this machine."""
-    file = shlex.quote(str(subject.config_file))
-    edit = f"sudoedit {file}" if subject.is_installed else f'"${{EDITOR:-vi}}" {file}'
+    edit = edit_command(subject)
     config = subject.config
     if config is None:
         error = subject.config_error
@@ -28,17 +27,25 @@ def check_config(subject: Subject) -> Iterator[Finding]:
         elif error is not None and _is_closed(subject.config_file):
             yield _CONFIG.unseen("this user may not read the configuration")
         elif error is not None:
-            hint = error.hint if error.hint and error.hint.startswith("chmod ") else None
-            yield _CONFIG.fault(("the configuration is wrong: ", Private(error.message)), Private(hint or edit))
+            command = Private(f"{_sudo(subject)}{error.hint}") if _is_command(error.hint) else edit
+            yield _CONFIG.fault(("the configuration is wrong: ", Private(error.message)), command)
         return
-    problems = [_CONFIG.fault(_line(line), Private(edit)) for line in check.unusable_values(config)]
+    problems = [_CONFIG.fault(_line(line), edit) for line in check.unusable_values(config)]
     remarks = [*check.machine_warnings(config)]
     if subject.is_installed:
         remarks += check.unit_warnings(config, user_id(SERVICE_USER))
-    problems += [_CONFIG.notice(_line(line), Private(edit)) for line in remarks]
+    problems += [_CONFIG.notice(_line(line), edit) for line in remarks]
     yield from problems or [
         _CONFIG.ok(f"complete; changed from the defaults: {', '.join(changed_keys(config)) or '-'}")
     ]
+
+
+def _is_command(hint: str | None) -> bool:
+    return hint is not None and hint.startswith("chmod ")
+
+
+def _sudo(subject: Subject) -> str:
+    return "sudo " if subject.is_installed else ""
 
 
 def _first_step(subject: Subject) -> Private | str:
@@ -90,12 +97,13 @@ def check_secrets(subject: Subject) -> Iterator[Finding]:
     if config is None:
         yield _SECRETS.unseen("without a configuration nobody says which are needed")
         return
+    sudo = _sudo(subject)
     errors, remarks = secrets.check_passwords(file, config)
     errors += secrets.check_token(file, config)
     problems = [
         _SECRETS.fault(
             ("a secret cannot be used: ", Private(error.message)),
-            Private(error.hint) if error.hint and error.hint.startswith("chmod ") else _enter(file, "password"),
+            Private(f"{sudo}{error.hint}") if _is_command(error.hint) else _enter(file, "password"),
         )
         for error in errors
     ]

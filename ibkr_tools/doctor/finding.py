@@ -7,6 +7,7 @@ A report that can be published is made of the same findings. So whatever a text 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Verdict(StrEnum):
@@ -23,6 +24,25 @@ class Private:
     """A text that a published report must not have."""
 
     text: object
+
+
+PUBLIC_PLACES = (
+    *(
+        Path(place)
+        for place in ("/etc/ibkr-tools", "/run/ibkr-tools", "/var/lib/ibkr-tools", "/opt/ibkr-tools", "/usr")
+    ),
+    *(Path(place) for place in ("/tmp", "/var/tmp")),  # noqa: S108  # names to compare with
+)
+"""Where everybody's installation is; any other path may have somebody's name in it."""
+
+
+def place(path: Path) -> "str | Private":
+    """Returns a path as part of a text: private unless every installation has it."""
+    return str(path) if path in {Path("/"), *PUBLIC_PLACES} or _is_public(path) else Private(path)
+
+
+def _is_public(path: Path) -> bool:
+    return any(path.is_relative_to(known) and len(path.relative_to(known).parts) <= 1 for known in PUBLIC_PLACES)
 
 
 Part = str | int | Private

@@ -1,6 +1,7 @@
 """The gateway: Java, IBKR's program, key store and certificate, the port, and the packet filter before it."""
 
 import os
+import shlex
 import socket
 import ssl
 from collections.abc import Iterator
@@ -8,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ibkr_tools.config.schema import Config
+from ibkr_tools.config.schema import Config, GatewayConfig
 from ibkr_tools.doctor.finding import Finding, Findings, Private
-from ibkr_tools.doctor.subject import Subject, ask, program_environment
+from ibkr_tools.doctor.subject import Subject, ask, other_program, program_environment
 from ibkr_tools.errors import ConfigError, DistributionError, JavaUnavailable
 from ibkr_tools.gateway import class_archive, distribution, filter_probe, firewall, java, ports, tls
 from ibkr_tools.gateway.preparation import distribution_directory
@@ -29,7 +30,10 @@ def check_java(subject: Subject, config: Config) -> Iterator[Finding]:
     try:
         program = java.require_java(config.gateway.java)
     except JavaUnavailable as error:
-        yield _JAVA.fault(Private(error.message), _INSTALL_JAVA)
+        configured = config.gateway.java != GatewayConfig().java
+        yield _JAVA.fault(
+            Private(error.message), other_program(subject, "java", _INSTALL_JAVA, is_configured=configured)
+        )
         return
     told = ask(
         [program.program, "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-version"], program_environment(subject)
@@ -46,8 +50,9 @@ def check_java(subject: Subject, config: Config) -> Iterator[Finding]:
 def check_distribution(subject: Subject, config: Config) -> Iterator[Finding]:
     """Hashes IBKR's program, and looks whether it may run."""
     directory = distribution_directory(config.gateway, subject.directories)
-    command = "sudo ibkr-tools gateway install --download" if subject.is_installed else None
-    command = command or "ibkr-tools gateway install --download"
+    command = "ibkr-tools gateway install --download"
+    if subject.is_installed:
+        command = f"sudo {command} && {_RESTART}"
     try:
         found = distribution.find(directory, subject.directories.accepted_builds)
     except DistributionError as error:
@@ -56,7 +61,8 @@ def check_distribution(subject: Subject, config: Config) -> Iterator[Finding]:
             return
         kinds = ("no gateway of IBKR there", "not IBKR's gateway, it lacks", "not IBKR's build", "an unknown build of")
         kind = next((kind for kind in kinds if kind in error.message), "IBKR's program cannot be used")
-        yield _GATEWAY.fault((f"{kind}: ", Private(error.message)), command)
+        details = error.message.partition(kind)[2] if kind in error.message else f": {error.message}"
+        yield _GATEWAY.fault((kind, Private(details or f": {directory}")), command)
         return
     age = (
         f", {(subject.now.date() - datetime.fromisoformat(found.build).date()).days} days old"
@@ -139,8 +145,9 @@ def judge_tls(facts: TlsFacts, now: datetime, *, certificate: Path, is_installed
     tool = "sudo ibkr-tools" if is_installed else "ibkr-tools"
     restart = f" && {_RESTART}" if is_installed else ""
     # What is there counts as current while all files are: without the certificate it is made anew.
-    remove = f"sudo runuser -u {SERVICE_USER} -- rm -f {certificate}" if is_installed else f"rm -f {certificate}"
-    anew = f"{remove} && {tool} gateway prepare{restart}"
+    remove = f"sudo runuser -u {SERVICE_USER} -- rm -f " if is_installed else "rm -f "
+    path = str(certificate) if is_installed else Private(shlex.quote(str(certificate)))
+    anew = (remove, path, f" && {tool} gateway prepare{restart}")
     if facts.expires is None:
         if facts.is_there:
             yield _TLS.fault("the gateway's certificate cannot be read", anew)
@@ -231,7 +238,8 @@ def check_port(subject: Subject, config: Config) -> Iterator[Finding]:
     yield from judge_port(read_port(config.gateway.port, section, subject.now), own)
 
 
-_RELOAD = "sudo systemctl restart ibkr-firewall"
+_RELOAD = "sudo systemctl reload-or-restart ibkr-firewall"
+"""A restart would take the gateway along, and its session."""
 
 
 def check_filter(subject: Subject, config: Config, *, is_other: bool) -> Iterator[Finding]:
@@ -276,7 +284,7 @@ def _judge_rules(subject: Subject, config: Config) -> Iterator[Finding]:
     elif actual.output != wanted.output:
         is_users = _without_users(actual.output) == _without_users(wanted.output)
         what = "does not know the present members of the group" if is_users else "has other rules than it should"
-        yield _FILTER.fault(f"the packet filter {what}", "sudo systemctl try-reload-or-restart ibkr-firewall")
+        yield _FILTER.fault(f"the packet filter {what}", _RELOAD)
     else:
         yield _FILTER.ok(f"guards port {config.gateway.port}, and knows {len(users)} users")
 

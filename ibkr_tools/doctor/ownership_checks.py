@@ -58,11 +58,12 @@ def check_roots_paths(subject: Subject) -> Iterator[Finding]:
         return
     owners, problems = _owners(), list[Finding]()
     planned = [entry for entry in _planned() if not _is_ours(entry.path, subject)]
+    closed = dict[Path, None]()
     for entry in planned:
         try:
             facts = path_checks.look_at(entry.path, follow=True)
         except PermissionError:
-            yield _CHECK.unseen(f"{entry.path.parent}: this user may not look into it")
+            closed[entry.path.parent] = None
             continue
         problems += path_checks.judge_planned(entry, facts, owners, is_ours=False)
     known = {entry.path for entry in planned}
@@ -70,6 +71,8 @@ def check_roots_paths(subject: Subject) -> Iterator[Finding]:
         if tree.user == "root":
             found = (facts for facts in path_checks.look_below(tree.root) if facts.path not in known)
             problems += path_checks.judge_tree(tree, found, owners, program=HOME_DIRECTORY)
+    for path in closed:
+        yield _CHECK.unseen(f"this user may not look into {path}")
     yield from problems or [_CHECK.ok("configuration and program belong to root")]
 
 
@@ -108,7 +111,7 @@ def _trees(subject: Subject) -> tuple[Tree, ...]:
 
 def _check_personal(subject: Subject) -> Iterator[Finding]:
     directories, problems = subject.directories, list[Finding]()
-    for path in (directories.configuration, directories.runtime, directories.state):
+    for path in (subject.config_file.parent, directories.runtime, directories.state):
         facts = path_checks.look_at(path, follow=True)
         if facts.kind is not None and facts.mode & 0o022:
             problems.append(

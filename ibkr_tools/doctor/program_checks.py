@@ -4,13 +4,14 @@ import base64
 import hashlib
 import importlib.metadata
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
-from ibkr_tools.doctor.finding import Finding, Findings
+from ibkr_tools.doctor.finding import Finding, Findings, Private, Text
 from ibkr_tools.doctor.subject import HOME_DIRECTORY, INSTALL_AGAIN
 
 _PYTHON, _LIBRARIES = Findings("python"), Findings("libraries")
@@ -43,10 +44,10 @@ def check_libraries() -> Iterator[Finding]:
     yield from judge_libraries(read_libraries(), remedy=_remedy())
 
 
-def _remedy() -> str:
+def _remedy() -> Text:
     if Path(sys.prefix).is_relative_to(HOME_DIRECTORY):
         return INSTALL_AGAIN
-    return f"{sys.executable} -m pip install --force-reinstall {_PACKAGE}"
+    return Private(f"{shlex.quote(sys.executable)} -m pip install --force-reinstall {_PACKAGE}")
 
 
 def read_libraries() -> LibraryFacts:
@@ -88,7 +89,7 @@ def _changed_files(distribution: Distribution) -> Iterator[str]:
             yield str(file)
 
 
-def judge_libraries(facts: LibraryFacts, *, remedy: str) -> Iterator[Finding]:
+def judge_libraries(facts: LibraryFacts, *, remedy: Text) -> Iterator[Finding]:
     """Yields what is missing or changed."""
     if facts.missing:
         yield _LIBRARIES.fault(f"missing: {', '.join(facts.missing)}", remedy)

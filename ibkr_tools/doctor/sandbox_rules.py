@@ -33,7 +33,10 @@ _SCALES = {
     ),
     ("no", "yes"),
 )
-"""The values of a setting from the least strict to the strictest; a setting that is not there has the first one."""
+"""The values of a setting from the least strict to the strictest."""
+
+_DEFAULTS = {"KillMode": "control-group", "NotifyAccess": "main"}
+"""What a setting is that is not there, where that is not the least strict value."""
 
 _GRANTS = (
     *("ExecPaths", "ReadWritePaths", "BindPaths", "BindReadOnlyPaths", "IPAddressAllow", "SocketBindAllow"),
@@ -73,13 +76,23 @@ class Weakening:
 
 def weakenings(shipped: Settings, actual: Settings) -> Iterator[Weakening]:
     """Yields every setting of a unit that gives it, or others, more than the shipped one does."""
+    given = _credentials(shipped)
     for key in sorted({*shipped, *actual}):
         name = key[1]
         before, now = shipped.get(key, ()), actual.get(key, ())
         if name in _FILTERS and key in shipped and key not in actual:
             yield Weakening(key=key, value="(not set)")
+        elif name in _CREDENTIALS:
+            if not {value.partition(":")[0] for value in now} <= given:
+                yield Weakening(key=key, value=" ".join(now))
         elif before != now and _is_weaker(name, before, now):
             yield Weakening(key=key, value=" ".join(now) or "(empty)", is_offered=name in _OFFERED)
+
+
+def _credentials(settings: Settings) -> set[str]:
+    """Returns the names of those that a unit gets, whether they are encrypted on disk or not."""
+    values = (value for key, values in settings.items() if key[1] in _CREDENTIALS for value in values)
+    return {value.partition(":")[0] for value in values}
 
 
 def _is_weaker(name: str, before: Sequence[str], now: Sequence[str]) -> bool:
@@ -91,7 +104,7 @@ def _is_weaker(name: str, before: Sequence[str], now: Sequence[str]) -> bool:
 
 def _rank(name: str, values: Sequence[str]) -> int:
     scale = _SCALES[name]
-    value = values[-1].lower() if values else scale[0]
+    value = values[-1].lower() if values else _DEFAULTS.get(name, scale[0])
     value = "yes" if value in _YES and "yes" in scale else "no" if value in _NO and "no" in scale else value
     return scale.index(value) if value in scale else 0
 
@@ -147,13 +160,6 @@ def _runs_more(before: Sequence[str], now: Sequence[str]) -> bool:
     return any(value[:4].lstrip("-@:").startswith(("+", "!")) for value in now if value not in before)
 
 
-def _has_other_credentials(before: Sequence[str], now: Sequence[str]) -> bool:
-    def names(values: Sequence[str]) -> set[str]:
-        return {value.partition(":")[0] for value in values}
-
-    return not names(now) <= names(before) | {"ibkr-password"}
-
-
 def _loads_more(before: Sequence[str], now: Sequence[str]) -> bool:
     def names(values: Sequence[str]) -> set[str]:
         return {word.partition("=")[0] for value in values for word in _split(value)}
@@ -176,7 +182,6 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(_EXACT, _is_different),
     **dict.fromkeys(_MODES, _mode_is_wider),
     **dict.fromkeys(_COMMANDS, _runs_more),
-    **dict.fromkeys(_CREDENTIALS, _has_other_credentials),
     "UMask": _umask_is_wider,
     "Environment": _loads_more,
 }

@@ -48,21 +48,27 @@ def check_status(subject: Subject) -> Iterator[Finding]:
 
 def judge_status(status: Status, now: datetime, *, extent: Extent) -> Iterator[Finding]:
     """Yields what a person should know of what the processes say about themselves."""
-    restart = _RESTART if extent is Extent.FULL else None
-    silent = list[str]()
-    sections: tuple[tuple[str, Section | None], ...] = (
-        ("the gateway's parent", status.gateway),
-        ("the watchdog", status.session),
+    sections: tuple[tuple[str, str, Section | None], ...] = (
+        ("the gateway's parent", "ibkr-gateway", status.gateway),
+        ("the watchdog", "ibkr-watchdog", status.session),
     )
-    for name, section in sections:
+    silent = [
         # Zero is what a process leaves that was stopped: that is no silence.
-        if section is not None and section.fresh_for_s and section.is_stale(now):
-            silent.append(f"{name} has said nothing for {format_wait(section.age_s(now))}")
-    if silent:
-        yield _STATUS.fault("; ".join(silent), restart)
-    else:
+        (name, unit, section.age_s(now))
+        for name, unit, section in sections
+        if section is not None and section.fresh_for_s and section.is_stale(now)
+    ]
+    for name, unit, age_s in silent:
+        yield _STATUS.fault(
+            f"{name} has said nothing for {format_wait(age_s)}",
+            f"sudo systemctl restart {unit}" if extent is Extent.FULL else "ibkr-tools up",
+        )
+    if not silent:
         yield _STATUS.ok("as fresh as it should be" if status.session else "nothing has written one yet")
         yield from _judge_session(status, now, extent=extent)
+    if status.login is not None and status.login.state == "broken":
+        tool = "sudo ibkr-tools" if extent is Extent.FULL else "ibkr-tools"
+        yield _SESSION.fault(("no login is possible: ", Private(status.login.why)), f"{tool} login")
     if status.fetch is not None:
         if status.fetch.state == "failed":
             again = "sudo systemctl start ibkr-fetch" if extent is Extent.FULL else "ibkr-tools fetch --save"
@@ -75,7 +81,7 @@ def _judge_session(status: Status, now: datetime, *, extent: Extent) -> Iterator
     session, gateway = status.session, status.gateway
     if gateway is not None and gateway.filtered is False and gateway.state != "stopped":
         yield _SESSION.fault(
-            "EXPOSED: no packet filter guards the gateway's port", "sudo systemctl restart ibkr-firewall"
+            "EXPOSED: no packet filter guards the gateway's port", "sudo systemctl reload-or-restart ibkr-firewall"
         )
     if session is None or session.is_stale(now):
         yield _SESSION.ok("no watchdog runs")

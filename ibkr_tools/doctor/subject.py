@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +15,7 @@ from ibkr_tools.config.check import UNIT_PATH
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, Directories
+from ibkr_tools.doctor.finding import Private
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.privileges import SERVICE_USER
 
@@ -118,6 +121,30 @@ def program_environment(subject: Subject) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("HOME",) if name in os.environ}
     path = UNIT_PATH if subject.is_installed else os.environ.get("PATH", os.defpath)
     return {"PATH": path, "LC_ALL": "C.UTF-8", **kept}
+
+
+def other_program(subject: Subject, name: str, install: str, *, is_configured: bool) -> str | Private:
+    """Returns the command that brings another program in the place of one that is of no use.
+
+    Args:
+        subject: the instance.
+        name: the program's name.
+        install: the command that installs the distribution's own.
+        is_configured: whether the configuration names it, so that another one has to be named there.
+    """
+    if is_configured:
+        return edit_command(subject)
+    found = shutil.which(name, path=program_environment(subject)["PATH"])
+    # Of two programs with one name the other may be good, and is not reached.
+    if found is not None and not found.startswith("/usr/bin/") and Path("/usr/bin", name).exists():
+        return Private(f"sudo mv {shlex.quote(found)} {shlex.quote(f'{found}.off')}")
+    return install
+
+
+def edit_command(subject: Subject) -> Private:
+    """Returns the command that opens the configuration in an editor."""
+    file = shlex.quote(str(subject.config_file))
+    return Private(f"sudoedit {file}" if subject.is_installed else f'"${{EDITOR:-vi}}" {file}')
 
 
 @dataclass(frozen=True, kw_only=True)

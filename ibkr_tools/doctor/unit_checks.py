@@ -1,7 +1,7 @@
 """The units: as they were shipped, known to systemd, not weakened, and running; and when the timers elapse."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,12 @@ FOLLOWERS = (
     *("ibkr-firewall.service", "ibkr-watchdog.service", "ibkr-login.path", "ibkr-alert.path", "ibkr-relay.socket"),
 )
 """Units that are active while the gateway is up."""
+
+_ONCE = ("ibkr-fetch.service", "ibkr-flex.service", "ibkr-alert.service")
+"""Units that do something once, and say in the journal why they could not."""
+
+_FIRST_OWN_CODE = 200
+"""Exit codes from here on are systemd's: the program was not even started; see systemd.exec(5)."""
 
 _PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "Result", "ExecMainStatus"),
@@ -61,33 +67,37 @@ def check_files(subject: Subject) -> Iterator[Finding]:
 
 
 def check_sandbox(subject: Subject) -> Iterator[Finding]:
-    """Compares the settings of every unit, with all its drop-ins, with the shipped ones."""
+    """Compares the settings of every unit, with all its drop-ins, with the shipped ones; one line for each file."""
     folder = shipped_units.shipped_folder()
     if folder is None or not subject.is_installed:
         yield _SANDBOX.ok("no services are installed")
         return
     sources = shipped_units.targets(folder)
     # What was removed of ours, or changed, is told by the check of the files.
-    present = {target: source for target, source in sources.items() if target in subject.shipped}
-    is_clean = True
+    present = {target: sources[target].read_text() for target in sources.keys() & subject.shipped}
+    found: dict[tuple[Path, ...], list[tuple[str, sandbox_rules.Weakening]]] = {}
     for unit in installed_units(subject):
-        shipped_files = [path for path in unit_settings.unit_files(unit, (UNIT_DIRECTORY,)) if path in present]
-        if not shipped_files:
-            continue
-        shipped = unit_settings.settings_of(present[path].read_text() for path in shipped_files)
-        files = unit_settings.unit_files(unit)
-        if not files or files[0].name != unit:
-            # Masked as a whole: it does not run at all.
-            continue
-        texts = unit_settings.read_files(files)
-        texts = [
-            present[path].read_text() if path in present else text for path, text in zip(files, texts, strict=True)
-        ]
-        for weak in sandbox_rules.weakenings(shipped, unit_settings.settings_of(texts)):
-            is_clean = False
-            yield _weakened(unit, weak, _culprits(unit, weak, dict(zip(files, texts, strict=True)), set(present)))
-    if is_clean:
+        for weak, culprits in _weakened_settings(unit, present):
+            found.setdefault(culprits, []).append((unit, weak))
+    for culprits, weakened in found.items():
+        yield _judge_weakened(culprits, weakened)
+    if not found:
         yield _SANDBOX.ok("no drop-in takes anything from the sandboxes")
+
+
+def _weakened_settings(
+    unit: str, present: Mapping[Path, str]
+) -> Iterator[tuple[sandbox_rules.Weakening, tuple[Path, ...]]]:
+    """Yields each weakened setting of a unit, and the files that did it; `present`: the texts of our own."""
+    shipped = [path for path in unit_settings.unit_files(unit, (UNIT_DIRECTORY,)) if path in present]
+    files = unit_settings.unit_files(unit)
+    # One that is masked as a whole does not run at all.
+    if not shipped or not files or files[0].name != unit:
+        return
+    texts = {path: present.get(path) or text for path, text in zip(files, unit_settings.read_files(files), strict=True)}
+    before = unit_settings.settings_of(present[path] for path in shipped)
+    for weak in sandbox_rules.weakenings(before, unit_settings.settings_of(texts.values())):
+        yield weak, tuple(_culprits(unit, weak, texts, set(present)))
 
 
 def _culprits(unit: str, weak: sandbox_rules.Weakening, texts: Mapping[Path, str], ours: set[Path]) -> list[Path]:
@@ -105,14 +115,22 @@ def _culprits(unit: str, weak: sandbox_rules.Weakening, texts: Mapping[Path, str
     return [path for path in candidates if path not in ours and (path.is_symlink() or path.exists())]
 
 
-def _weakened(unit: str, weak: sandbox_rules.Weakening, culprits: list[Path]) -> Finding:
-    message = (f"{unit}: {weak.key[1]}= is less strict than shipped: ", Private(weak.value))
-    if weak.is_offered:
+def _judge_weakened(culprits: Sequence[Path], weakened: Sequence[tuple[str, sandbox_rules.Weakening]]) -> Finding:
+    """Returns what one file, or several together, take from the sandboxes."""
+    units = list(dict.fromkeys(unit for unit, _ in weakened))
+    settings = list(dict.fromkeys(weak.key[1] for _, weak in weakened))
+    more = f" and {len(settings) - 1} more settings" if len(settings) > 1 else ""
+    of_others = f" and of {len(units) - 1} more units" if len(units) > 1 else ""
+    value = weakened[0][1].value
+    message = (f"{units[0]}: {settings[0]}={more} less strict than shipped{of_others}: ", Private(value))
+    if all(weak.is_offered for _, weak in weakened):
         return _SANDBOX.notice(message)
+    if not culprits:
+        return _SANDBOX.fault(message, INSTALL_AGAIN)
     moves = [f"sudo mv {shlex.quote(str(path))} {shlex.quote(f'{path}.off')}" for path in culprits]
-    concrete = f"'{unit.replace('@.', '@*.')}'" if "@" in unit else unit
-    commands = " && ".join([*moves, "sudo systemctl daemon-reload", f"sudo systemctl try-restart {concrete}"])
-    return _SANDBOX.fault(message, Private(commands) if moves else INSTALL_AGAIN)
+    names = " ".join(f"'{unit.replace('@.', '@*.')}'" if "@" in unit else unit for unit in units)
+    commands = [*moves, "sudo systemctl daemon-reload", f"sudo systemctl try-restart {names}"]
+    return _SANDBOX.fault(message, Private(" && ".join(commands)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,25 +184,27 @@ def judge_states(states: Mapping[str, UnitState], extent: Extent) -> Iterator[Fi
 
 
 def _definitions(states: Mapping[str, UnitState]) -> Iterator[Finding]:
-    if stale := [name for name, state in states.items() if state.needs_reload]:
-        yield _UNITS.fault(f"systemd has not read {_list(stale)} since it was changed", "sudo systemctl daemon-reload")
     for name, state in states.items():
         if state.load == "masked":
             yield _UNITS.fault(f"{name} is masked", f"sudo systemctl unmask {name}")
         elif state.load not in {"loaded", ""}:
             yield _UNITS.fault(f"{name} cannot be loaded ({state.load})", f"systemd-analyze verify {name}")
+    if stale := [name for name, state in states.items() if state.needs_reload and state.load == "loaded"]:
+        yield _UNITS.fault(f"systemd has not read {_list(stale)} since it was changed", "sudo systemctl daemon-reload")
 
 
 def _activity(states: Mapping[str, UnitState], extent: Extent) -> Iterator[Finding]:
     main = GATEWAY if extent is Extent.FULL else FLEX_TIMER
-    failed = [state for state in states.values() if state.active == "failed"]
-    # What a failed unit takes down with it is told once, by the unit itself.
+    failed = [state for state in states.values() if state.active == "failed" and not _is_tried_again(state)]
+    # What a failed unit takes down with it is told by that unit.
     for state in sorted(failed, key=lambda state: (state.name != "ibkr-firewall.service", state.name != GATEWAY)):
         how = f"exit code {state.exit_status}" if state.result == "exit-code" else state.result
-        again = f"sudo systemctl reset-failed {state.name} && sudo systemctl restart {GATEWAY}"
-        if state.name in {"ibkr-fetch.service", "ibkr-flex.service", "ibkr-alert.service"}:
-            again = f"journalctl -n 20 -u {state.name}; sudo systemctl restart {state.name}"
-        yield _UNITS.fault(f"{state.name} has failed ({how})", again)
+        # The filter comes with the gateway; of the others none needs the session's end.
+        unit = GATEWAY if state.name == "ibkr-firewall.service" else state.name
+        remedy = f"sudo systemctl reset-failed {state.name} && sudo systemctl restart {unit}"
+        if state.name.endswith(_ONCE):
+            remedy = f"journalctl -n 20 -u {state.name}; sudo systemctl restart {state.name}"
+        yield _UNITS.fault(f"{state.name} has failed ({how})", remedy)
     if main not in states or states[main].load != "loaded":
         return
     state = states[main]
@@ -216,6 +236,12 @@ def judge_timers(states: Mapping[str, UnitState], extent: Extent) -> Iterator[Fi
             yield _TIMERS.fault(f"{name} will never elapse", f"systemctl cat {name}")
         elif is_due and state.load == "loaded" and state.active != "failed" and extent is Extent.FULL:
             yield _TIMERS.fault(f"{name} is enabled and does not run", f"sudo systemctl start {name}")
+
+
+def _is_tried_again(state: UnitState) -> bool:
+    """Says whether a failure is no news: the watchdog asks for another login, and the status says how one ended."""
+    is_ours = state.result != "exit-code" or state.exit_status < _FIRST_OWN_CODE
+    return state.name == "ibkr-login.service" and is_ours
 
 
 def _list(names: list[str]) -> str:

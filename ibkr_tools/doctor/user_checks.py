@@ -21,9 +21,10 @@ _MAKE = f"sudo systemd-sysusers {SYSUSERS}"
 
 @dataclass(frozen=True, kw_only=True)
 class UserFacts:
-    """The user `ibkr`; `other_groups` those of other names, `password`: whether one could log in with a password.
+    """The user `ibkr`; `other_groups` those of other names, `has_password`: whether one can log in with a password.
 
-    `uid`, `group` (that of the user) are None where there is none; `has_group`: there is a group of that name.
+    `uid`, `group` (that of the user) are None where there is none; `has_group`: there is a group of that name. `twin`:
+    the name of another user with its number; `free_uid` is one that nobody has.
     """
 
     uid: int | None
@@ -32,7 +33,8 @@ class UserFacts:
     has_group: bool = True
     other_groups: tuple[str, ...] = ()
     has_password: bool | None = None
-    twins: int = 0
+    twin: str | None = None
+    free_uid: int = _FIRST_PERSON
 
 
 def read_user(shadow: Path = Path("/etc/shadow")) -> UserFacts:
@@ -43,6 +45,8 @@ def read_user(shadow: Path = Path("/etc/shadow")) -> UserFacts:
     except KeyError:
         return UserFacts(uid=None, has_group=has_group)
     groups = {group.gr_gid: group for group in grp.getgrall()}
+    users = pwd.getpwall()
+    taken = {other.pw_uid for other in users}
     has_password = None
     try:
         for line in shadow.read_text().splitlines():
@@ -59,7 +63,10 @@ def read_user(shadow: Path = Path("/etc/shadow")) -> UserFacts:
             group.gr_name for group in groups.values() if SERVICE_USER in group.gr_mem and group.gr_name != SERVICE_USER
         ),
         has_password=has_password,
-        twins=sum(other.pw_uid == user.pw_uid for other in pwd.getpwall()) - 1,
+        twin=next(
+            (other.pw_name for other in users if other.pw_uid == user.pw_uid and other.pw_name != SERVICE_USER), None
+        ),
+        free_uid=next(number for number in range(_FIRST_PERSON, 65_000) if number not in taken),
     )
 
 
@@ -98,11 +105,16 @@ def judge_user(facts: UserFacts) -> Iterator[Finding]:
         problems.append(
             _CHECK.fault(f"the user {SERVICE_USER} has a shell", f"sudo usermod -s /usr/sbin/nologin {SERVICE_USER}")
         )
-    if facts.twins:
+    if facts.twin is not None:
         problems.append(
             _CHECK.fault(
-                f"another user has the number of {SERVICE_USER}, and can do all that it can",
-                f"getent passwd | grep ':x:{facts.uid}:'",
+                (f"another user has the number of {SERVICE_USER}, and can do all that it can: ", Private(facts.twin)),
+                (
+                    # Nobody's number is changed while a process has it.
+                    f"sudo systemctl stop ibkr-gateway && sudo usermod -u {facts.free_uid} ",
+                    Private(facts.twin),
+                    " && sudo systemctl start ibkr-gateway",
+                ),
             )
         )
     yield from problems or [_CHECK.ok(f"{SERVICE_USER} is a system user, without a password and a shell")]

@@ -1,0 +1,34 @@
+"""What a check comes to, and what of it may be published."""
+
+import pytest
+
+from ibkr_tools.doctor.finding import Findings, Private, Verdict, exit_code, in_order
+
+CHECK = Findings("port")
+
+
+def test_what_is_private_is_not_published() -> None:
+    found = CHECK.fault(("taken by ", Private("nginx"), " for ", 3, " s"), ("kill ", Private(812)))
+    assert found.message_text() == "taken by nginx for 3 s"
+    assert found.message_text(is_public=True) == "taken by … for 3 s"
+    assert (found.remedy_text(), found.remedy_text(is_public=True)) == ("kill 812", "kill …")
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([], 0),
+        ([CHECK.ok("")], 0),
+        ([CHECK.unseen(""), CHECK.ok("")], 0),
+        ([CHECK.ok(""), CHECK.notice("")], 1),
+        ([CHECK.notice(""), CHECK.fault(""), CHECK.ok("")], 78),
+    ],
+)
+def test_the_exit_code_is_of_the_worst(findings: list, code: int) -> None:  # type: ignore[type-arg]
+    assert exit_code(findings) == code
+
+
+def test_faults_come_first_and_causes_before_what_follows() -> None:
+    found = [CHECK.ok("1"), CHECK.notice("2"), CHECK.fault("3"), CHECK.notice("4"), CHECK.fault("5")]
+    assert [entry.message_text() for entry in in_order(found)] == ["3", "5", "2", "4", "1"]
+    assert in_order(found)[0].verdict is Verdict.FAULT
