@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ibkr_tools.config import check, password_adoption, secrets
+from ibkr_tools.config.loader import read_document, token_in
 from ibkr_tools.config.schema import Config
 from ibkr_tools.doctor import unit_settings
 from ibkr_tools.doctor.finding import Finding, Findings, Private
@@ -109,6 +110,8 @@ def check_secrets(subject: Subject) -> Iterator[Finding]:
     ]
     problems += [_SECRETS.notice(("the password is unusual: ", Private(remark))) for remark in remarks]
     problems += _copies(file)
+    if subject.is_installed:
+        problems += _unmoved(file)
     if subject.is_installed and not subject.is_root:
         yield from problems or [_SECRETS.unseen("only root can look at the secrets")]
         return
@@ -120,6 +123,20 @@ def _enter(file: Path, name: str) -> Private:
     """Returns a command that asks for a secret and puts it where it belongs, with the mode that it has to have."""
     target = shlex.quote(str(file.with_name(name)))
     return Private(f"systemd-ask-password --timeout=0 'IBKR {name}:' | sudo install -m 0600 /dev/stdin {target}")
+
+
+def _unmoved(file: Path) -> Iterator[Finding]:
+    """Yields the secrets that the group can read, for they stand in the configuration still."""
+    try:
+        raw = read_document(file)[0]
+    except ConfigError:
+        return
+    for what, value in (("password", raw.get("password")), ("token", token_in(raw))):
+        if value:
+            yield _SECRETS.fault(
+                f"the {what} stands in the configuration, where the group can read it",
+                f"sudo ibkr-tools config adopt-{what}",
+            )
 
 
 def _copies(file: Path) -> list[Finding]:

@@ -63,6 +63,7 @@ def checks(subject: Subject) -> list[Check]:
         *([Check(name="units", run=partial(_units, subject), as_root=True)] if subject.is_installed else ()),
         Check(name="status", run=partial(session_checks.check_status, subject)),
         Check(name="login budget", run=partial(session_checks.check_budget, subject)),
+        Check(name="alerts", run=partial(session_checks.check_outbox, subject)),
         Check(name="Flex token", run=partial(session_checks.check_token, subject)),
         *(
             [Check(name="online", run=partial(online_checks.check_online, subject, subject.config))]

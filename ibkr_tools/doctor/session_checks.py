@@ -1,8 +1,10 @@
 """The session: what the status file says, whether it may be believed, the login budget, and the Flex token."""
 
+import os
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+from ibkr_tools.alert_outbox import pending
 from ibkr_tools.config.schema import LoginConfig
 from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.subject import Extent, Subject
@@ -11,10 +13,10 @@ from ibkr_tools.errors import DataError
 from ibkr_tools.flex import token_expiry
 from ibkr_tools.login.budget import Budget
 from ibkr_tools.login.login_log import LoginLog
-from ibkr_tools.status import Section, SessionState, Status, StatusFile
+from ibkr_tools.status import FlexSection, Section, SessionState, Status, StatusFile
 
 _STATUS, _SESSION, _LOGIN = Findings("status"), Findings("session"), Findings("login budget")
-_FETCH, _TOKEN = Findings("fetch"), Findings("Flex token")
+_FETCH, _TOKEN, _FLEX, _ALERTS = Findings("fetch"), Findings("Flex token"), Findings("statements"), Findings("alerts")
 
 _RESTART = "sudo systemctl restart ibkr-gateway"
 
@@ -69,12 +71,46 @@ def judge_status(status: Status, now: datetime, *, extent: Extent) -> Iterator[F
     if status.login is not None and status.login.state == "broken":
         tool = "sudo ibkr-tools" if extent is Extent.FULL else "ibkr-tools"
         yield _SESSION.fault(("no login is possible: ", Private(status.login.why)), f"{tool} login")
+    if status.flex is not None:
+        yield _judge_flex(status.flex, extent=extent)
     if status.fetch is not None:
         if status.fetch.state == "failed":
             again = "sudo systemctl start ibkr-fetch" if extent is Extent.FULL else "ibkr-tools fetch --save"
             yield _FETCH.notice(("the last fetch has failed: ", Private(status.fetch.why)), again)
         else:
             yield _FETCH.ok(f"{status.fetch.state} {format_wait(status.fetch.age_s(now))} ago")
+
+
+def _judge_flex(section: FlexSection, *, extent: Extent) -> Finding:
+    tool = "ibkr-tools" if extent is Extent.NONE else "sudo ibkr-tools"
+    if section.state == "action-required":
+        return _FLEX.fault(
+            ("no statement comes until a person has acted: ", Private(section.why)), f"{tool} flex check"
+        )
+    if section.state == "failed":
+        return _FLEX.notice(("the last fetch of statements has failed: ", Private(section.why)), f"{tool} flex fetch")
+    if section.problems:
+        return _FLEX.notice(
+            ("the statements are not as they should be: ", Private(section.problems[0])), f"{tool} status"
+        )
+    return _FLEX.ok(f"statements until {section.covered_to or 'no day'}")
+
+
+MAX_WAIT = timedelta(hours=1)
+"""How long a message for a person may wait before that is worth a line; it is tried again meanwhile."""
+
+
+def check_outbox(subject: Subject) -> Iterator[Finding]:
+    """Looks whether messages for a person wait that could not be told."""
+    if not os.access(subject.directories.outbox, os.R_OK | os.X_OK):
+        yield _ALERTS.unseen("this user may not look at the messages for a person")
+        return
+    moments = [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in pending(subject.directories.outbox)]
+    tool = "sudo ibkr-tools" if subject.is_installed else "ibkr-tools"
+    if moments and min(moments) < subject.now - MAX_WAIT:
+        yield _ALERTS.notice(f"{len(moments)} messages for a person could not be told yet", f"{tool} alert --test")
+    else:
+        yield _ALERTS.ok(f"{len(moments)} messages wait")
 
 
 def _judge_session(status: Status, now: datetime, *, extent: Extent) -> Iterator[Finding]:

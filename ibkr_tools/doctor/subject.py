@@ -24,6 +24,7 @@ HOME_DIRECTORY = Path("/opt/ibkr-tools")
 
 MANIFEST = HOME_DIRECTORY / "manifest"
 STAMP = HOME_DIRECTORY / "installed"
+LINK = Path("/usr/local/bin/ibkr-tools")
 LIBRARY = Path("/usr/local/lib")
 UNIT_DIRECTORY = LIBRARY / "systemd/system"
 

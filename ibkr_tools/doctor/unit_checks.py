@@ -7,7 +7,17 @@ from pathlib import Path
 
 from ibkr_tools.doctor import sandbox_rules, shipped_units, unit_settings
 from ibkr_tools.doctor.finding import Finding, Findings, Private
-from ibkr_tools.doctor.subject import INSTALL_AGAIN, MANIFEST, STAMP, UNIT_DIRECTORY, Extent, Subject, ask
+from ibkr_tools.doctor.subject import (
+    HOME_DIRECTORY,
+    INSTALL_AGAIN,
+    LINK,
+    MANIFEST,
+    STAMP,
+    UNIT_DIRECTORY,
+    Extent,
+    Subject,
+    ask,
+)
 
 _FILES, _SANDBOX, _UNITS, _TIMERS = (Findings(name) for name in ("unit files", "sandbox", "units", "timers"))
 
@@ -16,6 +26,9 @@ FOLLOWERS = (
     *("ibkr-firewall.service", "ibkr-watchdog.service", "ibkr-login.path", "ibkr-alert.path", "ibkr-relay.socket"),
 )
 """Units that are active while the gateway is up."""
+
+_CGROUP = Path("/sys/fs/cgroup/cgroup.controllers")
+"""Is there where the kernel's second version of control groups is mounted."""
 
 _ONCE = ("ibkr-fetch.service", "ibkr-flex.service", "ibkr-alert.service")
 """Units that do something once, and say in the journal why they could not."""
@@ -79,6 +92,8 @@ def check_sandbox(subject: Subject) -> Iterator[Finding]:
     for unit in installed_units(subject):
         for weak, culprits in _weakened_settings(unit, present):
             found.setdefault(culprits, []).append((unit, weak))
+    if subject.is_booted and not _CGROUP.exists():
+        yield _SANDBOX.notice("systemd ignores IPAddressDeny= on this machine: it has no cgroup v2")
     for culprits, weakened in found.items():
         yield _judge_weakened(culprits, weakened)
     if not found:
@@ -253,5 +268,8 @@ def check_manifest(subject: Subject) -> Iterator[Finding]:
     if subject.is_installed:
         if not STAMP.exists():
             yield _FILES.fault("the last installation was not finished", "sudo ./bin/install")
+        program = HOME_DIRECTORY / "venv/bin/ibkr-tools"
+        if LINK in subject.shipped and LINK.resolve() != program.resolve():
+            yield _FILES.fault(f"{LINK} does not lead to what was installed", f"sudo ln -sfnT {program} {LINK}")
     elif UNIT_DIRECTORY.joinpath(GATEWAY).exists() and subject.directories.configuration == Path("/etc/ibkr-tools"):
         yield _FILES.fault(f"{MANIFEST}, the list of what was installed, is missing or damaged", "sudo ./bin/install")

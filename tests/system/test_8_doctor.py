@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.machine import CONFIG, PASSWORD_FILE, Machine
+from tests.system.machine import CONFIG, PASSWORD, PASSWORD_FILE, Machine
+from tests.system.people import People
 
 pytestmark = pytest.mark.system
 
@@ -132,12 +133,16 @@ CONFIGURATION = (
           heal=f"cat /srv/config.json >{CONFIG}"),
     Fault(plant=f"""echo '{{"password": "something-else"}}' >{ETC}/config.json~""", check="secrets",
           says="config.json~"),
+    Fault(plant=f"sed -i '0,/{{/s//{{\"password\": \"{PASSWORD}\",/' {CONFIG}", check="secrets",
+          says="the group can read"),
     Fault(plant=f"cp -p {PASSWORD_FILE} /srv/ && truncate -s 0 {PASSWORD_FILE}", check="secrets", says="no password",
           heal=f"cat /srv/password >{PASSWORD_FILE}"),
 )  # fmt: skip
 UNIT_FAULTS = (
     Fault(plant=f"sed -i s/TasksMax=512/TasksMax=9/ {UNITS}/ibkr-login.service && {RELOAD}", check="unit files",
           says="ibkr-login.service"),
+    Fault(plant="cp --remove-destination /opt/ibkr-tools/venv/bin/ibkr-tools /usr/local/bin/ibkr-tools",
+          check="unit files", says="does not lead"),
     Fault(plant=f"rm {UNITS}/ibkr-login.service.d/20-exceptions.conf && {RELOAD}", check="unit files", says="missing"),
     Fault(plant=drop_in("ibkr-watchdog.service", "[Service]\\nNoNewPrivileges=no\\n"), check="sandbox",
           says="NoNewPrivileges=", after=no_drop_in("ibkr-watchdog.service")),
@@ -215,6 +220,16 @@ def test_a_healthy_machine_is_one_line(healthy: Machine) -> None:
     told = healthy.run("ibkr-tools doctor")
     assert told.endswith("checks: nothing to do")
     assert told.count("\n") == 0
+
+
+@pytest.mark.parametrize("user", ["outsider", "member"])
+def test_others_learn_what_they_may_see(people: People, user: str) -> None:
+    """It says that they may not look, and makes no fault of that."""
+    told = people.run(user, "ibkr-tools doctor")
+    assert (told.code, told.err) == (0, "")
+    assert "nothing to do" in told.out
+    assert "not to be seen by this user" in told.out
+    assert "U1234567" not in people.run(user, "ibkr-tools doctor --report").out
 
 
 @pytest.mark.parametrize(

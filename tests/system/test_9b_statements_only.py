@@ -35,6 +35,10 @@ def test_statements_alone(machine: Machine) -> None:
     machine.run("systemctl start ibkr-flex.timer ibkr-flex.service", timeout_s=90)
     assert machine.run("ibkr-tools status | grep ^flex").startswith("flex     succeeded")
     assert machine.code("ibkr-tools status") == 0
+    examined = machine.container.run("ibkr-tools doctor", check=False)
+    assert examined.returncode in {0, 1}, examined.stdout
+    told = machine.run("ibkr-tools doctor --all || true")
+    assert not [name for name in ("Java", "browser", "gateway", "packet filter") if f" {name} " in told]
     refused = machine.container.run(f"{CHECKOUT}/bin/install --statements-only --simulator", check=False)
     assert refused.returncode == 2
     machine.run("systemctl stop stand-in; mv /srv/away/chromedriver /usr/bin/; mv /srv/away/nft /usr/sbin/")

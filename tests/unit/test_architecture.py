@@ -177,6 +177,7 @@ PACKAGES = {
         "status",
     },
     "doctor": {
+        "alert_outbox",
         "config",
         "directories",
         "duration_format",

@@ -9,7 +9,15 @@ from ibkr_tools.doctor.finding import Finding, Verdict
 from ibkr_tools.doctor.session_checks import judge_budget, judge_status
 from ibkr_tools.doctor.subject import Extent
 from ibkr_tools.login.budget import Budget
-from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, SessionSection, SessionState, Status
+from ibkr_tools.status import (
+    FetchSection,
+    FlexSection,
+    GatewaySection,
+    LoginSection,
+    SessionSection,
+    SessionState,
+    Status,
+)
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WHY = "secret U7654321"
@@ -65,6 +73,21 @@ OLD = NOW - timedelta(minutes=10)
             Verdict.NOTICE,
             "sudo systemctl start ibkr-fetch",
         ),
+        (
+            Status(flex=FlexSection(updated_at=NOW, state="action-required", why=WHY)),
+            Verdict.FAULT,
+            "sudo ibkr-tools flex check",
+        ),
+        (
+            Status(flex=FlexSection(updated_at=NOW, state="failed", why=WHY)),
+            Verdict.NOTICE,
+            "sudo ibkr-tools flex fetch",
+        ),
+        (
+            Status(flex=FlexSection(updated_at=NOW, state="succeeded", why=WHY, problems=(WHY,))),
+            Verdict.NOTICE,
+            "sudo ibkr-tools status",
+        ),
         (Status(login=LoginSection(updated_at=NOW, state="broken", why=WHY)), Verdict.FAULT, "sudo ibkr-tools login"),
     ],
 )
@@ -85,6 +108,7 @@ def test_what_a_person_should_know_has_one_line(status: Status, verdict: Verdict
             session=session(fresh_for_s=0.0, updated_at=OLD),
         ),
         Status(fetch=FetchSection(updated_at=OLD, state="succeeded", why=WHY)),
+        Status(flex=FlexSection(updated_at=OLD, state="succeeded", why=WHY)),
         Status(login=LoginSection(updated_at=OLD, state="failed", why=WHY)),
     ],
 )

@@ -25,6 +25,8 @@ WAYS_OUT = {
     "login/driver_errors.py": "the names of the errors of Selenium",
     "gateway/liveness_probe.py": "asks for the gateway's own page /, which goes nowhere",
     "gateway/filter_probe.py": "asks for what the packet filter closes to everybody",
+    "doctor/gateway_checks.py": "looks at the certificate that the gateway shows, and sends nothing",
+    "doctor/online_checks.py": "asks IBKR's hosts for /, with --online alone",
     "gateway/ports.py": "looks whether a port is free",
     "login/browser.py": "Chromium, on the login page alone",
     "login/network_isolation.py": "listens for Chromium, where nobody else is",
