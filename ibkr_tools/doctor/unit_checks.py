@@ -30,7 +30,7 @@ FOLLOWERS = (
 _CGROUP = Path("/sys/fs/cgroup/cgroup.controllers")
 """Is there where the kernel's second version of control groups is mounted."""
 
-_ONCE = ("ibkr-fetch.service", "ibkr-flex.service", "ibkr-alert.service")
+_ONCE = ("ibkr-fetch.service", "ibkr-flex.service", "ibkr-metrics.service", "ibkr-alert.service")
 """Units that do something once, and say in the journal why they could not."""
 
 _FIRST_OWN_CODE = 200
