@@ -19,8 +19,12 @@ from ibkr_tools.errors import ConfigError
 from tests.support.checkout import CHECKOUT
 
 MINIMAL: dict[str, Any] = {"username": "demo-reader", "account": "U1234567"}
-SECTIONS = {"gateway", "session", "login", "fetch", "flex", "alerts"}
+SECTIONS = {"gateway", "session", "login", "fetch", "flex", "history", "alerts"}
 EXAMPLE: dict[str, Any] = json.loads((CHECKOUT / "config.example.json").read_text())
+COMPLETE: dict[str, Any] = json.loads(msgspec.json.encode(module.Config(**MINIMAL))) | {"password": "hunter2 hunter2"}
+COMPLETE["flex"]["token"] = ""
+"""Every key that there is, with its default."""
+
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
@@ -39,11 +43,17 @@ def refusal(tmp_path: Path, document: object, *, mode: int = 0o640) -> ConfigErr
     return caught.value
 
 
-def test_the_example_loads_and_is_complete(tmp_path: Path) -> None:
+def test_the_example_has_what_nobody_else_can_know(tmp_path: Path) -> None:
+    """What is required, and the password; everything else has a default."""
     config = load_config(written(tmp_path, EXAMPLE), allow_example=True)
-    assert (config.username, config.account, config.gateway.port) == ("readonlyuser", "U1234567", 5000)
+    assert config == module.Config(username="readonlyuser", account="U1234567")
+    assert set(EXAMPLE) == {*json_schema()["$defs"]["Config"]["required"], "password"}
+
+
+def test_every_key_can_be_written_with_its_default(tmp_path: Path) -> None:
+    assert load_config(written(tmp_path, COMPLETE)) == module.Config(**MINIMAL)
     defined = json_schema()["$defs"]
-    for name, definition in (("Config", EXAMPLE), *((name, EXAMPLE[name]) for name in sorted(SECTIONS))):
+    for name, definition in (("Config", COMPLETE), *((name, COMPLETE[name]) for name in sorted(SECTIONS))):
         title = "Config" if name == "Config" else f"{name.title()}Config"
         assert set(defined[title]["properties"]) - {"$schema"} == set(definition), name
 
@@ -254,6 +264,7 @@ def test_the_examples_password_is_none_wherever_it_stands(tmp_path: Path, place:
 def test_the_schema_is_a_schema_and_takes_the_example() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
     VALIDATOR.validate(EXAMPLE)
+    VALIDATOR.validate(COMPLETE)
 
 
 SCALARS = st.one_of(
@@ -273,7 +284,7 @@ def documents(draw: st.DrawFn) -> Any:
     """A configuration in which some keys were changed, added or left out; now and then something else altogether."""
     if draw(st.integers(0, 30)) == 0:
         return draw(VALUES)
-    document = json.loads(json.dumps(EXAMPLE))
+    document = json.loads(json.dumps(COMPLETE))
     for _ in range(draw(st.integers(0, 3))):
         section = draw(st.sampled_from([document, *(document[name] for name in sorted(SECTIONS))]))
         if not isinstance(section, dict):
