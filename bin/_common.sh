@@ -82,8 +82,22 @@ pip_in() {
 install_locked() {
     local directory=$1 lock
     for lock in requirements-build.lock "$2"; do
-        pip_in "$directory" install --require-hashes --no-build-isolation "${@:3}" --requirement "$CHECKOUT/$lock"
+        pip_in "$directory" install --require-hashes --no-build-isolation "${@:3}" --requirement "$CHECKOUT/$lock" || return
     done
+}
+
+# install_locked_or_die DIRECTORY LOCK [PIP OPTIONS...]: install_locked; what pip cannot get is one line, and 69.
+install_locked_or_die() {
+    local words
+    # shellcheck disable=SC2310  # each step of it returns at its first failure
+    if words=$(install_locked "$@" 2>&1); then return; fi
+    if [[ $words == *'No matching distribution found for '* ]]; then
+        words=${words##*No matching distribution found for }
+        die 69 "pip gets no packages (${words%%[ $'\n']*} was the first): its index does not answer, or does not have them" \
+            "Try again with a network; --wheels DIR needs none (docs/install.md)."
+    fi
+    printf '%s\n' "$words" >&2
+    die 69 "Python's packages could not be installed; what pip says stands above" "docs/install.md"
 }
 
 # install_checkout DIRECTORY [PIP OPTIONS...]: the checkout itself, after install_locked; nothing is fetched for it.

@@ -4,6 +4,8 @@
 readonly HOME_DIR=/opt/ibkr-tools
 readonly VENV=$HOME_DIR/venv
 readonly STAMP=$HOME_DIR/installed
+# There from the first step of a first installation to its last: one that was interrupted is still a first one.
+readonly FIRST=$HOME_DIR/first-installation
 readonly LINK=/usr/local/bin/ibkr-tools
 readonly LIBRARY=/usr/local/lib
 readonly UNIT_DIR=$LIBRARY/systemd/system

@@ -62,6 +62,14 @@ def user_id(name: str) -> int | None:
         return None
 
 
+def group_id(name: str) -> int:
+    """Returns the number of a user's own group; that of this process without a user of that name."""
+    try:
+        return pwd.getpwnam(name).pw_gid
+    except KeyError:
+        return os.getegid()
+
+
 class _Process:
     """What this process has become."""
 

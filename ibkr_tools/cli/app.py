@@ -12,6 +12,8 @@ from ibkr_tools.cli.output_options import PrintingCommand
 from ibkr_tools.cli.streams import write_out
 
 COMMANDS = {
+    "setup": "setup_command",
+    "password": "password_command",
     "fetch": "fetch_command",
     "api": "api_command",
     "show": "show_command",
@@ -52,7 +54,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS_STARTED_AS_ROOT = frozenset({"config", "doctor", "flex", "login", "resources"})
+COMMANDS_STARTED_AS_ROOT = frozenset({"config", "doctor", "flex", "login", "password", "resources", "setup"})
 """Commands that root begins as root: they read what only root may read, and touch no directory of others before they
 become the user of the units themselves."""
 

@@ -97,7 +97,8 @@ def read_document(file: Path) -> tuple[dict[str, Any], bytes]:
         others_can_read = bool(file.stat().st_mode & stat.S_IROTH)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"{file}: not there", hint="Copy config.example.json there and fill in username and account."
+            f"{file}: not there",
+            hint="`sudo ibkr-tools setup` writes one; without an installation copy config.example.json there.",
         ) from error
     except PermissionError as error:
         raise ConfigError(
@@ -144,8 +145,12 @@ def load_config(file: Path, *, allow_example: bool = False) -> Config:
             f"{file}: {len(lines)} {noun}:\n" + "\n".join(f"  {line}" for line in lines),
             hint="`ibkr-tools config schema` prints what is allowed.",
         )
-    raw.pop("password", None)
-    raw.pop("$schema", None)
+    return config_from(raw)
+
+
+def config_from(document: Mapping[str, Any]) -> Config:
+    """Returns the configuration that a document is in which there are no problems; secrets in it are left out."""
+    raw = {key: value for key, value in document.items() if key not in {"password", "$schema"}}
     if "flex" in raw:
-        raw["flex"].pop("token", None)
+        raw["flex"] = {key: value for key, value in raw["flex"].items() if key != "token"}
     return msgspec.convert(raw, Config, strict=True)

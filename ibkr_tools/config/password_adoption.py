@@ -14,6 +14,7 @@ from typing import Any
 
 from ibkr_tools import files, secret_text
 from ibkr_tools.config import example
+from ibkr_tools.config.secret_writer import require_protected_directory, write_secret
 from ibkr_tools.errors import ConfigError, OutputError
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -149,20 +150,14 @@ def _move(secret: AdoptedSecret, config: Path, file: Path, text: str) -> str:
             f'{config}: "{secret.place}" is not what a person typed and cannot be moved: {error}',
             hint="Type it anew, then run this again.",
         ) from None
-    content = f"{value}\n".encode()
-    _require_protected_directory(config.parent, secret)
-    _require_protected_directory(file.parent, secret)
-    previous = _read_previous(file, secret)
+    require_protected_directory(config.parent, secret.what)
     owner = config.lstat()
-    with files.atomic_writer(file, mode=0o600) as stream:
-        stream.write(content)
-        os.fchown(stream.fileno(), os.geteuid(), os.getegid())
-    files.sync_directory(file.parent)
+    previous = write_secret(secret.what, file, value)
     with files.atomic_writer(config, mode=stat.S_IMODE(owner.st_mode)) as stream:
         stream.write(_without_secret(text, secret).encode())
         os.fchown(stream.fileno(), owner.st_uid, owner.st_gid)
     files.sync_directory(config.parent)
-    more = "; it replaces the one that was there" if previous.strip(b"\r\n") not in (b"", content.strip(b"\n")) else ""
+    more = "; it replaces the one that was there" if previous not in ("", value) else ""
     return f"the {secret.what} was moved from {config.name} to {file}, which only its owner can read{more}"
 
 
@@ -217,15 +212,6 @@ def _read(path: Path, flags: int = 0) -> bytes | None:
     if len(data) > MAX_CONFIG_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES >> 20} MiB, which no configuration is")
     return data
-
-
-def _read_previous(file: Path, secret: AdoptedSecret) -> bytes:
-    if file.is_symlink():
-        raise ConfigError(
-            f"{file}: a link; no {secret.what} is moved through it",
-            hint=f"Remove the link, or put the {secret.what} by hand into the file that it leads to.",
-        )
-    return _read(file, os.O_NOFOLLOW) or b""
 
 
 def _has_secret(data: bytes, secret: AdoptedSecret) -> bool:
@@ -313,13 +299,3 @@ def _misplaced(value: object, secret: AdoptedSecret, path: str = "") -> Iterator
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _misplaced(inner, secret, f"{path}{number}.")
-
-
-def _require_protected_directory(directory: Path, secret: AdoptedSecret) -> None:
-    """Whoever may write a directory decides what a name in it means."""
-    entry = directory.stat()
-    if entry.st_uid not in {0, os.geteuid()} or entry.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(
-            f"{directory}: others may write there; the {secret.what} is not moved",
-            hint=f"chown root {directory} && chmod go-w {directory}",
-        )

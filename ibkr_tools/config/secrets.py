@@ -198,7 +198,7 @@ def read_password(file: Path, config: Config, environ: Mapping[str, str] | None 
     named = "; login.password_file names a file that is not there" if config.login.password_file else ""
     raise ConfigError(
         f'no password: no credential, no login.password_file, no "password" in the configuration{named}',
-        hint=f'Put "password" in {file}; `sudo ./bin/install` moves it to a file only root can read.',
+        hint=f'`sudo ibkr-tools password` asks for it; without an installation put "password" in {file}.',
     )
 
 

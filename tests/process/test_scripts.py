@@ -173,7 +173,7 @@ def test_install_and_uninstall_call_pip_through_the_shared_functions_only() -> N
             if re.search(r"python[0-9.\"}]* .*-[cm] ", line) and "declare" not in line:
                 assert re.search(r" -[IP] ", line), f"{path.name}: {line}"
     text = (CHECKOUT / "bin/install").read_text()
-    order = ["install_locked", "install_checkout", "remove_builders", "isolate_script"]
+    order = ["install_locked_or_die", "install_checkout", "remove_builders", "isolate_script"]
     assert re.findall(rf"^ +({'|'.join(order)})\b", text, re.MULTILINE) == order
     assert "requirements{,-build,-postgres}.lock" in text
 
@@ -253,6 +253,28 @@ def test_a_builder_that_is_not_the_listed_one_is_refused(tmp_path: Path) -> None
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr
     assert not list(venv.glob("lib/*/site-packages/hatchling*"))
+
+
+@pytest.mark.parametrize("options", ["--index-url http://127.0.0.1:9/ --retries 0", "--no-index --find-links ."])
+def test_packages_that_cannot_be_had_are_one_line(tmp_path: Path, options: str) -> None:
+    """Real pip without a network, or with a folder that has none of them: 69, what it was, and what to do."""
+    script = f"""
+        set -euo pipefail
+        source {CHECKOUT}/bin/_common.sh
+        make_venv {sys.executable} {tmp_path}/venv
+        install_locked_or_die {tmp_path}/venv requirements.lock {options}
+        echo went on
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (69, "")
+    error, hint = done.stderr.splitlines()
+    first = re.search(r"^[a-z0-9-]+==\S+", (CHECKOUT / "requirements-build.lock").read_text(), re.MULTILINE)
+    assert first is not None
+    assert error.startswith(f"error: pip gets no packages ({first[0]} was the first)")
+    assert "--wheels DIR" in hint
 
 
 def test_a_console_script_becomes_isolated(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ibkr_tools.errors import ConfigError
 from tests.support.checkout import CHECKOUT
 
 MINIMAL: dict[str, Any] = {"username": "demo-reader", "account": "U1234567"}
-SECTIONS = {"gateway", "session", "login", "fetch", "flex", "history", "alerts"}
+SECTIONS = {"gateway", "session", "login", "fetch", "flex", "history", "alerts", "metrics"}
 EXAMPLE: dict[str, Any] = json.loads((CHECKOUT / "config.example.json").read_text())
 COMPLETE: dict[str, Any] = json.loads(msgspec.json.encode(module.Config(**MINIMAL))) | {"password": "hunter2 hunter2"}
 COMPLETE["flex"]["token"] = ""
