@@ -76,6 +76,8 @@ def read_password() -> Secret:
     where = "--password-stdin"
     if sys.stdin is None:
         raise UsageError(f"{where}: standard input is closed")
+    if sys.stdin.isatty():
+        raise UsageError(f"{where}: standard input is a terminal, which shows what is typed; leave the option out")
     data = sys.stdin.buffer.read(MAX_SECRET_BYTES + 1)
     if len(data) > MAX_SECRET_BYTES:
         raise UsageError(f"{where}: more than {MAX_SECRET_BYTES} bytes, which no password has")

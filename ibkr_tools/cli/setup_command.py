@@ -42,6 +42,7 @@ def setup(
     from ibkr_tools.cli import prompts
     from ibkr_tools.cli.setup_dialog import SetupDialog
     from ibkr_tools.config.config_writer import read_editable
+    from ibkr_tools.directories import SYSTEM_CONFIGURATION
     from ibkr_tools.login.memory_protection import forbid_core_files, hide_memory
     from ibkr_tools.setup.own_commands import OwnCommands
     from ibkr_tools.setup.setup_run import SetupRun
@@ -56,6 +57,11 @@ def setup(
     hide_memory()
     app_context = app_context_of(context)
     file, units = app_context.config_file, SystemdUnits(unit_dir or ADMINISTRATORS_UNITS)
+    if unit_dir is None and file.absolute().parent != SYSTEM_CONFIGURATION:
+        raise UsageError(
+            f"the units use {SYSTEM_CONFIGURATION}, and not {file}",
+            hint="sudo ./bin/install makes it; without systemd write the file by hand (docs/configuration.md).",
+        )
     run = SetupRun(file, units, OwnCommands(app_context.options()), lambda line: write_out(f"{line}\n"))
     present = read_editable(file)
     if simulator:

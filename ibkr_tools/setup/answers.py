@@ -32,7 +32,7 @@ MAIL_COMMAND = ("/usr/bin/python3", "-I", "-c", _SEND_MAIL)
 """Mails an alert to the address that follows, through the mail server of this machine."""
 
 _MAIL_ADDRESS = re.compile(r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*")
-_URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
+_URL = re.compile(r"(?i:https?)://[A-Za-z0-9.\-]+(?::[0-9]{1,5})?/(?:(?![?#@])[!-~])+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +122,8 @@ def _parse_command(text: str) -> tuple[str, ...]:
         parts = None
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part for part in parts):
         raise UsageError('a command is a list of texts in JSON, such as ["/usr/local/bin/tell-me", "--now"]')
-    if any("\0" in part for part in parts):
-        raise UsageError("a command has no NUL character in it")
+    if any("\0" in part or re.search("[\ud800-\udfff]", part) for part in parts):
+        raise UsageError("a command has neither a NUL character nor half a one in it")
     return tuple(parts)
 
 

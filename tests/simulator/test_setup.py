@@ -30,7 +30,15 @@ def test_it_ends_with_the_first_positions(place: Installation, simulator: Simula
     place.status.write(SessionSection(updated_at=now, fresh_for_s=600, state=SessionState.UP, since=now, why="x"))
     before = simulator.control.submitted()
     done = subprocess.run(
-        place.command("setup", "--password-stdin", "--username", "demo-reader", "--account", "U1234567"),
+        place.command(
+            "setup",
+            f"--unit-dir={systemd.unit_directory}",
+            "--password-stdin",
+            "--username",
+            "demo-reader",
+            "--account",
+            "U1234567",
+        ),
         env=systemd.environment(place.environment),
         input="demo-password",
         capture_output=True,

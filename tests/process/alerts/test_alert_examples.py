@@ -21,6 +21,7 @@ from ibkr_tools.alerts import alert_delivery
 from ibkr_tools.alerts.alert_rendering import RenderedAlert, render_alert
 from ibkr_tools.config.schema import AlertsConfig
 from ibkr_tools.event_loop import EventLoop
+from ibkr_tools.setup.answers import parse_alerts
 from tests.support.checkout import CHECKOUT
 
 PAGE = (CHECKOUT / "docs/alerts.md").read_text()
@@ -137,3 +138,27 @@ def test_the_fields_are_those_of_the_page() -> None:
     table = PAGE.split("| field | meaning |")[1].split("\n\n")[0]
     rows = "".join(line.split("|")[1] for line in table.splitlines()[2:])
     assert set(re.findall(r"`(\w+)`", rows)) == set(RenderedAlert.__struct_fields__)
+
+
+@needs_programs
+def test_the_address_of_a_topic_is_all_that_setting_up_needs(tmp_path: Path) -> None:
+    """Its text arrives; what is in the address is no shell's business."""
+    with serving(Requests) as (port, taken):
+        tell(list(parse_alerts(f"http://127.0.0.1:{port}/$(touch${{IFS}}{tmp_path}/ran)'\"`id`")), tmp_path)
+    (body,) = taken
+    assert body.decode().strip() == LETTER.text.strip()
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's Python")
+def test_a_mail_address_is_all_that_setting_up_needs(tmp_path: Path) -> None:
+    """From and to that address, through the mail server of this machine."""
+    with serving(Mails) as (port, taken):
+        command = parse_alerts("you@example.org")
+        here = [part.replace('"localhost", ', f'"127.0.0.1", {port}, ') for part in command]
+        assert here != list(command)
+        tell(here, tmp_path)
+    (data,) = taken
+    mail = message_from_bytes(data, policy=policy.default)
+    assert (mail["From"], mail["To"], mail["Subject"]) == ("you@example.org", "you@example.org", LETTER.subject)
+    assert mail.get_body().get_content().replace("\r\n", "\n").strip() == LETTER.text.strip()  # type: ignore[union-attr]

@@ -245,6 +245,22 @@ def test_asked_at_a_terminal(place: Installation, systemd: FakeSystemd) -> None:
     assert "OnCalendar=*-*-* 00:00:00\n" in (systemd.unit_directory / "ibkr-fetch.timer.d/50-schedule.conf").read_text()
 
 
+def test_a_terminal_that_would_show_the_password_is_refused(place: Installation, systemd: FakeSystemd) -> None:
+    """An option for scripts, typed by a person."""
+    for command in (arguments(systemd, "--password-stdin", *FIRST), ("password", "--password-stdin")):
+        with Terminal(place.command(*command), place.environment) as terminal:
+            assert terminal.end() == 2, terminal.text
+        assert "leave the option out" in terminal.text
+    assert list(place.directories.configuration.iterdir()) == []
+
+
+def test_units_of_another_configuration_are_left_alone(place: Installation, systemd: FakeSystemd) -> None:
+    """systemd's units are those of /etc/ibkr-tools; a second user's directories have none."""
+    done = place.run("setup", *FIRST)
+    assert (done.returncode, "the units use /etc/ibkr-tools" in done.stderr) == (2, True), done
+    assert systemd.calls() == []
+
+
 def test_what_is_there_is_the_answer_to_enter(place: Installation, systemd: FakeSystemd) -> None:
     """Running again is how one changes one answer: the others are offered."""
     alerts = {"command": ["/bin/true"], "outage_min": 5}
