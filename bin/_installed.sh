@@ -3,11 +3,13 @@
 
 readonly HOME_DIR=/opt/ibkr-tools
 readonly VENV=$HOME_DIR/venv
+readonly PAGES=$HOME_DIR/pages
 readonly STAMP=$HOME_DIR/installed
 # There from the first step of a first installation to its last: one that was interrupted is still a first one.
 readonly FIRST=$HOME_DIR/first-installation
 readonly LINK=/usr/local/bin/ibkr-tools
 readonly LIBRARY=/usr/local/lib
+readonly SHARE=/usr/local/share
 readonly UNIT_DIR=$LIBRARY/systemd/system
 readonly SANDBOX=10-sandbox.conf
 readonly CONFIG_DIR=/etc/ibkr-tools
@@ -42,12 +44,34 @@ shipped_files() {
         -regex '.*/[a-z0-9@.-]+\.(service|path|timer|socket|conf)' -printf '%P\n' | LC_ALL=C sort)
 }
 
+# shipped_pages: the man pages and completion scripts that were made in PAGES, one file a line, as SOURCE<TAB>TARGET.
+shipped_pages() {
+    local path
+    if [[ ! -d $PAGES ]]; then return; fi
+    while IFS= read -r path; do
+        printf '%s\t%s\n' "$PAGES/$path" "${SHARE%/share}/$path"
+    done < <(find "$PAGES" -type f -printf '%P\n' | LC_ALL=C sort)
+}
+
+# named_pages: what there is with the names of our man pages and completion scripts, one path a line.
+named_pages() {
+    compgen -G "$SHARE/man/man[157]/ibkr-tools*.[157]" || true
+    local path
+    for path in "$SHARE"/{bash-completion/completions/ibkr-tools,zsh/site-functions/_ibkr-tools} \
+        "$SHARE/fish/vendor_completions.d/ibkr-tools.fish"; do
+        if [[ -e $path ]]; then printf '%s\n' "$path"; fi
+    done
+}
+
 # is_foreign PATH: is there something that only has the name of one of our files? Each of them says whose it is.
 is_foreign() { [[ -e $1 || -L $1 ]] && ! grep -qsE 'ibkr-tools/ibkr-tools|of ibkr-tools' "$1"; }
 
 # is_place PATH: could bin/install have put something there? A damaged list must not lead anywhere else.
 is_place() {
-    [[ $1 == "$LINK" ]] || [[ $1 =~ ^/usr/local/lib/[A-Za-z0-9@._/-]+$ && ! $1 =~ (^|/)\.\.?(/|$) ]]
+    if [[ $1 =~ (^|/)\.\.?(/|$) ]]; then return 1; fi
+    [[ $1 == "$LINK" || $1 =~ ^"$LIBRARY"/[A-Za-z0-9@._/-]+$ ]] ||
+        # Directories there are everybody's: of files only those with our name.
+        [[ $1 =~ ^"$SHARE"/(man|bash-completion|zsh|fish)/([A-Za-z0-9._/-]*/)?([A-Za-z0-9._-]*ibkr-tools[A-Za-z0-9._-]*)?$ ]]
 }
 
 # read_manifest: prints the list; fails if there is none, or none that only root has written.

@@ -31,6 +31,10 @@ def main() -> None:
     streams.replace_standard_streams()
 
     def program() -> int:
+        if "_IBKR_TOOLS_COMPLETE" in os.environ:
+            from ibkr_tools.cli import completion
+
+            return completion.run(sys.argv[1:])
         from ibkr_tools.cli.app import app
 
         app()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ibkr_tools.cli import output_options
+from ibkr_tools.cli import completers, output_options
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.entrypoint import print_stderr
 from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 def api(
     context: typer.Context,
     path: Annotated[
-        str, typer.Argument(help="Such as /portfolio/accounts; /v1/api before it and a query string after it may be.")
+        str,
+        typer.Argument(
+            help="Such as /portfolio/accounts; /v1/api before it and a query string after it may be.",
+            metavar="PATH",
+            autocompletion=completers.paths,
+        ),
     ],
     param: Annotated[
         list[str] | None,
         typer.Option("--param", help="A parameter of the query or the body; may be repeated.", metavar="NAME=VALUE"),
     ] = None,
     method: Annotated[
-        str | None, typer.Option("-X", "--method", help="Only if it is listed with this method.", metavar="METHOD")
+        str | None,
+        typer.Option(
+            "-X",
+            "--method",
+            help="Only if it is listed with this method.",
+            metavar="METHOD",
+            autocompletion=completers.choices("GET", "POST"),
+        ),
     ] = None,
     paginate: Annotated[bool, typer.Option("--paginate", help="Take all pages, as one list.")] = False,
     retry_for: output_options.RetryOption = DEFAULT_RETRY_S,

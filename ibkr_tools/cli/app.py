@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ibkr_tools import __version__
+from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import create_app_context
 from ibkr_tools.cli.lazy_commands import LazyCommands, lazy_group
 from ibkr_tools.cli.output_options import PrintingCommand
@@ -50,6 +51,8 @@ app = typer.Typer(
     ),
     help="Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.",
     no_args_is_help=True,
+    # Scripts of our own: Typer's have the shell evaluate what they are told.
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -65,19 +68,46 @@ def _print_version(is_requested: bool) -> None:
         raise typer.Exit
 
 
+def _print_completion(shell: str | None) -> None:
+    if shell is not None:
+        from ibkr_tools.cli.completion_scripts import read_script
+
+        write_out(read_script(shell))
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
-    config: Annotated[Path | None, typer.Option(help="The configuration.", metavar="FILE")] = None,
-    runtime_dir: Annotated[Path | None, typer.Option(help="Where the status file is.", metavar="DIR")] = None,
-    state_dir: Annotated[Path | None, typer.Option(help="Where snapshots and the gateway are.", metavar="DIR")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The configuration.", metavar="FILE", autocompletion=completers.files)
+    ] = None,
+    runtime_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the status file is.", metavar="DIR", autocompletion=completers.directories),
+    ] = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where snapshots and the gateway are.", metavar="DIR", autocompletion=completers.directories),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more, and show where an error came from.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
+    show_completion: Annotated[
+        str | None,
+        typer.Option(
+            "--show-completion",
+            help="Print the script that has a shell complete: bash, zsh or fish.",
+            metavar="SHELL",
+            callback=_print_completion,
+            is_eager=True,
+            autocompletion=completers.choices("bash", "zsh", "fish"),
+        ),
+    ] = None,
 ) -> None:
     """Resolves the global options."""
-    del version
+    del version, show_completion
     context.obj = app_context = create_app_context(config, runtime_dir, state_dir, verbose=verbose)
     if context.invoked_subcommand not in COMMANDS_STARTED_AS_ROOT:
         app_context.drop_root()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
 from ibkr_tools.cli.streams import write_out
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from ibkr_tools.config.password_adoption import AdoptedSecret
     from ibkr_tools.config.schema import Config
 
-app = typer.Typer(no_args_is_help=True, help="Check the configuration and print the published schemas.")
+app = typer.Typer(cls=HelpGroup, no_args_is_help=True, help="Check the configuration and print the published schemas.")
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def check(context: typer.Context) -> None:
     """Check the configuration and the secrets that can be read; every problem is named at once (exit code 78)."""
     from ibkr_tools.config.check import machine_warnings, unit_warnings
@@ -82,7 +83,7 @@ def _require_usable_values(file: "Path", config: "Config") -> tuple[list[str], l
     return notes, warnings
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def schema(
     status: bool = typer.Option(False, "--status", help="The schema of status.json instead of config.json."),
 ) -> None:
@@ -96,7 +97,7 @@ def schema(
     write_out(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def adopt_password(context: typer.Context) -> None:
     """Move "password" to the file `password` beside the configuration, as bin/install does; name what else has one."""
     from ibkr_tools.config.password_adoption import PASSWORD
@@ -104,7 +105,7 @@ def adopt_password(context: typer.Context) -> None:
     _adopt(PASSWORD, app_context_of(context).config_file, "password", "totp", "database-password")
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def adopt_token(context: typer.Context) -> None:
     """Move "token" of "flex" to the file `flex-token` beside the configuration; name what else has one."""
     from ibkr_tools.config.password_adoption import TOKEN

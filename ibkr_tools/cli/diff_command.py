@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import AppContext, app_context_of
 from ibkr_tools.cli.history_options import AccountOption, history_of, put_rows
 from ibkr_tools.entrypoint import print_stderr
@@ -28,12 +29,18 @@ def diff(
             help="A day or a time of a saved copy (2026-11-22, 2026-11-22T12:00), or a day that a statement ends with; "
             "none: the day before the other one.",
             metavar="[OLD]",
+            autocompletion=completers.copies,
             show_default=False,
         ),
     ] = None,
     new: Annotated[
         str | None,
-        typer.Argument(help="The same; none: the last saved snapshot.", metavar="[NEW]", show_default=False),
+        typer.Argument(
+            help="The same; none: the last saved snapshot.",
+            metavar="[NEW]",
+            autocompletion=completers.copies,
+            show_default=False,
+        ),
     ] = None,
     account: AccountOption = None,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ibkr_tools.cli import output_options
+from ibkr_tools.cli import completers, output_options
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.printing import Format, Printing
 from ibkr_tools.entrypoint import print_stderr
@@ -23,14 +23,29 @@ def fetch(
     context: typer.Context,
     resources: Annotated[
         list[str] | None,
-        typer.Argument(help="What to take: see `ibkr-tools resources`; none: what the configuration says."),
+        typer.Argument(
+            help="What to take: see `ibkr-tools resources`; none: what the configuration says.",
+            metavar="[NAME]...",
+            autocompletion=completers.resources,
+        ),
     ] = None,
     account: Annotated[
         list[str] | None,
-        typer.Option("--account", help="Only this account, by number or alias; may be repeated.", metavar="ID"),
+        typer.Option(
+            "--account",
+            help="Only this account, by number or alias; may be repeated.",
+            metavar="ID",
+            autocompletion=completers.accounts,
+        ),
     ] = None,
     param: Annotated[
-        list[str] | None, typer.Option("--param", help="A resource's parameter; may be repeated.", metavar="NAME=VALUE")
+        list[str] | None,
+        typer.Option(
+            "--param",
+            help="A resource's parameter; may be repeated.",
+            metavar="NAME=VALUE",
+            autocompletion=completers.parameters,
+        ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Take positions past IBKR's cache, in fewer words.")] = False,
     save: Annotated[bool, typer.Option("--save", help="Store the snapshot as latest.json.")] = False,

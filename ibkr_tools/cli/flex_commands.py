@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.flex_fetch_command import fetch
+from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
 from ibkr_tools.cli.statement_report import describe, tell_unknown, warn
 from ibkr_tools.cli.streams import write_out
 
@@ -16,20 +18,23 @@ if TYPE_CHECKING:
 
     from ibkr_tools.flex.statement_file import StatementFile
 
-app = typer.Typer(no_args_is_help=True, help="Fetch, check, keep and list Flex statements.")
+app = typer.Typer(cls=HelpGroup, no_args_is_help=True, help="Fetch, check, keep and list Flex statements.")
 
 FilesArgument = Annotated[
     list[Path],
     typer.Argument(
-        help="XML, packed with gzip or not; of a folder every .xml and .xml.gz.", metavar="FILE...", show_default=False
+        help="XML, packed with gzip or not; of a folder every .xml and .xml.gz.",
+        metavar="FILE...",
+        autocompletion=completers.files,
+        show_default=False,
     ),
 ]
 
 
-app.command()(fetch)
+app.command(cls=HelpCommand)(fetch)
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def check(
     context: typer.Context,
     files: Annotated[
@@ -37,6 +42,7 @@ def check(
         typer.Argument(
             help="XML, packed or not, or a folder; without any, one statement is asked for, and not kept.",
             metavar="[FILE]...",
+            autocompletion=completers.files,
             show_default=False,
         ),
     ] = None,
@@ -67,13 +73,18 @@ def check(
         raise DataError(f"{', '.join(contradicting)} {verb}")
 
 
-@app.command(name="import")
+@app.command(cls=HelpCommand, name="import")
 def import_(
     context: typer.Context,
     files: FilesArgument,
     account: Annotated[
         list[str] | None,
-        typer.Option("--account", help="Take statements of this account too; may be repeated.", metavar="ID"),
+        typer.Option(
+            "--account",
+            help="Take statements of this account too; may be repeated.",
+            metavar="ID",
+            autocompletion=completers.accounts,
+        ),
     ] = None,
 ) -> None:
     """Keep statements that were downloaded by hand, for ever, and renew the history; the same one is kept once."""
@@ -109,7 +120,7 @@ def import_(
         opened.require_all_read()
 
 
-@app.command(name="list")
+@app.command(cls=HelpCommand, name="list")
 def list_(context: typer.Context) -> None:
     """List the statements that are kept: whose they are, their days, when IBKR made them, and their files."""
     from ibkr_tools.flex.statement_archive import StatementArchive

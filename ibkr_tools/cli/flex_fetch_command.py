@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import AppContext, app_context_of, log_to_stderr
 from ibkr_tools.cli.streams import write_out
 from ibkr_tools.entrypoint import print_stderr
@@ -50,7 +51,12 @@ def fetch(
     all_: Annotated[bool, typer.Option("--all", help="Everything that IBKR has, year by year backwards.")] = False,
     account: Annotated[
         list[str] | None,
-        typer.Option("--account", help="Take statements of this account too; may be repeated.", metavar="ID"),
+        typer.Option(
+            "--account",
+            help="Take statements of this account too; may be repeated.",
+            metavar="ID",
+            autocompletion=completers.accounts,
+        ),
     ] = None,
 ) -> None:
     """Fetch statements from IBKR, keep them for ever, and renew the history; by itself, the days that are due."""

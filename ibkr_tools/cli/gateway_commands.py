@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import AppContext, app_context_of
+from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
 from ibkr_tools.cli.streams import write_out
 
 if TYPE_CHECKING:
     from ibkr_tools.config.schema import GatewayConfig
     from ibkr_tools.gateway.distribution import Distribution
 
-app = typer.Typer(no_args_is_help=True, help="Install and run IBKR's Client Portal gateway.")
+app = typer.Typer(cls=HelpGroup, no_args_is_help=True, help="Install and run IBKR's Client Portal gateway.")
 
 
 def _config(app_context: AppContext) -> "GatewayConfig":
@@ -32,17 +34,23 @@ def _config(app_context: AppContext) -> "GatewayConfig":
         raise ConfigError(f"{app_context.config_file}: {error.strerror}") from error
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def run(context: typer.Context) -> None:
     """Start the gateway and stay with it (what ibkr-gateway.service runs)."""
     app_context_of(context).exec_module("ibkr_tools.gateway")
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def install(
     context: typer.Context,
     source: Annotated[
-        Path | None, typer.Argument(help="IBKR's zip, or a folder with its content.", readable=False)
+        Path | None,
+        typer.Argument(
+            help="IBKR's zip, or a folder with its content.",
+            metavar="[ZIP]",
+            readable=False,
+            autocompletion=completers.files,
+        ),
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Get the zip from IBKR.")] = False,
     accept: Annotated[
@@ -90,11 +98,17 @@ def _local_copy(source: Path | None) -> Iterator[Path]:
         yield target
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def update(
     context: typer.Context,
     source: Annotated[
-        Path | None, typer.Argument(help="A zip or a folder in place of what IBKR offers.", readable=False)
+        Path | None,
+        typer.Argument(
+            help="A zip or a folder in place of what IBKR offers.",
+            metavar="[ZIP]",
+            readable=False,
+            autocompletion=completers.files,
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Install nothing; the exit code is 1 if there is another build.")
@@ -140,7 +154,7 @@ def update(
 _RESTART_HINT = "A gateway that runs goes on with the old one until: sudo systemctl restart ibkr-gateway\n"
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def rollback(context: typer.Context) -> None:
     """Go back to the distribution that the last update replaced; doing it twice changes nothing."""
     from ibkr_tools.gateway import distribution_install
@@ -154,7 +168,7 @@ def rollback(context: typer.Context) -> None:
     write_out(_RESTART_HINT)
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def info(context: typer.Context) -> None:
     """Say which distribution is installed: folder, build, SHA-256 of all that Java runs, and why it may run."""
     from ibkr_tools.errors import DistributionError
@@ -173,7 +187,7 @@ def info(context: typer.Context) -> None:
             write_out(f"before   {before.build}, {before.trust}, sha256 {before.sha256}: ibkr-tools gateway rollback\n")
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def prepare(context: typer.Context) -> None:
     """Make the gateway's own key and certificate, and Java's class archive, unless they are there and good."""
     from ibkr_tools.errors import ConfigError

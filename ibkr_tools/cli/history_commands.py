@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ibkr_tools.cli import history_positions_commands, history_returns
+from ibkr_tools.cli import completers, history_positions_commands, history_returns
 from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
 from ibkr_tools.cli.history_options import (
     AccountOption,
     Days,
@@ -27,15 +28,22 @@ if TYPE_CHECKING:
 
     from ibkr_tools.history.records import CashKind
 
-app = typer.Typer(no_args_is_help=True, help="Show the account over time, from the statements that are kept.")
+app = typer.Typer(
+    cls=HelpGroup, no_args_is_help=True, help="Show the account over time, from the statements that are kept."
+)
 
 ByOption = Annotated[
     str | None,
-    typer.Option(help="Add up by month, year, instrument, currency or kind.", metavar="GROUP", show_default=False),
+    typer.Option(
+        help="Add up by month, year, instrument, currency or kind.",
+        metavar="GROUP",
+        show_default=False,
+        autocompletion=completers.choices("month", "year", "instrument", "currency", "kind"),
+    ),
 ]
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def rebuild(context: typer.Context) -> None:
     """Make the history anew from the statements that are kept; the same statements make the same history."""
     rebuilt = rebuild_history(app_context_of(context))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ibkr_tools.cli import output_options
+from ibkr_tools.cli import completers, output_options
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.printing import Format
 from ibkr_tools.entrypoint import print_stderr
@@ -30,10 +30,18 @@ FromOption = Annotated[
 ToOption = Annotated[datetime | None, typer.Option("--to", help="The last day.", metavar="DAY", formats=DAY_FORMATS)]
 PeriodOption = Annotated[
     str | None,
-    typer.Option(help="In place of both: ytd, 1y, 6m, 2025, 2025-03.", metavar="PERIOD", show_default=False),
+    typer.Option(
+        help="In place of both: ytd, 1y, 6m, 2025, 2025-03.",
+        metavar="PERIOD",
+        show_default=False,
+        autocompletion=completers.periods,
+    ),
 ]
 AccountOption = Annotated[
-    list[str] | None, typer.Option("--account", help="Only this account; may be repeated.", metavar="ID")
+    list[str] | None,
+    typer.Option(
+        "--account", help="Only this account; may be repeated.", metavar="ID", autocompletion=completers.accounts
+    ),
 ]
 
 Days = tuple[date | None, date | None]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ibkr_tools.cli import completers
 from ibkr_tools.cli.history_options import (
     AccountOption,
     FromOption,
@@ -28,14 +29,24 @@ def returns(
     to: ToOption = None,
     period: PeriodOption = None,
     by: Annotated[
-        str | None, typer.Option(help="A return of each month or year.", metavar="month|year", show_default=False)
+        str | None,
+        typer.Option(
+            help="A return of each month or year.",
+            metavar="month|year",
+            show_default=False,
+            autocompletion=completers.choices("month", "year"),
+        ),
     ] = None,
     together: Annotated[
         bool, typer.Option("--together", help="All these accounts as one: transfers between them are no flows.")
     ] = False,
     benchmark: Annotated[
         Path | None,
-        typer.Option(help="Compare with the prices in this CSV file (day,close), in the account's base currency."),
+        typer.Option(
+            help="Compare with the prices in this CSV file (day,close), in the account's base currency.",
+            metavar="FILE",
+            autocompletion=completers.files,
+        ),
     ] = None,
 ) -> None:
     """Show time-weighted and money-weighted returns, beside IBKR's own."""

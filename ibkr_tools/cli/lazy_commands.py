@@ -5,14 +5,16 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+
+from ibkr_tools.cli.command_panels import PANELS
+from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
 
 
 class LazyCommands(Mapping[str, Any]):
     """Click's commands by name; each is built when it is read for the first time."""
 
     def __init__(self, modules: Mapping[str, str], classes: Mapping[str, type[Any]]) -> None:
-        """Takes the module of each command, and the class of those that are not a `TyperCommand`.
+        """Takes the module of each command, and the class of those that are not a `HelpCommand`.
 
         The module has a function or a group (a `Typer`) that is called like the command, or a group called `app`.
         """
@@ -40,16 +42,17 @@ class LazyCommands(Mapping[str, Any]):
         if function is None:
             group = typer.main.get_group(module.app)
             group.name = name
+            vars(group)["rich_help_panel"] = PANELS[name]
             return group
         single = typer.Typer(add_completion=False)
-        single.command(cls=self._classes.get(name))(function)
+        single.command(cls=self._classes.get(name, HelpCommand), rich_help_panel=PANELS[name])(function)
         return typer.main.get_command(single)
 
 
-def lazy_group(commands: LazyCommands) -> type[TyperGroup]:
+def lazy_group(commands: LazyCommands) -> type[HelpGroup]:
     """Returns the class of a group with these commands, for `Typer(cls=...)`."""
 
-    class LazyGroup(TyperGroup):
+    class LazyGroup(HelpGroup):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             self.commands = commands  # type: ignore[assignment]  # nothing is added later

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import AppContext, app_context_of, log_to_stderr
 from ibkr_tools.cli.streams import write_out
 from ibkr_tools.errors import ConfigError, LoginFailed, OutputError, UsageError
@@ -136,7 +137,13 @@ def unlock(
 def pause(
     context: typer.Context,
     duration: Annotated[
-        str | None, typer.Option("--for", help="How long: 45min, 2h, 1h30min, 1d; without it until `resume`.")
+        str | None,
+        typer.Option(
+            "--for",
+            help="How long: 45min, 2h, 1h30min, 1d; without it until `resume`.",
+            metavar="DURATION",
+            autocompletion=completers.choices("45min", "2h", "1d"),
+        ),
     ] = None,
 ) -> None:
     """Have nothing log in, such as while you use the user elsewhere; a session that is there is kept alive."""

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from ibkr_tools.cli import completers
+from ibkr_tools.cli.help_command import HelpCommand
 from ibkr_tools.cli.printing import Format, Printing
 from ibkr_tools.errors import UsageError
 
@@ -20,32 +21,77 @@ RetryOption = Annotated[
         min=0,
     ),
 ]
+PANEL = "Output"
+"""The panel of these options in the help."""
+
 _NamedValues = list[Any] | None
 FormatOption = Annotated[
     Format | None,
-    typer.Option("-f", "--format", help="json; or of a list: ndjson, csv, or a table for people.", show_default=False),
+    typer.Option(
+        "-f",
+        "--format",
+        help="json; or of a list: ndjson, csv, or a table for people.",
+        metavar="FORMAT",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
 ]
-TableOption = Annotated[bool, typer.Option("--table", help="Short for --format table.")]
-JqOption = Annotated[str | None, typer.Option("--jq", help="Filter it with a jq program.", metavar="PROGRAM")]
+TableOption = Annotated[bool, typer.Option("--table", help="Short for --format table.", rich_help_panel=PANEL)]
+JqOption = Annotated[
+    str | None, typer.Option("--jq", help="Filter it with a jq program.", metavar="PROGRAM", rich_help_panel=PANEL)
+]
 FileOption = Annotated[
-    Path | None, typer.Option("--from-file", help="Read the jq program from a file.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        "--from-file",
+        help="Read the jq program from a file.",
+        metavar="FILE",
+        autocompletion=completers.files,
+        rich_help_panel=PANEL,
+    ),
 ]
 ArgOption = Annotated[
-    _NamedValues, typer.Option("--arg", help="Have $NAME be a text in the jq program.", metavar="NAME TEXT", parser=str)
+    _NamedValues,
+    typer.Option(
+        "--arg", help="Have $NAME be a text in the jq program.", metavar="NAME TEXT", parser=str, rich_help_panel=PANEL
+    ),
 ]
 ArgJsonOption = Annotated[
     _NamedValues,
-    typer.Option("--argjson", help="Have $NAME be JSON in the jq program.", metavar="NAME JSON", parser=str),
+    typer.Option(
+        "--argjson",
+        help="Have $NAME be JSON in the jq program.",
+        metavar="NAME JSON",
+        parser=str,
+        rich_help_panel=PANEL,
+    ),
 ]
-RawOption = Annotated[bool, typer.Option("-r", "--raw-output", help="Print texts of jq without quotes.")]
-JoinOption = Annotated[bool, typer.Option("-j", "--join-output", help="The same, and no newline after each.")]
-CompactOption = Annotated[bool, typer.Option("-c", "--compact-output", help="One line per result.")]
-AllOption = Annotated[bool, typer.Option("--all", help="All rows and columns of a table.")]
+RawOption = Annotated[
+    bool, typer.Option("-r", "--raw-output", help="Print texts of jq without quotes.", rich_help_panel=PANEL)
+]
+JoinOption = Annotated[
+    bool, typer.Option("-j", "--join-output", help="The same, and no newline after each.", rich_help_panel=PANEL)
+]
+CompactOption = Annotated[
+    bool, typer.Option("-c", "--compact-output", help="One line per result.", rich_help_panel=PANEL)
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All rows and columns of a table.", rich_help_panel=PANEL)]
 ColumnsOption = Annotated[
-    str | None, typer.Option("--columns", help="Of CSV, with commas between them; all: every one.", metavar="NAMES")
+    str | None,
+    typer.Option(
+        "--columns", help="Of CSV, with commas between them; all: every one.", metavar="NAMES", rich_help_panel=PANEL
+    ),
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Write to a file, in one step; -: print it.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Write to a file, in one step; -: print it.",
+        metavar="FILE",
+        autocompletion=completers.files,
+        rich_help_panel=PANEL,
+    ),
 ]
 
 
@@ -124,7 +170,7 @@ def _options_command() -> Any:
     return command
 
 
-class PrintingCommand(TyperCommand):
+class PrintingCommand(HelpCommand):
     """A command that has the options of `output_options` after its own; it gets what they mean by `printing_of`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

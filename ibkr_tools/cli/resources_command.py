@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ibkr_tools.cli import completers
 from ibkr_tools.cli.streams import write_out
 
 _MIN_WIDTH, _MAX_WIDTH = 60, 132
@@ -19,10 +20,21 @@ def _as_json(value: object) -> str:
 
 def resources(
     name: Annotated[
-        str | None, typer.Argument(help="One of them, with its parameters in full.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="One of them, with its parameters in full.",
+            metavar="[NAME]",
+            show_default=False,
+            autocompletion=completers.resources,
+        ),
     ] = None,
     tier: Annotated[
-        str | None, typer.Option(help="Only those that need this tier: portfolio or brokerage.", metavar="TIER")
+        str | None,
+        typer.Option(
+            help="Only those that need this tier: portfolio or brokerage.",
+            metavar="TIER",
+            autocompletion=completers.tiers,
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print them as docs/resources.md has them.")] = False,

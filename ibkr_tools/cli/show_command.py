@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ibkr_tools.cli import output_options
+from ibkr_tools.cli import completers, output_options
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.printing import Format
 from ibkr_tools.cli.snapshot_reader import SnapshotReader
@@ -19,16 +19,23 @@ def show(
         str | None,
         typer.Argument(
             help="positions, summary, ledger, allocation, performance, periods or any other part; none: what is there.",
+            metavar="[PART]",
             show_default=False,
+            autocompletion=completers.parts,
         ),
     ] = None,
     account: Annotated[
-        list[str] | None, typer.Option("--account", help="Only this account; may be repeated.", metavar="ID")
+        list[str] | None,
+        typer.Option(
+            "--account", help="Only this account; may be repeated.", metavar="ID", autocompletion=completers.accounts
+        ),
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
-            help="The last copy of a day (2026-11-22), or up to a time (2026-11-22T12:00); UTC.", metavar="DATE"
+            help="The last copy of a day (2026-11-22), or up to a time (2026-11-22T12:00); UTC.",
+            metavar="DATE",
+            autocompletion=completers.copies,
         ),
     ] = None,
     on: Annotated[
@@ -37,7 +44,9 @@ def show(
             help="Positions at the end of this day, as statements have them.", metavar="DAY", formats=["%Y-%m-%d"]
         ),
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="This file, packed or not.", metavar="FILE")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="This file, packed or not.", metavar="FILE", autocompletion=completers.files)
+    ] = None,
 ) -> None:
     """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
     if on is not None:

@@ -449,13 +449,17 @@ def test_a_list_leads_nowhere_else() -> None:
         for part in _common _installed; do source {CHECKOUT}/bin/$part.sh; done
         for path in /usr/local/lib/systemd/system/ibkr-gateway.service /usr/local/lib/systemd/ \\
             /usr/local/bin/ibkr-tools /etc/passwd /usr/local/lib/../../etc/passwd '/usr/local/lib/a b' \\
-            /usr/local/bin/other / '' . /usr/local/lib/ /usr/local/lib/./x; do
+            /usr/local/bin/other / '' . /usr/local/lib/ /usr/local/lib/./x /usr/local/share/man/man1/other.1 \\
+            /usr/local/share/man/man1/ibkr-tools.1 /usr/local/share/man/man1/ /usr/local/share/other/ibkr-tools \\
+            /usr/local/share/zsh/site-functions/_ibkr-tools /usr/local/share/man/../ibkr-tools.1; do
             if is_place "$path"; then printf '%s\\n' "$path"; fi
         done
     """
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [
         "/usr/local/lib/systemd/system/ibkr-gateway.service", "/usr/local/lib/systemd/", "/usr/local/bin/ibkr-tools",
+        "/usr/local/share/man/man1/ibkr-tools.1", "/usr/local/share/man/man1/",
+        "/usr/local/share/zsh/site-functions/_ibkr-tools",
     ]  # fmt: skip
 
 
@@ -475,3 +479,21 @@ def test_every_file_says_whose_it_is() -> None:
     names = {Path(line).name for line in lines}
     shipped = {path.name for path in (CHECKOUT / "systemd").rglob("*") if path.is_file()}
     assert names == shipped
+
+
+def test_every_page_says_whose_it_is_and_has_a_place(tmp_path: Path) -> None:
+    """Man pages and completion scripts: so they can be removed, with the list and without it."""
+    subprocess.run([sys.executable, "-P", "-m", "ibkr_tools.cli.pages", str(tmp_path)], capture_output=True, check=True)
+    script = f"""
+        cd {CHECKOUT}/bin
+        for part in _common _installed; do source <(sed 's|^readonly PAGES=.*|PAGES={tmp_path}|' $part.sh); done
+        shipped_pages | while IFS=$'\\t' read -r source target; do
+            is_place "$target" || echo "no place: $target"
+            if is_foreign "$source"; then echo "foreign: $source"; fi
+            echo "$target"
+        done
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) > 40
+    assert not [line for line in lines if not line.startswith("/usr/local/share/")]

@@ -57,7 +57,12 @@ def _system() -> str | None:
     return _has("systemd-nspawn", "nsenter", "nft")() or no_namespaces("--mount", "--net", "--pid")
 
 
-NEEDS: dict[str, Callable[[], str | None]] = {"browser": _browser, "gateway": _gateway, "system": _system}
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "browser": _browser,
+    "gateway": _gateway,
+    "system": _system,
+    "shells": _has("bash", "zsh", "fish", "man"),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

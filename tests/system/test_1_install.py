@@ -54,7 +54,7 @@ def test_what_was_installed_is_written_down(machine: Machine) -> None:
     """Every file outside /opt/ibkr-tools and every directory made for one; nothing else is on the list."""
     listed = machine.run("cat /opt/ibkr-tools/manifest").splitlines()
     found = machine.run(
-        r"find /usr/local/lib /usr/local/bin \( -name '*ibkr*' -o -path '*ibkr*' \) ! -path '*.wants*' ! -type d"
+        r"find /usr/local/{lib,bin,share} \( -name '*ibkr*' -o -path '*ibkr*' \) ! -path '*.wants*' ! -type d"
     ).splitlines()
     assert sorted(path for path in listed if not path.endswith("/")) == sorted(found)
     assert modes(machine, "/opt/ibkr-tools/manifest") == {"/opt/ibkr-tools/manifest": "644 root:root"}

@@ -38,7 +38,13 @@ def test_uninstall_keeps_data(up: Machine) -> None:
     assert f"left: {FOREIGN[4]} (not ours)" in told
     assert [process for process in up.container.processes() if process.uid == uid] == []
     assert up.run("systemctl list-unit-files --no-legend 'ibkr-*' || true").split()[:1] == ["ibkr-second-user.service"]
-    for gone in ("/opt/ibkr-tools/venv", "/opt/ibkr-tools/manifest", "/usr/local/bin/ibkr-tools", "/run/ibkr-tools"):
+    for gone in (
+        "/opt/ibkr-tools/venv",
+        "/opt/ibkr-tools/manifest",
+        "/usr/local/bin/ibkr-tools",
+        "/run/ibkr-tools",
+        "/opt/ibkr-tools/pages",
+    ):
         assert up.code(f"test -e {gone}") != 0, gone
     for kept in (
         "/etc/ibkr-tools/config.json",

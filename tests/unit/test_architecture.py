@@ -296,7 +296,7 @@ LIBRARIES = {
     "prometheus_client": {"metrics/"},
     "plotext": {"views/value_plot.py"},
     "pyxirr": {"history/returns.py"},
-    "rich": {"cli/progress.py"},
+    "rich": {"cli/help_command.py", "cli/progress.py"},
     "sdnotify": {"sd_notify.py"},
     "sqlalchemy": {"history/"},
     "selenium": {"login/browser.py", "login/driver_errors.py"},

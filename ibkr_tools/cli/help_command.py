@@ -1,0 +1,70 @@
+"""Commands and groups whose `--help` ends with examples and exit codes."""
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from ibkr_tools.cli.command_panels import PANELS
+
+
+def command_path(context: Any) -> str:
+    """Returns a command as it is typed after the program's name; empty: the program itself."""
+    names: list[str] = []
+    while context.parent is not None:
+        names.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(names)
+
+
+def _print_extras(context: Any) -> None:
+    """Prints the panels under the options: examples, and exit codes."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+    from typer.rich_utils import MAX_WIDTH
+
+    from ibkr_tools.cli.command_examples import EXTRAS
+
+    path = command_path(context)
+    extras = EXTRAS.get(path)
+    if extras is None:
+        return
+    console = Console(width=MAX_WIDTH, highlight=False)
+    examples = Text()
+    for number, example in enumerate(extras.examples):
+        examples.append("\n" if number else "").append(example.line, "bold")
+        examples.append(f"\n    {example.meaning}")
+    codes = Table.grid(padding=(0, 2, 0, 0))
+    codes.add_column(justify="right", style="bold")
+    for code, meaning in extras.exit_codes().items():
+        codes.add_row(str(code), Text(meaning))
+    for title, content in (("Examples", examples), ("Exit codes", codes)):
+        console.print(Panel(content, title=title, title_align="left", border_style="dim"))
+    page = "-".join(["ibkr-tools", *path.split()])
+    console.print(Text(f" More: man {page}"))
+
+
+class HelpCommand(TyperCommand):
+    """A command with examples and exit codes in its help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Prints the help."""
+        super().format_help(ctx, formatter)
+        _print_extras(ctx)
+
+
+class HelpGroup(TyperGroup):
+    """A group of commands with examples and exit codes in its help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Prints the help."""
+        super().format_help(ctx, formatter)
+        _print_extras(ctx)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Returns the names of the commands, in the order of the panels."""
+        order = list(PANELS)
+        names = super().list_commands(ctx)
+        is_program = ctx.parent is None
+        return sorted(names, key=order.index) if is_program else names

@@ -1,0 +1,151 @@
+"""What `--help` and the man pages show: the same examples, exit codes and panels, which are those that there are."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+
+from ibkr_tools import errors
+from ibkr_tools.cli import man_overview, roff
+from ibkr_tools.cli.app import app
+from ibkr_tools.cli.command_examples import EXIT_CODES, EXTRAS
+from ibkr_tools.cli.command_panels import PANELS
+from ibkr_tools.cli.man_pages import man_pages
+from ibkr_tools.cli.output_options import PANEL
+from ibkr_tools.config.schema import json_schema
+from ibkr_tools.status import SessionState
+from tests.support.checkout import CHECKOUT
+
+ROOT: Any = typer.main.get_command(app)
+PAGES = man_pages()
+
+
+def every(command: Any = ROOT, *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yields every command and group with its path; that of the program is empty."""
+    yield above, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from every(inner, *above, name)
+
+
+COMMANDS = dict(every())
+
+
+def page_of(path: tuple[str, ...]) -> str:
+    return PAGES["-".join(["ibkr-tools", *path]) + ".1"]
+
+
+def test_every_command_has_examples_and_exit_codes() -> None:
+    """And none is left over."""
+    assert EXTRAS.keys() == {" ".join(path) for path in COMMANDS}
+
+
+def test_every_command_is_in_a_panel() -> None:
+    assert PANELS.keys() == ROOT.commands.keys()
+    assert {name: command.rich_help_panel for name, command in ROOT.commands.items()} == PANELS
+
+
+def test_the_exit_codes_are_those_that_there_are() -> None:
+    """0, 1 of diff, and those of the classes of errors."""
+    classes = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.IbkrError)]
+    assert EXIT_CODES.keys() == {0, 1, *(kind.exit_code for kind in classes)}
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)
+def test_every_example_is_accepted_by_the_parser(path: tuple[str, ...]) -> None:
+    """And begins with the command it is an example of."""
+    for example in EXTRAS[" ".join(path)].examples:
+        words = shlex.split(example.line)
+        program, *arguments = words[1:] if words[0] == "sudo" else words
+        assert program == "ibkr-tools"
+        assert tuple(arguments[: len(path)]) == path
+        command = ROOT
+        context = typer.Context(ROOT, info_name="ibkr-tools")
+        while getattr(command, "commands", None):
+            name = arguments.pop(0)
+            command = command.commands[name]
+            context = typer.Context(command, info_name=name, parent=context)
+        command.make_context(command.name, arguments, parent=context).close()
+
+
+def test_an_example_with_an_unknown_option_is_refused() -> None:
+    """The check above can fail."""
+    command = ROOT.commands["fetch"]
+    with pytest.raises(Exception, match="No such option"):
+        command.make_context("fetch", ["--tabel"])
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)
+def test_help_fits_80_columns_and_shows_examples_and_exit_codes(
+    path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No name of an option or of what it takes is broken into two lines."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        ROOT.main([*path, "--help"], prog_name="ibkr-tools")
+    shown = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    extras = EXTRAS[" ".join(path)]
+    assert all(example.line in shown for example in extras.examples)
+    assert all(re.search(rf"│ +{code}  ", shown) for code in extras.exit_codes())
+    for option in COMMANDS[path].params:
+        for name in (*option.opts, *option.secondary_opts):
+            assert not name.startswith("-") or re.search(rf"(?<![\w-]){name}(?![\w-])", shown), name
+        if option.param_type_name == "option" and option.metavar:
+            assert option.metavar in shown, option.metavar
+
+
+def test_what_chooses_how_a_result_is_printed_is_in_a_panel_of_its_own() -> None:
+    for name in ("fetch", "api", "show", "diff"):
+        panels = {option.opts[-1]: option.rich_help_panel for option in ROOT.commands[name].params}
+        assert panels["--jq"] == panels["--output"] == PANEL
+        assert panels["--account" if name != "api" else "--param"] != PANEL
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)
+def test_a_man_page_has_every_option_example_and_exit_code(path: tuple[str, ...]) -> None:
+    page = page_of(path)
+    for option in COMMANDS[path].params:
+        for name in option.opts if option.param_type_name == "option" else ():
+            assert roff.bold(name) in page, name
+        assert roff.inline(option.help) in page
+    extras = EXTRAS[" ".join(path)]
+    assert all(f"\n{roff.escape(example.line)}\n" in page for example in extras.examples)
+    assert all(f".TP\n\\fB{code}\\fR\n" in page for code in extras.exit_codes())
+
+
+def test_there_is_a_page_for_each_command_one_for_the_configuration_and_one_for_all() -> None:
+    expected = {"-".join(["ibkr-tools", *path]) + ".1" for path in COMMANDS}
+    assert PAGES.keys() == expected | {"ibkr-tools-config.5", "ibkr-tools.7"}
+
+
+def test_the_page_of_the_configuration_has_every_key() -> None:
+    page = PAGES["ibkr-tools-config.5"]
+    for section in json_schema()["$defs"].values():
+        for key, value in section["properties"].items():
+            assert "$ref" in value or key == "$schema" or re.search(rf"\\fB([a-z_.]+\.)?{key}\\fR", page), key
+
+
+def test_the_page_of_all_names_every_unit_and_every_state() -> None:
+    """And none that there is not."""
+    files = [*CHECKOUT.glob("systemd/ibkr-*.*")]
+    units = {file.name for file in files if file.suffix in {".service", ".path", ".timer", ".socket"}}
+    assert {unit for row in man_overview.UNITS for unit in row.split(", ")} == units
+    assert man_overview.STATES.keys() == {state.value for state in SessionState}
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("-x", "\\-x"),
+        (".PP", "\\&.PP"),
+        ("a\\b", "a\\eb"),
+        ("'quoted'", "\\(aqquoted\\(aq"),
+        ("a\n b", "a b"),
+        ("Köln", "K\\[u00F6]ln"),
+    ],
+)
+def test_no_text_is_a_command_of_roff(text: str, written: str) -> None:
+    assert roff.escape(text) == written
