@@ -80,6 +80,7 @@ EXTRAS: Mapping[str, CommandExtras] = {
             Example("ibkr-tools show", "what is saved, and how old it is"),
             Example("ibkr-tools show positions --all", "all rows and columns"),
             Example("ibkr-tools show ledger --at 2026-11-20", "the last copy of a day"),
+            Example("ibkr-tools show --list", "which copies there are"),
         ),
         (65, 73, 75, 78),
         {75: "nothing has been saved yet"},

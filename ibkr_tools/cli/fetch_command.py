@@ -107,23 +107,29 @@ def _choose_resources(
 ) -> tuple[tuple[str, ...], str]:
     """Returns what to fetch (`configured` itself without a name), and of which of it a list or table is.
 
-    A table that is asked for without a name is that of the positions; what they weigh is in the other resources.
+    A list or a table is of one resource; asked for without a name, of the positions. What these weigh is in the other
+    resources, without which a list does.
 
     Raises:
-        UsageError: what would be fetched is no one list, or has no positions and is saved as it is.
+        UsageError: several are named, or there are no positions in what is saved as it is.
     """
     chosen = tuple(names) or configured
-    if names or not printing.is_list or printing.form is not Format.TABLE:
+    if names or not printing.is_list:
         if printing.is_list and len(chosen) > 1:
             raise UsageError(
-                f"--format {printing.form} prints one list, and {', '.join(chosen)} would be fetched",
-                hint="Name one resource, or choose with --jq.",
+                f"--format {printing.form} prints one resource, and {', '.join(chosen)} are named",
+                hint="Name one of them, or choose with --jq.",
             )
         return chosen, chosen[0]
+    if printing.form is not Format.TABLE and not save:
+        return (POSITIONS,), POSITIONS
     if POSITIONS in chosen:
         return chosen, POSITIONS
     if save:
-        raise UsageError(f"the table is of positions, and only {', '.join(chosen)} would be fetched")
+        raise UsageError(
+            f"what is printed is of positions, and only {', '.join(chosen)} would be fetched",
+            hint="Name one resource.",
+        )
     return (*chosen, POSITIONS), POSITIONS
 
 

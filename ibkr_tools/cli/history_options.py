@@ -155,7 +155,7 @@ def put_rows(
         and (printing.form is Format.TABLE or not printing.is_chosen)
         and printing.columns is None
     ):
-        printing.put_table(lambda width: table(None if printing.everything else width))
+        printing.put_table(table)
         return
     printing.require_table()
     printing.put(lambda: [b"[", b",".join(listed.lines()), b"]"], lambda: listed)

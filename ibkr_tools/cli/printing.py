@@ -55,10 +55,12 @@ class Printing(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> int | None:
-        """Returns how many columns the terminal has that it is printed on; None: it is printed elsewhere."""
+        """Returns how many columns the terminal has that it is printed on; None: elsewhere, or all are wanted."""
+        if self.everything or self.file is not None or not standard_output().isatty():
+            return None
         import shutil
 
-        return shutil.get_terminal_size().columns if self.file is None and standard_output().isatty() else None
+        return shutil.get_terminal_size().columns
 
     def require_table(self) -> None:
         """Checks that what goes with a table is not asked of something else.
@@ -89,7 +91,7 @@ class Printing(msgspec.Struct, frozen=True):
         if self.query is None and self.form is Format.TABLE and table is not None:
             self.put_table(table)
         else:
-            self._write(lambda: self._pieces(chunks, rows))
+            self._write(lambda: self._pieces(chunks, rows), is_table=self.form is Format.TABLE)
 
     def put_table(self, table: Callable[[int | None], str]) -> None:
         """Prints a table; `table` makes it, for a terminal of so many columns, None: for none.
@@ -97,15 +99,27 @@ class Printing(msgspec.Struct, frozen=True):
         Raises:
             OutputError: it cannot be written.
         """
-        self._write(lambda: [as_lines(table(self.width))])
+        self._write(lambda: [self._lines(table(self.width))], is_table=True)
 
-    def _write(self, make_pieces: Callable[[], Iterable[bytes]]) -> None:
-        """Writes a result to where it belongs."""
+    def _lines(self, text: str) -> bytes:
+        """Returns a table as it is printed: no line is wider than the terminal, what could move a cursor is shown."""
+        from ibkr_tools.views.text_table import wrap_lines
+
+        return as_lines(wrap_lines(text, self.width))
+
+    def _write(self, make_pieces: Callable[[], Iterable[bytes]], *, is_table: bool = False) -> None:
+        """Writes a result to where it belongs; a table that is longer than the terminal goes to the pager."""
         try:
             if self.file is not None:
                 from ibkr_tools.fetch.output_file import write_output_file
 
                 write_output_file(self.file, make_pieces())
+            elif is_table and standard_output().isatty():
+                from ibkr_tools.cli.pager import page
+
+                text = b"".join(make_pieces())
+                if not page(text):
+                    write_pieces([text])
             else:
                 write_pieces(make_pieces())
         except RecursionError:
@@ -146,7 +160,7 @@ class Printing(msgspec.Struct, frozen=True):
             return formats.as_csv(rows, self.columns)
         from ibkr_tools.views import format_rows
 
-        return iter((as_lines(format_rows(rows, everything=self.everything, width=self.width)),))
+        return iter((self._lines(format_rows(rows, everything=self.everything, width=self.width)),))
 
 
 def as_lines(text: str) -> bytes:

@@ -47,8 +47,12 @@ def show(
     file: Annotated[
         Path | None, typer.Option(help="This file, packed or not.", metavar="FILE", autocompletion=completers.files)
     ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the copies that are saved: what --at takes.")] = False,
 ) -> None:
     """Show the last saved snapshot, without any request: tables with totals, and how old they are."""
+    if list_:
+        _list_copies(context, is_about_one=bool(resource or account or at or file))
+        return
     if on is not None:
         if resource != "positions" or at is not None or file is not None:
             raise UsageError(
@@ -70,3 +74,32 @@ def show(
 
     document = reader.document()
     printing.put(lambda: [document], lambda: snapshot_rows(document, reader.resource))
+
+
+def _list_copies(context: typer.Context, *, is_about_one: bool) -> None:
+    """Prints a row for each dated copy, the newest first.
+
+    Raises:
+        UsageError: one snapshot, or a part of one, is named too.
+        ConfigError: this user may not look.
+    """
+    from ibkr_tools.cli.history_options import put_rows
+    from ibkr_tools.errors import UsageError
+    from ibkr_tools.fetch.snapshot_store import describe_copies, list_copies
+    from ibkr_tools.views.text_table import Column, format_table
+
+    if is_about_one:
+        raise UsageError("--list is about all copies: leave out the part, --account, --at and --file")
+    directory = app_context_of(context).directories.snapshots
+    copies = list_copies(directory)
+    rows = [{"at": f"{copy.saved_at:%Y-%m-%dT%H:%M:%S}", "file": str(copy.path)} for copy in reversed(copies)]
+
+    def table(width: int | None) -> str:
+        if not copies:
+            return f"no copy is saved in {directory}; `ibkr-tools fetch --save` saves one"
+        columns = [Column("Saved (UTC)", is_text=True), Column("File", is_text=True)]
+        return (
+            f"{format_table(columns, [list(row.values()) for row in rows], width=width)}\n{describe_copies(copies)} UTC"
+        )
+
+    put_rows(context, "copies", rows, table)

@@ -50,5 +50,5 @@ def snapshot_table(snapshot: Snapshot, copies: Sequence[DatedCopy]) -> str:
     ]
     lines = [format_table([Column("Part", is_text=True), Column(""), Column("As of (UTC)", is_text=True)], rows)]
     if copies:
-        lines.append(f"{describe_copies(copies)} UTC: --at DATE")
+        lines.append(f"{describe_copies(copies)} UTC: --at DATE, --list")
     return "\n".join(lines)

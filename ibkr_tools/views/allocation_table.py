@@ -112,4 +112,4 @@ def _table(kind: str, sides: _Sides, base: str, *, everything: bool, width: int 
     values = [Column("Long"), Column("Short"), Column(f"Net{suffix}")] if has_short else [Column(f"Value{suffix}")]
     totals = [["total", *cells(exact_sum(long.values()), exact_sum(short.values()), net_total)]]
     columns = [Column(title, is_text=True), *values, Column("Share")]
-    return "\n".join([format_table(columns, rows, totals, width=width), *sums.remarks()])
+    return "\n".join([format_table(columns, rows, totals, width=width, leave_out=("Short", "Long")), *sums.remarks()])

@@ -9,6 +9,10 @@ from ibkr_tools.views.text_table import Column, format_count, format_table
 __all__ = ["format_diff"]
 
 
+_LEFT_OUT_FIRST = ("Before", "by currency", "by price", "by quantity", "After")
+"""Columns that a narrow terminal goes without, in this order."""
+
+
 def format_diff(
     changes: Sequence[PositionChange],
     before: str,
@@ -60,7 +64,7 @@ def format_diff(
         ]
         name = f"Sum in {currency}" if currency else "Sum, base currency"
         totals.append([*([""] if has_accounts else []), name, "", "", "", *map(format_amount, sums)])
-    lines = [format_table(columns, rows, totals, width=width), times]
+    lines = [format_table(columns, rows, totals, width=width, leave_out=_LEFT_OUT_FIRST), times]
     if without := len(different) - len(known):
         lines.append(f"without {format_count(without, 'position')} of which a value is not known")
     return "\n".join(lines)

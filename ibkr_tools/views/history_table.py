@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from ibkr_tools.history.summary import Cell
-from ibkr_tools.number_format import display_width, format_amount, format_price, format_quantity, single_line
-from ibkr_tools.views.text_table import Column, fit_columns, format_count, format_table
+from ibkr_tools.number_format import format_amount, format_price, format_quantity, single_line
+from ibkr_tools.views.text_table import Column, format_count, format_table
 
 __all__ = ["format_base_currencies", "format_history"]
 
@@ -66,23 +66,20 @@ def format_history(rows: Sequence[Mapping[str, Cell]], *, base_currencies: str =
     titles = list(rows[0]) if rows else []
     cells = {title: [_cell(title, row[title]) for row in rows] for title in titles}
     used = [title for title in titles if any(cells[title])]
-    columns = [Column(title, is_text=not any(isinstance(row[title], Decimal) for row in rows)) for title in used]
+    columns = [
+        Column(_heading(title), is_text=not any(isinstance(row[title], Decimal) for row in rows)) for title in used
+    ]
     # Of one account alone its number says nothing in each line.
     is_one_account = len({row.get("account") for row in rows}) == 1
-    optional = [title for title in _LEFT_OUT_FIRST if title != "account" or is_one_account]
-    headings = [_heading(title) for title in used]
-    sizes = [max(map(display_width, (heading, *cells[title]))) for heading, title in zip(headings, used, strict=True)]
-    shown = fit_columns(columns, sizes, optional, width)
+    optional = [_heading(title) for title in _LEFT_OUT_FIRST if title != "account" or is_one_account]
     table = format_table(
-        [Column(headings[number], is_text=columns[number].is_text) for number in shown],
-        list(zip(*(cells[used[number]] for number in shown), strict=True)),
-        width=width,
+        columns, list(zip(*(cells[title] for title in used), strict=True)), width=width, leave_out=optional
     )
     notes = [format_count(len(rows), "row")]
-    if base_currencies and any(used[number] == IN_BASE for number in shown):
+    if base_currencies and IN_BASE in used:
         notes.append(f"base currency {base_currencies}")
-    if len(shown) < len(titles):
-        notes.append(f"{len(shown)} of {len(titles)} columns, --format csv has all")
+    if len(used) < len(titles):
+        notes.append(f"{len(used)} of {len(titles)} columns, --format csv has all")
     return "\n".join([*([table] if table else []), "; ".join(notes)])
 
 

@@ -19,6 +19,18 @@ _LedgerRow = tuple[str, str, Mapping[str, Any]]
 """Account, currency and what IBKR says of it."""
 
 _POSITION_VALUES = "positions"
+_LEFT_OUT_FIRST = (
+    "Rate",
+    "Settled cash",
+    "Futures today",
+    "Interest",
+    "Dividends",
+    "Realized P&L",
+    *POSITION_VALUE_LABELS.values(),
+    "Unrealized P&L",
+)
+"""Columns that a narrow terminal goes without, in this order."""
+
 _ALWAYS = ("cashbalance", "netliquidationvalue")
 
 
@@ -64,7 +76,7 @@ def format_ledger(snapshot: "Snapshot", *, everything: bool = False, width: int 
         totals = _sum_by_base(rows, columns, balances, sums)
     if not several:
         titles, body, totals = titles[1:], [row[1:] for row in body], [row[1:] for row in totals]
-    return "\n".join([format_table(titles, body, totals, width=width), *sums.remarks()])
+    return "\n".join([format_table(titles, body, totals, width=width, leave_out=_LEFT_OUT_FIRST), *sums.remarks()])
 
 
 def _rows(part: Mapping[str, Any], accounts: Sequence[str]) -> list[_LedgerRow]:

@@ -72,7 +72,7 @@ def format_periods(snapshot: "Snapshot", *, width: int | None = None) -> str:
         ]
         titles = [Column(account if len(accounts) > 1 else "Period", is_text=True), Column("From", is_text=True)]
         titles += [Column("To", is_text=True), Column("Value before"), Column(f"Value {currency}".rstrip())]
-        tables.append(format_table([*titles, Column("Return")], rows, width=width))
+        tables.append(format_table([*titles, Column("Return")], rows, width=width, leave_out=("Value before", "From")))
     return "\n\n".join(tables)
 
 

@@ -27,6 +27,10 @@ __all__ = ["format_positions"]
 MAX_NON_OBJECT_WIDTH = 40
 
 
+_LEFT_OUT_FIRST = ("Avg. price", "Class", "Price", "Realized", "Counts as", "Unrealized", "Conid", "Model")
+"""Columns that a narrow terminal goes without, in this order; after these what counts in the row's own currency."""
+
+
 class _PositionColumn(msgspec.Struct, frozen=True):
     """A column, what it has of a row, and what of a total."""
 
@@ -54,7 +58,7 @@ def format_positions(holdings: Holdings, *, everything: bool = False, width: int
         ]
         totals = [[*row, ""] for row in totals]
     lines = [
-        format_table(titles, rows, totals, width=width),
+        format_table(titles, rows, totals, width=width, leave_out=[*_LEFT_OUT_FIRST, *_last_left_out(titles)]),
         _count_line(holdings, len(rows), len(holdings) - len(shown)),
     ]
     for currency_total in holdings.totals:
@@ -66,6 +70,12 @@ def format_positions(holdings: Holdings, *, everything: bool = False, width: int
         elif currency_total.net_liquidation is not None:
             lines.append(f"net liquidation value {format_amount(currency_total.net_liquidation)} {currency_total.base}")
     return "\n".join(lines)
+
+
+def _last_left_out(titles: Sequence[Column]) -> list[str]:
+    """Returns what goes after `_LEFT_OUT_FIRST`: the value in the row's currency, if there is one in the base's."""
+    has_base = any(title.title.startswith("Value ") for title in titles)
+    return ["Market value", ""] if has_base else []
 
 
 def _size(row: Holding) -> Decimal:

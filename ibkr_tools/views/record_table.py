@@ -11,7 +11,6 @@ from ibkr_tools.fetch.columns import column_value
 from ibkr_tools.fetch.formats import VALUE_COLUMN, Record, Rows
 from ibkr_tools.number_format import (
     decode_exact,
-    display_width,
     format_amount,
     format_price,
     format_quantity,
@@ -20,7 +19,7 @@ from ibkr_tools.number_format import (
     single_line,
     truncate,
 )
-from ibkr_tools.views.text_table import COLUMN_GAP, Column, format_count, format_table
+from ibkr_tools.views.text_table import Column, format_count, format_table
 
 __all__ = ["LIST_LAYOUTS", "format_records"]
 
@@ -113,7 +112,9 @@ def _layout_table(records: Sequence[Record], rows: Rows, layout: Sequence[_ListC
     # What is empty everywhere tells nothing; a table without rows still shows its columns.
     used = [number for number, column in enumerate(cells) if any(column)] or range(len(columns))
     body = list(zip(*(cells[number] for number in used), strict=True))
-    return format_table([columns[number] for number in used], body, width=width)
+    shown = [columns[number] for number in used]
+    # What people look for first stands first.
+    return format_table(shown, body, width=width, leave_out=[column.title for column in shown[:0:-1]])
 
 
 def _cell(list_column: _ListColumn, record: Record, resource: str) -> str:
@@ -129,7 +130,6 @@ def _generic_table(records: Sequence[Record], rows: Rows, width: int | None) -> 
     names = rows.columns()
     columns: list[Column] = []
     cells: list[list[str]] = []
-    remaining_width = width
     for name in names:
         raws = [record.get(name, b"null") for record in records]
         if any(raw[:1] in {b"{", b"["} for raw in raws):
@@ -137,16 +137,14 @@ def _generic_table(records: Sequence[Record], rows: Rows, width: int | None) -> 
         column, texts = _generic_column(name, raws)
         if not any(texts):
             continue
-        if remaining_width is not None:
-            if column.is_text:
-                texts = [truncate(cell, _MAX_CELL_WIDTH) for cell in texts]
-            remaining_width -= max(map(display_width, (column.title, *texts))) + (len(COLUMN_GAP) if columns else 0)
-            if remaining_width < 0 and columns:
-                break
+        if width is not None and column.is_text:
+            texts = [truncate(cell, _MAX_CELL_WIDTH) for cell in texts]
         columns.append(column)
         cells.append(texts)
     note = f"; {len(columns)} of {len(names)} columns, --format csv has all" if len(columns) < len(names) else ""
-    return format_table(columns, list(zip(*cells, strict=True)), width=width), note
+    rows_of_cells = list(zip(*cells, strict=True))
+    table = format_table(columns, rows_of_cells, width=width, leave_out=[column.title for column in columns[:0:-1]])
+    return table, note
 
 
 def _generic_column(name: str, raws: Sequence[bytes]) -> tuple[Column, list[str]]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ibkr_tools.history.return_report import PeriodReturn
-from ibkr_tools.number_format import display_width, format_amount, format_percent
-from ibkr_tools.views.text_table import Column, fit_columns, format_table
+from ibkr_tools.number_format import format_amount, format_percent
+from ibkr_tools.views.text_table import Column, format_table
 
 __all__ = ["format_returns"]
 
@@ -53,16 +53,9 @@ def format_returns(returns: Sequence[PeriodReturn], *, width: int | None = None)
             ]
         )
     optional = [*(("From", "To") if has["period"] else ()), *_LEFT_OUT_FIRST]
-    sizes = [max(map(display_width, cells)) for cells in zip([column.title for column in columns], *rows, strict=True)]
-    shown = fit_columns(columns, sizes, optional, width)
-    table = format_table(
-        [columns[number] for number in shown], [[row[number] for number in shown] for row in rows], width=width
-    )
-    notes = [
-        *([] if has["account"] else [f"amounts in {returns[0].currency}"]),
-        *([f"{len(shown)} of {len(columns)} columns, --all shows all"] if len(shown) < len(columns) else []),
-    ]
-    lines = [table, *(["; ".join(notes)] if notes else [])]
+    table = format_table(columns, rows, width=width, leave_out=optional)
+    notes = [] if has["account"] else [f"amounts in {returns[0].currency}"]
+    lines = [table, *notes]
     for item in returns:
         name = " ".join(part for part in (item.account if has["account"] else "", item.period) if part)
         if item.measured.problem:

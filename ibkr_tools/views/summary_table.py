@@ -40,6 +40,9 @@ _ROW_COLUMNS = (
     ("excessliquidity", "Excess liquidity"),
 )
 
+_LEFT_OUT_FIRST = ("Maint. margin", "Initial margin", "Excess liquidity", "Positions, gross", "Cash")
+"""Columns of the table of many accounts that a narrow terminal goes without, in this order."""
+
 MAX_ACCOUNT_COLUMNS = 3
 """More accounts than this get a row each."""
 
@@ -125,7 +128,7 @@ def _accounts_as_rows(parts: Parts, width: int | None) -> str:
         *(Column(title) for _, title in _ROW_COLUMNS),
         Column("Currency" if len(by_currency) > 1 else "", is_text=True),
     ]
-    return "\n".join([format_table(columns, rows, totals, width=width), *sums.remarks()])
+    return "\n".join([format_table(columns, rows, totals, width=width, leave_out=_LEFT_OUT_FIRST), *sums.remarks()])
 
 
 def _complete_table(name: str, part: dict[str, Any], width: int | None) -> str:

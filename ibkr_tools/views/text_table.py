@@ -1,6 +1,7 @@
 """Tables of text: columns aligned as terminals show them, totals under a rule, no wider than the terminal. Pure.
 
-Numbers are never cut. Written here and not with a library: `show` is done in less time than it takes to load one.
+Numbers are never cut: columns are left out in an order that each table states, and counted under it. Written here and
+not with a library: `show` is done in less time than it takes to load one.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import msgspec
 
 from ibkr_tools.number_format import display_width, truncate
 
-__all__ = ["Column", "fit_columns", "format_count", "format_table"]
+__all__ = ["Column", "format_count", "format_table", "wrap_lines"]
 
 COLUMN_GAP = "  "
 MIN_CELL_WIDTH = 12
@@ -37,62 +38,92 @@ def format_table(
     totals: Sequence[Sequence[str]] = (),
     *,
     width: int | None = None,
+    leave_out: Sequence[str] = (),
 ) -> str:
-    """Returns a table without a newline at its end.
+    """Returns a table without a newline at its end; a line under it counts the columns that are left out.
 
     Args:
         columns: what is in the rows.
         rows: the cells; a row of empty cells is an empty line.
         totals: rows under a rule at the end.
         width: how many columns the terminal has; None: the table may be as wide as it wants.
+        leave_out: titles of columns that a narrow terminal goes without, the first one first. Where that is not
+            enough the others follow, the last one first; the first column always stays.
     """
     if not columns:
         return ""
     lines = [[column.title for column in columns], *rows, *totals]
     sizes = [max(map(display_width, cells)) for cells in zip(*lines, strict=True)]
+    total, shown = len(columns), _fit_columns(columns, sizes, leave_out, width)
+    columns, sizes = [columns[number] for number in shown], [sizes[number] for number in shown]
+    lines = [[cells[number] for number in shown] for cells in lines]
     widths = _fit_widths(columns, sizes, width)
     rule = COLUMN_GAP.join("─" * size for size in widths)
 
     def line(cells: Sequence[str]) -> str:
         parts = []
         for cell, size, column in zip(cells, widths, columns, strict=True):
-            shown = truncate(cell, size)
-            gap = " " * (size - display_width(shown))
-            parts.append(shown + gap if column.is_text else gap + shown)
+            shown_cell = truncate(cell, size)
+            gap = " " * (size - display_width(shown_cell))
+            parts.append(shown_cell + gap if column.is_text else gap + shown_cell)
         return COLUMN_GAP.join(parts).rstrip()
 
     text = [line(cells) for cells in lines]
     text.insert(1, rule)
     if totals:
         text.insert(len(text) - len(totals), rule)
+    if left_out := total - len(shown):
+        text.append(f"{format_count(left_out, 'column')} left out; --all, or a wider terminal")
     return "\n".join(text)
 
 
-def fit_columns(
-    columns: Sequence[Column], sizes: Sequence[int], optional: Sequence[str], width: int | None
+def _fit_columns(
+    columns: Sequence[Column], sizes: Sequence[int], leave_out: Sequence[str], width: int | None
 ) -> list[int]:
-    """Returns the numbers of the columns that the terminal has room for.
-
-    Args:
-        columns: all of them.
-        sizes: how wide each one is, with its title.
-        optional: titles of those that may be left out, the first one first.
-        width: how many columns the terminal has; None: all are shown.
-    """
+    """Returns the numbers of the columns that the terminal has room for; see `format_table`."""
     shown = list(range(len(columns)))
     if width is None:
         return shown
-    needed = [
-        min(size, max(READABLE_WIDTH, display_width(column.title))) if column.is_text else size
-        for column, size in zip(columns, sizes, strict=True)
-    ]
     numbers = {column.title: number for number, column in enumerate(columns)}
-    for title in optional:
-        if sum(needed[number] for number in shown) + len(COLUMN_GAP) * (len(shown) - 1) <= width:
-            break
-        if title in numbers:
-            shown.remove(numbers[title])
+    stated = [numbers[title] for title in leave_out if title in numbers]
+    others = [number for number in reversed(shown[1:]) if number not in stated]
+
+    def is_too_wide(least: int) -> bool:
+        needed = (
+            min(sizes[number], _least_width(columns[number], least)) if columns[number].is_text else sizes[number]
+            for number in shown
+        )
+        return sum(needed) + len(COLUMN_GAP) * (len(shown) - 1) > width
+
+    for least, candidates in ((READABLE_WIDTH, stated), (MIN_CELL_WIDTH, others)):
+        for number in candidates:
+            if not is_too_wide(least):
+                break
+            shown.remove(number)
     return shown
+
+
+def _least_width(column: Column, least: int) -> int:
+    """Returns how wide a column of texts has to be: so wide that its title can be read."""
+    return max(least, min(display_width(column.title), READABLE_WIDTH))
+
+
+def wrap_lines(text: str, width: int | None) -> str:
+    """Returns a text of which no line is wider than the terminal, broken between words; JSON stays as it is."""
+    if width is None or text[:1] in {"{", "["}:
+        return text
+    lines = text.split("\n")
+    if all(display_width(line) <= width for line in lines):
+        return text
+    import textwrap
+
+    wrapped = (
+        textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
+        if display_width(line) > width
+        else [line]
+        for line in lines
+    )
+    return "\n".join(part for parts in wrapped for part in parts)
 
 
 def _fit_widths(columns: Sequence[Column], sizes: Sequence[int], width: int | None) -> list[int]:
@@ -102,7 +133,11 @@ def _fit_widths(columns: Sequence[Column], sizes: Sequence[int], width: int | No
         return widths
     over = sum(widths) + len(COLUMN_GAP) * (len(widths) - 1) - width
     while over > 0:
-        texts = [number for number, column in enumerate(columns) if column.is_text and widths[number] > MIN_CELL_WIDTH]
+        texts = [
+            number
+            for number, column in enumerate(columns)
+            if column.is_text and widths[number] > _least_width(column, MIN_CELL_WIDTH)
+        ]
         if not texts:
             break
         widths[max(texts, key=lambda number: widths[number])] -= 1

@@ -1,12 +1,8 @@
 """What IBKR's texts may do to a terminal: nothing, in whatever form they are printed. A file gets every byte."""
 
 import itertools
-import os
-import pty
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -21,6 +17,7 @@ from ibkr_tools.fetch import snapshot_store
 from ibkr_tools.terminal_escape import escape_control_characters, escape_for_terminal
 from tests.support.installation import Installation
 from tests.support.snapshots import document_of
+from tests.support.terminals import on_terminal
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\x08\x7f\rover\u202eright\u2066\u200f\x85\u2028"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -37,20 +34,6 @@ def snapshot(place: Installation) -> Installation:
     parts = {"accounts": b'[{"id":"U1234567"}]', "positions": rows, "meta": meta}
     snapshot_store.save(place.directories.snapshots, document_of(parts, ("U1234567",), NOW), 0, NOW)
     return place
-
-
-def on_terminal(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
-    """Runs a command on a terminal; returns its exit code and everything that the terminal got."""
-    leader, terminal = pty.openpty()
-    with subprocess.Popen(command, env=environment, stdin=terminal, stdout=terminal, stderr=terminal) as process:
-        os.close(terminal)
-        data = b""
-        # A terminal that nobody has open any more is an error to read from.
-        with suppress(OSError):
-            while part := os.read(leader, 65536):
-                data += part
-        os.close(leader)
-    return process.returncode, data.decode().replace("\r\n", "\n")
 
 
 FORMS = [

@@ -10,10 +10,12 @@ import pytest
 from ibkr_tools.cli import snapshot_overview
 from ibkr_tools.fetch import snapshot_store
 from ibkr_tools.fetch.snapshot import Snapshot
+from ibkr_tools.number_format import display_width
 from ibkr_tools.views import format_resource
 from tests.support.checkout import CHECKOUT
 from tests.support.installation import Installation
 from tests.support.snapshots import save_simulated, simulated
+from tests.support.terminals import on_terminal
 
 NOW = datetime.now(UTC)
 """When the tests began; what is three hours old is made when it is needed."""
@@ -170,3 +172,53 @@ def test_a_damaged_snapshot_is_told(place: Installation, data: bytes) -> None:
     done = place.run("show", "positions")
     assert (done.returncode, done.stdout) == (65, "")
     assert done.stderr.startswith(f"error: {place.directories.snapshots / snapshot_store.LATEST_FILE}: ")
+
+
+def test_the_copies_are_listed_the_newest_first(place: Installation) -> None:
+    """Each as --at takes it."""
+    rows = json.loads(place.run("show", "--list", "-f", "json").stdout)
+    times = [row["at"] for row in rows]
+    assert len(times) == 2
+    assert times == sorted(times, reverse=True)
+    assert place.run("show", "positions", "--at", times[1]).returncode == 0
+    lines = place.run("show", "--list").stdout.splitlines()
+    assert lines[2].startswith(times[0])
+    assert lines[-1].startswith("2 dated copies, ")
+
+
+def test_nothing_to_list_is_no_fault(place: Installation) -> None:
+    done = place.run("--state-dir", str(place.root / "empty"), "show", "--list")
+    assert (done.returncode, "`ibkr-tools fetch --save` saves one" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("more", [["positions"], ["--at", "2026-11-22"], ["--file", "x"], ["--account", "U1234567"]])
+def test_a_list_is_about_all_copies(place: Installation, more: list[str]) -> None:
+    done = place.run("show", "--list", *more)
+    assert (done.returncode, done.stderr.startswith("error: --list is about all copies")) == (2, True)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 132])
+@pytest.mark.parametrize(
+    "resource", ["positions", "ledger", "summary", "allocation", "performance", "periods", "accounts"]
+)
+def test_no_line_wraps_at_80_columns_and_more(place: Installation, resource: str, columns: int) -> None:
+    """What is missing is counted; --all has it."""
+    environment = place.environment | {"TERM": "dumb"}
+    environment.pop("COLUMNS", None)
+    code, text = on_terminal(place.command("show", resource), environment, columns=columns)
+    assert code == 0
+    assert max(map(display_width, text.splitlines())) <= columns
+    _, whole = on_terminal(place.command("show", resource, "--all"), environment, columns=columns)
+    assert "left out" not in whole
+
+
+def test_what_is_longer_than_the_terminal_goes_to_the_pager(place: Installation) -> None:
+    """What is shorter does not, nor does anything that is no table."""
+    environment = place.environment | {"TERM": "xterm", "PAGER": "sed 's/^/paged: /'"}
+    environment.pop("LINES", None)
+    command = place.command("show", "positions")
+    assert on_terminal(command, environment, lines=20)[1].startswith("paged: Account")
+    assert on_terminal(command, environment, lines=500)[1].startswith("Account")
+    assert on_terminal([*command, "-f", "csv"], environment, lines=20)[1].startswith("acctId")
+    assert on_terminal(command, environment | {"PAGER": "cat"}, lines=20)[1].startswith("Account")
+    assert on_terminal(command, environment | {"PAGER": "/nonexistent"}, lines=20)[1].count("Account") == 1

@@ -363,7 +363,7 @@ def test_what_is_there(three: Snapshot, tmp_path: Any) -> None:
     copies = [DatedCopy(tmp_path, NOON - timedelta(days=1)), DatedCopy(tmp_path, NOON)]
     text = snapshot_overview.snapshot_table(three, copies)
     assert "positions       15 rows  2026-11-22 12:00" in text
-    assert text.splitlines()[-1] == "2 dated copies, 2026-11-21 12:00 to 2026-11-22 12:00 UTC: --at DATE"
+    assert text.splitlines()[-1] == "2 dated copies, 2026-11-21 12:00 to 2026-11-22 12:00 UTC: --at DATE, --list"
     assert "copies" not in snapshot_overview.snapshot_table(three, [])
 
 

@@ -12,7 +12,7 @@ from ibkr_tools.number_format import display_width, single_line
 from ibkr_tools.portal.endpoints import READS
 from ibkr_tools.views import format_rows
 from ibkr_tools.views.record_table import LIST_LAYOUTS
-from ibkr_tools.views.text_table import Column, format_table
+from ibkr_tools.views.text_table import Column, format_table, wrap_lines
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -176,7 +176,8 @@ def test_a_table_fits_the_terminal() -> None:
 def test_as_many_columns_as_fit() -> None:
     text = format_rows(outputs({f"column{number}": "x" * 50 for number in range(20)}), width=100)
     assert max(map(display_width, text.splitlines())) <= 100
-    assert text.endswith("1 row; 2 of 20 columns, --format csv has all")
+    assert text.endswith("\n15 columns left out; --all, or a wider terminal\n1 row")
+    assert text.startswith("column0             column1 ")
 
 
 CELLS = st.one_of(
@@ -193,7 +194,38 @@ def test_any_row_can_be_shown(rows: list[Any], width: int | None) -> None:
     """Fields come as numbers, texts or null; each row has one line, and nobody's letters break it."""
     text = format_rows(positions(*rows), everything=True, width=width)
     lines = text.split("\n")
-    assert len(lines) == len(rows) + 3
+    assert len(lines) == len(rows) + 3 + ("left out" in text)
     assert all(letter.isprintable() or letter == "\n" for letter in text)
     generic = format_rows(outputs(*rows), width=width).split("\n")
-    assert len(generic) in {len(rows) + 3, 1}
+    assert len(generic) in {len(rows) + 3 + any("left out" in line for line in generic), 1}
+
+
+def test_columns_are_left_out_in_the_stated_order_and_counted() -> None:
+    """After them the others, the last one first; the first column stays."""
+    columns = [Column("Name", is_text=True), *(Column(title) for title in ("A", "B", "C"))]
+    rows = [["x", "1" * 20, "2" * 20, "3" * 20]]
+
+    def shown(width: int) -> list[str]:
+        table = format_table(columns, rows, [["sum", "", "", "9"]], width=width, leave_out=("B",)).splitlines()
+        return [*table[0].split(), *table[5:]]
+
+    assert shown(80) == ["Name", "A", "B", "C"]
+    assert shown(69) == ["Name", "A", "C", "1 column left out; --all, or a wider terminal"]
+    assert shown(47) == ["Name", "A", "2 columns left out; --all, or a wider terminal"]
+    assert shown(10) == ["Name", "3 columns left out; --all, or a wider terminal"]
+
+
+def test_prose_is_broken_between_words_and_json_is_not() -> None:
+    text = "cash 1.00 + positions 2.00 = 3.00 EUR"
+    assert wrap_lines(f"table\n{text}", 20) == "table\ncash 1.00 +\n  positions 2.00 =\n  3.00 EUR"
+    assert wrap_lines(text, None) == text
+    assert wrap_lines(f'{{"a": "{text}"}}', 20) == f'{{"a": "{text}"}}'
+
+
+@given(
+    st.lists(st.fixed_dictionaries(dict.fromkeys(KEYS, CELLS)), min_size=1, max_size=4),
+    st.integers(80, 200),
+)
+def test_no_line_of_a_table_wraps_at_80_columns_and_more(rows: list[Any], width: int) -> None:
+    text = wrap_lines(format_rows(positions(*rows), width=width), width)
+    assert all(display_width(line) <= width for line in text.split("\n")), text
