@@ -1,13 +1,17 @@
 """The status for people and for scripts: a table, JSON, an exit code. Pure."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
 
 from ibkr_tools.cli.durations import format_duration
-from ibkr_tools.errors import ActionRequired, GatewayUnavailable, SessionUnavailable
+from ibkr_tools.errors import ActionRequired, ConfigError, GatewayUnavailable, SessionUnavailable
 from ibkr_tools.status import FlexSection, GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
 from ibkr_tools.terminal_escape import replace_unprintable
+
+_LABEL_WIDTH = 9
+"""Columns of the terminal; of the names of the sections."""
 
 
 def _since(at: datetime, now: datetime) -> str:
@@ -90,13 +94,30 @@ def _flex(section: FlexSection, now: datetime) -> list[str]:
     return lines
 
 
-def as_text(status: Status, now: datetime) -> str:
-    """Returns the status as a table of two columns; what was never written says so."""
+def as_text(
+    status: Status,
+    now: datetime,
+    *,
+    problem: ConfigError | None = None,
+    colour: Callable[[str], str] = str,
+    width: int | None = None,
+) -> str:
+    """Returns the status as a table of two columns; what was never written says so.
+
+    Args:
+        status: the status file's content.
+        now: aware.
+        problem: what is wrong with the configuration.
+        colour: returns a line as it is shown.
+        width: how many columns the terminal has; None: lines are as long as they are.
+    """
     rows: list[tuple[str, list[str]]] = [
         ("gateway", _gateway(status.gateway, now) if status.gateway else ["no gateway of ours has run here"]),
         ("session", _session(status.session, now) if status.session else ["no watchdog has run here"]),
         ("login", _login(status.login, now) if status.login else ["none yet"]),
     ]
+    if problem is not None:
+        rows.insert(0, ("config", _problem(problem)))
     if status.fetch is not None:
         lines = [f"{status.fetch.state} {_since(status.fetch.updated_at, now)} ago: {status.fetch.why}"]
         if status.fetch.saved and status.fetch.saved_at:
@@ -107,19 +128,46 @@ def as_text(status: Status, now: datetime) -> str:
     if status.flex is not None:
         rows.append(("flex", _flex(status.flex, now)))
     return "\n".join(
-        f"{name if number == 0 else '':<9}{replace_unprintable(line)}"
+        f"{name if number == 0 else '':<{_LABEL_WIDTH}}{shown}"
         for name, lines in rows
-        for number, line in enumerate(lines)
+        for number, shown in enumerate(
+            part for line in lines for part in _shown(replace_unprintable(line), colour, width)
+        )
     )
 
 
-def as_json(status: Status, now: datetime) -> str:
-    """Returns the status file's content, with each section's age and whether it may still be believed."""
+def _shown(line: str, colour: Callable[[str], str], width: int | None) -> list[str]:
+    """Returns a line as it is shown, in as many lines as the terminal wants."""
+    if width is None or len(line) <= width - _LABEL_WIDTH:
+        return [colour(line)]
+    import textwrap
+
+    first, *more = textwrap.wrap(line, max(width - _LABEL_WIDTH, 20), subsequent_indent="  ", break_on_hyphens=False)
+    return [colour(first), *more]
+
+
+def _problem(problem: ConfigError) -> list[str]:
+    """Returns what is wrong with the configuration, and what to type."""
+    lines = problem.message.splitlines()
+    return [
+        f"wrong: {lines[0]}",
+        *(line.strip() for line in lines[1:]),
+        *([problem.hint] if problem.hint else []),
+        "to do: correct it (`ibkr-tools config check`), then sudo systemctl restart ibkr-gateway",
+    ]
+
+
+def as_json(status: Status, now: datetime, *, problem: ConfigError | None = None) -> str:
+    """Returns the status file's content, with each section's age, and whether it may still be believed.
+
+    `problem`: what is wrong with the configuration.
+    """
     document = msgspec.to_builtins(status)
     for name in ("gateway", "session", "login", "fetch", "flex"):
         section: Section | None = getattr(status, name)
         if section is not None:
             document[name] |= {"age_s": round(section.age_s(now), 1), "stale": section.is_stale(now)}
+    document["configuration_problem"] = problem.message if problem is not None else None
     document["healthy"] = exit_code(status, now) == 0
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 

@@ -79,7 +79,7 @@ def standard_output() -> TextIO:
     return stream
 
 
-def write_out(text: str) -> None:
+def write_out(text: str, *, is_safe: bool = False) -> None:
     """Writes all of `text` to standard output, now; see `write_pieces`."""
     stream = standard_output()
     try:
@@ -87,13 +87,14 @@ def write_out(text: str) -> None:
     except UnicodeEncodeError:
         # A name that is no text, or a locale with few letters.
         data = text.encode(stream.encoding, "backslashreplace")
-    write_pieces([data])
+    write_pieces([data], is_safe=is_safe)
 
 
-def write_pieces(pieces: Iterable[bytes]) -> None:
+def write_pieces(pieces: Iterable[bytes], *, is_safe: bool = False) -> None:
     """Writes all of it to standard output, now; a reader that has left early (`| head`) is content with it.
 
-    A terminal is not told what IBKR's texts would have it do; a file or a pipe gets every byte.
+    A terminal is not told what IBKR's texts would have it do; a file or a pipe gets every byte. `is_safe`: what
+    there is to tell a terminal is ours, such as colours.
 
     Raises:
         OutputError: it cannot be written, such as into a file on a full disk.
@@ -101,7 +102,7 @@ def write_pieces(pieces: Iterable[bytes]) -> None:
     stream = standard_output()
     try:
         stream.flush()
-        for piece in escape_for_terminal(pieces) if stream.isatty() else pieces:
+        for piece in escape_for_terminal(pieces) if stream.isatty() and not is_safe else pieces:
             stream.buffer.write(piece)
         stream.buffer.flush()
     except BrokenPipeError:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from ibkr_tools.cli.status_colours import coloured, is_coloured
 from ibkr_tools.cli.status_report import as_json, as_text, exit_code
+from ibkr_tools.errors import ConfigError
 from ibkr_tools.status import (
     FetchSection,
     FlexSection,
@@ -215,3 +217,39 @@ def test_where_statements_alone_are_fetched_the_code_is_theirs(state: Any, code:
     assert exit_code(Status(flex=flex), NOW) == code
     assert exit_code(Status(flex=flex, session=session()), NOW) == 0
     assert exit_code(Status(flex=flex, gateway=gateway(state="stopped")), NOW) == 69
+
+
+BROKEN = ConfigError("config.json: 2 problems:\n  gateway.port: no\n  account: missing", hint="See the example.")
+
+
+def test_a_wrong_configuration_is_named_first_with_what_to_type() -> None:
+    """The gateway that has stopped for it says nothing more."""
+    lines = as_text(Status(gateway=gateway(state="stopped")), NOW, problem=BROKEN).splitlines()
+    assert lines[0] == "config   wrong: config.json: 2 problems:"
+    assert lines[1:3] == ["         gateway.port: no", "         account: missing"]
+    assert lines[4].startswith("         to do: correct it (`ibkr-tools config check`), then sudo systemctl")
+    assert lines[5].startswith("gateway  stopped")
+    assert json.loads(as_json(Status(), NOW, problem=BROKEN))["configuration_problem"] == BROKEN.message
+    assert json.loads(as_json(Status(), NOW))["configuration_problem"] is None
+
+
+def test_a_narrow_terminal_gets_more_lines() -> None:
+    text = as_text(Status(session=session(why="the portfolio tier answers, " * 6)), NOW, problem=BROKEN, width=40)
+    assert all(len(line) <= 40 for line in text.splitlines())
+
+
+def test_the_first_word_has_the_colour_of_what_it_means() -> None:
+    assert coloured("up for 3 min: x") == "\x1b[32mup\x1b[0m for 3 min: x"
+    assert coloured("locked-out for 1 s: x").startswith("\x1b[31mlocked-out\x1b[0m ")
+    assert coloured("to do: this") == "\x1b[1mto do: this\x1b[0m"
+    assert coloured("none yet") == "none yet"
+    for state in SessionState:
+        assert coloured(f"{state.value} x").startswith("\x1b["), state
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({}, False)],
+)
+def test_a_person_may_want_no_colours(environment: dict[str, str], expected: bool) -> None:
+    assert is_coloured(environment) is expected
