@@ -47,6 +47,11 @@ class AppContext:
         )
         return self.unchecked_directories
 
+    @property
+    def is_named(self) -> bool:
+        """Says whether a person named a configuration or a directory."""
+        return any(path is not None for path in (self.config, self.runtime_dir, self.state_dir))
+
     def load(self) -> "Config":
         """Reads the configuration; see `config.load_config`."""
         return self._config

@@ -1,5 +1,6 @@
 """`ibkr-tools up` with the simulator in the gateway's place: the real processes under one terminal."""
 
+import shlex
 import signal
 import socket
 import subprocess
@@ -70,3 +71,35 @@ def test_one_terminal(place: Installation, number: signal.Signals) -> None:
 def _is_open(port: int) -> bool:
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_simulated_user_needs_no_configuration(tmp_path: Path, environment: dict[str, str]) -> None:
+    """It has ports and directories of its own, says what to type in another terminal, and leaves nothing behind."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    log = tmp_path / "log"
+    more = {"TMPDIR": str(scratch), "HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": ""}
+    with log.open("w") as file:
+        up = subprocess.Popen(
+            [sys.executable, "-m", "ibkr_tools", "up", "--simulate"], env=environment | more, stderr=file, stdout=file
+        )
+        try:
+            wait_until(lambda: "in another terminal: ibkr-tools " in log.read_text(), 15.0)
+            line = next(text for text in log.read_text().splitlines() if "in another terminal: " in text)
+            typed = shlex.split(line.partition("in another terminal: ibkr-tools ")[2])
+
+            def said() -> str:
+                return subprocess.run(
+                    [sys.executable, "-m", "ibkr_tools", *typed],
+                    env=environment | more,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                ).stdout
+
+            wait_until(lambda: "session  no watchdog" not in said(), 30.0)
+        finally:
+            up.send_signal(signal.SIGINT)
+            assert up.wait(30) == 0
+    assert list(scratch.iterdir()) == []
+    assert not processes_of(scratch)
