@@ -6,6 +6,8 @@ reads what only root may read (the password, a configuration), and goes on as th
 
 import os
 import pwd
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from ibkr_tools.directories import Directories
@@ -52,6 +54,33 @@ def user_to_switch_to(directories: Directories) -> pwd.struct_passwd | None:
             )
         target = user
     return target
+
+
+def require_rights(path: Path, arguments: Sequence[str]) -> None:
+    """Returns if this process may write `path`, or nobody else owns the way to it; nothing is written.
+
+    Said before anything else happens, in one form, of whatever only root and the user of the units may change.
+
+    Args:
+        path: a directory, or a file in one; it need not be there.
+        arguments: of `ibkr-tools`, as they were typed.
+
+    Raises:
+        ActionRequired: it belongs to another user; the hint is what to type.
+    """
+    if os.geteuid() == 0:
+        return
+    place, owner = path.absolute(), None
+    while owner is None:
+        try:
+            owner = place.stat().st_uid
+        except PermissionError:
+            # In a directory that is closed to us, which is none of ours.
+            place, owner = place.parent, 0
+        except OSError:
+            place = place.parent
+    if owner != os.geteuid() and not os.access(place, os.W_OK):
+        raise ActionRequired(f"{path}: only root may change it", hint=f"sudo {shlex.join(['ibkr-tools', *arguments])}")
 
 
 def user_id(name: str) -> int | None:

@@ -25,6 +25,7 @@ def alert(
     app_context = app_context_of(context)
     log_to_stderr(app_context)
     outbox = app_context.directories.outbox
+    app_context.require_rights(outbox)
     try:
         files.make_directory(outbox, mode=0o700)
     except OSError as error:

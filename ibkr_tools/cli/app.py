@@ -80,15 +80,23 @@ def _print_completion(shell: str | None) -> None:
 def root(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="The configuration.", metavar="FILE", autocompletion=completers.files)
+        Path | None,
+        typer.Option(help="The configuration.", metavar="FILE", readable=False, autocompletion=completers.files),
     ] = None,
     runtime_dir: Annotated[
         Path | None,
-        typer.Option(help="Where the status file is.", metavar="DIR", autocompletion=completers.directories),
+        typer.Option(
+            help="Where the status file is.", metavar="DIR", readable=False, autocompletion=completers.directories
+        ),
     ] = None,
     state_dir: Annotated[
         Path | None,
-        typer.Option(help="Where snapshots and the gateway are.", metavar="DIR", autocompletion=completers.directories),
+        typer.Option(
+            help="Where snapshots and the gateway are.",
+            metavar="DIR",
+            readable=False,
+            autocompletion=completers.directories,
+        ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more, and show where an error came from.")] = False,
     version: Annotated[

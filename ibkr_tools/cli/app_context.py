@@ -105,6 +105,16 @@ class AppContext:
                 self.database_password()
         privileges.drop_root(self.directories)
 
+    def require_rights(self, path: Path) -> None:
+        """Returns if this process may change `path`; see `privileges.require_rights`.
+
+        Raises:
+            ActionRequired: only root may.
+        """
+        from ibkr_tools.privileges import require_rights
+
+        require_rights(path, sys.argv[1:])
+
     @property
     def status_file(self) -> StatusFile:
         """The status file."""

@@ -68,6 +68,8 @@ def fetch(
     names = [endpoint.name for endpoint in require_resources(resources or ())]
     parameters = output_options.parse_parameters(param or [])
     app_context = app_context_of(context)
+    if save:
+        app_context.require_rights(app_context.directories.snapshots)
     config = app_context.load()
     chosen, shown = _choose_resources(printing, names, config.fetch.resources, save=save)
     from ibkr_tools.cli.progress import progress

@@ -93,6 +93,7 @@ def import_(
     from ibkr_tools.flex.statement_archive import StatementArchive
 
     app_context = app_context_of(context)
+    app_context.require_rights(app_context.directories.statements)
     config = app_context.load()
     expected = {config.account, *config.fetch.accounts}
     expected.update(account_ids.require_number(number, "--account") for number in account or ())
@@ -126,6 +127,7 @@ def list_(context: typer.Context) -> None:
     from ibkr_tools.flex.statement_archive import StatementArchive
 
     app_context = app_context_of(context)
+    app_context.require_rights(app_context.directories.statements)
     app_context.drop_root()
     archive = StatementArchive(app_context.directories.statements)
     archived = archive.list_files()

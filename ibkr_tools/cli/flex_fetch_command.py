@@ -129,6 +129,7 @@ def _service(app_context: AppContext) -> Iterator[_FlexAccess]:
     # The token: other units run as the same user.
     hide_memory()
     log_to_stderr(app_context)
+    app_context.require_rights(app_context.directories.statements)
     config = app_context.load()
     if config.flex.query is None:
         raise ConfigError("flex.query is not set: nothing says what to ask for", hint="docs/flex.md says how.")

@@ -71,6 +71,7 @@ def install(
         raise UsageError("name a zip or a folder, or say --download", hint="ibkr-tools gateway install --help")
     app_context = app_context_of(context)
     config, directories = _config(app_context), app_context.directories
+    app_context.require_rights(directories.gateway)
     into, accepted = distribution_directory(config, directories), directories.accepted_builds
     try:
         files.make_directory(into.parent, mode=0o750)
@@ -196,6 +197,7 @@ def prepare(context: typer.Context) -> None:
 
     app_context = app_context_of(context)
     directories = app_context.directories
+    app_context.require_rights(directories.gateway)
     make_material(directories.certificate.parent, directories.private)
     write_out(f"certificate  {directories.certificate}\n")
     try:

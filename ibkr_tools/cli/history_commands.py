@@ -46,7 +46,9 @@ ByOption = Annotated[
 @app.command(cls=HelpCommand)
 def rebuild(context: typer.Context) -> None:
     """Make the history anew from the statements that are kept; the same statements make the same history."""
-    rebuilt = rebuild_history(app_context_of(context))
+    app_context = app_context_of(context)
+    app_context.require_rights(app_context.directories.statements)
+    rebuilt = rebuild_history(app_context)
     write_out(
         f"history: {rebuilt.values:,} values, {rebuilt.bookings:,} bookings and {rebuilt.trades:,} trades "
         f"of {rebuilt.files:,} files\n"

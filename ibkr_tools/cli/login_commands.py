@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ibkr_tools.config.schema import Config
     from ibkr_tools.directories import Directories
 
-_RIGHTS = "It belongs to the user ibkr: run it as root."
-
 
 def login(
     context: typer.Context,
@@ -45,7 +43,9 @@ def login(
     hide_memory()
     app_context = app_context_of(context)
     log_to_stderr(app_context)
-    config, directories = app_context.load(), app_context.directories
+    directories = app_context.directories
+    app_context.require_rights(directories.login)
+    config = app_context.load()
     secrets = SecretSource(app_context.config_file, config)
     if os.geteuid() == 0:
         secrets.read_now()
@@ -101,6 +101,7 @@ def unlock(
 
     app_context = app_context_of(context)
     now = utc_now()
+    app_context.require_rights(app_context.directories.login)
     login_log = LoginLog(app_context.directories.login, _logins_a_day(app_context), directories=app_context.directories)
     attempts, before = login_log.attempts(now), login_log.budget(now)
     if show:
@@ -121,7 +122,7 @@ def unlock(
     try:
         app_context.status_file.write(section)
     except OSError as error:
-        raise OutputError(f"{app_context.status_file.path}: {error.strerror}", hint=_RIGHTS) from error
+        raise OutputError(f"{app_context.status_file.path}: {error.strerror}") from error
     if json:
         write_out(login_log_view.as_json(login_log.attempts(now), after))
     if after.closed_until:
@@ -150,12 +151,14 @@ def pause(
     from ibkr_tools import pause_file as pauses
     from ibkr_tools.cli.durations import parse_duration
 
-    path, now = app_context_of(context).directories.pause_file, utc_now()
+    app_context, now = app_context_of(context), utc_now()
+    path = app_context.directories.pause_file
+    app_context.require_rights(path)
     wanted = pauses.Pause(since=now, until=now + parse_duration(duration, "--for") if duration is not None else None)
     try:
         pauses.begin(path, wanted)
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}", hint=_RIGHTS) from error
+        raise OutputError(f"{path}: {error.strerror}") from error
     write_out(
         f"{wanted.why}\n"
         "Meanwhile nothing logs in, across restarts and reboots. A session that is there is kept alive;\n"
@@ -167,9 +170,11 @@ def resume(context: typer.Context) -> None:
     """End a pause: logins happen again, and the watchdog asks for one if there is no session."""
     from ibkr_tools import pause_file as pauses
 
-    path = app_context_of(context).directories.pause_file
+    app_context = app_context_of(context)
+    path = app_context.directories.pause_file
+    app_context.require_rights(path)
     try:
         was_paused = pauses.end(path)
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}", hint=_RIGHTS) from error
+        raise OutputError(f"{path}: {error.strerror}") from error
     write_out("resumed; logins happen again\n" if was_paused else "nothing was paused\n")

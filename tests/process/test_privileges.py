@@ -252,3 +252,66 @@ def test_a_token_is_hidden_from_others_of_the_same_user(
             assert ctypes.CDLL(None).prctl(pr_get_dumpable, 0, 0, 0, 0) == 0
 
     assert run_function(look) == 0
+
+
+def _command_as_nobody(directories: Directories, arguments: tuple[str, ...]) -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY.pw_gid, NOBODY.pw_gid, NOBODY.pw_gid)
+    os.setresuid(NOBODY.pw_uid, NOBODY.pw_uid, NOBODY.pw_uid)
+    _command(directories, arguments, "root")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pause", "--for", "2h"),
+        ("resume",),
+        ("unlock",),
+        ("unlock", "--show"),
+        ("login",),
+        ("login", "--explain"),
+        ("alert",),
+        ("fetch", "--save"),
+        ("flex", "fetch"),
+        ("flex", "check"),
+        ("flex", "import", "x.xml"),
+        ("flex", "list"),
+        ("history", "rebuild"),
+        ("gateway", "prepare"),
+        ("gateway", "install", "--download"),
+    ],
+)
+def test_who_may_not_is_told_what_to_type(
+    place: Directories, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """In one form and with one code, before anything else happens; the directories may be closed or not."""
+    place.configuration.chmod(0o755)
+    place.config_file.write_text('{"username": "demo-reader", "account": "U1234567", "flex": {"query": "123456"}}')
+    place.config_file.chmod(0o644)
+    for mode in (0o755, 0o700):
+        for directory in (place.runtime, place.state):
+            directory.chmod(mode)
+        process = multiprocessing.get_context("fork").Process(target=_command_as_nobody, args=(place, arguments))
+        process.start()
+        process.join(60)
+        told = capfd.readouterr().err.splitlines()
+        assert process.exitcode == 77, "\n".join(told)
+        assert told[-2].endswith(": only root may change it")
+        assert told[-1].startswith("hint: sudo ibkr-tools --config ")
+        assert told[-1].endswith(" ".join(arguments))
+
+
+def test_who_may_is_told_nothing(place: Directories) -> None:
+    """Their own directory, one that is not there yet in it, and anything at all for root."""
+    privileges.require_rights(place.state / "login", ["login"])
+    give(place)
+
+    def as_nobody() -> None:
+        os.setresuid(NOBODY.pw_uid, NOBODY.pw_uid, NOBODY.pw_uid)
+        privileges.require_rights(place.state, ["login"])
+        privileges.require_rights(place.state / "login" / "log.json", ["login"])
+
+    process = multiprocessing.get_context("fork").Process(target=as_nobody)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
