@@ -32,7 +32,7 @@ def alert(
         raise OutputError(f"{outbox}: {error.strerror}") from error
     with EventLoop(str(outbox)) as event_loop:
         delivery = AlertDelivery(
-            lambda: app_context.load().alerts, app_context.directories, event_loop, notifier=SystemdNotifier()
+            app_context.load_alerts, app_context.directories, event_loop, notifier=SystemdNotifier()
         )
         if test:
             write_out(f"sent: {delivery.test()}\n")

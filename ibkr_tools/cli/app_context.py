@@ -15,7 +15,7 @@ from ibkr_tools.status import StatusFile
 if TYPE_CHECKING:
     import typer
 
-    from ibkr_tools.config.schema import Config
+    from ibkr_tools.config.schema import AlertsConfig, Config
     from ibkr_tools.config.secrets import Secret
     from ibkr_tools.fetch.client_factory import ClientFactory
 
@@ -55,6 +55,21 @@ class AppContext:
     def load(self) -> "Config":
         """Reads the configuration; see `config.load_config`."""
         return self._config
+
+    def load_alerts(self) -> "AlertsConfig":
+        """Returns how a person is told, also of a configuration that is wrong elsewhere.
+
+        Raises:
+            ConfigError: it is wrong, and how a person is told cannot be read by itself either.
+        """
+        from ibkr_tools.config.loader import read_alerts_alone
+
+        try:
+            return self.load().alerts
+        except ConfigError:
+            if (alerts := read_alerts_alone(self.config_file)) is None:
+                raise
+            return alerts
 
     @property
     def is_configured(self) -> bool:

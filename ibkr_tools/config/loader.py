@@ -1,5 +1,7 @@
 """Reads `config.json`: strictly, every problem named at once."""
 
+import json
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +12,7 @@ import msgspec
 from ibkr_tools import account_ids, files
 from ibkr_tools.config import example
 from ibkr_tools.config.problems import find_problems, with_line_and_column
-from ibkr_tools.config.schema import Config, GatewayConfig
+from ibkr_tools.config.schema import AlertsConfig, Config, GatewayConfig
 from ibkr_tools.config.values import (
     ARGUMENT_PATTERN,
     DATABASE_PATTERN,
@@ -154,3 +156,24 @@ def config_from(document: Mapping[str, Any]) -> Config:
     if "flex" in raw:
         raw["flex"] = {key: value for key, value in raw["flex"].items() if key != "token"}
     return msgspec.convert(raw, Config, strict=True)
+
+
+def read_alerts_alone(file: Path) -> AlertsConfig | None:
+    """Returns `alerts` of a configuration that is wrong elsewhere, or is no JSON elsewhere.
+
+    That the configuration is wrong is what a person most needs to be told. None: `alerts` is not there, is there twice,
+    or is wrong itself.
+    """
+    try:
+        text = files.read_user_file(file).decode(errors="replace")
+    except OSError:
+        return None
+    found = list(re.finditer(r'"alerts"\s*:\s*', text))
+    # Of two, nobody knows which one counts.
+    if len(found) != 1:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, found[0].end())
+        return msgspec.convert(value, AlertsConfig, strict=True)
+    except (ValueError, RecursionError):
+        return None

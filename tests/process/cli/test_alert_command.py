@@ -281,3 +281,13 @@ def test_two_at_once_tell_it_once(place: Installation) -> None:
     both = [subprocess.Popen(command, env=place.environment, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [one.wait(20) for one in both] == [0, 0]
     assert [json.loads(line)["topic"] for line in received.read_text().splitlines()] == ["a", "b", "c"]
+
+
+def test_a_message_goes_out_while_the_configuration_is_wrong(place: Installation) -> None:
+    """Which is what it may be about."""
+    told = place.root / "told"
+    command = ["/bin/sh", "-c", f"cat >{told}"]
+    place.configure(5000, acount="U1234567", alerts={"command": command})
+    assert place.run("config", "check").returncode == 78
+    done = place.run("alert", "--test")
+    assert (done.returncode, json.loads(told.read_text())["topic"]) == (0, "test")

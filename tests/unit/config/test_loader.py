@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ibkr_tools.config import example
 from ibkr_tools.config import schema as module
-from ibkr_tools.config.loader import config_problems, load_config
+from ibkr_tools.config.loader import config_problems, load_config, read_alerts_alone
 from ibkr_tools.config.schema import json_schema
 from ibkr_tools.config.secrets import Secret, read_password
 from ibkr_tools.errors import ConfigError
@@ -424,3 +424,41 @@ def test_a_secret_does_not_show_itself(show: Any) -> None:
 def test_a_secret_is_not_pickled_or_encoded_by_accident() -> None:
     with pytest.raises(TypeError):
         json.dumps(Secret("hunter2"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"username": 5, "acount": "x", "alerts": {"command": ["/bin/tell"]}}',
+        '{"username": "a" "account": "U1234567", "alerts": {"command": ["/bin/tell"]}}',
+        '{"alerts" : {"command": ["/bin/tell"]},',
+        '{"username": "readonlyuser", "alerts": {"command": ["/bin/tell"]}} garbage',
+    ],
+)
+def test_how_a_person_is_told_is_read_of_a_wrong_configuration(tmp_path: Path, text: str) -> None:
+    """A wrong key or value elsewhere, no JSON elsewhere, still the example."""
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError):
+        load_config(path)
+    alerts = read_alerts_alone(path)
+    assert alerts is not None
+    assert alerts.command == ("/bin/tell",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"alerts": {"command": ["/bin/tell"}',
+        '{"alerts": {"command": "/bin/tell"}}',
+        '{"alerts": {"comand": ["/bin/tell"]}}',
+        '{"alerts": {"command": ["/bin/a"]}, "alerts": {"command": ["/bin/b"]}}',
+        '{"alerts": ' + "[" * 100_000,
+    ],
+)
+def test_what_is_wrong_itself_tells_nobody(tmp_path: Path, text: str) -> None:
+    assert read_alerts_alone(written(tmp_path, text)) is None
+
+
+def test_a_missing_configuration_tells_nobody(tmp_path: Path) -> None:
+    assert read_alerts_alone(tmp_path / "none") is None
