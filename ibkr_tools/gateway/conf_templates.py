@@ -25,6 +25,18 @@ _LEVELS = {"ERROR": 3, "WARN": 4, "INFO": 6}
 _REDACTED_PATTERN = r"(?s)\{.*\}|\(String\)&quot;[^\n]*|\?[^\s,|]*|[0-9A-Fa-f]{16,}"
 
 
+_HARMLESS_RECORDS = {
+    # On a machine without a hardware network address, at every login; the login is not affected.
+    r"Unhandled exception(\n)(?s:.*)TstTokenUtils\.getMacAddress(?s:.*)": (
+        r"No hardware network address on this machine; the login goes on without one$1"
+    ),
+    # At every login of a user without trading rights; where the brokerage tier is wanted, the watchdog says so.
+    "SSODH init failed": "SSODH init failed: this user has no brokerage session",
+}
+"""What the jar calls an error and is none (docs/reference/gateway-process.md#harmless-errors), as a regular expression,
+and what is logged instead, as information."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Templates:
     """The texts with `{{names}}` in them."""
@@ -67,10 +79,13 @@ def _yaml(value: str) -> str:
     return json.dumps(value)
 
 
-def _appender(level: str, prefix: str) -> str:
+def _appender(level: str, prefix: str, info: str) -> str:
     # %nopex: the exception is already inside the innermost %replace, and logback would add it once more.
     inner = f"%replace(%msg%n%ex{{10}}){{'{_REDACTED_PATTERN}', '…'}}"
-    pattern = f"{prefix}%replace({inner}){{'(\\n)(?=.)', '$1{prefix}'}}%nopex"
+    pattern = f"{prefix}%replace({inner}){{'(\\n)(?=.)', '$1{prefix}'}}"
+    for record, shown in _HARMLESS_RECORDS.items():
+        pattern = f"%replace({pattern}){{'^{prefix}{record}', '{info}{shown}'}}"
+    pattern += "%nopex"
     return f"""\
   <appender name="{level}" class="ch.qos.logback.core.ConsoleAppender">
     <filter class="ch.qos.logback.classic.filter.LevelFilter">
@@ -103,7 +118,7 @@ def render(
         "keystore_password": _yaml(keystore_password),
     }
     prefixes = {level: f"&lt;{number}&gt;" if journal else f"{level.lower()}: " for level, number in _LEVELS.items()}
-    appenders = "\n".join(_appender(level, prefix) for level, prefix in prefixes.items())
+    appenders = "\n".join(_appender(level, prefix, prefixes["INFO"]) for level, prefix in prefixes.items())
     return RenderedConf(
         conf=_substitute(templates.conf, values), logback=_substitute(templates.logback, {"appenders": appenders})
     )

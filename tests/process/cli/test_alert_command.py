@@ -287,7 +287,7 @@ def test_a_message_goes_out_while_the_configuration_is_wrong(place: Installation
     """Which is what it may be about."""
     told = place.root / "told"
     command = ["/bin/sh", "-c", f"cat >{told}"]
-    place.configure(5000, acount="U1234567", alerts={"command": command})
+    place.configure(5000, nonsense="U1234567", alerts={"command": command})
     assert place.run("config", "check").returncode == 78
     done = place.run("alert", "--test")
     assert (done.returncode, json.loads(told.read_text())["topic"]) == (0, "test")

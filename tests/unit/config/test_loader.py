@@ -429,7 +429,7 @@ def test_a_secret_is_not_pickled_or_encoded_by_accident() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        '{"username": 5, "acount": "x", "alerts": {"command": ["/bin/tell"]}}',
+        '{"username": 5, "nonsense": "x", "alerts": {"command": ["/bin/tell"]}}',
         '{"username": "a" "account": "U1234567", "alerts": {"command": ["/bin/tell"]}}',
         '{"alerts" : {"command": ["/bin/tell"]},',
         '{"username": "readonlyuser", "alerts": {"command": ["/bin/tell"]}} garbage',
@@ -451,7 +451,7 @@ def test_how_a_person_is_told_is_read_of_a_wrong_configuration(tmp_path: Path, t
         "{",
         '{"alerts": {"command": ["/bin/tell"}',
         '{"alerts": {"command": "/bin/tell"}}',
-        '{"alerts": {"comand": ["/bin/tell"]}}',
+        '{"alerts": {"program": ["/bin/tell"]}}',
         '{"alerts": {"command": ["/bin/a"]}, "alerts": {"command": ["/bin/b"]}}',
         '{"alerts": ' + "[" * 100_000,
     ],

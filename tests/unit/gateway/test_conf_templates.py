@@ -77,7 +77,7 @@ def test_logging_is_closed_where_the_jar_tells_secrets() -> None:
 def test_every_level_has_its_priority_only_under_journald() -> None:
     for journal, expected in ((True, ["<3>", "<4>", "<6>"]), (False, ["error: ", "warn: ", "info: "])):
         document = ET.fromstring(rendered(journal=journal).logback)
-        patterns = [pattern.text or "" for pattern in document.iter("pattern")]
+        patterns = [re.sub(r"^(%replace\()*", "", pattern.text or "") for pattern in document.iter("pattern")]
         assert [pattern[: pattern.index("%")] for pattern in patterns] == expected
         assert all(f"'$1{prefix}'" in pattern for prefix, pattern in zip(expected, patterns, strict=True))
         assert not any("%d" in pattern for pattern in patterns)
@@ -88,3 +88,29 @@ def test_the_configurations_jar_has_nothing_else_in_it() -> None:
     with zipfile.ZipFile(io.BytesIO(conf_templates.as_jar("port: 1 # ä\n"))) as jar:
         assert jar.namelist() == [conf_templates.CONF_ENTRY]
         assert jar.read(conf_templates.CONF_ENTRY).decode() == "port: 1 # ä\n"
+
+
+MAC_TRACE = """\
+<3>Unhandled exception
+<3>java.lang.NullPointerException: Cannot read the array length because "mac" is null
+<3>\tat ibgroup.web.core.clientportal.gw.utils.TstTokenUtils.getMacAddress(TstTokenUtils.java:22)
+<3>\tat ibgroup.web.core.clientportal.gw.services.SsoService.getMac(SsoService.java:81)
+"""
+
+
+@pytest.mark.parametrize(
+    ("record", "shown"),
+    [
+        (MAC_TRACE, "<6>No hardware network address on this machine; the login goes on without one\n"),
+        ("<3>SSODH init failed …\n", "<6>SSODH init failed: this user has no brokerage session …\n"),
+        (MAC_TRACE.replace("TstTokenUtils", "SsoService"), MAC_TRACE.replace("TstTokenUtils", "SsoService")),
+        ("<3>Server listen failed\n", "<3>Server listen failed\n"),
+    ],
+)
+def test_what_a_healthy_login_has_the_jar_complain_of_is_information(record: str, shown: str) -> None:
+    """And nothing else is; the replacements are those of the appender for errors, the innermost first."""
+    document = ET.fromstring(rendered(journal=True).logback)
+    pattern = next(pattern.text or "" for pattern in document.iter("pattern") if "<3>" in (pattern.text or ""))
+    for expression, replacement in re.findall(r"\{'(\^<3>[^']*)', '([^']*)'\}", pattern):
+        record = re.sub(expression, replacement.replace("$1", r"\1"), record)
+    assert record == shown
