@@ -128,6 +128,8 @@ def update(
 
     app_context = app_context_of(context)
     config, directories = _config(app_context), app_context.directories
+    if not check:
+        app_context.require_rights(directories.gateway)
     into, accepted = distribution_directory(config, directories), directories.accepted_builds
     present: Distribution | None = None
     try:
@@ -163,6 +165,7 @@ def rollback(context: typer.Context) -> None:
 
     app_context = app_context_of(context)
     config, directories = _config(app_context), app_context.directories
+    app_context.require_rights(directories.gateway)
     installed = distribution_install.rollback(distribution_directory(config, directories), directories.accepted_builds)
     _describe(installed)
     _make_class_archive(config, app_context, installed)

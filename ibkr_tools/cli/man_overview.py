@@ -21,6 +21,7 @@ UNITS = {
     "ibkr-login.path, ibkr-login.service": "one login with the browser, when it is asked for",
     "ibkr-fetch.timer, ibkr-fetch.service": "saves a snapshot, daily once it is enabled",
     "ibkr-flex.timer, ibkr-flex.service": "fetches statements of the past, once it is enabled",
+    "ibkr-metrics.timer, ibkr-metrics.service": "writes numbers for Prometheus, once it is enabled",
     "ibkr-alert.path, ibkr-alert.service, ibkr-alert@.service": "tells a person what needs one",
     "ibkr-firewall.service": "has nobody else reach the gateway's port",
     "ibkr-relay.socket, ibkr-relay.service": "the login's way to the gateway, from a network of its own",

@@ -279,6 +279,8 @@ def _command_as_nobody(directories: Directories, arguments: tuple[str, ...]) -> 
         ("history", "rebuild"),
         ("gateway", "prepare"),
         ("gateway", "install", "--download"),
+        ("gateway", "update"),
+        ("gateway", "rollback"),
     ],
 )
 def test_who_may_not_is_told_what_to_type(
