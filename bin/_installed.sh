@@ -99,14 +99,33 @@ write_manifest() {
     mv -f -- "$fresh" "$MANIFEST"
 }
 
+# is_among LINE LINES...: is it one of them? `| grep -q` would not do: it leaves at the first match, and who still writes to
+# it fails then, which pipefail takes for no match.
+is_among() {
+    local line
+    for line in "${@:2}"; do
+        if [[ $line == "$1" ]]; then return 0; fi
+    done
+    return 1
+}
+
+# is_above DIRECTORY/ LINES...: does one of them begin with it?
+is_above() {
+    local line
+    for line in "${@:2}"; do
+        if [[ $line == "$1"* ]]; then return 0; fi
+    done
+    return 1
+}
+
 # other_services LINES...: the services of other people on this machine that the sandbox of ours applies to by their names:
 # in no list of ours, and not exempted from it.
 other_services() {
     local path name
     for path in {/etc/systemd/system,"$UNIT_DIR",/usr/lib/systemd/system}/ibkr-*.service; do
         name=${path##*/}
-        if [[ -f $path && ! -e /etc/systemd/system/$name.d/$SANDBOX ]] &&
-            ! printf '%s\n' "$@" | grep -qxF -- "$UNIT_DIR/$name"; then
+        # shellcheck disable=SC2310  # an answer, not a failure
+        if [[ -f $path && ! -e /etc/systemd/system/$name.d/$SANDBOX ]] && ! is_among "$UNIT_DIR/$name" "$@"; then
             printf '%s\n' "$name"
         fi
     done | LC_ALL=C sort -u

@@ -463,6 +463,26 @@ def test_a_list_leads_nowhere_else() -> None:
     ]  # fmt: skip
 
 
+def test_no_list_is_searched_by_who_leaves_before_its_end() -> None:
+    """A long one, again and again: what is in it is found each time. No script with pipefail pipes into `grep -q`."""
+    script = f"""
+        set -euo pipefail
+        source {CHECKOUT}/bin/_common.sh
+        source {CHECKOUT}/bin/_installed.sh
+        mapfile -t lines < <(printf '/usr/local/lib/systemd/system/unit-%s.service\n' {{1..300}})
+        for _ in {{1..20}}; do
+            is_among "${{lines[0]}}" "${{lines[@]}}"
+            is_above /usr/local/lib/systemd/ "${{lines[@]}}"
+        done
+        if is_among /usr/local "${{lines[@]}}" || is_above /opt/ "${{lines[@]}}" || is_among x; then exit 9; fi
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    for path in (CHECKOUT / "bin").iterdir():
+        code = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
+        assert not [line for line in code if re.search(r"\| *grep -[a-zA-Z]*q", line)], path.name
+
+
 def test_every_file_says_whose_it_is() -> None:
     """That is how an installation without a list, and a file of somebody else, are told apart."""
     script = f"""
