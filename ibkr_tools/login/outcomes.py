@@ -89,7 +89,7 @@ class Outcome(StrEnum):
             error=LoginRefused,
             result=AttemptResult.REFUSED,
             state="refused",
-            todo="Correct user name or password; or, if they are right, `ibkr-tools unlock`.",
+            todo="Correct user name or password: sudo ibkr-tools setup; or, if they are right, `ibkr-tools unlock`.",
         ),
     )
     DOUBTFUL_REFUSAL = (

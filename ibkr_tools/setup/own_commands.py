@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ibkr_tools.login.outcomes import AttemptResult
@@ -26,14 +26,15 @@ class OwnCommands:
         return self._quietly(*arguments).returncode == 0
 
     def is_refused(self) -> bool:
-        """Says whether logins have stopped for what IBKR thinks of user name and password, until a person unlocks."""
+        """Says whether IBKR has refused user name and password since the last login that succeeded or was cleared.
+
+        A login log that is damaged says nothing of that kind: a person alone clears it.
+        """
         try:
             shown: dict[str, Any] = json.loads(self._quietly("unlock", "--show", "--json").stdout)
         except ValueError:
             return False
-        attempts = [attempt for attempt in shown["attempts"] if not attempt["cleared"]]
-        is_refusal = bool(attempts) and attempts[-1]["result"] == AttemptResult.REFUSED.value
-        return is_refusal or bool(shown["budget"]["locked"])
+        return has_refusal(shown["attempts"])
 
     def _quietly(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -44,3 +45,13 @@ class OwnCommands:
             errors="replace",
             check=False,
         )
+
+
+def has_refusal(attempts: Sequence[Mapping[str, Any]]) -> bool:
+    """Says whether one of these attempts, oldest first, is a refusal that nothing has made void since."""
+    for attempt in reversed(attempts):
+        if attempt["cleared"] or attempt["result"] == AttemptResult.SUCCEEDED.value:
+            return False
+        if attempt["result"] == AttemptResult.REFUSED.value:
+            return True
+    return False

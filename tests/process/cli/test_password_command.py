@@ -82,6 +82,20 @@ def test_nothing_is_unlocked_where_nothing_was_refused(place: Installation) -> N
     assert place.status.read().login is None
 
 
+def test_a_damaged_login_log_is_not_cleared_by_a_password(place: Installation) -> None:
+    """Clearing it costs a day without logins: a person decides that."""
+    login_log = place.record_logins(AttemptResult.REFUSED)
+    login_log.path.write_text("{")
+    done = change(place, NEW)
+    assert (done.returncode, login_log.path.read_text()) == (0, "{"), done
+
+
+def test_failures_that_are_no_refusals_are_not_cleared_by_a_password(place: Installation) -> None:
+    place.record_logins(AttemptResult.REFUSED, AttemptResult.SUCCEEDED, *[AttemptResult.FAILED] * 3)
+    change(place, NEW)
+    assert is_locked(place)
+
+
 def test_one_that_waits_in_the_configuration_goes(place: Installation) -> None:
     """The file is what counts; a former one must not stay behind for the group to read."""
     place.configure(1025, password=FORMER)
