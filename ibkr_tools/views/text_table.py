@@ -84,8 +84,10 @@ def _fit_columns(
     shown = list(range(len(columns)))
     if width is None:
         return shown
-    numbers = {column.title: number for number, column in enumerate(columns)}
-    stated = [numbers[title] for title in leave_out if title in numbers]
+    # Several may have one title.
+    stated = list(
+        dict.fromkeys(number for title in leave_out for number in shown[1:] if columns[number].title == title)
+    )
     others = [number for number in reversed(shown[1:]) if number not in stated]
 
     def is_too_wide(least: int) -> bool:
