@@ -8,35 +8,10 @@ import typer
 from ibkr_tools import __version__
 from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import create_app_context
+from ibkr_tools.cli.command_table import COMMANDS
 from ibkr_tools.cli.lazy_commands import LazyCommands, lazy_group
 from ibkr_tools.cli.output_options import PrintingCommand
 from ibkr_tools.cli.streams import write_out
-
-COMMANDS = {
-    "setup": "setup_command",
-    "password": "password_command",
-    "fetch": "fetch_command",
-    "api": "api_command",
-    "show": "show_command",
-    "diff": "diff_command",
-    "resources": "resources_command",
-    "login": "login_commands",
-    "unlock": "login_commands",
-    "pause": "login_commands",
-    "resume": "login_commands",
-    "alert": "alert_command",
-    "watchdog": "watchdog_command",
-    "status": "status_command",
-    "doctor": "doctor_command",
-    "metrics": "metrics_command",
-    "up": "up_command",
-    "simulate": "simulate_command",
-    "gateway": "gateway_commands",
-    "config": "config_commands",
-    "flex": "flex_commands",
-    "history": "history_commands",
-}
-"""The module of every command and of every group of commands, in the order of the help."""
 
 PRINTING_COMMANDS = ("fetch", "api", "show", "diff")
 """Commands with the options of how a result is printed."""
@@ -45,7 +20,7 @@ app = typer.Typer(
     name="ibkr-tools",
     cls=lazy_group(
         LazyCommands(
-            {name: f"ibkr_tools.cli.{module}" for name, module in COMMANDS.items()},
+            {name: f"ibkr_tools.cli.{entry.module}" for name, entry in COMMANDS.items()},
             dict.fromkeys(PRINTING_COMMANDS, PrintingCommand),
         )
     ),

@@ -117,7 +117,7 @@ EXTRAS: Mapping[str, CommandExtras] = {
         (
             Example("sudo ibkr-tools doctor", "everything that is wrong, and the command that helps"),
             Example("ibkr-tools doctor --all", "what is well, too"),
-            Example("sudo ibkr-tools doctor --report >report.txt", "for a public issue: nothing private is in it"),
+            Example("sudo ibkr-tools doctor --report", "for a public issue: nothing private is in it"),
         ),
         (),
         {0: "nothing to do", 1: "there is something to know", 78: "there is something to do"},
@@ -265,7 +265,7 @@ EXTRAS: Mapping[str, CommandExtras] = {
     "flex list": CommandExtras((Example("sudo ibkr-tools flex list", "days, when made, file"),), (73, 78)),
     "history": CommandExtras(
         (
-            Example("ibkr-tools history values --monthly", "net asset value at the ends of months"),
+            Example("ibkr-tools history values --by month", "net asset value at the ends of months"),
             Example("ibkr-tools history returns --by year", "time-weighted and money-weighted"),
         ),
         _HISTORY,
@@ -275,7 +275,7 @@ EXTRAS: Mapping[str, CommandExtras] = {
     ),
     "history values": CommandExtras(
         (
-            Example("ibkr-tools history values --monthly", "the last day of each month"),
+            Example("ibkr-tools history values --by month", "the last day of each month"),
             Example("ibkr-tools history values --period 1y --plot", "drawn, beside what was paid in"),
         ),
         _HISTORY,

@@ -4,7 +4,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from ibkr_tools.cli.command_panels import PANELS
+from ibkr_tools.cli.command_table import COMMANDS
 
 
 def command_path(context: Any) -> str:
@@ -64,7 +64,7 @@ class HelpGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Returns the names of the commands, in the order of the panels."""
-        order = list(PANELS)
+        order = list(COMMANDS)
         names = super().list_commands(ctx)
         is_program = ctx.parent is None
         return sorted(names, key=order.index) if is_program else names

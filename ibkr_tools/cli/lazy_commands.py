@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ibkr_tools.cli.command_panels import PANELS
+from ibkr_tools.cli.command_table import COMMANDS
 from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
 
 
@@ -42,10 +42,10 @@ class LazyCommands(Mapping[str, Any]):
         if function is None:
             group = typer.main.get_group(module.app)
             group.name = name
-            vars(group)["rich_help_panel"] = PANELS[name]
+            vars(group)["rich_help_panel"] = COMMANDS[name].panel
             return group
         single = typer.Typer(add_completion=False)
-        single.command(cls=self._classes.get(name, HelpCommand), rich_help_panel=PANELS[name])(function)
+        single.command(cls=self._classes.get(name, HelpCommand), rich_help_panel=COMMANDS[name].panel)(function)
         return typer.main.get_command(single)
 
 

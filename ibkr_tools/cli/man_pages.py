@@ -14,7 +14,7 @@ from ibkr_tools import __version__
 from ibkr_tools.cli import man_overview, roff
 from ibkr_tools.cli.app import app
 from ibkr_tools.cli.command_examples import EXIT_CODES, EXTRAS
-from ibkr_tools.cli.command_panels import PANELS
+from ibkr_tools.cli.command_table import COMMANDS
 
 PROGRAM = "ibkr-tools"
 MANUAL = "ibkr-tools"
@@ -115,8 +115,8 @@ def _commands(context: Any) -> str:
     lines = []
     panel = ""
     for child in _children(context):
-        if context.parent is None and PANELS[child.info_name] != panel:
-            panel = PANELS[child.info_name]
+        if context.parent is None and COMMANDS[child.info_name].panel != panel:
+            panel = COMMANDS[child.info_name].panel
             lines.append(roff.heading(panel, level=2))
         lines.append(roff.definition(f"{roff.bold(_page_name(child))}(1)", f"{_summary(child.command)}."))
     return roff.heading("Commands") + "".join(lines) if lines else ""

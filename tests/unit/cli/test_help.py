@@ -9,10 +9,9 @@ import pytest
 import typer.main
 
 from ibkr_tools import errors
-from ibkr_tools.cli import man_overview, roff
+from ibkr_tools.cli import command_table, man_overview, roff
 from ibkr_tools.cli.app import app
 from ibkr_tools.cli.command_examples import EXIT_CODES, EXTRAS
-from ibkr_tools.cli.command_panels import PANELS
 from ibkr_tools.cli.man_pages import man_pages
 from ibkr_tools.cli.output_options import PANEL
 from ibkr_tools.config.schema import json_schema
@@ -33,6 +32,11 @@ def every(command: Any = ROOT, *above: str) -> Iterator[tuple[tuple[str, ...], A
 COMMANDS = dict(every())
 
 
+def shown_options(path: tuple[str, ...]) -> list[Any]:
+    """Returns the options and arguments of a command but for hidden ones."""
+    return [option for option in COMMANDS[path].params if not getattr(option, "hidden", False)]
+
+
 def page_of(path: tuple[str, ...]) -> str:
     return PAGES["-".join(["ibkr-tools", *path]) + ".1"]
 
@@ -43,8 +47,9 @@ def test_every_command_has_examples_and_exit_codes() -> None:
 
 
 def test_every_command_is_in_a_panel() -> None:
-    assert PANELS.keys() == ROOT.commands.keys()
-    assert {name: command.rich_help_panel for name, command in ROOT.commands.items()} == PANELS
+    assert {name: command.rich_help_panel for name, command in ROOT.commands.items()} == {
+        name: entry.panel for name, entry in command_table.COMMANDS.items()
+    }
 
 
 def test_the_exit_codes_are_those_that_there_are() -> None:
@@ -90,7 +95,7 @@ def test_help_fits_80_columns_and_shows_examples_and_exit_codes(
     extras = EXTRAS[" ".join(path)]
     assert all(example.line in shown for example in extras.examples)
     assert all(re.search(rf"│ +{code}  ", shown) for code in extras.exit_codes())
-    for option in COMMANDS[path].params:
+    for option in shown_options(path):
         for name in (*option.opts, *option.secondary_opts):
             assert not name.startswith("-") or re.search(rf"(?<![\w-]){name}(?![\w-])", shown), name
         if option.param_type_name == "option" and option.metavar:
@@ -107,7 +112,7 @@ def test_what_chooses_how_a_result_is_printed_is_in_a_panel_of_its_own() -> None
 @pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)
 def test_a_man_page_has_every_option_example_and_exit_code(path: tuple[str, ...]) -> None:
     page = page_of(path)
-    for option in COMMANDS[path].params:
+    for option in shown_options(path):
         for name in option.opts if option.param_type_name == "option" else ():
             assert roff.bold(name) in page, name
         assert roff.inline(option.help) in page

@@ -5,7 +5,8 @@ import sys
 import pytest
 import typer
 
-from ibkr_tools.cli.app import COMMANDS, app
+from ibkr_tools.cli.app import app
+from ibkr_tools.cli.command_table import COMMANDS
 from ibkr_tools.cli.lazy_commands import LazyCommands
 
 
