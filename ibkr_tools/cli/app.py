@@ -32,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS_STARTED_AS_ROOT = frozenset({"config", "doctor", "flex", "login", "password", "resources", "setup"})
+COMMANDS_STARTED_AS_ROOT = frozenset({"config", "doctor", "flex", "login", "logs", "password", "resources", "setup"})
 """Commands that root begins as root: they read what only root may read, and touch no directory of others before they
 become the user of the units themselves."""
 

@@ -122,6 +122,14 @@ EXTRAS: Mapping[str, CommandExtras] = {
         (),
         {0: "nothing to do", 1: "there is something to know", 78: "there is something to do"},
     ),
+    "logs": CommandExtras(
+        (
+            Example("ibkr-tools logs --follow", "what all units do now"),
+            Example("ibkr-tools logs login -n 20", "the last login, one line per step"),
+            Example("ibkr-tools logs --warnings --since yesterday", "what went wrong"),
+        ),
+        (77, 78),
+    ),
     "setup": CommandExtras(
         (
             Example("sudo ibkr-tools setup", "asks what is needed, and ends with the first positions"),

@@ -28,6 +28,7 @@ COMMANDS = {
     "resources": CommandEntry(DATA, "resources_command"),
     "status": CommandEntry(SESSION, "status_command"),
     "doctor": CommandEntry(SESSION, "doctor_command"),
+    "logs": CommandEntry(SESSION, "logs_command"),
     "metrics": CommandEntry(SESSION, "metrics_command"),
     "login": CommandEntry(SESSION, "login_commands"),
     "unlock": CommandEntry(SESSION, "login_commands"),
