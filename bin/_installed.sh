@@ -12,24 +12,31 @@ readonly LIBRARY=/usr/local/lib
 readonly SHARE=/usr/local/share
 readonly UNIT_DIR=$LIBRARY/systemd/system
 readonly SANDBOX=10-sandbox.conf
-readonly CONFIG_DIR=/etc/ibkr-tools
-readonly CONFIG=$CONFIG_DIR/config.json
-readonly PASSWORD=$CONFIG_DIR/password
-readonly TOTP=$CONFIG_DIR/totp
-readonly TOKEN=$CONFIG_DIR/flex-token
-readonly STATE_DIR=/var/lib/ibkr-tools
-readonly RUNTIME_DIR=/run/ibkr-tools
-readonly METRICS_DIR=/run/ibkr-tools-metrics
+
+# use_places [NAME]: the user and the directories of an instance, or of the one without a name; as ibkr_tools/instance.py.
+use_places() {
+    local at=${1:+@$1}
+    SERVICE_USER=ibkr${1:+-$1}
+    CONFIG_DIR=/etc/ibkr-tools$at
+    CONFIG=$CONFIG_DIR/config.json
+    PASSWORD=$CONFIG_DIR/password
+    TOTP=$CONFIG_DIR/totp
+    TOKEN=$CONFIG_DIR/flex-token
+    STATE_DIR=/var/lib/ibkr-tools$at
+    RUNTIME_DIR=/run/ibkr-tools$at
+    METRICS_DIR=/run/ibkr-tools-metrics$at
+}
+use_places ''
 
 # One path a line: every file and link that bin/install has put outside /opt/ibkr-tools, and with a slash at its end every
 # directory that it had to make for them. bin/uninstall removes these and no others.
 readonly MANIFEST=$HOME_DIR/manifest
 
-# shipped_files SYSTEMD_VERSION: what of the checkout's systemd/ belongs on a machine with that version, one file a line,
-# as SOURCE<TAB>TARGET.
+# shipped_files SYSTEMD_VERSION [FOLDER]: what of the checkout's systemd/, and of a FOLDER made like it, belongs on a
+# machine with that version, one file a line, as SOURCE<TAB>TARGET.
 shipped_files() {
-    local path target
-    while IFS= read -r path; do
+    local folder path target
+    while IFS=$'\t' read -r folder path; do
         case $path in
             sysusers.d/* | tmpfiles.d/*) target=$LIBRARY/$path ;;
             since-*/*)
@@ -39,9 +46,9 @@ shipped_files() {
                 ;;
             *) target=$UNIT_DIR/$path ;;
         esac
-        printf '%s\t%s\n' "$CHECKOUT/systemd/$path" "$target"
-    done < <(find "$CHECKOUT/systemd" -type f -regextype posix-extended \
-        -regex '.*/[a-z0-9@.-]+\.(service|path|timer|socket|conf)' -printf '%P\n' | LC_ALL=C sort)
+        printf '%s\t%s\n' "$folder/$path" "$target"
+    done < <(find "$CHECKOUT/systemd" ${2:+"$2"} -type f -regextype posix-extended \
+        -regex '.*/[a-z0-9@.-]+\.(service|path|timer|socket|conf)' -printf '%H\t%P\n' | LC_ALL=C sort)
 }
 
 # shipped_pages: the man pages and completion scripts that were made in PAGES, one file a line, as SOURCE<TAB>TARGET.
@@ -148,7 +155,7 @@ stop_units() {
     if [[ -d /run/systemd/system ]]; then
         # The gateway first: everything else goes down with it, in order. What is not there any more cannot be stopped.
         for unit in "$@"; do
-            if [[ $unit == ibkr-gateway.service ]]; then systemctl stop "$unit" 2>/dev/null || true; fi
+            if [[ $unit == ibkr-gateway?(@*).service ]]; then systemctl stop "$unit" 2>/dev/null || true; fi
         done
         systemctl stop "${@/@./@*.}" 2>/dev/null || true
         for unit in "${@/@./@*.}"; do

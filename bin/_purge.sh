@@ -149,3 +149,85 @@ processes_of() {
             "$status" 2>/dev/null || true
     done
 }
+
+# find_service_user: sets `user` to what the user of the units is here: ours, foreign or none; and `uid`, if there is one.
+find_service_user() {
+    local account home
+    # A person may have that name on a machine where nothing was installed.
+    user=none
+    if account=$(getent passwd "$SERVICE_USER"); then
+        IFS=: read -r _ _ uid _ _ home _ <<<"$account"
+        if ((uid < 1000)) && [[ $home == "$STATE_DIR" ]]; then user=ours; else user=foreign; fi
+    fi
+}
+
+# require_no_processes: ends with 73 while something runs as the user of the units, which is to be removed.
+require_no_processes() {
+    local running
+    if [[ $user != ours ]]; then return; fi
+    running=$(processes_of "$uid")
+    if [[ -n $running ]]; then
+        die 73 "processes of the user $SERVICE_USER still run: ${running//$'\n'/, }" \
+            "Nothing was removed, the units are stopped. End them, then run this again."
+    fi
+}
+
+# purge_installation UNITS...: removes configuration, data, drop-ins of these units and the user, after find_service_user.
+purge_installation() {
+    local python elsewhere key path name directory unit group
+    say "configuration, data and user"
+    # shellcheck disable=SC2310  # answers, not failures
+    if [[ -e $CONFIG ]]; then
+        if ! python=$(find_python system) || ! elsewhere=$(named_elsewhere "$python"); then
+            left "what $CONFIG names" "it cannot be read as JSON; a password_file or totp_file may be named in it"
+        elif [[ -n $elsewhere ]]; then
+            while IFS=$'\t' read -r key path; do left "$path" "$key in $CONFIG"; done <<<"$elsewhere"
+        fi
+    fi
+    for name in "${CONFIG_NAMES[@]}"; do
+        # Through a link that only root can have made, or can change.
+        # shellcheck disable=SC2310  # an answer, not a failure
+        if directory=$(resolve "$CONFIG_DIR") && [[ -d $directory ]]; then purge_file "$directory/$name"; fi
+    done
+    purge_directory "$CONFIG_DIR" "${CONFIG_NAMES[@]}"
+    if [[ -s $STATE_DIR/login/login_log.json ]]; then
+        note "forgotten: which logins failed in the last 24 hours; IBKR still counts them, so do not try again at once"
+    fi
+    purge_directory "$STATE_DIR" "${STATE_NAMES[@]}"
+    for unit in "$@"; do
+        for directory in /etc/systemd/system{,.control}; do
+            path=$directory/$unit
+            if [[ -L $path.d ]]; then left "$(readlink -- "$path.d")" "where the link $path.d led"; fi
+            if [[ -e $path.d || -L $path.d ]]; then remove_tree "$path.d"; fi
+            if [[ -L $path && $(readlink -- "$path") == /dev/null ]]; then
+                rm -f -- "$path"
+            elif [[ -e $path || -L $path ]]; then
+                left "$path" "a unit of your own"
+            fi
+        done
+        if [[ $unit == *.timer ]]; then rm -f -- "/var/lib/systemd/timers/stamp-$unit"; fi
+    done
+    path=/etc/systemd/system/ibkr-.service.d
+    if [[ -e $path || -L $path ]]; then left "$path" "for units of your own too"; fi
+    case $user in
+        ours)
+            if userdel "$SERVICE_USER"; then
+                note "removed: the user $SERVICE_USER"
+            else
+                left "the user $SERVICE_USER" "userdel refused"
+            fi
+            if getent group "$SERVICE_USER" >/dev/null && ! groupdel "$SERVICE_USER"; then
+                left "the group $SERVICE_USER" "groupdel refused"
+            fi
+            ;;
+        foreign) left "the user $SERVICE_USER" "not the one that bin/install makes" ;;
+        none)
+            # Left by somebody who removed the user by hand; a person's group has a number of a person's.
+            if group=$(getent group "$SERVICE_USER") &&
+                { (($(cut -d: -f3 <<<"$group") >= 1000)) || ! groupdel "$SERVICE_USER"; }; then
+                left "the group $SERVICE_USER" "not the one that bin/install makes, or in use"
+            fi
+            ;;
+    esac
+    if [[ -d /run/systemd/system ]]; then systemctl daemon-reload; fi
+}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibkr_tools.errors import UsageError
+from ibkr_tools.instance import current_instance, directory_of
 
 SYSTEM_CONFIGURATION = Path("/etc/ibkr-tools")
 SYSTEM_RUNTIME = Path("/run/ibkr-tools")
@@ -14,7 +15,10 @@ SYSTEM_STATE = Path("/var/lib/ibkr-tools")
 
 @dataclass(frozen=True, kw_only=True)
 class Directories:
-    """The three directories one IBKR user lives in; a second user on the machine is three others."""
+    """The three directories one IBKR user lives in; a second user on the machine is three others.
+
+    See `ibkr_tools.instance`.
+    """
 
     configuration: Path
     runtime: Path
@@ -199,6 +203,8 @@ def find_directories(
 ) -> Directories:
     """Takes each directory from the argument, else from systemd, else from the installation, else from home.
 
+    On a machine with several IBKR users, the installation's are those of `instance.current_instance`.
+
     systemd sets CONFIGURATION_DIRECTORY, RUNTIME_DIRECTORY and STATE_DIRECTORY (colon separated if several:
     the first one counts). Outside a unit, a machine with `/etc/ibkr-tools` uses the system's directories, any
     other the person's own (`~/.config`, `~/.local/state`, and XDG_RUNTIME_DIR, which logind sets).
@@ -210,8 +216,11 @@ def find_directories(
         return Path(value) if value else None
 
     home = Path(env.get("HOME") or Path.home())
-    if SYSTEM_CONFIGURATION.is_dir():
-        defaults = (SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE)
+    instance = current_instance(env)
+    if instance or SYSTEM_CONFIGURATION.is_dir():
+        system = (SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE)
+        configured, running, kept = (directory_of(directory, instance) for directory in system)
+        defaults = (configured, running, kept)
     else:
         own_state = home / ".local/state/ibkr-tools"
         user_runtime = given("XDG_RUNTIME_DIR")

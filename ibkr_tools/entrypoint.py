@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ibkr_tools.errors import IbkrError, OutputError
+from ibkr_tools.instance import INSTANCE_VARIABLE, in_names_of
 from ibkr_tools.log import is_journal, with_priority
 from ibkr_tools.terminal_escape import escape_control_characters
 
@@ -18,7 +19,8 @@ def print_stderr(text: str, level: int = 40) -> None:
 
     Who reads standard error, and whether anybody does, changes nothing about how a command ends.
     """
-    shown = escape_control_characters(text)
+    # Not the checked name: that it is none may be the message.
+    shown = escape_control_characters(in_names_of(text, os.environ.get(INSTANCE_VARIABLE)))
     with suppress(OSError):
         sys.stderr.write(with_priority(level, shown) if is_journal(sys.stderr) else f"{shown}\n")
         sys.stderr.flush()

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from ibkr_tools.instance import INSTANCE_VARIABLE, in_names_of
 from ibkr_tools.terminal_escape import escape_control_characters
 
 if TYPE_CHECKING:
@@ -58,14 +59,15 @@ def with_priority(level: int, text: str) -> str:
 
 def write(level: LevelName, text: str) -> None:
     """Writes one record as loguru would after `setup`, without loguru and without colours."""
-    shown = escape_control_characters(text)
+    shown = escape_control_characters(in_names_of(text, os.environ.get(INSTANCE_VARIABLE)))
     human = f"{time.strftime('%H:%M:%S')} {level: <7} {shown}\n"
     sys.stderr.write(with_priority(_LEVELS[level], shown) if is_journal(sys.stderr) else human)
     sys.stderr.flush()
 
 
 def _show_controls(record: "Record") -> None:
-    record["message"] = escape_control_characters(record["message"])
+    message = in_names_of(record["message"], os.environ.get(INSTANCE_VARIABLE))
+    record["message"] = escape_control_characters(message)
 
 
 def setup(*, verbose: bool = False) -> None:

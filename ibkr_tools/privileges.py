@@ -12,9 +12,15 @@ from pathlib import Path
 
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired
+from ibkr_tools.instance import current_instance, user_of
 
 SERVICE_USER = "ibkr"
 """The user of the units, made by systemd/sysusers.d."""
+
+
+def service_user() -> str:
+    """Returns the name of the user whose the units are of the instance that this process works for."""
+    return user_of(SERVICE_USER, current_instance())
 
 
 def _owner(path: Path) -> int:
@@ -36,6 +42,7 @@ def user_to_switch_to(directories: Directories) -> pwd.struct_passwd | None:
     if os.geteuid() != 0:
         return None
     target = None
+    expected = service_user()
     for directory in (directories.runtime, directories.state):
         owner = _owner(directory.absolute())
         if owner == 0:
@@ -44,7 +51,7 @@ def user_to_switch_to(directories: Directories) -> pwd.struct_passwd | None:
             user = pwd.getpwuid(owner)
         except KeyError:
             user = None
-        if user is None or user.pw_name != SERVICE_USER:
+        if user is None or user.pw_name != expected:
             name = user.pw_name if user else f"the user id {owner}"
             raise ActionRequired(
                 f"{directory}: belongs to {name}, and root does nothing in a directory of others",

@@ -4,6 +4,7 @@ import socket
 from datetime import datetime
 
 from ibkr_tools.alert_outbox import AlertMessage, unit_topic
+from ibkr_tools.instance import current_instance, in_names_of
 from ibkr_tools.status import Moment
 from ibkr_tools.terminal_escape import replace_unprintable
 
@@ -24,7 +25,7 @@ class RenderedAlert(AlertMessage, frozen=True, kw_only=True):
 
 
 def _one_line(text: str) -> str:
-    return " ".join(replace_unprintable(text).split())
+    return in_names_of(" ".join(replace_unprintable(text).split()), current_instance())
 
 
 def _cut(text: str) -> str:

@@ -1,5 +1,7 @@
 """`python -m ibkr_tools.alerts.failed_unit NAME`: puts into the outbox that a unit has failed.
 
+NAME is the plain name of a unit also where an instance's has failed, as in the topics of messages.
+
 systemd starts it by OnFailure=, with what it knows in MONITOR_* (systemd.exec(5), since 251). It delivers nothing and
 needs no network.
 """
@@ -15,6 +17,7 @@ from ibkr_tools import alert_outbox, entrypoint, log
 from ibkr_tools.alert_outbox import AlertMessage
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import OutputError, UsageError
+from ibkr_tools.instance import current_instance, unit_of
 from ibkr_tools.service_result import describe_unit_end
 from ibkr_tools.status import FetchSection, FlexSection, StatusFile, utc_now
 
@@ -91,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     elif is_reported(unit):
         logger.info("{} has failed for a reason that is told", unit)
         return 0
-    elif is_given_up(properties := unit_properties(unit)):
+    elif is_given_up(properties := unit_properties(unit_of(unit, current_instance()))):
         message = failure_message(unit, os.environ, properties)
     else:
         logger.info("{} comes back by itself, or was not tried; nobody is told", unit)

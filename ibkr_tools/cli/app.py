@@ -12,6 +12,7 @@ from ibkr_tools.cli.command_table import COMMANDS
 from ibkr_tools.cli.lazy_commands import LazyCommands, lazy_group
 from ibkr_tools.cli.output_options import PrintingCommand
 from ibkr_tools.cli.streams import write_out
+from ibkr_tools.errors import UsageError
 
 PRINTING_COMMANDS = ("fetch", "api", "show", "diff")
 """Commands with the options of how a result is printed."""
@@ -32,9 +33,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS_STARTED_AS_ROOT = frozenset({"config", "doctor", "flex", "login", "logs", "password", "resources", "setup"})
-"""Commands that root begins as root: they read what only root may read, and touch no directory of others before they
-become the user of the units themselves."""
+COMMANDS_STARTED_AS_ROOT = frozenset(
+    {"config", "doctor", "flex", "login", "logs", "password", "resources", "setup", "status"}
+)
+"""Commands that root begins as root: they read what only root may read, or have a child read of each instance, and
+touch no directory of others before they become the user of the units themselves."""
+
+
+PLAIN_COMMANDS = frozenset({"doctor", "setup", "simulate", "up"})
+"""Commands that know of the instance without a name only."""
 
 
 def _print_version(is_requested: bool) -> None:
@@ -73,6 +80,10 @@ def root(
             autocompletion=completers.directories,
         ),
     ] = None,
+    instance: Annotated[
+        str | None,
+        typer.Option(help="Which of several IBKR users on this machine (bin/install --instance).", metavar="NAME"),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more, and show where an error came from.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
@@ -91,6 +102,11 @@ def root(
 ) -> None:
     """Resolves the global options."""
     del version, show_completion
-    context.obj = app_context = create_app_context(config, runtime_dir, state_dir, verbose=verbose)
+    if instance is not None and context.invoked_subcommand in PLAIN_COMMANDS:
+        raise UsageError(
+            f"{context.invoked_subcommand} is for the instance without a name, not for {instance}",
+            hint="docs/systemd.md says how another one is set up: sudo ./bin/install --instance NAME.",
+        )
+    context.obj = app_context = create_app_context(config, runtime_dir, state_dir, instance=instance, verbose=verbose)
     if context.invoked_subcommand not in COMMANDS_STARTED_AS_ROOT:
         app_context.drop_root()

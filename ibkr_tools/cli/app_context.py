@@ -8,8 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ibkr_tools.directories import Directories, find_directories, require_matching_directories
-from ibkr_tools.errors import ConfigError, OutputError
+from ibkr_tools.directories import (
+    SYSTEM_CONFIGURATION,
+    SYSTEM_RUNTIME,
+    Directories,
+    find_directories,
+    require_matching_directories,
+)
+from ibkr_tools.errors import ConfigError, OutputError, UsageError
+from ibkr_tools.instance import INSTANCE_VARIABLE, current_instance, directory_of, installed_instances, require_name
 from ibkr_tools.status import StatusFile
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ class AppContext:
     config: Path | None
     runtime_dir: Path | None
     state_dir: Path | None
+    instance: str | None
     verbose: bool
 
     @property
@@ -159,15 +167,46 @@ class AppContext:
             raise OutputError(f"{sys.executable}: {error.strerror}") from error
 
 
+def _use_instance(name: str) -> None:
+    """Has this process and its children work for an instance of this machine.
+
+    What systemd or somebody else says in the environment about the directories is about another one.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if not directory_of(SYSTEM_CONFIGURATION, require_name(name)).is_dir():
+        there = ", ".join(installed_instances(SYSTEM_RUNTIME)) or "none"
+        raise UsageError(
+            f"there is no instance {name} on this machine (there: {there})",
+            hint=f"sudo ./bin/install --instance {name} makes it.",
+        )
+    os.environ[INSTANCE_VARIABLE] = name
+    for variable in ("CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY"):
+        os.environ.pop(variable, None)
+
+
 def create_app_context(
-    config: Path | None = None, runtime_dir: Path | None = None, state_dir: Path | None = None, *, verbose: bool = False
+    config: Path | None = None,
+    runtime_dir: Path | None = None,
+    state_dir: Path | None = None,
+    *,
+    instance: str | None = None,
+    verbose: bool = False,
 ) -> AppContext:
-    """Returns the context that the global options mean; None: where things are by themselves."""
+    """Returns the context that the global options mean; None: where things are by themselves.
+
+    Raises:
+        UsageError: there is no such instance.
+    """
+    if instance is not None and instance != current_instance():
+        _use_instance(instance)
     return AppContext(
         unchecked_directories=find_directories(runtime=runtime_dir, state=state_dir),
         config=config,
         runtime_dir=runtime_dir,
         state_dir=state_dir,
+        instance=current_instance(),
         verbose=verbose,
     )
 

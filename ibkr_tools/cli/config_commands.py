@@ -24,14 +24,15 @@ def check(context: typer.Context) -> None:
     from ibkr_tools.config.check import machine_warnings, unit_warnings
     from ibkr_tools.directories import SYSTEM_CONFIGURATION
     from ibkr_tools.entrypoint import print_stderr
-    from ibkr_tools.privileges import SERVICE_USER, user_id
+    from ibkr_tools.instance import current_instance, directory_of
+    from ibkr_tools.privileges import service_user, user_id
 
     app_context = app_context_of(context)
     config = app_context.load()
     notes, secret_warnings = _require_usable_values(app_context.config_file, config)
     warnings = [*secret_warnings, *machine_warnings(config)]
-    if app_context.config_file.absolute().parent == SYSTEM_CONFIGURATION:
-        warnings += unit_warnings(config, user_id(SERVICE_USER))
+    if app_context.config_file.absolute().parent == directory_of(SYSTEM_CONFIGURATION, current_instance()):
+        warnings += unit_warnings(config, user_id(service_user()))
     for warning in warnings:
         print_stderr(f"warning: {warning}", 30)
     more = "".join(f"; {note}" for note in notes)

@@ -30,7 +30,7 @@ def password(
     from ibkr_tools.config.config_writer import read_editable, write_document
     from ibkr_tools.config.secret_writer import read_stored_secret, write_secret
     from ibkr_tools.login.memory_protection import forbid_core_files, hide_memory
-    from ibkr_tools.privileges import SERVICE_USER, group_id
+    from ibkr_tools.privileges import group_id, service_user
     from ibkr_tools.setup.own_commands import OwnCommands
     from ibkr_tools.setup.setup_plan import next_step
 
@@ -51,7 +51,7 @@ def password(
     write_secret("password", place, new.reveal())
     if "password" in document:
         del document["password"]
-        write_document(file, document, group_id(SERVICE_USER))
+        write_document(file, document, group_id(service_user()))
     write_out(f"{place}: written; only root can read it\n")
     _warn_of_other_places(document, place)
     commands = OwnCommands(app_context.options())

@@ -1,4 +1,4 @@
-"""`ibkr-tools status`: says how gateway, session, login and fetch are."""
+"""`ibkr-tools status`: says how gateway, session, login and fetch are, of every IBKR user on this machine."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -18,20 +18,40 @@ if TYPE_CHECKING:
 def status(
     context: typer.Context,
     json: Annotated[bool, typer.Option("--json", help="Print the status file's content as JSON.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="With --json: one document for each instance, by its name.")
+    ] = False,
 ) -> None:
-    """Say how gateway, session, login and fetch are; the exit code tells health (0: the session is up)."""
-    from ibkr_tools.cli import status_report
+    """Say how gateway, session, login and fetch are; the exit code tells health (0: the session is up).
+
+    Without --instance it shows every IBKR user on this machine, and the highest of their exit codes is its own.
+    """
+    from ibkr_tools.cli import instance_status, status_report
+    from ibkr_tools.instance import in_names_of
     from ibkr_tools.status import utc_now
 
     app_context = app_context_of(context)
+    instance_status.require_all_with_json(every=every, json=json)
+    others = instance_status.read_others(app_context, json=json) if every or not json else []
+    app_context.drop_root()
     document = app_context.status_file.read()
     now = utc_now()
     code = status_report.exit_code(document, now)
     # Where all is well, nobody waits for the configuration to be read.
     problem = _configuration_problem(app_context) if code not in {0, ActionRequired.exit_code} else None
     text = status_report.as_json(document, now, problem=problem) if json else _as_text(document, now, problem)
-    write_out(f"{text}\n", is_safe=not json)
-    raise typer.Exit(code if problem is None else problem.exit_code)
+    own = instance_status.InstanceStatus(
+        app_context.instance,
+        in_names_of(text, app_context.instance),
+        code if problem is None else problem.exit_code,
+    )
+    found = [own, *others]
+    if json:
+        shown = instance_status.combine_json(found) if every else own.output
+    else:
+        shown = instance_status.combine_text(found)
+    write_out(f"{shown}\n", is_safe=not json)
+    raise typer.Exit(max(one.exit_code for one in found))
 
 
 def _configuration_problem(app_context: AppContext) -> ConfigError | None:

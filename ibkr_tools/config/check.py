@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from ibkr_tools import executables
 from ibkr_tools.config.schema import Config, GatewayConfig
 from ibkr_tools.config.values import is_loopback
+from ibkr_tools.instance import current_instance, in_names_of
 
 _HIDDEN_PATHS = {"/home": "ProtectHome=yes", "/root": "ProtectHome=yes", "/run/user": "ProtectHome=yes"} | {
     "/tmp": "PrivateTmp=yes",  # noqa: S108  # a name to look for
@@ -123,6 +124,13 @@ def _database_host(url: str | None) -> str:
     return "" if query.get("sslmode") == "verify-full" or host == "::1" or host.startswith("/") else host
 
 
+def _exec_paths(unit: str) -> Iterator[str]:
+    """Yields ExecPaths= of a unit, of the instance that is worked for."""
+    yield from _EXEC_PATHS
+    for path in _MORE_EXEC_PATHS.get(unit, ()):
+        yield in_names_of(path, current_instance())
+
+
 def unit_warnings(config: Config, service_uid: int | None = None) -> Iterator[str]:
     """Yields one line for each value with which the units, as they are shipped, cannot work.
 
@@ -144,7 +152,7 @@ def unit_warnings(config: Config, service_uid: int | None = None) -> Iterator[st
         real = Path(os.path.realpath(program))
         if hidden := _hidden(Path(program)) or _hidden(real):
             yield f"{key}: {unit} does not see {hidden[0]} ({hidden[1]}); install it below /usr"
-        elif not any(real.is_relative_to(directory) for directory in (*_EXEC_PATHS, *_MORE_EXEC_PATHS.get(unit, ()))):
+        elif not any(real.is_relative_to(directory) for directory in _exec_paths(unit)):
             yield f"{key}: {unit} starts no program in {real.parent} (NoExecPaths=); ExecPaths= in a drop-in allows it"
 
 

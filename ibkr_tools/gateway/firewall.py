@@ -7,12 +7,10 @@ read nor changed. Source: nft(8); observed on the jar of 2023-04-24.
 """
 
 import grp
-import os
 import pwd
-import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from urllib.parse import urlsplit
 
 from loguru import logger
@@ -23,11 +21,12 @@ from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.gateway.filter_probe import PROBE_ADDRESS
-from ibkr_tools.privileges import SERVICE_USER
+from ibkr_tools.instance import current_instance
+from ibkr_tools.privileges import service_user
 from ibkr_tools.simulator_ports import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
 
 DEFAULT_TABLE = "ibkr_tools"
-"""Our table; a second instance on the machine names another one in IBKR_TOOLS_TABLE."""
+"""Our table; that of an instance with a name has it at its end."""
 
 
 def ruleset(ports: Collection[int], users: Collection[int], table: str = DEFAULT_TABLE) -> str:
@@ -70,24 +69,21 @@ def ruleset(ports: Collection[int], users: Collection[int], table: str = DEFAULT
     )
 
 
-def table_name(environ: Mapping[str, str]) -> str:
-    """Returns the name of this instance's table.
+def table_name(instance: str | None) -> str:
+    """Returns the name of an instance's table: each guards its own port for its own users."""
+    return f"{DEFAULT_TABLE}-{instance}" if instance else DEFAULT_TABLE
 
-    Raises:
-        ConfigError: it is no name that nft takes.
+
+def guarded_ports(config: GatewayConfig, instance: str | None = None) -> set[int]:
+    """Returns our ports: the gateway's, and those of the simulator where that stands in for IBKR's servers.
+
+    `ibkr-simulator.service` belongs to the instance without a name, which guards its ports; another's is its own.
     """
-    name = environ.get("IBKR_TOOLS_TABLE") or DEFAULT_TABLE
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name):
-        raise ConfigError(f"IBKR_TOOLS_TABLE: {name!r} is no name of a table", hint="Small letters, digits and _.")
-    return name
-
-
-def guarded_ports(config: GatewayConfig) -> set[int]:
-    """Returns our ports: the gateway's, and those of the simulator where that stands in for IBKR's servers."""
     upstream = urlsplit(config.upstream)
-    if upstream.hostname in {"localhost", "::1"} or str(upstream.hostname).startswith("127."):
-        return {config.port, SIMULATOR_PORT, SIMULATOR_CONTROL_PORT, *([upstream.port] if upstream.port else [])}
-    return {config.port}
+    if upstream.hostname not in {"localhost", "::1"} and not str(upstream.hostname).startswith("127."):
+        return {config.port}
+    own = {config.port, *([upstream.port] if upstream.port else [])}
+    return own if instance else {*own, SIMULATOR_PORT, SIMULATOR_CONTROL_PORT}
 
 
 def _members(group: grp.struct_group) -> Iterator[int]:
@@ -139,16 +135,17 @@ def load(ports: Collection[int], users: Collection[int], table: str = DEFAULT_TA
         )
 
 
-def main(service_user: str = SERVICE_USER) -> None:
-    """Loads the table for the configured ports.
+def main(user: str | None = None) -> None:
+    """Loads the table for the configured ports; `user`: whose group may connect, None: the user of the units.
 
     Raises:
         ConfigError: the configuration, the group of the units or nft is not as it has to be.
     """
     log.setup()
-    ports = guarded_ports(load_config(find_directories().config_file).gateway)
-    users = permitted_users(service_user)
-    load(ports, users, table_name(os.environ))
+    instance = current_instance()
+    ports = guarded_ports(load_config(find_directories().config_file).gateway, instance)
+    users = permitted_users(user or service_user())
+    load(ports, users, table_name(instance))
     noun, numbers = "port" if len(ports) == 1 else "ports", ", ".join(map(str, sorted(ports)))
     logger.info("{} {}: open to {} users of this machine, closed to everybody else", noun, numbers, len(users))
 

@@ -22,6 +22,10 @@ FIGURES_FOR = timedelta(days=7)
 """How old a snapshot may be for its figures to be shown: Prometheus takes them for the present ones."""
 
 
+INSTANCE_LABEL = "ibkr_instance"
+"""The name of the instance, where it has one. The label `instance` is Prometheus' own."""
+
+
 class _Readings(Collector):
     def __init__(self, readings: Readings, config: MetricsConfig, version: str) -> None:
         self._version = version
@@ -29,6 +33,15 @@ class _Readings(Collector):
         self._config = config
 
     def collect(self) -> Iterator[Metric]:
+        instance = self._readings.instance
+        for metric in self._collect():
+            for sample in metric.samples:
+                if instance:
+                    # Two files with a sample of one name and the same labels are an error to node_exporter.
+                    sample.labels[INSTANCE_LABEL] = instance
+            yield metric
+
+    def _collect(self) -> Iterator[Metric]:
         readings = self._readings
         yield InfoMetricFamily("ibkr_tools", "The version of ibkr-tools.", value={"version": self._version})
         status = readings.status

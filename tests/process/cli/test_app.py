@@ -282,3 +282,39 @@ def test_a_person_without_rights_gets_one_line(open_path: Path, place: Installat
     assert done.returncode in {65, 73, 78}, done.stderr
     assert "Traceback" not in done.stderr
     assert re.search(r"error: ", done.stderr)
+
+
+def test_an_instance_that_is_not_there_is_named_with_those_that_are(place: Installation) -> None:
+    """2, and the command that makes it; before anything is read."""
+    for name, words in (("no-such-one", "there is no instance no-such-one"), ("../etc", "cannot be the name")):
+        done = place.run("--instance", name, "status")
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["doctor", "setup", "simulate", "up"])
+def test_what_knows_of_one_instance_only_refuses_another(place: Installation, command: str) -> None:
+    """It would look at, or change, the units of the one without a name."""
+    done = place.run("--instance", "anna", command)
+    assert done.returncode == 2
+    assert "is for the instance without a name" in done.stderr
+
+
+def test_messages_of_an_instance_can_be_typed_as_they_are(place: Installation) -> None:
+    """They name its units, also where they come from code that knows of no instances."""
+    place.configure(5055)
+    plain, named = place.run("fetch"), place.run("fetch", IBKR_TOOLS_INSTANCE="anna")
+    assert plain.returncode == named.returncode == 69
+    assert "systemctl start ibkr-gateway\n" in plain.stderr
+    assert "systemctl start ibkr-gateway@anna\n" in named.stderr
+
+
+def test_status_of_all_as_one_document(place: Installation) -> None:
+    """The plain document stays as it is without --all."""
+    place.status.write(session(SessionState.UP))
+    alone, all_of_them = place.run("status", "--json"), place.run("status", "--json", "--all")
+    assert json.loads(alone.stdout)["session"]["state"] == "up"
+    (document,) = json.loads(all_of_them.stdout).values()
+    assert document["session"]["state"] == "up"
+    assert place.run("status", "--all").returncode == 2

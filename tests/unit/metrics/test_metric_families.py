@@ -188,3 +188,12 @@ def test_every_metric_is_in_the_docs() -> None:
     page = (Path(__file__).parents[3] / "docs/metrics.md").read_text()
     documented = set(re.findall(r"^\| `(ibkr_\w+)", page, re.MULTILINE))
     assert documented == {name.partition("{")[0] for name in samples(READINGS, EVERYTHING)}
+
+
+def test_samples_of_an_instance_say_whose_they_are() -> None:
+    """Those of the one without a name stay as they were: no two files have one sample."""
+    plain, named = samples(READINGS), samples(replace(READINGS, instance="anna"))
+    assert not any("ibkr_instance" in name for name in plain)
+    assert all("ibkr_instance=anna" in name for name in named)
+    assert not set(plain) & set(named)
+    assert len(plain) == len(named)

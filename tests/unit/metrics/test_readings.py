@@ -56,3 +56,23 @@ def test_the_last_snapshot_is_there(directories: Directories, tmp_path: Path) ->
     snapshot = take_readings(directories, CONFIG, NOW, tmp_path / "cgroups").snapshot
     assert snapshot is not None
     assert snapshot.as_of == NOW
+
+
+def test_memory_of_an_instance_is_that_of_its_units(
+    directories: Directories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in slices of their templates; the units of other instances are theirs."""
+    system = tmp_path / "cgroups/system.slice"
+    for number, unit in enumerate(
+        (
+            "ibkr-gateway.service",
+            "system-ibkr\\x2dgateway.slice/ibkr-gateway@anna.service",
+            "system-ibkr\\x2dgateway.slice/ibkr-gateway@bob.service",
+        )
+    ):
+        (system / unit).mkdir(parents=True)
+        (system / unit / "memory.current").write_text(f"{number}\n")
+    assert take_readings(directories, CONFIG, NOW, tmp_path / "cgroups").memory_bytes == {"ibkr-gateway": 0}
+    monkeypatch.setenv("IBKR_TOOLS_INSTANCE", "anna")
+    readings = take_readings(directories, CONFIG, NOW, tmp_path / "cgroups")
+    assert (readings.instance, readings.memory_bytes) == ("anna", {"ibkr-gateway": 1})

@@ -1,0 +1,280 @@
+# shellcheck shell=bash
+# Several IBKR users on one machine; sourced by bin/install and bin/uninstall after _installed.sh (and _purge.sh).
+#
+# An instance called NAME has the units `ibkr-gateway@NAME.service` and so on, the user `ibkr-NAME` and the directories
+# `/etc/ibkr-tools@NAME`, `/run/ibkr-tools@NAME`, `/var/lib/ibkr-tools@NAME`. The templates are made of the plain units, which
+# are the only place where anything is said about a unit; ibkr_tools/instance.py has the same names for the program.
+
+# What somebody has set for their own commands is not meant for those of a script.
+unset -v IBKR_TOOLS_INSTANCE
+
+# is_instance_name NAME: as ibkr_tools/instance.py says.
+is_instance_name() {
+    [[ $1 =~ ^[a-z][a-z0-9-]{0,19}$ && $1 != *- && $1 != *--* && $1 != default ]]
+}
+
+# require_instance_name NAME: ends with 2 if an instance cannot be called so.
+require_instance_name() {
+    # shellcheck disable=SC2310  # an answer, not a failure
+    if ! LC_ALL=C is_instance_name "$1"; then
+        die 2 "--instance: $(printf %q "$1") cannot be the name of an instance" \
+            "A small letter, then small letters, digits and single dashes, at most 20 characters, such as anna."
+    fi
+}
+
+# instances_among LINES...: the names of the instances in the list of what is installed.
+instances_among() {
+    local line
+    for line in "$@"; do
+        if [[ $line =~ ^"$LIBRARY"/sysusers\.d/ibkr-tools@([a-z0-9-]+)\.conf$ ]]; then printf '%s\n' "${BASH_REMATCH[1]}"; fi
+    done
+}
+
+# template_name NAME: the name of the template that is made of a unit, or of the folder with its drop-ins. `ibkr-alert@` is
+# what tells of a failed unit, so the delivery has another name.
+template_name() {
+    local name=${1/#ibkr-alert./ibkr-alert-delivery.}
+    printf '%s\n' "${name/./@.}"
+}
+
+# _for_instance AT: a filter that puts AT (`@%i` in a unit) to every directory and socket of an instance, and takes comments
+# away, which are about the plain unit.
+_for_instance() {
+    sed -E -e '/^#/d' -e "s#/(etc|run|var/lib)/ibkr-tools(-metrics)?#&$1#g" \
+        -e "s#/run/ibkr-gateway\\.sock#/run/ibkr-gateway$1.sock#g"
+}
+
+# _made_of FILE: the header of what is made.
+_made_of() { printf '# Made of %s by bin/install; part of ibkr-tools, replaced by the next installation: do not edit.\n' "$1"; }
+
+# _own_units: what comes after `ibkr-` in the names of the units that every instance has of its own, but for the delivery of
+# alerts: alternatives of a regular expression.
+_own_units() {
+    find "$CHECKOUT/systemd" -maxdepth 1 -name 'ibkr-*.*' -type f ! -name '*@*' -printf '%f\n' |
+        sed -E 's/^ibkr-([a-z]+)\..*/\1/' | grep -vx -e simulator -e alert | LC_ALL=C sort -u | paste -sd '|'
+}
+
+# make_template FILE: prints the template that is made of a unit, or of a drop-in of one.
+make_template() {
+    local own
+    own=$(_own_units)
+    _made_of "$(basename -- "$1")"
+    _for_instance '@%i' <"$1" | sed -E \
+        -e 's#^(Configuration|Runtime|State)Directory=ibkr-tools$#&@%i#' \
+        -e 's#^(User|Group|SocketUser|SocketGroup|SupplementaryGroups)=ibkr$#&-%i#' \
+        -e 's#^SyslogIdentifier=ibkr-[a-z]+$#&@%i#' \
+        -e 's#^Description=.*#& of %i#' \
+        -e 's#( table inet ibkr_tools)$#\1-%i#' \
+        -e 's#^OnFailure=ibkr-alert@%n\.service$#OnFailure=ibkr-alert-%j@%i.service#' \
+        -e 's#\bibkr-alert\.(service|path)#ibkr-alert-delivery@%i.\1#g' \
+        -e "s#\\bibkr-($own)\\.(service|path|socket|timer)#ibkr-\\1@%i.\\2#g"
+}
+
+# make_unit_template FILE: as make_template; every service is told which instance it works for.
+make_unit_template() { make_template "$1" | sed -e 's#^\[Service\]$#&\nEnvironment=IBKR_TOOLS_INSTANCE=%i#'; }
+
+# make_failure_template UNIT: prints the template that tells of the failure of an instance's UNIT (ibkr-fetch). One for each
+# unit: systemd passes on how a unit has ended only if a single one names the other in OnFailure=.
+make_failure_template() {
+    make_unit_template "$CHECKOUT/systemd/ibkr-alert@.service" |
+        sed -e "s#^\\(ExecStart=.*\\) %i\$#\\1 $1.service#" -e "s#^\\(Description=.*\\) %i of %i#\\1 $1 of %i#"
+}
+
+# make_user_file FILE NAME: prints what is made of a file for sysusers.d or tmpfiles.d.
+make_user_file() {
+    _made_of "$(basename -- "$1")"
+    _for_instance "@$2" <"$1" | sed -E -e "s#( )ibkr\\b#\\1ibkr-$2#g"
+}
+
+# make_instance_files FOLDER NAMES...: fills a folder like systemd/ with the templates, and with users and directories for
+# each name.
+make_instance_files() {
+    local folder=$1 path file name
+    shift
+    while IFS= read -r path; do
+        file=$CHECKOUT/systemd/$path
+        case $path in
+            ibkr-simulator.service | ibkr-.service.d/* | *@*) continue ;;
+            ibkr-*/* | since-*/*/*)
+                name=$(dirname -- "$path")
+                install -d "$folder/$(dirname -- "$name")/$(template_name "$(basename -- "$name")")"
+                make_template "$file" >"$folder/$(dirname -- "$name")/$(template_name "$(basename -- "$name")")/${path##*/}"
+                ;;
+            ibkr-*)
+                make_unit_template "$file" >"$folder/$(template_name "$path")"
+                if grep -q '^OnFailure=ibkr-alert@' "$file"; then
+                    name=${path%.service}
+                    make_failure_template "$name" >"$folder/ibkr-alert-${name#ibkr-}@.service"
+                fi
+                ;;
+            sysusers.d/* | tmpfiles.d/*)
+                for name in "$@"; do
+                    install -d "$folder/${path%/*}"
+                    make_user_file "$file" "$name" >"$folder/${path%.conf}@$name.conf"
+                done
+                ;;
+            *) continue ;;
+        esac
+    done < <(find "$CHECKOUT/systemd" -type f -printf '%P\n' | LC_ALL=C sort)
+}
+
+# instance_templates: where the templates are installed, as the second column of shipped_files.
+instance_templates() {
+    local made
+    made=$(mktemp -d)
+    make_instance_files "$made"
+    shipped_files 999 "$made"
+    rm -rf -- "$made"
+}
+
+# instance_units NAME LINES...: the units of an instance, of the templates in a list.
+instance_units() {
+    local name=$1 unit
+    shift
+    while IFS= read -r unit; do
+        if [[ $unit == *@.* && $unit != ibkr-alert@.service ]]; then printf '%s\n' "${unit/@./@$name.}"; fi
+    done < <(units_among "$@")
+}
+
+# as_service_user COMMAND...: runs a command as the user of the units.
+as_service_user() { runuser -u "$SERVICE_USER" -- env -C / HOME="$STATE_DIR" "$@"; }
+
+# _install_instance_gateway NAME SOURCE ACCEPT...: installs IBKR's gateway for an instance: from SOURCE, else the one that
+# is there, else what lies in clientportal/, else the one of the instance without a name, else from IBKR.
+_install_instance_gateway() {
+    local name=$1 source=$2 staging candidate
+    local program=("$LINK" --instance "$1")
+    shift 2
+    if [[ -z $source ]] && as_service_user "${program[@]}" gateway info >/dev/null 2>&1; then
+        say "gateway: $(as_service_user "${program[@]}" gateway info | head -n 1)"
+        if (($#)); then note "nothing was installed, so --accept had nothing to accept"; fi
+    else
+        for candidate in "$CHECKOUT"/clientportal/*.zip "$CHECKOUT"/clientportal/clientportal.gw; do
+            if [[ -z $source && -e $candidate ]]; then source=$candidate; fi
+        done
+        staging=$(mktemp -d)
+        # shellcheck disable=SC2064  # that directory
+        trap "rm -rf -- '$staging'" EXIT
+        if [[ -n $source ]]; then
+            say "gateway: from $source"
+            # As bin/install: the copy is root's.
+            cp -R -H -- "$source" "$staging/"
+            chmod -R u=rwX,go=rX "$staging"
+            as_service_user "${program[@]}" gateway install "$staging/$(basename -- "$source")" "$@"
+        elif as_ibkr_copies_gateway "$staging"; then
+            say "gateway: the build of the instance without a name"
+            as_service_user "${program[@]}" gateway install "$staging/clientportal.gw" "$@"
+        else
+            say "gateway: downloading it from IBKR"
+            as_service_user "${program[@]}" gateway install --download "$@" ||
+                die 69 "IBKR's gateway could not be downloaded" \
+                    "sudo ./bin/install --instance $name --gateway clientportal.gw.zip (clientportal/README.md says from where)"
+        fi
+    fi
+    as_service_user "${program[@]}" gateway prepare
+}
+
+# as_ibkr_copies_gateway FOLDER: has the user ibkr read the gateway that it runs, and the instance's user write the copy; root
+# opens nothing of theirs. What it is, is checked by whoever installs it. Fails if there is none.
+as_ibkr_copies_gateway() {
+    chown "$SERVICE_USER:" "$1"
+    runuser -u ibkr -- tar -C /var/lib/ibkr-tools/gateway -cf - clientportal.gw 2>/dev/null |
+        as_service_user tar -C "$1" -xf - 2>/dev/null
+}
+
+# install_instance NAME GATEWAY ACCEPT...: makes or refreshes an instance, of what is installed here.
+install_instance() {
+    local name=$1 source=$2 account port said first_time=no edit_config=no made
+    local former=() own=("$LIBRARY/sysusers.d/ibkr-tools@$1.conf" "$LIBRARY/tmpfiles.d/ibkr-tools@$1.conf")
+    shift 2
+    use_places "$name"
+    mapfile -t former < <(read_manifest)
+    if [[ ! -x $VENV/bin/ibkr-tools || ! -e $UNIT_DIR/ibkr-gateway@.service || ! -e $UNIT_DIR/ibkr-gateway.service ]]; then
+        die 78 "what every instance shares is not installed here" "sudo ./bin/install, then this again."
+    fi
+    if account=$(getent passwd "$SERVICE_USER") && (($(cut -d: -f3 <<<"$account") >= 1000)); then
+        die 73 "there is a person's account named $SERVICE_USER on this machine" \
+            "The services need that name for their system user: choose another name."
+    fi
+    port=$("$VENV/bin/python" -I -m ibkr_tools.gateway.instance_ports "$name") || exit
+    # shellcheck disable=SC2310  # an answer, not a failure
+    if ! is_among "${own[0]}" "${former[@]}"; then first_time=yes; fi
+
+    say "user: $SERVICE_USER"
+    write_manifest "${former[@]}" "${own[@]}"
+    made=$(mktemp -d)
+    make_instance_files "$made" "$name"
+    install -D -T -m 0644 -- "$made/sysusers.d/ibkr-tools@$name.conf" "${own[0]}"
+    install -D -T -m 0644 -- "$made/tmpfiles.d/ibkr-tools@$name.conf" "${own[1]}"
+    rm -rf -- "$made"
+    systemd-sysusers "${own[0]}"
+    systemd-tmpfiles --create "${own[1]}"
+
+    if [[ -e $CONFIG ]]; then
+        say "configuration: $CONFIG is kept"
+    else
+        say "configuration: $CONFIG, from the example, with port $port"
+        edit_config=yes
+        sed -E "s/^( *\"port\": )[0-9]+/\\1$port/" "$CHECKOUT/config.example.json" |
+            install -m 0640 -g "$SERVICE_USER" /dev/stdin "$CONFIG"
+    fi
+    if [[ ! -e $PASSWORD && ! -L $PASSWORD ]]; then install -m 0600 /dev/null "$PASSWORD"; fi
+    "$LINK" --instance "$name" config adopt-password ||
+        warn "a password in $CONFIG was not moved to $PASSWORD; whoever reads that file has it"
+    "$LINK" --instance "$name" config adopt-token ||
+        warn "a token in $CONFIG was not moved to $TOKEN; whoever reads that file has it"
+    # Modes, also of files that were here before.
+    systemd-tmpfiles --create "${own[1]}"
+
+    _install_instance_gateway "$name" "$source" "$@"
+
+    if [[ $first_time == yes ]]; then
+        say "at boot: ibkr-gateway@$name is enabled"
+        systemctl --quiet enable "ibkr-gateway@$name.service"
+    fi
+    say "installed"
+    if ! as_service_user "$LINK" --instance "$name" config check; then
+        note "correct $CONFIG first"
+    elif [[ -s $PASSWORD || -s $TOTP || -s $TOKEN ]] && ! said=$("$LINK" --instance "$name" config check 2>&1 >/dev/null); then
+        printf '%s\n' "$said" >&2
+        note "correct that first"
+    fi
+    if [[ $edit_config == yes ]]; then
+        note "1. put the user name, the password and the account number of your read-only IBKR user into $CONFIG"
+        note "2. sudo ./bin/install --instance $name        (moves the password to a file that only root can read)"
+        note "3. sudo systemctl start ibkr-gateway@$name"
+    elif [[ $first_time == yes ]]; then
+        note "start:      sudo systemctl start ibkr-gateway@$name"
+    fi
+    note "watch:      journalctl -f -u 'ibkr-*@$name'"
+    note "look:       ibkr-tools --instance $name status"
+    note "no root:    sudo adduser \$USER $SERVICE_USER && sudo systemctl try-reload-or-restart ibkr-firewall@$name"
+}
+
+# uninstall_instance NAME PURGE: stops and removes an instance; its configuration and data only if PURGE is yes.
+uninstall_instance() {
+    local name=$1 purge=$2 unit units=() listed=() rest=()
+    local own=("$LIBRARY/sysusers.d/ibkr-tools@$1.conf" "$LIBRARY/tmpfiles.d/ibkr-tools@$1.conf")
+    use_places "$name"
+    mapfile -t listed < <(read_manifest)
+    if [[ ! -e ${own[0]} && ! -e $CONFIG_DIR && ! -e $STATE_DIR ]]; then
+        mapfile -t rest < <(instances_among "${listed[@]}")
+        die 2 "there is no instance $name on this machine" "There: ${rest[*]:-none}."
+    fi
+    mapfile -t units < <(instance_units "$name" "${listed[@]}")
+    say "units of $name: stopped, disabled"
+    stop_units "${units[@]}"
+    find_service_user
+    if [[ $purge == yes ]]; then require_no_processes; fi
+    remove_listed "${own[@]}"
+    mapfile -t rest < <(printf '%s\n' "${listed[@]}" | grep -vxF -- "${own[0]}" | grep -vxF -- "${own[1]}")
+    if ((${#listed[@]})); then write_manifest "${rest[@]}"; fi
+    for unit in "${units[@]}"; do systemctl reset-failed "$unit" 2>/dev/null || true; done
+    remove_tree "$RUNTIME_DIR"
+    remove_tree "$METRICS_DIR"
+    if [[ $purge == yes ]]; then
+        purge_installation "${units[@]}"
+    else
+        say "kept: $CONFIG_DIR, $STATE_DIR, the user $SERVICE_USER (sudo ./bin/uninstall --instance $name --purge removes them)"
+    fi
+}

@@ -1,0 +1,80 @@
+"""The status of the other IBKR users on this machine, each read by a process of its own.
+
+Each instance belongs to another user. Root has to become that user before it opens anything there, and cannot come back
+from it.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from ibkr_tools.cli.app_context import AppContext
+from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME
+from ibkr_tools.errors import IbkrError, UsageError
+from ibkr_tools.instance import PLAIN, installed_instances
+
+READ_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class InstanceStatus:
+    """What `ibkr-tools status` came to: the text or the JSON document, and the exit code; no name: `instance.PLAIN`."""
+
+    name: str | None
+    output: str
+    exit_code: int
+
+
+def read_others(app_context: AppContext, *, json: bool = False) -> list[InstanceStatus]:
+    """Returns the status of every instance with a name, unless the global options have chosen one.
+
+    A person who is not in the group of an instance sees that it is there, and why nothing else can be seen.
+    """
+    chosen = (app_context.instance, app_context.config, app_context.runtime_dir, app_context.state_dir)
+    if any(chosen) or app_context.unchecked_directories.configuration != SYSTEM_CONFIGURATION:
+        return []
+    return [_read(name, json=json) for name in installed_instances(SYSTEM_RUNTIME)]
+
+
+def _read(name: str, *, json: bool) -> InstanceStatus:
+    command = [sys.executable, "-I", "-m", "ibkr_tools", "--instance", name, "status", *(["--json"] if json else [])]
+    try:
+        told = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=READ_TIMEOUT_S, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return InstanceStatus(name, f"cannot be read: {type(error).__name__}", IbkrError.exit_code)
+    return InstanceStatus(name, (told.stdout or told.stderr).rstrip("\n"), told.returncode)
+
+
+def combine_text(found: Sequence[InstanceStatus]) -> str:
+    """Returns one text: each instance under its name, or the one that there is without."""
+    if len(found) == 1:
+        return found[0].output
+    return "\n\n".join(f"instance {one.name or PLAIN}\n{one.output}" for one in found)
+
+
+def combine_json(found: Sequence[InstanceStatus]) -> str:
+    """Returns one JSON object: the status document of each instance by its name; null where it could not be read."""
+
+    def document(one: InstanceStatus) -> object:
+        try:
+            return msgspec.json.decode(one.output)
+        except msgspec.DecodeError:
+            return None
+
+    documents = {one.name or PLAIN: document(one) for one in found}
+    return msgspec.json.format(msgspec.json.encode(documents), indent=2).decode()
+
+
+def require_all_with_json(*, every: bool, json: bool) -> None:
+    """Refuses --all where it would change nothing.
+
+    Raises:
+        UsageError: without --json.
+    """
+    if every and not json:
+        raise UsageError("--all is for --json", hint="Without --json every instance is shown anyway.")

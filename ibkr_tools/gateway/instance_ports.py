@@ -1,0 +1,101 @@
+"""`python -m ibkr_tools.gateway.instance_ports NAME`: prints the port of an instance's gateway, for bin/install.
+
+Two instances with one port would be one gateway for both. That of a new instance is the first that nobody has.
+"""
+
+import json
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ibkr_tools import entrypoint
+from ibkr_tools.config.schema import GatewayConfig
+from ibkr_tools.directories import SYSTEM_CONFIGURATION
+from ibkr_tools.errors import ConfigError, UsageError
+from ibkr_tools.instance import PLAIN, directory_of, is_name, require_name
+from ibkr_tools.simulator_ports import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
+
+DEFAULT_PORT = GatewayConfig().port
+_CANDIDATES = range(DEFAULT_PORT + 1, DEFAULT_PORT + 1000)
+
+
+def configured_port(file: Path) -> int | None:
+    """Returns the port that a configuration names, right or wrong otherwise; None: there is none, or it is no JSON."""
+    try:
+        gateway = json.loads(file.read_text(encoding="utf-8-sig")).get("gateway", {})
+        port = gateway.get("port", DEFAULT_PORT)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    return port if isinstance(port, int) else None
+
+
+def configured_ports(configuration: Path) -> dict[str, int]:
+    """Returns the port of each instance that is configured, by its name; `configuration`: that of the nameless one."""
+    prefix = f"{configuration.name}@"
+    found = {path.name.removeprefix(prefix): path for path in configuration.parent.glob(f"{prefix}*")}
+    places = {PLAIN: configuration, **{name: path for name, path in sorted(found.items()) if is_name(name)}}
+    ports = {name: configured_port(path / "config.json") for name, path in places.items()}
+    return {name: port for name, port in ports.items() if port is not None}
+
+
+def is_free(port: int) -> bool:
+    """Says whether nobody listens on a port of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104  # as the gateway does; it is closed at once
+        except OSError:
+            return False
+    return True
+
+
+def next_port(taken: Mapping[str, int]) -> int:
+    """Returns the first port after the usual one that no instance has and nobody listens on.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    others = {*taken.values(), SIMULATOR_PORT, SIMULATOR_CONTROL_PORT}
+    for port in _CANDIDATES:
+        if port not in others and is_free(port):
+            return port
+    raise ConfigError(f"no port from {_CANDIDATES.start} to {_CANDIDATES.stop - 1} is free")
+
+
+def port_of(name: str, configuration: Path) -> int:
+    """Returns the port of an instance: the configured one, or one for it.
+
+    Raises:
+        ConfigError: another instance has it.
+    """
+    taken = configured_ports(configuration)
+    port = taken.pop(name, None)
+    if port is None:
+        return next_port(taken)
+    if sharing := [other for other, its in taken.items() if its == port]:
+        file = directory_of(configuration, name) / "config.json"
+        raise ConfigError(
+            f"{file}: gateway.port {port} is that of the instance {', '.join(sharing)} already",
+            hint=f"{next_port({**taken, name: port})} is free.",
+        )
+    return port
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the port of one instance.
+
+    Raises:
+        UsageError: not one name.
+        ConfigError: see `port_of`.
+    """
+    if len(arguments) != 1:
+        raise UsageError("one instance is to be named")
+    sys.stdout.write(f"{port_of(require_name(arguments[0]), SYSTEM_CONFIGURATION)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(entrypoint.run(lambda: main(sys.argv[1:])))
