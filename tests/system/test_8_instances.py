@@ -1,0 +1,287 @@
+"""A second IBKR user on the machine: neither instance mixes anything up, nor reads, asks or stops the other."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from ibkr_tools.simulator.control_client import ControlClient
+from tests.system.machine import CHECKOUT, INSTALL, PASSWORD, Machine, now
+from tests.system.people import People
+
+pytestmark = pytest.mark.system
+
+NAME = "second"
+USERS = {"default": "ibkr", NAME: f"ibkr-{NAME}"}
+ACCOUNTS = {"default": "U1234567", NAME: "U7654321"}
+PORTS = {"default": 5000, NAME: 5001}
+SIMULATOR_PORT, CONTROL_PORT = 5180, 5181
+INSTALL_SECOND = f"{CHECKOUT}/bin/install --instance {NAME}"
+AT = {"default": "", NAME: f"@{NAME}"}
+OTHER = {"default": NAME, NAME: "default"}
+
+
+class Second:
+    """The second instance, in the words of the tests."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def section(self) -> dict[str, object]:
+        """Returns what its watchdog says of the session."""
+        try:
+            text = self.machine.container.inside(f"/run/ibkr-tools@{NAME}/status.json").read_text()
+        except FileNotFoundError:
+            return {}
+        section: dict[str, object] = json.loads(text).get("session") or {}
+        return section
+
+    def is_up_since(self, moment: datetime) -> bool:
+        """Says whether a session is up that was proven after `moment`."""
+        section = self.section()
+        up_since = section.get("up_since")
+        return section.get("state") == "up" and bool(up_since) and datetime.fromisoformat(str(up_since)) > moment
+
+    def wait_back(self, since: datetime) -> None:
+        """Waits for a session that was proven after `since`."""
+        self.machine.wait("the session of the second", lambda: self.is_up_since(since), within_s=90)
+
+    def drop(self) -> None:
+        """Lets IBKR lose its session."""
+        assert self.machine.container.in_network(lambda: ControlClient(CONTROL_PORT).drop()) >= 1
+
+    def logins(self) -> int:
+        """Returns how many logins its simulator has seen."""
+        state = self.machine.container.in_network(lambda: ControlClient(CONTROL_PORT).state())
+        return int(state["users"]["demo-reader"]["logins"])
+
+
+@pytest.fixture(scope="module")
+def second(machine: Machine) -> Iterator[Second]:
+    """The second instance, installed, with a simulator of its own, and up; it goes after the tests."""
+    with machine.timed("bin/install --instance"):
+        told = machine.run(INSTALL_SECOND, timeout_s=120)
+    assert f"configuration: /etc/ibkr-tools@{NAME}/config.json, from the example, with port 5001" in told
+    assert "the build of the instance without a name" in told
+    config = {
+        "username": "demo-reader",
+        "password": PASSWORD,
+        "account": ACCOUNTS[NAME],
+        "gateway": {"port": PORTS[NAME], "upstream": f"http://127.0.0.1:{SIMULATOR_PORT}"},
+    }
+    machine.container.run(f"cat >/etc/ibkr-tools@{NAME}/config.json", stdin=json.dumps(config))
+    machine.run(INSTALL_SECOND, timeout_s=120)
+    machine.run(
+        f"systemd-run --quiet --unit=second-simulator --uid=ibkr-{NAME} ibkr-tools simulate --port {SIMULATOR_PORT}"
+        f" --control-port {CONTROL_PORT} --account {ACCOUNTS[NAME]} --positions 11 --seed 2"
+    )
+    it, moment = Second(machine), now()
+    with machine.timed("start of a second instance until its session is up"):
+        machine.run(f"systemctl start ibkr-gateway@{NAME}", timeout_s=90)
+        it.wait_back(moment)
+    yield it
+    uninstall = f"{CHECKOUT}/bin/uninstall --instance {NAME} --purge"
+    machine.run(f"systemctl stop second-simulator || true; test ! -e /etc/ibkr-tools@{NAME} || {uninstall}")
+
+
+def is_same_moment(one: object, other: object) -> bool:
+    """Says whether two times are of one login: the watchdog reckons them anew from a clock that goes on."""
+    return abs(datetime.fromisoformat(str(one)) - datetime.fromisoformat(str(other))) < timedelta(seconds=1)
+
+
+def as_instance(name: str, command: str) -> str:
+    """Returns a command of `ibkr-tools` for an instance."""
+    return f"ibkr-tools {'' if name == 'default' else f'--instance {name} '}{command}"
+
+
+def test_the_password_is_out_of_the_configuration(second: Second) -> None:
+    """As of the first: it is in a file for root alone."""
+    machine = second.machine
+    assert machine.code(f"grep -q {PASSWORD} /etc/ibkr-tools@{NAME}/config.json") == 1
+    assert machine.run(f"stat -c '%a %U' /etc/ibkr-tools@{NAME}/password") == "600 root"
+
+
+def test_units_of_an_instance_have_the_sandbox(up: Machine, second: Second) -> None:
+    """The drop-in of all services and that of the unit apply, and every process is the instance's own user's."""
+    for plain in ("gateway", "login", "watchdog", "firewall", "relay", "fetch", "alert-delivery", "alert-fetch"):
+        unit = f"ibkr-{plain}@{NAME}.service"
+        paths = up.show(unit, "DropInPaths")
+        assert "/ibkr-.service.d/10-sandbox.conf" in paths, unit
+        assert up.show(unit, "NoNewPrivileges") == "yes", unit
+    assert "/ibkr-login@.service.d/20-exceptions.conf" in up.show(f"ibkr-login@{NAME}.service", "DropInPaths")
+    assert up.show(f"ibkr-alert-fetch@{NAME}.service", "User") == USERS[NAME]
+    uid = int(up.run(f"id -u {USERS[NAME]}"))
+    programs = {process.program for process in up.container.processes() if process.uid == uid}
+    assert "java" in programs
+    assert up.uid() != uid
+
+
+def test_losses_mix_nothing_up(up: Machine, second: Second) -> None:
+    """Session after session is lost, here or there: the other keeps its own, and each saves its own account."""
+    for _ in range(3):
+        theirs, moment = second.section()["up_since"], now()
+        up.drop_session()
+        up.wait_back(moment)
+        assert is_same_moment(second.section()["up_since"], theirs)
+        ours, logins, moment = up.status()["session"]["up_since"], up.logins(), now()
+        second.drop()
+        second.wait_back(moment)
+        assert is_same_moment(up.status()["session"]["up_since"], ours)
+        assert up.logins() == logins
+        for name in USERS:
+            up.run(f"systemctl start ibkr-fetch{AT[name]}.service", timeout_s=120)
+            latest = up.run(f"cat /var/lib/ibkr-tools{AT[name]}/snapshots/latest.json")
+            assert ACCOUNTS[name] in latest
+            assert ACCOUNTS[OTHER[name]] not in latest
+    java, moment = up.java_pid(), now()
+    up.run(f"systemctl restart ibkr-gateway@{NAME}", timeout_s=90)
+    second.wait_back(moment)
+    assert up.java_pid() == java
+    for name in USERS:
+        told = up.run(as_instance(name, "fetch --jq .accounts"))
+        assert ACCOUNTS[name] in told
+        assert ACCOUNTS[OTHER[name]] not in told
+
+
+@pytest.mark.parametrize("me", list(USERS))
+def test_neither_reads_the_other(people: People, second: Second, me: str) -> None:
+    """Configuration, state, status, requests, secrets, credentials of a running unit."""
+    at = AT[OTHER[me]]
+    people.machine.run(f"systemctl start ibkr-fetch{at}.service", timeout_s=120)
+    for path in (
+        f"/etc/ibkr-tools{at}/config.json",
+        f"/etc/ibkr-tools{at}/password",
+        f"/run/ibkr-tools{at}/status.json",
+        f"/run/ibkr-tools{at}/gateway.env",
+        f"/var/lib/ibkr-tools{at}/snapshots/latest.json",
+        f"/var/lib/ibkr-tools{at}/login/login_log.json",
+    ):
+        assert people.machine.code(f"test -e {path}") == 0, path
+        told = people.run(USERS[me], f"cat {path}")
+        assert told.code != 0, path
+        assert "Permission denied" in told.err, path
+    for folder in (f"/etc/ibkr-tools{at}", f"/run/ibkr-tools{at}", f"/var/lib/ibkr-tools{at}", "/run/credentials"):
+        listing = people.run(USERS[me], f"ls {folder}/*/")
+        assert not listing.out.strip(), folder
+    for words in ("status", "fetch", "show", "login log", "config check"):
+        assert people.run(USERS[me], as_instance(OTHER[me], words)).code != 0, words
+
+
+@pytest.mark.parametrize("me", list(USERS))
+def test_neither_asks_or_stops_the_other(people: People, second: Second, me: str) -> None:
+    """Neither the gateway, nor the way of the login, nor a request, nor systemd, nor a signal."""
+    other, machine = OTHER[me], people.machine
+    user = USERS[me]
+    curl = "curl -sk --max-time 3 -o /dev/null https://127.0.0.1:{}/"
+    assert people.run(user, curl.format(PORTS[me])).code == 0
+    assert people.run(user, curl.format(PORTS[other])).code == 7
+    relay = people.run(
+        user, f"curl -sk --max-time 3 --unix-socket /run/ibkr-gateway{AT[other]}.sock https://localhost/"
+    )
+    assert relay.code == 7
+    before = [machine.main_process(f"ibkr-{unit}{AT[other]}.service") for unit in ("gateway", "watchdog")]
+    for command in (
+        f"touch /run/ibkr-tools{AT[other]}/login.request",
+        f"touch /run/ibkr-tools{AT[other]}/gateway.restart",
+        f"touch /var/lib/ibkr-tools{AT[other]}/shared/session-lost",
+        f"systemctl stop ibkr-gateway{AT[other]}",
+        f"systemctl restart ibkr-login{AT[other]}.path",
+        f"kill {before[0]}",
+        *(as_instance(other, words) for words in ("login", "pause", "unlock", "gateway restart")),
+    ):
+        assert people.run(user, f"{command} </dev/null").code != 0, command
+    after = [machine.main_process(f"ibkr-{unit}{AT[other]}.service") for unit in ("gateway", "watchdog")]
+    assert before == after
+    assert 0 not in before
+
+
+def test_status_shows_both(up: Machine, second: Second) -> None:
+    """The highest exit code is that of the whole; root reads each as that one's user."""
+    text = up.run("ibkr-tools status")
+    assert text.startswith("instance default\ngateway  up")
+    assert f"\n\ninstance {NAME}\ngateway  up" in text
+    for name in USERS:
+        assert ACCOUNTS[name] in text
+    documents = json.loads(up.run("ibkr-tools status --json --all"))
+    assert {name: documents[name]["session"]["accounts"] for name in documents} == {
+        name: [account] for name, account in ACCOUNTS.items()
+    }
+    assert json.loads(up.run("ibkr-tools status --json"))["session"]["accounts"] == [ACCOUNTS["default"]]
+    moment = now()
+    up.run(f"systemctl stop ibkr-gateway@{NAME}", timeout_s=60)
+    try:
+        assert up.code("ibkr-tools status") == up.code(f"ibkr-tools --instance {NAME} status") == 69
+        assert up.code("ibkr-tools status --json") == 0
+        told = up.container.run(f"ibkr-tools --instance {NAME} fetch", check=False)
+        assert f"systemctl start ibkr-gateway@{NAME}" in told.stderr
+        assert up.run("systemctl is-active ibkr-gateway") == "active"
+        assert not [line for line in up.run("nft list tables").splitlines() if line.endswith(f"ibkr_tools-{NAME}")]
+    finally:
+        up.run(f"systemctl start ibkr-gateway@{NAME}", timeout_s=90)
+    second.wait_back(moment)
+
+
+def test_a_failure_is_told_by_the_instance_that_it_is_of(up: Machine, second: Second) -> None:
+    """With the unit's name as a person types it, and how it ended."""
+    folder = f"/run/systemd/system/ibkr-metrics@{NAME}.service.d"
+    up.run(f"mkdir {folder}; printf '[Service]\\nExecStart=\\nExecStart=/bin/sh -c \"exit 9\"\\n' >{folder}/fail.conf")
+    up.run("systemctl daemon-reload")
+    try:
+        assert up.code(f"systemctl start ibkr-metrics@{NAME}") != 0
+        told = f"ibkr-metrics@{NAME}.service"
+        up.wait("the message", lambda: told in up.container.journal(f"--unit=ibkr-alert-delivery@{NAME}"), within_s=30)
+        message = up.container.journal(f"--unit=ibkr-alert-delivery@{NAME}")
+    finally:
+        up.run(f"rm -r {folder}; systemctl daemon-reload; systemctl reset-failed 'ibkr-*'")
+    assert "9" in message
+    assert told not in up.container.journal("--unit=ibkr-alert.service")
+
+
+def test_two_instances_with_one_port_are_refused(up: Machine, second: Second) -> None:
+    """78, who has it, and one that is free; nothing is changed."""
+    file = f"/etc/ibkr-tools@{NAME}/config.json"
+    before = up.run(f"cat {file}")
+    up.container.run(f"cat >{file}", stdin=before.replace(f'"port": {PORTS[NAME]}', '"port": 5000'))
+    try:
+        told = up.container.run(INSTALL_SECOND, check=False)
+    finally:
+        up.container.run(f"cat >{file}", stdin=before)
+    assert told.returncode == 78
+    assert "gateway.port 5000 is that of the instance default already" in told.stderr
+    assert "is free" in told.stderr
+
+
+def test_an_update_keeps_every_instance(up: Machine, second: Second) -> None:
+    """bin/install without a name has its files stay, and restarts nothing that has not changed."""
+    java = up.main_process(f"ibkr-gateway@{NAME}.service")
+    told = up.run(INSTALL.replace("--gateway /srv/clientportal.gw ", ""), timeout_s=120)
+    assert "no longer part of it" not in told
+    assert up.main_process(f"ibkr-gateway@{NAME}.service") == java
+    assert up.code(f"test -e /usr/local/lib/sysusers.d/ibkr-tools@{NAME}.conf") == 0
+
+
+def test_the_program_stays_while_an_instance_needs_it(up: Machine, second: Second) -> None:
+    """The default's removal is refused in one line, before anything is stopped."""
+    told = up.container.run(f"{CHECKOUT}/bin/uninstall --purge", check=False)
+    assert told.returncode == 78
+    assert f"uninstall --instance {NAME}" in told.stderr
+    assert up.is_active("ibkr-gateway.service")
+
+
+def test_an_instance_goes_alone(up: Machine, second: Second) -> None:
+    """Purged, nothing of it is left, and the other has not noticed."""
+    java = up.java_pid()
+    told = up.container.run(f"{CHECKOUT}/bin/uninstall --instance {NAME} --purge", check=False, timeout_s=90)
+    assert told.returncode == 73
+    assert f"processes of the user ibkr-{NAME} still run: " in told.stderr
+    up.run("systemctl stop second-simulator")
+    up.run(f"{CHECKOUT}/bin/uninstall --instance {NAME} --purge", timeout_s=90)
+    assert up.java_pid() == java
+    assert up.code("ibkr-tools status") == 0
+    assert "instance" not in up.run("ibkr-tools status")
+    assert up.code(f"getent passwd ibkr-{NAME}") == up.code(f"getent group ibkr-{NAME}") == 2
+    found = up.run(f"find /etc /run /var/lib /usr/local/lib /opt -xdev -name '*@{NAME}*' -not -path '*/systemd/*'")
+    assert found == ""
+    assert NAME not in up.run("cat /opt/ibkr-tools/manifest; nft list tables")
+    assert up.code(f"ibkr-tools --instance {NAME} status") == 2
