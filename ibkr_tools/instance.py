@@ -25,8 +25,8 @@ UNITS = ("alert", "fetch", "firewall", "flex", "gateway", "login", "metrics", "r
 """What comes after `ibkr-` in the names of the units that every instance has of its own."""
 
 COMMANDS_OF_AN_INSTANCE = (
-    *("alert", "api", "config", "diff", "fetch", "flex", "gateway", "history", "login", "metrics", "pause", "resume"),
-    *("password", "show", "status", "unlock", "watchdog"),
+    *("alert", "api", "config", "diff", "fetch", "flex", "gateway", "history", "login", "logs", "metrics", "pause"),
+    *("password", "resume", "show", "status", "unlock", "watchdog"),
 )
 """Commands of `ibkr-tools` that work in the directories of an instance."""
 

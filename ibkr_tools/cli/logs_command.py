@@ -17,9 +17,12 @@ def unit_pattern(name: str | None) -> str:
         UsageError: no unit of ours is called like that.
     """
     from ibkr_tools.doctor.shipped_units import shipped_folder
+    from ibkr_tools.instance import current_instance
 
+    instance = current_instance()
+    end = f"*@{instance}*" if instance else "*"
     if name is None:
-        return "ibkr-*"
+        return f"ibkr-{end}"
     folder = shipped_folder()
     known = sorted(
         {path.stem.removeprefix("ibkr-").rstrip("@") for path in folder.glob("ibkr-*.*[!d]")} if folder else ()
@@ -27,7 +30,7 @@ def unit_pattern(name: str | None) -> str:
     short = name.removeprefix("ibkr-").removesuffix(".service")
     if short not in known:
         raise UsageError(f"{name!r} is no unit of ours", hint=f"There are {', '.join(known)}.")
-    return f"ibkr-{short}*"
+    return f"ibkr-{short}{end}"
 
 
 def logs(

@@ -31,6 +31,11 @@ def test_a_unit_has_three_names(name: str) -> None:
     assert unit_pattern(name) == "ibkr-login*"
 
 
+def test_an_instance_has_units_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IBKR_TOOLS_INSTANCE", "anna")
+    assert (unit_pattern(None), unit_pattern("alert")) == ("ibkr-*@anna*", "ibkr-alert*@anna*")
+
+
 @pytest.mark.parametrize("name", ["nginx", "ibkr-", "", "*", "login --help", "../x", "since-254"])
 def test_other_names_are_refused_with_those_that_there_are(name: str) -> None:
     with pytest.raises(UsageError) as refused:
