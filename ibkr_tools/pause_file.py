@@ -11,12 +11,16 @@ import msgspec
 from ibkr_tools import files
 from ibkr_tools.status import Moment
 
+PAUSE_SCHEMA = 1
+"""The schema of the file."""
+
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
     """Since when, and until when; `until` null: until somebody says `resume`."""
 
     since: Moment
     until: Moment | None = None
+    schema: int = PAUSE_SCHEMA
 
     def is_over(self, now: datetime) -> bool:
         """Says whether its time has come to an end."""
@@ -32,13 +36,16 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 def read(path: Path, now: datetime) -> Pause | None:
     """Returns the pause that holds at `now`, None without one.
 
-    A file that cannot be read is a pause without end: somebody wanted one, and logging in cannot be undone.
+    A file that cannot be read, or of another schema, is a pause without end: somebody wanted one, and logging in cannot
+    be undone.
     """
     try:
         pause = msgspec.json.decode(files.read_regular(path), type=Pause)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Pause(since=now)
+    if pause.schema != PAUSE_SCHEMA:
         return Pause(since=now)
     return None if pause.is_over(now) else pause
 

@@ -25,6 +25,7 @@ from ibkr_tools.config.secrets import Secret
 from ibkr_tools.duration_format import format_wait
 from ibkr_tools.errors import ActionRequired, OutputError, StatementUnavailable
 from ibkr_tools.flex.flex_errors import RENEWAL_HINT
+from ibkr_tools.schema_number import describe_other
 from ibkr_tools.status import Moment, utc_now
 
 INTERVAL_S = 1.1
@@ -67,6 +68,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     is_lock: bool = False
 
 
+TOKEN_STATE_SCHEMA = 1
+"""The schema of the file."""
+
+
 class TokenState(msgspec.Struct, frozen=True, kw_only=True):
     """The file's content. `sent` are the last requests by the monotonic clock of the boot `boot_id`.
 
@@ -83,7 +88,7 @@ class TokenState(msgspec.Struct, frozen=True, kw_only=True):
     validation_failures: int = 0
     refusal: Refusal | None = None
     failing_since: Moment | None = None
-    schema: int = 1
+    schema: int = TOKEN_STATE_SCHEMA
 
 
 def earliest_send_time(sent: tuple[float, ...], now_s: float) -> float:
@@ -325,7 +330,10 @@ class TokenBudget:
 
     def _read(self) -> TokenState:
         try:
-            state = msgspec.json.decode(files.read_regular(self._path), type=TokenState)
+            data = files.read_regular(self._path)
+            if told := describe_other(data, TOKEN_STATE_SCHEMA):
+                return self._lost(told)
+            state = msgspec.json.decode(data, type=TokenState)
             bytes.fromhex(state.salt)
         except FileNotFoundError:
             if self._lock.stat().st_size:

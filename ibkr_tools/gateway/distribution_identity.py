@@ -23,7 +23,7 @@ _HASHED_DIRECTORIES = ("build", "dist")
 _MAX_FILE_BYTES = 200_000_000
 _MAX_FILES = 5_000
 _MAX_MANIFEST_BYTES = 1 << 16
-_ACCEPTED_BUILDS_SCHEMA = 1
+ACCEPTED_BUILDS_SCHEMA = 1
 # So many names make a point.
 _MAX_NAMED_FILES = 3
 
@@ -120,7 +120,7 @@ def _read_accepted(path: Path) -> dict[str, dict[str, str]]:
     """Returns the files of each accepted build by its digest. A list that is damaged accepts nothing."""
     try:
         document = json.loads(path.read_bytes())
-        builds = document["builds"] if document["schema"] == _ACCEPTED_BUILDS_SCHEMA else []
+        builds = document["builds"] if document["schema"] == ACCEPTED_BUILDS_SCHEMA else []
         return {digest_of(build): build for build in builds}
     except FileNotFoundError:
         return {}
@@ -132,7 +132,7 @@ def _accept(identity: BuildIdentity, path: Path) -> None:
     files.make_directory(path.parent, mode=0o750)
     with files.locked(path.with_suffix(".lock"), mode=0o600):
         builds = [*_read_accepted(path).values(), dict(identity.files)]
-        text = json.dumps({"schema": _ACCEPTED_BUILDS_SCHEMA, "builds": builds}, indent=1)
+        text = json.dumps({"schema": ACCEPTED_BUILDS_SCHEMA, "builds": builds}, indent=1)
         files.write_atomically(path, text.encode() + b"\n", mode=0o640)
 
 

@@ -37,6 +37,7 @@ from ibkr_tools.login.budget import (
 )
 from ibkr_tools.login.login_evidence import clear_evidence, find_evidence, record_evidence
 from ibkr_tools.login.login_log_file import (
+    LOGIN_LOG_SCHEMA,
     Attempt,
     ClockReading,
     LoginLogFile,
@@ -50,6 +51,7 @@ from ibkr_tools.login.login_log_file import (
     with_result,
 )
 from ibkr_tools.login.outcomes import AttemptResult, Outcome
+from ibkr_tools.schema_number import describe_other
 
 MAX_LOG_FILE_BYTES = 4_000_000
 """Bytes that are read of the file: `budget.MAX_ATTEMPTS_KEPT` attempts are a tenth of that."""
@@ -115,7 +117,7 @@ class LoginLog:
         except (msgspec.DecodeError, ValueError, RecursionError):
             return None
         stamps = [log_file.at, *(attempt.at for attempt in log_file.attempts)]
-        is_ours = log_file.schema == 1 and all(stamp.tzinfo is not None for stamp in stamps)
+        is_ours = log_file.schema == LOGIN_LOG_SCHEMA and all(stamp.tzinfo is not None for stamp in stamps)
         return log_file if is_ours and is_consistent(log_file) else None
 
     def _evidence(self) -> str | None:
@@ -123,10 +125,15 @@ class LoginLog:
 
     def _damage_message(self) -> str:
         evidence = None if os.path.lexists(self.path) else self._evidence()
-        what = (
-            f"is missing, though {evidence} shows that logins happened" if evidence else "is damaged: it cannot be read"
-        )
+        what = f"is missing, though {evidence} shows that logins happened" if evidence else self._damage()
         return f"the login log {self.path} {what}, so nobody knows how many failed; {RESET_HINT}"
+
+    def _damage(self) -> str:
+        try:
+            told = describe_other(files.read_regular(self.path, MAX_LOG_FILE_BYTES, one_name=False), LOGIN_LOG_SCHEMA)
+        except OSError:
+            told = None
+        return told or "is damaged: it cannot be read"
 
     def _save(self, log_file: LoginLogFile) -> None:
         files.write_atomically(self.path, msgspec.json.format(msgspec.json.encode(log_file)) + b"\n", mode=0o600)

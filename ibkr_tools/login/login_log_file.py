@@ -12,6 +12,8 @@ import msgspec
 
 from ibkr_tools.login.outcomes import AttemptResult, Outcome
 
+LOGIN_LOG_SCHEMA = 1
+
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e10)]
 """Three centuries: what is more, or less than nothing, is damage, and no calendar could show when it ends."""
 
@@ -79,7 +81,7 @@ class LoginLogFile(msgspec.Struct, frozen=True, kw_only=True):
     recorded: int = -1
     discarded: int = 0
     proven: ProvenPassword | None = None
-    schema: int = 1
+    schema: int = LOGIN_LOG_SCHEMA
 
 
 def with_count(log_file: LoginLogFile) -> LoginLogFile:

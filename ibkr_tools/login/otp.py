@@ -111,11 +111,15 @@ def check_second_factor(config: Config, config_file: Path) -> str | None:
     return "the authenticator's secret is fine"
 
 
+TOTP_SCHEMA = 1
+"""The schema of the file of used time steps."""
+
+
 class _UsedSteps(msgspec.Struct, frozen=True, kw_only=True):
     """The file: time steps whose codes were sent, or were about to be."""
 
     steps: tuple[int, ...] = ()
-    schema: int = 1
+    schema: int = TOTP_SCHEMA
 
 
 class TotpCodes:
@@ -139,7 +143,9 @@ class TotpCodes:
 
     def _read_used(self, now: float) -> tuple[int, ...]:
         try:
-            return msgspec.json.decode(files.read_regular(self._path, _MAX_FILE_BYTES), type=_UsedSteps).steps
+            noted = msgspec.json.decode(files.read_regular(self._path, _MAX_FILE_BYTES), type=_UsedSteps)
+            if noted.schema == TOTP_SCHEMA:
+                return noted.steps
         except FileNotFoundError:
             if not self._may_be_lost:
                 # From now on one that is missing is a lost one.

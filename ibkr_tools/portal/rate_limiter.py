@@ -39,10 +39,15 @@ RATE_LIMIT_LOCK_TIMEOUT_S = 0.5
 """A lock that is held for longer belongs to a stopped process: we go on without it."""
 
 
+PENALTY_SCHEMA = 1
+"""The schema of the file of a penalty that outlives a boot."""
+
+
 class _StoredPenalty(msgspec.Struct):
     """The penalty's end in Unix time, for after a boot."""
 
     until: float
+    schema: int = PENALTY_SCHEMA
 
 
 @dataclass(frozen=True)
@@ -171,11 +176,11 @@ class SharedRateLimiter:
         if self._penalty_file is None:
             return 0.0
         try:
-            left_s = (
-                msgspec.json.decode(files.read_regular(self._penalty_file), type=_StoredPenalty).until - self._wall()
-            )
+            stored = msgspec.json.decode(files.read_regular(self._penalty_file), type=_StoredPenalty)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return 0.0
+        # Of another version: nobody knows for how long, and one that has passed costs one penalty.
+        left_s = stored.until - self._wall() if stored.schema == PENALTY_SCHEMA else PENALTY_S
         return now_s + min(left_s, PENALTY_S) if left_s > 0 else 0.0
 
     def _store_penalty(self, until_s: float) -> None:

@@ -93,7 +93,10 @@ def test_the_boot_before_counts(tmp_path: Path, time: Time) -> None:
     assert budget(tmp_path, time, boot="c").reserve() == 0.0
 
 
-@pytest.mark.parametrize("content", ['{"salt": "zz"}', "", "{", "[" * 100_000, '{"salt": "00", "sent": [1e999]}', None])
+@pytest.mark.parametrize(
+    "content",
+    ['{"salt": "zz"}', "", "{", "[" * 100_000, '{"salt": "00", "sent": [1e999]}', '{"salt": "00", "schema": 2}', None],
+)
 def test_a_file_that_is_lost_is_no_clean_slate(tmp_path: Path, time: Time, content: str | None) -> None:
     """It may have said that the token is locked: nothing is sent until a person says so, and not at once."""
     budget(tmp_path, time).reserve()

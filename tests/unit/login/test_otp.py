@@ -136,7 +136,7 @@ def test_crash_before_the_note_gives_no_code(tmp_path: Path, monkeypatch: pytest
         codes(tmp_path).get_code(30 * 40_000_000 + 5, QUESTION)
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"steps": "x"}', '{"steps": [1.5]}'])
+@pytest.mark.parametrize("content", ["", "{", '{"steps": "x"}', '{"steps": [1.5]}', '{"steps": [], "schema": 2}'])
 def test_damaged_note_costs_one_window(tmp_path: Path, content: str) -> None:
     """Nobody knows what was used: the present code counts as used, and a new note begins."""
     (tmp_path / "totp.json").write_text(content)

@@ -302,3 +302,9 @@ def test_the_file_of_a_penalty_goes_with_it(tmp_path: Path) -> None:
 def test_a_damaged_file_of_a_penalty_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "penalty.json").write_bytes(content)
     assert Machine(tmp_path).process().penalty_s() == 0.0
+
+
+def test_a_penalty_of_another_version_counts_as_one_that_has_just_begun(tmp_path: Path) -> None:
+    """What its end means there nobody knows here."""
+    (tmp_path / "penalty.json").write_text('{"until": 1.0, "schema": 2}')
+    assert Machine(tmp_path).process().penalty_s() == pytest.approx(PENALTY_S, abs=1.0)
