@@ -19,7 +19,8 @@ from tests.system.machine import (
 
 pytestmark = pytest.mark.system
 
-WRONG = "another-Wr0ng-pass.phrase-of-setup"
+WRONG = "-".join(("another", "Wr0ng", "pass.phrase", "of", "setup"))
+"""Not written out: the checkout is on the machine, and is searched too."""
 SIMULATED = '{"gateway": {"upstream": "http://127.0.0.1:5080"}}'
 SET_UP = "ibkr-tools setup --password-stdin --username demo-reader --account U1234567"
 
