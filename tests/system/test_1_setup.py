@@ -19,7 +19,7 @@ from tests.system.machine import (
 
 pytestmark = pytest.mark.system
 
-WRONG = "-".join(("another", "Wr0ng", "pass.phrase", "of", "setup"))
+WRONG = "pass.phrase-of-setup-Wr0ng"[::-1]
 """Not written out: the checkout is on the machine, and is searched too."""
 SIMULATED = '{"gateway": {"upstream": "http://127.0.0.1:5080"}}'
 SET_UP = "ibkr-tools setup --password-stdin --username demo-reader --account U1234567"

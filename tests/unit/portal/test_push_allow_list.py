@@ -28,6 +28,7 @@ WAYS_OUT = {
     "doctor/gateway_checks.py": "looks at the certificate that the gateway shows, and sends nothing",
     "doctor/online_checks.py": "asks IBKR's hosts for /, with --online alone",
     "gateway/ports.py": "looks whether a port is free",
+    "gateway/instance_ports.py": "the same, of the port of a new instance",
     "cli/up_command.py": "looks for free ports for what is simulated",
     "login/browser.py": "Chromium, on the login page alone",
     "login/network_isolation.py": "listens for Chromium, where nobody else is",
