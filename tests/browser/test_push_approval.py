@@ -18,11 +18,12 @@ PLACES = ["notification", "loading", "finished", "error"]
 def test_session_behind_a_page_that_hangs_after_the_approval(home: Home, place: str) -> None:
     """The page says success and "communicating with the server" for ever; the API has the session."""
     use_push(home, 60)
-    home.control.page(second_factor="notification", push_approved_after_ms=1200, after_approval=place)
+    home.control.page(second_factor="notification", after_approval=place)
 
     def log_in() -> None:
-        # The form, user name, password, method, and four questions whether somebody has approved.
-        wait_until(lambda: home.control.state()["requests"].get("POST /sso/Authenticator", 0) >= 8, 30)
+        # The form, user name, password, method, and two questions whether somebody has approved.
+        wait_until(lambda: home.control.state()["requests"].get("POST /sso/Authenticator", 0) >= 6, 30)
+        home.control.page(second_factor="notification", after_approval=place, push_approved=True)
         home.control.login()
 
     with meanwhile(log_in):
