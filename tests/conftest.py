@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ load_profile()
 
 # What Python looks through for garbage grows with every test that was collected, and hardly any of it ever is.
 gc.set_threshold(20_000, 20, 50)
+
+# A job in the background of a script ignores Ctrl-C, and so does what it starts; the programs under test must not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FOREIGN = (
     *("CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"),

@@ -15,6 +15,9 @@ __all__ = ["Terminal"]
 _PATIENCE_S = 60.0
 """In seconds: against what never asks, not against a busy machine."""
 
+_AGAIN_S = 10.0
+"""In seconds: a person has long lost patience by then."""
+
 
 class Terminal:
     """A program on a terminal of its own, within a `with` block."""
@@ -70,6 +73,23 @@ class Terminal:
     def type(self, keys: str) -> None:
         """Types keys, such as \x03 for Ctrl-C."""
         os.write(self._leader, keys.encode())
+
+    def interrupt(self, key: str = "\x03") -> int:
+        """Types Ctrl-C, again when nothing comes of it, and returns the exit code.
+
+        A signal that arrives after Python has written a prompt and before it reads is noticed with the next one.
+        """
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while True:
+            self.type(key)
+            try:
+                while self._read(min(deadline_s, time.monotonic() + _AGAIN_S)):
+                    pass
+            except AssertionError:
+                if time.monotonic() >= deadline_s:
+                    raise
+            else:
+                return self._process.wait(_PATIENCE_S)
 
     def end(self) -> int:
         """Reads to the end, and returns the exit code."""

@@ -139,7 +139,6 @@ def test_ctrl_c_leaves_the_former_one(place: Installation) -> None:
         terminal.answer("New password", NEW)
         terminal.wait_for("The same once more")
         terminal.wait_for(": ")
-        terminal.type("\x03")
-        assert terminal.end() == 130, terminal.text
+        assert terminal.interrupt() == 130, terminal.text
     assert stored(place) == f"{FORMER}\n"
     assert NEW not in terminal.text

@@ -18,6 +18,7 @@ from ibkr_tools.login.login_timers import Patience
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_states import SUCCESS_TEXT
 from tests.support.logins import AFTER_PASSWORD, AT_ONCE, FORM, NoSession, PageBrowser, form_with
+from tests.support.patience import slowdown
 
 PASSWORD = "a-password-4711"
 ELSEWHERE = {**FORM, "url": "https://127.0.0.1:5000/sso/Dispatcher", "visible": {}}
@@ -261,7 +262,7 @@ def test_a_browser_that_dies_after_the_password_may_have_logged_in(has_session: 
 @pytest.mark.parametrize("has_session", [True, False])
 def test_the_whole_login_has_a_limit(has_session: bool) -> None:
     """At its end the API is asked once more, if a password went out."""
-    patience = replace(AT_ONCE, total=timedelta(seconds=0.1))
+    patience = replace(AT_ONCE, total=timedelta(seconds=0.3 * slowdown()))
     portal = Session() if has_session else NoSession()
     end = end_after(form_with("loading"), portal=portal, patience=patience)
     assert end.outcome is (Outcome.SUCCEEDED if has_session else Outcome.TIMED_OUT)
