@@ -108,7 +108,16 @@ def _manifest() -> frozenset[Path]:
         lines = MANIFEST.read_text().splitlines()
     except OSError:
         return frozenset()
-    return frozenset(Path(line) for line in lines if line.startswith("/") and not line.endswith("/"))
+    paths = (Path(line) for line in lines if line.startswith("/") and not line.endswith("/"))
+    return frozenset(path for path in paths if not is_of_instances(path))
+
+
+def is_of_instances(path: Path) -> bool:
+    """Says whether a file of the list is of the instances with a name: a template, its drop-in, a user's file.
+
+    They are made of the shipped ones by bin/_instance.sh; the handler of failures is a template by itself.
+    """
+    return any("@" in name and not name.startswith("ibkr-alert@.service") for name in (path.name, path.parent.name))
 
 
 def _extent(shipped: frozenset[Path]) -> Extent:

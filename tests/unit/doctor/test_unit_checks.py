@@ -1,11 +1,12 @@
 """How units are: from what systemd says of them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ibkr_tools.doctor.finding import Verdict
-from ibkr_tools.doctor.subject import Extent
+from ibkr_tools.doctor.subject import Extent, is_of_instances
 from ibkr_tools.doctor.unit_checks import FOLLOWERS, UnitState, judge_states, judge_timers
 
 GATEWAY, TIMER = "ibkr-gateway.service", "ibkr-fetch.timer"
@@ -94,3 +95,18 @@ def test_where_the_gateway_is_stopped_nothing_else_has_to_run() -> None:
     states = {name: replace(state, active="inactive") for name, state in running().items()}
     found = [entry for entry in judge_states(states, Extent.FULL) if entry.verdict is not Verdict.OK]
     assert [entry.remedy_text() for entry in found] == [f"sudo systemctl start {GATEWAY}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *(("systemd/system/ibkr-gateway.service", False), ("systemd/system/ibkr-alert@.service", False)),
+        ("systemd/system/ibkr-alert@.service.d/20-exceptions.conf", False),
+        *(("systemd/system/ibkr-gateway@.service", True), ("systemd/system/ibkr-alert-fetch@.service", True)),
+        ("systemd/system/ibkr-gateway@.service.d/20-exceptions.conf", True),
+        *(("tmpfiles.d/ibkr-tools@anna.conf", True), ("tmpfiles.d/ibkr-tools.conf", False)),
+    ],
+)
+def test_what_is_of_instances_is_not_compared(name: str, expected: bool) -> None:
+    """It is made by bin/install, of what is compared."""
+    assert is_of_instances(Path("/usr/local/lib") / name) == expected
