@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """`FAULT`: something to do; `NOTICE`: something to know; `UNSEEN`: this user may not look, or nobody can now."""
 
     OK = "ok"
@@ -58,7 +58,7 @@ class Finding:
     """
 
     check: str
-    verdict: Verdict
+    verdict: CheckVerdict
     message: tuple[Part, ...]
     remedy: tuple[Part, ...] | None = None
 
@@ -87,17 +87,17 @@ class Findings:
 
     def ok(self, message: Text) -> Finding:
         """Returns that all is well."""
-        return Finding(check=self.check, verdict=Verdict.OK, message=_parts(message))
+        return Finding(check=self.check, verdict=CheckVerdict.OK, message=_parts(message))
 
     def unseen(self, message: Text) -> Finding:
         """Returns that it could not be looked at, and why."""
-        return Finding(check=self.check, verdict=Verdict.UNSEEN, message=_parts(message))
+        return Finding(check=self.check, verdict=CheckVerdict.UNSEEN, message=_parts(message))
 
     def notice(self, message: Text, remedy: Text | None = None) -> Finding:
         """Returns something to know."""
         return Finding(
             check=self.check,
-            verdict=Verdict.NOTICE,
+            verdict=CheckVerdict.NOTICE,
             message=_parts(message),
             remedy=None if remedy is None else _parts(remedy),
         )
@@ -106,7 +106,7 @@ class Findings:
         """Returns something to do."""
         return Finding(
             check=self.check,
-            verdict=Verdict.FAULT,
+            verdict=CheckVerdict.FAULT,
             message=_parts(message),
             remedy=None if remedy is None else _parts(remedy),
         )
@@ -115,10 +115,10 @@ class Findings:
 def exit_code(findings: Iterable[Finding]) -> int:
     """Returns 78 if there is something to do, 1 if there is something to know, else 0."""
     verdicts = {finding.verdict for finding in findings}
-    return 78 if Verdict.FAULT in verdicts else 1 if Verdict.NOTICE in verdicts else 0
+    return 78 if CheckVerdict.FAULT in verdicts else 1 if CheckVerdict.NOTICE in verdicts else 0
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
     """Returns what there is to do, then what there is to know, each in the order of the checks: a cause comes first."""
-    order = (Verdict.FAULT, Verdict.NOTICE, Verdict.UNSEEN, Verdict.OK)
+    order = (CheckVerdict.FAULT, CheckVerdict.NOTICE, CheckVerdict.UNSEEN, CheckVerdict.OK)
     return sorted(findings, key=lambda finding: order.index(finding.verdict))

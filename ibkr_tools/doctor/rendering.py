@@ -5,12 +5,17 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ibkr_tools.doctor.finding import Finding, Verdict, exit_code, in_order
+from ibkr_tools.doctor.finding import CheckVerdict, Finding, exit_code, in_order
 from ibkr_tools.terminal_escape import replace_unprintable
 
 WIDTH = 80
 _NAME_WIDTH = 17
-_MARKS = {Verdict.OK: "ok", Verdict.UNSEEN: "unseen", Verdict.NOTICE: "notice", Verdict.FAULT: "FAULT"}
+_MARKS = {
+    CheckVerdict.OK: "ok",
+    CheckVerdict.UNSEEN: "unseen",
+    CheckVerdict.NOTICE: "notice",
+    CheckVerdict.FAULT: "FAULT",
+}
 _INDENT = 7 + _NAME_WIDTH + 1
 
 
@@ -27,7 +32,7 @@ def as_text(findings: Sequence[Finding], *, everything: bool, is_public: bool = 
 
 
 def _needs_a_person(finding: Finding) -> bool:
-    return finding.verdict in {Verdict.NOTICE, Verdict.FAULT}
+    return finding.verdict in {CheckVerdict.NOTICE, CheckVerdict.FAULT}
 
 
 def _lines(finding: Finding, *, is_public: bool) -> list[str]:
@@ -40,10 +45,10 @@ def _lines(finding: Finding, *, is_public: bool) -> list[str]:
 
 def summary(findings: Sequence[Finding]) -> str:
     """Returns how many checks there were, and what they came to, in one line."""
-    counts = {verdict: sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}
-    parts = [f"{counts[Verdict.FAULT]} to do"] if counts[Verdict.FAULT] else ["nothing to do"]
-    parts += [f"{counts[Verdict.NOTICE]} to know"] if counts[Verdict.NOTICE] else []
-    parts += [f"{counts[Verdict.UNSEEN]} not to be seen by this user"] if counts[Verdict.UNSEEN] else []
+    counts = {verdict: sum(finding.verdict is verdict for finding in findings) for verdict in CheckVerdict}
+    parts = [f"{counts[CheckVerdict.FAULT]} to do"] if counts[CheckVerdict.FAULT] else ["nothing to do"]
+    parts += [f"{counts[CheckVerdict.NOTICE]} to know"] if counts[CheckVerdict.NOTICE] else []
+    parts += [f"{counts[CheckVerdict.UNSEEN]} not to be seen by this user"] if counts[CheckVerdict.UNSEEN] else []
     return f"{len(findings)} checks: {', '.join(parts)}"
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ibkr_tools.doctor.finding import Verdict
+from ibkr_tools.doctor.finding import CheckVerdict
 from ibkr_tools.doctor.online_checks import HostFacts, judge_host, read_host
 
 
@@ -41,7 +41,7 @@ def host() -> Iterator[str]:
 
 def test_a_host_with_our_time_is_well(host: str) -> None:
     (found,) = judge_host(read_host(host))
-    assert found.verdict is Verdict.OK
+    assert found.verdict is CheckVerdict.OK
     assert Handler.requests == ["HEAD / None"]
     assert "127.0.0.1" not in found.message_text(is_public=True)
 
@@ -56,12 +56,12 @@ def test_a_clock_that_differs_is_named(host: str) -> None:
 def test_a_date_that_is_none_is_no_fault(host: str, date: str) -> None:
     Handler.date = date
     (found,) = judge_host(read_host(host))
-    assert found.verdict is Verdict.OK
+    assert found.verdict is CheckVerdict.OK
 
 
 def test_a_host_that_nothing_answers_at_is_named() -> None:
     (found,) = judge_host(read_host("http://127.0.0.1:9"))
-    assert found.verdict is Verdict.FAULT
+    assert found.verdict is CheckVerdict.FAULT
     assert found.message_text() == "no answer from 127.0.0.1"
 
 
@@ -76,5 +76,5 @@ def test_a_host_that_nothing_answers_at_is_named() -> None:
 )
 def test_each_failure_has_a_command(failure: str, remedy: str) -> None:
     (found,) = judge_host(HostFacts(host="api.ibkr.com", failure=failure))
-    assert found.verdict is Verdict.FAULT
+    assert found.verdict is CheckVerdict.FAULT
     assert remedy in (found.remedy_text() or "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.doctor.finding import Verdict
+from ibkr_tools.doctor.finding import CheckVerdict
 from ibkr_tools.doctor.program_checks import judge_libraries, read_libraries
 
 
@@ -36,7 +36,7 @@ def test_what_is_as_installed_is_well(library: Path) -> None:
     facts = read_libraries()
     assert (facts.count, facts.missing, facts.changed) == (2, (), ())
     (found,) = judge_libraries(facts, remedy="mend")
-    assert found.verdict is Verdict.OK
+    assert found.verdict is CheckVerdict.OK
 
 
 def test_what_is_missing_is_named(library: Path) -> None:

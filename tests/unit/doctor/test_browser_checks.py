@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.doctor.browser_checks import NamespaceFacts, judge_namespaces, judge_versions
-from ibkr_tools.doctor.finding import Verdict
+from ibkr_tools.doctor.finding import CheckVerdict
 from ibkr_tools.doctor.subject import Told
 from ibkr_tools.login.browser_processes import BrowserPrograms
 
@@ -35,7 +35,9 @@ BROWSER, DRIVER = told("Chromium 142.0.1.2 built on Debian"), told("ChromeDriver
 )
 def test_both_start_and_fit_each_other(browser: Told, driver: Told, says: str | None) -> None:
     (found,) = judge_versions(PROGRAMS, browser, driver, remedy="mend")
-    assert (found.verdict, found.remedy_text()) == ((Verdict.OK, None) if says is None else (Verdict.FAULT, "mend"))
+    assert (found.verdict, found.remedy_text()) == (
+        (CheckVerdict.OK, None) if says is None else (CheckVerdict.FAULT, "mend")
+    )
     assert (says or "") in found.message_text()
 
 
@@ -55,11 +57,11 @@ def test_both_start_and_fit_each_other(browser: Told, driver: Told, says: str | 
 )
 def test_the_sandbox_needs_user_namespaces(facts: NamespaceFacts, setting: str | None) -> None:
     (found,) = judge_namespaces(facts, has_profile=False)
-    assert found.verdict is (Verdict.OK if setting is None else Verdict.FAULT)
+    assert found.verdict is (CheckVerdict.OK if setting is None else CheckVerdict.FAULT)
     assert (setting or "") in (found.remedy_text() or "")
 
 
 def test_a_profile_of_apparmor_permits_them() -> None:
     facts = NamespaceFacts(maximum=9, unprivileged=1, apparmor=1, works=False)
     (found,) = judge_namespaces(facts, has_profile=True)
-    assert found.verdict is Verdict.OK
+    assert found.verdict is CheckVerdict.OK

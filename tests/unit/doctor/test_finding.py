@@ -2,7 +2,7 @@
 
 import pytest
 
-from ibkr_tools.doctor.finding import Findings, Private, Verdict, exit_code, in_order
+from ibkr_tools.doctor.finding import CheckVerdict, Findings, Private, exit_code, in_order
 
 CHECK = Findings("port")
 
@@ -31,4 +31,4 @@ def test_the_exit_code_is_of_the_worst(findings: list, code: int) -> None:  # ty
 def test_faults_come_first_and_causes_before_what_follows() -> None:
     found = [CHECK.ok("1"), CHECK.notice("2"), CHECK.fault("3"), CHECK.notice("4"), CHECK.fault("5")]
     assert [entry.message_text() for entry in in_order(found)] == ["3", "5", "2", "4", "1"]
-    assert in_order(found)[0].verdict is Verdict.FAULT
+    assert in_order(found)[0].verdict is CheckVerdict.FAULT

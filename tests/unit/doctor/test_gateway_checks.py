@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.doctor.finding import Verdict
+from ibkr_tools.doctor.finding import CheckVerdict
 from ibkr_tools.doctor.gateway_checks import PortFacts, TlsFacts, judge_port, judge_tls, read_tls
 from ibkr_tools.gateway import tls
 
@@ -32,7 +32,7 @@ GOOD = TlsFacts(expires=NOW + timedelta(days=3000), is_there=True, is_pair=True,
 def test_what_is_wrong_with_the_certificate(changes: dict[str, object], says: str | None) -> None:
     facts = replace(GOOD, **changes)  # type: ignore[arg-type]
     (found,) = judge_tls(facts, NOW, certificate=Path("/x/gateway.pem"), is_installed=True)
-    assert found.verdict is (Verdict.OK if says is None else Verdict.FAULT)
+    assert found.verdict is (CheckVerdict.OK if says is None else CheckVerdict.FAULT)
     assert (says or "") in found.message_text()
     assert (found.remedy_text() is None) is (says is None)
 
@@ -40,7 +40,7 @@ def test_what_is_wrong_with_the_certificate(changes: dict[str, object], says: st
 def test_where_nothing_is_installed_the_first_start_makes_one() -> None:
     facts = TlsFacts(expires=None, is_there=False)
     (found,) = judge_tls(facts, NOW, certificate=Path("/home/alice/x.pem"), is_installed=False)
-    assert found.verdict is Verdict.OK
+    assert found.verdict is CheckVerdict.OK
 
 
 def test_a_persons_path_is_not_published() -> None:
@@ -69,19 +69,19 @@ def test_key_store_and_pin_are_those_of_the_certificate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "verdict", "remedy"),
     [
-        (PortFacts(port=5000), Verdict.OK, None),
-        (PortFacts(port=5000, uids=(990,), told_port=5000), Verdict.OK, None),
+        (PortFacts(port=5000), CheckVerdict.OK, None),
+        (PortFacts(port=5000, uids=(990,), told_port=5000), CheckVerdict.OK, None),
         (
             PortFacts(port=5000, uids=(33,), owner="nginx", unit="nginx.service"),
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "sudo systemctl stop nginx.service",
         ),
-        (PortFacts(port=5000, uids=(33,), owner="x", pid=7), Verdict.FAULT, "sudo kill 7"),
-        (PortFacts(port=5000, uids=(33, 990), owner="a program"), Verdict.FAULT, "sudo ss -ltnp"),
-        (PortFacts(port=5001, told_port=5000), Verdict.FAULT, "sudo systemctl try-restart ibkr-gateway"),
+        (PortFacts(port=5000, uids=(33,), owner="x", pid=7), CheckVerdict.FAULT, "sudo kill 7"),
+        (PortFacts(port=5000, uids=(33, 990), owner="a program"), CheckVerdict.FAULT, "sudo ss -ltnp"),
+        (PortFacts(port=5001, told_port=5000), CheckVerdict.FAULT, "sudo systemctl try-restart ibkr-gateway"),
     ],
 )
-def test_who_has_the_port(facts: PortFacts, verdict: Verdict, remedy: str | None) -> None:
+def test_who_has_the_port(facts: PortFacts, verdict: CheckVerdict, remedy: str | None) -> None:
     (found,) = judge_port(facts, 990)
     assert (found.verdict, found.remedy_text()) == (verdict, remedy)
     assert "nginx" not in found.message_text(is_public=True)

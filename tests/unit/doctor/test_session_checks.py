@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ibkr_tools.doctor.finding import Finding, Verdict
+from ibkr_tools.doctor.finding import CheckVerdict, Finding
 from ibkr_tools.doctor.session_checks import judge_budget, judge_status
 from ibkr_tools.doctor.subject import Extent
 from ibkr_tools.login.budget import Budget
@@ -34,7 +34,7 @@ def session(**more: Any) -> SessionSection:
 
 
 def wrong(status: Status, extent: Extent = Extent.FULL) -> list[Finding]:
-    return [found for found in judge_status(status, NOW, extent=extent) if found.verdict is not Verdict.OK]
+    return [found for found in judge_status(status, NOW, extent=extent) if found.verdict is not CheckVerdict.OK]
 
 
 OLD = NOW - timedelta(minutes=10)
@@ -45,53 +45,57 @@ OLD = NOW - timedelta(minutes=10)
     [
         (
             Status(gateway=gateway(updated_at=OLD), session=session()),
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "sudo systemctl restart ibkr-gateway",
         ),
         (
             Status(gateway=gateway(), session=session(updated_at=OLD)),
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "sudo systemctl restart ibkr-watchdog",
         ),
-        (Status(session=session(state=SessionState.LOCKED_OUT)), Verdict.FAULT, "sudo ibkr-tools unlock"),
+        (Status(session=session(state=SessionState.LOCKED_OUT)), CheckVerdict.FAULT, "sudo ibkr-tools unlock"),
         (
             Status(session=session(state=SessionState.GATEWAY_DOWN)),
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "sudo systemctl restart ibkr-gateway",
         ),
-        (Status(session=session(paused=True)), Verdict.NOTICE, "sudo ibkr-tools resume"),
-        (Status(session=session(state=SessionState.MAINTENANCE)), Verdict.NOTICE, "ibkr-tools status"),
-        (Status(session=session(state=SessionState.LOST)), Verdict.NOTICE, "ibkr-tools status"),
-        (Status(session=session(limited_until=NOW + timedelta(minutes=9))), Verdict.NOTICE, None),
+        (Status(session=session(paused=True)), CheckVerdict.NOTICE, "sudo ibkr-tools resume"),
+        (Status(session=session(state=SessionState.MAINTENANCE)), CheckVerdict.NOTICE, "ibkr-tools status"),
+        (Status(session=session(state=SessionState.LOST)), CheckVerdict.NOTICE, "ibkr-tools status"),
+        (Status(session=session(limited_until=NOW + timedelta(minutes=9))), CheckVerdict.NOTICE, None),
         (
             Status(gateway=gateway(filtered=False), session=session()),
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "sudo systemctl reload-or-restart ibkr-firewall",
         ),
         (
             Status(fetch=FetchSection(updated_at=NOW, state="failed", why=WHY)),
-            Verdict.NOTICE,
+            CheckVerdict.NOTICE,
             "sudo systemctl start ibkr-fetch",
         ),
         (
             Status(flex=FlexSection(updated_at=NOW, state="action-required", why=WHY)),
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "sudo ibkr-tools flex check",
         ),
         (
             Status(flex=FlexSection(updated_at=NOW, state="failed", why=WHY)),
-            Verdict.NOTICE,
+            CheckVerdict.NOTICE,
             "sudo ibkr-tools flex fetch",
         ),
         (
             Status(flex=FlexSection(updated_at=NOW, state="succeeded", why=WHY, problems=(WHY,))),
-            Verdict.NOTICE,
+            CheckVerdict.NOTICE,
             "sudo ibkr-tools status",
         ),
-        (Status(login=LoginSection(updated_at=NOW, state="broken", why=WHY)), Verdict.FAULT, "sudo ibkr-tools login"),
+        (
+            Status(login=LoginSection(updated_at=NOW, state="broken", why=WHY)),
+            CheckVerdict.FAULT,
+            "sudo ibkr-tools login",
+        ),
     ],
 )
-def test_what_a_person_should_know_has_one_line(status: Status, verdict: Verdict, remedy: str | None) -> None:
+def test_what_a_person_should_know_has_one_line(status: Status, verdict: CheckVerdict, remedy: str | None) -> None:
     (found,) = wrong(status)
     assert (found.verdict, found.remedy_text()) == (verdict, remedy)
     assert WHY.split()[1] not in found.message_text(is_public=True)
@@ -125,14 +129,14 @@ def test_every_state_of_a_session_has_a_verdict() -> None:
 @pytest.mark.parametrize(
     ("budget", "verdict"),
     [
-        (Budget(allowed=True, why=WHY), Verdict.OK),
-        (Budget(allowed=False, wait_until=NOW, why=WHY), Verdict.OK),
-        (Budget(allowed=False, failures_24h=1, wait_until=NOW, why=WHY), Verdict.NOTICE),
-        (Budget(allowed=False, locked=True, why=WHY), Verdict.FAULT),
-        (Budget(allowed=False, person=True, why=WHY), Verdict.FAULT),
+        (Budget(allowed=True, why=WHY), CheckVerdict.OK),
+        (Budget(allowed=False, wait_until=NOW, why=WHY), CheckVerdict.OK),
+        (Budget(allowed=False, failures_24h=1, wait_until=NOW, why=WHY), CheckVerdict.NOTICE),
+        (Budget(allowed=False, locked=True, why=WHY), CheckVerdict.FAULT),
+        (Budget(allowed=False, person=True, why=WHY), CheckVerdict.FAULT),
     ],
 )
-def test_a_spent_budget_needs_a_person(budget: Budget, verdict: Verdict) -> None:
+def test_a_spent_budget_needs_a_person(budget: Budget, verdict: CheckVerdict) -> None:
     (found,) = judge_budget(budget, is_installed=True)
     assert found.verdict is verdict
     assert "U7654321" not in found.message_text(is_public=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.doctor.finding import Verdict
+from ibkr_tools.doctor.finding import CheckVerdict
 from ibkr_tools.doctor.subject import Extent, is_of_instances
 from ibkr_tools.doctor.unit_checks import FOLLOWERS, UnitState, judge_states, judge_timers
 
@@ -24,14 +24,16 @@ def running(**changes: UnitState) -> dict[str, UnitState]:
     return states | {changed.name: changed for changed in changes.values()}
 
 
-def judged(**changed: object) -> list[tuple[Verdict, str, str | None]]:
+def judged(**changed: object) -> list[tuple[CheckVerdict, str, str | None]]:
     """Returns what is wrong where one unit is otherwise; `name` says which."""
     states = running()
     name = str(changed.pop("name"))
     states[name] = replace(states[name], **changed)  # type: ignore[arg-type]
     found = [*judge_states(states, Extent.FULL), *judge_timers(states, Extent.FULL)]
     return [
-        (entry.verdict, entry.message_text(), entry.remedy_text()) for entry in found if entry.verdict is not Verdict.OK
+        (entry.verdict, entry.message_text(), entry.remedy_text())
+        for entry in found
+        if entry.verdict is not CheckVerdict.OK
     ]
 
 
@@ -43,46 +45,49 @@ def test_what_runs_as_it_should_is_no_line() -> None:
 @pytest.mark.parametrize(
     ("changed", "verdict", "remedy"),
     [
-        ({"name": GATEWAY, "needs_reload": True}, Verdict.FAULT, "sudo systemctl daemon-reload"),
-        ({"name": TIMER, "load": "masked"}, Verdict.FAULT, "sudo systemctl unmask ibkr-fetch.timer"),
-        ({"name": TIMER, "load": "bad-setting"}, Verdict.FAULT, "systemd-analyze verify ibkr-fetch.timer"),
-        ({"name": GATEWAY, "enabled": "disabled"}, Verdict.NOTICE, f"sudo systemctl enable {GATEWAY}"),
-        ({"name": GATEWAY, "active": "inactive"}, Verdict.NOTICE, f"sudo systemctl start {GATEWAY}"),
+        ({"name": GATEWAY, "needs_reload": True}, CheckVerdict.FAULT, "sudo systemctl daemon-reload"),
+        ({"name": TIMER, "load": "masked"}, CheckVerdict.FAULT, "sudo systemctl unmask ibkr-fetch.timer"),
+        ({"name": TIMER, "load": "bad-setting"}, CheckVerdict.FAULT, "systemd-analyze verify ibkr-fetch.timer"),
+        ({"name": GATEWAY, "enabled": "disabled"}, CheckVerdict.NOTICE, f"sudo systemctl enable {GATEWAY}"),
+        ({"name": GATEWAY, "active": "inactive"}, CheckVerdict.NOTICE, f"sudo systemctl start {GATEWAY}"),
         (
             {"name": GATEWAY, "active": "failed", "result": "exit-code", "exit_status": 78},
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             f"sudo systemctl reset-failed {GATEWAY} && sudo systemctl restart {GATEWAY}",
         ),
         (
             {"name": "ibkr-firewall.service", "active": "failed", "result": "exit-code", "exit_status": 78},
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             f"sudo systemctl reset-failed ibkr-firewall.service && sudo systemctl restart {GATEWAY}",
         ),
         (
             {"name": "ibkr-login.path", "active": "failed", "result": "trigger-limit-hit"},
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "sudo systemctl reset-failed ibkr-login.path && sudo systemctl restart ibkr-login.path",
         ),
         (
             {"name": "ibkr-fetch.service", "active": "failed", "result": "timeout"},
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "journalctl -n 20 -u ibkr-fetch.service; sudo systemctl restart ibkr-fetch.service",
         ),
         (
             {"name": "ibkr-login.service", "active": "failed", "result": "exit-code", "exit_status": 243},
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             "sudo systemctl reset-failed ibkr-login.service && sudo systemctl restart ibkr-login.service",
         ),
-        ({"name": TIMER, "enabled": "enabled"}, Verdict.FAULT, f"sudo systemctl start {TIMER}"),
+        ({"name": TIMER, "enabled": "enabled"}, CheckVerdict.FAULT, f"sudo systemctl start {TIMER}"),
         (
             {"name": TIMER, "enabled": "enabled", "active": "active"},
-            Verdict.FAULT,
+            CheckVerdict.FAULT,
             f"systemctl cat {TIMER}",
         ),
-        *(({"name": name, "active": "inactive"}, Verdict.FAULT, f"sudo systemctl start {name}") for name in FOLLOWERS),
+        *(
+            ({"name": name, "active": "inactive"}, CheckVerdict.FAULT, f"sudo systemctl start {name}")
+            for name in FOLLOWERS
+        ),
     ],
 )
-def test_what_does_not_has_one_line(changed: dict[str, object], verdict: Verdict, remedy: str) -> None:
+def test_what_does_not_has_one_line(changed: dict[str, object], verdict: CheckVerdict, remedy: str) -> None:
     assert [(entry[0], entry[2]) for entry in judged(**changed)] == [(verdict, remedy)]
 
 
@@ -93,7 +98,7 @@ def test_a_login_that_failed_is_no_fault_of_a_unit() -> None:
 
 def test_where_the_gateway_is_stopped_nothing_else_has_to_run() -> None:
     states = {name: replace(state, active="inactive") for name, state in running().items()}
-    found = [entry for entry in judge_states(states, Extent.FULL) if entry.verdict is not Verdict.OK]
+    found = [entry for entry in judge_states(states, Extent.FULL) if entry.verdict is not CheckVerdict.OK]
     assert [entry.remedy_text() for entry in found] == [f"sudo systemctl start {GATEWAY}"]
 
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from ibkr_tools.doctor.finding import Verdict
+from ibkr_tools.doctor.finding import CheckVerdict
 from ibkr_tools.doctor.user_checks import UserFacts, judge_user
 
 GOOD = UserFacts(uid=990, group="ibkr", shell="/usr/sbin/nologin", has_password=False)
 
 
 def test_a_system_user_without_password_and_shell_is_well() -> None:
-    assert [found.verdict for found in judge_user(GOOD)] == [Verdict.OK]
-    assert [found.verdict for found in judge_user(replace(GOOD, has_password=None))] == [Verdict.OK]
+    assert [found.verdict for found in judge_user(GOOD)] == [CheckVerdict.OK]
+    assert [found.verdict for found in judge_user(replace(GOOD, has_password=None))] == [CheckVerdict.OK]
 
 
 @pytest.mark.parametrize(
@@ -33,5 +33,5 @@ def test_a_system_user_without_password_and_shell_is_well() -> None:
 )
 def test_what_gives_it_more_or_less_is_named(changes: dict[str, object], remedy: str) -> None:
     (found,) = judge_user(replace(GOOD, **changes))  # type: ignore[arg-type]
-    assert found.verdict is Verdict.FAULT
+    assert found.verdict is CheckVerdict.FAULT
     assert remedy in (found.remedy_text() or "")
