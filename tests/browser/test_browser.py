@@ -20,6 +20,7 @@ from ibkr_tools.login import browser_processes
 from ibkr_tools.login.browser import Browser, BrowserSettings, open_browser
 from ibkr_tools.login.browser_protocol import BrowserLost, PageChanging
 from tests.browser.conftest import Home
+from tests.support.page_questions import ask_page
 from tests.support.simulation import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("own_chromium")]
@@ -76,7 +77,7 @@ def test_sandbox_is_on_and_nobody_is_root(home: Home) -> None:
 
         def says() -> bool:
             nonlocal said
-            said = str(browser.run("return document.body ? document.body.innerText : ''"))
+            said = str(ask_page(browser, "return document.body ? document.body.innerText : ''"))
             return "sandboxed" in said
 
         wait_until(says)

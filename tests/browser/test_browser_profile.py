@@ -21,7 +21,8 @@ from ibkr_tools.login.browser_profile import DAMAGED, TEMPORARY
 from ibkr_tools.simulator import Simulator
 from tests.browser.conftest import Home, open_directory, spki_of
 from tests.browser.test_browser import settings_of
-from tests.support.simulation import simulator_options, wait_until
+from tests.support.page_questions import LOADED, wait_for_answer
+from tests.support.simulation import simulator_options
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("own_chromium")]
 
@@ -49,7 +50,7 @@ def kept_profile(certificate: Path) -> Iterator[Path]:
         settings = BrowserSettings(profile=root / "browser", spki=spki_of(certificate), port=simulator.port)
         with open_browser(settings) as browser:
             browser.open(f"https://127.0.0.1:{simulator.port}/sso/Login")
-            wait_until(lambda: browser.run("return document.readyState") == "complete", 20)
+            wait_for_answer(browser, LOADED)
             browser.run("document.cookie = 'device=this-one; max-age=86400; path=/'")
         assert "device" in cookies(settings.profile)
         yield settings.profile
@@ -71,7 +72,7 @@ def start(home: Home) -> None:
     """Starts Chromium with the profile, and has it do something."""
     with open_browser(settings_of(home)) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
-        wait_until(lambda: browser.run("return document.readyState") == "complete", 20)
+        wait_for_answer(browser, LOADED)
 
 
 def give_away(path: Path) -> None:

@@ -11,7 +11,7 @@ from ibkr_tools.login.diagnostics import save_diagnostics
 from ibkr_tools.login.redaction import Redactor, one_line, unredacted
 from tests.browser.conftest import Home
 from tests.browser.shared_chromium import SharedChromium
-from tests.support.simulation import wait_until
+from tests.support.page_questions import LOADED, wait_for_answer
 from tests.support.spellings import SPELLINGS
 
 pytestmark = pytest.mark.browser
@@ -102,7 +102,7 @@ def test_unknown_page_with_secrets_in_odd_places(home: Home, shared_chromium: Sh
     redactor = Redactor([NAME.lower(), PASSWORD])
     with shared_chromium.lend(redactor) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
-        wait_until(lambda: browser.run("return location.pathname + document.readyState") == "/sso/Logincomplete")
+        wait_for_answer(browser, LOADED)
         browser.run(ODD_PLACES, NAME, PASSWORD)
         before = unredacted(browser.run(SEEN))
         picture = save_diagnostics(
@@ -147,7 +147,7 @@ def test_page_that_writes_a_secret_anew_leaves_no_picture(home: Home, shared_chr
     redactor = Redactor([NAME])
     with shared_chromium.lend(redactor) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
-        wait_until(lambda: browser.run("return location.pathname + document.readyState") == "/sso/Logincomplete")
+        wait_for_answer(browser, LOADED)
         browser.run(DRAWS_ANEW, NAME)
         assert save_diagnostics(browser, directory, name="x", now=datetime(2026, 11, 22, tzinfo=UTC)) is None
     (document,) = directory.iterdir()
@@ -182,7 +182,7 @@ def test_page_learns_nothing_from_the_redaction(home: Home, shared_chromium: Sha
     home.control.page(document=CURIOUS)
     with shared_chromium.lend(Redactor([NAME, PASSWORD])) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
-        wait_until(lambda: bool(browser.run("return window.seen !== undefined")))
+        wait_for_answer(browser, "return window.seen !== undefined")
         directory = home.directories.login / "diagnostics"
         assert save_diagnostics(browser, directory, name="curious", now=datetime.now(UTC)) is not None
         (document,) = directory.glob("*.html")

@@ -18,6 +18,7 @@ from ibkr_tools.login import browser_processes
 from ibkr_tools.login.browser import Browser, BrowserSettings, open_browser
 from tests.browser.conftest import Home
 from tests.browser.test_browser import status_of
+from tests.support.page_questions import wait_for_answer
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -83,17 +84,14 @@ for (const address of addresses) {
 """
 
 
+HAS_FORM = "return document.documentElement.innerHTML.includes('xyz-field-username')"
+
+
 def attack(browser: Browser, addresses: list[str]) -> dict[str, str]:
     """Has the page try every way it has to every address; returns what it saw when all of it is over."""
     browser.run(ATTACK, addresses)
-    seen: dict[str, str] = {}
-
-    def is_over() -> bool:
-        nonlocal seen
-        seen = browser.run("return window.attacks")
-        return all(seen.values())
-
-    wait_until(is_over, 15)
+    over = "return Object.values(window.attacks).every(Boolean) && window.attacks"
+    seen: dict[str, str] = wait_for_answer(browser, over, timeout_s=15)
     return seen
 
 
@@ -128,7 +126,7 @@ def test_page_reaches_nothing_but_the_gateway_s_port(home: Home, listeners: dict
     """Not the driver's port, which would take a session from a page of this machine: no port, whatever its name."""
     with open_browser(settings_of(home, port=home.port)) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
-        wait_until(lambda: "xyz-field-username" in str(browser.run("return document.documentElement.innerHTML")))
+        wait_for_answer(browser, HAS_FORM)
         seen = attack(browser, addresses_of(listeners))
         reached = browser.run("return fetch('/sso/Login').then(answer => answer.status)")
     assert not [what for what, how in seen.items() if how == "reached"]
@@ -141,7 +139,7 @@ def test_attack_would_reach_another_port(home: Home, listeners: dict[str, Listen
     one = listeners["127.0.0.1"]
     with open_browser(settings_of(home, port=one.server_port)) as browser:
         browser.open(f"http://127.0.0.1:{one.server_port}/")
-        wait_until(lambda: "reached" in str(browser.run("return document.body ? document.body.innerText : ''")))
+        wait_for_answer(browser, "return document.body && document.body.innerText.includes('reached')")
         attack(browser, [f"127.0.0.1:{one.server_port}"])
         wanted = {"POST /fetch", "GET /image", "GET /socket", "POST /beacon", "POST /form"}
         wait_until(lambda: wanted <= set(one.asked))
@@ -178,9 +176,9 @@ def test_webrtc_sends_nothing(home: Home) -> None:
         with suppress(OSError):
             hosts.append(f"{socket.gethostbyname(socket.gethostname())}:{port}")
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
-        wait_until(lambda: "xyz-field-username" in str(browser.run("return document.documentElement.innerHTML")))
+        wait_for_answer(browser, HAS_FORM)
         browser.run(CALL, hosts)
-        wait_until(lambda: browser.run("return window.over") == len(hosts), 20)
+        wait_for_answer(browser, "return window.over === arguments[0]", len(hosts))
         offers = str(browser.run("return window.calls.map(call => call.localDescription.sdp)"))
         assert "candidate:" not in offers
         with pytest.raises(BlockingIOError):

@@ -10,7 +10,6 @@ import pytest
 
 from ibkr_tools.errors import IbkrError
 from ibkr_tools.login import page_scripts
-from ibkr_tools.login.browser_protocol import PageChanging
 from ibkr_tools.login.login_timers import Patience
 from ibkr_tools.login.outcomes import Outcome
 from ibkr_tools.login.page_report import DESCRIBE_PAGE, save_page_report
@@ -19,7 +18,7 @@ from ibkr_tools.login.redaction import Redactor
 from tests.browser.conftest import HURRIED, PASSWORD, Home
 from tests.browser.shared_chromium import SharedChromium
 from tests.browser.test_redesigned_pages import seed_with
-from tests.support.simulation import wait_until
+from tests.support.page_questions import LOADED, wait_for_answer
 
 pytestmark = pytest.mark.browser
 
@@ -133,7 +132,7 @@ def test_report_of_a_page_that_knows_too_much(home: Home, shared_chromium: Share
     home.control.page(document=hostile())
     with shared_chromium.lend(Redactor([USER, PASSWORD])) as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login?next={QUERY}")
-        wait_until(lambda: browser.run("return document.readyState") == "complete", 20)
+        wait_for_answer(browser, LOADED)
         now = datetime(2026, 11, 29, tzinfo=UTC)
         report = save_page_report(browser, merge_selectors(), home.directories.page_reports, now=now)
     assert report is not None
@@ -151,14 +150,7 @@ def test_script_returns_nothing_that_is_typed(home: Home, shared_chromium: Share
     fields = [(table["username"], "typed-username", False), (table["password"], "typed-password", True)]
     with shared_chromium.lend() as browser:
         browser.open(f"https://127.0.0.1:{home.port}/sso/Login")
-
-        def filled() -> bool:
-            try:
-                return browser.run(page_scripts.FILL, fields, f"https://127.0.0.1:{home.port}") is True
-            except PageChanging:
-                return False
-
-        wait_until(filled, 20)
+        wait_for_answer(browser, page_scripts.FILL, fields, f"https://127.0.0.1:{home.port}")
         told, _ = browser.read_document(DESCRIBE_PAGE, table, most=1_000_000)
     assert "xyz-field-password" in told
     assert "typed-" not in told

@@ -1,16 +1,17 @@
 """The scripts of the login, run in the page with something typed into its form: none of them gives it away."""
 
+import functools
 import json
 from typing import Any
 
 import pytest
 
 from ibkr_tools.login import page_scripts, redaction_script
-from ibkr_tools.login.browser_protocol import PageChanging
 from ibkr_tools.login.page_snapshot import LOGIN_PATH, merge_selectors, snapshot_selectors
 from ibkr_tools.page_elements import LOGIN_TYPE, PageElement
 from tests.browser.conftest import Home
 from tests.browser.shared_chromium import SharedChromium
+from tests.support.page_questions import ask_page, wait_for_answer
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -50,16 +51,9 @@ def test_no_script_returns_what_is_typed(home: Home, shared_chromium: SharedChro
     assert known - others == set(ARGUMENTS), "a new script is tried here too"
     with shared_chromium.lend() as browser:
         browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")
-
-        def filled() -> bool:
-            try:
-                return bool(browser.run(page_scripts.FILL, FIELDS))
-            except PageChanging:
-                return False
-
-        wait_until(filled, 20)
+        wait_for_answer(browser, page_scripts.FILL, FIELDS)
         for name, arguments in ARGUMENTS.items():
-            assert filled(), name
+            assert ask_page(browser, page_scripts.FILL, FIELDS), name
             told = json.dumps(browser.run(scripts[name], *arguments))
             assert USERNAME not in told, name
             assert PASSWORD not in told, name
@@ -82,13 +76,7 @@ def test_a_form_that_changed_is_not_submitted(home: Home, shared_chromium: Share
     """The password is compared within the page, and another document knows nothing of it."""
     submit = ARGUMENTS["SUBMIT_FORM"]
     with shared_chromium.lend() as browser:
-
-        def run(script: str, *arguments: object) -> Any:
-            try:
-                return browser.run(script, *arguments)
-            except PageChanging:
-                return None
-
+        run = functools.partial(ask_page, browser)
         for refusal, change in CHANGES.items():
             browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")
             wait_until(lambda: "another page" in str(run(page_scripts.SUBMIT_FORM, *submit)), 20)
@@ -110,10 +98,7 @@ def test_known_form_needs_no_recognition(home: Home, shared_chromium: SharedChro
         browser.open(f"https://127.0.0.1:{home.port}{LOGIN_PATH}")
 
         def take(script: str) -> Any:
-            try:
-                return browser.run(script, *ARGUMENTS["INSPECT"])
-            except PageChanging:
-                return None
+            return ask_page(browser, script, *ARGUMENTS["INSPECT"])
 
         wait_until(lambda: (take(page_scripts.INSPECT) or {}).get("exchanges", 0) > 0, 20)
         known, other = take(page_scripts.INSPECT_KNOWN), take(page_scripts.INSPECT)

@@ -10,7 +10,7 @@ from ibkr_tools.login import browser_processes
 from ibkr_tools.login.browser_protocol import BrowserLost
 from tests.browser.conftest import Home
 from tests.browser.shared_chromium import SharedChromium
-from tests.support.simulation import wait_until
+from tests.support.page_questions import LOADED, wait_for_answer
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +19,7 @@ def test_next_test_finds_it_as_if_new(home: Home, shared_chromium: SharedChromiu
     """No page, no cookie, no request of the one before: the same processes all the same."""
     with shared_chromium.lend() as browser:
         browser.open(f"{home.url}/sso/Login")
-        wait_until(lambda: browser.run("return document.readyState + location.protocol") == "completehttps:", 20)
+        wait_for_answer(browser, LOADED)
         browser.run("document.cookie = 'device=this-one; max-age=86400; path=/'")
         assert browser.last_document() == f"{home.url}/sso/Login"
         before = browser_processes.find_browser_processes()
@@ -27,7 +27,7 @@ def test_next_test_finds_it_as_if_new(home: Home, shared_chromium: SharedChromiu
         assert browser.run("return location.href") == "about:blank"
         assert browser.last_document() is None
         browser.open(f"{home.url}/sso/Login")
-        wait_until(lambda: browser.run("return document.readyState + location.protocol") == "completehttps:", 20)
+        wait_for_answer(browser, LOADED)
         assert "device" not in browser.run("return document.cookie")
         assert before & browser_processes.find_browser_processes()
 

@@ -51,6 +51,7 @@ def test_figures_are_for_the_group_of_the_directory(metrics: Machine) -> None:
     assert "ibkr_net_liquidation_value{" in metrics.run(f"{AS_OTHERS} cat {place}/x.prom")
     metrics.run(f"chmod o+x {place}")
     assert metrics.code(f"setpriv --reuid nobody --regid daemon --clear-groups cat {place}/x.prom") != 0
+    metrics.run(f"rm -r {place}")
 
 
 def test_a_directory_that_the_sandbox_closes_is_named_with_what_opens_it(metrics: Machine) -> None:
