@@ -85,7 +85,9 @@ def wait_until(
     within_s: float,
     every_s: float = 0.1,
 ) -> _T:
-    """Returns the first true answer of `condition`, asked every `every_s` seconds.
+    """Returns the first true answer of `condition`, asked after `every_s` seconds, and less often the longer it takes.
+
+    Most conditions start a process inside to look: what takes a minute is not asked for a thousand times.
 
     Raises:
         ContainerError: none came within `within_s` seconds of a quiet machine; the message says what was waited for.
@@ -96,7 +98,11 @@ def wait_until(
         if time.monotonic() - begun > within_s * factor:
             raise ContainerError(f"waited {within_s * factor:g} s in vain for: {what}")
         time.sleep(every_s)
+        every_s = max(every_s, min(every_s * _SLOWER, _SELDOM_S))
     return answer
+
+
+_SLOWER, _SELDOM_S = 1.2, 0.2
 
 
 class Container:

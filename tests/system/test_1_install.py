@@ -5,7 +5,18 @@ import json
 
 import pytest
 
-from tests.system.machine import CHECKOUT, CONFIG, HOSTILE, IN_HOSTILE, INSTALL, PASSWORD, PASSWORD_FILE, Machine, now
+from tests.system.machine import (
+    CHECKOUT,
+    CONFIG,
+    HOSTILE,
+    IN_HOSTILE,
+    INSTALL,
+    INSTALL_AGAIN,
+    PASSWORD,
+    PASSWORD_FILE,
+    Machine,
+    now,
+)
 
 pytestmark = pytest.mark.system
 
@@ -120,7 +131,7 @@ def test_installing_again_changes_nothing(up: Machine) -> None:
     up.run("systemctl disable ibkr-gateway")
     before, gateway = fingerprint(), up.main_process("ibkr-gateway.service")
     with up.timed("bin/install again, nothing changed"):
-        told = up.run(INSTALL.replace("--gateway /srv/clientportal.gw ", ""), timeout_s=120)
+        told = up.run(INSTALL_AGAIN, timeout_s=120)
     assert "program: unchanged" in told
     assert up.main_process("ibkr-gateway.service") == gateway
     assert up.run("systemctl is-enabled ibkr-gateway || true") == "disabled"
@@ -133,7 +144,7 @@ def test_password_is_moved_out_of_the_configuration(up: Machine) -> None:
     config = "/etc/ibkr-tools/config.json"
     former = up.run(f"cat {config}")
     up.run(f'sed -i \'1a "password": "{PASSWORD}",\' {config} && echo old >{PASSWORD_FILE}')
-    told = up.run(INSTALL, timeout_s=120)
+    told = up.run(INSTALL_AGAIN, timeout_s=120)
     assert f"the password was moved from config.json to {PASSWORD_FILE}" in told
     assert PASSWORD not in told
     assert up.run(f"cat {PASSWORD_FILE}") == PASSWORD
@@ -214,7 +225,7 @@ def test_services_that_have_names_like_ours_are_told_of_the_sandbox(machine: Mac
     machine.run(
         f"mkdir -p {folder}/{own[1]}.d; ln -s /dev/null {folder}/{own[1]}.d/10-sandbox.conf; systemctl daemon-reload"
     )
-    told = machine.container.run(INSTALL, timeout_s=120)
+    told = machine.container.run(INSTALL_AGAIN, timeout_s=120)
     assert f"the sandbox of the units applies to {own[0]} too" in told.stderr
     assert [machine.show(name, "ProtectSystem") for name in own] == ["strict", "no"]
     machine.run(f"rm -r {folder}/{own[0]} {folder}/{own[1]} {folder}/{own[1]}.d; systemctl daemon-reload")
@@ -241,9 +252,9 @@ def test_somebody_elses_files_are_not_overwritten(machine: Machine) -> None:
     """A program or a unit of the same name that was there before us is named, and nothing is changed."""
     link, unit = "/usr/local/bin/ibkr-tools", "/usr/local/lib/systemd/system/ibkr-fetch.service"
     machine.run(f"mv {link} /srv/link; echo own >{link}; cp {unit} /srv/unit; echo '[Service]' >{unit}")
-    told = machine.container.run(INSTALL, check=False)
+    told = machine.container.run(INSTALL_AGAIN, check=False)
     machine.run(f"rm {link}; mv /srv/link {link}; mv /opt/ibkr-tools /srv/opt")
-    foreign = machine.container.run(INSTALL, check=False)
+    foreign = machine.container.run(INSTALL_AGAIN, check=False)
     own = machine.run(f"cat {unit}; mv /srv/opt /opt/ibkr-tools; mv /srv/unit {unit}")
     assert (told.returncode, foreign.returncode, own) == (73, 73, "[Service]")
     assert f"{link} is there and is not ours" in told.stderr

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from ibkr_tools.simulator.flex_service import FLEX_QUERY, FLEX_TOKEN
-from tests.system.machine import CONFIG, INSTALL, Machine, find_text
+from tests.system.machine import CONFIG, INSTALL_AGAIN, Machine, find_text
 
 pytestmark = pytest.mark.system
 
@@ -37,7 +37,7 @@ def asked(machine: Machine) -> int:
 def flex(up: Machine) -> Iterator[Machine]:
     """The machine with a query and a token, which bin/install has moved, and nothing fetched yet."""
     up.configure(flex={"query": FLEX_QUERY, "token": FLEX_TOKEN, "upstream": "http://127.0.0.1:5080"})
-    up.run(f"{INSTALL} >/dev/null", timeout_s=120)
+    up.run(f"{INSTALL_AGAIN} >/dev/null", timeout_s=120)
     up.run(f"rm -rf {STATEMENTS}/*; systemctl reset-failed {UNIT} 2>/dev/null || true")
     up.control(lambda simulator: simulator.flex(not_ready=0))
     yield up
