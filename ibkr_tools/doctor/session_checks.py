@@ -45,11 +45,19 @@ def check_status(subject: Subject) -> Iterator[Finding]:
                 Private(f"{remove} {file.path}{restart}"),
             )
         return
-    yield from judge_status(status, subject.now, extent=subject.extent)
+    has_statements = subject.config is None or subject.config.flex.query is not None
+    yield from judge_status(status, subject.now, extent=subject.extent, has_statements=has_statements)
 
 
-def judge_status(status: Status, now: datetime, *, extent: Extent) -> Iterator[Finding]:
-    """Yields what a person should know of what the processes say about themselves."""
+def judge_status(status: Status, now: datetime, *, extent: Extent, has_statements: bool) -> Iterator[Finding]:
+    """Yields what a person should know of what the processes say about themselves.
+
+    Args:
+        status: what they say.
+        now: the time, with its zone.
+        extent: how much is installed.
+        has_statements: statements are configured; what was said of them before they were switched off is past.
+    """
     sections: tuple[tuple[str, str, Section | None], ...] = (
         ("the gateway's parent", "ibkr-gateway", status.gateway),
         ("the watchdog", "ibkr-watchdog", status.session),
@@ -71,7 +79,7 @@ def judge_status(status: Status, now: datetime, *, extent: Extent) -> Iterator[F
     if status.login is not None and status.login.state == "broken":
         tool = "sudo ibkr-tools" if extent is Extent.FULL else "ibkr-tools"
         yield _SESSION.fault(("no login is possible: ", Private(status.login.why)), f"{tool} login")
-    if status.flex is not None:
+    if status.flex is not None and has_statements:
         yield _judge_flex(status.flex, extent=extent)
     if status.fetch is not None:
         if status.fetch.state == "failed":

@@ -11,7 +11,7 @@ from tests.support.container import Container, missing_needs
 from tests.support.daytime import noon_in_new_york
 from tests.support.distribution import distribution
 from tests.support.wheels import wheelhouse, wheels_for
-from tests.system.machine import CHECKOUT, DISTRIBUTION, HOSTILE, IN_HOSTILE, INSTALL, WHEELS, Machine, now
+from tests.system.machine import CHECKOUT, CONFIG, DISTRIBUTION, HOSTILE, IN_HOSTILE, INSTALL, WHEELS, Machine, now
 from tests.system.people import SHARED, People
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +75,15 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         del request.config.stash[MACHINE]
         request.config.stash[TIMES] = it.times
         request.config.stash[ABOUT] = it.about
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _same_configuration(machine: Machine) -> Iterator[None]:
+    """Puts the configuration back after a file's tests: those of the next one find the installation's own."""
+    before = machine.container.run(f"cat {CONFIG}", check=False)
+    yield
+    if before.returncode == 0 and machine.code(f"test -e {CONFIG}") == 0:
+        machine.container.run(f"cat >{CONFIG}", stdin=before.stdout)
 
 
 TIMES = pytest.StashKey[list[tuple[str, float]]]()

@@ -185,7 +185,9 @@ SESSION = (
 
 @pytest.fixture
 def healthy(up: Machine) -> Iterator[Machine]:
-    """The machine with a session; `sudo` is there, and does nothing: everything is root's here."""
+    """The machine with a session and a fetch that succeeded; `sudo` is there, and does nothing: all is root's here."""
+    if up.status().get("fetch", {}).get("state") == "failed":
+        up.run("systemctl start ibkr-fetch")
     up.run("command -v sudo || { printf '%s\\n' '#!/bin/sh' 'exec \"$@\"' >/usr/bin/sudo; chmod +x /usr/bin/sudo; }")
     yield up
     up.run("systemctl reset-failed 'ibkr-*' || true")

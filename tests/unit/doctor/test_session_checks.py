@@ -33,8 +33,9 @@ def session(**more: Any) -> SessionSection:
     return SessionSection(**{**start, **more})
 
 
-def wrong(status: Status, extent: Extent = Extent.FULL) -> list[Finding]:
-    return [found for found in judge_status(status, NOW, extent=extent) if found.verdict is not CheckVerdict.OK]
+def wrong(status: Status, *, has_statements: bool = True) -> list[Finding]:
+    found = judge_status(status, NOW, extent=Extent.FULL, has_statements=has_statements)
+    return [finding for finding in found if finding.verdict is not CheckVerdict.OK]
 
 
 OLD = NOW - timedelta(minutes=10)
@@ -118,6 +119,10 @@ def test_what_a_person_should_know_has_one_line(status: Status, verdict: CheckVe
 )
 def test_what_is_well_or_passes_is_no_line(status: Status) -> None:
     assert wrong(status) == []
+
+
+def test_statements_that_are_no_longer_configured_are_past() -> None:
+    assert wrong(Status(flex=FlexSection(updated_at=NOW, state="failed", why=WHY)), has_statements=False) == []
 
 
 def test_every_state_of_a_session_has_a_verdict() -> None:
