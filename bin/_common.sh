@@ -118,6 +118,9 @@ remove_builders() {
     pip_in "$1" uninstall --yes "${names[@]}"
 }
 
+# remove_installer DIRECTORY: pip too, where nothing is installed any more.
+remove_installer() { pip_in "$1" uninstall --yes pip; }
+
 # isolate_script FILE: has a console script that pip wrote start Python isolated, as every unit does.
 isolate_script() {
     sed -i '1s|^#!\(/[^ ]*/python[0-9.]*\)$|#!\1 -I|' "$1"
@@ -161,3 +164,19 @@ use_venv() {
 
 # use_checkout_venv LOCK: .venv of the checkout with exactly what the lock file says, and the checkout itself on top.
 use_checkout_venv() { use_venv .venv "$1" install_checkout "$CHECKOUT/.venv" --editable; }
+
+# remove_at_exit PATH: has a file or directory removed when this script ends, however it ends.
+temporaries=()
+remove_at_exit() {
+    temporaries+=("$1")
+    trap 'rm -rf --one-file-system -- "${temporaries[@]}"' EXIT
+}
+
+# keep_after_exit PATH: takes that back.
+keep_after_exit() {
+    local path kept=()
+    for path in "${temporaries[@]}"; do
+        if [[ $path != "$1" ]]; then kept+=("$path"); fi
+    done
+    temporaries=("${kept[@]}")
+}

@@ -1,16 +1,7 @@
 # shellcheck shell=bash disable=SC2034  # what is set here is used by those who source it
-# Where an installation is, and the list of what it consists of; sourced by bin/install and bin/uninstall after _common.sh.
+# Where an installation is, and the list of what it consists of; sourced after _common.sh.
 
-readonly HOME_DIR=/opt/ibkr-tools
-readonly VENV=$HOME_DIR/venv
-readonly PAGES=$HOME_DIR/pages
-readonly STAMP=$HOME_DIR/installed
-# There from the first step of a first installation to its last: one that was interrupted is still a first one.
-readonly FIRST=$HOME_DIR/first-installation
-readonly LINK=/usr/local/bin/ibkr-tools
-readonly LIBRARY=/usr/local/lib
-readonly SHARE=/usr/local/share
-readonly UNIT_DIR=$LIBRARY/systemd/system
+readonly PACKAGE_HOME=/usr/lib/ibkr-tools
 readonly SANDBOX=10-sandbox.conf
 
 # use_places [NAME]: the user and the directories of an instance, or of the one without a name; as ibkr_tools/instance.py.
@@ -28,9 +19,65 @@ use_places() {
 }
 use_places ''
 
-# One path a line: every file and link that bin/install has put outside /opt/ibkr-tools, and with a slash at its end every
-# directory that it had to make for them. bin/uninstall removes these and no others.
-readonly MANIFEST=$HOME_DIR/manifest
+# use_layout local|package: sets where the program and its units are. bin/install puts them where the administrator's own
+# are, a package of Debian where Debian's policy has those of packages; they are the same files.
+use_layout() {
+    case $1 in
+        local)
+            HOME_DIR=/opt/ibkr-tools
+            LINK=/usr/local/bin/ibkr-tools
+            LIBRARY=/usr/local/lib
+            SHARE=/usr/local/share
+            INSTALL_COMMAND='sudo ./bin/install'
+            ;;
+        package)
+            HOME_DIR=$PACKAGE_HOME
+            LINK=/usr/bin/ibkr-tools
+            LIBRARY=/usr/lib
+            SHARE=/usr/share
+            INSTALL_COMMAND='sudo ibkr-tools-install'
+            ;;
+    esac
+    VENV=$HOME_DIR/venv
+    STAMP=$HOME_DIR/installed
+    # There from the first step of a first installation to its last: one that was interrupted is still a first one.
+    FIRST=$HOME_DIR/first-installation
+    UNIT_DIR=$LIBRARY/systemd/system
+    # One path a line: every file and link that bin/install has put outside /opt/ibkr-tools, and with a slash at its end
+    # every directory that it had to make for them. bin/uninstall removes these and no others.
+    MANIFEST=$HOME_DIR/manifest
+}
+use_layout local
+
+# put_file SOURCE TARGET [ROOT]: installs a file of systemd/, which names the program where bin/install has it.
+put_file() {
+    install -D -T -m 0644 -- "$1" "${3:-}$2"
+    if [[ $HOME_DIR != /opt/ibkr-tools ]]; then sed -i "s|/opt/ibkr-tools|$HOME_DIR|g" "${3:-}$2"; fi
+}
+
+# stage_environment PYTHON DIRECTORY LOCK [PIP OPTIONS...]: makes the virtual environment of the program: what a lock file
+# lists and the program itself, nothing that only builds or installs. It is made anew for each version, never changed.
+stage_environment() {
+    local packages
+    "$1" -I -m venv --clear "$2"
+    install_locked_or_die "$2" "$3" "${@:4}"
+    install_checkout "$2"
+    remove_builders "$2" "$3"
+    isolate_script "$2/bin/ibkr-tools"
+    remove_installer "$2"
+    # Selenium's own way to download a driver, a program each for five machines; the login uses Debian's driver.
+    for packages in "$2"/lib/python3*/site-packages; do
+        rm -f -- "$packages"/selenium/webdriver/common/*/selenium-manager*
+        sed -i '\|/selenium-manager|d' "$packages"/selenium-*.dist-info/RECORD
+    done
+}
+
+# refuse_package: a package of Debian and an installation by the scripts exclude each other on a machine.
+refuse_package() {
+    if [[ -e $PACKAGE_HOME/venv ]]; then
+        die 78 "ibkr-tools is installed on this machine as a package of Debian" "$1"
+    fi
+}
 
 # shipped_files SYSTEMD_VERSION [FOLDER]: what of the checkout's systemd/, and of a FOLDER made like it, belongs on a
 # machine with that version, one file a line, as SOURCE<TAB>TARGET.
@@ -51,13 +98,20 @@ shipped_files() {
         -regex '.*/[a-z0-9@.-]+\.(service|path|timer|socket|conf)' -printf '%H\t%P\n' | LC_ALL=C sort)
 }
 
-# shipped_pages: the man pages and completion scripts that were made in PAGES, one file a line, as SOURCE<TAB>TARGET.
+# make_pages ENVIRONMENT: makes man pages and completion scripts in a new environment, of the program that is in it.
+make_pages() {
+    install -d -m 0755 "$1/pages"
+    "$1/bin/python" -I -m ibkr_tools.cli.pages "$1/pages" >/dev/null
+}
+
+# shipped_pages ENVIRONMENT: the man pages and completion scripts that were made in an environment, one file a line, as
+# SOURCE<TAB>TARGET.
 shipped_pages() {
     local path
-    if [[ ! -d $PAGES ]]; then return; fi
+    if [[ ! -d $1/pages ]]; then return; fi
     while IFS= read -r path; do
-        printf '%s\t%s\n' "$PAGES/$path" "${SHARE%/share}/$path"
-    done < <(find "$PAGES" -type f -printf '%P\n' | LC_ALL=C sort)
+        printf '%s\t%s\n' "$1/pages/$path" "${SHARE%/share}/$path"
+    done < <(find "$1/pages" -type f -printf '%P\n' | LC_ALL=C sort)
 }
 
 # named_pages: what there is with the names of our man pages and completion scripts, one path a line.
@@ -81,19 +135,19 @@ is_place() {
         [[ $1 =~ ^"$SHARE"/(man|bash-completion|zsh|fish)/([A-Za-z0-9._/-]*/)?([A-Za-z0-9._-]*ibkr-tools[A-Za-z0-9._-]*)?$ ]]
 }
 
-# read_manifest: prints the list; fails if there is none, or none that only root has written.
+# read_manifest [FILE]: prints the list; fails if there is none, or none that only root has written.
 read_manifest() {
-    local line
-    [[ -f $MANIFEST && ! -L $MANIFEST && -s $MANIFEST ]] || return 1
-    [[ $(stat -c %u "$MANIFEST") == 0 ]] && ((!(0$(stat -c %a "$MANIFEST") & 022))) || return 1
+    local line list=${1:-$MANIFEST}
+    [[ -f $list && ! -L $list && -s $list ]] || return 1
+    [[ $(stat -c %u "$list") == 0 ]] && ((!(0$(stat -c %a "$list") & 022))) || return 1
     while IFS= read -r line; do
         # shellcheck disable=SC2310  # an answer, not a failure
         if is_place "$line"; then
             printf '%s\n' "$line"
         else
-            warn "$MANIFEST: $(printf %q "$line") is no place of ours and stays"
+            warn "$list: $(printf %q "$line") is no place of ours and stays"
         fi
-    done <"$MANIFEST"
+    done <"$list"
 }
 
 # write_manifest LINES...: in one step, before the first file comes and again after the last one.
@@ -148,22 +202,26 @@ units_among() {
     done
 }
 
-# stop_units NAMES...: stops and disables them. What was made of a template is stopped, which itself cannot be.
+# halt_units NAMES...: stops them. What was made of a template is stopped, which itself cannot be.
+halt_units() {
+    local unit
+    # The gateway first: everything else goes down with it, in order. What is not there any more cannot be stopped.
+    for unit in "$@"; do
+        if [[ $unit == ibkr-gateway?(@*).service ]]; then systemctl stop "$unit" 2>/dev/null || true; fi
+    done
+    systemctl stop "${@/@./@*.}" 2>/dev/null || true
+    for unit in "${@/@./@*.}"; do
+        if systemctl --quiet is-active "$unit" 2>/dev/null; then
+            die 73 "$unit could not be stopped" "systemctl status '$unit'"
+        fi
+    done
+}
+
+# stop_units NAMES...: stops and disables them.
 stop_units() {
     local unit
     if (($# == 0)); then return; fi
-    if [[ -d /run/systemd/system ]]; then
-        # The gateway first: everything else goes down with it, in order. What is not there any more cannot be stopped.
-        for unit in "$@"; do
-            if [[ $unit == ibkr-gateway?(@*).service ]]; then systemctl stop "$unit" 2>/dev/null || true; fi
-        done
-        systemctl stop "${@/@./@*.}" 2>/dev/null || true
-        for unit in "${@/@./@*.}"; do
-            if systemctl --quiet is-active "$unit" 2>/dev/null; then
-                die 73 "$unit could not be stopped" "systemctl status '$unit'"
-            fi
-        done
-    fi
+    if [[ -d /run/systemd/system ]]; then halt_units "$@"; fi
     # One by one: a file that is missing would keep all of them enabled.
     for unit in "$@"; do systemctl --quiet disable "$unit" 2>/dev/null || true; done
 }

@@ -153,8 +153,7 @@ _install_instance_gateway() {
             if [[ -z $source && -e $candidate ]]; then source=$candidate; fi
         done
         staging=$(mktemp -d)
-        # shellcheck disable=SC2064  # that directory
-        trap "rm -rf -- '$staging'" EXIT
+        remove_at_exit "$staging"
         if [[ -n $source ]]; then
             say "gateway: from $source"
             # As bin/install: the copy is root's.
@@ -264,8 +263,8 @@ uninstall_instance() {
     mapfile -t units < <(instance_units "$name" "${listed[@]}")
     say "units of $name: stopped, disabled"
     stop_units "${units[@]}"
-    find_service_user
-    if [[ $purge == yes ]]; then require_no_processes; fi
+    user_kind
+    if [[ $purge == yes ]]; then refuse_running "Nothing was removed, the units are stopped. End them, then run this again."; fi
     remove_listed "${own[@]}"
     mapfile -t rest < <(printf '%s\n' "${listed[@]}" | grep -vxF -- "${own[0]}" | grep -vxF -- "${own[1]}")
     if ((${#listed[@]})); then write_manifest "${rest[@]}"; fi
@@ -273,7 +272,7 @@ uninstall_instance() {
     remove_tree "$RUNTIME_DIR"
     remove_tree "$METRICS_DIR"
     if [[ $purge == yes ]]; then
-        purge_installation "${units[@]}"
+        purge_everything "${units[@]}"
     else
         say "kept: $CONFIG_DIR, $STATE_DIR, the user $SERVICE_USER (sudo ./bin/uninstall --instance $name --purge removes them)"
     fi

@@ -1,6 +1,6 @@
-# shellcheck shell=bash disable=SC2034  # what is set here is used by bin/uninstall
-# Removes configuration and data as root, who follows no path that anybody else may change; sourced by bin/uninstall after
-# _installed.sh. What stays is named, with the reason.
+# shellcheck shell=bash disable=SC2154  # what is not set here is set by _installed.sh
+# Removes configuration and data as root, who follows no path that anybody else may change; sourced after _installed.sh by
+# bin/uninstall, and a part of what the package of Debian does when it is purged. What stays is named, with the reason.
 
 # What ibkr-tools itself puts into its directories. Where such a directory is a link, only this is ours for certain.
 readonly CONFIG_NAMES=(config.json password totp flex-token database-password)
@@ -150,10 +150,9 @@ processes_of() {
     done
 }
 
-# find_service_user: sets `user` to what the user of the units is here: ours, foreign or none; and `uid`, if there is one.
-find_service_user() {
+# user_kind: sets user to `ours`, `foreign` or `none`. A person may have that name on a machine where nothing was installed.
+user_kind() {
     local account home
-    # A person may have that name on a machine where nothing was installed.
     user=none
     if account=$(getent passwd "$SERVICE_USER"); then
         IFS=: read -r _ _ uid _ _ home _ <<<"$account"
@@ -161,19 +160,17 @@ find_service_user() {
     fi
 }
 
-# require_no_processes: ends with 73 while something runs as the user of the units, which is to be removed.
-require_no_processes() {
+# refuse_running HINT: the user cannot go while one of its processes is there; after user_kind.
+refuse_running() {
     local running
     if [[ $user != ours ]]; then return; fi
     running=$(processes_of "$uid")
-    if [[ -n $running ]]; then
-        die 73 "processes of the user $SERVICE_USER still run: ${running//$'\n'/, }" \
-            "Nothing was removed, the units are stopped. End them, then run this again."
-    fi
+    if [[ -n $running ]]; then die 73 "processes of the user $SERVICE_USER still run: ${running//$'\n'/, }" "$1"; fi
 }
 
-# purge_installation UNITS...: removes configuration, data, drop-ins of these units and the user, after find_service_user.
-purge_installation() {
+# purge_everything UNITS...: removes configuration, data, the drop-ins and masks of these units, and the user; after
+# user_kind.
+purge_everything() {
     local python elsewhere key path name directory unit group
     say "configuration, data and user"
     # shellcheck disable=SC2310  # answers, not failures

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired
+from ibkr_tools.installation import INSTALL_SERVICES
 from ibkr_tools.instance import current_instance, user_of
 
 SERVICE_USER = "ibkr"
@@ -126,7 +127,7 @@ def read_advice(path: Path) -> str | None:
     if _Process.user is None:
         return None
     return (
-        f"As root it goes on as {_Process.user}, who may not read that: sudo ./bin/install --gateway {path} copies it; "
+        f"As root it goes on as {_Process.user}, who may not read that: {INSTALL_SERVICES} --gateway {path} copies it; "
         f"or put it where {_Process.user} can read it."
     )
 

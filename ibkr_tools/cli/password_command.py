@@ -29,6 +29,7 @@ def password(
     from ibkr_tools.cli import prompts
     from ibkr_tools.config.config_writer import read_editable, write_document
     from ibkr_tools.config.secret_writer import read_stored_secret, write_secret
+    from ibkr_tools.installation import INSTALL_SERVICES
     from ibkr_tools.login.memory_protection import forbid_core_files, hide_memory
     from ibkr_tools.privileges import group_id, service_user
     from ibkr_tools.setup.own_commands import OwnCommands
@@ -41,7 +42,7 @@ def password(
     file = app_context.config_file
     place = file.with_name("password")
     if not file.parent.is_dir():
-        raise ConfigError(f"{file.parent}: not there", hint="sudo ./bin/install makes it.")
+        raise ConfigError(f"{file.parent}: not there", hint=f"{INSTALL_SERVICES} makes it.")
     document = read_editable(file)
     former = document.get("password") or read_stored_secret(place, "password")
     is_asked = not password_stdin and prompts.is_interactive()

@@ -43,6 +43,7 @@ def setup(
     from ibkr_tools.cli.setup_dialog import SetupDialog
     from ibkr_tools.config.config_writer import read_editable
     from ibkr_tools.directories import SYSTEM_CONFIGURATION
+    from ibkr_tools.installation import INSTALL_SERVICES
     from ibkr_tools.login.memory_protection import forbid_core_files, hide_memory
     from ibkr_tools.setup.own_commands import OwnCommands
     from ibkr_tools.setup.setup_run import SetupRun
@@ -60,12 +61,12 @@ def setup(
     if unit_dir is None and file.absolute().parent != SYSTEM_CONFIGURATION:
         raise UsageError(
             f"the units use {SYSTEM_CONFIGURATION}, and not {file}",
-            hint="sudo ./bin/install makes it; without systemd write the file by hand (docs/configuration.md).",
+            hint=f"{INSTALL_SERVICES} makes it; without systemd write the file by hand (docs/configuration.md).",
         )
     run = SetupRun(file, units, OwnCommands(app_context.options()), lambda line: write_out(f"{line}\n"))
     present = read_editable(file)
     if simulator:
-        raise typer.Exit(run.use_simulator(present, start=start is not False))
+        raise typer.Exit(run.use_simulator(present, start=start is not False, may_download=lambda: download_gateway))
     state = run.require_units()
     is_asked = not password_stdin and prompts.is_interactive()
     has_password = run.has_password(present)

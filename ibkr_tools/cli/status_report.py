@@ -7,6 +7,7 @@ import msgspec
 
 from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.errors import ActionRequired, ConfigError, GatewayUnavailable, SessionUnavailable
+from ibkr_tools.installation import INSTALL_SERVICES
 from ibkr_tools.status import FlexSection, GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
 from ibkr_tools.terminal_escape import replace_unprintable
 
@@ -39,7 +40,7 @@ def _gateway(section: GatewaySection, now: datetime) -> list[str]:
         lines.append(f"Java {section.java_pid}, IBKR's build {section.build or 'unknown'}")
     if section.filtered is False and section.state != "stopped":
         lines.append("EXPOSED: no packet filter guards the port; whoever reaches it is the IBKR user")
-        lines.append("to do: run it as a service (sudo ./bin/install), or sudo systemctl restart ibkr-firewall")
+        lines.append(f"to do: run it as a service ({INSTALL_SERVICES}), or sudo systemctl restart ibkr-firewall")
     return lines + _silence(section, "the gateway's parent", now)
 
 

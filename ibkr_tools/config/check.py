@@ -20,7 +20,7 @@ _HIDDEN_PATHS = {"/home": "ProtectHome=yes", "/root": "ProtectHome=yes", "/run/u
 }
 """What the units do not see of this machine, and by which of their directives."""
 
-_EXEC_PATHS = ("/usr", "/lib", "/lib64", "/opt/ibkr-tools/venv")
+_EXEC_PATHS = ("/usr", "/lib", "/lib64", "/opt/ibkr-tools")
 """ExecPaths= of every unit."""
 
 _MORE_EXEC_PATHS = {"ibkr-login": ("/opt/google/chrome",), "ibkr-alert": ("/etc/ibkr-tools",)}

@@ -12,6 +12,7 @@ from ibkr_tools.doctor import unit_settings
 from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.subject import Extent, Subject, edit_command
 from ibkr_tools.errors import ConfigError
+from ibkr_tools.installation import INSTALL_SERVICES
 from ibkr_tools.privileges import SERVICE_USER, user_id
 
 _CONFIG, _SECRETS = Findings("configuration"), Findings("secrets")
@@ -51,7 +52,7 @@ def _sudo(subject: Subject) -> str:
 
 def _first_step(subject: Subject) -> Private | str:
     if subject.is_installed:
-        return "sudo ./bin/install"
+        return INSTALL_SERVICES
     file = shlex.quote(str(subject.config_file))
     folder = shlex.quote(str(subject.config_file.parent))
     return Private(f"mkdir -p {folder} && cp config.example.json {file} && chmod 600 {file}")

@@ -10,7 +10,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ibkr_tools.doctor.finding import Finding, Findings, Private, Text, place
-from ibkr_tools.doctor.subject import STAMP, Extent, Subject, ask, program_environment
+from ibkr_tools.doctor.subject import Extent, Subject, ask, program_environment
+from ibkr_tools.installation import LAYOUT
 from ibkr_tools.status import Section, StatusFile
 
 _CLOCK, _ZONES, _MEMORY = Findings("clock"), Findings("time zones"), Findings("memory")
@@ -42,7 +43,7 @@ class ClockFacts:
 def read_clock(subject: Subject) -> ClockFacts:
     """Looks at the clock."""
     made_at = None
-    for path in (STAMP, Path(__file__)) if subject.is_installed else (Path(__file__),):
+    for path in (LAYOUT.stamp, Path(__file__)) if subject.is_installed else (Path(__file__),):
         if path.exists():
             made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             break

@@ -9,7 +9,8 @@ from pathlib import Path
 from ibkr_tools.doctor import path_checks, shipped_units
 from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.path_checks import Owners, Tree
-from ibkr_tools.doctor.subject import HOME_DIRECTORY, Subject
+from ibkr_tools.doctor.subject import Subject
+from ibkr_tools.installation import LAYOUT
 from ibkr_tools.privileges import SERVICE_USER
 
 _CHECK = Findings("files")
@@ -70,7 +71,7 @@ def check_roots_paths(subject: Subject) -> Iterator[Finding]:
     for tree in _trees(subject):
         if tree.user == "root":
             found = (facts for facts in path_checks.look_below(tree.root) if facts.path not in known)
-            problems += path_checks.judge_tree(tree, found, owners, program=HOME_DIRECTORY)
+            problems += path_checks.judge_tree(tree, found, owners, program=LAYOUT.home)
     for path in closed:
         yield _CHECK.unseen(f"this user may not look into {path}")
     yield from problems or [_CHECK.ok("configuration and program belong to root")]
@@ -98,7 +99,7 @@ def check_own_paths(subject: Subject) -> Iterator[Finding]:
             continue
         others = [other.root for other in trees if other.root != tree.root and other.root.is_relative_to(tree.root)]
         found = (facts for facts in path_checks.look_below(tree.root, others) if facts.path not in known)
-        problems += path_checks.judge_tree(tree, found, owners, program=HOME_DIRECTORY)
+        problems += path_checks.judge_tree(tree, found, owners, program=LAYOUT.home)
     if closed or not os.access(subject.directories.login, os.R_OK | os.X_OK):
         yield _CHECK.unseen("this user may not look into all directories of the units")
     yield from problems or [_CHECK.ok("what the units write belongs to them")]
@@ -106,7 +107,7 @@ def check_own_paths(subject: Subject) -> Iterator[Finding]:
 
 def _trees(subject: Subject) -> tuple[Tree, ...]:
     directories = subject.directories
-    return path_checks.trees(directories.configuration, directories.runtime, directories.state, HOME_DIRECTORY)
+    return path_checks.trees(directories.configuration, directories.runtime, directories.state, LAYOUT.home)
 
 
 def _check_personal(subject: Subject) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
 from ibkr_tools.doctor.finding import Finding, Findings, Private, Text
-from ibkr_tools.doctor.subject import HOME_DIRECTORY, INSTALL_AGAIN
+from ibkr_tools.installation import INSTALL_SERVICES, LAYOUT
 
 _PYTHON, _LIBRARIES = Findings("python"), Findings("libraries")
 
@@ -34,7 +34,7 @@ def check_python() -> Iterator[Finding]:
     version = sys.version_info[:2]
     text = ".".join(map(str, sys.version_info[:3]))
     if version < MIN_PYTHON:
-        yield _PYTHON.fault(f"Python {text} is too old, 3.11 is needed", "sudo ./bin/install")
+        yield _PYTHON.fault(f"Python {text} is too old, 3.11 is needed", INSTALL_SERVICES)
     else:
         yield _PYTHON.ok(f"Python {text}")
 
@@ -45,8 +45,8 @@ def check_libraries() -> Iterator[Finding]:
 
 
 def _remedy() -> Text:
-    if Path(sys.prefix).is_relative_to(HOME_DIRECTORY):
-        return INSTALL_AGAIN
+    if Path(sys.prefix).is_relative_to(LAYOUT.home):
+        return LAYOUT.reinstall
     return Private(f"{shlex.quote(sys.executable)} -m pip install --force-reinstall {_PACKAGE}")
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibkr_tools.doctor.subject import LIBRARY, UNIT_DIRECTORY
+from ibkr_tools.installation import LAYOUT, LOCAL, Layout
 
 _PLACES = (Path(__file__).parent / "systemd", Path(__file__).parents[2] / "systemd")
 """The wheel carries them inside the package, a checkout at its root."""
 
-TMPFILES = LIBRARY / "tmpfiles.d/ibkr-tools.conf"
-SYSUSERS = LIBRARY / "sysusers.d/ibkr-tools.conf"
+TMPFILES = LAYOUT.library / "tmpfiles.d/ibkr-tools.conf"
+SYSUSERS = LAYOUT.library / "sysusers.d/ibkr-tools.conf"
 
 
 def shipped_folder() -> Path | None:
@@ -18,18 +18,24 @@ def shipped_folder() -> Path | None:
     return next((place for place in _PLACES if place.is_dir()), None)
 
 
-def targets(folder: Path) -> Mapping[Path, Path]:
-    """Returns where bin/install puts each file, and the file: the inverse of `shipped_files` in bin/_installed.sh."""
+def targets(folder: Path, layout: Layout = LAYOUT) -> Mapping[Path, Path]:
+    """Returns where each file is installed, and the file: the inverse of `shipped_files` in bin/_installed.sh."""
     found: dict[Path, Path] = {}
     for source in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = source.relative_to(folder)
         if name.parts[0] in {"sysusers.d", "tmpfiles.d"}:
-            found[LIBRARY / name] = source
+            found[layout.library / name] = source
         elif name.parts[0].startswith("since-"):
-            found[UNIT_DIRECTORY.joinpath(*name.parts[1:])] = source
+            found[layout.units.joinpath(*name.parts[1:])] = source
         else:
-            found[UNIT_DIRECTORY / name] = source
+            found[layout.units / name] = source
     return found
+
+
+def restore_command(source: Path, target: Path, layout: Layout = LAYOUT) -> str:
+    """Returns the command that puts a file in its place again, as it was installed."""
+    copied = f"sudo install -D -o root -g root -m 0644 {source} {target}"
+    return copied if layout is LOCAL else f"{copied} && sudo sed -i 's|{LOCAL.home}|{layout.home}|g' {target}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,19 +17,8 @@ from ibkr_tools.config.schema import Config
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, Directories
 from ibkr_tools.doctor.finding import Private
 from ibkr_tools.errors import ConfigError
+from ibkr_tools.installation import LAYOUT, PACKAGE, Layout
 from ibkr_tools.privileges import SERVICE_USER
-
-HOME_DIRECTORY = Path("/opt/ibkr-tools")
-"""Where bin/install puts the program; the names are those of bin/_installed.sh."""
-
-MANIFEST = HOME_DIRECTORY / "manifest"
-STAMP = HOME_DIRECTORY / "installed"
-LINK = Path("/usr/local/bin/ibkr-tools")
-LIBRARY = Path("/usr/local/lib")
-UNIT_DIRECTORY = LIBRARY / "systemd/system"
-
-INSTALL_AGAIN = f"sudo rm -f {STAMP} && sudo ./bin/install"
-"""For the folder with the checkout; without the stamp the program is put in place whatever has not changed."""
 
 PROGRAM_TIMEOUT_S = 10.0
 """For every program that is started to ask it something, in seconds."""
@@ -87,13 +76,13 @@ def find_subject(directories: Directories, config_file: Path, *, is_online: bool
         config = load_config(config_file)
     except ConfigError as problem:
         error = problem
-    shipped = _manifest() if config_file.absolute().parent == SYSTEM_CONFIGURATION else frozenset()
+    shipped = _manifest(LAYOUT.manifest) if config_file.absolute().parent == SYSTEM_CONFIGURATION else frozenset()
     return Subject(
         directories=directories,
         config_file=config_file,
         config=config,
         config_error=error,
-        extent=_extent(shipped),
+        extent=find_extent(shipped, LAYOUT, config_file),
         shipped=shipped,
         is_root=os.geteuid() == 0,
         is_booted=Path("/run/systemd/system").is_dir(),
@@ -102,10 +91,10 @@ def find_subject(directories: Directories, config_file: Path, *, is_online: bool
     )
 
 
-def _manifest() -> frozenset[Path]:
-    """Returns every file that bin/install has put outside its own directory."""
+def _manifest(list_file: Path) -> frozenset[Path]:
+    """Returns every file that was put outside the program's own directory; of a package's list, its directories too."""
     try:
-        lines = MANIFEST.read_text().splitlines()
+        lines = list_file.read_text().splitlines()
     except OSError:
         return frozenset()
     paths = (Path(line) for line in lines if line.startswith("/") and not line.endswith("/"))
@@ -120,10 +109,20 @@ def is_of_instances(path: Path) -> bool:
     return any("@" in name and not name.startswith("ibkr-alert@.service") for name in (path.name, path.parent.name))
 
 
-def _extent(shipped: frozenset[Path]) -> Extent:
-    if UNIT_DIRECTORY / "ibkr-gateway.service" in shipped:
+def find_extent(shipped: frozenset[Path], layout: Layout, config_file: Path) -> Extent:
+    """Returns how much is installed: of a package, which brings all units, how much is set up.
+
+    Args:
+        shipped: the files that were put outside the program's own directory.
+        layout: where they are.
+        config_file: the configuration; `ibkr-tools-install` makes the file `password` beside it where there are logins
+    """
+    is_full = layout.units / "ibkr-gateway.service" in shipped
+    if is_full and layout is PACKAGE and config_file.exists() and not config_file.with_name("password").exists():
+        return Extent.STATEMENTS
+    if is_full:
         return Extent.FULL
-    return Extent.STATEMENTS if UNIT_DIRECTORY / "ibkr-flex.service" in shipped else Extent.NONE
+    return Extent.STATEMENTS if layout.units / "ibkr-flex.service" in shipped else Extent.NONE
 
 
 def program_environment(subject: Subject) -> dict[str, str]:

@@ -7,17 +7,8 @@ from pathlib import Path
 
 from ibkr_tools.doctor import sandbox_rules, shipped_units, unit_settings
 from ibkr_tools.doctor.finding import Finding, Findings, Private
-from ibkr_tools.doctor.subject import (
-    HOME_DIRECTORY,
-    INSTALL_AGAIN,
-    LINK,
-    MANIFEST,
-    STAMP,
-    UNIT_DIRECTORY,
-    Extent,
-    Subject,
-    ask,
-)
+from ibkr_tools.doctor.subject import Extent, Subject, Told, ask
+from ibkr_tools.installation import INSTALL_SERVICES, LAYOUT, PACKAGE
 
 _FILES, _SANDBOX, _UNITS, _TIMERS = (Findings(name) for name in ("unit files", "sandbox", "units", "timers"))
 
@@ -41,18 +32,20 @@ _PROPERTIES = (
     *("NextElapseUSecRealtime", "LastTriggerUSec", "Environment"),
 )
 
+_PACKAGE_STATE = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", "ibkr-tools"]
+
 
 def installed_units(subject: Subject) -> list[str]:
     """Returns the names of the units that are installed, templates too."""
     kinds = {".service", ".socket", ".path", ".timer"}
-    return sorted(path.name for path in subject.shipped if path.parent == UNIT_DIRECTORY and path.suffix in kinds)
+    return sorted(path.name for path in subject.shipped if path.parent == LAYOUT.units and path.suffix in kinds)
 
 
 def check_files(subject: Subject) -> Iterator[Finding]:
     """Compares every file that was put into the folders of systemd with what this version ships."""
     folder = shipped_units.shipped_folder()
     if folder is None:
-        yield _FILES.fault("the installation is incomplete: it has no units to compare with", INSTALL_AGAIN)
+        yield _FILES.fault("the installation is incomplete: it has no units to compare with", LAYOUT.reinstall)
         return
     if not subject.is_installed:
         yield _FILES.ok("no services are installed")
@@ -68,12 +61,12 @@ def check_files(subject: Subject) -> Iterator[Finding]:
         except OSError as error:
             problems.append((target, f"cannot be read ({error.strerror})"))
             continue
-        if data != sources[target].read_bytes():
+        if data != LAYOUT.adapted(sources[target].read_bytes()):
             problems.append((target, "is not what was installed"))
         elif entry.st_uid != 0 or entry.st_mode & 0o022 or (entry.st_mode & 0o444) < 0o444:  # noqa: PLR2004  # read by all
             problems.append((target, "should be root's, readable for all and writable for nobody else"))
     for target, what in problems:
-        restore = f"sudo install -D -o root -g root -m 0644 {sources[target]} {target}"
+        restore = shipped_units.restore_command(sources[target], target)
         yield _FILES.fault(f"{target} {what}", f"{restore} && sudo systemctl daemon-reload")
     if not problems:
         yield _FILES.ok(f"{len(subject.shipped & sources.keys())} files as they were shipped")
@@ -87,7 +80,8 @@ def check_sandbox(subject: Subject) -> Iterator[Finding]:
         return
     sources = shipped_units.targets(folder)
     # What was removed of ours, or changed, is told by the check of the files.
-    present = {target: sources[target].read_text() for target in sources.keys() & subject.shipped}
+    ours = sources.keys() & subject.shipped
+    present = {target: LAYOUT.adapted(sources[target].read_bytes()).decode() for target in ours}
     found: dict[tuple[Path, ...], list[tuple[str, sandbox_rules.Weakening]]] = {}
     for unit in installed_units(subject):
         for weak, culprits in _weakened_settings(unit, present):
@@ -104,7 +98,7 @@ def _weakened_settings(
     unit: str, present: Mapping[Path, str]
 ) -> Iterator[tuple[sandbox_rules.Weakening, tuple[Path, ...]]]:
     """Yields each weakened setting of a unit, and the files that did it; `present`: the texts of our own."""
-    shipped = [path for path in unit_settings.unit_files(unit, (UNIT_DIRECTORY,)) if path in present]
+    shipped = [path for path in unit_settings.unit_files(unit, (LAYOUT.units,)) if path in present]
     files = unit_settings.unit_files(unit)
     # One that is masked as a whole does not run at all.
     if not shipped or not files or files[0].name != unit:
@@ -141,7 +135,7 @@ def _judge_weakened(culprits: Sequence[Path], weakened: Sequence[tuple[str, sand
     if all(weak.is_offered for _, weak in weakened):
         return _SANDBOX.notice(message)
     if not culprits:
-        return _SANDBOX.fault(message, INSTALL_AGAIN)
+        return _SANDBOX.fault(message, LAYOUT.reinstall)
     moves = [f"sudo mv {shlex.quote(str(path))} {shlex.quote(f'{path}.off')}" for path in culprits]
     names = " ".join(f"'{unit.replace('@.', '@*.')}'" if "@" in unit else unit for unit in units)
     commands = [*moves, "sudo systemctl daemon-reload", f"sudo systemctl try-restart {names}"]
@@ -265,11 +259,21 @@ def _list(names: list[str]) -> str:
 
 def check_manifest(subject: Subject) -> Iterator[Finding]:
     """Looks whether an installation is whole, or there is none."""
+    program = LAYOUT.home / "venv/bin/ibkr-tools"
     if subject.is_installed:
-        if not STAMP.exists():
-            yield _FILES.fault("the last installation was not finished", "sudo ./bin/install")
-        program = HOME_DIRECTORY / "venv/bin/ibkr-tools"
-        if LINK in subject.shipped and LINK.resolve() != program.resolve():
-            yield _FILES.fault(f"{LINK} does not lead to what was installed", f"sudo ln -sfnT {program} {LINK}")
-    elif UNIT_DIRECTORY.joinpath(GATEWAY).exists() and subject.directories.configuration == Path("/etc/ibkr-tools"):
-        yield _FILES.fault(f"{MANIFEST}, the list of what was installed, is missing or damaged", "sudo ./bin/install")
+        if LAYOUT is PACKAGE:
+            yield from judge_package(ask(_PACKAGE_STATE, {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}))
+        elif not LAYOUT.stamp.exists():
+            yield _FILES.fault("the last installation was not finished", INSTALL_SERVICES)
+        if LAYOUT.link in subject.shipped and LAYOUT.link.resolve() != program.resolve():
+            repair = f"sudo ln -sfnT {program} {LAYOUT.link}"
+            yield _FILES.fault(f"{LAYOUT.link} does not lead to what was installed", repair)
+    elif LAYOUT.units.joinpath(GATEWAY).exists() and subject.directories.configuration == Path("/etc/ibkr-tools"):
+        lost = f"{LAYOUT.manifest}, the list of what was installed, is missing or damaged"
+        yield _FILES.fault(lost, LAYOUT.reinstall if LAYOUT is PACKAGE else INSTALL_SERVICES)
+
+
+def judge_package(told: Told) -> Iterator[Finding]:
+    """Yields that dpkg has not finished with the package; `told`: what it says of its state, see dpkg(1)."""
+    if told.status == 0 and told.output.strip() != "installed":
+        yield _FILES.fault(f"dpkg has the package as {told.output.strip()}", "sudo dpkg --configure ibkr-tools")

@@ -12,6 +12,7 @@ from ibkr_tools.errors import (
     SessionUnavailable,
     UpstreamUnavailable,
 )
+from ibkr_tools.installation import START_HINT
 from ibkr_tools.portal.endpoints import Tier
 from ibkr_tools.status import LoginSection, SessionSection, SessionState, StatusFile, utc_now
 
@@ -47,7 +48,7 @@ def known_session_error(status: StatusFile, now: datetime, tier: Tier = Tier.POR
         return None
     known = f"{session.state.value}: {session.why}"
     if session.state is SessionState.GATEWAY_DOWN:
-        return GatewayUnavailable(f"the watchdog says {known}", hint="systemctl start ibkr-gateway")
+        return GatewayUnavailable(f"the watchdog says {known}", hint=START_HINT)
     if session.state in _SERVING_STATES[Tier.PORTFOLIO]:
         return BrokerageUnavailable(f"the brokerage tier is not up ({known})", hint=WAIT_FOR_SESSION_HINT)
     return SessionUnavailable(f"no session ({known})", hint=session.todo or WAIT_FOR_SESSION_HINT)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ibkr_tools.installation import INSTALL_SERVICES
+
 
 class ErrorReaction(Enum):
     """What is done about an error."""
@@ -51,7 +53,7 @@ class ServiceError:
 
 RENEWAL_HINT = (
     "Make a new token (Client Portal, Performance & Reports > Flex Queries, gear of Flex Web Service), "
-    'put it into the configuration as "token" in "flex", then sudo ./bin/install.'
+    f'put it into the configuration as "token" in "flex", then {INSTALL_SERVICES}.'
 )
 _QUERY_HINT = "flex.query must be the number of an Activity Flex Query of the same user who has made the token."
 

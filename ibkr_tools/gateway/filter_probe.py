@@ -9,6 +9,7 @@ import errno
 import socket
 from enum import StrEnum
 
+from ibkr_tools.installation import INSTALL_SERVICES
 from ibkr_tools.polling import poll_until
 
 PROBE_ADDRESS = "127.0.0.2"
@@ -35,7 +36,7 @@ def exposure_warning(port: int) -> str:
     """Returns what it means that nothing guards `port`, in a sentence."""
     return (
         f"EXPOSED: no packet filter guards port {port}. Every local user, and everybody on this machine's network, "
-        "can use the gateway as its IBKR user. Run it as a service (sudo ./bin/install), which brings the filter"
+        f"can use the gateway as its IBKR user. Run it as a service ({INSTALL_SERVICES}), which brings the filter"
     )
 
 

@@ -21,6 +21,7 @@ from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import find_directories
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.gateway.filter_probe import PROBE_ADDRESS
+from ibkr_tools.installation import INSTALL_SERVICES
 from ibkr_tools.instance import current_instance
 from ibkr_tools.privileges import service_user
 from ibkr_tools.simulator_ports import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
@@ -105,7 +106,7 @@ def permitted_users(name: str) -> set[int]:
     try:
         return {0, pwd.getpwnam(name).pw_uid, *_members(grp.getgrnam(name))}
     except KeyError:
-        raise ConfigError(f"there is no user and group {name}", hint="sudo ./bin/install makes them.") from None
+        raise ConfigError(f"there is no user and group {name}", hint=f"{INSTALL_SERVICES} makes them.") from None
 
 
 def load(ports: Collection[int], users: Collection[int], table: str = DEFAULT_TABLE) -> None:

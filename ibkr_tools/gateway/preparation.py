@@ -20,11 +20,12 @@ from ibkr_tools.gateway import (
 )
 from ibkr_tools.gateway.filter_probe import FilterPolicy
 from ibkr_tools.gateway.launch_plan import LaunchPlan
+from ibkr_tools.installation import INSTALL_SERVICES
 
 FILTER_TIMEOUT_S = 15.0
 """How long a packet filter may take to be loaded anew: systemd has it done while it starts the gateway again."""
 
-ARCHIVE_HINT = "ibkr-tools gateway prepare, or sudo ./bin/install"
+ARCHIVE_HINT = f"ibkr-tools gateway prepare, or {INSTALL_SERVICES}"
 """What makes a class archive."""
 
 

@@ -19,6 +19,7 @@ from ibkr_tools.history.queries import HistoryQueries
 from ibkr_tools.history.records import Coverage, Instrument, NavChange
 from ibkr_tools.history.sections import SECTIONS, HistorySection, Span
 from ibkr_tools.history.tables import METADATA, SCHEMA_VERSION, TABLES, UnreadableRowError, read_records, to_row
+from ibkr_tools.installation import LAYOUT
 from ibkr_tools.number_format import single_line
 
 SCHEMA = "ibkr_tools"
@@ -136,7 +137,7 @@ class PostgresHistory(HistoryQueries):
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"history.database needs {error.name}, which is not installed",
-                hint="sudo ./bin/install --with-postgres; without it: pip install 'ibkr-tools[postgres]'.",
+                hint=f"{LAYOUT.with_postgres}; without it: pip install 'ibkr-tools[postgres]'.",
             ) from error
         except sa.exc.ArgumentError as error:
             raise ConfigError(f"{self.name}: {error}", hint=_URL_HINT) from error

@@ -19,6 +19,7 @@ from typing import IO
 from loguru import logger
 
 from ibkr_tools.errors import LoginFailed
+from ibkr_tools.installation import INSTALL_SERVICES
 from ibkr_tools.login import network_helper, network_namespace
 from ibkr_tools.login.relay import RelayTarget
 
@@ -53,8 +54,9 @@ def isolated_network(port: int, environ: Mapping[str, str]) -> Iterator[SpawnOut
         logger.warning(
             "This login has no network of its own: the kernel does not allow one ({}). Until it is over, every local "
             "user can take its browser over, and read the password. Use `systemctl start ibkr-gateway` after "
-            "bin/install, which needs no such permission; or allow user namespaces (docs/login.md).",
+            "{}, which needs no such permission; or allow user namespaces (docs/login.md).",
             reason.strerror,
+            INSTALL_SERVICES,
         )
         yield None
         return

@@ -25,6 +25,7 @@ from ibkr_tools.errors import (
     UpstreamSilent,
     UpstreamUnavailable,
 )
+from ibkr_tools.installation import START_HINT
 from ibkr_tools.portal import endpoints, response_parser
 from ibkr_tools.portal.api_response import ApiResponse
 from ibkr_tools.portal.endpoints import ENDPOINTS, Endpoint, RequestKind
@@ -313,9 +314,7 @@ class PortalClient:
             if is_connection_refused(error):
                 # It has not left this machine: IBKR has not counted it.
                 self._rate_limiter.release(reservation)
-                raise GatewayUnavailable(
-                    f"{where}: nothing listens on {self._base}", hint="systemctl start ibkr-gateway"
-                ) from error
+                raise GatewayUnavailable(f"{where}: nothing listens on {self._base}", hint=START_HINT) from error
             if is_timeout(error):
                 raise self._timeout_error(where) from error
             if is_tls_error(error):
@@ -333,7 +332,7 @@ class PortalClient:
                 return
         except FileNotFoundError as error:
             raise GatewayUnavailable(
-                f"{self._certificate}: not there; the gateway has never started", hint="systemctl start ibkr-gateway"
+                f"{self._certificate}: not there; the gateway has never started", hint=START_HINT
             ) from error
         except OSError as error:
             raise ConfigError(

@@ -8,6 +8,7 @@ from ibkr_tools.config.config_writer import require_acceptable, write_document
 from ibkr_tools.config.secret_writer import read_stored_secret, write_secret
 from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import ConfigError
+from ibkr_tools.installation import INSTALL_SERVICES
 from ibkr_tools.privileges import SERVICE_USER, group_id
 from ibkr_tools.setup import simulated_user
 from ibkr_tools.setup.answers import Answers, edited, password_problem, present_alert_command
@@ -55,7 +56,7 @@ class SetupRun:
         if not self._units.is_installed(GATEWAY_UNIT):
             raise ConfigError(
                 f"{GATEWAY_UNIT} is not installed",
-                hint="sudo ./bin/install; where only statements are fetched, sudo ./bin/install --with-gateway.",
+                hint=f"{INSTALL_SERVICES}; where only statements are fetched, {INSTALL_SERVICES} --with-gateway.",
             )
         return self._units.state()
 
@@ -69,14 +70,16 @@ class SetupRun:
             or self._units.has_encrypted_password()
         )
 
-    def use_simulator(self, present: Mapping[str, Any], *, start: bool) -> int:
+    def use_simulator(
+        self, present: Mapping[str, Any], *, start: bool, may_download: Callable[[], bool] = lambda: False
+    ) -> int:
         """Writes the configuration of the simulator's user, unless it is there, and starts everything.
 
         Raises:
-            ConfigError: the simulator is not installed, or there is a configuration of somebody's own.
+            ConfigError: simulator or gateway are not installed, or there is a configuration of somebody's own.
         """
         if start and not self._units.is_installed(SIMULATOR_UNIT):
-            raise ConfigError("the simulator is not installed", hint="sudo ./bin/install --simulator")
+            raise ConfigError("the simulator is not installed", hint=f"{INSTALL_SERVICES} --simulator")
         after = simulated_user.simulated_configuration(present)
         if after is None:
             raise ConfigError(
@@ -86,6 +89,8 @@ class SetupRun:
         self._write(present, after, None if has_own else Secret(simulated_user.PASSWORD))
         if not start:
             return 0
+        if code := self._install_gateway(may_download):
+            return code
         return self._start(change_of(present, after, None), self._units.state(), simulator=True)
 
     def apply(
@@ -155,7 +160,7 @@ class SetupRun:
         if not may_download():
             raise ConfigError(
                 "IBKR's gateway is not installed",
-                hint="sudo ibkr-tools setup --download-gateway, or sudo ./bin/install --gateway clientportal.gw.zip.",
+                hint=f"sudo ibkr-tools setup --download-gateway, or {INSTALL_SERVICES} --gateway clientportal.gw.zip.",
             )
         return self._commands.run("gateway", "install", "--download") or self._commands.run("gateway", "prepare")
 

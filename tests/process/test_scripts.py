@@ -33,7 +33,7 @@ HOSTILE = (
 )
 TOOLS = (
     *("chromium", "chromedriver", "java", "npm", "systemd-nspawn", "Xvfb", "nft", "ip", "ps", "jq", "curl", "faketime"),
-    *("git", "apt-get"),
+    *("git", "apt-get", "dpkg-buildpackage", "dh", "lintian"),
 )
 VENV_TOOLS = ("ibkr-tools", "pytest", "ruff", "mypy", "shellcheck", "codespell", "uv")
 
@@ -172,10 +172,12 @@ def test_install_and_uninstall_call_pip_through_the_shared_functions_only() -> N
         for line in code:
             if re.search(r"python[0-9.\"}]* .*-[cm] ", line) and "declare" not in line:
                 assert re.search(r" -[IP] ", line), f"{path.name}: {line}"
-    text = (CHECKOUT / "bin/install").read_text()
-    order = ["install_locked_or_die", "install_checkout", "remove_builders", "isolate_script"]
+    order = ["install_locked_or_die", "install_checkout", "remove_builders", "isolate_script", "remove_installer"]
+    text = (CHECKOUT / "bin/_installed.sh").read_text()
     assert re.findall(rf"^ +({'|'.join(order)})\b", text, re.MULTILINE) == order
-    assert "requirements{,-build,-postgres}.lock" in text
+    for user in ("install", "_package.sh"):
+        assert len(re.findall(r"^ *stage_environment ", (CHECKOUT / "bin" / user).read_text(), re.MULTILINE)) == 1
+    assert "requirements{,-build,-postgres}.lock" in (CHECKOUT / "bin/install").read_text()
 
 
 def test_what_comes_as_source_only_can_be_built() -> None:
@@ -219,7 +221,7 @@ def test_with_postgres_there_is_what_it_needs_and_nothing_else() -> None:
 def test_an_upgrade_keeps_postgres(tmp_path: Path, options: list[str], is_there: bool, lock: str) -> None:
     """The lines of the script that choose the lock file, run with another place of the virtual environment."""
     text = (CHECKOUT / "bin/install").read_text()
-    arguments = text[text.index("simulator=no\n") : text.index("if [[ -n $gateway_source && ! -e")]
+    arguments = text[text.index("simulator=no\n") : text.index("check_gateway_source\n")]
     choice = text[text.index("lock=requirements.lock\n") : text.index("# Python's version belongs to it:")]
     venv = tmp_path / "venv with space"
     site_packages = venv / "lib/python3.12/site-packages"
@@ -503,11 +505,13 @@ def test_every_file_says_whose_it_is() -> None:
 
 def test_every_page_says_whose_it_is_and_has_a_place(tmp_path: Path) -> None:
     """Man pages and completion scripts: so they can be removed, with the list and without it."""
-    subprocess.run([sys.executable, "-P", "-m", "ibkr_tools.cli.pages", str(tmp_path)], capture_output=True, check=True)
+    subprocess.run(
+        [sys.executable, "-P", "-m", "ibkr_tools.cli.pages", str(tmp_path / "pages")], capture_output=True, check=True
+    )
     script = f"""
         cd {CHECKOUT}/bin
-        for part in _common _installed; do source <(sed 's|^readonly PAGES=.*|PAGES={tmp_path}|' $part.sh); done
-        shipped_pages | while IFS=$'\\t' read -r source target; do
+        for part in _common _installed; do source $part.sh; done
+        shipped_pages {tmp_path} | while IFS=$'\\t' read -r source target; do
             is_place "$target" || echo "no place: $target"
             if is_foreign "$source"; then echo "foreign: $source"; fi
             echo "$target"

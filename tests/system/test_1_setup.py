@@ -127,7 +127,7 @@ def test_an_installation_that_was_interrupted_is_still_a_first_one(machine: Mach
     assert machine.code("systemctl is-enabled --quiet ibkr-gateway") != 0
     told = machine.run(INSTALL, timeout_s=240)
     assert "at boot: ibkr-gateway is enabled" in told
-    assert told.splitlines()[-1].split() == ["next:", "sudo", "systemctl", "start", "ibkr-gateway"]
+    assert told.splitlines()[-1].split() == ["next:", "sudo", "ibkr-tools", "setup", "--simulator"]
     assert machine.run("systemctl is-enabled ibkr-gateway") == "enabled"
     machine.run("systemctl start ibkr-gateway; systemctl disable ibkr-gateway", timeout_s=90)
     again = machine.run(INSTALL, timeout_s=240)

@@ -43,7 +43,7 @@ def test_uninstall_keeps_data(up: Machine) -> None:
         "/opt/ibkr-tools/manifest",
         "/usr/local/bin/ibkr-tools",
         "/run/ibkr-tools",
-        "/opt/ibkr-tools/pages",
+        "/opt/ibkr-tools/environments",
     ):
         assert up.code(f"test -e {gone}") != 0, gone
     for kept in (

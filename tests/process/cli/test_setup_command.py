@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from ibkr_tools.config import example
 from tests.support.checkout import CHECKOUT
 from tests.support.fake_systemd import FakeSystemd
 from tests.support.installation import Installation
+from tests.support.made_distribution import parts, zipped
 from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which setting up is for")
@@ -312,8 +314,24 @@ def test_a_gateway_that_is_missing_is_78(place: Installation, systemd: FakeSyste
     assert not any("start" in call for call in systemd.calls())
 
 
+def install_gateway(place: Installation) -> None:
+    """Installs a gateway that is not IBKR's, and whose build was accepted."""
+    offered = str(zipped(place.root / "offered.zip", parts()))
+    told = place.run("gateway", "update", offered, "--check").stdout
+    (digest,) = re.findall(r"offered .*sha256 ([0-9a-f]{64})", told)
+    assert place.run("gateway", "update", offered, "--accept", digest).returncode == 0
+
+
+def test_the_simulator_needs_the_gateway_too(place: Installation, systemd: FakeSystemd) -> None:
+    """A package has the units before IBKR's gateway is there: nothing is enabled or started."""
+    done = set_up(place, systemd, "--simulator", password=None)
+    assert (done.returncode, "IBKR's gateway is not installed" in done.stderr) == (78, True), done
+    assert systemd.calls() == []
+
+
 def test_a_unit_that_does_not_start_is_69(place: Installation, systemd: FakeSystemd) -> None:
     systemd.fail("start ibkr-gateway.service")
+    install_gateway(place)
     done = set_up(place, systemd, "--simulator", password=None)
     assert done.returncode == 69, done
     error, hint = done.stderr.splitlines()
@@ -325,6 +343,7 @@ def test_a_unit_that_does_not_start_is_69(place: Installation, systemd: FakeSyst
 
 def test_a_login_that_fails_is_said_with_the_next_step(place: Installation, systemd: FakeSystemd) -> None:
     """The units were started, nothing answers: the login says so, and its code is that of all."""
+    install_gateway(place)
     done = set_up(place, systemd, "--simulator", password=None)
     assert done.returncode == 69, done
     assert systemd.calls() == [

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.doctor.finding import CheckVerdict
-from ibkr_tools.doctor.subject import Extent, is_of_instances
-from ibkr_tools.doctor.unit_checks import FOLLOWERS, UnitState, judge_states, judge_timers
+from ibkr_tools.doctor.subject import Extent, Told, find_extent, is_of_instances
+from ibkr_tools.doctor.unit_checks import FOLLOWERS, UnitState, judge_package, judge_states, judge_timers
+from ibkr_tools.installation import LOCAL, PACKAGE, Layout
 
 GATEWAY, TIMER = "ibkr-gateway.service", "ibkr-fetch.timer"
 NAMES = (GATEWAY, *FOLLOWERS, TIMER, "ibkr-fetch.service", "ibkr-login.service")
@@ -115,3 +116,38 @@ def test_where_the_gateway_is_stopped_nothing_else_has_to_run() -> None:
 def test_what_is_of_instances_is_not_compared(name: str, expected: bool) -> None:
     """It is made by bin/install, of what is compared."""
     assert is_of_instances(Path("/usr/local/lib") / name) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "messages"),
+    [
+        (Told(status=0, output="installed", complaint=""), []),
+        (Told(status=0, output="half-configured", complaint=""), ["dpkg has the package as half-configured"]),
+        (Told(status=0, output="unpacked\n", complaint=""), ["dpkg has the package as unpacked"]),
+        (Told(status=None, output="", complaint="no answer in time"), []),
+    ],
+)
+def test_a_package_that_dpkg_has_not_finished_is_told(told: Told, messages: list[str]) -> None:
+    """What dpkg does not say is no fault."""
+    assert [entry.message_text() for entry in judge_package(told)] == messages
+
+
+@pytest.mark.parametrize(
+    ("layout", "units", "files", "extent"),
+    [
+        (LOCAL, ["ibkr-gateway.service", "ibkr-flex.service"], ["config.json"], Extent.FULL),
+        (LOCAL, ["ibkr-flex.service"], ["config.json"], Extent.STATEMENTS),
+        (LOCAL, [], ["config.json"], Extent.NONE),
+        (PACKAGE, ["ibkr-gateway.service", "ibkr-flex.service"], [], Extent.FULL),
+        (PACKAGE, ["ibkr-gateway.service", "ibkr-flex.service"], ["config.json", "password"], Extent.FULL),
+        (PACKAGE, ["ibkr-gateway.service", "ibkr-flex.service"], ["config.json"], Extent.STATEMENTS),
+    ],
+)
+def test_how_much_is_installed(
+    tmp_path: Path, layout: Layout, units: list[str], files: list[str], extent: Extent
+) -> None:
+    """A package has all units; what is set up says the file for the password."""
+    for name in files:
+        (tmp_path / name).touch()
+    shipped = frozenset(layout.units / name for name in units)
+    assert find_extent(shipped, layout, tmp_path / "config.json") is extent

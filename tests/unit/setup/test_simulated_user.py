@@ -19,7 +19,7 @@ OURS = {
 def test_the_simulator_has_this_user() -> None:
     users = {user.username: user.password for user in SimulatorOptions().users}
     assert users[simulated_user.USERNAME] == simulated_user.PASSWORD
-    assert f"readonly SIMULATED_UPSTREAM={simulated_user.UPSTREAM}\n" in (CHECKOUT / "bin/install").read_text()
+    assert f"readonly SIMULATED_UPSTREAM={simulated_user.UPSTREAM}\n" in (CHECKOUT / "bin/_setup.sh").read_text()
 
 
 @pytest.mark.parametrize("document", [{}, {"username": example.EXAMPLE_USERNAME, "account": "U1234567"}])
