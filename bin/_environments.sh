@@ -1,6 +1,6 @@
-# shellcheck shell=bash disable=SC2154  # what is not set here is set by _installed.sh and bin/install
+# shellcheck shell=bash disable=SC2034,SC2154  # what is set elsewhere: by _installed.sh, _instance.sh and bin/install
 # The environments of the program: the one that is used, and the one before it with everything that belonged to it; sourced
-# by bin/install and bin/uninstall after _installed.sh.
+# by bin/install and bin/uninstall after _installed.sh and _instance.sh.
 
 readonly ENVIRONMENTS=$HOME_DIR/environments
 # What was installed before: its list, its stamp, the name of its environment, and its files below files/.
@@ -65,9 +65,10 @@ finish_kept() {
     done
 }
 
-# require_previous: refuses a way back that does not exist, or that the state does not allow; sets former_environment.
+# require_previous INSTANCES...: refuses a way back that does not exist, or that the state does not allow; sets
+# former_environment. The instances are those that there are now.
 require_previous() {
-    local told
+    local told name
     if [[ ! -s $PREVIOUS/manifest || ! -s $PREVIOUS/installed || ! -s $PREVIOUS/environment ]]; then
         die 78 "no version before this one is kept on this machine" \
             "One is kept from the first upgrade on. Install from a checkout of the version that you want: sudo ./bin/install"
@@ -77,12 +78,47 @@ require_previous() {
         die 78 "the version before does not start any more: $former_environment" \
             "It was made for another Python, perhaps. Install from a checkout of that version: sudo ./bin/install"
     fi
+    if (($#)) && [[ ! -f $PREVIOUS/files$UNIT_DIR/ibkr-gateway@.service ]]; then
+        die 78 "the version before has no units for the instances: $*" \
+            "sudo ./bin/uninstall --instance $1 removes that one and keeps its data; then run this again."
+    fi
     # Versions before 0.3 have no such check.
     if ! "$former_environment/bin/python" -I -c 'import ibkr_tools.state_files' 2>/dev/null; then
         note "the version before cannot say whether it reads what is in $STATE_DIR"
-    elif ! told=$(as_ibkr "$former_environment/bin/python" -I -m ibkr_tools.state_files 2>&1); then
-        printf '%s\n' "$told" >&2
-        die 78 "the version before cannot read what this one has written" \
-            "Nothing was changed. Move these files away, if you can do without them; docs/install.md says what each one is."
+        return
     fi
+    for name in '' "$@"; do
+        use_places "$name"
+        if ! told=$(as_service_user env ${name:+IBKR_TOOLS_INSTANCE="$name"} \
+            "$former_environment/bin/python" -I -m ibkr_tools.state_files 2>&1); then
+            printf '%s\n' "$told" >&2
+            die 78 "the version before cannot read what this one has written" \
+                "Nothing was changed. Move these files away, if you can do without them; docs/install.md says what each one is."
+        fi
+    done
+    use_places ''
+}
+
+# list_previous FOLDER INSTANCES...: sets listed, sources, targets and statements_only to what the version before consists
+# of. The instances stay those that there are now: their users and directories are made of that version's, in a FOLDER.
+list_previous() {
+    local folder=$1 target name kind
+    shift
+    mapfile -t listed < <(read_manifest "$PREVIOUS/manifest" | grep -vE '/ibkr-tools@[a-z0-9-]+\.conf$')
+    statements_only=yes
+    for target in "${listed[@]}"; do
+        if [[ ! -f $PREVIOUS/files$target ]]; then continue; fi
+        sources+=("$PREVIOUS/files$target")
+        targets+=("$target")
+        if [[ $target == "$UNIT_DIR/ibkr-gateway.service" ]]; then statements_only=no; fi
+    done
+    for name; do
+        for kind in sysusers tmpfiles; do
+            target=$LIBRARY/$kind.d/ibkr-tools@$name.conf
+            make_user_file "$PREVIOUS/files$LIBRARY/$kind.d/ibkr-tools.conf" "$name" >"$folder/${target##*/}.$kind"
+            sources+=("$folder/${target##*/}.$kind")
+            targets+=("$target")
+            listed+=("$target")
+        done
+    done
 }

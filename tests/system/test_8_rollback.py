@@ -12,6 +12,7 @@ INSTALL = f"{CHECKOUT}/bin/install --wheels {WHEELS}"
 VERSION = f"{CHECKOUT}/ibkr_tools/__init__.py"
 UNITS = "/usr/local/lib/systemd/system"
 STATE = "/var/lib/ibkr-tools"
+NOWHERE = "http://127.0.0.1:5999"
 
 
 def installed(machine: Machine) -> str:
@@ -54,6 +55,39 @@ def test_an_upgrade_can_be_taken_back_and_forth(up: Machine) -> None:
     assert installed(up) == before
     assert up.run("ls /opt/ibkr-tools/environments | wc -l") == "2"
     up.run("systemctl enable ibkr-gateway")
+
+
+def test_instances_stay_those_that_there_are(machine: Machine) -> None:
+    """One made since then stays and is restarted, one removed since then stays away; each has the version's units."""
+    before = installed(machine)
+    machine.run(f"{CHECKOUT}/bin/install --instance anna", timeout_s=120)
+    # Nothing answers there: its gateway runs, and no login gets anywhere.
+    config = {"username": "x", "password": "x", "account": "U1234567", "gateway": {"port": 5001, "upstream": NOWHERE}}
+    machine.container.run("cat >/etc/ibkr-tools@anna/config.json", stdin=json.dumps(config))
+    machine.run("ibkr-tools --instance anna pause; systemctl start ibkr-gateway@anna", timeout_s=90)
+    process = machine.main_process("ibkr-gateway@anna.service")
+    log = f"{STATE}@anna/login/login_log.json"
+    machine.run(f"""install -o ibkr-anna /dev/null {log}; echo '{{"schema": 2}}' >{log}""")
+    told = machine.container.run(f"{CHECKOUT}/bin/install --rollback", check=False, timeout_s=60)
+    assert (told.returncode, f"{log}: " in told.stderr) == (78, True), told.stderr
+    machine.run(f"rm {log}; {CHECKOUT}/bin/install --rollback", timeout_s=120)
+    assert machine.run("ibkr-tools --version") == "ibkr-tools 9.9.9"
+    assert machine.code(f"test -e {UNITS}/ibkr-newer@.service") == 0
+    assert machine.is_active("ibkr-gateway@anna.service")
+    assert machine.main_process("ibkr-gateway@anna.service") != process
+    assert machine.show("ibkr-gateway@anna.service", "NeedDaemonReload") == "no"
+    assert "ibkr-tools@anna.conf" in machine.run("cat /opt/ibkr-tools/manifest")
+    machine.run(f"{CHECKOUT}/bin/uninstall --instance anna --purge", timeout_s=90)
+    machine.run(f"{CHECKOUT}/bin/install --rollback", timeout_s=120)
+    assert installed(machine) == before
+    assert machine.code("getent passwd ibkr-anna") == 2
+    # A version from before there were any.
+    template = f"/opt/ibkr-tools/previous/files{UNITS}/ibkr-gateway@.service"
+    machine.run(f"mv {template} /srv/template; {CHECKOUT}/bin/install --instance anna", timeout_s=120)
+    told = machine.container.run(f"{CHECKOUT}/bin/install --rollback", check=False, timeout_s=60)
+    machine.run(f"mv /srv/template {template}; {CHECKOUT}/bin/uninstall --instance anna --purge", timeout_s=90)
+    assert (told.returncode, "has no units for the instances: anna" in told.stderr) == (78, True), told.stderr
+    assert installed(machine) == before
 
 
 def test_a_way_back_that_does_not_exist_is_refused(machine: Machine) -> None:
