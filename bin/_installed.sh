@@ -19,7 +19,8 @@ use_places() {
 }
 use_places ''
 
-# use_layout local|package: sets where the program and its units are. bin/install puts them where the administrator's own
+# use_layout local|package: sets where the program and its units are, and below which folder the users and directories of
+# instances. bin/install puts them where the administrator's own
 # are, a package of Debian where Debian's policy has those of packages; they are the same files.
 use_layout() {
     case $1 in
@@ -28,14 +29,19 @@ use_layout() {
             LINK=/usr/local/bin/ibkr-tools
             LIBRARY=/usr/local/lib
             SHARE=/usr/local/share
+            USER_FILES=$LIBRARY
             INSTALL_COMMAND='sudo ./bin/install'
+            UNINSTALL_COMMAND='sudo ./bin/uninstall'
             ;;
         package)
             HOME_DIR=$PACKAGE_HOME
             LINK=/usr/bin/ibkr-tools
             LIBRARY=/usr/lib
             SHARE=/usr/share
+            # Below /usr/lib everything is a package's.
+            USER_FILES=/etc
             INSTALL_COMMAND='sudo ibkr-tools-install'
+            UNINSTALL_COMMAND='sudo ibkr-tools-install --remove'
             ;;
     esac
     VENV=$HOME_DIR/venv
@@ -135,9 +141,15 @@ is_place() {
         [[ $1 =~ ^"$SHARE"/(man|bash-completion|zsh|fish)/([A-Za-z0-9._/-]*/)?([A-Za-z0-9._-]*ibkr-tools[A-Za-z0-9._-]*)?$ ]]
 }
 
-# read_manifest [FILE]: prints the list; fails if there is none, or none that only root has written.
+# read_manifest [FILE]: prints the list; fails if there is none, or none that only root has written. That of a package is
+# dpkg's, and the files that were made for instances beside it.
 read_manifest() {
     local line list=${1:-$MANIFEST}
+    if [[ $HOME_DIR == "$PACKAGE_HOME" ]]; then
+        dpkg-query --listfiles ibkr-tools 2>/dev/null || true
+        compgen -G "$USER_FILES/[st]*.d/ibkr-tools@*.conf" || true
+        return
+    fi
     [[ -f $list && ! -L $list && -s $list ]] || return 1
     [[ $(stat -c %u "$list") == 0 ]] && ((!(0$(stat -c %a "$list") & 022))) || return 1
     while IFS= read -r line; do
@@ -150,9 +162,10 @@ read_manifest() {
     done <"$list"
 }
 
-# write_manifest LINES...: in one step, before the first file comes and again after the last one.
+# write_manifest LINES...: in one step, before the first file comes and again after the last one. A package needs none.
 write_manifest() {
     local fresh
+    if [[ $HOME_DIR == "$PACKAGE_HOME" ]]; then return; fi
     fresh=$(mktemp "$HOME_DIR/.manifest.XXXXXX")
     printf '%s\n' "$@" | LC_ALL=C sort -u >"$fresh"
     chmod 0644 "$fresh"
@@ -207,7 +220,7 @@ halt_units() {
     local unit
     # The gateway first: everything else goes down with it, in order. What is not there any more cannot be stopped.
     for unit in "$@"; do
-        if [[ $unit == ibkr-gateway?(@*).service ]]; then systemctl stop "$unit" 2>/dev/null || true; fi
+        if [[ $unit == ibkr-gateway?(@*).service ]]; then systemctl stop "${unit/@./@*.}" 2>/dev/null || true; fi
     done
     systemctl stop "${@/@./@*.}" 2>/dev/null || true
     for unit in "${@/@./@*.}"; do

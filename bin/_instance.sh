@@ -1,9 +1,10 @@
-# shellcheck shell=bash
-# Several IBKR users on one machine; sourced by bin/install and bin/uninstall after _installed.sh (and _purge.sh).
+# shellcheck shell=bash disable=SC2154  # what is not set here is set by those who source it
+# Several IBKR users on one machine; sourced after _installed.sh (and _purge.sh) by bin/install, bin/uninstall and
+# ibkr-tools-install, and a part of the maintainer scripts of the package of Debian.
 #
 # An instance called NAME has the units `ibkr-gateway@NAME.service` and so on, the user `ibkr-NAME` and the directories
-# `/etc/ibkr-tools@NAME`, `/run/ibkr-tools@NAME`, `/var/lib/ibkr-tools@NAME`. The templates are made of the plain units, which
-# are the only place where anything is said about a unit; ibkr_tools/instance.py has the same names for the program.
+# `/etc/ibkr-tools@NAME`, `/run/ibkr-tools@NAME`, `/var/lib/ibkr-tools@NAME`. _templates.sh makes the templates of the plain units,
+# which are the only place where anything is said about a unit; ibkr_tools/instance.py has the same names for the program.
 
 # What somebody has set for their own commands is not meant for those of a script.
 unset -v IBKR_TOOLS_INSTANCE
@@ -26,15 +27,8 @@ require_instance_name() {
 instances_among() {
     local line
     for line in "$@"; do
-        if [[ $line =~ ^"$LIBRARY"/sysusers\.d/ibkr-tools@([a-z0-9-]+)\.conf$ ]]; then printf '%s\n' "${BASH_REMATCH[1]}"; fi
+        if [[ $line =~ ^"$USER_FILES"/sysusers\.d/ibkr-tools@([a-z0-9-]+)\.conf$ ]]; then printf '%s\n' "${BASH_REMATCH[1]}"; fi
     done
-}
-
-# template_name NAME: the name of the template that is made of a unit, or of the folder with its drop-ins. `ibkr-alert@` is
-# what tells of a failed unit, so the delivery has another name.
-template_name() {
-    local name=${1/#ibkr-alert./ibkr-alert-delivery.}
-    printf '%s\n' "${name/./@.}"
 }
 
 # _for_instance AT: a filter that puts AT (`@%i` in a unit) to every directory and socket of an instance, and takes comments
@@ -45,40 +39,7 @@ _for_instance() {
 }
 
 # _made_of FILE: the header of what is made.
-_made_of() { printf '# Made of %s by bin/install; part of ibkr-tools, replaced by the next installation: do not edit.\n' "$1"; }
-
-# _own_units: what comes after `ibkr-` in the names of the units that every instance has of its own, but for the delivery of
-# alerts: alternatives of a regular expression.
-_own_units() {
-    find "$CHECKOUT/systemd" -maxdepth 1 -name 'ibkr-*.*' -type f ! -name '*@*' -printf '%f\n' |
-        sed -E 's/^ibkr-([a-z]+)\..*/\1/' | grep -vx -e simulator -e alert | LC_ALL=C sort -u | paste -sd '|'
-}
-
-# make_template FILE: prints the template that is made of a unit, or of a drop-in of one.
-make_template() {
-    local own
-    own=$(_own_units)
-    _made_of "$(basename -- "$1")"
-    _for_instance '@%i' <"$1" | sed -E \
-        -e 's#^(Configuration|Runtime|State)Directory=ibkr-tools$#&@%i#' \
-        -e 's#^(User|Group|SocketUser|SocketGroup|SupplementaryGroups)=ibkr$#&-%i#' \
-        -e 's#^SyslogIdentifier=ibkr-[a-z]+$#&@%i#' \
-        -e 's#^Description=.*#& of %i#' \
-        -e 's#( table inet ibkr_tools)$#\1-%i#' \
-        -e 's#^OnFailure=ibkr-alert@%n\.service$#OnFailure=ibkr-alert-%j@%i.service#' \
-        -e 's#\bibkr-alert\.(service|path)#ibkr-alert-delivery@%i.\1#g' \
-        -e "s#\\bibkr-($own)\\.(service|path|socket|timer)#ibkr-\\1@%i.\\2#g"
-}
-
-# make_unit_template FILE: as make_template; every service is told which instance it works for.
-make_unit_template() { make_template "$1" | sed -e 's#^\[Service\]$#&\nEnvironment=IBKR_TOOLS_INSTANCE=%i#'; }
-
-# make_failure_template UNIT: prints the template that tells of the failure of an instance's UNIT (ibkr-fetch). One for each
-# unit: systemd passes on how a unit has ended only if a single one names the other in OnFailure=.
-make_failure_template() {
-    make_unit_template "$CHECKOUT/systemd/ibkr-alert@.service" |
-        sed -e "s#^\\(ExecStart=.*\\) %i\$#\\1 $1.service#" -e "s#^\\(Description=.*\\) %i of %i#\\1 $1 of %i#"
-}
+_made_of() { printf '# Made of %s; part of ibkr-tools, replaced by the next installation: do not edit.\n' "$1"; }
 
 # make_user_file FILE NAME: prints what is made of a file for sysusers.d or tmpfiles.d.
 make_user_file() {
@@ -86,45 +47,20 @@ make_user_file() {
     _for_instance "@$2" <"$1" | sed -E -e "s#( )ibkr\\b#\\1ibkr-$2#g"
 }
 
-# make_instance_files FOLDER NAMES...: fills a folder like systemd/ with the templates, and with users and directories for
-# each name.
-make_instance_files() {
-    local folder=$1 path file name
-    shift
-    while IFS= read -r path; do
-        file=$CHECKOUT/systemd/$path
-        case $path in
-            ibkr-simulator.service | ibkr-.service.d/* | *@*) continue ;;
-            ibkr-*/* | since-*/*/*)
-                name=$(dirname -- "$path")
-                install -d "$folder/$(dirname -- "$name")/$(template_name "$(basename -- "$name")")"
-                make_template "$file" >"$folder/$(dirname -- "$name")/$(template_name "$(basename -- "$name")")/${path##*/}"
-                ;;
-            ibkr-*)
-                make_unit_template "$file" >"$folder/$(template_name "$path")"
-                if grep -q '^OnFailure=ibkr-alert@' "$file"; then
-                    name=${path%.service}
-                    make_failure_template "$name" >"$folder/ibkr-alert-${name#ibkr-}@.service"
-                fi
-                ;;
-            sysusers.d/* | tmpfiles.d/*)
-                for name in "$@"; do
-                    install -d "$folder/${path%/*}"
-                    make_user_file "$file" "$name" >"$folder/${path%.conf}@$name.conf"
-                done
-                ;;
-            *) continue ;;
-        esac
-    done < <(find "$CHECKOUT/systemd" -type f -printf '%P\n' | LC_ALL=C sort)
-}
+# list_user_files NAME: sets own to the files with the user and the directories of an instance.
+list_user_files() { own=("$USER_FILES"/{sysusers,tmpfiles}.d/"ibkr-tools@$1.conf"); }
 
-# instance_templates: where the templates are installed, as the second column of shipped_files.
-instance_templates() {
-    local made
-    made=$(mktemp -d)
-    make_instance_files "$made"
-    shipped_files 999 "$made"
-    rm -rf -- "$made"
+# put_user_files NAME: installs them, made of those that are installed for the instance without a name, and has user and
+# directories made.
+put_user_files() {
+    local own file kind
+    list_user_files "$1"
+    for file in "${own[@]}"; do
+        kind=${file#"$USER_FILES/"}
+        make_user_file "$LIBRARY/${kind%%/*}/ibkr-tools.conf" "$1" | install -D -T -m 0644 -- /dev/stdin "$file"
+    done
+    systemd-sysusers "${own[0]}"
+    systemd-tmpfiles --create "${own[1]}"
 }
 
 # instance_units NAME LINES...: the units of an instance, of the templates in a list.
@@ -167,7 +103,7 @@ _install_instance_gateway() {
             say "gateway: downloading it from IBKR"
             as_service_user "${program[@]}" gateway install --download "$@" ||
                 die 69 "IBKR's gateway could not be downloaded" \
-                    "sudo ./bin/install --instance $name --gateway clientportal.gw.zip (clientportal/README.md says from where)"
+                    "$INSTALL_COMMAND --instance $name --gateway clientportal.gw.zip (docs/gateway.md says from where)"
         fi
     fi
     as_service_user "${program[@]}" gateway prepare
@@ -183,13 +119,14 @@ as_ibkr_copies_gateway() {
 
 # install_instance NAME GATEWAY ACCEPT...: makes or refreshes an instance, of what is installed here.
 install_instance() {
-    local name=$1 source=$2 account port said first_time=no edit_config=no made
-    local former=() own=("$LIBRARY/sysusers.d/ibkr-tools@$1.conf" "$LIBRARY/tmpfiles.d/ibkr-tools@$1.conf")
+    local name=$1 source=$2 account port said first_time=no edit_config=no
+    local former=() own=()
     shift 2
+    list_user_files "$name"
     use_places "$name"
     mapfile -t former < <(read_manifest)
     if [[ ! -x $VENV/bin/ibkr-tools || ! -e $UNIT_DIR/ibkr-gateway@.service || ! -e $UNIT_DIR/ibkr-gateway.service ]]; then
-        die 78 "what every instance shares is not installed here" "sudo ./bin/install, then this again."
+        die 78 "what every instance shares is not installed here" "$INSTALL_COMMAND, then this again."
     fi
     if account=$(getent passwd "$SERVICE_USER") && (($(cut -d: -f3 <<<"$account") >= 1000)); then
         die 73 "there is a person's account named $SERVICE_USER on this machine" \
@@ -201,13 +138,7 @@ install_instance() {
 
     say "user: $SERVICE_USER"
     write_manifest "${former[@]}" "${own[@]}"
-    made=$(mktemp -d)
-    make_instance_files "$made" "$name"
-    install -D -T -m 0644 -- "$made/sysusers.d/ibkr-tools@$name.conf" "${own[0]}"
-    install -D -T -m 0644 -- "$made/tmpfiles.d/ibkr-tools@$name.conf" "${own[1]}"
-    rm -rf -- "$made"
-    systemd-sysusers "${own[0]}"
-    systemd-tmpfiles --create "${own[1]}"
+    put_user_files "$name"
 
     if [[ -e $CONFIG ]]; then
         say "configuration: $CONFIG is kept"
@@ -240,7 +171,7 @@ install_instance() {
     fi
     if [[ $edit_config == yes ]]; then
         note "1. put the user name, the password and the account number of your read-only IBKR user into $CONFIG"
-        note "2. sudo ./bin/install --instance $name        (moves the password to a file that only root can read)"
+        note "2. $INSTALL_COMMAND --instance $name        (moves the password to a file that only root can read)"
         note "3. sudo systemctl start ibkr-gateway@$name"
     elif [[ $first_time == yes ]]; then
         note "start:      sudo systemctl start ibkr-gateway@$name"
@@ -252,8 +183,8 @@ install_instance() {
 
 # uninstall_instance NAME PURGE: stops and removes an instance; its configuration and data only if PURGE is yes.
 uninstall_instance() {
-    local name=$1 purge=$2 unit units=() listed=() rest=()
-    local own=("$LIBRARY/sysusers.d/ibkr-tools@$1.conf" "$LIBRARY/tmpfiles.d/ibkr-tools@$1.conf")
+    local name=$1 purge=$2 unit units=() listed=() rest=() own=()
+    list_user_files "$name"
     use_places "$name"
     mapfile -t listed < <(read_manifest)
     if [[ ! -e ${own[0]} && ! -e $CONFIG_DIR && ! -e $STATE_DIR ]]; then
@@ -274,6 +205,6 @@ uninstall_instance() {
     if [[ $purge == yes ]]; then
         purge_everything "${units[@]}"
     else
-        say "kept: $CONFIG_DIR, $STATE_DIR, the user $SERVICE_USER (sudo ./bin/uninstall --instance $name --purge removes them)"
+        say "kept: $CONFIG_DIR, $STATE_DIR, the user $SERVICE_USER ($UNINSTALL_COMMAND --instance $name --purge removes them)"
     fi
 }

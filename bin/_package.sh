@@ -6,6 +6,10 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
 # shellcheck source=bin/_installed.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_installed.sh"
+# shellcheck source=bin/_instance.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_instance.sh"
+# shellcheck source=bin/_templates.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_templates.sh"
 use_layout package
 
 root=$(realpath -- "$1")
@@ -44,14 +48,17 @@ ln -s "../lib/ibkr-tools/venv/bin/ibkr-tools" "$root$LINK"
 
 # --- units, user, directories -----------------------------------------------------------------------------------------
 
+templates=$(mktemp -d)
+remove_at_exit "$templates"
+make_instance_files "$templates"
 while IFS=$'\t' read -r source target; do
     put_file "$source" "$target" "$root"
-done < <(shipped_files "$systemd_version")
+done < <(shipped_files "$systemd_version" "$templates")
 
 # --- setup ------------------------------------------------------------------------------------------------------------
 
 install -D -m 0755 "$CHECKOUT/debian/ibkr-tools-install" "$root$HOME_DIR/bin/ibkr-tools-install"
-for part in _common _installed _setup; do
+for part in _common _installed _instance _purge _setup; do
     install -m 0644 "$CHECKOUT/bin/$part.sh" "$root$HOME_DIR/bin/"
 done
 install -m 0644 "$CHECKOUT/config.example.json" "$root$HOME_DIR/"

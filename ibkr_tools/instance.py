@@ -34,7 +34,7 @@ _NAMES = re.compile(
     rf"(?P<path>/(?:etc|run|var/lib)/ibkr-tools(?:-metrics)?)(?![\w@-])"
     rf"|\b(?P<unit>ibkr-(?:{'|'.join(UNITS)}))(?P<kind>\.(?:service|path|timer|socket))?(?![\w@-])"
     rf"|\b(?P<program>ibkr-tools)(?= (?:{'|'.join(COMMANDS_OF_AN_INSTANCE)})\b)"
-    r"|(?P<script>\./bin/(?:un)?install)\b(?! --instance)"
+    r"|(?P<script>\./bin/(?:un)?install|\bibkr-tools-install)\b(?! --instance)"
     r"|(?:(?<=-aG )|(?<= as )|(?<=chown )|(?<=user )|(?<=units, ))(?P<user>ibkr)(?![\w@-])"
 )
 

@@ -13,6 +13,7 @@ from ibkr_tools.cli.lazy_commands import LazyCommands, lazy_group
 from ibkr_tools.cli.output_options import PrintingCommand
 from ibkr_tools.cli.streams import write_out
 from ibkr_tools.errors import UsageError
+from ibkr_tools.installation import LAYOUT
 
 PRINTING_COMMANDS = ("fetch", "api", "show", "diff")
 """Commands with the options of how a result is printed."""
@@ -105,7 +106,7 @@ def root(
     if instance is not None and context.invoked_subcommand in PLAIN_COMMANDS:
         raise UsageError(
             f"{context.invoked_subcommand} is for the instance without a name, not for {instance}",
-            hint="docs/systemd.md says how another one is set up: sudo ./bin/install --instance NAME.",
+            hint=f"docs/systemd.md says how another one is set up: {LAYOUT.install} --instance NAME.",
         )
     context.obj = app_context = create_app_context(config, runtime_dir, state_dir, instance=instance, verbose=verbose)
     if context.invoked_subcommand not in COMMANDS_STARTED_AS_ROOT:

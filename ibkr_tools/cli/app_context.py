@@ -16,6 +16,7 @@ from ibkr_tools.directories import (
     require_matching_directories,
 )
 from ibkr_tools.errors import ConfigError, OutputError, UsageError
+from ibkr_tools.installation import LAYOUT
 from ibkr_tools.instance import INSTANCE_VARIABLE, current_instance, directory_of, installed_instances, require_name
 from ibkr_tools.status import StatusFile
 
@@ -179,7 +180,7 @@ def _use_instance(name: str) -> None:
         there = ", ".join(installed_instances(SYSTEM_RUNTIME)) or "none"
         raise UsageError(
             f"there is no instance {name} on this machine (there: {there})",
-            hint=f"sudo ./bin/install --instance {name} makes it.",
+            hint=f"{LAYOUT.install} --instance {name} makes it.",
         )
     os.environ[INSTANCE_VARIABLE] = name
     for variable in ("CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY"):

@@ -20,7 +20,9 @@ SOURCES = [path for path in FILES if "@" not in path.name and path.stem != "ibkr
 
 def bash(script: str) -> "subprocess.CompletedProcess[str]":
     """Runs a script that has the functions of bin/install."""
-    parts = "".join(f"source {CHECKOUT}/bin/_{part}.sh\n" for part in ("common", "installed", "purge", "instance"))
+    parts = "".join(
+        f"source {CHECKOUT}/bin/_{part}.sh\n" for part in ("common", "installed", "purge", "instance", "templates")
+    )
     return subprocess.run(
         ["bash", "-c", f"set -euo pipefail\n{parts}{script}"], capture_output=True, text=True, check=False
     )

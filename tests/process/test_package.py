@@ -16,8 +16,10 @@ SETUP = DEBIAN / "ibkr-tools-install"
 
 def laid_out(root: Path) -> Path:
     """Returns the command for setting up, beside what it is installed with."""
-    for name in ("_common", "_installed", "_setup"):
-        (root / "bin").mkdir(exist_ok=True)
+    (root / "bin").mkdir()
+    names = re.search(r"^for part in (.*); do$", (CHECKOUT / "bin/_package.sh").read_text(), re.MULTILINE)
+    assert names is not None
+    for name in names[1].split():
         shutil.copy2(CHECKOUT / f"bin/{name}.sh", root / "bin")
     (root / "bin/ibkr-tools-install").write_bytes(SETUP.read_bytes())
     (root / "bin/ibkr-tools-install").chmod(0o755)
@@ -39,6 +41,14 @@ def run(*command: str | Path, **environment: str) -> "subprocess.CompletedProces
         (["--gateway", "/nowhere.zip"], "/nowhere.zip: no such file or folder"),
         (["--gateway", "/dev/null"], "/dev/null: neither a file nor a folder"),
         (["--statements-only", "--simulator"], "--statements-only is without the gateway"),
+        (["--instance"], "--instance: '' cannot be the name of an instance"),
+        (["--instance", "../x"], "--instance: ../x cannot be the name of an instance"),
+        (["--instance", "anna", "--simulator"], "--instance goes with --gateway and --accept only"),
+        (["--instance", "anna", "--statements-only"], "--instance goes with --gateway and --accept only"),
+        (["--remove"], "--remove goes with --instance"),
+        (["--remove", "--purge"], "--remove goes with --instance"),
+        (["--instance", "anna", "--purge"], "--purge goes with --remove"),
+        (["--instance", "anna", "--remove", "--accept", "0"], "--remove goes with --instance and --purge only"),
     ],
 )
 def test_mistakes_of_setup_are_refused_before_anything_is_changed(
@@ -83,6 +93,13 @@ def test_the_man_page_of_setup_has_the_options_that_there_are() -> None:
     )
     assert set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", usage, re.MULTILINE)) == known
     assert set(re.findall(r"--[a-z-]+", page)) == known
+
+
+def test_man_warns_of_nothing_in_the_page_of_setup() -> None:
+    page = DEBIAN / "ibkr-tools-install.8"
+    done = run("man", "--warnings", "--local-file", page, LC_ALL="C.UTF-8", MANWIDTH="80", TERM="dumb")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
 def test_maintainer_scripts_are_whole_without_the_files_of_the_package(tmp_path: Path) -> None:

@@ -88,6 +88,16 @@ def test_a_tag_of_another_version_is_refused(tmp_path: Path) -> None:
     assert "the tag v7.2.0 is not the version 7.1.0" in words
 
 
+def test_what_a_script_of_the_sdist_reads_is_in_it() -> None:
+    """bin/install and bin/package run from there as from the repository."""
+    names = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+    there = set(names["only-include"])
+    scripts = [CHECKOUT / name for name in there if name.startswith("bin/")]
+    wanted = {part for script in scripts for part in re.findall(r"/(_[a-z]+\.sh)\"$", script.read_text(), re.MULTILINE)}
+    assert len(wanted) > 5
+    assert {f"bin/{part}" for part in wanted} <= there
+
+
 def test_the_version_stands_in_one_place() -> None:
     """pyproject.toml takes it from the package, and the changelog knows it."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())

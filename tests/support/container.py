@@ -153,6 +153,8 @@ class Container:
         for unit in _UNWANTED_UNITS:
             (units / unit).unlink(missing_ok=True)
             (units / unit).symlink_to("/dev/null")
+        # In an image of Docker it forbids packages to start anything.
+        (self.root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
         # Without an id systemd takes this for a first boot and enables every unit it finds.
         (self.root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
         (self.root / "etc/hostname").write_text("container\n")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.distribution import cache_folder, locked
 from tests.system.machine import CHECKOUT, CONFIG, DISTRIBUTION, INSTALL, PASSWORD, PASSWORD_FILE, WHEELS, Machine, now
+from tests.system.test_8_doctor import RELOAD, Fault, examined, find_each
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 """Building takes minutes where nothing of it is kept."""
@@ -20,6 +21,18 @@ HOME = "/usr/lib/ibkr-tools"
 UNITS = "/usr/lib/systemd/system"
 APT = "apt-get -q -y"
 STATE = "/var/lib/ibkr-tools"
+ANNAS_PASSWORD = "/etc/ibkr-tools@anna/password"
+USERS = ("ibkr", "ibkr-anna")
+NO_SERVICES = "services come with sudo ./bin/install in a checkout of ibkr-tools"
+NOWHERE = "http://127.0.0.1:5999"
+FAULTS = (
+    Fault(plant=f"sed -i s/TasksMax=512/TasksMax=9/ {UNITS}/ibkr-login.service && {RELOAD}", check="unit files",
+          says="ibkr-login.service is not what was installed"),
+    Fault(plant=f"rm {UNITS}/ibkr-watchdog.service && {RELOAD}", check="unit files",
+          says="ibkr-watchdog.service is missing"),
+    Fault(plant=f"chmod o+w {HOME}/venv/bin/ibkr-tools", check="files", says="bin/ibkr-tools"),
+    Fault(plant="usermod -s /bin/bash ibkr", check="users", says="shell"),
+)  # fmt: skip
 
 
 def contents(machine: Machine, home: str, library: str) -> dict[str, str]:
@@ -53,7 +66,7 @@ def by_script(machine: Machine) -> Iterator[dict[str, str]]:
     assert refused.returncode != 0
     machine.run(f"dpkg --purge ibkr-tools 2>/dev/null; {CHECKOUT}/bin/uninstall --purge", timeout_s=60)
     yield found
-    machine.run(f"{APT} purge ibkr-tools", timeout_s=60)
+    machine.run("dpkg --purge ibkr-tools", timeout_s=60)
 
 
 def put_packages(machine: Machine) -> None:
@@ -110,7 +123,9 @@ def test_what_it_lays_down_is_what_the_script_lays_down(machine: Machine, by_scr
 
 
 def test_two_more_commands_lead_to_positions(machine: Machine, by_script: dict[str, str]) -> None:
-    """Whoever has only the package sets up the simulator, and sees its positions; the doctor finds nothing."""
+    """Whoever has only the package sets up the simulator, and sees its positions."""
+    report = json.loads(machine.container.run("ibkr-tools doctor --json", check=False).stdout)
+    assert "sudo ibkr-tools-install" in [entry["remedy"] for entry in report["checks"]]
     refused = machine.container.run("ibkr-tools setup --simulator", check=False)
     assert (refused.returncode, "sudo ibkr-tools-install --gateway" in refused.stderr) == (78, True), refused
     with machine.timed("package: setup and first positions"):
@@ -122,29 +137,66 @@ def test_two_more_commands_lead_to_positions(machine: Machine, by_script: dict[s
     assert shown.splitlines()[-1].startswith("net liquidation value")
     assert machine.run("ibkr-tools fetch positions --jq '.positions | length'", timeout_s=90) == "237"
     machine.wait("the session", lambda: machine.code("ibkr-tools status") == 0, within_s=60)
-    report = json.loads(machine.container.run("ibkr-tools doctor --json", check=False).stdout)
-    assert [entry for entry in report["checks"] if entry["verdict"] == "fault"] == []
     # Again it changes nothing, and enables nothing that was disabled.
     machine.run("systemctl disable ibkr-gateway")
     gateway = machine.main_process("ibkr-gateway.service")
     machine.run("ibkr-tools-install", timeout_s=60)
     assert machine.run("systemctl is-enabled ibkr-gateway || true") == "disabled"
     assert machine.main_process("ibkr-gateway.service") == gateway
+    machine.run("systemctl enable ibkr-gateway")
     refused = machine.container.run(INSTALL, check=False)
     assert refused.returncode == 78
     assert "installed on this machine as a package of Debian" in refused.stderr
     assert machine.code(f"{CHECKOUT}/bin/uninstall --purge") == 78
 
 
+def test_the_doctor_knows_where_a_package_has_its_files(machine: Machine, by_script: dict[str, str]) -> None:
+    """It finds nothing on a healthy machine; what it says of a fault mends that."""
+    machine.run(
+        "command -v sudo || { printf '%s\\n' '#!/bin/sh' 'exec \"$@\"' >/usr/bin/sudo; chmod +x /usr/bin/sudo; }"
+    )
+    assert examined(machine) == []
+    find_each(machine, FAULTS)
+
+
+def test_another_user_is_added_and_removed(machine: Machine, by_script: dict[str, str]) -> None:
+    """By the same command, with the units that the package has; anna stays for what follows."""
+    told = machine.run("ibkr-tools-install --instance anna", timeout_s=120)
+    assert "with port 5001" in told
+    assert "2. sudo ibkr-tools-install --instance anna" in told
+    assert "./bin" not in told
+    # Nothing answers there: its gateway runs, and no login gets anywhere.
+    config = {"username": "x", "password": "x", "account": "U1234567", "gateway": {"port": 5001, "upstream": NOWHERE}}
+    machine.container.run("cat >/etc/ibkr-tools@anna/config.json", stdin=json.dumps(config))
+    machine.run("ibkr-tools-install --instance anna; ibkr-tools --instance anna pause", timeout_s=120)
+    assert machine.run(f"stat -c '%a %U' {ANNAS_PASSWORD}") == "600 root"
+    assert machine.run("systemctl is-enabled ibkr-gateway@anna") == "enabled"
+    machine.run("systemctl start ibkr-gateway@anna", timeout_s=90)
+    machine.run("ibkr-tools-install --instance bob", timeout_s=120)
+    told = machine.run("ibkr-tools-install --instance bob --remove", timeout_s=60)
+    assert "(sudo ibkr-tools-install --remove --instance bob --purge removes them)" in told
+    assert machine.code("test -s /etc/ibkr-tools@bob/config.json -a ! -e /etc/sysusers.d/ibkr-tools@bob.conf") == 0
+    machine.run("ibkr-tools-install --instance bob --remove --purge", timeout_s=60)
+    assert machine.code("getent passwd ibkr-bob") == 2
+    assert machine.run("find /etc /run /var/lib -xdev -name '*@bob*'") == ""
+    told = machine.container.run("ibkr-tools-install --instance bob --remove", check=False).stderr
+    assert "there is no instance bob on this machine\n       There: anna." in told
+    assert machine.is_active("ibkr-gateway@anna.service")
+    assert machine.is_active("ibkr-gateway.service")
+
+
 def test_down_and_up(machine: Machine, by_script: dict[str, str]) -> None:
     """What ran is restarted, what was stopped or disabled stays so; a password in the configuration is moved."""
-    moment = now()
+    machine.run("systemctl disable ibkr-gateway")
+    moment, anna = now(), machine.main_process("ibkr-gateway@anna.service")
     snapshot = machine.run("ibkr-tools fetch positions --save >/dev/null; ibkr-tools show positions -f csv")
     machine.run(f"{APT} --allow-downgrades install {OLDER}", timeout_s=240)
     assert machine.run("ibkr-tools --version") == "ibkr-tools 0.0.1"
     machine.wait_back(moment)
     assert machine.run("ibkr-tools show positions -f csv") == snapshot
     assert machine.run("systemctl is-enabled ibkr-gateway || true") == "disabled"
+    assert machine.main_process("ibkr-gateway@anna.service") not in {0, anna}
+    machine.run("rm /etc/sysusers.d/ibkr-tools@anna.conf; touch /etc/sysusers.d/ibkr-tools@anna.conf")
     machine.run("systemctl enable --now ibkr-former; systemctl stop ibkr-gateway", timeout_s=60)
     machine.run(f"""sed -i '1a "password": "hunter22",' {CONFIG}""")
     told = machine.run(f"{APT} install {PACKAGE}", timeout_s=240)
@@ -153,6 +205,8 @@ def test_down_and_up(machine: Machine, by_script: dict[str, str]) -> None:
     assert machine.run("ibkr-tools --version") != "ibkr-tools 0.0.1"
     assert not machine.is_active("ibkr-gateway.service")
     assert not machine.is_active("ibkr-former.service")
+    assert machine.is_active("ibkr-gateway@anna.service")
+    assert "ibkr-anna" in machine.run("cat /etc/sysusers.d/ibkr-tools@anna.conf")
     assert machine.code("test -L /etc/systemd/system/multi-user.target.wants/ibkr-former.service") != 0
     machine.run(f"echo {PASSWORD} >{PASSWORD_FILE}")
     machine.start()
@@ -161,34 +215,41 @@ def test_down_and_up(machine: Machine, by_script: dict[str, str]) -> None:
 def test_removed_it_keeps_data(machine: Machine, by_script: dict[str, str]) -> None:
     """Everything is stopped and gone but configuration, data and user; installed again it goes on."""
     machine.run("systemctl enable ibkr-gateway")
-    uid = machine.uid()
+    uids = {machine.uid(), int(machine.run("id -u ibkr-anna"))}
     machine.run(f"{APT} remove ibkr-tools", timeout_s=120)
-    assert [process for process in machine.container.processes() if process.uid == uid] == []
-    assert machine.code(f"test -e {HOME} -o -e /usr/bin/ibkr-tools -o -e /run/ibkr-tools") != 0
+    assert [process for process in machine.container.processes() if process.uid in uids] == []
+    assert (
+        machine.code(f"test -e {HOME} -o -e /usr/bin/ibkr-tools -o -e /run/ibkr-tools -o -e /run/ibkr-tools@anna") != 0
+    )
     assert machine.run("systemctl list-units --all --no-legend --plain 'ibkr-*' --state=active,failed") == ""
-    for kept in (CONFIG, PASSWORD_FILE, f"{STATE}/snapshots/latest.json", f"{STATE}/login/login_log.json"):
+    for kept in (
+        CONFIG,
+        PASSWORD_FILE,
+        f"{STATE}/snapshots/latest.json",
+        f"{STATE}/login/login_log.json",
+        ANNAS_PASSWORD,
+    ):
         assert machine.code(f"test -s {kept}") == 0, kept
     machine.run(f"{APT} install {PACKAGE}", timeout_s=240)
-    assert machine.run("systemctl is-enabled ibkr-gateway") == "enabled"
+    assert machine.run("systemctl is-enabled ibkr-gateway ibkr-gateway@anna") == "enabled\nenabled"
     assert not machine.is_active("ibkr-gateway.service")
     machine.start()
 
 
 def test_purged_it_leaves_nothing(machine: Machine, by_script: dict[str, str]) -> None:
-    """Configuration, data, drop-ins, links and the user go; a process of the user stops it, and is named."""
+    """Configuration, data, links and users go, of every instance; a process of a user stops it, and is named."""
     machine.run("d=/etc/systemd/system/ibkr-gateway.service.d; mkdir -p $d; touch $d/a.conf")
-    machine.run("systemd-run --quiet --unit=straggler --property=User=ibkr sleep 600")
+    machine.run("systemd-run --quiet --unit=straggler --property=User=ibkr-anna sleep 600")
     told = machine.container.run(f"{APT} purge ibkr-tools", check=False, timeout_s=120)
     machine.run("systemctl stop straggler")
     assert told.returncode != 0
-    assert "processes of the user ibkr still run" in told.stderr + told.stdout
+    assert "processes of the user ibkr-anna still run" in told.stderr + told.stdout
     assert machine.code(f"test -s {PASSWORD_FILE}") == 0
     machine.run(f"{APT} purge ibkr-tools", timeout_s=120)
     names = r"\( -name 'ibkr*' -o -name '*-ibkr*' \)"
     places = "/etc /opt /run /usr/lib /usr/bin /usr/sbin /usr/share /usr/local /var/lib"
     assert machine.run(f"find {places} -xdev {names} ! -path '/run/host/*' || true") == ""
-    assert machine.code("getent passwd ibkr") == 2
-    assert machine.code("getent group ibkr") == 2
+    assert [machine.code(f"getent {kind} {name}") for kind in ("passwd", "group") for name in USERS] == [2] * 4
     assert Path(PACKAGE).name in machine.run("ls /srv/packages")
 
 

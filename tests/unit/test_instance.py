@@ -86,6 +86,7 @@ def test_every_unit_but_the_simulator_is_an_instances_own() -> None:
         ("journalctl -p warning -u ibkr-alert", "journalctl -p warning -u ibkr-alert-delivery@anna"),
         ("`ibkr-tools unlock` allows it", "`ibkr-tools --instance anna unlock` allows it"),
         ("sudo ./bin/install --gateway X", "sudo ./bin/install --instance anna --gateway X"),
+        ("sudo ibkr-tools-install --gateway X", "sudo ibkr-tools-install --instance anna --gateway X"),
         ("/etc/ibkr-tools/config.json: fine", "/etc/ibkr-tools@anna/config.json: fine"),
         ("/run/ibkr-tools-metrics/x.prom", "/run/ibkr-tools-metrics@anna/x.prom"),
         ("join the group: usermod -aG ibkr NAME.", "join the group: usermod -aG ibkr-anna NAME."),
