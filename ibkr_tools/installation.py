@@ -100,5 +100,8 @@ INSTALL_SERVICES = find_install_command(sys.prefix, Path(__file__))
 START_HINT = "systemctl start ibkr-gateway"
 """What to do where no gateway answers."""
 
-if INSTALL_SERVICES == _PROGRAM_ALONE:
+HAS_SERVICES = INSTALL_SERVICES != _PROGRAM_ALONE
+"""Whether this program can be that of services; pip and pipx bring none."""
+
+if not HAS_SERVICES:
     START_HINT = f"ibkr-tools up starts everything under this terminal; services come with {INSTALL_SERVICES}"

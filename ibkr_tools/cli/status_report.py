@@ -7,12 +7,15 @@ import msgspec
 
 from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.errors import ActionRequired, ConfigError, GatewayUnavailable, SessionUnavailable
-from ibkr_tools.installation import INSTALL_SERVICES
+from ibkr_tools.installation import HAS_SERVICES, INSTALL_SERVICES, START_HINT
 from ibkr_tools.status import FlexSection, GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
 from ibkr_tools.terminal_escape import replace_unprintable
 
 _LABEL_WIDTH = 9
 """Columns of the terminal; of the names of the sections."""
+
+
+_NO_GATEWAY = ["no gateway of ours has run here", *([] if HAS_SERVICES else [START_HINT])]
 
 
 def _since(at: datetime, now: datetime) -> str:
@@ -113,7 +116,7 @@ def as_text(
         width: how many columns the terminal has; None: lines are as long as they are.
     """
     rows: list[tuple[str, list[str]]] = [
-        ("gateway", _gateway(status.gateway, now) if status.gateway else ["no gateway of ours has run here"]),
+        ("gateway", _gateway(status.gateway, now) if status.gateway else _NO_GATEWAY),
         ("session", _session(status.session, now) if status.session else ["no watchdog has run here"]),
         ("login", _login(status.login, now) if status.login else ["none yet"]),
     ]

@@ -1,11 +1,26 @@
-"""What config.example.json has in the place of a user's own name and password: never sent to IBKR."""
+"""config.example.json: where it is, and what it has in the place of a user's own name and password.
+
+These are never sent to IBKR.
+"""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 EXAMPLE_USERNAME = "readonlyuser"
 EXAMPLE_PASSWORD = "the password of that user"  # noqa: S105  # it is none
 
 STILL_THE_EXAMPLE = "is still the example's"
+
+
+_PLACES = (Path(__file__).parent, Path(__file__).parents[2])
+"""The wheel carries it inside the package, a checkout at its root."""
+
+
+def example_file() -> Path:
+    """Returns where config.example.json is."""
+    return next(
+        (file for place in _PLACES if (file := place / "config.example.json").exists()), Path("config.example.json")
+    )
 
 
 def _is_same_text(value: object, text: str) -> bool:

@@ -100,7 +100,7 @@ def read_document(file: Path) -> tuple[dict[str, Any], bytes]:
     except FileNotFoundError as error:
         raise ConfigError(
             f"{file}: not there",
-            hint="`sudo ibkr-tools setup` writes one; without an installation copy config.example.json there.",
+            hint=f"`sudo ibkr-tools setup` writes one; without services copy {example.example_file()} there.",
         ) from error
     except PermissionError as error:
         raise ConfigError(

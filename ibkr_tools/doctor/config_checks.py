@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ibkr_tools.config import check, password_adoption, secrets
+from ibkr_tools.config.example import example_file
 from ibkr_tools.config.loader import read_document, token_in
 from ibkr_tools.config.schema import Config
 from ibkr_tools.doctor import unit_settings
@@ -55,7 +56,8 @@ def _first_step(subject: Subject) -> Private | str:
         return INSTALL_SERVICES
     file = shlex.quote(str(subject.config_file))
     folder = shlex.quote(str(subject.config_file.parent))
-    return Private(f"mkdir -p {folder} && cp config.example.json {file} && chmod 600 {file}")
+    example = shlex.quote(str(example_file()))
+    return Private(f"mkdir -p {folder} && cp {example} {file} && chmod 600 {file}")
 
 
 def _may_enter(directory: Path) -> bool:

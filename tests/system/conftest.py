@@ -20,7 +20,7 @@ HOSTILE_MODULES = (
     *("msgspec", "typer", "ibkr_tools", "cryptography"),
 )
 MACHINE = pytest.StashKey[Machine]()
-PROGRAMS = ("java", "chromium", "chromedriver", "nft", "ip", "curl", "jq", "faketime", "python3")
+PROGRAMS = ("java", "chromium", "chromedriver", "nft", "ip", "curl", "jq", "faketime", "python3", "pipx")
 """What the tests want inside; bin/test has them installed, here and into a root that it makes."""
 
 

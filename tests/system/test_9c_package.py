@@ -253,26 +253,37 @@ def test_purged_it_leaves_nothing(machine: Machine, by_script: dict[str, str]) -
     assert Path(PACKAGE).name in machine.run("ls /srv/packages")
 
 
-def test_pip_brings_the_command_and_the_library_alone(machine: Machine) -> None:
-    """As pipx does it: an environment of a person's own, with what the package says that it depends on."""
+def test_pipx_brings_the_command_and_the_library_alone(machine: Machine) -> None:
+    """Into a person's own home, with what it says that it depends on; what wants a service says so in one line."""
+    # pipx begins with a pip of its own; Debian has that of python3-venv as a file.
+    index = f"PIP_NO_INDEX=1 PIP_FIND_LINKS='{WHEELS} /usr/share/python-wheels'"
+    ann = "runuser -u ann -- env -C /home/ann HOME=/home/ann PIPX_HOME=/home/ann/pipx"
     machine.run(
         f"""useradd --create-home ann; cp -r {CHECKOUT} /srv/copy; chown -R ann /srv/copy
-        runuser -u ann -- python3 -m venv /home/ann/venv
-        runuser -u ann -- /home/ann/venv/bin/pip -q install --no-index --find-links {WHEELS} /srv/copy
+        {ann} {index} pipx install /srv/copy
         rm -r /srv/copy""",
         timeout_s=240,
     )
-    ann = "runuser -u ann -- env -C /home/ann HOME=/home/ann"
-    assert machine.run(f"{ann} venv/bin/ibkr-tools --version").startswith("ibkr-tools ")
-    assert machine.code(f"{ann} venv/bin/python -c 'from ibkr_tools import Connection, History, latest'") == 0
-    assert machine.code("test -e /usr/local/lib/systemd/system/ibkr-gateway.service") != 0
-    machine.run(f"{ann} mkdir -p .config/ibkr-tools")
+    tools = "/home/ann/.local/bin/ibkr-tools"
+    assert machine.run(f"{ann} {tools} --version").startswith("ibkr-tools ")
+    assert machine.run(f"ls {Path(tools).parent}") == "ibkr-tools"
+    python = "pipx/venvs/ibkr-tools/bin/python"
+    assert machine.code(f"{ann} {python} -c 'from ibkr_tools import Connection, History, latest'") == 0
+    assert machine.run("find /etc /usr/lib /usr/local /run -xdev -name 'ibkr-*' -path '*systemd*'") == ""
+    # The doctor's first command puts the example there.
+    first = json.loads(machine.container.run(f"{ann} {tools} doctor --json", check=False).stdout)
+    remedy = next(entry["remedy"] for entry in first["checks"] if entry["check"] == "configuration")
+    machine.run(f"{ann} sh -c '{remedy}'")
     text = '{"username": "ann", "account": "U1234567"}'
     machine.container.run(f"{ann} sh -c 'umask 077; cat >.config/ibkr-tools/config.json'", stdin=text)
-    for command, code in (("login", 69), ("gateway run", 78), ("fetch positions", 69), ("status", 69)):
-        told = machine.container.run(f"{ann} venv/bin/ibkr-tools {command}", check=False)
-        assert told.returncode == code, told.stderr
-        assert "Traceback" not in told.stderr
-        if code == 69 and command != "status":
-            assert "services come with sudo ./bin/install in a checkout of ibkr-tools" in told.stderr
+    for command, code, words in (
+        ("login", 69, NO_SERVICES),
+        ("gateway run", 78, "ibkr-tools gateway install"),
+        ("fetch positions", 69, NO_SERVICES),
+        ("status", 69, NO_SERVICES),
+        ("doctor", 78, "2 to do"),
+    ):
+        told = machine.container.run(f"{ann} {tools} {command}", check=False)
+        assert (told.returncode, "Traceback" in told.stderr) == (code, False), told
+        assert words in " ".join((told.stdout + told.stderr).split()), told
     machine.run("userdel --remove ann")

@@ -151,7 +151,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_directory_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not there") as caught:
         load_config(tmp_path / "config.json")
-    assert "config.example.json" in str(caught.value.hint)
+    assert f"copy {CHECKOUT}/config.example.json there" in str(caught.value.hint)
     with pytest.raises(ConfigError, match="directory"):
         load_config(tmp_path)
 
