@@ -64,17 +64,19 @@ put_file() {
 # stage_environment PYTHON DIRECTORY LOCK [PIP OPTIONS...]: makes the virtual environment of the program: what a lock file
 # lists and the program itself, nothing that only builds or installs. It is made anew for each version, never changed.
 stage_environment() {
-    local packages
+    local packages kept=none
     "$1" -I -m venv --clear "$2"
     install_locked_or_die "$2" "$3" "${@:4}"
     install_checkout "$2"
     remove_builders "$2" "$3"
     isolate_script "$2/bin/ibkr-tools"
     remove_installer "$2"
-    # Selenium's own way to download a driver, a program each for five machines; the login uses Debian's driver.
+    # Selenium Manager, a program each for five machines. Here it is for bin/install alone, which can have it download Chrome
+    # for Testing; Google has that for this one processor.
+    if [[ $HOME_DIR != "$PACKAGE_HOME" && $(uname -m) == x86_64 ]]; then kept=linux-x86_64; fi
     for packages in "$2"/lib/python3*/site-packages; do
-        rm -f -- "$packages"/selenium/webdriver/common/*/selenium-manager*
-        sed -i '\|/selenium-manager|d' "$packages"/selenium-*.dist-info/RECORD
+        find "$packages/selenium/webdriver/common" -mindepth 2 -name 'selenium-manager*' ! -path "*/$kept/*" -delete
+        sed -i "\\|/selenium-manager|{\\|/$kept/|!d}" "$packages"/selenium-*.dist-info/RECORD
     done
 }
 

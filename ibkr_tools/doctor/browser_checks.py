@@ -11,26 +11,54 @@ from ibkr_tools.config.schema import Config
 from ibkr_tools.doctor.finding import Finding, Findings, Private, Text
 from ibkr_tools.doctor.subject import Subject, Told, ask, other_program, program_environment
 from ibkr_tools.errors import BrowserUnavailable
-from ibkr_tools.login.browser_processes import INSTALL_COMMAND, BrowserPrograms, find_browser_programs
+from ibkr_tools.installation import LAYOUT
+from ibkr_tools.login import chrome_for_testing
+from ibkr_tools.login.browser_processes import BrowserPrograms, find_browser_programs, install_command
+from ibkr_tools.login.chrome_for_testing import ChromeForTesting
 from ibkr_tools.login.start_failure import read_complaint
 
 _BROWSER, _SANDBOX = Findings("browser"), Findings("browser's sandbox")
 
-_REINSTALL = "sudo apt-get install --reinstall -y chromium chromium-driver"
-
 
 def check_browser(subject: Subject, config: Config) -> Iterator[Finding]:
-    """Asks both programs for their version."""
+    """Asks both programs for their version, and compares the files of Chrome for Testing with their hashes."""
     try:
         programs = find_browser_programs(config.login.browser, config.login.driver)
     except BrowserUnavailable as error:
-        yield _BROWSER.fault(Private(error.message), INSTALL_COMMAND.replace("install ", "install -y ", 1))
+        yield _BROWSER.fault(Private(error.message), _install(again=False))
+        return
+    chrome = _chrome_in_use(config)
+    if chrome is not None and (changed := read_changes(chrome)):
+        yield judge_changes(changed)
         return
     environment = program_environment(subject)
     told = [ask([os.fspath(program), "--version"], environment) for program in (programs.browser, programs.driver)]
     is_configured = config.login.browser is not None or config.login.driver is not None
-    remedy = other_program(subject, programs.driver.name, _REINSTALL, is_configured=is_configured)
+    remedy = other_program(subject, programs.driver.name, _install(again=True), is_configured=is_configured)
     yield from judge_versions(programs, *told, remedy=remedy)
+
+
+def _install(*, again: bool) -> str:
+    return install_command(again=again).replace("apt-get install", "apt-get install -y")
+
+
+def _chrome_in_use(config: Config) -> ChromeForTesting | None:
+    is_configured = config.login.browser is not None or config.login.driver is not None
+    return None if is_configured else chrome_for_testing.find_chrome()
+
+
+def read_changes(chrome: ChromeForTesting) -> tuple[str, ...]:
+    """Returns the files that are not as they were installed; what cannot be read is one of them."""
+    try:
+        return tuple(chrome.changed_files())
+    except OSError as error:
+        return (Path(error.filename or chrome.folder).name,)
+
+
+def judge_changes(changed: tuple[str, ...]) -> Finding:
+    """Returns the fault of a browser whose files have changed; `changed` is not empty."""
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return _BROWSER.fault(f"Chrome for Testing: {changed[0]}{more}: not what was installed", _install(again=True))
 
 
 def judge_versions(programs: BrowserPrograms, browser: Told, driver: Told, *, remedy: Text) -> Iterator[Finding]:
@@ -78,8 +106,14 @@ def read_namespaces(subject: Subject, proc: Path = Path("/proc/sys")) -> Namespa
     )
 
 
-def judge_namespaces(facts: NamespaceFacts, *, has_profile: bool) -> Iterator[Finding]:
-    """Yields whether Chromium's sandbox can be made; `has_profile`: AppArmor permits it to Chromium by name."""
+def judge_namespaces(facts: NamespaceFacts, *, has_profile: bool, remedy: str | None = None) -> Iterator[Finding]:
+    """Yields whether Chromium's sandbox can be made.
+
+    Args:
+        facts: what the kernel says.
+        has_profile: whether AppArmor permits it to this browser by name.
+        remedy: the command that brings such a profile; None: there is none, so the restriction has to go.
+    """
 
     def persistent(setting: str) -> str:
         return f"echo {setting} | sudo tee /etc/sysctl.d/60-ibkr-tools.conf && sudo sysctl -w {setting}"
@@ -96,7 +130,7 @@ def judge_namespaces(facts: NamespaceFacts, *, has_profile: bool) -> Iterator[Fi
         else:
             yield _SANDBOX.fault(
                 "AppArmor permits Chromium no user namespaces",
-                persistent("kernel.apparmor_restrict_unprivileged_userns=0"),
+                remedy or persistent("kernel.apparmor_restrict_unprivileged_userns=0"),
             )
     elif facts.works is False:
         yield _SANDBOX.fault(
@@ -106,11 +140,17 @@ def judge_namespaces(facts: NamespaceFacts, *, has_profile: bool) -> Iterator[Fi
         yield _SANDBOX.ok("user namespaces can be made")
 
 
-def check_namespaces(subject: Subject) -> Iterator[Finding]:
+def check_namespaces(subject: Subject, config: Config) -> Iterator[Finding]:
     """Looks whether Chromium's sandbox can be made."""
+    facts = read_namespaces(subject)
+    if _chrome_in_use(config) is not None:
+        # Ubuntu has profiles for other Chromes, in other places.
+        has_profile = chrome_for_testing.PROFILE.exists()
+        yield from judge_namespaces(facts, has_profile=has_profile, remedy=LAYOUT.install)
+        return
     profiles = Path("/etc/apparmor.d")
     has_profile = any(profiles.glob("*chrom*")) if _is_directory(profiles) else False
-    yield from judge_namespaces(read_namespaces(subject), has_profile=has_profile)
+    yield from judge_namespaces(facts, has_profile=has_profile)
 
 
 def _is_directory(path: Path) -> bool:

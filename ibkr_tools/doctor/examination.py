@@ -87,7 +87,7 @@ def _gateway_checks(subject: Subject, config: Config) -> list[Check]:
         Check(name="port", run=partial(gateway_checks.check_port, subject, config), as_root=True),
         Check(name="packet filter", run=partial(_filter, subject, config), as_root=True),
         Check(name="browser", run=partial(browser_checks.check_browser, subject, config)),
-        Check(name="browser's sandbox", run=partial(browser_checks.check_namespaces, subject)),
+        Check(name="browser's sandbox", run=partial(browser_checks.check_namespaces, subject, config)),
     ]
 
 

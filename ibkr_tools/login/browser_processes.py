@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import pwd
 import resource
 import shutil
@@ -14,17 +15,40 @@ from pathlib import Path
 
 from ibkr_tools import executables, user_command
 from ibkr_tools.errors import BrowserUnavailable
+from ibkr_tools.installation import LAYOUT, LOCAL
+from ibkr_tools.login import chrome_for_testing
 from ibkr_tools.polling import poll_until
 from ibkr_tools.process_control import die_with_parent
 
-INSTALL_COMMAND = "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"
 BROWSER_NAMES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "google-chrome")
 """Debian's `chromium` on PATH is a shell script that reads /proc/cpuinfo, which a unit with ProcSubset=pid has not."""
 DRIVER_NAMES = ("chromedriver", "/usr/lib/chromium-browser/chromedriver", "/usr/lib/chromium/chromedriver")
+_BY_HAND = "Install google-chrome-stable and the chromedriver of the same version (docs/install.md#ubuntu)."
 UNPRIVILEGED_USERS = ("ibkr", "nobody")
 
 OPEN_FILES = 1024
 """How many files Chromium may open, where the hard limit allows it; with 256 a login succeeds."""
+
+
+def install_command(*, again: bool = False) -> str:
+    """Returns the command that installs a browser and its driver; `again`: also if they are there.
+
+    Where logins use Chrome for Testing it is that; on Ubuntu too, whose Chromium is a snap, which no service can run.
+    The package of Debian does not download one.
+    """
+    if chrome_for_testing.find_chrome() is not None or (_is_ubuntu() and LAYOUT is LOCAL):
+        return f"{LAYOUT.install} --browser chrome-for-testing"
+    if _is_ubuntu():
+        return _BY_HAND
+    packages = "--no-install-recommends chromium chromium-driver chromium-sandbox"
+    return f"sudo apt-get install {packages}{' --reinstall' if again else ''}"
+
+
+def _is_ubuntu() -> bool:
+    try:
+        return platform.freedesktop_os_release().get("ID") == "ubuntu"
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +69,24 @@ def _find_program(wanted: str | None, candidates: tuple[str, ...]) -> Path | Non
 def find_browser_programs(browser: str | None = None, driver: str | None = None) -> BrowserPrograms:
     """Finds Chromium and its driver; the arguments name one and only one candidate.
 
+    Where Chrome for Testing is installed and neither is named, it is that.
+
     Raises:
         BrowserUnavailable: one of them is missing, or cannot be started.
     """
+    if browser is None and driver is None and (chrome := chrome_for_testing.find_chrome()):
+        browser, driver = str(chrome.browser), str(chrome.driver)
     for named in (browser, driver):
         if named is not None and (objection := executables.start_problem(named)):
-            raise BrowserUnavailable(objection, hint=INSTALL_COMMAND)
+            raise BrowserUnavailable(objection, hint=install_command())
     paths = (_find_program(browser, BROWSER_NAMES), _find_program(driver, DRIVER_NAMES))
     if paths[0] is None:
-        raise BrowserUnavailable(f"no Chromium: {browser or ', '.join(BROWSER_NAMES)} not found", hint=INSTALL_COMMAND)
+        raise BrowserUnavailable(
+            f"no Chromium: {browser or ', '.join(BROWSER_NAMES)} not found", hint=install_command()
+        )
     if paths[1] is None:
         raise BrowserUnavailable(
-            f"no chromedriver: {driver or ', '.join(DRIVER_NAMES)} not found", hint=INSTALL_COMMAND
+            f"no chromedriver: {driver or ', '.join(DRIVER_NAMES)} not found", hint=install_command()
         )
     return BrowserPrograms(browser=paths[0], driver=paths[1])
 

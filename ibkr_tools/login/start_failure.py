@@ -14,7 +14,7 @@ from pathlib import Path
 from ibkr_tools import user_command
 from ibkr_tools.control_group import Shortages, describe_shortage, read_shortages
 from ibkr_tools.errors import BrowserUnavailable
-from ibkr_tools.login.browser_processes import INSTALL_COMMAND, BrowserPrograms, RunAs, read_version
+from ibkr_tools.login.browser_processes import BrowserPrograms, RunAs, install_command, read_version
 from ibkr_tools.login.browser_protocol import BrowserLost
 from ibkr_tools.login.chromium_flags import CHROMIUM_FLAGS
 from ibkr_tools.login.disk_space import require_disk_space
@@ -29,7 +29,10 @@ _ADVICE = "docs/login.md#what-a-machine-may-lack"
 
 @dataclass(frozen=True, kw_only=True)
 class Sign:
-    """What a line of Chromium means; `person`: nothing but a person's act changes it."""
+    """What a line of Chromium means.
+
+    `hint`: what a person can do; empty: install the browser again. `person`: nothing but a person's act changes it.
+    """
 
     pattern: str
     meaning: str
@@ -63,7 +66,7 @@ _SIGNS = (
     Sign(
         pattern=r"error while loading shared libraries|cannot open shared object file|GLIBC",
         meaning="a library of Chromium is missing",
-        hint=f"{INSTALL_COMMAND} --reinstall",
+        hint="",
     ),
 )
 """What has run out comes first: for want of it a library that is there cannot be opened, nor a sandbox be made."""
@@ -115,7 +118,8 @@ def require_startable(programs: BrowserPrograms, before: Shortages, directories:
     majors = {match.group(1) for text in versions if (match := re.search(r"(\d+)\.\d+\.\d+", text))}
     if len(majors) > 1:
         raise BrowserUnavailable(
-            f"Chromium and its driver are of different versions: {reason} ({'; '.join(versions)})", hint=INSTALL_COMMAND
+            f"Chromium and its driver are of different versions: {reason} ({'; '.join(versions)})",
+            hint=install_command(),
         )
 
 
@@ -145,7 +149,9 @@ def require_startable_alone(
     complaint = read_complaint(output)
     if sign := complaint.sign or read_complaint(reason).sign:
         kind = BrowserUnavailable if sign.person else BrowserLost
-        raise kind(f"{sign.meaning}: {complaint.line or reason} ({versions})", hint=sign.hint)
+        raise kind(
+            f"{sign.meaning}: {complaint.line or reason} ({versions})", hint=sign.hint or install_command(again=True)
+        )
     raise BrowserUnavailable(
         f"Chromium did not start: {reason}; it says itself: {complaint.line or 'nothing'} ({versions})",
         hint=f"Start it by hand and see: {programs.browser} --headless=new --dump-dom about:blank",

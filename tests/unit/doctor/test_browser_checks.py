@@ -4,10 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from ibkr_tools.doctor.browser_checks import NamespaceFacts, judge_namespaces, judge_versions
+from ibkr_tools.doctor.browser_checks import (
+    NamespaceFacts,
+    judge_changes,
+    judge_namespaces,
+    judge_versions,
+    read_changes,
+)
 from ibkr_tools.doctor.finding import CheckVerdict
 from ibkr_tools.doctor.subject import Told
+from ibkr_tools.login import chrome_for_testing
 from ibkr_tools.login.browser_processes import BrowserPrograms
+from ibkr_tools.login.chrome_for_testing import ChromeForTesting
 
 PROGRAMS = BrowserPrograms(browser=Path("/usr/bin/chromium"), driver=Path("/usr/bin/chromedriver"))
 
@@ -65,3 +73,25 @@ def test_a_profile_of_apparmor_permits_them() -> None:
     facts = NamespaceFacts(maximum=9, unprivileged=1, apparmor=1, works=False)
     (found,) = judge_namespaces(facts, has_profile=True)
     assert found.verdict is CheckVerdict.OK
+
+
+def test_a_profile_of_its_own_is_what_chrome_for_testing_lacks() -> None:
+    """The installation brings it; the restriction of everything else stays."""
+    facts = NamespaceFacts(maximum=9, unprivileged=1, apparmor=1, works=False)
+    (found,) = judge_namespaces(facts, has_profile=False, remedy="sudo ./bin/install")
+    assert (found.verdict, found.remedy_text()) == (CheckVerdict.FAULT, "sudo ./bin/install")
+    (found,) = judge_namespaces(facts, has_profile=True, remedy="sudo ./bin/install")
+    assert found.verdict is CheckVerdict.OK
+
+
+def test_a_browser_whose_files_have_changed_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its remedy fetches it again; what cannot be read counts as changed."""
+    chrome = ChromeForTesting(folder=tmp_path)
+    monkeypatch.setattr(chrome_for_testing, "find_chrome", lambda: chrome)
+    found = judge_changes(("chrome/a.pak", "chrome/b.pak", "chromedriver"))
+    assert found.verdict is CheckVerdict.FAULT
+    assert found.message_text() == "Chrome for Testing: chrome/a.pak and 2 more: not what was installed"
+    assert found.remedy_text() == "sudo ./bin/install --browser chrome-for-testing"
+    assert read_changes(chrome) == ("SHA256SUMS",)
+    (tmp_path / "SHA256SUMS").mkdir()
+    assert read_changes(chrome) == ("SHA256SUMS",)
