@@ -117,3 +117,9 @@ def installed_instances(runtime: Path) -> list[str]:
     prefix = f"{runtime.name}@"
     names = [path.name.removeprefix(prefix) for path in runtime.parent.glob(f"{prefix}*") if path.is_dir()]
     return sorted(name for name in names if is_name(name))
+
+
+def visible_instances(runtime: Path) -> list[str]:
+    """Returns the instances of which this user may read the status, `PLAIN` for the one without a name first."""
+    every = [(PLAIN, runtime), *((name, directory_of(runtime, name)) for name in installed_instances(runtime))]
+    return [name for name, directory in every if os.access(directory, os.R_OK | os.X_OK)]

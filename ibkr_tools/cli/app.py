@@ -14,6 +14,7 @@ from ibkr_tools.cli.output_options import PrintingCommand
 from ibkr_tools.cli.streams import write_out
 from ibkr_tools.errors import UsageError
 from ibkr_tools.installation import LAYOUT
+from ibkr_tools.instance import PLAIN
 
 PRINTING_COMMANDS = ("fetch", "api", "show", "diff")
 """Commands with the options of how a result is printed."""
@@ -83,7 +84,11 @@ def root(
     ] = None,
     instance: Annotated[
         str | None,
-        typer.Option(help="Which of several IBKR users on this machine (bin/install --instance).", metavar="NAME"),
+        typer.Option(
+            help="Which of several IBKR users on this machine; default is the one without a name.",
+            metavar="NAME",
+            autocompletion=completers.instances,
+        ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more, and show where an error came from.")] = False,
     version: Annotated[
@@ -103,7 +108,7 @@ def root(
 ) -> None:
     """Resolves the global options."""
     del version, show_completion
-    if instance is not None and context.invoked_subcommand in PLAIN_COMMANDS:
+    if instance not in {None, PLAIN} and context.invoked_subcommand in PLAIN_COMMANDS:
         raise UsageError(
             f"{context.invoked_subcommand} is for the instance without a name, not for {instance}",
             hint=f"docs/systemd.md says how another one is set up: {LAYOUT.install} --instance NAME.",

@@ -17,7 +17,14 @@ from ibkr_tools.directories import (
 )
 from ibkr_tools.errors import ConfigError, OutputError, UsageError
 from ibkr_tools.installation import LAYOUT
-from ibkr_tools.instance import INSTANCE_VARIABLE, current_instance, directory_of, installed_instances, require_name
+from ibkr_tools.instance import (
+    INSTANCE_VARIABLE,
+    PLAIN,
+    current_instance,
+    directory_of,
+    installed_instances,
+    require_name,
+)
 from ibkr_tools.status import StatusFile
 
 if TYPE_CHECKING:
@@ -169,20 +176,23 @@ class AppContext:
 
 
 def _use_instance(name: str) -> None:
-    """Has this process and its children work for an instance of this machine.
+    """Has this process and its children work for an instance of this machine; `PLAIN` is the one without a name.
 
     What systemd or somebody else says in the environment about the directories is about another one.
 
     Raises:
         UsageError: there is none of that name.
     """
-    if not directory_of(SYSTEM_CONFIGURATION, require_name(name)).is_dir():
+    if name == PLAIN:
+        os.environ.pop(INSTANCE_VARIABLE, None)
+    elif not directory_of(SYSTEM_CONFIGURATION, require_name(name)).is_dir():
         there = ", ".join(installed_instances(SYSTEM_RUNTIME)) or "none"
         raise UsageError(
             f"there is no instance {name} on this machine (there: {there})",
             hint=f"{LAYOUT.install} --instance {name} makes it.",
         )
-    os.environ[INSTANCE_VARIABLE] = name
+    else:
+        os.environ[INSTANCE_VARIABLE] = name
     for variable in ("CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY"):
         os.environ.pop(variable, None)
 

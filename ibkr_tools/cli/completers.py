@@ -54,7 +54,9 @@ def _app_context(ctx: typer.Context) -> "AppContext":
     def path(name: str) -> Path | None:
         return Path(given[name]) if given.get(name) else None
 
-    app_context = create_app_context(path("config"), path("runtime_dir"), path("state_dir"))
+    app_context = create_app_context(
+        path("config"), path("runtime_dir"), path("state_dir"), instance=given.get("instance")
+    )
     app_context.drop_root()
     return app_context
 
@@ -66,6 +68,16 @@ def _latest(app_context: "AppContext") -> "Snapshot | None":
     with suppress(IbkrError, OSError):
         return Snapshot(snapshot_store.read_latest(app_context.directories.snapshots))
     return None
+
+
+@_completer
+def instances(_ctx: typer.Context) -> Iterator[tuple[str, str]]:
+    """Yields the instances on this machine that this user may look at."""
+    from ibkr_tools.directories import SYSTEM_RUNTIME
+    from ibkr_tools.instance import PLAIN, visible_instances
+
+    for name in visible_instances(SYSTEM_RUNTIME):
+        yield name, "the instance without a name" if name == PLAIN else ""
 
 
 @_completer
@@ -123,7 +135,7 @@ def parts(ctx: typer.Context) -> Iterator[tuple[str, str]]:
 
 @_completer
 def accounts(ctx: typer.Context) -> Iterator[tuple[str, str]]:
-    """Yields the accounts of the configuration and those of the last saved snapshot."""
+    """Yields the accounts of the instance's configuration and those of the last saved snapshot."""
     app_context = _app_context(ctx)
     with suppress(IbkrError):
         config = app_context.load()

@@ -16,6 +16,7 @@ from ibkr_tools.instance import (
     installed_instances,
     require_name,
     unit_of,
+    visible_instances,
 )
 from ibkr_tools.privileges import SERVICE_USER
 from tests.support.unit_files import FILES
@@ -117,3 +118,11 @@ def test_the_instances_of_a_machine_are_those_that_are_installed(tmp_path: Path)
         (tmp_path / name).mkdir()
     (tmp_path / "run@file").touch()
     assert installed_instances(tmp_path / "run") == ["anna", "bob"]
+
+
+def test_the_one_without_a_name_is_among_those_that_can_be_seen(tmp_path: Path) -> None:
+    """Where it is there; `default` names it."""
+    (tmp_path / "run@anna").mkdir()
+    assert visible_instances(tmp_path / "run") == ["anna"]
+    (tmp_path / "run").mkdir()
+    assert visible_instances(tmp_path / "run") == ["default", "anna"]

@@ -5,13 +5,17 @@ import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from ibkr_tools.fetch import snapshot_store
+from tests.support.instance_namespace import InstanceNamespace
+from tests.support.layers import no_namespaces
 from tests.support.patience import wait_until
+from tests.support.stored_snapshots import DAY, NOON, document
 
 pytestmark = pytest.mark.shells
 
@@ -119,11 +123,29 @@ class Terminal:
         os.close(self._master)
 
 
+@pytest.fixture(scope="module")
+def instances(tmp_path_factory: pytest.TempPathFactory) -> InstanceNamespace:
+    """The instance without a name and two with one, each with an account and a saved snapshot of its own."""
+    if reason := no_namespaces("--mount"):
+        pytest.skip(reason)
+    found = InstanceNamespace(tmp_path_factory.mktemp("instances"))
+    for days, (name, account) in enumerate(((None, "U1234567"), ("anna", "U7654321"), ("bob", "U1111111"))):
+        snapshot_store.save(found.add(name, account).snapshots, document(), 30, NOON - days * DAY)
+    return found
+
+
 @pytest.fixture(params=["bash", "zsh", "fish"])
 def shell(request: pytest.FixtureRequest, prefix: Path, environment: dict[str, str]) -> Iterator[Terminal]:
     """A shell that has found its script, each in its own way."""
+    with started_shell(request.param, prefix, environment, ()) as terminal:
+        yield terminal
+
+
+@contextmanager
+def started_shell(name: str, prefix: Path, environment: dict[str, str], before: Sequence[str]) -> Iterator[Terminal]:
+    """Starts a shell; `before`: what starts it."""
     share = prefix / "share"
-    match request.param:
+    match name:
         case "bash":
             command = ["bash", "--noprofile", "--norc", "-i"]
             start = f"PS1='READY> '; source {share}/bash-completion/completions/ibkr-tools; bind 'set bell-style none'"
@@ -135,7 +157,7 @@ def shell(request: pytest.FixtureRequest, prefix: Path, environment: dict[str, s
             start = (
                 f"source {share}/fish/vendor_completions.d/ibkr-tools.fish; function fish_prompt; echo 'READY> '; end"
             )
-    terminal = Terminal(command, environment | ({"TERM": "xterm"} if request.param == "fish" else {}))
+    terminal = Terminal([*before, *command], environment | ({"TERM": "xterm"} if name == "fish" else {}))
     try:
         terminal.type(f"{start}\n")
         terminal.wait_for("READY> ")
@@ -167,6 +189,43 @@ def test_a_shell_completes_names_of_files_itself(shell: Terminal, tmp_path: Path
     (tmp_path / "statement-2026.xml").touch()
     shell.type(f"ibkr-tools flex import {tmp_path}/statement-\t")
     shell.wait_for("2026.xml")
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_a_shell_completes_what_is_an_instances_own(
+    name: str, prefix: Path, environment: dict[str, str], instances: InstanceNamespace
+) -> None:
+    """Its name, then the accounts and days of that one and of no other, wherever --instance stands."""
+    with started_shell(name, prefix, environment, instances.command()) as shell:
+        shell.type("ibkr-tools --instance \t\t")
+        shell.wait_for("anna", "bob", "default")
+        shell.type("\x15ibkr-tools --instance=bo\t")
+        shell.wait_for("b")
+        shell.type("\x15ibkr-tools --instance bob fetch --account U11\t")
+        shell.wait_for("U1111111")
+        shell.type("\x15ibkr-tools --instance=anna show --at 2026-11-21T\t")
+        shell.wait_for("12:00")
+        shell.type("\x15ibkr-tools --instance default fetch --account U\t")
+        shell.wait_for("1234567")
+
+
+def test_only_instances_that_a_person_may_look_at_are_named(instances: InstanceNamespace) -> None:
+    """Another one's name is in nobody's way."""
+    program = (
+        "import os; from ibkr_tools.instance import visible_instances\n"
+        "from ibkr_tools.directories import SYSTEM_RUNTIME\n"
+        "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n"
+        "print(*visible_instances(SYSTEM_RUNTIME))"
+    )
+    closed = instances.directories("bob").runtime
+    closed.chmod(0o700)
+    try:
+        done = subprocess.run(
+            instances.command(sys.executable, "-P", "-c", program), capture_output=True, text=True, check=True
+        )
+    finally:
+        closed.chmod(0o755)
+    assert done.stdout == "default anna\n"
 
 
 def test_the_scripts_are_what_the_program_prints(prefix: Path, environment: dict[str, str]) -> None:
