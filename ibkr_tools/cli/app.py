@@ -7,7 +7,7 @@ import typer
 
 from ibkr_tools import __version__
 from ibkr_tools.cli import completers
-from ibkr_tools.cli.app_context import create_app_context
+from ibkr_tools.cli.app_context import create_app_context, find_several
 from ibkr_tools.cli.command_table import COMMANDS
 from ibkr_tools.cli.lazy_commands import LazyCommands, lazy_group
 from ibkr_tools.cli.output_options import PrintingCommand
@@ -83,9 +83,9 @@ def root(
         ),
     ] = None,
     instance: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Which of several IBKR users on this machine; default is the one without a name.",
+            help="Which of several IBKR users on this machine; may be repeated for show and history.",
             metavar="NAME",
             autocompletion=completers.instances,
         ),
@@ -108,11 +108,21 @@ def root(
 ) -> None:
     """Resolves the global options."""
     del version, show_completion
-    if instance not in {None, PLAIN} and context.invoked_subcommand in PLAIN_COMMANDS:
+    command, name = context.invoked_subcommand or "", instance[0] if instance else None
+    several = find_several(
+        instance or (),
+        command,
+        is_over_several=command in COMMANDS and COMMANDS[command].is_over_several,
+        is_named=any((config, runtime_dir, state_dir)),
+    )
+    if several is not None:
+        context.obj = several
+        return
+    if name not in {None, PLAIN} and command in PLAIN_COMMANDS:
         raise UsageError(
-            f"{context.invoked_subcommand} is for the instance without a name, not for {instance}",
+            f"{command} is for the instance without a name, not for {name}",
             hint=f"docs/systemd.md says how another one is set up: {LAYOUT.install} --instance NAME.",
         )
-    context.obj = app_context = create_app_context(config, runtime_dir, state_dir, instance=instance, verbose=verbose)
-    if context.invoked_subcommand not in COMMANDS_STARTED_AS_ROOT:
+    context.obj = app_context = create_app_context(config, runtime_dir, state_dir, instance=name, verbose=verbose)
+    if command not in COMMANDS_STARTED_AS_ROOT:
         app_context.drop_root()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +45,7 @@ class AppContext:
     runtime_dir: Path | None
     state_dir: Path | None
     instance: str | None
+    is_instance_chosen: bool
     verbose: bool
 
     @property
@@ -175,6 +177,53 @@ class AppContext:
             raise OutputError(f"{sys.executable}: {error.strerror}") from error
 
 
+@dataclass(frozen=True)
+class SeveralInstances:
+    """The global options of a command that shows several instances: their names, in the order they were typed."""
+
+    names: tuple[str, ...]
+
+
+def require_instance(name: str) -> None:
+    """Returns if there is an instance of that name on this machine, or it is `PLAIN`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name != PLAIN and not directory_of(SYSTEM_CONFIGURATION, require_name(name)).is_dir():
+        there = ", ".join(installed_instances(SYSTEM_RUNTIME)) or "none"
+        raise UsageError(
+            f"there is no instance {name} on this machine (there: {there})",
+            hint=f"sudo ./bin/install --instance {name} makes it.",
+        )
+
+
+def find_several(
+    names: Sequence[str], command: str, *, is_over_several: bool, is_named: bool = False
+) -> SeveralInstances | None:
+    """Returns the instances that a command is about; None: one, or the one that is chosen by itself.
+
+    Args:
+        names: what `--instance` says, each time.
+        command: what is to be done.
+        is_over_several: whether that can be about several.
+        is_named: whether a configuration or a directory is named too.
+
+    Raises:
+        UsageError: it cannot, there is no such instance, or directories of one are named.
+    """
+    distinct = tuple(dict.fromkeys(names))
+    if len(distinct) < 2:  # noqa: PLR2004  # several
+        return None
+    if not is_over_several:
+        raise UsageError(f"{command} is about one instance, not about {' and '.join(distinct)}")
+    if is_named:
+        raise UsageError("--config, --runtime-dir and --state-dir are those of one instance: not with several")
+    for name in distinct:
+        require_instance(name)
+    return SeveralInstances(distinct)
+
+
 def _use_instance(name: str) -> None:
     """Has this process and its children work for an instance of this machine; `PLAIN` is the one without a name.
 
@@ -183,14 +232,9 @@ def _use_instance(name: str) -> None:
     Raises:
         UsageError: there is none of that name.
     """
+    require_instance(name)
     if name == PLAIN:
         os.environ.pop(INSTANCE_VARIABLE, None)
-    elif not directory_of(SYSTEM_CONFIGURATION, require_name(name)).is_dir():
-        there = ", ".join(installed_instances(SYSTEM_RUNTIME)) or "none"
-        raise UsageError(
-            f"there is no instance {name} on this machine (there: {there})",
-            hint=f"{LAYOUT.install} --instance {name} makes it.",
-        )
     else:
         os.environ[INSTANCE_VARIABLE] = name
     for variable in ("CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY"):
@@ -218,6 +262,7 @@ def create_app_context(
         runtime_dir=runtime_dir,
         state_dir=state_dir,
         instance=current_instance(),
+        is_instance_chosen=instance is not None or current_instance() is not None,
         verbose=verbose,
     )
 
@@ -225,6 +270,8 @@ def create_app_context(
 def app_context_of(context: "typer.Context") -> AppContext:
     """Returns the global options of a command's context."""
     app_context = context.find_object(AppContext)
+    if (several := context.find_object(SeveralInstances)) is not None:
+        raise UsageError(f"{context.info_name} is about one instance, not about {' and '.join(several.names)}")
     if app_context is None:
         raise AssertionError("the root callback has not run")
     return app_context

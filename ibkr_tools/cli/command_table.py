@@ -12,17 +12,21 @@ UNITS = "Run by systemd"
 
 
 class CommandEntry(NamedTuple):
-    """The panel of a command, and the module in `ibkr_tools.cli` that has it."""
+    """The panel of a command, and the module in `ibkr_tools.cli` that has it.
+
+    `is_over_several`: it shows several instances at once; see `several_instances`.
+    """
 
     panel: str
     module: str
+    is_over_several: bool = False
 
 
 COMMANDS = {
     "fetch": CommandEntry(DATA, "fetch_command"),
-    "show": CommandEntry(DATA, "show_command"),
+    "show": CommandEntry(DATA, "show_command", is_over_several=True),
     "diff": CommandEntry(DATA, "diff_command"),
-    "history": CommandEntry(DATA, "history_commands"),
+    "history": CommandEntry(DATA, "history_commands", is_over_several=True),
     "flex": CommandEntry(DATA, "flex_commands"),
     "api": CommandEntry(DATA, "api_command"),
     "resources": CommandEntry(DATA, "resources_command"),

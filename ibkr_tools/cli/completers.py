@@ -55,7 +55,7 @@ def _app_context(ctx: typer.Context) -> "AppContext":
         return Path(given[name]) if given.get(name) else None
 
     app_context = create_app_context(
-        path("config"), path("runtime_dir"), path("state_dir"), instance=given.get("instance")
+        path("config"), path("runtime_dir"), path("state_dir"), instance=next(iter(given.get("instance") or ()), None)
     )
     app_context.drop_root()
     return app_context

@@ -8,7 +8,6 @@ import typer
 
 from ibkr_tools.cli import completers, output_options
 from ibkr_tools.cli.app_context import app_context_of
-from ibkr_tools.cli.printing import Format
 from ibkr_tools.entrypoint import print_stderr
 
 if TYPE_CHECKING:
@@ -150,11 +149,7 @@ def put_rows(
     listed = Rows(name)
     for row in rows:
         listed.add(encoder.encode(row))
-    if (
-        printing.query is None
-        and (printing.form is Format.TABLE or not printing.is_chosen)
-        and printing.columns is None
-    ):
+    if printing.shows_table:
         printing.put_table(table)
         return
     printing.require_table()
@@ -170,11 +165,7 @@ def put_drawing(context: typer.Context, option: str, draw: "Callable[[int | None
     from ibkr_tools.errors import UsageError
 
     printing = output_options.printing_of(context)
-    if (
-        printing.query is not None
-        or printing.columns is not None
-        or (printing.is_chosen and printing.form is not Format.TABLE)
-    ):
+    if not printing.shows_table:
         raise UsageError(f"{option} is for people: leave out what chooses another form")
     printing.put_table(draw)
 

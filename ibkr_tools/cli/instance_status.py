@@ -5,13 +5,13 @@ from it.
 """
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from ibkr_tools.cli.app_context import AppContext
+from ibkr_tools.cli.several_instances import ask_instance
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME
 from ibkr_tools.errors import IbkrError, UsageError
 from ibkr_tools.instance import PLAIN, installed_instances
@@ -33,21 +33,19 @@ def read_others(app_context: AppContext, *, json: bool = False) -> list[Instance
 
     A person who is not in the group of an instance sees that it is there, and why nothing else can be seen.
     """
-    chosen = (app_context.instance, app_context.config, app_context.runtime_dir, app_context.state_dir)
+    chosen = (app_context.is_instance_chosen, app_context.config, app_context.runtime_dir, app_context.state_dir)
     if any(chosen) or app_context.unchecked_directories.configuration != SYSTEM_CONFIGURATION:
         return []
     return [_read(name, json=json) for name in installed_instances(SYSTEM_RUNTIME)]
 
 
 def _read(name: str, *, json: bool) -> InstanceStatus:
-    command = [sys.executable, "-I", "-m", "ibkr_tools", "--instance", name, "status", *(["--json"] if json else [])]
     try:
-        told = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=READ_TIMEOUT_S, stdin=subprocess.DEVNULL
-        )
+        result = ask_instance(name, ["status", *(["--json"] if json else [])], timeout_s=READ_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:
         return InstanceStatus(name, f"cannot be read: {type(error).__name__}", IbkrError.exit_code)
-    return InstanceStatus(name, (told.stdout or told.stderr).rstrip("\n"), told.returncode)
+    output = result.output.decode(errors="replace") or result.messages
+    return InstanceStatus(name, output.rstrip("\n"), result.exit_code)
 
 
 def combine_text(found: Sequence[InstanceStatus]) -> str:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from ibkr_tools.cli import completers
-from ibkr_tools.cli.help_command import HelpCommand
+from ibkr_tools.cli.app_context import SeveralInstances
+from ibkr_tools.cli.help_command import HelpCommand, command_path
 from ibkr_tools.cli.printing import Format, Printing
 from ibkr_tools.errors import UsageError
 
@@ -93,6 +94,16 @@ OutputOption = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+TableWidthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--table-width",
+        help="Fit a table into so many columns, wherever it is printed.",
+        metavar="COLUMNS",
+        min=1,
+        rich_help_panel=PANEL,
+    ),
+]
 
 
 def output_options(
@@ -109,6 +120,7 @@ def output_options(
     everything: AllOption = False,
     columns: ColumnsOption = None,
     output: OutputOption = None,
+    table_width: TableWidthOption = None,
 ) -> Printing:
     """Returns what the options mean.
 
@@ -149,13 +161,14 @@ def output_options(
         is_chosen=table or form is not None or compact_output,
         everything=everything,
         columns=columns,
+        table_width=table_width,
     )
 
 
 _TWO_VALUE_OPTIONS = frozenset({"arg", "argjson"})
 """Options that take a name and a value, and may be repeated: Typer has no words for it."""
 
-_CONTEXT_KEY = "ibkr_tools.printing"
+_CONTEXT_KEY, _TYPED_KEY = "ibkr_tools.printing", "ibkr_tools.typed"
 
 
 @cache
@@ -180,12 +193,39 @@ class PrintingCommand(HelpCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parses the command line; what the shared options mean is kept in the context."""
+        ctx.meta[_TYPED_KEY] = list(args)
         rest = super().parse_args(ctx, args)
         values = {option.name: ctx.params.pop(option.name, None) for option in self._output_options.params}
         # A shell that completes a line has no use for what it means.
         if not ctx.resilient_parsing:
             ctx.meta[_CONTEXT_KEY] = self._output_options.callback(**values)
         return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; for several instances, each in a process of its own."""
+        several = ctx.find_object(SeveralInstances)
+        if several is None:
+            return super().invoke(ctx)
+        from ibkr_tools.cli.several_instances import put_over_several
+
+        options, operands = self._own_words(ctx)
+        raise typer.Exit(put_over_several(several, [*command_path(ctx).split(), *options], operands, printing_of(ctx)))
+
+    def _own_words(self, ctx: Any) -> tuple[list[str], list[str]]:
+        """Returns what was typed of the command's own options, and of its operands; not how it is to be printed."""
+        typed, _, _ = self.make_parser(ctx).parse_args(args=list(ctx.meta[_TYPED_KEY]))
+        options, operands = list[str](), list[str]()
+        parameters: list[Any] = [one for one in self.params if one not in self._output_options.params]
+        for parameter in parameters:
+            value = typed.get(parameter.name)
+            if isinstance(value, bool):
+                options += [parameter.opts[-1]] if value else parameter.secondary_opts[-1:]
+            elif isinstance(value, str | list | tuple):
+                texts: list[str] = [value] if isinstance(value, str) else list(value)
+                is_operand = parameter.param_type_name == "argument"
+                operands += texts if is_operand else []
+                options += [] if is_operand else [f"{parameter.opts[-1]}={text}" for text in texts]
+        return options, operands
 
 
 def printing_of(context: typer.Context) -> Printing:

@@ -31,6 +31,7 @@ class Printing(msgspec.Struct, frozen=True):
     """What is to be done with a result; made before anything is sent.
 
     `is_chosen`: a person named the form, or -c. `everything`: all rows and columns of a table. `columns`: of CSV.
+    `table_width`: how many columns of a terminal a table may have that is printed elsewhere.
     """
 
     form: Format
@@ -42,6 +43,12 @@ class Printing(msgspec.Struct, frozen=True):
     is_chosen: bool = False
     everything: bool = False
     columns: str | None = None
+    table_width: int | None = None
+
+    @property
+    def shows_table(self) -> bool:
+        """Says whether a command that shows a table by itself shows it."""
+        return self.query is None and (self.form is Format.TABLE or not self.is_chosen)
 
     @property
     def is_list(self) -> bool:
@@ -56,6 +63,8 @@ class Printing(msgspec.Struct, frozen=True):
     @property
     def width(self) -> int | None:
         """Returns how many columns the terminal has that it is printed on; None: elsewhere, or all are wanted."""
+        if self.table_width is not None:
+            return None if self.everything else self.table_width
         if self.everything or self.file is not None or not standard_output().isatty():
             return None
         import shutil
@@ -100,6 +109,14 @@ class Printing(msgspec.Struct, frozen=True):
             OutputError: it cannot be written.
         """
         self._write(lambda: [self._lines(table(self.width))], is_table=True)
+
+    def put_bytes(self, make_pieces: Callable[[], Iterable[bytes]]) -> None:
+        """Prints what is in its form already.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._write(make_pieces)
 
     def _lines(self, text: str) -> bytes:
         """Returns a table as it is printed: no line is wider than the terminal, what could move a cursor is shown."""

@@ -8,7 +8,6 @@ import typer
 
 from ibkr_tools.cli import completers, output_options
 from ibkr_tools.cli.app_context import app_context_of
-from ibkr_tools.cli.printing import Format
 from ibkr_tools.cli.snapshot_reader import SnapshotReader
 from ibkr_tools.errors import UsageError
 
@@ -66,7 +65,7 @@ def show(
         return
     printing = output_options.printing_of(context)
     reader = SnapshotReader(app_context_of(context), resource, account or (), at=at, file=file)
-    if printing.query is None and (printing.form is Format.TABLE or not printing.is_chosen):
+    if printing.shows_table:
         printing.put_table(lambda width: reader.text(width, everything=printing.everything))
         return
     printing.require_table()

@@ -272,6 +272,7 @@ PACKAGES = {
         "log",
         "login",
         "metrics",
+        "number_format",
         "pause_file",
         "portal",
         "privileges",
