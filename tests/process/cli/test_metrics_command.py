@@ -177,6 +177,55 @@ def test_the_alert_rules_fire(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def recipe(name: str) -> str:
+    """Returns a recipe of docs/metrics.md."""
+    return PAGE.split(f"\n### {name}\n")[1].split("\n### ")[0]
+
+
+@needs_prometheus
+def test_every_query_of_the_dashboard_has_a_value(place: Installation, tmp_path: Path) -> None:
+    """Of the samples that are written here, where counters count."""
+    SharedRateLimiter(place.directories.pacing_file).record_429()
+    now = utc_now()
+    place.status.write(
+        SessionSection(
+            updated_at=now, fresh_for_s=3600, state=SessionState.UP, since=now, why="x", losses=1, recoveries=1
+        )
+    )
+    samples = re.findall(r"^(ibkr_\S+?(?:\{.*\})?) (\S+)$", place.run("metrics").stdout, re.MULTILINE)
+    queries = re.findall(r"\| `(.+)` \|$", recipe("Grafana"), re.MULTILINE)
+    assert len(queries) > 5
+    case = {
+        "interval": "1m",
+        "input_series": [
+            {"series": name, "values": "0+1x60" if name.endswith("_total") else f"{float(value)}x60"}
+            for name, value in samples
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f"count({query}) > bool 0",
+                "eval_time": "50m",
+                "exp_samples": [{"labels": "{}", "value": 1}],
+            }
+            for query in queries
+        ],
+    }
+    (tmp_path / "tests.yml").write_text(json.dumps({"rule_files": [], "evaluation_interval": "1m", "tests": [case]}))
+    done = subprocess.run(["promtool", "test", "rules", tmp_path / "tests.yml"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@needs_prometheus
+def test_home_assistant_finds_its_values_in_what_node_exporter_serves(place: Installation, tmp_path: Path) -> None:
+    assert place.run("metrics", "--write").returncode == 0
+    patterns = re.findall(r"regex_findall(?:_index)?\('(.*?)'\)", recipe("Home Assistant"))
+    with node_exporter(tmp_path / "metrics") as url:
+        text = scraped(url)
+    session, value = (re.findall(pattern, text) for pattern in patterns)
+    assert session == ["1"]
+    assert float(value[0]) > 0
+
+
 def test_who_may_read_the_file_depends_on_what_is_in_it(place: Installation, tmp_path: Path) -> None:
     file = tmp_path / "metrics/ibkr-tools.prom"
     assert place.run("metrics", "--write").returncode == 0
