@@ -194,7 +194,7 @@ def require_instance(name: str) -> None:
         there = ", ".join(installed_instances(SYSTEM_RUNTIME)) or "none"
         raise UsageError(
             f"there is no instance {name} on this machine (there: {there})",
-            hint=f"sudo ./bin/install --instance {name} makes it.",
+            hint=f"{LAYOUT.install} --instance {name} makes it.",
         )
 
 
