@@ -71,6 +71,8 @@ stage_environment() {
     remove_builders "$2" "$3"
     isolate_script "$2/bin/ibkr-tools"
     remove_installer "$2"
+    # Python 3.13 takes an environment for a part of somebody's repository.
+    rm -f -- "$2/.gitignore"
     # Selenium Manager, a program each for five machines. Here it is for bin/install alone, which can have it download Chrome
     # for Testing; Google has that for this one processor.
     if [[ $HOME_DIR != "$PACKAGE_HOME" && $(uname -m) == x86_64 ]]; then kept=linux-x86_64; fi
