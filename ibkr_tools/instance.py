@@ -25,8 +25,8 @@ UNITS = ("alert", "fetch", "firewall", "flex", "gateway", "login", "metrics", "r
 """What comes after `ibkr-` in the names of the units that every instance has of its own."""
 
 COMMANDS_OF_AN_INSTANCE = (
-    *("alert", "api", "config", "diff", "fetch", "flex", "gateway", "history", "login", "logs", "metrics", "pause"),
-    *("password", "resume", "show", "status", "unlock", "watchdog"),
+    *("alert", "api", "config", "diff", "doctor", "fetch", "flex", "gateway", "history", "login", "logs", "metrics"),
+    *("pause", "password", "resume", "setup", "show", "status", "unlock", "watchdog"),
 )
 """Commands of `ibkr-tools` that work in the directories of an instance."""
 
@@ -90,6 +90,22 @@ def unit_of(plain: str, instance: str | None) -> str:
         return plain
     name, dot, kind = plain.partition(".")
     return f"{'ibkr-alert-delivery' if name == 'ibkr-alert' else name}@{instance}{dot}{kind}"
+
+
+def unit_of_template(template: str, instance: str) -> str:
+    """Returns the unit of an instance of a template, such as `ibkr-fetch@.service`; any other name as it is."""
+    return template.replace("@.", f"@{instance}.")
+
+
+def plain_name_of(template: str) -> str:
+    """Returns the unit of the instance without a name that a template is made of; see `unit_of`.
+
+    The handlers of failures are made for each unit, and stay as they are: `ibkr-alert-fetch@.service`.
+    """
+    name, _, kind = template.partition("@.")
+    if name == "ibkr-alert-delivery":
+        return f"ibkr-alert.{kind}"
+    return template if name.startswith("ibkr-alert-") else f"{name}.{kind}"
 
 
 def in_names_of(text: str, instance: str | None) -> str:

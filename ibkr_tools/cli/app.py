@@ -42,7 +42,7 @@ COMMANDS_STARTED_AS_ROOT = frozenset(
 touch no directory of others before they become the user of the units themselves."""
 
 
-PLAIN_COMMANDS = frozenset({"doctor", "setup", "simulate", "up"})
+PLAIN_COMMANDS = frozenset({"simulate", "up"})
 """Commands that know of the instance without a name only."""
 
 

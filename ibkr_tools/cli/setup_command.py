@@ -1,12 +1,13 @@
 """`ibkr-tools setup`: asks what is needed, writes it, starts everything, and shows the first positions."""
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ibkr_tools.cli.app_context import app_context_of
+from ibkr_tools.cli.app_context import AppContext, app_context_of
 from ibkr_tools.cli.streams import write_out
 from ibkr_tools.entrypoint import print_stderr
 from ibkr_tools.errors import UsageError
@@ -42,8 +43,6 @@ def setup(
     from ibkr_tools.cli import prompts
     from ibkr_tools.cli.setup_dialog import SetupDialog
     from ibkr_tools.config.config_writer import read_editable
-    from ibkr_tools.directories import SYSTEM_CONFIGURATION
-    from ibkr_tools.installation import INSTALL_SERVICES
     from ibkr_tools.login.memory_protection import forbid_core_files, hide_memory
     from ibkr_tools.setup.own_commands import OwnCommands
     from ibkr_tools.setup.setup_run import SetupRun
@@ -58,12 +57,11 @@ def setup(
     hide_memory()
     app_context = app_context_of(context)
     file, units = app_context.config_file, SystemdUnits(unit_dir or ADMINISTRATORS_UNITS)
-    if unit_dir is None and file.absolute().parent != SYSTEM_CONFIGURATION:
-        raise UsageError(
-            f"the units use {SYSTEM_CONFIGURATION}, and not {file}",
-            hint=f"{INSTALL_SERVICES} makes it; without systemd write the file by hand (docs/configuration.md).",
-        )
-    run = SetupRun(file, units, OwnCommands(app_context.options()), lambda line: write_out(f"{line}\n"))
+    if simulator and app_context.instance is not None:
+        raise UsageError(f"--simulator is for the instance without a name, not for {app_context.instance}")
+    if unit_dir is None:
+        _require_place(app_context)
+    run = SetupRun(file, units, OwnCommands(app_context.options()), partial(_say, app_context))
     present = read_editable(file)
     if simulator:
         raise typer.Exit(run.use_simulator(present, start=start is not False, may_download=lambda: download_gateway))
@@ -92,3 +90,27 @@ def setup(
         return False
 
     raise typer.Exit(run.apply(present, answers, password, state, start=start, may_download=may_download))
+
+
+def _require_place(app_context: AppContext) -> None:
+    """Refuses a configuration that the units do not read.
+
+    Raises:
+        UsageError: it lies elsewhere.
+    """
+    from ibkr_tools.directories import SYSTEM_CONFIGURATION
+    from ibkr_tools.installation import INSTALL_SERVICES
+    from ibkr_tools.instance import directory_of
+
+    place = directory_of(SYSTEM_CONFIGURATION, app_context.instance)
+    if app_context.config_file.absolute().parent != place:
+        raise UsageError(
+            f"the units use {place}, and not {app_context.config_file}",
+            hint=f"{INSTALL_SERVICES} makes it; without systemd write the file by hand (docs/configuration.md).",
+        )
+
+
+def _say(app_context: AppContext, line: str) -> None:
+    from ibkr_tools.instance import in_names_of
+
+    write_out(f"{in_names_of(line, app_context.instance)}\n")

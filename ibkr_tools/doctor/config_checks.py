@@ -14,7 +14,8 @@ from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.subject import Extent, Subject, edit_command
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.installation import INSTALL_SERVICES
-from ibkr_tools.privileges import SERVICE_USER, user_id
+from ibkr_tools.instance import current_instance, unit_of
+from ibkr_tools.privileges import service_user, user_id
 
 _CONFIG, _SECRETS = Findings("configuration"), Findings("secrets")
 
@@ -36,7 +37,7 @@ def check_config(subject: Subject) -> Iterator[Finding]:
     problems = [_CONFIG.fault(_line(line), edit) for line in check.unusable_values(config)]
     remarks = [*check.machine_warnings(config)]
     if subject.is_installed:
-        remarks += check.unit_warnings(config, user_id(SERVICE_USER))
+        remarks += check.unit_warnings(config, user_id(service_user()))
     problems += [_CONFIG.notice(_line(line), edit) for line in remarks]
     yield from problems or [
         _CONFIG.ok(f"complete; changed from the defaults: {', '.join(changed_keys(config)) or '-'}")
@@ -160,7 +161,9 @@ def _copies(file: Path) -> list[Finding]:
 def _missing(subject: Subject, config: Config) -> Iterator[Finding]:
     """Yields the secrets that are needed and are not there."""
     file = subject.config_file
-    if subject.has_gateway and not (subject.is_installed and _is_encrypted("ibkr-login.service", "ibkr-password")):
+    if subject.has_gateway and not (
+        subject.is_installed and _is_encrypted(unit_of("ibkr-login.service", current_instance()), "ibkr-password")
+    ):
         try:
             secrets.read_password(file, config, {})
         except ConfigError:

@@ -98,7 +98,7 @@ def _memory(subject: Subject) -> Iterator[Finding]:
 def _filter(subject: Subject, config: Config) -> Iterator[Finding]:
     is_other = False
     if subject.is_installed and subject.is_booted:
-        states = unit_checks.read_states([unit_checks.GATEWAY])
+        states = unit_checks.read_states([unit_checks.GATEWAY], subject.instance)
         state = states.get(unit_checks.GATEWAY)
         is_other = state is not None and "IBKR_TOOLS_PACKET_FILTER=other" in state.environment.split()
     return gateway_checks.check_filter(subject, config, is_other=is_other)
@@ -109,7 +109,7 @@ def _units(subject: Subject) -> Iterator[Finding]:
         yield Findings("units").unseen("systemd does not run here")
         return
     names = unit_checks.installed_units(subject)
-    states = unit_checks.read_states(names)
+    states = unit_checks.read_states(names, subject.instance)
     if not states:
         yield Findings("units").unseen("systemd does not answer")
         return
@@ -133,7 +133,12 @@ def examine(subject: Subject) -> list[Finding]:
     for number, check in enumerate(planned):
         if not check.as_root:
             results[number] = [Findings(check.name).unseen(obstacle)] if obstacle else _done(check)
-    return [finding for number in range(len(planned)) for finding in results[number]]
+    found = [finding for number in range(len(planned)) for finding in results[number]]
+    return [finding if finding.check in _SHARED else finding.in_names_of(subject.instance) for finding in found]
+
+
+_SHARED = frozenset({"python", "libraries", "unit files", "sandbox"})
+"""Checks of what all instances share, and of units that are named in full: their commands are not an instance's."""
 
 
 def _done(check: Check) -> list[Finding]:
@@ -153,12 +158,12 @@ def _become_service_user(subject: Subject) -> str | None:
         return None
     try:
         if subject.is_installed and subject.extent in {Extent.FULL, Extent.STATEMENTS}:
-            privileges.switch_user(pwd.getpwnam(privileges.SERVICE_USER))
+            privileges.switch_user(pwd.getpwnam(privileges.service_user()))
         else:
             privileges.drop_root(subject.directories)
         os.chdir(Path("/"))
     except KeyError:
-        return f"root looks at it as {privileges.SERVICE_USER}, and there is no such user"
+        return f"root looks at it as {privileges.service_user()}, and there is no such user"
     except (IbkrError, OSError):
         return "it belongs to another user, and root looks at nothing there"
     return None

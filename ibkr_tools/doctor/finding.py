@@ -5,9 +5,11 @@ A report that can be published is made of the same findings. So whatever a text 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+
+from ibkr_tools import instance as instance_names
 
 
 class CheckVerdict(StrEnum):
@@ -69,6 +71,22 @@ class Finding:
     def remedy_text(self, *, is_public: bool = False) -> str | None:
         """Returns the command; `is_public`: without what is private."""
         return None if self.remedy is None else _joined(self.remedy, is_public=is_public)
+
+    def in_names_of(self, instance: str | None) -> "Finding":
+        """Returns the finding with the units, directories and commands in it that are those of an instance."""
+
+        def named(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+            return tuple(
+                Private(instance_names.in_names_of(str(part.text), instance))
+                if isinstance(part, Private)
+                else instance_names.in_names_of(part, instance)
+                if isinstance(part, str)
+                else part
+                for part in parts
+            )
+
+        remedy = None if self.remedy is None else named(self.remedy)
+        return replace(self, message=named(self.message), remedy=remedy)
 
 
 def _joined(parts: Iterable[Part], *, is_public: bool) -> str:

@@ -15,7 +15,8 @@ from ibkr_tools.doctor.subject import Subject, ask, other_program, program_envir
 from ibkr_tools.errors import ConfigError, DistributionError, JavaUnavailable
 from ibkr_tools.gateway import class_archive, distribution, filter_probe, firewall, java, ports, tls
 from ibkr_tools.gateway.preparation import distribution_directory
-from ibkr_tools.privileges import SERVICE_USER
+from ibkr_tools.instance import current_instance
+from ibkr_tools.privileges import service_user
 from ibkr_tools.status import GatewaySection, StatusFile
 
 _JAVA, _GATEWAY, _ARCHIVE = Findings("Java"), Findings("gateway"), Findings("class archive")
@@ -145,7 +146,7 @@ def judge_tls(facts: TlsFacts, now: datetime, *, certificate: Path, is_installed
     tool = "sudo ibkr-tools" if is_installed else "ibkr-tools"
     restart = f" && {_RESTART}" if is_installed else ""
     # What is there counts as current while all files are: without the certificate it is made anew.
-    remove = f"sudo runuser -u {SERVICE_USER} -- rm -f " if is_installed else "rm -f "
+    remove = f"sudo runuser -u {service_user()} -- rm -f " if is_installed else "rm -f "
     path = str(certificate) if is_installed else Private(shlex.quote(str(certificate)))
     anew = (remove, path, f" && {tool} gateway prepare{restart}")
     if facts.expires is None:
@@ -270,11 +271,13 @@ def _judge_rules(subject: Subject, config: Config) -> Iterator[Finding]:
     """Compares the table in the kernel with the one that would be loaded now, which an empty network is given."""
     environment = {**program_environment(subject), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     try:
-        users = firewall.permitted_users(SERVICE_USER)
+        users = firewall.permitted_users(service_user())
     except ConfigError:
         return
-    rules = firewall.ruleset(firewall.guarded_ports(config.gateway), users)
-    show = ["nft", "-n", "list", "table", "inet", firewall.DEFAULT_TABLE]
+    instance = current_instance()
+    table = firewall.table_name(instance)
+    rules = firewall.ruleset(firewall.guarded_ports(config.gateway, instance), users, table)
+    show = ["nft", "-n", "list", "table", "inet", table]
     wanted = ask(["unshare", "--net", "sh", "-c", f"nft -f - && {' '.join(show)}"], environment, stdin=rules.encode())
     actual = ask(show, environment)
     if wanted.status != 0:

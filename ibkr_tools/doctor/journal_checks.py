@@ -6,6 +6,7 @@ import msgspec
 
 from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.subject import Subject, ask
+from ibkr_tools.instance import current_instance
 
 _CHECK = Findings("journal")
 
@@ -24,10 +25,16 @@ def check_journal(subject: Subject) -> Iterator[Finding]:
     """Reads the errors of a day, newest last."""
     if not subject.is_installed or not subject.is_booted:
         return
+    instance = current_instance()
     told = ask(
         [
             *("journalctl", "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,UNIT"),
-            *("--priority=err", "--since=-24h", f"--lines={SHOWN}", "--unit=ibkr-*"),
+            *(
+                "--priority=err",
+                "--since=-24h",
+                f"--lines={SHOWN}",
+                f"--unit=ibkr-*{f'@{instance}.*' if instance else ''}",
+            ),
         ],
         {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
     )

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ibkr_tools.doctor.finding import Finding, Findings, Private, Text, place
 from ibkr_tools.doctor.subject import Extent, Subject, ask, program_environment
 from ibkr_tools.installation import LAYOUT
+from ibkr_tools.instance import current_instance, unit_of
 from ibkr_tools.status import Section, StatusFile
 
 _CLOCK, _ZONES, _MEMORY = Findings("clock"), Findings("time zones"), Findings("memory")
@@ -73,7 +74,7 @@ def _shift_s(subject: Subject) -> float | None:
     """Compares with systemd's own clock: it notes when the watchdog has last reported, in both of its times."""
     names = ("WatchdogTimestampMonotonic", "WatchdogTimestamp")
     told = ask(
-        ["systemctl", "show", "--timestamp=unix", f"--property={','.join(names)}", "ibkr-watchdog.service"],
+        ["systemctl", "show", "--timestamp=unix", f"--property={','.join(names)}", _watchdog()],
         program_environment(subject),
     )
     values = dict(line.split("=", 1) for line in told.output.splitlines() if "=" in line)
@@ -86,6 +87,10 @@ def _shift_s(subject: Subject) -> float | None:
     # The two clocks differ by the time that the machine has slept.
     slept_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
     return subject.now.timestamp() - (wall_s + (uptime_s - slept_s) - monotonic_s) if monotonic_s else None
+
+
+def _watchdog() -> str:
+    return unit_of("ibkr-watchdog.service", current_instance())
 
 
 def judge_clock(facts: ClockFacts) -> Iterator[Finding]:

@@ -11,7 +11,8 @@ from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.path_checks import Owners, Tree
 from ibkr_tools.doctor.subject import Subject
 from ibkr_tools.installation import LAYOUT
-from ibkr_tools.privileges import SERVICE_USER
+from ibkr_tools.instance import current_instance
+from ibkr_tools.privileges import service_user
 
 _CHECK = Findings("files")
 
@@ -19,9 +20,9 @@ _CHECK = Findings("files")
 def _owners() -> Owners:
     users, groups = {"root": 0}, {"root": 0}
     for names, look_up in ((users, _user_id), (groups, _group_id)):
-        number = look_up(SERVICE_USER)
+        number = look_up(service_user())
         if number is not None:
-            names[SERVICE_USER] = number
+            names[service_user()] = number
     return Owners(users=users, groups=groups)
 
 
@@ -44,7 +45,8 @@ def _planned() -> list[shipped_units.PlannedPath]:
     if folder is None:
         return []
     text = (folder / "tmpfiles.d/ibkr-tools.conf").read_text()
-    return list(shipped_units.planned_paths(text.splitlines()))
+    instance = current_instance()
+    return [shipped_units.of_instance(entry, instance) for entry in shipped_units.planned_paths(text.splitlines())]
 
 
 def _is_ours(path: Path, subject: Subject) -> bool:

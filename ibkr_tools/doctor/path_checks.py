@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibkr_tools.doctor.finding import Finding, Findings, Private
-from ibkr_tools.doctor.shipped_units import TMPFILES, PlannedPath
-from ibkr_tools.privileges import SERVICE_USER
+from ibkr_tools.doctor.shipped_units import PlannedPath, tmpfiles_file
+from ibkr_tools.instance import current_instance
+from ibkr_tools.privileges import service_user
 
 _CHECK = Findings("files")
 _ACL = "system.posix_acl_access"
@@ -35,9 +36,9 @@ def trees(configuration: Path, runtime: Path, state: Path, program: Path) -> tup
     return (
         Tree(root=configuration, user="root", forbidden=_WRITE_BY_OTHERS),
         Tree(root=program, user="root", forbidden=_WRITE_BY_OTHERS),
-        Tree(root=runtime, user=SERVICE_USER, forbidden=_WRITE_BY_OTHERS),
-        Tree(root=state, user=SERVICE_USER, forbidden=_WRITE_BY_OTHERS),
-        Tree(root=state / "gateway/private", user=SERVICE_USER, forbidden=0o077),
+        Tree(root=runtime, user=service_user(), forbidden=_WRITE_BY_OTHERS),
+        Tree(root=state, user=service_user(), forbidden=_WRITE_BY_OTHERS),
+        Tree(root=state / "gateway/private", user=service_user(), forbidden=0o077),
         # Members of the group write there, and share what they have written.
         Tree(root=state / "shared", user=None, forbidden=0o002),
     )
@@ -102,7 +103,9 @@ def judge_planned(planned: PlannedPath, facts: PathFacts, owners: Owners, *, is_
     path = planned.path
     if facts.kind is None:
         if planned.is_required:
-            yield _CHECK.fault(f"{path} is missing", f"sudo systemd-tmpfiles --create {TMPFILES}")
+            yield _CHECK.fault(
+                f"{path} is missing", f"sudo systemd-tmpfiles --create {tmpfiles_file(current_instance())}"
+            )
         return
     wanted = stat.S_IFDIR if planned.is_directory else stat.S_IFREG
     if (planned.is_required and facts.kind != wanted) or facts.kind == stat.S_IFLNK:
@@ -110,7 +113,7 @@ def judge_planned(planned: PlannedPath, facts: PathFacts, owners: Owners, *, is_
         what = "a link" if facts.kind == stat.S_IFLNK else "something else"
         yield _CHECK.fault(
             f"{path} is {what}, and no {noun}",
-            f"sudo mv -T {path} {path}.away && sudo systemd-tmpfiles --create {TMPFILES}",
+            f"sudo mv -T {path} {path}.away && sudo systemd-tmpfiles --create {tmpfiles_file(current_instance())}",
         )
         return
     uid, gid = owners.users.get(planned.user), owners.groups.get(planned.group)
@@ -121,7 +124,7 @@ def judge_planned(planned: PlannedPath, facts: PathFacts, owners: Owners, *, is_
         steps.append(f"sudo setfacl -b {path}")
     if facts.mode != planned.mode or facts.has_acl or (steps and planned.mode & stat.S_ISGID):
         # Root changes no mode where `ibkr` could put a link in the way.
-        who = f"sudo runuser -u {SERVICE_USER} --" if is_ours else "sudo"
+        who = f"sudo runuser -u {service_user()} --" if is_ours else "sudo"
         steps.append(f"{who} chmod {planned.mode:04o} {path}")
     if steps:
         yield _CHECK.fault(_difference(planned, facts, owners), " && ".join(steps))
@@ -148,14 +151,14 @@ def judge_tree(tree: Tree, found: Iterable[PathFacts], owners: Owners, *, progra
             foreign.append(facts.path)
         if facts.kind != stat.S_IFLNK and facts.mode & tree.forbidden:
             loose.append(facts.path)
-    group = "root" if tree.user == "root" and tree.root == program else SERVICE_USER
+    group = "root" if tree.user == "root" and tree.root == program else service_user()
     if foreign:
         yield _CHECK.fault(
             (*_several(foreign, tree), f" should belong to {tree.user}"),
             ("sudo chown -h ", f"{tree.user}:{group} ", *_names(foreign, tree)),
         )
     if loose:
-        who = "sudo" if tree.user == "root" else f"sudo runuser -u {SERVICE_USER} --"
+        who = "sudo" if tree.user == "root" else f"sudo runuser -u {service_user()} --"
         bits = "go-rwx" if tree.forbidden & 0o044 else "go-w" if tree.forbidden & 0o020 else "o-w"
         can = "be opened" if tree.forbidden & 0o044 else "be written"
         yield _CHECK.fault(

@@ -1,5 +1,6 @@
 """How the result is shown: lines for a person, JSON for a script, and a report that can be published. Pure."""
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -76,3 +77,12 @@ def as_report(findings: Sequence[Finding], about: Mapping[str, str]) -> str:
     width = max(map(len, about), default=0)
     head = "\n".join(f"{name:<{width}}  {value}" for name, value in about.items())
     return f"{head}\n\n{as_text(findings, everything=True, is_public=True)}"
+
+
+def without_name(text: str, instance: str) -> str:
+    """Returns a report without the name of the instance, which may be a person's."""
+    return re.sub(
+        rf"(?<=@){instance}\b|(?<=ibkr-){instance}\b|(?<=ibkr_tools-){instance}\b|(?<=--instance ){instance}\b",
+        "…",
+        text,
+    )

@@ -13,6 +13,7 @@ from ibkr_tools.errors import DataError
 from ibkr_tools.flex import token_expiry
 from ibkr_tools.login.budget import Budget
 from ibkr_tools.login.login_log import LoginLog
+from ibkr_tools.privileges import service_user
 from ibkr_tools.status import FlexSection, Section, SessionState, Status, StatusFile
 
 _STATUS, _SESSION, _LOGIN = Findings("status"), Findings("session"), Findings("login budget")
@@ -38,7 +39,7 @@ def check_status(subject: Subject) -> Iterator[Finding]:
         if isinstance(error.__cause__, PermissionError):
             yield _STATUS.unseen("this user may not read the status file")
         else:
-            remove = "sudo runuser -u ibkr -- rm -f" if subject.is_installed else "rm -f"
+            remove = f"sudo runuser -u {service_user()} -- rm -f" if subject.is_installed else "rm -f"
             restart = f" && {_RESTART}" if subject.is_installed else ""
             yield _STATUS.fault(
                 ("the status file cannot be used: ", Private(error.message)),

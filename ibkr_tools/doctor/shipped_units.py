@@ -1,16 +1,30 @@
 """What is shipped in `systemd/`: the units, their drop-ins, and which owner and mode every directory has."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ibkr_tools.installation import LAYOUT, LOCAL, Layout
+from ibkr_tools.instance import directory_of, in_names_of, user_of
+from ibkr_tools.privileges import SERVICE_USER
 
 _PLACES = (Path(__file__).parent / "systemd", Path(__file__).parents[2] / "systemd")
 """The wheel carries them inside the package, a checkout at its root."""
 
-TMPFILES = LAYOUT.library / "tmpfiles.d/ibkr-tools.conf"
-SYSUSERS = LAYOUT.library / "sysusers.d/ibkr-tools.conf"
+
+def tmpfiles_file(instance: str | None) -> Path:
+    """Returns the file for systemd-tmpfiles of an instance."""
+    return LAYOUT.library / f"tmpfiles.d/{user_file_name(instance)}"
+
+
+def sysusers_file(instance: str | None) -> Path:
+    """Returns the file for systemd-sysusers of an instance."""
+    return LAYOUT.library / f"sysusers.d/{user_file_name(instance)}"
+
+
+def user_file_name(instance: str | None) -> str:
+    """Returns the name of a file about the users or the directories of an instance."""
+    return f"{directory_of(Path('ibkr-tools'), instance)}.conf"
 
 
 def shipped_folder() -> Path | None:
@@ -63,3 +77,16 @@ def planned_paths(lines: Iterable[str]) -> Iterator[PlannedPath]:
                 is_directory=words[0] == "d",
                 is_required=words[0] != "z",
             )
+
+
+def of_instance(planned: PlannedPath, instance: str | None) -> PlannedPath:
+    """Returns a line of the shipped file as bin/_instance.sh has it for an instance."""
+    if instance is None:
+        return planned
+    names = {SERVICE_USER: user_of(SERVICE_USER, instance)}
+    return replace(
+        planned,
+        path=Path(in_names_of(str(planned.path), instance)),
+        user=names.get(planned.user, planned.user),
+        group=names.get(planned.group, planned.group),
+    )

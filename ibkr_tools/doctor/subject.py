@@ -18,7 +18,8 @@ from ibkr_tools.directories import SYSTEM_CONFIGURATION, Directories
 from ibkr_tools.doctor.finding import Private
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.installation import LAYOUT, PACKAGE, Layout
-from ibkr_tools.privileges import SERVICE_USER
+from ibkr_tools.instance import current_instance, directory_of
+from ibkr_tools.privileges import service_user
 
 PROGRAM_TIMEOUT_S = 10.0
 """For every program that is started to ask it something, in seconds."""
@@ -36,9 +37,11 @@ class Extent(StrEnum):
 class Subject:
     """An instance and its machine.
 
-    `config` is None if it cannot be used, for the reason `config_error`; `is_booted`: systemd runs this machine.
+    `instance` is its name, None: the one without a name. `config` is None if it cannot be used, for the reason
+    `config_error`; `is_booted`: systemd runs this machine.
     """
 
+    instance: str | None = None
     directories: Directories
     config_file: Path
     config: Config | None
@@ -64,7 +67,7 @@ class Subject:
     def service_uid(self) -> int | None:
         """The user id of the units' user; None without that user."""
         try:
-            return pwd.getpwnam(SERVICE_USER).pw_uid
+            return pwd.getpwnam(service_user()).pw_uid
         except KeyError:
             return None
 
@@ -76,8 +79,11 @@ def find_subject(directories: Directories, config_file: Path, *, is_online: bool
         config = load_config(config_file)
     except ConfigError as problem:
         error = problem
-    shipped = _manifest(LAYOUT.manifest) if config_file.absolute().parent == SYSTEM_CONFIGURATION else frozenset()
+    instance = current_instance()
+    is_installed = config_file.absolute().parent == directory_of(SYSTEM_CONFIGURATION, instance)
+    shipped = _manifest(LAYOUT.manifest, instance) if is_installed else frozenset()
     return Subject(
+        instance=instance,
         directories=directories,
         config_file=config_file,
         config=config,
@@ -91,14 +97,27 @@ def find_subject(directories: Directories, config_file: Path, *, is_online: bool
     )
 
 
-def _manifest(list_file: Path) -> frozenset[Path]:
-    """Returns every file that was put outside the program's own directory; of a package's list, its directories too."""
+def _manifest(list_file: Path, instance: str | None) -> frozenset[Path]:
+    """Returns the files of an instance that were put outside the program's own directory.
+
+    Those of the one without a name are all but what is of instances with one; of a package's list, directories too.
+    """
     try:
         lines = list_file.read_text().splitlines()
     except OSError:
         return frozenset()
     paths = (Path(line) for line in lines if line.startswith("/") and not line.endswith("/"))
-    return frozenset(path for path in paths if not is_of_instances(path))
+    return frozenset(path for path in paths if _is_of(path, instance))
+
+
+def _is_of(path: Path, instance: str | None) -> bool:
+    """Says whether a file of the list is of this instance: of one with a name, the templates and its own files."""
+    if instance is None:
+        return not is_of_instances(path)
+    if path.parent.name in {"sysusers.d", "tmpfiles.d"}:
+        return path.name == f"ibkr-tools@{instance}.conf"
+    # The drop-in of all services is that of the templates too.
+    return is_of_instances(path) or path.parent.name == "ibkr-.service.d"
 
 
 def is_of_instances(path: Path) -> bool:
@@ -117,7 +136,7 @@ def find_extent(shipped: frozenset[Path], layout: Layout, config_file: Path) -> 
         layout: where they are.
         config_file: the configuration; `ibkr-tools-install` makes the file `password` beside it where there are logins
     """
-    is_full = layout.units / "ibkr-gateway.service" in shipped
+    is_full = any(layout.units / name in shipped for name in ("ibkr-gateway.service", "ibkr-gateway@.service"))
     if is_full and layout is PACKAGE and config_file.exists() and not config_file.with_name("password").exists():
         return Extent.STATEMENTS
     if is_full:

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibkr_tools.directories import SYSTEM_CONFIGURATION
 from ibkr_tools.doctor import sandbox_rules, shipped_units, unit_settings
 from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.subject import Extent, Subject, Told, ask
 from ibkr_tools.installation import INSTALL_SERVICES, LAYOUT, PACKAGE
+from ibkr_tools.instance import directory_of, plain_name_of, unit_of, unit_of_template
 
 _FILES, _SANDBOX, _UNITS, _TIMERS = (Findings(name) for name in ("unit files", "sandbox", "units", "timers"))
 
@@ -36,7 +38,12 @@ _PACKAGE_STATE = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", "i
 
 
 def installed_units(subject: Subject) -> list[str]:
-    """Returns the names of the units that are installed, templates too."""
+    """Returns the names of the units that are installed, templates too; of an instance, those of the plain units."""
+    names = _unit_files(subject)
+    return names if subject.instance is None else sorted(map(plain_name_of, names))
+
+
+def _unit_files(subject: Subject) -> list[str]:
     kinds = {".service", ".socket", ".path", ".timer"}
     return sorted(path.name for path in subject.shipped if path.parent == LAYOUT.units and path.suffix in kinds)
 
@@ -68,8 +75,41 @@ def check_files(subject: Subject) -> Iterator[Finding]:
     for target, what in problems:
         restore = shipped_units.restore_command(sources[target], target)
         yield _FILES.fault(f"{target} {what}", f"{restore} && sudo systemctl daemon-reload")
-    if not problems:
-        yield _FILES.ok(f"{len(subject.shipped & sources.keys())} files as they were shipped")
+    changed = list(_changed_templates(subject, sources))
+    yield from changed
+    if not problems and not changed:
+        count = len(subject.shipped if subject.instance else subject.shipped & sources.keys())
+        yield _FILES.ok(f"{count} files as they were shipped")
+
+
+def _changed_templates(subject: Subject, sources: Mapping[Path, Path]) -> Iterator[Finding]:
+    """Yields what is wrong with the files that bin/install has made of the shipped ones for an instance."""
+    for target in sorted(subject.shipped - sources.keys()) if subject.instance else ():
+        if what := _made_problem(target):
+            yield _FILES.fault(f"{target} {what}", LAYOUT.reinstall)
+
+
+def _made_problem(target: Path) -> str:
+    """Says what is wrong with a file that bin/install has made for instances; empty: nothing."""
+    try:
+        entry = target.lstat()
+        installed_at = LAYOUT.stamp.stat().st_mtime if LAYOUT.stamp.exists() else None
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not target.is_file() or not entry.st_size:
+        return "is not what was installed"
+    if entry.st_uid != 0 or entry.st_mode & 0o022 or (entry.st_mode & 0o444) < 0o444:  # noqa: PLR2004  # read by all
+        return "should be root's, readable for all and writable for nobody else"
+    is_template = target.is_relative_to(LAYOUT.units)
+    if is_template and installed_at is not None and entry.st_mtime > installed_at + _INSTALLING_S:
+        return "was changed after the installation"
+    return ""
+
+
+_INSTALLING_S = 5.0
+"""The list of what is installed is finished before the last file is, by less than this."""
 
 
 def check_sandbox(subject: Subject) -> Iterator[Finding]:
@@ -82,8 +122,14 @@ def check_sandbox(subject: Subject) -> Iterator[Finding]:
     # What was removed of ours, or changed, is told by the check of the files.
     ours = sources.keys() & subject.shipped
     present = {target: LAYOUT.adapted(sources[target].read_bytes()).decode() for target in ours}
+    if subject.instance is not None:
+        made = [path for path in subject.shipped - sources.keys() if path.is_relative_to(LAYOUT.units)]
+        present |= dict(zip(made, unit_settings.read_files(made), strict=True))
     found: dict[tuple[Path, ...], list[tuple[str, sandbox_rules.Weakening]]] = {}
-    for unit in installed_units(subject):
+    units = _unit_files(subject)
+    if subject.instance is not None:
+        units = [unit_of_template(unit, subject.instance) for unit in units]
+    for unit in units:
         for weak, culprits in _weakened_settings(unit, present):
             found.setdefault(culprits, []).append((unit, weak))
     if subject.is_booted and not _CGROUP.exists():
@@ -101,7 +147,7 @@ def _weakened_settings(
     shipped = [path for path in unit_settings.unit_files(unit, (LAYOUT.units,)) if path in present]
     files = unit_settings.unit_files(unit)
     # One that is masked as a whole does not run at all.
-    if not shipped or not files or files[0].name != unit:
+    if not shipped or not files or files[0].suffix == ".conf":
         return
     texts = {path: present.get(path) or text for path, text in zip(files, unit_settings.read_files(files), strict=True)}
     before = unit_settings.settings_of(present[path] for path in shipped)
@@ -157,9 +203,11 @@ class UnitState:
     environment: str = ""
 
 
-def read_states(names: list[str]) -> dict[str, UnitState]:
-    """Asks systemd about the units; nothing where it does not answer."""
-    words = [name.replace("@.", "@doctor.") for name in names]
+def read_states(names: list[str], instance: str | None = None) -> dict[str, UnitState]:
+    """Asks systemd about the units of an instance; nothing where it does not answer. The keys are the plain names."""
+    words = [
+        unit_of_template(name, instance or "doctor") if "@." in name else unit_of(name, instance) for name in names
+    ]
     told = ask(
         ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", *words],
         {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
@@ -268,7 +316,9 @@ def check_manifest(subject: Subject) -> Iterator[Finding]:
         if LAYOUT.link in subject.shipped and LAYOUT.link.resolve() != program.resolve():
             repair = f"sudo ln -sfnT {program} {LAYOUT.link}"
             yield _FILES.fault(f"{LAYOUT.link} does not lead to what was installed", repair)
-    elif LAYOUT.units.joinpath(GATEWAY).exists() and subject.directories.configuration == Path("/etc/ibkr-tools"):
+    elif LAYOUT.units.joinpath(GATEWAY).exists() and subject.directories.configuration == directory_of(
+        SYSTEM_CONFIGURATION, subject.instance
+    ):
         lost = f"{LAYOUT.manifest}, the list of what was installed, is missing or damaged"
         yield _FILES.fault(lost, LAYOUT.reinstall if LAYOUT is PACKAGE else INSTALL_SERVICES)
 

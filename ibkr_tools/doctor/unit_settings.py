@@ -78,11 +78,13 @@ def drop_in_folders(unit: str) -> list[str]:
 
 
 def unit_files(unit: str, places: Sequence[Path] = UNIT_PATHS) -> list[Path]:
-    """Returns the file of `unit` and its drop-ins, in the order in which systemd reads them.
+    """Returns the file of `unit`, or its template, and its drop-ins, in the order in which systemd reads them.
 
     Of several with one name the first in the order of precedence counts; one that is a link to /dev/null is no file.
     """
-    fragment = next((place / unit for place in places if (place / unit).exists()), None)
+    stem, _, kind = unit.rpartition(".")
+    names = [unit, *([f"{stem.partition('@')[0]}@.{kind}"] if "@" in stem else [])]
+    fragment = next((place / name for name in names for place in places if (place / name).exists()), None)
     by_name: dict[str, Path] = {}
     for folder in drop_in_folders(unit):
         for place in places:

@@ -9,7 +9,7 @@ from ibkr_tools.config.secret_writer import read_stored_secret, write_secret
 from ibkr_tools.config.secrets import Secret
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.installation import INSTALL_SERVICES
-from ibkr_tools.privileges import SERVICE_USER, group_id
+from ibkr_tools.privileges import group_id, service_user
 from ibkr_tools.setup import simulated_user
 from ibkr_tools.setup.answers import Answers, edited, password_problem, present_alert_command
 from ibkr_tools.setup.own_commands import OwnCommands
@@ -150,7 +150,7 @@ class SetupRun:
             previous = write_secret("password", self._password_file, password.reveal())
             self._say(f"password       {self._password_file}, which only root can read")
         if dict(after) != dict(present):
-            write_document(self._file, after, group_id(SERVICE_USER))
+            write_document(self._file, after, group_id(service_user()))
         self._say(f"configuration  {self._file}")
         return password is not None and previous not in {"", password.reveal()}
 

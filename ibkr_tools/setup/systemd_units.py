@@ -7,6 +7,7 @@ from pathlib import Path
 from ibkr_tools import files
 from ibkr_tools.config.secrets import PASSWORD_CREDENTIAL
 from ibkr_tools.errors import ConfigError, GatewayUnavailable, OutputError, UsageError
+from ibkr_tools.instance import current_instance, unit_of
 from ibkr_tools.setup.setup_plan import FETCH_TIMER, GATEWAY_UNIT, LOGIN_UNIT, SystemdState
 
 ADMINISTRATORS_UNITS = Path("/etc/systemd/system")
@@ -19,10 +20,10 @@ SYSTEMCTL_TIMEOUT_S = 180.0
 
 
 class SystemdUnits:
-    """The units on this machine; `directory` is where drop-ins are written."""
+    """The units of an instance on this machine, by their plain names; `directory` is where drop-ins are written."""
 
     def __init__(self, directory: Path = ADMINISTRATORS_UNITS) -> None:
-        self._drop_in = directory / f"{FETCH_TIMER}.d" / DROP_IN
+        self._drop_in = directory / f"{_named(FETCH_TIMER)}.d" / DROP_IN
 
     def is_installed(self, unit: str) -> bool:
         """Says whether systemd knows a unit.
@@ -84,6 +85,7 @@ class SystemdUnits:
             GatewayUnavailable: it failed.
             ConfigError: there is no systemd on this machine.
         """
+        arguments = tuple(_named(word) if word.startswith("ibkr-") else word for word in arguments)
         done = _run(["systemctl", "--quiet", *arguments])
         if done.returncode != 0:
             reason = (done.stderr.strip() or f"ended with {done.returncode}").splitlines()[0]
@@ -93,7 +95,11 @@ class SystemdUnits:
             )
 
     def _property(self, unit: str, name: str) -> str:
-        return _run(["systemctl", "show", "--value", f"--property={name}", unit]).stdout.strip()
+        return _run(["systemctl", "show", "--value", f"--property={name}", _named(unit)]).stdout.strip()
+
+
+def _named(unit: str) -> str:
+    return unit_of(unit, current_instance())
 
 
 def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME, SYSTEM_STATE
+from ibkr_tools.doctor import shipped_units
 from ibkr_tools.gateway.firewall import table_name
-from ibkr_tools.instance import INSTANCE_VARIABLE, UNITS, directory_of, unit_of
+from ibkr_tools.instance import INSTANCE_VARIABLE, UNITS, directory_of, plain_name_of, unit_of
 from tests.process.test_units import DEFAULT_EXPOSURE, EXPOSURE, VENV_PROGRAM, needs_systemd
 from tests.support.checkout import CHECKOUT
 from tests.support.unit_files import FILES, SANDBOX, SYSTEMD, directives, unit
@@ -220,3 +221,18 @@ def test_the_machines_packet_filter_reloads_every_instances() -> None:
     assert len(lines) == 3
     assert all(line.endswith('ibkr-firewall.service "ibkr-firewall@*.service"') for line in lines)
     assert unit("ibkr-firewall.service").one("StopWhenUnneeded") == "yes"
+
+
+def test_the_doctor_expects_what_is_made(made: Path) -> None:
+    """Paths, modes and owners of an instance, and the plain unit of each template."""
+
+    def planned(folder: Path, name: str) -> list[shipped_units.PlannedPath]:
+        text = (folder / "tmpfiles.d" / name).read_text()
+        return list(shipped_units.planned_paths(text.splitlines()))
+
+    expected = [shipped_units.of_instance(entry, NAME) for entry in planned(SYSTEMD, "ibkr-tools.conf")]
+    assert expected == planned(made, shipped_units.user_file_name(NAME))
+    assert all(NAME in str(entry.path) for entry in expected)
+    plain = {plain_name_of(path.name) for path in made.glob("ibkr-*@.*") if path.is_file()}
+    assert {name for name in plain if "@" not in name} == {path.name for path in SOURCES}
+    assert all(name.startswith("ibkr-alert-") for name in plain if "@" in name)

@@ -183,20 +183,27 @@ SESSION = (
 )  # fmt: skip
 
 
+def provide_sudo(machine: Machine) -> None:
+    """Makes a `sudo` that does nothing, unless there is one: everything is root's here."""
+    machine.run(
+        "command -v sudo || { printf '%s\\n' '#!/bin/sh' 'exec \"$@\"' >/usr/bin/sudo; chmod +x /usr/bin/sudo; }"
+    )
+
+
 @pytest.fixture
 def healthy(up: Machine) -> Iterator[Machine]:
-    """The machine with a session and a fetch that succeeded; `sudo` is there, and does nothing: all is root's here."""
+    """The machine with a session and a fetch that succeeded, and with `sudo`."""
     if up.status().get("fetch", {}).get("state") == "failed":
         up.run("systemctl start ibkr-fetch")
-    up.run("command -v sudo || { printf '%s\\n' '#!/bin/sh' 'exec \"$@\"' >/usr/bin/sudo; chmod +x /usr/bin/sudo; }")
+    provide_sudo(up)
     yield up
     up.run("systemctl reset-failed 'ibkr-*' || true")
 
 
-def examined(machine: Machine, clock: str | None = None) -> list[dict[str, Any]]:
-    """Returns what the doctor finds that needs a person, faults first."""
+def examined(machine: Machine, clock: str | None = None, *, instance: str = "") -> list[dict[str, Any]]:
+    """Returns what the doctor finds that needs a person, faults first; `instance`: the option for another one."""
     prefix = f"faketime -f {shlex.quote(clock)} " if clock else ""
-    told = machine.container.run(f"{prefix}ibkr-tools doctor --json", check=False)
+    told = machine.container.run(f"{prefix}ibkr-tools {instance} doctor --json", check=False)
     assert told.stderr == ""
     document = json.loads(told.stdout)
     assert told.returncode == document["exit_code"]
@@ -204,12 +211,12 @@ def examined(machine: Machine, clock: str | None = None) -> list[dict[str, Any]]
     return sorted(found, key=lambda entry: entry["verdict"] != "fault")
 
 
-def find_each(machine: Machine, faults: tuple[Fault, ...]) -> None:
+def find_each(machine: Machine, faults: tuple[Fault, ...], *, instance: str = "") -> None:
     """Plants each fault, and mends it as the doctor says; that it is mended shows when the next one is the first."""
     wrong = list[object]()
     for fault in faults:
         machine.run(fault.plant)
-        found = examined(machine, fault.with_clock)
+        found = examined(machine, fault.with_clock, instance=instance)
         nothing: dict[str, Any] = {"check": "", "verdict": "", "message": "", "remedy": "true"}
         first = found[0] if found else nothing
         is_named = (first["check"], first["verdict"]) == (fault.check, fault.verdict) and fault.says in first["message"]
@@ -218,7 +225,7 @@ def find_each(machine: Machine, faults: tuple[Fault, ...]) -> None:
         # What was planted goes in any case: the next one is not to suffer from it.
         machine.run(fault.heal or f"cd / && {first['remedy']}", timeout_s=120)
         machine.run(fault.after)
-    machine.wait("nothing to be done", lambda: examined(machine) == [], within_s=60)
+    machine.wait("nothing to be done", lambda: examined(machine, instance=instance) == [], within_s=60)
     assert wrong == []
 
 

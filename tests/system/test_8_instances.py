@@ -1,14 +1,17 @@
 """A second IBKR user on the machine: neither instance mixes anything up, nor reads, asks or stops the other."""
 
 import json
+import os
+import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
 from ibkr_tools.simulator.control_client import ControlClient
-from tests.system.machine import CHECKOUT, INSTALL, PASSWORD, Machine, now
+from tests.system.machine import CHECKOUT, CONFIG, INSTALL, PASSWORD, PASSWORD_FILE, Machine, now
 from tests.system.people import People
+from tests.system.test_8_doctor import Fault, drop_in, examined, find_each, no_drop_in, provide_sudo
 
 pytestmark = pytest.mark.system
 
@@ -20,6 +23,10 @@ SIMULATOR_PORT, CONTROL_PORT = 5180, 5181
 INSTALL_SECOND = f"{CHECKOUT}/bin/install --instance {NAME}"
 AT = {"default": "", NAME: f"@{NAME}"}
 OTHER = {"default": NAME, NAME: "default"}
+MINUTES = float(os.environ.get("IBKR_TOOLS_INSTANCES_MINUTES", "0"))
+"""How long sessions are lost at random; at least `MIN_LOSSES` times."""
+
+MIN_LOSSES, SEED = 6, 7
 
 
 class Second:
@@ -68,6 +75,7 @@ def second(machine: Machine) -> Iterator[Second]:
         "username": "demo-reader",
         "password": PASSWORD,
         "account": ACCOUNTS[NAME],
+        "login": {"logins_a_day": 10_000},
         "gateway": {"port": PORTS[NAME], "upstream": f"http://127.0.0.1:{SIMULATOR_PORT}"},
     }
     machine.container.run(f"cat >/etc/ibkr-tools@{NAME}/config.json", stdin=json.dumps(config))
@@ -117,23 +125,65 @@ def test_units_of_an_instance_have_the_sandbox(up: Machine, second: Second) -> N
     assert up.uid() != uid
 
 
+class Sessions:
+    """The sessions of both, by the instances' names."""
+
+    def __init__(self, up: Machine, second: Second) -> None:
+        self._up, self._second = up, second
+
+    def up_since(self) -> dict[str, object]:
+        """Returns since when each is up."""
+        return {"default": self._up.status()["session"]["up_since"], NAME: self._second.section()["up_since"]}
+
+    def logins(self) -> dict[str, int]:
+        """Returns how many logins IBKR has seen of each."""
+        return {"default": self._up.logins(), NAME: self._second.logins()}
+
+    def are_up(self) -> bool:
+        """Says whether both are up."""
+        return self._up.state() == "up" and self._second.section().get("state") == "up"
+
+    def stay_up(self, seconds: float) -> None:
+        """Looks for so long whether both stay up."""
+        until = now() + timedelta(seconds=seconds)
+
+        def is_over() -> bool:
+            assert self.are_up(), (self._up.status(), self._second.section())
+            return now() >= until
+
+        self._up.wait("a while without a loss", is_over, within_s=seconds + 60)
+
+    def lose(self, name: str) -> None:
+        """Lets IBKR lose one, and waits until there is another one."""
+        moment = now()
+        (self._up.drop_session if name == "default" else self._second.drop)()
+        (self._up.wait_back if name == "default" else self._second.wait_back)(moment)
+
+
 def test_losses_mix_nothing_up(up: Machine, second: Second) -> None:
-    """Session after session is lost, here or there: the other keeps its own, and each saves its own account."""
-    for _ in range(3):
-        theirs, moment = second.section()["up_since"], now()
-        up.drop_session()
-        up.wait_back(moment)
-        assert is_same_moment(second.section()["up_since"], theirs)
-        ours, logins, moment = up.status()["session"]["up_since"], up.logins(), now()
-        second.drop()
-        second.wait_back(moment)
-        assert is_same_moment(up.status()["session"]["up_since"], ours)
-        assert up.logins() == logins
-        for name in USERS:
-            up.run(f"systemctl start ibkr-fetch{AT[name]}.service", timeout_s=120)
-            latest = up.run(f"cat /var/lib/ibkr-tools{AT[name]}/snapshots/latest.json")
-            assert ACCOUNTS[name] in latest
-            assert ACCOUNTS[OTHER[name]] not in latest
+    """Session after session is lost, here or there: the other keeps its own, and each saves its own account.
+
+    IBKR_TOOLS_INSTANCES_MINUTES has that go on for so long.
+    """
+    # An hour of losses is more than a day may have of them.
+    up.run(f'sed -i \'0,/{{/s//{{"login": {{"logins_a_day": 10000}},/\' {CONFIG}')
+    sessions, dealer, end = Sessions(up, second), random.Random(SEED), now() + timedelta(minutes=MINUTES)
+    first, lost = sessions.logins(), dict.fromkeys(USERS, 0)
+    while sum(lost.values()) < MIN_LOSSES or now() < end:
+        name = dealer.choice(list(USERS)) if MINUTES else list(USERS)[sum(lost.values()) % 2]
+        before, logins = sessions.up_since(), sessions.logins()
+        sessions.lose(name)
+        lost[name] += 1
+        after = sessions.up_since()
+        assert is_same_moment(after[OTHER[name]], before[OTHER[name]])
+        assert sessions.logins() == {name: logins[name] + 1, OTHER[name]: logins[OTHER[name]]}
+        for each in USERS:
+            up.run(f"systemctl start ibkr-fetch{AT[each]}.service", timeout_s=120)
+            latest = up.run(f"cat /var/lib/ibkr-tools{AT[each]}/snapshots/latest.json")
+            assert ACCOUNTS[each] in latest
+            assert ACCOUNTS[OTHER[each]] not in latest
+        sessions.stay_up(dealer.uniform(0, 90) if MINUTES else 0)
+    print(f"lost: {lost}; logins: {first} before, {sessions.logins()} after")
     java, moment = up.java_pid(), now()
     up.run(f"systemctl restart ibkr-gateway@{NAME}", timeout_s=90)
     second.wait_back(moment)
@@ -142,6 +192,8 @@ def test_losses_mix_nothing_up(up: Machine, second: Second) -> None:
         told = up.run(as_instance(name, "fetch --jq .accounts"))
         assert ACCOUNTS[name] in told
         assert ACCOUNTS[OTHER[name]] not in told
+    both = json.loads(up.run(f"ibkr-tools --instance default --instance {NAME} show -c"))
+    assert {name: both[name]["account"] for name in both} == ACCOUNTS
 
 
 @pytest.mark.parametrize("me", list(USERS))
@@ -220,6 +272,80 @@ def test_status_shows_both(up: Machine, second: Second) -> None:
     finally:
         up.run(f"systemctl start ibkr-gateway@{NAME}", timeout_s=90)
     second.wait_back(moment)
+
+
+ETC, STATE, UNITS = f"/etc/ibkr-tools@{NAME}", f"/var/lib/ibkr-tools@{NAME}", "/usr/local/lib/systemd/system"
+FAULTS = (
+    Fault(plant=f"chmod 0644 {ETC}/password", check="files", says=f"{ETC}/password is 0644"),
+    Fault(plant=f"chmod 0755 {STATE}/login", check="files", says=f"{STATE}/login is 0755"),
+    Fault(plant=f"rm -rf {STATE}/statements", check="files", says="missing"),
+    Fault(plant=f"usermod -s /bin/bash {USERS[NAME]}", check="users", says=f"the user {USERS[NAME]} has a shell"),
+    Fault(plant=f"usermod -aG ibkr {USERS[NAME]}", check="users", says="in another group"),
+    Fault(plant=f"mv {UNITS}/ibkr-login@.service /srv/", check="unit files", says="ibkr-login@.service is missing",
+          heal=f"mv /srv/ibkr-login@.service {UNITS}/ && systemctl daemon-reload"),
+    Fault(plant=f"cp -a {UNITS}/ibkr-fetch@.service /srv/ && echo '#' >>{UNITS}/ibkr-fetch@.service "
+          f"&& touch -d '+1 minute' {UNITS}/ibkr-fetch@.service", check="unit files", says="changed after",
+          heal=f"mv /srv/ibkr-fetch@.service {UNITS}/ && systemctl daemon-reload"),
+    Fault(plant=drop_in(f"ibkr-login@{NAME}.service", "[Service]\\nNoNewPrivileges=no\\n"), check="sandbox",
+          says=f"ibkr-login@{NAME}.service: NoNewPrivileges=", after=no_drop_in(f"ibkr-login@{NAME}.service")),
+    Fault(plant=f"cp -p {ETC}/config.json /srv/second.json && echo '{{' >{ETC}/config.json", check="configuration",
+          says="wrong", heal=f"cat /srv/second.json >{ETC}/config.json"),
+    Fault(plant=f"cp -p {ETC}/password /srv/ && truncate -s 0 {ETC}/password", check="secrets", says="no password",
+          heal=f"cat /srv/password >{ETC}/password"),
+    Fault(plant=f"nft add element inet ibkr_tools-{NAME} users {{ 12345 }}", check="packet filter", says="members"),
+    Fault(plant=f"nft flush chain inet ibkr_tools-{NAME} input", check="packet filter", says="other rules"),
+    Fault(plant=f"systemctl stop ibkr-login@{NAME}.path", check="units", says=f"ibkr-login@{NAME}.path"),
+    Fault(plant=f"ibkr-tools --instance {NAME} pause", check="session", says="nothing logs in", verdict="notice"),
+)  # fmt: skip
+
+
+def test_the_doctor_finds_the_faults_of_an_instance(up: Machine, second: Second) -> None:
+    """Each first, with a command that mends it as it is pasted; of the other one there is none."""
+    provide_sudo(up)
+    assert examined(up, instance=f"--instance {NAME}") == []
+    find_each(up, FAULTS, instance=f"--instance {NAME}")
+
+
+def test_the_doctor_names_the_instances_with_something_to_do(up: Machine, second: Second) -> None:
+    """A line for each, and the highest exit code; the plain one's own checks say nothing of them."""
+    assert up.run("ibkr-tools doctor").splitlines()[-1] == f"{NAME}: nothing to do"
+    up.run(f"chmod 0644 {ETC}/password")
+    try:
+        told = up.container.run("ibkr-tools doctor", check=False)
+        report = up.container.run(f"ibkr-tools --instance {NAME} doctor --report", check=False)
+    finally:
+        up.run(f"chmod 0600 {ETC}/password")
+    assert told.returncode == 78
+    assert told.stdout.splitlines()[-1] == f"{NAME}: 1 to do: sudo ibkr-tools --instance {NAME} doctor"
+    assert "FAULT" not in told.stdout
+    assert NAME not in report.stdout.replace("0 s", "")
+    assert examined(up) == []
+
+
+def test_setup_writes_the_configuration_of_an_instance(up: Machine, second: Second) -> None:
+    """Its password, its schedule, its units; nothing of the other one's."""
+    before = up.run(f"sha256sum {CONFIG} {PASSWORD_FILE}")
+    run = f"--instance {NAME} setup --username demo-reader --account {ACCOUNTS[NAME]} --schedule 07:00 --alerts none"
+    told = up.run(f"printf %s {PASSWORD} | ibkr-tools {run} --password-stdin --start", timeout_s=180)
+    try:
+        assert f"{ETC}/config.json" in told
+        assert up.run(f"systemctl is-enabled ibkr-fetch@{NAME}.timer") == "enabled"
+        assert up.code("systemctl is-enabled ibkr-fetch.timer") != 0
+        assert up.run(f"stat -c '%a %U' {ETC}/password") == "600 root"
+        assert json.loads(up.run(f"cat {ETC}/config.json"))["gateway"]["port"] == PORTS[NAME]
+        assert up.run(f"sha256sum {CONFIG} {PASSWORD_FILE}") == before
+    finally:
+        up.run(f"systemctl disable --now ibkr-fetch@{NAME}.timer; rm -rf /etc/systemd/system/ibkr-fetch@{NAME}.timer.d")
+        up.run("systemctl daemon-reload")
+    changed = up.run(f"printf %s {PASSWORD} | ibkr-tools --instance {NAME} password --password-stdin")
+    assert changed.startswith(f"{ETC}/password: written")
+    for command, words in (
+        (f"--instance {NAME} setup --simulator", "is for the instance without a name"),
+        ("--instance nobody setup", "sudo ./bin/install --instance nobody makes it"),
+    ):
+        refused = up.container.run(f"ibkr-tools {command}", check=False)
+        assert refused.returncode == 2
+        assert words in refused.stderr
 
 
 def test_a_failure_is_told_by_the_instance_that_it_is_of(up: Machine, second: Second) -> None:

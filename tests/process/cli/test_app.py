@@ -295,7 +295,7 @@ def test_an_instance_that_is_not_there_is_named_with_those_that_are(place: Insta
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["doctor", "setup", "simulate", "up"])
+@pytest.mark.parametrize("command", ["simulate", "up"])
 def test_what_knows_of_one_instance_only_refuses_another(place: Installation, command: str) -> None:
     """It would look at, or change, the units of the one without a name."""
     done = place.run("--instance", "anna", command)

@@ -32,3 +32,16 @@ def test_faults_come_first_and_causes_before_what_follows() -> None:
     found = [CHECK.ok("1"), CHECK.notice("2"), CHECK.fault("3"), CHECK.notice("4"), CHECK.fault("5")]
     assert [entry.message_text() for entry in in_order(found)] == ["3", "5", "2", "4", "1"]
     assert in_order(found)[0].verdict is CheckVerdict.FAULT
+
+
+def test_a_finding_of_an_instance_names_what_is_its_own() -> None:
+    """In the sentence and in the command, private or not; numbers and verdict stay."""
+    plain = Findings("units").fault(
+        ("ibkr-login.path of ", 2, Private("/etc/ibkr-tools/x")),
+        ("sudo systemctl start ibkr-login.path; ", Private("x")),
+    )
+    named = plain.in_names_of("anna")
+    assert named.message_text() == "ibkr-login@anna.path of 2/etc/ibkr-tools@anna/x"
+    assert named.remedy_text() == "sudo systemctl start ibkr-login@anna.path; x"
+    assert (named.verdict, named.in_names_of("anna")) == (plain.verdict, named)
+    assert plain.in_names_of(None) == plain

@@ -48,3 +48,10 @@ def test_json_has_every_check_and_the_exit_code() -> None:
     assert document["exit_code"] == 78
     assert [entry["verdict"] for entry in document["checks"]] == ["ok", "unseen", "fault", "notice"]
     assert SECRET in document["checks"][0]["message"]
+
+
+def test_a_report_has_no_name_of_an_instance() -> None:
+    """It may be a person's; what only looks like it stays."""
+    text = "/etc/ibkr-tools@anna/x ibkr-anna ibkr-login@anna.path inet ibkr_tools-anna --instance anna doctor annals"
+    assert "anna" not in rendering.without_name(text, "anna").replace("annals", "")
+    assert rendering.without_name("ibkr-annals", "anna") == "ibkr-annals"

@@ -45,3 +45,16 @@ def test_drop_ins_are_read_by_name_and_the_first_place_counts(tmp_path: Path) ->
     assert unit_files("ibkr-a.service", (etc, usr)) == [unit, first, last]
     other = put(etc / "ibkr-a.service")
     assert unit_files("ibkr-a.service", (etc, usr))[0] == other
+
+
+def test_a_template_is_the_file_of_its_instances(tmp_path: Path) -> None:
+    """With the drop-ins of both; a file of the instance's own name comes before it."""
+    etc, usr = tmp_path / "etc", tmp_path / "usr"
+    template = usr / "ibkr-a@.service"
+    drop_ins = [usr / "ibkr-.service.d/10.conf", usr / "ibkr-a@.service.d/20.conf", etc / "ibkr-a@x.service.d/30.conf"]
+    own = etc / "ibkr-a@x.service"
+    for path in (template, *drop_ins, own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("[Service]\nUser=x\n")
+    assert unit_files("ibkr-a@x.service", (usr,)) == [template, *drop_ins[:2]]
+    assert unit_files("ibkr-a@x.service", (etc, usr)) == [own, *drop_ins]
