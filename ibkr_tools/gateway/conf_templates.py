@@ -32,9 +32,16 @@ _HARMLESS_RECORDS = {
     ),
     # At every login of a user without trading rights; where the brokerage tier is wanted, the watchdog says so.
     "SSODH init failed": "SSODH init failed: this user has no brokerage session",
+    # Netty's, once after each start: on a machine without a hardware network address, and on one without any route.
+    r"Failed to find a usable hardware address[^\n]*": (
+        "No hardware network address on this machine; Netty makes one up"
+    ),
+    r"Unable to parse the boolean system property .java\.net\.preferIPv6Addresses.:system[^\n]*": (
+        "No route to anywhere yet; Java orders addresses as the system does"
+    ),
 }
-"""What the jar calls an error and is none (docs/reference/gateway-process.md#harmless-errors), as a regular expression,
-and what is logged instead, as information."""
+"""What the jar calls an error or a warning and is none (docs/reference/gateway-process.md#harmless-errors), as a
+regular expression, and what is logged instead, as information."""
 
 
 @dataclass(frozen=True, kw_only=True)

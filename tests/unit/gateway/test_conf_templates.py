@@ -97,6 +97,14 @@ MAC_TRACE = """\
 <3>\tat ibgroup.web.core.clientportal.gw.services.SsoService.getMac(SsoService.java:81)
 """
 
+NETTY_ADDRESS = (
+    "<4>Failed to find a usable hardware address from the network interfaces; using random bytes: b3:fa:3c:42:ef:f7\n"
+)
+NETTY_PROPERTY = (
+    "<4>Unable to parse the boolean system property 'java.net.preferIPv6Addresses':system"
+    " - using the default value: false\n"
+)
+
 
 @pytest.mark.parametrize(
     ("record", "shown"),
@@ -105,12 +113,16 @@ MAC_TRACE = """\
         ("<3>SSODH init failed …\n", "<6>SSODH init failed: this user has no brokerage session …\n"),
         (MAC_TRACE.replace("TstTokenUtils", "SsoService"), MAC_TRACE.replace("TstTokenUtils", "SsoService")),
         ("<3>Server listen failed\n", "<3>Server listen failed\n"),
+        (NETTY_ADDRESS, "<6>No hardware network address on this machine; Netty makes one up\n"),
+        (NETTY_PROPERTY, "<6>No route to anywhere yet; Java orders addresses as the system does\n"),
+        (NETTY_PROPERTY.replace("IPv6Addresses", "IPv4Stack"), NETTY_PROPERTY.replace("IPv6Addresses", "IPv4Stack")),
     ],
 )
 def test_what_a_healthy_login_has_the_jar_complain_of_is_information(record: str, shown: str) -> None:
-    """And nothing else is; the replacements are those of the appender for errors, the innermost first."""
+    """And nothing else is; the replacements are those of the appender for its level, the innermost first."""
     document = ET.fromstring(rendered(journal=True).logback)
-    pattern = next(pattern.text or "" for pattern in document.iter("pattern") if "<3>" in (pattern.text or ""))
-    for expression, replacement in re.findall(r"\{'(\^<3>[^']*)', '([^']*)'\}", pattern):
+    level = record[:3]
+    pattern = next(pattern.text or "" for pattern in document.iter("pattern") if level in (pattern.text or ""))
+    for expression, replacement in re.findall(rf"\{{'(\^{level}[^']*)', '([^']*)'\}}", pattern):
         record = re.sub(expression, replacement.replace("$1", r"\1"), record)
     assert record == shown
