@@ -30,6 +30,7 @@ __all__ = [
     "single_line",
     "truncate",
     "unescape_entities",
+    "wrap_text",
 ]
 
 ZERO, HUNDRED = Decimal(0), Decimal(100)
@@ -198,13 +199,36 @@ def truncate(text: str, width: int) -> str:
     """Returns a text truncated to so many columns of a terminal; an ellipsis says that there is more."""
     if display_width(text) <= width:
         return text
-    kept, room = "", width - 1
-    for letter in text:
-        room -= display_width(letter)
-        if room < 0:
-            break
-        kept += letter
-    return f"{kept.rstrip()}…"
+    return f"{text[: _letters_within(text, width - 1)].rstrip()}…"
+
+
+def _letters_within(text: str, width: int) -> int:
+    """Returns how many of the first letters of a text so many columns of a terminal have room for."""
+    for number, letter in enumerate(text):
+        width -= display_width(letter)
+        if width < 0:
+            return number
+    return len(text)
+
+
+def wrap_text(text: str, width: int, *, first: str = "", indent: str = "  ") -> list[str]:
+    """Returns a text in lines of so many columns of a terminal, broken between words; a longer word is broken anywhere.
+
+    `first` and `indent`: what the first line and each other one begin with. The standard library counts letters.
+    """
+    lines, is_begun = [first], False
+    for word in re.findall(r"\s*\S+", text):
+        if is_begun and display_width(lines[-1] + word) > width:
+            lines.append(indent)
+            is_begun = False
+        rest = word if is_begun or len(lines) == 1 else word.lstrip()
+        while (size := _letters_within(rest, width - display_width(lines[-1]))) < len(rest):
+            lines[-1] += rest[: max(size, 1)]
+            lines.append(indent)
+            rest = rest[max(size, 1) :]
+        lines[-1] += rest
+        is_begun = True
+    return lines
 
 
 def display_width(text: str) -> int:

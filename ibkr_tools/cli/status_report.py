@@ -8,6 +8,7 @@ import msgspec
 from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.errors import ActionRequired, ConfigError, GatewayUnavailable, SessionUnavailable
 from ibkr_tools.installation import HAS_SERVICES, INSTALL_SERVICES, START_HINT
+from ibkr_tools.number_format import display_width, wrap_text
 from ibkr_tools.status import FlexSection, GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
 from ibkr_tools.terminal_escape import replace_unprintable
 
@@ -142,11 +143,9 @@ def as_text(
 
 def _shown(line: str, colour: Callable[[str], str], width: int | None) -> list[str]:
     """Returns a line as it is shown, in as many lines as the terminal wants."""
-    if width is None or len(line) <= width - _LABEL_WIDTH:
+    if width is None or display_width(line) <= width - _LABEL_WIDTH:
         return [colour(line)]
-    import textwrap
-
-    first, *more = textwrap.wrap(line, max(width - _LABEL_WIDTH, 20), subsequent_indent="  ", break_on_hyphens=False)
+    first, *more = wrap_text(line, max(width - _LABEL_WIDTH, 20))
     return [colour(first), *more]
 
 

@@ -1,12 +1,12 @@
 """How the result is shown: lines for a person, JSON for a script, and a report that can be published. Pure."""
 
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from ibkr_tools.doctor.finding import CheckVerdict, Finding, exit_code, in_order
+from ibkr_tools.number_format import wrap_text
 from ibkr_tools.terminal_escape import replace_unprintable
 
 WIDTH = 80
@@ -39,7 +39,7 @@ def _needs_a_person(finding: Finding) -> bool:
 def _lines(finding: Finding, *, is_public: bool) -> list[str]:
     head = f"{_MARKS[finding.verdict]:<7}{finding.check:<{_NAME_WIDTH}} "
     text = replace_unprintable(finding.message_text(is_public=is_public))
-    lines = textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * _INDENT, break_on_hyphens=False)
+    lines = wrap_text(text, WIDTH, first=head, indent=" " * _INDENT)
     remedy = finding.remedy_text(is_public=is_public)
     return [*lines, *([f"  {replace_unprintable(remedy)}"] if remedy is not None else [])]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ibkr_tools.number_format import display_width, truncate
+from ibkr_tools.number_format import display_width, truncate, wrap_text
 
 __all__ = ["Column", "format_count", "format_table", "wrap_lines"]
 
@@ -117,14 +117,7 @@ def wrap_lines(text: str, width: int | None) -> str:
     lines = text.split("\n")
     if all(display_width(line) <= width for line in lines):
         return text
-    import textwrap
-
-    wrapped = (
-        textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
-        if display_width(line) > width
-        else [line]
-        for line in lines
-    )
+    wrapped = (wrap_text(line, width) if display_width(line) > width else [line] for line in lines)
     return "\n".join(part for parts in wrapped for part in parts)
 
 

@@ -201,6 +201,7 @@ PACKAGES = {
         "installation",
         "instance",
         "login",
+        "number_format",
         "privileges",
         "status",
         "terminal_escape",

@@ -222,6 +222,13 @@ def test_prose_is_broken_between_words_and_json_is_not() -> None:
     assert wrap_lines(f'{{"a": "{text}"}}', 20) == f'{{"a": "{text}"}}'
 
 
+def test_prose_is_broken_by_the_columns_that_letters_take() -> None:
+    """Two, or none; a word that is longer than a line begins one of its own, and is broken anywhere."""
+    assert wrap_lines("cash 日本電信電話 株式会社", 20) == "cash 日本電信電話\n  株式会社"
+    assert wrap_lines("cash 日本電信電話株式会社日本", 20) == "cash\n  日本電信電話株式会\n  社日本"
+    assert wrap_lines("e\u0301" * 20, 20) == "e\u0301" * 20
+
+
 @given(
     st.lists(st.fixed_dictionaries(dict.fromkeys(KEYS, CELLS)), min_size=1, max_size=4),
     st.integers(80, 200),
