@@ -6,7 +6,7 @@ import msgspec
 
 from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.subject import Subject, ask
-from ibkr_tools.instance import current_instance
+from ibkr_tools.instance import UNITS
 
 _CHECK = Findings("journal")
 
@@ -25,16 +25,11 @@ def check_journal(subject: Subject) -> Iterator[Finding]:
     """Reads the errors of a day, newest last."""
     if not subject.is_installed or not subject.is_booted:
         return
-    instance = current_instance()
     told = ask(
         [
             *("journalctl", "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,UNIT"),
-            *(
-                "--priority=err",
-                "--since=-24h",
-                f"--lines={SHOWN}",
-                f"--unit=ibkr-*{f'@{instance}.*' if instance else ''}",
-            ),
+            *("--priority=err", "--since=-24h", f"--lines={SHOWN}"),
+            *(f"--unit={pattern}" for pattern in unit_patterns(subject.instance)),
         ],
         {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
     )
@@ -42,6 +37,13 @@ def check_journal(subject: Subject) -> Iterator[Finding]:
         yield _CHECK.unseen("this user may not read the journal")
         return
     yield from judge_journal(_entries(told.output.splitlines()))
+
+
+def unit_patterns(instance: str | None) -> list[str]:
+    """Returns patterns of the names of an instance's units, which fit none of another's."""
+    if instance is not None:
+        return [f"ibkr-*@{instance}.*"]
+    return [*(f"ibkr-{name}.*" for name in (*UNITS, "simulator")), "ibkr-alert@*"]
 
 
 def _entries(lines: Iterable[str]) -> Iterator[JournalEntry]:

@@ -302,12 +302,18 @@ FAULTS = (
 def test_the_doctor_finds_the_faults_of_an_instance(up: Machine, second: Second) -> None:
     """Each first, with a command that mends it as it is pasted; of the other one there is none."""
     provide_sudo(up)
+    up.run(f"systemctl start ibkr-fetch@{NAME}.service", timeout_s=120)
     assert examined(up, instance=f"--instance {NAME}") == []
     find_each(up, FAULTS, instance=f"--instance {NAME}")
 
 
 def test_the_doctor_names_the_instances_with_something_to_do(up: Machine, second: Second) -> None:
-    """A line for each, and the highest exit code; the plain one's own checks say nothing of them."""
+    """A line for each, and the highest exit code; the plain one's own checks say nothing of them.
+
+    Who may read a password that others can read is told by two checks.
+    """
+    for name in USERS:
+        up.run(f"systemctl start ibkr-fetch{AT[name]}.service", timeout_s=120)
     assert up.run("ibkr-tools doctor").splitlines()[-1] == f"{NAME}: nothing to do"
     up.run(f"chmod 0644 {ETC}/password")
     try:
@@ -316,7 +322,7 @@ def test_the_doctor_names_the_instances_with_something_to_do(up: Machine, second
     finally:
         up.run(f"chmod 0600 {ETC}/password")
     assert told.returncode == 78
-    assert told.stdout.splitlines()[-1] == f"{NAME}: 1 to do: sudo ibkr-tools --instance {NAME} doctor"
+    assert told.stdout.splitlines()[-1] == f"{NAME}: 2 to do: sudo ibkr-tools --instance {NAME} doctor"
     assert "FAULT" not in told.stdout
     assert NAME not in report.stdout.replace("0 s", "")
     assert examined(up) == []
