@@ -33,7 +33,7 @@ HOSTILE = (
 )
 TOOLS = (
     *("chromium", "chromedriver", "java", "npm", "systemd-nspawn", "Xvfb", "nft", "ip", "ps", "jq", "curl", "faketime"),
-    *("git", "apt-get", "dpkg-buildpackage", "dh", "lintian"),
+    *("git", "apt-get", "dpkg-buildpackage", "dh", "lintian", "pipx"),
 )
 VENV_TOOLS = ("ibkr-tools", "pytest", "ruff", "mypy", "shellcheck", "codespell", "uv")
 
@@ -64,7 +64,8 @@ class Checkout:
             (self.hostile / f"{name}.py").write_text(f"open({str(self.hostile / 'ran')!r}, 'a').write({name!r})\n")
 
     def _note(self) -> str:
-        return f'printf "%s\\037" "PYTHONPATH=${{PYTHONPATH-}}" "$@" >>{self._log}; echo >>{self._log}'
+        # In one go: several are started side by side.
+        return f'line=$(printf "%s\\037" "PYTHONPATH=${{PYTHONPATH-}}" "$@"); echo "$line" >>{self._log}'
 
     def _write(self, path: Path, body: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
