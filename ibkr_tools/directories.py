@@ -53,6 +53,11 @@ class Directories:
         return self.shared / "session-lost"
 
     @property
+    def pause_request(self) -> Path:
+        """Left by a member of the group who wants a pause, or its end; see `ibkr_tools.pause_request`."""
+        return self.shared / "pause-request"
+
+    @property
     def cache(self) -> Path:
         """Answers of IBKR that may not be asked for again yet; see `ibkr_tools.portal.response_cache`."""
         return self.runtime / "cache"

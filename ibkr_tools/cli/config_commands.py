@@ -103,7 +103,7 @@ def adopt_password(context: typer.Context) -> None:
     """Move "password" to the file `password` beside the configuration, as bin/install does; name what else has one."""
     from ibkr_tools.config.password_adoption import PASSWORD
 
-    _adopt(PASSWORD, app_context_of(context).config_file, "password", "totp", "database-password")
+    _adopt(PASSWORD, _own_config_file(context), "password", "totp", "database-password")
 
 
 @app.command(cls=HelpCommand)
@@ -111,7 +111,14 @@ def adopt_token(context: typer.Context) -> None:
     """Move "token" of "flex" to the file `flex-token` beside the configuration; name what else has one."""
     from ibkr_tools.config.password_adoption import TOKEN
 
-    _adopt(TOKEN, app_context_of(context).config_file, "flex-token")
+    _adopt(TOKEN, _own_config_file(context), "flex-token")
+
+
+def _own_config_file(context: typer.Context) -> "Path":
+    """Returns the configuration, beside which this user may write."""
+    app_context = app_context_of(context)
+    app_context.require_rights(app_context.config_file.parent)
+    return app_context.config_file
 
 
 def _adopt(secret: "AdoptedSecret", config: "Path", file_name: str, *others: str) -> None:

@@ -37,7 +37,9 @@ def _config(app_context: AppContext) -> "GatewayConfig":
 @app.command(cls=HelpCommand)
 def run(context: typer.Context) -> None:
     """Start the gateway and stay with it (what ibkr-gateway.service runs)."""
-    app_context_of(context).exec_module("ibkr_tools.gateway")
+    app_context = app_context_of(context)
+    app_context.require_rights(app_context.directories.gateway)
+    app_context.exec_module("ibkr_tools.gateway")
 
 
 @app.command(cls=HelpCommand)
@@ -70,8 +72,9 @@ def install(
     if (source is None) is not download:
         raise UsageError("name a zip or a folder, or say --download", hint="ibkr-tools gateway install --help")
     app_context = app_context_of(context)
-    config, directories = _config(app_context), app_context.directories
+    directories = app_context.directories
     app_context.require_rights(directories.gateway)
+    config = _config(app_context)
     into, accepted = distribution_directory(config, directories), directories.accepted_builds
     try:
         files.make_directory(into.parent, mode=0o750)
@@ -127,9 +130,10 @@ def update(
     from ibkr_tools.gateway.preparation import distribution_directory
 
     app_context = app_context_of(context)
-    config, directories = _config(app_context), app_context.directories
+    directories = app_context.directories
     if not check:
         app_context.require_rights(directories.gateway)
+    config = _config(app_context)
     into, accepted = distribution_directory(config, directories), directories.accepted_builds
     present: Distribution | None = None
     try:
@@ -164,8 +168,9 @@ def rollback(context: typer.Context) -> None:
     from ibkr_tools.gateway.preparation import distribution_directory
 
     app_context = app_context_of(context)
-    config, directories = _config(app_context), app_context.directories
+    directories = app_context.directories
     app_context.require_rights(directories.gateway)
+    config = _config(app_context)
     installed = distribution_install.rollback(distribution_directory(config, directories), directories.accepted_builds)
     _describe(installed)
     _make_class_archive(config, app_context, installed)

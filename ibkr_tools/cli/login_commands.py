@@ -149,16 +149,20 @@ def pause(
 ) -> None:
     """Have nothing log in, such as while you use the user elsewhere; a session that is there is kept alive."""
     from ibkr_tools import pause_file as pauses
+    from ibkr_tools.cli import member_pause
     from ibkr_tools.cli.durations import parse_duration
 
     app_context, now = app_context_of(context), utc_now()
     path = app_context.directories.pause_file
-    app_context.require_rights(path)
     wanted = pauses.Pause(since=now, until=now + parse_duration(duration, "--for") if duration is not None else None)
-    try:
-        pauses.begin(path, wanted)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}") from error
+    if member_pause.may_ask_watchdog(app_context):
+        member_pause.ask_watchdog(app_context, paused=True, until=wanted.until)
+    else:
+        app_context.require_rights(path)
+        try:
+            pauses.begin(path, wanted)
+        except OSError as error:
+            raise OutputError(f"{path}: {error.strerror}") from error
     write_out(
         f"{wanted.why}\n"
         "Meanwhile nothing logs in, across restarts and reboots. A session that is there is kept alive;\n"
@@ -169,12 +173,16 @@ def pause(
 def resume(context: typer.Context) -> None:
     """End a pause: logins happen again, and the watchdog asks for one if there is no session."""
     from ibkr_tools import pause_file as pauses
+    from ibkr_tools.cli import member_pause
 
     app_context = app_context_of(context)
     path = app_context.directories.pause_file
-    app_context.require_rights(path)
-    try:
-        was_paused = pauses.end(path)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}") from error
+    if member_pause.may_ask_watchdog(app_context):
+        was_paused = member_pause.ask_watchdog(app_context, paused=False)
+    else:
+        app_context.require_rights(path)
+        try:
+            was_paused = pauses.end(path)
+        except OSError as error:
+            raise OutputError(f"{path}: {error.strerror}") from error
     write_out("resumed; logins happen again\n" if was_paused else "nothing was paused\n")

@@ -1,6 +1,7 @@
 """Questions to a person at a terminal; an answer that is none is asked for again, with the reason."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -23,7 +24,10 @@ def require_root(command: str) -> None:
         ActionRequired: it is not.
     """
     if os.geteuid() != 0:
-        raise ActionRequired(f"only root can write the configuration and start services: sudo ibkr-tools {command}")
+        raise ActionRequired(
+            f"{command}: only root can write the configuration and start services",
+            hint=f"sudo {shlex.join(['ibkr-tools', *sys.argv[1:]])}",
+        )
 
 
 def is_interactive() -> bool:

@@ -43,6 +43,7 @@ def up(
     with ExitStack() as stack:
         if simulate and not app_context.is_named:
             app_context = stack.enter_context(_simulated_user(app_context))
+        app_context.require_rights(app_context.directories.state)
         config = app_context.load()
         programs = supervisor.programs(app_context.options(), app_context.directories, verbose=app_context.verbose)
         if simulate:

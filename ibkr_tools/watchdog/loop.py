@@ -214,7 +214,9 @@ class Watchdog:
             self._alerts.update(self._state, self._time.clock(), self._inputs.last_login, self._inputs.last_fetch)
 
     def _watch_files(self) -> None:
-        watched = (self._directories.status_file, self._directories.pause_file, self._directories.session_hint)
+        directories = self._directories
+        hints = (directories.session_hint, directories.pause_request)
+        watched = (directories.status_file, directories.pause_file, *hints)
         try:
             watcher = FileWatcher(watched)
         except OSError as error:

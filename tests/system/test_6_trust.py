@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ibkr_tools.cli.command_table import COMMANDS
 from tests.system.machine import PASSWORD, Machine, now
 from tests.system.people import SHARED, People
 
@@ -84,7 +85,7 @@ def test_member_reads_no_secret(people: People) -> None:
         "touch /run/ibkr-tools/x",
         "ln -s /etc/shadow /run/ibkr-tools/x.lock", "echo x >/run/ibkr-tools/outbox/1.json",
         "systemctl stop ibkr-watchdog", "systemctl restart ibkr-gateway", "systemctl start ibkr-login",
-        "pkill -u ibkr", "ibkr-tools pause", "ibkr-tools unlock",
+        "pkill -u ibkr", "ibkr-tools unlock",
     ],
 )  # fmt: skip
 def test_member_commands_nothing(people: People, command: str) -> None:
@@ -92,6 +93,148 @@ def test_member_commands_nothing(people: People, command: str) -> None:
     assert people.run("member", command).code != 0
     assert people.machine.state() == "up"
     assert (people.machine.logins(), people.machine.java_pid()) == (logins, java)
+
+
+MEMBERS_COMMANDS = {
+    "fetch": ("--jq .accounts",),
+    "show": ("", "positions", "--list"),
+    "diff": (),
+    "history": (),
+    "flex": (),
+    "api": ("/portfolio/accounts",),
+    "resources": ("", "positions"),
+    "status": ("", "--json"),
+    "doctor": ("",),
+    "logs": (),
+    "metrics": ("",),
+    "login": (),
+    "unlock": (),
+    "pause": ("--for 1h",),
+    "resume": ("",),
+    "setup": (),
+    "password": (),
+    "config": ("check",),
+    "gateway": ("info",),
+    "up": (),
+    "simulate": (),
+    "watchdog": (),
+    "alert": (),
+}
+"""What of each command a member of the group may do; a new command is entered here, and in the table below."""
+
+ROOTS_COMMANDS = {
+    "fetch": ("--save",),
+    "history": ("rebuild",),
+    "flex": ("fetch", "list"),
+    "logs": ("",),
+    "login": ("", "--explain"),
+    "unlock": ("", "--show"),
+    "setup": ("", "--simulator"),
+    "password": ("",),
+    "config": ("adopt-password", "adopt-token"),
+    "gateway": ("run", "prepare", "rollback", "install --download", "update"),
+    "up": ("",),
+    "watchdog": ("",),
+    "alert": ("--test",),
+}
+"""What of each command is root's."""
+
+HARMLESS = {"simulate", "diff"}
+"""One is a server of somebody's own, the other says with its exit code what it has found."""
+
+
+def test_of_every_command_it_is_said_who_may() -> None:
+    assert set(MEMBERS_COMMANDS) == set(COMMANDS)
+    silent = {name for name in COMMANDS if not MEMBERS_COMMANDS[name] and not ROOTS_COMMANDS.get(name)}
+    assert silent == HARMLESS
+
+
+def test_member_does_what_a_member_may(people: People) -> None:
+    """Every command of the table, without a word about rights."""
+    people.machine.run("ibkr-tools fetch --save", timeout_s=90)
+    wrong = []
+    for name, words in MEMBERS_COMMANDS.items():
+        for more in words:
+            told = people.run("member", f"ibkr-tools {name} {more}", timeout_s=120)
+            if told.code != 0 or "Traceback" in told.err:
+                wrong.append((name, more, told))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("who", ["member", "outsider"])
+def test_everybody_is_told_in_one_form_what_is_roots(people: People, who: str) -> None:
+    """77, one line of what only root may, and one with the command as it was typed, after sudo."""
+    java, logins, submitted = people.machine.java_pid(), people.machine.logins(), people.machine.submitted()
+    wrong = []
+    for name, words in ROOTS_COMMANDS.items():
+        for more in words:
+            command = f"ibkr-tools {name} {more}".strip()
+            told = people.run(who, f"{command} </dev/null", timeout_s=120)
+            lines = told.err.splitlines()
+            is_one_form = (
+                len(lines) == 2
+                and lines[0].startswith("error: ")
+                and "only root" in lines[0]
+                and lines[1].startswith(f"hint: sudo {command}")
+            )
+            if told.code != 77 or told.out or not is_one_form:
+                wrong.append((command, told))
+    assert wrong == []
+    now_is = (people.machine.java_pid(), people.machine.logins(), people.machine.submitted())
+    assert now_is == (java, logins, submitted)
+
+
+def test_a_members_pause_is_everybodys(people: People) -> None:
+    """The watchdog takes it, and whoever it is of may end it; an outsider may neither."""
+    machine = people.machine
+    told = people.run("member", "ibkr-tools pause --for 45min")
+    assert (told.code, told.err) == (0, "")
+    assert told.out.startswith("paused until ")
+    assert machine.run("stat -c '%U:%G %a' /var/lib/ibkr-tools/pause.json") == "ibkr:ibkr 640"
+    logins = machine.logins()
+    machine.drop_session()
+    machine.wait("the pause to hold", lambda: machine.state() == "paused", within_s=60)
+    assert machine.logins() == logins
+    for command in ("pause", "resume"):
+        assert people.run("outsider", f"ibkr-tools {command}").code == 77
+    since = now()
+    assert people.run("member", "ibkr-tools resume").out == "resumed; logins happen again\n"
+    machine.wait_back(since)
+    assert people.run("member", "ibkr-tools resume").out == "nothing was paused\n"
+    machine.run("ibkr-tools pause")
+    assert people.run("member", "ibkr-tools resume").out == "resumed; logins happen again\n"
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        "ln -s /etc/shadow", "ln -s /var/lib/ibkr-tools/login/login_log.json", "mkfifo", "mkdir",
+        "mkdir -p x/y && touch", "ln -s /dev/zero", "head -c 4000000 /dev/zero >",
+    ],
+)  # fmt: skip
+def test_a_members_request_leads_nobody_anywhere(people: People, trap: str) -> None:
+    """Whatever stands in its place is gone, nothing is paused, and the session is kept alive."""
+    machine, request = people.machine, f"{SHARED}/pause-request"
+    before, watchdog = guarded(machine), machine.main_process("ibkr-watchdog.service")
+    log = machine.run("sha256sum /var/lib/ibkr-tools/login/login_log.json")
+    people.run("member", f"cd {SHARED}; rm -rf pause-request; {trap} {request}")
+    machine.wait(
+        "the request to be taken", lambda: machine.code(f"test -L {request} -o -e {request}") != 0, within_s=40
+    )
+    assert machine.code("test -e /var/lib/ibkr-tools/pause.json") == 1
+    assert machine.state() == "up"
+    assert (guarded(machine), machine.main_process("ibkr-watchdog.service")) == (before, watchdog)
+    assert machine.run("sha256sum /var/lib/ibkr-tools/login/login_log.json") == log
+    assert people.run("member", "ibkr-tools pause --for 1min").code == 0
+    assert people.run("member", "ibkr-tools resume").code == 0
+
+
+def test_without_a_watchdog_a_pause_is_roots(people: People) -> None:
+    """Nobody is there to take the request."""
+    people.machine.stop()
+    told = people.run("member", "ibkr-tools pause")
+    assert told.code == 77
+    assert told.err.splitlines()[1] == "hint: sudo ibkr-tools pause"
 
 
 def test_java_has_its_class_archive_and_no_unit_may_change_it(up: Machine) -> None:

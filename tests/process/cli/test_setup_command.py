@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,7 +173,10 @@ def test_only_root_sets_up(place: Installation, systemd: FakeSystemd, open_path:
             pytest.skip("the checkout is one that only root can enter")
         assert (done.returncode, done.stderr.splitlines()) == (
             77,
-            [f"error: only root can write the configuration and start services: sudo ibkr-tools {command}"],
+            [
+                f"error: {command}: only root can write the configuration and start services",
+                f"hint: sudo {shlex.join(['ibkr-tools', *place.options, command])}",
+            ],
         )
 
 
