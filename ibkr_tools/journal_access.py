@@ -3,6 +3,7 @@
 import grp
 import os
 import shlex
+import subprocess
 from collections.abc import Sequence
 
 from ibkr_tools.errors import ActionRequired
@@ -23,6 +24,12 @@ def may_read_journal() -> bool:
         except KeyError:
             continue
     return False
+
+
+def has_entries(journalctl: str, pattern: str) -> bool:
+    """Says whether the journal has anything of units that are called like this; journalctl fails where it has not."""
+    command = [journalctl, f"--unit={pattern}", "--lines=0", "--quiet"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def require_journal(arguments: Sequence[str]) -> None:

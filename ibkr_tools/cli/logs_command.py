@@ -48,8 +48,9 @@ def logs(
     import os
     import shutil
 
+    from ibkr_tools import journal_access
     from ibkr_tools.errors import ConfigError
-    from ibkr_tools.journal_access import require_journal
+    from ibkr_tools.installation import INSTALL_SERVICES
 
     pattern = unit_pattern(unit)
     program = shutil.which("journalctl", path="/usr/bin:/bin")
@@ -57,7 +58,9 @@ def logs(
         raise ConfigError(
             "no journalctl: this machine does not run systemd", hint="`ibkr-tools up` logs to its terminal."
         )
-    require_journal(sys.argv[1:])
+    journal_access.require_journal(sys.argv[1:])
+    if not journal_access.has_entries(program, pattern):
+        raise ConfigError(f"the journal has nothing of {pattern}", hint=INSTALL_SERVICES)
     options = [f"--unit={pattern}", f"--lines={lines}", "--output=short-iso", "--quiet"]
     options += ["--follow"] if follow else []
     options += ["--priority=warning"] if warnings else []

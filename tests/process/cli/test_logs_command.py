@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ibkr_tools.cli.logs_command import unit_pattern
 from ibkr_tools.errors import UsageError
+from ibkr_tools.journal_access import has_entries
 
 PROGRAM = """\
 import os, sys
+from ibkr_tools import journal_access
 os.execv = lambda program, words: print(*words)
+journal_access.has_entries = lambda program, pattern: {has_entries}
 from ibkr_tools.cli import main
 sys.argv = {words!r}
 main()
@@ -19,8 +23,10 @@ main()
 """Prints what would be started: no journal is on the machine of the tests."""
 
 
-def started(*arguments: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    program = PROGRAM.format(words=["ibkr-tools", "logs", *arguments])
+def started(
+    *arguments: str, environment: dict[str, str], has_entries: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    program = PROGRAM.format(words=["ibkr-tools", "logs", *arguments], has_entries=has_entries)
     return subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
@@ -54,9 +60,25 @@ def test_options_become_those_of_journalctl(environment: dict[str, str]) -> None
     assert "--unit=ibkr-*" in started(environment=environment).stdout
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may read the journal")
+def test_a_journal_without_our_units_is_78_and_says_what_installs_them(environment: dict[str, str]) -> None:
+    done = started("login", environment=environment, has_entries=False)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.splitlines()[0] == "error: the journal has nothing of ibkr-login*"
+    assert "bin/install" in done.stderr
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, True), (1, False)])
+def test_journalctl_fails_where_there_is_no_such_unit(tmp_path: Path, code: int, expected: bool) -> None:
+    """`Failed to add filter for units: No data available`, for a pattern that fits none."""
+    (tmp_path / "journalctl").write_text(f"#!/bin/sh\nexit {code}\n")
+    (tmp_path / "journalctl").chmod(0o755)
+    assert has_entries(str(tmp_path / "journalctl"), "ibkr-*") is expected
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 def test_who_may_not_read_the_journal_is_told_what_to_type(environment: dict[str, str]) -> None:
-    program = PROGRAM.format(words=["ibkr-tools", "logs", "login", "-n", "3"])
+    program = PROGRAM.format(words=["ibkr-tools", "logs", "login", "-n", "3"], has_entries=True)
     reader = f"import os\nos.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n{program}"
     # Modules of a checkout that only root can enter are imported before.
     imports = "import ibkr_tools.cli.app, ibkr_tools.cli.logs_command, ibkr_tools.journal_access\n"
