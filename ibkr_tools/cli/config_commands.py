@@ -7,7 +7,7 @@ import typer
 
 from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
-from ibkr_tools.cli.streams import write_out
+from ibkr_tools.cli.streams import write_out, write_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def check(context: typer.Context) -> None:
     for warning in warnings:
         print_stderr(f"warning: {warning}", 30)
     more = "".join(f"; {note}" for note in notes)
-    write_out(f"{app_context.config_file}: fine; user {config.username}, account {config.account}{more}\n")
+    write_report(f"{app_context.config_file}: fine; user {config.username}, account {config.account}{more}\n")
 
 
 def _require_usable_values(file: "Path", config: "Config") -> tuple[list[str], list[str]]:
@@ -128,7 +128,7 @@ def _adopt(secret: "AdoptedSecret", config: "Path", file_name: str, *others: str
     file = config.with_name(file_name)
     try:
         if summary := password_adoption.adopt(secret, config, file):
-            write_out(f"{summary}\n")
+            write_report(f"{summary}\n")
     finally:
         sources = (file, *(config.with_name(name) for name in others))
         for path in password_adoption.find_copies(config.parent, *sources, secret=secret):

@@ -11,7 +11,7 @@ from ibkr_tools.cli.app_context import app_context_of
 from ibkr_tools.cli.flex_fetch_command import fetch
 from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
 from ibkr_tools.cli.statement_report import describe, tell_unknown, warn
-from ibkr_tools.cli.streams import write_out
+from ibkr_tools.cli.streams import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def check(
         app_context_of(context).drop_root()
         contradicting = []
         for name, file in opened.read_all(_require_past):
-            write_out("\n  ".join([name, *describe(file, with_query=True)]) + "\n")
+            write_report("\n  ".join([name, *describe(file, with_query=True)]) + "\n")
             if warn(name, file):
                 contradicting.append(name)
         opened.require_all_read()
@@ -110,7 +110,7 @@ def import_(
             archived = archive.keep(file.xml, file.statements)
             state = "is there already" if archived is None else f"kept as {archived.path.name}"
             kept += archived is not None
-            write_out("\n  ".join([f"{name}: {state}", *describe(file)]) + "\n")
+            write_report("\n  ".join([f"{name}: {state}", *describe(file)]) + "\n")
             warn(name, file)
             if archived is not None:
                 tell_unknown(name, file)
@@ -132,7 +132,7 @@ def list_(context: typer.Context) -> None:
     archive = StatementArchive(app_context.directories.statements)
     archived = archive.list_files()
     if not archived:
-        write_out(
+        write_report(
             f"no statement is kept in {app_context.directories.statements} yet; "
             "`ibkr-tools flex fetch --all` or `ibkr-tools flex import FILE` keeps some\n"
         )
@@ -144,7 +144,7 @@ def list_(context: typer.Context) -> None:
         Column("First day, last day, when IBKR made it: the file", is_text=True),
     ]
     rows = [(_accounts_in(archive.accounts_of(file)), file.path.name) for file in archived]
-    write_out(f"{format_table(columns, rows)}\nin {app_context.directories.statements}\n")
+    write_report(f"{format_table(columns, rows)}\nin {app_context.directories.statements}\n")
 
 
 def _accounts_in(accounts: "Sequence[str]") -> str:

@@ -10,7 +10,7 @@ import typer
 
 from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import AppContext, app_context_of, log_to_stderr
-from ibkr_tools.cli.streams import write_out
+from ibkr_tools.cli.streams import write_report
 from ibkr_tools.entrypoint import print_stderr
 from ibkr_tools.errors import ConfigError, DataError, UsageError
 
@@ -88,9 +88,9 @@ def fetch(
         )
         ended = task.run(periods, recent_day, _tell_received, to_end=all_)
     if all_:
-        write_out(f"{ended or f'{periods[-1]} is the oldest that IBKR keeps'}; nothing older is asked for\n")
+        write_report(f"{ended or f'{periods[-1]} is the oldest that IBKR keeps'}; nothing older is asked for\n")
     if not periods:
-        write_out("nothing is due: what there is was fetched today; --days N asks for it again\n")
+        write_report("nothing is due: what there is was fetched today; --days N asks for it again\n")
 
 
 def check_service(context: typer.Context, *, again: bool) -> None:
@@ -111,7 +111,7 @@ def check_service(context: typer.Context, *, again: bool) -> None:
             service.budget.require_usable()
             file = service.fetcher.fetch(period)
         name = f"query {service.config.flex.query}"
-        write_out("\n  ".join([name, *describe(file, with_query=True)]) + "\n")
+        write_report("\n  ".join([name, *describe(file, with_query=True)]) + "\n")
         if warn(name, file):
             raise DataError(f"the statement of {name} contradicts itself")
 
@@ -190,7 +190,7 @@ def _tell_received(received: "Received") -> None:
 
     state = "is there already" if received.archived is None else f"kept as {received.archived.path.name}"
     name = f"statement of {received.period}"
-    write_out("\n  ".join([f"{name}: {state}", *describe(received.file)]) + "\n")
+    write_report("\n  ".join([f"{name}: {state}", *describe(received.file)]) + "\n")
     warn(name, received.file)
     if received.archived is not None:
         tell_unknown(name, received.file)

@@ -10,7 +10,7 @@ import typer
 from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import AppContext, app_context_of
 from ibkr_tools.cli.help_command import HelpCommand, HelpGroup
-from ibkr_tools.cli.streams import write_out
+from ibkr_tools.cli.streams import write_report
 
 if TYPE_CHECKING:
     from ibkr_tools.config.schema import GatewayConfig
@@ -138,24 +138,24 @@ def update(
     present: Distribution | None = None
     try:
         present = _find_distribution(config, app_context)
-        write_out(f"installed  {present.build}, {present.trust}, sha256 {present.sha256}\n")
+        write_report(f"installed  {present.build}, {present.trust}, sha256 {present.sha256}\n")
     except DistributionError as error:
-        write_out(f"installed  {error.message}\n")
+        write_report(f"installed  {error.message}\n")
     with _local_copy(source) as local:
         offered = distribution_install.inspect(local, accepted)
         trust = offered.trust or "unknown to this version of ibkr-tools"
-        write_out(f"offered    {offered.build}, {trust}, sha256 {offered.sha256}\n")
+        write_report(f"offered    {offered.build}, {trust}, sha256 {offered.sha256}\n")
         if present is not None and offered.sha256 == present.sha256:
-            write_out("It is the one that is installed.\n")
+            write_report("It is the one that is installed.\n")
             return
         if check:
             raise typer.Exit(1)
         installed = distribution_install.install(local, into, accepted, accept=accept)
     _describe(installed)
     _make_class_archive(config, app_context, installed)
-    write_out(_RESTART_HINT)
+    write_report(_RESTART_HINT)
     if present is not None:
-        write_out("back to the one before: ibkr-tools gateway rollback\n")
+        write_report("back to the one before: ibkr-tools gateway rollback\n")
 
 
 _RESTART_HINT = "A gateway that runs goes on with the old one until: sudo systemctl restart ibkr-gateway\n"
@@ -174,7 +174,7 @@ def rollback(context: typer.Context) -> None:
     installed = distribution_install.rollback(distribution_directory(config, directories), directories.accepted_builds)
     _describe(installed)
     _make_class_archive(config, app_context, installed)
-    write_out(_RESTART_HINT)
+    write_report(_RESTART_HINT)
 
 
 @app.command(cls=HelpCommand)
@@ -190,10 +190,12 @@ def info(context: typer.Context) -> None:
     try:
         before = distribution.find_previous(distribution_directory(config, directories), directories.accepted_builds)
     except DistributionError as error:
-        write_out(f"before   {error.message}\n")
+        write_report(f"before   {error.message}\n")
     else:
         if before is not None:
-            write_out(f"before   {before.build}, {before.trust}, sha256 {before.sha256}: ibkr-tools gateway rollback\n")
+            write_report(
+                f"before   {before.build}, {before.trust}, sha256 {before.sha256}: ibkr-tools gateway rollback\n"
+            )
 
 
 @app.command(cls=HelpCommand)
@@ -207,7 +209,7 @@ def prepare(context: typer.Context) -> None:
     directories = app_context.directories
     app_context.require_rights(directories.gateway)
     make_material(directories.certificate.parent, directories.private)
-    write_out(f"certificate  {directories.certificate}\n")
+    write_report(f"certificate  {directories.certificate}\n")
     try:
         config = _config(app_context)
         installed = _find_distribution(config, app_context)
@@ -219,7 +221,7 @@ def prepare(context: typer.Context) -> None:
     if archive is None:
         _make_class_archive(config, app_context, installed)
     else:
-        write_out(f"archive  {archive}\n")
+        write_report(f"archive  {archive}\n")
 
 
 def _find_distribution(config: "GatewayConfig", app_context: AppContext) -> "Distribution":
@@ -241,16 +243,16 @@ def _make_class_archive(config: "GatewayConfig", app_context: AppContext, instal
     except JavaUnavailable as error:
         reason = error.message
     if reason is None:
-        write_out(f"archive  {directory / class_archive.ARCHIVE_FILE}\n")
+        write_report(f"archive  {directory / class_archive.ARCHIVE_FILE}\n")
     else:
         _say_no_archive(reason)
 
 
 def _say_no_archive(reason: str) -> None:
-    write_out(f"archive  none, so a start takes longer: {reason}\n")
+    write_report(f"archive  none, so a start takes longer: {reason}\n")
 
 
 def _describe(installed: "Distribution") -> None:
-    write_out(
+    write_report(
         f"gateway  {installed.root}\nbuild    {installed.build}, {installed.trust}\nsha256   {installed.sha256}\n"
     )

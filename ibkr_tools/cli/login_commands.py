@@ -7,7 +7,7 @@ import typer
 
 from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import AppContext, app_context_of, log_to_stderr
-from ibkr_tools.cli.streams import write_out
+from ibkr_tools.cli.streams import write_out, write_report
 from ibkr_tools.errors import ConfigError, LoginFailed, OutputError, UsageError
 from ibkr_tools.status import LoginSection, utc_now
 
@@ -105,10 +105,13 @@ def unlock(
     login_log = LoginLog(app_context.directories.login, _logins_a_day(app_context), directories=app_context.directories)
     attempts, before = login_log.attempts(now), login_log.budget(now)
     if show:
-        write_out(login_log_view.as_json(attempts, before) if json else login_log_view.as_text(attempts, before))
+        if json:
+            write_out(login_log_view.as_json(attempts, before))
+        else:
+            write_report(login_log_view.as_text(attempts, before))
         return
     if not json:
-        write_out(login_log_view.as_text(attempts, before) + "\n")
+        write_report(login_log_view.as_text(attempts, before) + "\n")
     after = login_log.unlock(now)
     section = LoginSection(
         updated_at=now,
@@ -130,7 +133,7 @@ def unlock(
     if json:
         return
     if not after.allowed:
-        write_out(f"unlocked; {after.why}\n")
+        write_report(f"unlocked; {after.why}\n")
     else:
         write_out("unlocked; nothing was locked\n" if before.allowed else "unlocked; logins are allowed again\n")
 
@@ -163,10 +166,10 @@ def pause(
             pauses.begin(path, wanted)
         except OSError as error:
             raise OutputError(f"{path}: {error.strerror}") from error
-    write_out(
+    write_report(
         f"{wanted.why}\n"
-        "Meanwhile nothing logs in, across restarts and reboots. A session that is there is kept alive;\n"
-        "if it is lost, it stays lost.\n"
+        "Meanwhile nothing logs in, across restarts and reboots.\n"
+        "A session that is there is kept alive; if it is lost, it stays lost.\n"
     )
 
 

@@ -11,7 +11,7 @@ from ibkr_tools.entrypoint import silence_stdout
 from ibkr_tools.errors import OutputError
 from ibkr_tools.terminal_escape import escape_for_terminal
 
-__all__ = ["replace_standard_streams", "standard_output", "write_out", "write_pieces"]
+__all__ = ["replace_standard_streams", "standard_output", "write_out", "write_pieces", "write_report"]
 
 
 class _RawStream(io.RawIOBase):
@@ -88,6 +88,26 @@ def write_out(text: str, *, is_safe: bool = False) -> None:
         # A name that is no text, or a locale with few letters.
         data = text.encode(stream.encoding, "backslashreplace")
     write_pieces([data], is_safe=is_safe)
+
+
+def write_report(text: str) -> None:
+    """Writes lines for a person: no one is wider than the terminal, words stay whole, what goes on is indented."""
+    if standard_output().isatty():
+        import shutil
+
+        from ibkr_tools.number_format import wrap_text
+
+        width = shutil.get_terminal_size().columns
+        lines = (wrap_text(line, width, indent=_indent(line) + _MORE_INDENT) for line in text.split("\n"))
+        text = "\n".join(part for parts in lines for part in parts)
+    write_out(text)
+
+
+_MORE_INDENT = " " * 4
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
 
 
 def write_pieces(pieces: Iterable[bytes], *, is_safe: bool = False) -> None:

@@ -167,7 +167,7 @@ def check_budget(subject: Subject) -> Iterator[Finding]:
 
 def judge_budget(budget: Budget, *, is_installed: bool) -> Iterator[Finding]:
     """Yields whether a login is allowed."""
-    counts = f"{budget.logins_24h} logins and {budget.failures_24h} failures in 24 h"
+    counts = f"in 24 h {budget.logins_24h} succeeded, {budget.failures_24h} failed"
     tool = "sudo ibkr-tools" if is_installed else "ibkr-tools"
     if budget.locked or budget.person:
         yield _LOGIN.fault(("nothing logs in until a person has acted: ", Private(budget.why)), f"{tool} unlock")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from ibkr_tools.history.summary import Cell
 from ibkr_tools.number_format import format_amount, format_price, format_quantity, single_line
-from ibkr_tools.views.text_table import Column, format_count, format_table
+from ibkr_tools.views.text_table import Column, count_shown, format_count, format_table
 
 __all__ = ["format_base_currencies", "format_history"]
 
@@ -72,14 +72,14 @@ def format_history(rows: Sequence[Mapping[str, Cell]], *, base_currencies: str =
     # Of one account alone its number says nothing in each line.
     is_one_account = len({row.get("account") for row in rows}) == 1
     optional = [_heading(title) for title in _LEFT_OUT_FIRST if title != "account" or is_one_account]
-    table = format_table(
-        columns, list(zip(*(cells[title] for title in used), strict=True)), width=width, leave_out=optional
-    )
+    body = list(zip(*(cells[title] for title in used), strict=True))
+    table = format_table(columns, body, width=width, leave_out=optional)
     notes = [format_count(len(rows), "row")]
     if base_currencies and IN_BASE in used:
         notes.append(f"base currency {base_currencies}")
     if len(used) < len(titles):
-        notes.append(f"{len(used)} of {len(titles)} columns, --format csv has all")
+        shown = count_shown(columns, body, width=width, leave_out=optional)
+        notes.append(f"{shown} of {len(titles)} columns, --format csv has all")
     return "\n".join([*([table] if table else []), "; ".join(notes)])
 
 

@@ -19,7 +19,7 @@ from ibkr_tools.number_format import (
     single_line,
     truncate,
 )
-from ibkr_tools.views.text_table import Column, format_count, format_table
+from ibkr_tools.views.text_table import Column, count_shown, format_count, format_table
 
 __all__ = ["LIST_LAYOUTS", "format_records"]
 
@@ -141,10 +141,11 @@ def _generic_table(records: Sequence[Record], rows: Rows, width: int | None) -> 
             texts = [truncate(cell, _MAX_CELL_WIDTH) for cell in texts]
         columns.append(column)
         cells.append(texts)
-    note = f"; {len(columns)} of {len(names)} columns, --format csv has all" if len(columns) < len(names) else ""
     rows_of_cells = list(zip(*cells, strict=True))
-    table = format_table(columns, rows_of_cells, width=width, leave_out=[column.title for column in columns[:0:-1]])
-    return table, note
+    leave_out = [column.title for column in columns[:0:-1]]
+    table = format_table(columns, rows_of_cells, width=width, leave_out=leave_out)
+    shown = count_shown(columns, rows_of_cells, width=width, leave_out=leave_out)
+    return table, f"; {shown} of {len(names)} columns, --format csv has all" if len(columns) < len(names) else ""
 
 
 def _generic_column(name: str, raws: Sequence[bytes]) -> tuple[Column, list[str]]:

@@ -10,7 +10,7 @@ import msgspec
 
 from ibkr_tools.number_format import display_width, truncate, wrap_text
 
-__all__ = ["Column", "format_count", "format_table", "wrap_lines"]
+__all__ = ["Column", "count_shown", "format_count", "format_table", "wrap_lines"]
 
 COLUMN_GAP = "  "
 MIN_CELL_WIDTH = 12
@@ -75,6 +75,17 @@ def format_table(
     if left_out := total - len(shown):
         text.append(f"{format_count(left_out, 'column')} left out; --all, or a wider terminal")
     return "\n".join(text)
+
+
+def count_shown(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int | None, leave_out: Sequence[str]
+) -> int:
+    """Returns how many columns `format_table` shows of them."""
+    if width is None or not columns:
+        return len(columns)
+    lines = [[column.title for column in columns], *rows]
+    sizes = [max(map(display_width, cells)) for cells in zip(*lines, strict=True)]
+    return len(_fit_columns(columns, sizes, leave_out, width))
 
 
 def _fit_columns(

@@ -13,6 +13,8 @@ import pytest
 
 from ibkr_tools.cli.command_examples import EXTRAS
 from ibkr_tools.fetch import snapshot_store
+from ibkr_tools.login.outcomes import AttemptResult
+from ibkr_tools.number_format import display_width
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.simulator.flex_service import FLEX_QUERY, FLEX_TOKEN
 from ibkr_tools.status import SessionSection, SessionState, utc_now
@@ -23,6 +25,7 @@ from tests.support.made_distribution import JAR, jar, parts, zipped
 from tests.support.portal import signed_in
 from tests.support.simulation import simulator_options
 from tests.support.snapshots import simulated
+from tests.support.terminals import on_terminal
 
 USE = (CHECKOUT / "README.md").read_text().split("\n## Use\n")[1].split("\n## ")[0]
 RECIPES = (CHECKOUT / "docs/metrics.md").read_text().split("\n## Recipes\n")[1]
@@ -166,3 +169,24 @@ def test_an_example_does_what_it_says(place: Installation, line: str) -> None:
         assert len((place.root / written[1]).read_text().splitlines()) > 1
     else:
         assert bool(done.stdout + done.stderr) == (line not in SILENT)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("status", "doctor", "unlock --show", "config check", "gateway info", "gateway rollback", "pause --for 2h"),
+        *("history values", "history positions", "history income", "history flows", "history trades", "history fees"),
+        *("history returns --by year", "history values --plot", "history check", "history rebuild", "diff"),
+        *("show", "show --list", "show summary", "flex list", "flex check 2026.xml", "resources", "logs"),
+    ],
+)
+def test_what_is_for_people_fits_80_columns(place: Installation, line: str) -> None:
+    """But for commands, which are never broken into lines, and messages on standard error."""
+    place.record_logins(AttemptResult.SUBMITTED, AttemptResult.UNKNOWN, AttemptResult.PERSON)
+    command = shlex.join(place.command(*shlex.split(line.replace("2026.xml", str(place.root / "2026.xml")))))
+    environment = place.environment | {"TERM": "dumb"}
+    environment.pop("COLUMNS", None)
+    _, shown = on_terminal(["/bin/sh", "-c", f"{command} 2>/dev/null"], environment, columns=80)
+    assert shown or line == "logs"
+    commands = re.compile(r"^  \S", re.MULTILINE) if line == "doctor" else re.compile(r"(?!)")
+    assert [part for part in shown.split("\n") if display_width(part) > 80 and not commands.match(part)] == []

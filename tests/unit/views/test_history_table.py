@@ -44,6 +44,8 @@ def test_a_narrow_terminal_shows_what_counts() -> None:
         lines = format_history([position()], base_currencies="EUR", width=width).splitlines()
         assert max(map(display_width, lines)) <= width
         assert all(title in lines[0] for title in ("Symbol", "Quantity", "Value", "In base"))
+        # Both counts are of what is shown.
+        assert f"{len(lines[1].split())} of 13 columns" in lines[-1]
     assert "Account" not in format_history([position()], width=80).split()
     assert "Account" in format_history([position(), position("U7654321")], width=80).split()
 
