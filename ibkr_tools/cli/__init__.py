@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import signal
 import sys
 
 GC_THRESHOLD = 100_000
@@ -23,6 +24,10 @@ def _drop_invalid_terminal_sizes() -> None:
 
 def main() -> None:
     """Runs `ibkr-tools` and exits with the code of what happened."""
+    # Until there is somebody who makes 130 of it, Ctrl-C ends the process at once, and not with a trace of the imports.
+    is_interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(GC_THRESHOLD)
     _drop_invalid_terminal_sizes()
     from ibkr_tools import entrypoint
@@ -40,6 +45,8 @@ def main() -> None:
         app()
         return 0
 
+    if is_interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sys.exit(entrypoint.run(program, verbose="--verbose" in sys.argv))
     finally:

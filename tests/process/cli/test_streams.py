@@ -193,6 +193,37 @@ def test_ctrl_c_while_a_result_is_written_is_130(saved: Installation) -> None:
         assert b"Traceback" not in process.stderr.read()
 
 
+INTERRUPTED = """\
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from ibkr_tools.cli import main
+sys.argv = ["ibkr-tools", "--version"]
+main()
+"""
+"""Gets Ctrl-C when it is about to import a module."""
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("ibkr_tools.entrypoint", -signal.SIGINT), ("ibkr_tools.cli.app", 130)], ids=["early", "later"]
+)
+def test_ctrl_c_while_a_command_starts_leaves_no_traceback(place: Installation, name: str, code: int) -> None:
+    """A shell has 130 for both."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED.format(name=name)],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # this process has one thread
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
 def is_waiting(pid: int) -> bool:
     """Says whether a process sleeps."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
