@@ -49,10 +49,10 @@ def _planned() -> list[shipped_units.PlannedPath]:
     return [shipped_units.of_instance(entry, instance) for entry in shipped_units.planned_paths(text.splitlines())]
 
 
-def _is_ours(path: Path, subject: Subject) -> bool:
-    """Says whether `path` is below a directory of `ibkr`, where that user can exchange it."""
-    directories = subject.directories
-    return any(path != root and path.is_relative_to(root) for root in (directories.runtime, directories.state))
+def _directory_above(path: Path, subject: Subject) -> Path | None:
+    """Returns the directory of `ibkr` that `path` is in, where that user can exchange it; None: it is in none."""
+    roots = (subject.directories.runtime, subject.directories.state)
+    return next((root for root in roots if path != root and path.is_relative_to(root)), None)
 
 
 def check_roots_paths(subject: Subject) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def check_roots_paths(subject: Subject) -> Iterator[Finding]:
     if not subject.is_installed:
         return
     owners, problems = _owners(), list[Finding]()
-    planned = [entry for entry in _planned() if not _is_ours(entry.path, subject)]
+    planned = [entry for entry in _planned() if _directory_above(entry.path, subject) is None]
     closed = dict[Path, None]()
     for entry in planned:
         try:
@@ -68,7 +68,7 @@ def check_roots_paths(subject: Subject) -> Iterator[Finding]:
         except PermissionError:
             closed[entry.path.parent] = None
             continue
-        problems += path_checks.judge_planned(entry, facts, owners, is_ours=False)
+        problems += path_checks.judge_planned(entry, facts, owners, below=None)
     known = {entry.path for entry in planned}
     for tree in _trees(subject):
         if tree.user == "root":
@@ -85,7 +85,7 @@ def check_own_paths(subject: Subject) -> Iterator[Finding]:
         yield from _check_personal(subject)
         return
     owners, problems = _owners(), list[Finding]()
-    planned = [entry for entry in _planned() if _is_ours(entry.path, subject)]
+    planned = [entry for entry in _planned() if _directory_above(entry.path, subject) is not None]
     closed = 0
     for entry in planned:
         try:
@@ -93,7 +93,7 @@ def check_own_paths(subject: Subject) -> Iterator[Finding]:
         except OSError:
             closed += 1
             continue
-        problems += path_checks.judge_planned(entry, facts, owners, is_ours=True)
+        problems += path_checks.judge_planned(entry, facts, owners, below=_directory_above(entry.path, subject))
     known = {entry.path for entry in planned}
     trees = _trees(subject)
     for tree in trees:

@@ -4,6 +4,7 @@ Nothing is followed that somebody else could have put there: below a directory o
 """
 
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -24,11 +25,15 @@ _MAX_ENTRIES = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """What holds for everything below a directory: whose it is (None: anybody's), and which bits nobody may have."""
+    """What holds for everything below a directory: whose it is (None: anybody's), and which bits nobody may have.
+
+    `top`: the directory that only root can exchange, where that is not `root` itself.
+    """
 
     root: Path
     user: str | None
     forbidden: int
+    top: Path | None = None
 
 
 def trees(configuration: Path, runtime: Path, state: Path, program: Path) -> tuple[Tree, ...]:
@@ -38,7 +43,7 @@ def trees(configuration: Path, runtime: Path, state: Path, program: Path) -> tup
         Tree(root=program, user="root", forbidden=_WRITE_BY_OTHERS),
         Tree(root=runtime, user=service_user(), forbidden=_WRITE_BY_OTHERS),
         Tree(root=state, user=service_user(), forbidden=_WRITE_BY_OTHERS),
-        Tree(root=state / "gateway/private", user=service_user(), forbidden=0o077),
+        Tree(root=state / "gateway/private", user=service_user(), forbidden=0o077, top=state),
         # Members of the group write there, and share what they have written.
         Tree(root=state / "shared", user=None, forbidden=0o002),
     )
@@ -98,9 +103,21 @@ class Owners:
     groups: dict[str, int]
 
 
-def judge_planned(planned: PlannedPath, facts: PathFacts, owners: Owners, *, is_ours: bool) -> Iterator[Finding]:
-    """Yields what is wrong with one path of tmpfiles.d; `is_ours`: it is below a directory of `ibkr`."""
+def reach_safely(path: Path, root: Path) -> tuple[str, Path]:
+    """Returns the options and the path with which root may change the owner of `path`, or its mode, below `root`.
+
+    Whoever may write a directory on the way to a path can exchange it by a link. So root names no path that goes
+    through what is in `root`; `chown -hR` and `chmod -R` go down from its first part, and follow no link there.
+    """
+    first = root / path.relative_to(root).parts[0]
+    return ("", path) if first == path else ("R", first)
+
+
+def judge_planned(planned: PlannedPath, facts: PathFacts, owners: Owners, *, below: Path | None) -> Iterator[Finding]:
+    """Yields what is wrong with one path of tmpfiles.d; `below`: the directory of `ibkr` that it is in, if any."""
     path = planned.path
+    # Root moves nothing, and changes no mode, where `ibkr` could put a link in the way.
+    who = "sudo" if below is None else f"sudo runuser -u {service_user()} --"
     if facts.kind is None:
         if planned.is_required:
             yield _CHECK.fault(
@@ -113,18 +130,17 @@ def judge_planned(planned: PlannedPath, facts: PathFacts, owners: Owners, *, is_
         what = "a link" if facts.kind == stat.S_IFLNK else "something else"
         yield _CHECK.fault(
             f"{path} is {what}, and no {noun}",
-            f"sudo mv -T {path} {path}.away && sudo systemd-tmpfiles --create {tmpfiles_file(current_instance())}",
+            f"{who} mv -T {path} {path}.away && sudo systemd-tmpfiles --create {tmpfiles_file(current_instance())}",
         )
         return
     uid, gid = owners.users.get(planned.user), owners.groups.get(planned.group)
     steps = []
     if uid is not None and gid is not None and (facts.uid, facts.gid) != (uid, gid):
-        steps.append(f"sudo chown -h {planned.user}:{planned.group} {path}")
+        recursive, target = ("", path) if below is None else reach_safely(path, below)
+        steps.append(f"sudo chown -h{recursive} {planned.user}:{planned.group} {target}")
     if facts.has_acl:
-        steps.append(f"sudo setfacl -b {path}")
+        steps.append(f"{who} setfacl -b {path}")
     if facts.mode != planned.mode or facts.has_acl or (steps and planned.mode & stat.S_ISGID):
-        # Root changes no mode where `ibkr` could put a link in the way.
-        who = f"sudo runuser -u {service_user()} --" if is_ours else "sudo"
         steps.append(f"{who} chmod {planned.mode:04o} {path}")
     if steps:
         yield _CHECK.fault(_difference(planned, facts, owners), " && ".join(steps))
@@ -153,17 +169,22 @@ def judge_tree(tree: Tree, found: Iterable[PathFacts], owners: Owners, *, progra
             loose.append(facts.path)
     group = "root" if tree.user == "root" and tree.root == program else service_user()
     if foreign:
+        recursive, names = _safe_names(foreign, tree)
         yield _CHECK.fault(
             (*_several(foreign, tree), f" should belong to {tree.user}"),
-            ("sudo chown -h ", f"{tree.user}:{group} ", *_names(foreign, tree)),
+            (f"sudo chown -h{recursive} {tree.user}:{group} ", *names),
         )
     if loose:
-        who = "sudo" if tree.user == "root" else f"sudo runuser -u {service_user()} --"
         bits = "go-rwx" if tree.forbidden & 0o044 else "go-w" if tree.forbidden & 0o020 else "o-w"
         can = "be opened" if tree.forbidden & 0o044 else "be written"
-        yield _CHECK.fault(
-            (*_several(loose, tree), f" can {can} by others"), (f"{who} chmod {bits} ", *_names(loose, tree))
+        command: tuple[str | Private, ...] = (
+            f"sudo runuser -u {service_user()} -- chmod {bits} ",
+            *_names(loose, tree),
         )
+        if tree.user == "root":
+            recursive, names = _safe_names(loose, tree)
+            command = (f"sudo chmod {'-R ' if recursive else ''}{bits} ", *names)
+        yield _CHECK.fault((*_several(loose, tree), f" can {can} by others"), command)
 
 
 def _several(paths: list[Path], tree: Tree) -> tuple[str | Private, ...]:
@@ -175,8 +196,19 @@ _NAMED = 20
 
 
 def _names(paths: list[Path], tree: Tree) -> tuple[str | Private, ...]:
-    import shlex
-
     if len(paths) > _NAMED:
         return "-R ", str(tree.root)
-    return (Private(" ".join(shlex.quote(str(path)) for path in paths)),)
+    return (_quoted(paths),)
+
+
+def _quoted(paths: Iterable[Path]) -> Private:
+    return Private(" ".join(shlex.quote(str(path)) for path in paths))
+
+
+def _safe_names(paths: list[Path], tree: Tree) -> tuple[str, tuple[str | Private, ...]]:
+    """Returns what root names to reach all of `paths`, and the option that goes with it; see `reach_safely`."""
+    top = tree.top or tree.root
+    reached = [reach_safely(path, top) for path in paths]
+    recursive = "R" if any(option for option, _ in reached) else ""
+    targets = list(dict.fromkeys(target for _, target in reached))
+    return ("R", (str(top),)) if len(targets) > _NAMED else (recursive, (_quoted(targets),))

@@ -25,7 +25,7 @@ def planned(path: str) -> PlannedPath:
 def judged(path: str, facts: PathFacts, *, is_ours: bool) -> list[tuple[str, str | None]]:
     return [
         (finding.message_text(), finding.remedy_text())
-        for finding in judge_planned(planned(path), facts, OWNERS, is_ours=is_ours)
+        for finding in judge_planned(planned(path), facts, OWNERS, below=STATE if is_ours else None)
     ]
 
 
@@ -77,6 +77,34 @@ def test_another_users_name_is_not_told() -> None:
     assert "of another user" in message
 
 
+def test_root_names_no_path_through_what_the_units_user_may_exchange() -> None:
+    """A link in the place of `gateway` would lead to another directory of root's that has a `private`."""
+    path = "/var/lib/ibkr-tools/gateway/private"
+    ((_, remedy),) = judged(path, directory(0o700, 0, 0), is_ours=True)
+    assert remedy == "sudo chown -hR ibkr:ibkr /var/lib/ibkr-tools/gateway"
+    ((_, remedy),) = judged(path, PathFacts(path=Path(), kind=stat.S_IFLNK), is_ours=True)
+    assert remedy is not None
+    assert remedy.startswith(f"sudo runuser -u ibkr -- mv -T {path} {path}.away && ")
+    closed = PathFacts(path=Path(), kind=stat.S_IFDIR, mode=0o700, uid=990, gid=991, has_acl=True)
+    ((_, remedy),) = judged(path, closed, is_ours=True)
+    assert remedy == f"sudo runuser -u ibkr -- setfacl -b {path} && sudo runuser -u ibkr -- chmod 0700 {path}"
+
+
+@pytest.mark.parametrize(
+    ("root", "top", "name", "reached"),
+    [
+        (STATE, None, "login", "-h ibkr:ibkr {}/login"),
+        (STATE, None, "login/x/shadow", "-hR ibkr:ibkr {}/login"),
+        (STATE / "gateway/private", STATE, "gateway/private/key", "-hR ibkr:ibkr {}/gateway"),
+    ],
+)
+def test_what_another_owns_below_is_reached_from_above(root: Path, top: Path | None, name: str, reached: str) -> None:
+    tree = Tree(root=root, user="ibkr", forbidden=0o022, top=top)
+    facts = PathFacts(path=STATE / name, kind=stat.S_IFREG, mode=0o600, uid=0)
+    (finding,) = judge_tree(tree, [facts], OWNERS, program=Path("/opt"))
+    assert finding.remedy_text() == f"sudo chown {reached.format(STATE)}"
+
+
 @pytest.mark.parametrize("kind", [None, stat.S_IFLNK, stat.S_IFREG])
 def test_what_is_missing_or_something_else_is_made_anew(kind: int | None) -> None:
     ((_, remedy),) = judged("/var/lib/ibkr-tools/login", PathFacts(path=Path(), kind=kind), is_ours=True)
@@ -102,6 +130,7 @@ def test_everything_below_has_one_line_for_owners_and_one_for_modes(tmp_path: Pa
 
 def test_the_place_of_many_is_named_and_not_each() -> None:
     tree = Tree(root=STATE, user="ibkr", forbidden=0o022)
-    many = [PathFacts(path=STATE / f"snapshots/{n}", kind=stat.S_IFREG, mode=0o600, uid=0) for n in range(50)]
-    (finding,) = judge_tree(tree, many, OWNERS, program=Path("/opt"))
-    assert finding.remedy_text() == "sudo chown -h ibkr:ibkr -R /var/lib/ibkr-tools"
+    for folder, reached in (("snapshots/", "snapshots"), ("", "")):
+        many = [PathFacts(path=STATE / f"{folder}{n}", kind=stat.S_IFREG, mode=0o600, uid=0) for n in range(50)]
+        (finding,) = judge_tree(tree, many, OWNERS, program=Path("/opt"))
+        assert finding.remedy_text() == f"sudo chown -hR ibkr:ibkr {STATE / reached}"
