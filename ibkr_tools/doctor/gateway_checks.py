@@ -220,7 +220,7 @@ def judge_port(facts: PortFacts, own_uid: int | None) -> Iterator[Finding]:
     if facts.uids and own_uid is not None and any(uid != own_uid for uid in facts.uids):
         remedy: str | None = "sudo ss -ltnp"
         if facts.unit is not None:
-            remedy = f"sudo systemctl stop {facts.unit}"
+            remedy = f"sudo systemctl stop {shlex.quote(facts.unit)}"
         elif facts.pid is not None:
             remedy = f"sudo kill {facts.pid}"
         yield _PORT.fault((f"port {port} of the gateway is taken by ", Private(facts.owner)), Private(remedy))

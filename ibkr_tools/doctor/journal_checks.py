@@ -54,10 +54,19 @@ def _entries(lines: Iterable[str]) -> Iterator[JournalEntry]:
             continue
 
 
+_NAMES = frozenset({"systemd", *(f"ibkr-{name}" for name in (*UNITS, "simulator"))})
+"""Every installation has these."""
+
+
+def _public_name(name: str) -> str | Private:
+    """Returns who has written an entry: private where that is an instance, or a command of somebody's own."""
+    return name if name.removesuffix(".service") in _NAMES else Private(name)
+
+
 def judge_journal(entries: Iterable[JournalEntry]) -> Iterator[Finding]:
     """Yields the errors."""
     shown = [
-        _CHECK.ok((f"{entry.SYSLOG_IDENTIFIER or entry.UNIT}: ", Private(entry.MESSAGE)))
+        _CHECK.ok((_public_name(entry.SYSLOG_IDENTIFIER or entry.UNIT), ": ", Private(entry.MESSAGE)))
         for entry in entries
         if isinstance(entry.MESSAGE, str)
     ]

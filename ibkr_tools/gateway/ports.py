@@ -1,6 +1,7 @@
 """Who listens on a port, from what the kernel shows of itself."""
 
 import errno
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -77,13 +78,25 @@ def listener(port: int, proc: Path = Path("/proc")) -> Listener | None:
 
 
 def unit_of(pid: int, proc: Path = Path("/proc")) -> str | None:
-    """Returns the service of systemd that a process belongs to; None where it belongs to none, or is gone."""
+    """Returns the system's service that a process belongs to; None where it belongs to none, or is gone.
+
+    Below a service, a scope and the manager of a user (`user@1000.service`) others make control groups, and name them
+    as they like.
+    """
     try:
-        groups = (proc / str(pid) / "cgroup").read_text().split("\n")
+        lines = (proc / str(pid) / "cgroup").read_text(errors="replace").split("\n")
     except OSError:
         return None
-    names = [name for line in groups for name in line.split("/") if name.endswith(".service")]
-    return next((name for name in reversed(names) if not name.startswith("user@")), None)
+    for line in lines:
+        names = line.split("/")[1:]
+        name = next((name for name in names if not name.endswith(".slice")), "")
+        if _SERVICE.fullmatch(name) and not name.startswith("user@"):
+            return name
+    return None
+
+
+_SERVICE = re.compile(r"[A-Za-z0-9:_.\\@-]+\.service")
+"""See systemd.unit(5)."""
 
 
 def describe_owner(port: int, proc: Path = Path("/proc")) -> str:

@@ -87,3 +87,25 @@ def test_the_near_end_of_a_connection_is_told_as_such() -> None:
         port = client.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"port {port} is taken by a connection of .+ \(pid {os.getpid()}\)"):
             ports.listening_on(port).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("group", "unit"),
+    [
+        ("/system.slice/nginx.service", "nginx.service"),
+        ("/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service"),
+        ("/system.slice/docker.service/a;reboot.service", "docker.service"),
+        ("/user.slice/user-1000.slice/session-1.scope", None),
+        ("/user.slice/user-1000.slice/session-1.scope/a.service", None),
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/mine.service", None),
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/;reboot;.service", None),
+        ("/machine.slice/$(reboot).service", None),
+        ("/", None),
+    ],
+)
+@pytest.mark.parametrize("hierarchy", ["0::", "1:name=systemd:"])
+def test_a_unit_is_the_systems_own(tmp_path: Path, group: str, unit: str | None, hierarchy: str) -> None:
+    """Below the manager of a user, people make control groups: a name of theirs is in no command of root's."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cgroup").write_text(f"{hierarchy}{group}\n")
+    assert ports.unit_of(7, tmp_path) == unit

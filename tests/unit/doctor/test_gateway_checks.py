@@ -76,6 +76,11 @@ def test_key_store_and_pin_are_those_of_the_certificate(tmp_path: Path) -> None:
             CheckVerdict.FAULT,
             "sudo systemctl stop nginx.service",
         ),
+        (
+            PortFacts(port=5000, uids=(33,), owner="nginx", unit="nginx\\x2dtest.service"),
+            CheckVerdict.FAULT,
+            "sudo systemctl stop 'nginx\\x2dtest.service'",
+        ),
         (PortFacts(port=5000, uids=(33,), owner="x", pid=7), CheckVerdict.FAULT, "sudo kill 7"),
         (PortFacts(port=5000, uids=(33, 990), owner="a program"), CheckVerdict.FAULT, "sudo ss -ltnp"),
         (PortFacts(port=5001, told_port=5000), CheckVerdict.FAULT, "sudo systemctl try-restart ibkr-gateway"),
