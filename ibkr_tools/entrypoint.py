@@ -70,9 +70,9 @@ def run(program: Callable[[], int | None], *, verbose: bool = False) -> int:
             # Also of what printed something and left by SystemExit, such as --help.
             _flush_stdout()
     except IbkrError as error:
-        print_stderr(f"error: {error.message}")
+        print_stderr(f"error: {error.message}", error.log_level)
         if error.hint:
-            print_stderr(f"hint: {error.hint}")
+            print_stderr(f"hint: {error.hint}", error.log_level)
         if verbose:
             print_stderr(_format_traceback())
         return error.exit_code

@@ -39,10 +39,12 @@ from typing import ClassVar
 class IbkrError(Exception):
     """Base of every error that a person is told about in one line.
 
-    `hint` says what the operator can do; it is printed on its own line.
+    `hint` says what the operator can do; it is printed on its own line. `log_level` is a level number of Python's
+    logging, with which the journal has the message.
     """
 
     exit_code: ClassVar[int] = 70
+    log_level: ClassVar[int] = 40
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

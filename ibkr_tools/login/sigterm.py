@@ -18,6 +18,7 @@ class LoginInterrupted(IbkrError):
     """
 
     exit_code: ClassVar[int] = 75
+    log_level: ClassVar[int] = 20  # who stops the unit wants that
 
 
 @contextmanager

@@ -92,3 +92,24 @@ def test_no_value_of_a_variable_stands_in_a_traceback(environment: dict[str, str
 def test_a_traceback_is_of_one_priority(environment: dict[str, str]) -> None:
     text = under_journal(FAILING, environment)
     assert all(line.startswith("<3>") for line in text.splitlines())
+
+
+RAISING = """
+from ibkr_tools import entrypoint
+from ibkr_tools.errors import SessionUnavailable
+from ibkr_tools.login.sigterm import LoginInterrupted
+
+def program():
+    raise {kind}("what happened", hint="what to do")
+
+entrypoint.run(program)
+"""
+
+
+@pytest.mark.parametrize(("kind", "priority"), [("SessionUnavailable", 3), ("LoginInterrupted", 6)])
+def test_a_login_that_is_stopped_is_no_error_of_the_journal(
+    environment: dict[str, str], kind: str, priority: int
+) -> None:
+    """Somebody has stopped the unit, or the machine."""
+    lines = under_journal(RAISING.format(kind=kind), environment).splitlines()
+    assert lines == [f"<{priority}>error: what happened", f"<{priority}>hint: what to do"]
