@@ -28,6 +28,11 @@ class Private:
     text: object
 
 
+@dataclass(frozen=True)
+class Foreign(Private):
+    """What may be another instance's, such as who has a port: it keeps its name."""
+
+
 PUBLIC_PLACES = (
     *(
         Path(place)
@@ -77,7 +82,9 @@ class Finding:
 
         def named(parts: tuple[Part, ...]) -> tuple[Part, ...]:
             return tuple(
-                Private(instance_names.in_names_of(str(part.text), instance))
+                part
+                if isinstance(part, Foreign)
+                else Private(instance_names.in_names_of(str(part.text), instance))
                 if isinstance(part, Private)
                 else instance_names.in_names_of(part, instance)
                 if isinstance(part, str)

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ibkr_tools.config.schema import Config, GatewayConfig
-from ibkr_tools.doctor.finding import Finding, Findings, Private
+from ibkr_tools.doctor.finding import Finding, Findings, Foreign, Private
 from ibkr_tools.doctor.subject import Subject, ask, other_program, program_environment
 from ibkr_tools.errors import ConfigError, DistributionError, JavaUnavailable
 from ibkr_tools.gateway import class_archive, distribution, filter_probe, firewall, java, ports, tls
@@ -223,7 +223,7 @@ def judge_port(facts: PortFacts, own_uid: int | None) -> Iterator[Finding]:
             remedy = f"sudo systemctl stop {shlex.quote(facts.unit)}"
         elif facts.pid is not None:
             remedy = f"sudo kill {facts.pid}"
-        yield _PORT.fault((f"port {port} of the gateway is taken by ", Private(facts.owner)), Private(remedy))
+        yield _PORT.fault((f"port {port} of the gateway is taken by ", Foreign(facts.owner)), Foreign(remedy))
     elif facts.told_port is not None and facts.told_port != port:
         yield _PORT.fault(f"the gateway runs on port {facts.told_port}, and is configured for {port}", _RESTART)
     elif facts.uids:
@@ -232,8 +232,16 @@ def judge_port(facts: PortFacts, own_uid: int | None) -> Iterator[Finding]:
         yield _PORT.ok(f"port {port} is free")
 
 
+def _is_port_unknown(subject: Subject) -> bool:
+    """Says whether nobody knows the port: of an instance with a name the usual one is another's."""
+    return subject.instance is not None and subject.config is None
+
+
 def check_port(subject: Subject, config: Config) -> Iterator[Finding]:
     """Looks at the gateway's port."""
+    if _is_port_unknown(subject):
+        yield _PORT.unseen("only the configuration says which one it is")
+        return
     section = StatusFile(subject.directories.status_file).read_section(GatewaySection)
     own = subject.service_uid if subject.is_installed else os.geteuid()
     yield from judge_port(read_port(config.gateway.port, section, subject.now), own)
@@ -250,6 +258,9 @@ def check_filter(subject: Subject, config: Config, *, is_other: bool) -> Iterato
         return
     if is_other:
         yield _FILTER.ok("another packet filter does its work (IBKR_TOOLS_PACKET_FILTER=other)")
+        return
+    if _is_port_unknown(subject):
+        yield _FILTER.unseen("only the configuration says which port it guards")
         return
     if not Path("/usr/sbin/nft").exists():
         yield _FILTER.fault("nft is not installed", f"sudo apt-get install -y nftables && {_RELOAD}")

@@ -160,6 +160,7 @@ class Sessions:
         (self._up.wait_back if name == "default" else self._second.wait_back)(moment)
 
 
+@pytest.mark.timeout(600 + 120 * MINUTES)
 def test_losses_mix_nothing_up(up: Machine, second: Second) -> None:
     """Session after session is lost, here or there: the other keeps its own, and each saves its own account.
 
@@ -315,6 +316,8 @@ def test_the_doctor_names_the_instances_with_something_to_do(up: Machine, second
     for name in USERS:
         up.run(f"systemctl start ibkr-fetch{AT[name]}.service", timeout_s=120)
     assert up.run("ibkr-tools doctor").splitlines()[-1] == f"{NAME}: nothing to do"
+    # Somebody who may not even read which port it has.
+    assert up.run("cd / && runuser -u nobody -- ibkr-tools doctor").splitlines()[-1] == f"{NAME}: nothing to do"
     up.run(f"chmod 0644 {ETC}/password")
     try:
         told = up.container.run("ibkr-tools doctor", check=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ibkr_tools.doctor.finding import CheckVerdict, Findings, Private, exit_code, in_order
+from ibkr_tools.doctor.finding import CheckVerdict, Findings, Foreign, Private, exit_code, in_order
 
 CHECK = Findings("port")
 
@@ -45,3 +45,12 @@ def test_a_finding_of_an_instance_names_what_is_its_own() -> None:
     assert named.remedy_text() == "sudo systemctl start ibkr-login@anna.path; x"
     assert (named.verdict, named.in_names_of("anna")) == (plain.verdict, named)
     assert plain.in_names_of(None) == plain
+
+
+def test_what_is_another_instances_keeps_its_name() -> None:
+    """The command would stop what a person wants to keep."""
+    plain = CHECK.fault(
+        ("taken by ", Foreign("a program of the user ibkr")), Foreign("sudo systemctl stop ibkr-gateway")
+    )
+    assert plain.in_names_of("anna") == plain
+    assert plain.message_text(is_public=True) == "taken by …"
