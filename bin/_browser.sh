@@ -10,7 +10,7 @@
 readonly CHROME_HOME=$HOME_DIR/chrome-for-testing
 # What downloads, and what was downloaded, runs as a user that nothing else runs as: no account, and between the numbers
 # that Debian and systemd give out (https://systemd.io/UIDS-GIDS).
-readonly FETCH_UID=61183
+FETCH_UID=61183
 # For each of the downloads, in seconds.
 readonly FETCH_TIMEOUT_S=1200
 USERNS_SETTING=/proc/sys/kernel/apparmor_restrict_unprivileged_userns
@@ -72,6 +72,7 @@ refuse_snap() {
 
 # as_fetcher COMMAND...: runs a program, named by its path, as the user that downloads, with no right and no variable but
 # those that lead to the network. Not by `env`: a proxy's address may have a password in it, and arguments are everybody's.
+# In a session of its own: a program that has root's terminal can type into it (TIOCSTI, ioctl_tty(2)).
 as_fetcher() (
     local name
     cd /
@@ -85,9 +86,35 @@ as_fetcher() (
     done < <(compgen -e)
     # Nothing on PATH is to be asked for its version, which Selenium Manager would do with a chromedriver.
     export PATH=/nonexistent HOME=/nonexistent LC_ALL=C.UTF-8
-    exec /usr/bin/setpriv --reuid="$FETCH_UID" --regid="$FETCH_UID" --clear-groups --no-new-privs --inh-caps=-all \
-        --bounding-set=-all "$@"
+    exec /usr/bin/setsid --wait /usr/bin/setpriv --reuid="$FETCH_UID" --regid="$FETCH_UID" --clear-groups --no-new-privs --inh-caps=-all \
+        --bounding-set=-all "$@" </dev/null
 )
+
+# end_fetchers: ends whatever runs as the user that downloads: it could change what is looked at, or the next download.
+end_fetchers() {
+    local count
+    for ((count = 0; count < 50; count++)); do
+        if [[ -z $(processes_of "$FETCH_UID" live) ]]; then return; fi
+        # All of them in one step of the kernel: none has the time to start another one.
+        as_fetcher /bin/bash -c 'kill -KILL -1' 2>/dev/null || true
+        sleep 0.1
+    done
+    die 73 "what was downloaded runs, and cannot be ended: $(processes_of "$FETCH_UID" live | paste -sd ' ')" \
+        "Nothing of it is used. End these processes, then run this again."
+}
+
+# _said COMMAND...: runs a program that was downloaded, a minute at most, and prints what it has said when nothing of it runs
+# any more. In a file: who waits for the end of a pipe waits for whatever the program has left behind.
+_said() {
+    local file code=0
+    file=$(mktemp)
+    # shellcheck disable=SC2310  # an answer, not a failure
+    (ulimit -f 1024 && as_fetcher /usr/bin/timeout 60 "$@") >"$file" 2>/dev/null || code=$?
+    end_fetchers
+    tr -d '\0' <"$file"
+    rm -f -- "$file"
+    return "$code"
+}
 
 # chrome_is_whole DIRECTORY: are all files of a version those that were noted, and no others there?
 chrome_is_whole() {
@@ -144,20 +171,22 @@ _take_over() {
 # _missing_libraries TREE: the libraries that browser and driver want and that are not there, on one line.
 _missing_libraries() {
     # shellcheck disable=SC2310  # a script has none
-    { as_fetcher /usr/bin/ldd "$1/chrome/chrome" "$1/chromedriver" 2>/dev/null || true; } |
+    { _said /usr/bin/ldd "$1/chrome/chrome" "$1/chromedriver" || true; } |
         sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | LC_ALL=C sort -u | paste -sd ' '
 }
 
 # _install_libraries TREE: has apt-get install the libraries that Google's list for Debian (deb.deps) names, where one is
-# missing. Programs on that list, such as wget, are for a desktop.
+# missing. Programs on that list, such as wget, are for a desktop. It is a part of what was downloaded: nothing else is
+# installed for it, and nothing removed.
 _install_libraries() {
-    local wanted
+    local wanted library
     if [[ -z $(_missing_libraries "$1") || ! -f $1/chrome/deb.deps ]] || ! has apt-get; then return; fi
-    wanted=$({ grep -xE '(lib|fonts-)[a-z0-9.+-]+[a-z0-9.+~:|()<>= -]*' "$1/chrome/deb.deps" || true; } | paste -sd ,)
+    library='(lib|fonts-)[a-z0-9.+-]*[a-z0-9.+](:any)?( \([<>=]+ [A-Za-z0-9.+~:-]+\))?'
+    wanted=$({ grep -xE "$library( \| $library)*" "$1/chrome/deb.deps" || true; } | paste -sd ,)
     if [[ -z $wanted ]]; then return; fi
     say "packages: what Chrome for Testing needs"
     export DEBIAN_FRONTEND=noninteractive
-    if ! apt-get -qq update || ! apt-get -qq satisfy --no-install-recommends -y "$wanted" >/dev/null; then
+    if ! apt-get -qq update || ! apt-get -qq satisfy --no-install-recommends --no-remove -y "$wanted" >/dev/null; then
         warn "apt-get could not install all of it; what it says stands above"
     fi
 }
@@ -179,6 +208,8 @@ fetch_chrome() {
         former=''
     fi
     # Not in /tmp, which may be memory.
+    # Of a download that was interrupted.
+    end_fetchers
     work=$(mktemp -d "$HOME_DIR/.chrome.XXXXXX")
     remove_at_exit "$work"
     chmod 0711 "$work"
@@ -191,6 +222,7 @@ fetch_chrome() {
     fi
     chown -R "$FETCH_UID:$FETCH_UID" "$cache"
     mapfile -t answer < <(_ask_manager "$1" "$cache")
+    end_fetchers
     if [[ ${answer[0]:-} != 0 ]]; then
         _keep_chrome "Chrome for Testing could not be downloaded: ${answer[1]:-Selenium Manager does not run}" "$network"
         return
@@ -219,12 +251,13 @@ fetch_chrome() {
     fi
     for program in chrome/chrome chromedriver; do
         # shellcheck disable=SC2310  # says nothing then, which is no version
-        told=$(as_fetcher /usr/bin/timeout 60 "$work/tree/$program" --version 2>/dev/null) || told=''
+        told=$(_said "$work/tree/$program" --version) || told=''
         if [[ " $told " != *" $version "* ]]; then
             _keep_chrome "what was downloaded as ${program##*/} $version does not start, or is another version" "$refused"
             return
         fi
     done
+    end_fetchers
     staged=$work/tree
     staged_version=$version
 }
@@ -309,6 +342,7 @@ _remove_profile() {
 # remove_chrome: all of it, for bin/uninstall, after the units were stopped.
 remove_chrome() {
     local path
+    end_fetchers
     _remove_profile
     for path in "$CHROME_HOME" "$HOME_DIR"/.chrome.??????; do
         if [[ -e $path || -L $path ]]; then remove_tree "$path"; fi

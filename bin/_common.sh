@@ -18,16 +18,17 @@ else
     _bold='' _yellow='' _red='' _plain=''
 fi
 
-# One line per step, so that a person sees where it is.
-say() { printf '%s\n' "${_bold}==>${_plain} $*"; }
-note() { printf '    %s\n' "$*"; }
-warn() { printf '%s\n' "${_yellow}warning:${_plain} $*" >&2; }
+# One line per step, so that a person sees where it is. What programs of other users have said may be in it: nothing of it
+# moves a cursor.
+say() { printf '%s\n' "${_bold}==>${_plain} ${*//[[:cntrl:]]/?}"; }
+note() { printf '    %s\n' "${*//[[:cntrl:]]/?}"; }
+warn() { printf '%s\n' "${_yellow}warning:${_plain} ${*//[[:cntrl:]]/?}" >&2; }
 
 # die CODE MESSAGE [HINT]: codes as everywhere in ibkr-tools (docs: exit codes).
 die() {
     local code=$1 message=$2 hint=${3:-}
-    printf '%s\n' "${_red}error:${_plain} $message" >&2
-    if [[ -n $hint ]]; then printf '       %s\n' "$hint" >&2; fi
+    printf '%s\n' "${_red}error:${_plain} ${message//[[:cntrl:]]/?}" >&2
+    if [[ -n $hint ]]; then printf '       %s\n' "${hint//[[:cntrl:]]/?}" >&2; fi
     exit "$code"
 }
 

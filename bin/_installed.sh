@@ -268,3 +268,28 @@ remove_listed() {
 
 # left PATH WHY: says that something stays; its name may be anybody's.
 left() { note "left: $(printf %q "$1") ($2)"; }
+
+# processes_of UID [live]: the processes that run as a user, as NUMBER (NAME); with `live` those alone that can do something
+# still. /proc says who owns a directory, which is root where a process may not be dumped; its file says who runs it. A
+# process gives itself any name, and this one goes to root's terminal.
+processes_of() {
+    local status
+    for status in /proc/[0-9]*/status; do
+        LC_ALL=C awk -v uid="$1" -v live="${2:-}" '
+            /^Name:/ {name = $2; gsub(/[^!-~]/, "?", name)} /^State:/ {state = $2} /^Pid:/ {pid = $2}
+            /^Uid:/ && ($2 == uid || $3 == uid) && !(live && state ~ /[XZ]/) {print pid " (" name ")"}' \
+            "$status" 2>/dev/null || true
+    done
+}
+
+# as_user USER COMMAND...: runs a command as a user of units, in a session of its own: whoever has taken over that user could
+# type into root's terminal by a process that has it (TIOCSTI, ioctl_tty(2)). Ctrl-C ends the command all the same.
+as_user() {
+    local child code=0
+    setsid runuser -u "$1" -- env -C / HOME="$STATE_DIR" "${@:2}" <&0 &
+    child=$!
+    trap 'kill "$child" 2>/dev/null; exit 130' INT
+    wait "$child" || code=$?
+    trap - INT
+    return "$code"
+}

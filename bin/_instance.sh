@@ -73,7 +73,7 @@ instance_units() {
 }
 
 # as_service_user COMMAND...: runs a command as the user of the units.
-as_service_user() { runuser -u "$SERVICE_USER" -- env -C / HOME="$STATE_DIR" "$@"; }
+as_service_user() { as_user "$SERVICE_USER" "$@"; }
 
 # _install_instance_gateway NAME SOURCE ACCEPT...: installs IBKR's gateway for an instance: from SOURCE, else the one that
 # is there, else what lies in clientportal/, else the one of the instance without a name, else from IBKR.
@@ -113,7 +113,7 @@ _install_instance_gateway() {
 # opens nothing of theirs. What it is, is checked by whoever installs it. Fails if there is none.
 as_ibkr_copies_gateway() {
     chown "$SERVICE_USER:" "$1"
-    runuser -u ibkr -- tar -C /var/lib/ibkr-tools/gateway -cf - clientportal.gw 2>/dev/null |
+    as_user ibkr tar -C /var/lib/ibkr-tools/gateway -cf - clientportal.gw 2>/dev/null |
         as_service_user tar -C "$1" -xf - 2>/dev/null
 }
 

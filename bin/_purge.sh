@@ -140,16 +140,6 @@ except (OSError, ValueError, RecursionError):
 PYTHON
 }
 
-# processes_of UID: the processes that run as a user, as NUMBER (NAME). /proc says who owns a directory, which is root
-# where a process may not be dumped; its file says who runs it.
-processes_of() {
-    local status
-    for status in /proc/[0-9]*/status; do
-        awk -v uid="$1" '/^Name:/ {name = $2} /^Pid:/ {pid = $2} /^Uid:/ && ($2 == uid || $3 == uid) {print pid " (" name ")"}' \
-            "$status" 2>/dev/null || true
-    done
-}
-
 # user_kind: sets user to `ours`, `foreign` or `none`. A person may have that name on a machine where nothing was installed.
 user_kind() {
     local account home

@@ -5,7 +5,7 @@
 
 readonly SIMULATED_UPSTREAM=http://127.0.0.1:5080
 
-as_ibkr() { runuser -u ibkr -- env -C / HOME="$STATE_DIR" "$@"; }
+as_ibkr() { as_user ibkr "$@"; }
 
 # refuse_setup: refuses, before anything is changed, what would not become an installation.
 refuse_setup() {

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import pwd
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,9 +20,17 @@ from ibkr_tools.cli.flex_fetch_command import _service
 from ibkr_tools.cli.history_options import postgres_of
 from ibkr_tools.directories import Directories
 from ibkr_tools.errors import ActionRequired
+from tests.support.checkout import CHECKOUT
+from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to stop being it")
 
+AS_NOBODY = f"""
+    set -euo pipefail
+    source {CHECKOUT}/bin/_common.sh
+    source {CHECKOUT}/bin/_installed.sh
+    STATE_DIR=/nonexistent
+    as_user nobody """
 NOBODY = pwd.getpwnam("nobody")
 CONFIG = '{"username": "demo-reader", "account": "U1234567", "password": "hunter2 hunter2"}'
 
@@ -317,3 +326,40 @@ def test_who_may_is_told_nothing(place: Directories) -> None:
     process.start()
     process.join(60)
     assert process.exitcode == 0
+
+
+def test_who_scripts_start_as_another_user_has_not_roots_terminal() -> None:
+    """TIOCSTI: what is typed into it is run by root's shell, and whoever is that user can have a process do it."""
+    line = "sh -c 'exec 3<>/dev/tty && echo reached' || echo ended $?"
+    with Terminal(["bash", "-c", f"{AS_NOBODY} {line}"], {"PATH": os.environ["PATH"]}) as terminal:
+        terminal.wait_for("ended 2")
+        assert terminal.end() == 0
+    assert "reached" not in terminal.text
+
+
+def test_ctrl_c_ends_what_scripts_start_as_another_user() -> None:
+    line = "bash -c 'trap \"echo told; exit\" TERM; echo ready $$; while :; do sleep 0.1; done'; echo gone on"
+    with Terminal(["bash", "-c", f"{AS_NOBODY} {line}"], {"PATH": os.environ["PATH"]}) as terminal:
+        terminal.wait_for("ready")
+        assert terminal.interrupt() == 130
+    assert "told" in terminal.text
+    assert "gone on" not in terminal.text
+
+
+def test_a_script_hands_on_input_output_and_exit_code_of_another_user() -> None:
+    line = f"{AS_NOBODY} sh -c 'read -r word; echo \"$word $(id -un) $HOME $PWD\"; exit 7'"
+    done = subprocess.run(["bash", "-c", line], input="hello\n", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "hello nobody /nonexistent /\n", "")
+
+
+def test_what_a_process_calls_itself_moves_no_cursor_of_root() -> None:
+    """As `bin/uninstall --purge` names those that still run."""
+    name = "ctypes.CDLL(None).prctl(15, b'a\\x1b[2J\\x9bb'); os.setuid(12345); print(flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-I", "-c", f"import ctypes, os, time; {name}"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process:
+        process.stdout.readline()
+        line = f"source {CHECKOUT}/bin/_common.sh; source {CHECKOUT}/bin/_installed.sh; processes_of 12345; "
+        shown = subprocess.check_output(["bash", "-c", f"{line} note $'\\e[2J'"])
+        process.kill()
+    assert shown == f"{process.pid} (a?[2J?b)\n    ?[2J\n".encode()

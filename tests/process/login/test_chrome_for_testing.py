@@ -15,9 +15,13 @@ import selenium
 from ibkr_tools.login.chrome_for_testing import PROFILE, find_chrome
 from tests.support.checkout import CHECKOUT
 from tests.support.chrome_mirror import ChromeMirror, Entry
+from tests.support.terminal import Terminal
 
 OLD, NEW, NEWER = "155.0.7000.1", "156.0.8078.9", "156.0.8078.10"
 MANAGER = Path(selenium.__file__).parent / "webdriver/common/linux-x86_64/selenium-manager"
+FETCH_UID = 700_000 + os.getpid() % 100_000
+"""Of this run alone: all that runs as that user is ended."""
+
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="files of root, and a user that downloads, take root")
 FETCH = "choose_browser; fetch_chrome ENVIRONMENT; use_browser"
 
@@ -50,9 +54,9 @@ class Machine:
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    def run(self, commands: str, browser: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
-        """Runs functions of the script as bin/install does."""
-        script = f"""
+    def script(self, commands: str, browser: str = "") -> str:
+        """Returns what runs functions of the script as bin/install does."""
+        return f"""
             set -euo pipefail
             umask 022
             source {CHECKOUT}/bin/_common.sh
@@ -60,9 +64,13 @@ class Machine:
             HOME_DIR={self.root}/opt
             source {CHECKOUT}/bin/_browser.sh
             USERNS_SETTING={self.root}/userns CHROME_PROFILE={self.profile} OS_RELEASE={self.root}/os-release
-            browser={browser!r} statements_only=no
+            browser={browser!r} statements_only=no FETCH_UID={FETCH_UID}
             {commands.replace("ENVIRONMENT", str(self.root / "environment"))}
         """
+
+    def run(self, commands: str, browser: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Runs them."""
+        script = self.script(commands, browser)
         path = f"{self.root}/bin:{os.environ['PATH']}"
         environment = {"PATH": path, "LC_ALL": "C.UTF-8", **variables}
         return subprocess.run(
@@ -317,7 +325,7 @@ def test_what_is_downloaded_runs_as_nobody_else(machine: Machine) -> None:
         done = machine.run(FETCH, "chrome-for-testing", SECRET="hidden", **mirror.environment)
         assert done.returncode == 0, done.stderr
     shown = machine.run(f"as_fetcher {machine.home}/current/chrome/chrome", SECRET="hidden")
-    assert shown.stderr.splitlines()[0] == "61183"
+    assert shown.stderr.splitlines()[0] == str(FETCH_UID)
     assert "hidden" not in shown.stderr
     limits = machine.run("as_fetcher /bin/cat /proc/self/status").stdout
     assert "CapEff:\t0000000000000000" in limits
@@ -326,16 +334,54 @@ def test_what_is_downloaded_runs_as_nobody_else(machine: Machine) -> None:
 
 
 @NEEDS_ROOT
+@pytest.mark.parametrize("says", [f"Chrome {NEW}", "nothing"])
+def test_nothing_of_it_goes_on_to_run(machine: Machine, says: str) -> None:
+    """What it leaves behind is ended, and is not waited for; it could change the next download."""
+    leaves = f"#!/bin/sh\n/usr/bin/setsid /bin/sleep 1000 &\n/bin/sleep 1000 &\necho {says}\n"
+    witness = Entry(leaves.encode(), 0o100755)
+    with ChromeMirror(NEW, more={"chrome-linux64/chrome": witness}) as mirror:
+        done = machine.run(FETCH, "chrome-for-testing", **mirror.environment)
+    assert done.returncode == (69 if says == "nothing" else 0), done.stderr
+    assert machine.run('processes_of "$FETCH_UID" live').stdout == ""
+
+
+@NEEDS_ROOT
+def test_what_an_interrupted_download_has_left_is_ended_first(machine: Machine) -> None:
+    machine.run("as_fetcher /bin/sh -c '/bin/sleep 10619 >/dev/null 2>&1 &'")
+    assert "(sleep)" in machine.run('processes_of "$FETCH_UID" live').stdout
+    machine.manager.write_text(f"#!/bin/sh\n/bin/grep -l 1061[9] /proc/[0-9]*/cmdline >{machine.root}/seen\n")
+    (machine.root / "seen").touch()
+    (machine.root / "seen").chmod(0o666)
+    machine.run(FETCH, "chrome-for-testing")
+    assert (machine.root / "seen").read_text() == ""
+
+
+@NEEDS_ROOT
+def test_what_is_downloaded_cannot_type_into_roots_terminal(machine: Machine) -> None:
+    """TIOCSTI: what is typed so is run by root's shell when the installation is over."""
+    line = "as_fetcher /bin/sh -c 'test -t 0 && echo reached; exec 3<>/dev/tty && echo reached' || echo ended"
+    with Terminal(["bash", "-c", machine.script(line)], {"PATH": os.environ["PATH"]}) as terminal:
+        terminal.wait_for("ended")
+        assert terminal.end() == 0
+    assert "reached" not in terminal.text
+
+
+@NEEDS_ROOT
 def test_libraries_come_from_the_list_of_google(machine: Machine) -> None:
     """Where one is missing: the libraries and fonts of deb.deps; no programs, nor what is no dependency."""
     machine.program("apt-get", f'echo "$@" >>{machine.root}/asked')
-    deps = b"fonts-liberation\nlibnss3 (>= 2:3.35)\nlibcurl3-gnutls | libcurl4\nwget\n--fix\nlib$(x)\n"
+    deps = (
+        b"fonts-liberation\nlibnss3 (>= 2:3.35)\nlibcurl3-gnutls | libcurl4\nwget\n--fix\nlib$(x)\n"
+        # The second of two would be installed where the first is not to be had.
+        b"libnone | openssh-server\nlibnone openssh-server\nlibnone (>= 1) | wget\nlibnone | libpam-x-\n"
+    )
     more = {"chrome-linux64/chrome": hostile_library(), "chrome-linux64/deb.deps": Entry(deps)}
     with ChromeMirror(NEW, more=more) as mirror:
         assert machine.fetch(mirror).returncode == 69
     asked = (machine.root / "asked").read_text().splitlines()
     assert asked[-1] == (
-        "-qq satisfy --no-install-recommends -y fonts-liberation,libnss3 (>= 2:3.35),libcurl3-gnutls | libcurl4"
+        "-qq satisfy --no-install-recommends --no-remove -y "
+        "fonts-liberation,libnss3 (>= 2:3.35),libcurl3-gnutls | libcurl4"
     )
 
 
