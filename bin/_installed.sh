@@ -293,3 +293,12 @@ as_user() {
     trap - INT
     return "$code"
 }
+
+# stage_gateway SOURCE DIRECTORY: copies what was named as IBKR's gateway for the user of the units to read. The copy is
+# root's, so nobody else can exchange anything in it; and only that user's to read, since whoever may write where SOURCE lies
+# decides what root copies.
+stage_gateway() {
+    cp -R -H -- "$1" "$2/"
+    chgrp -hR "$SERVICE_USER" "$2"
+    chmod -R u=rwX,g=rX,o= "$2"
+}

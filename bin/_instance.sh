@@ -92,9 +92,7 @@ _install_instance_gateway() {
         remove_at_exit "$staging"
         if [[ -n $source ]]; then
             say "gateway: from $source"
-            # As bin/install: the copy is root's.
-            cp -R -H -- "$source" "$staging/"
-            chmod -R u=rwX,go=rX "$staging"
+            stage_gateway "$source" "$staging"
             as_service_user "${program[@]}" gateway install "$staging/$(basename -- "$source")" "$@"
         elif as_ibkr_copies_gateway "$staging"; then
             say "gateway: the build of the instance without a name"

@@ -71,12 +71,10 @@ install_gateway() {
         if ((${#accept[@]})); then note "nothing was installed, so --accept had nothing to accept"; fi
     elif [[ -n $gateway_source ]]; then
         say "gateway: from $gateway_source"
-        # Unpacked by the unprivileged user, who may not be able to read it where it lies. The copy is root's: nobody else
-        # can exchange anything in it.
+        # Unpacked by the unprivileged user, who may not be able to read it where it lies.
         staging=$(mktemp -d)
         remove_at_exit "$staging"
-        cp -R -H -- "$gateway_source" "$staging/"
-        chmod -R u=rwX,go=rX "$staging"
+        stage_gateway "$gateway_source" "$staging"
         as_ibkr "$LINK" gateway install "$staging/$(basename -- "$gateway_source")" "${accept[@]}"
     else
         say "gateway: downloading it from IBKR"

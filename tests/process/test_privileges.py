@@ -363,3 +363,20 @@ def test_what_a_process_calls_itself_moves_no_cursor_of_root() -> None:
         shown = subprocess.check_output(["bash", "-c", f"{line} note $'\\e[2J'"])
         process.kill()
     assert shown == f"{process.pid} (a?[2J?b)\n    ?[2J\n".encode()
+
+
+def test_the_copy_of_a_gateway_is_for_the_units_user_alone(tmp_path: Path) -> None:
+    """It may lie where somebody else has put a link to what only root can read."""
+    (tmp_path / "shadow").write_text("secret")
+    (tmp_path / "shadow").chmod(0o600)
+    (tmp_path / "source/root").mkdir(parents=True)
+    (tmp_path / "source/zip").symlink_to(tmp_path / "shadow")
+    (tmp_path / "to").mkdir(mode=0o700)
+    line = f"source {CHECKOUT}/bin/_common.sh; source {CHECKOUT}/bin/_installed.sh; SERVICE_USER=daemon; umask 022; "
+    stage = f"stage_gateway {tmp_path}/source/zip {tmp_path}/to; stage_gateway {tmp_path}/source {tmp_path}/to"
+    subprocess.run(["bash", "-c", line + stage], check=True)
+    group = pwd.getpwnam("daemon").pw_gid
+    for name, mode in {"": 0o40750, "zip": 0o100640, "source": 0o40750, "source/root": 0o40750}.items():
+        entry = (tmp_path / "to" / name).lstat()
+        assert (entry.st_mode, entry.st_uid, entry.st_gid) == (mode, 0, group), name
+    assert (tmp_path / "to/source/zip").is_symlink()
