@@ -18,6 +18,7 @@ from ibkr_tools.login.chrome_for_testing import ChromeForTesting
 from ibkr_tools.login.start_failure import read_complaint
 
 _BROWSER, _SANDBOX = Findings("browser"), Findings("browser's sandbox")
+_KNOWN_NAME = re.compile("chrome|chromium|chromium-browser|google-chrome|google-chrome-stable|chromedriver")
 
 
 def check_browser(subject: Subject, config: Config) -> Iterator[Finding]:
@@ -69,7 +70,10 @@ def judge_versions(programs: BrowserPrograms, browser: Told, driver: Told, *, re
         if told.status != 0 or version is None:
             complaint = read_complaint(told.complaint)
             meaning = complaint.sign.meaning if complaint.sign else "it says no version"
-            yield _BROWSER.fault((f"{program.name} does not start: {meaning}: ", Private(complaint.line)), remedy)
+            name = (
+                program.name if program.is_relative_to("/usr") or program.is_relative_to("/opt") else Private(program)
+            )
+            yield _BROWSER.fault((name, f" does not start: {meaning}: ", Private(complaint.line)), remedy)
             return
         versions.append(version[0])
     majors = {version.partition(".")[0] for version in versions}

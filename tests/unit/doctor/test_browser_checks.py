@@ -49,6 +49,13 @@ def test_both_start_and_fit_each_other(browser: Told, driver: Told, says: str | 
     assert (says or "") in found.message_text()
 
 
+def test_a_report_does_not_name_a_browser_of_somebodys_own() -> None:
+    for path, name in (("/home/anna/annas-chrome", "…"), ("/usr/lib/chromium/chromium", "chromium")):
+        programs = BrowserPrograms(browser=Path(path), driver=PROGRAMS.driver)
+        (found,) = judge_versions(programs, told("", 1), DRIVER, remedy="mend")
+        assert found.message_text(is_public=True).startswith(f"{name} does not start: ")
+
+
 @pytest.mark.parametrize(
     ("facts", "setting"),
     [
