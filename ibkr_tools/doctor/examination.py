@@ -148,7 +148,7 @@ def _done(check: Check) -> list[Finding]:
         return [Findings(check.name).unseen("this user may not look at it")]
     except OSError as error:
         return [Findings(check.name).unseen(f"cannot be looked at: {error.strerror}")]
-    except (IbkrError, ValueError, RecursionError) as error:
+    except (IbkrError, ValueError, ArithmeticError, RecursionError) as error:
         return [Findings(check.name).unseen(f"cannot be looked at ({type(error).__name__})")]
 
 

@@ -68,6 +68,9 @@ def read_host(upstream: str) -> HostFacts:
         told = parsedate_to_datetime(date or "")
     except ValueError:
         return HostFacts(host=host)
+    if told.tzinfo is None:
+        # `-0000`: UTC, of who does not say where they are.
+        told = told.replace(tzinfo=UTC)
     return HostFacts(host=host, clock_error_s=(datetime.now(UTC) - told).total_seconds())
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ibkr_tools.alert_outbox import pending
 from ibkr_tools.config.schema import LoginConfig
@@ -114,12 +114,13 @@ def check_outbox(subject: Subject) -> Iterator[Finding]:
     if not os.access(subject.directories.outbox, os.R_OK | os.X_OK):
         yield _ALERTS.unseen("this user may not look at the messages for a person")
         return
-    moments = [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in pending(subject.directories.outbox)]
+    # A time of a file may be one that no calendar has.
+    moments_s = [path.lstat().st_mtime for path in pending(subject.directories.outbox)]
     tool = "sudo ibkr-tools" if subject.is_installed else "ibkr-tools"
-    if moments and min(moments) < subject.now - MAX_WAIT:
-        yield _ALERTS.notice(f"{len(moments)} messages for a person could not be told yet", f"{tool} alert --test")
+    if moments_s and min(moments_s) < (subject.now - MAX_WAIT).timestamp():
+        yield _ALERTS.notice(f"{len(moments_s)} messages for a person could not be told yet", f"{tool} alert --test")
     else:
-        yield _ALERTS.ok(f"{len(moments)} messages wait")
+        yield _ALERTS.ok(f"{len(moments_s)} messages wait")
 
 
 def _judge_session(status: Status, now: datetime, *, extent: Extent) -> Iterator[Finding]:

@@ -46,8 +46,9 @@ def test_a_host_with_our_time_is_well(host: str) -> None:
     assert "127.0.0.1" not in found.message_text(is_public=True)
 
 
-def test_a_clock_that_differs_is_named(host: str) -> None:
-    Handler.date = "Sun, 22 Nov 2015 12:00:00 GMT"
+@pytest.mark.parametrize("zone", ["GMT", "-0000"])
+def test_a_clock_that_differs_is_named(host: str, zone: str) -> None:
+    Handler.date = f"Sun, 22 Nov 2015 12:00:00 {zone}"
     (found,) = judge_host(read_host(host))
     assert found.remedy_text() == "sudo timedatectl set-ntp true"
 
