@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ibkr_tools import files
 from ibkr_tools.config.schema import Config, GatewayConfig
 from ibkr_tools.doctor.finding import Finding, Findings, Foreign, Private
 from ibkr_tools.doctor.subject import Subject, ask, other_program, program_environment
@@ -136,7 +137,7 @@ def _is_served(certificate: Path, port: int) -> bool | None:
             context.wrap_socket(connection, server_hostname="localhost") as secured,
         ):
             served = secured.getpeercert(binary_form=True)
-        return served == ssl.PEM_cert_to_DER_cert(certificate.read_text())
+        return served == ssl.PEM_cert_to_DER_cert(files.read_user_file(certificate).decode())
     except (OSError, ValueError):
         return None
 

@@ -4,6 +4,7 @@ Everything that Java can be given to run counts, by name and content: the files 
 `root/` holds examples of configuration, which people edit; Java neither runs nor serves anything of it.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -119,11 +120,13 @@ def identify(root: Path, main_jar: Path) -> BuildIdentity:
 def _read_accepted(path: Path) -> dict[str, dict[str, str]]:
     """Returns the files of each accepted build by its digest. A list that is damaged accepts nothing."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(files.read_user_file(path))
         builds = document["builds"] if document["schema"] == ACCEPTED_BUILDS_SCHEMA else []
         return {digest_of(build): build for build in builds}
-    except FileNotFoundError:
-        return {}
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.EINVAL, errno.EFBIG}:
+            return {}
+        raise
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {}
 

@@ -31,7 +31,7 @@ def expires_at(certificate: Path) -> datetime | None:
     from cryptography import x509
 
     try:
-        return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+        return x509.load_pem_x509_certificate(files.read_user_file(certificate)).not_valid_after_utc
     except (OSError, ValueError):
         return None
 
@@ -46,9 +46,9 @@ def opens_key_store(public: Path, private: Path) -> bool:
     from cryptography.hazmat.primitives.serialization import pkcs12
 
     try:
-        certificate = x509.load_pem_x509_certificate((public / CERTIFICATE_FILE).read_bytes())
-        password = (private / KEYSTORE_PASSWORD_FILE).read_bytes()
-        store = (private / KEYSTORE_FILE).read_bytes()
+        certificate = x509.load_pem_x509_certificate(files.read_user_file(public / CERTIFICATE_FILE))
+        password = files.read_user_file(private / KEYSTORE_PASSWORD_FILE)
+        store = files.read_user_file(private / KEYSTORE_FILE)
         key, inside, _ = pkcs12.load_key_and_certificates(store, password)
     except PermissionError:
         raise
@@ -62,8 +62,8 @@ def has_its_pin(public: Path) -> bool:
     from cryptography import x509
 
     try:
-        certificate = x509.load_pem_x509_certificate((public / CERTIFICATE_FILE).read_bytes())
-        return (public / SPKI_FILE).read_bytes().strip() == _pin(certificate.public_key())
+        certificate = x509.load_pem_x509_certificate(files.read_user_file(public / CERTIFICATE_FILE))
+        return files.read_user_file(public / SPKI_FILE).strip() == _pin(certificate.public_key())
     except (OSError, ValueError):
         return False
 

@@ -198,6 +198,7 @@ PACKAGES = {
         "directories",
         "duration_format",
         "errors",
+        "files",
         "flex",
         "gateway",
         "installation",

@@ -10,8 +10,11 @@ import pytest
 from ibkr_tools.directories import Directories
 from ibkr_tools.doctor.examination import Check, _done
 from ibkr_tools.doctor.finding import Finding
+from ibkr_tools.doctor.gateway_checks import read_tls
 from ibkr_tools.doctor.session_checks import check_outbox
 from ibkr_tools.doctor.subject import find_subject
+from ibkr_tools.gateway import tls
+from ibkr_tools.gateway.distribution_identity import _read_accepted
 from ibkr_tools.status import utc_now
 
 
@@ -38,3 +41,30 @@ def test_a_check_that_cannot_be_done_says_so(error: Exception) -> None:
 
     (found,) = _done(Check(name="x", run=check))
     assert found.message_text().startswith("cannot be looked at")
+
+
+@pytest.mark.parametrize("name", [tls.CERTIFICATE_FILE, tls.SPKI_FILE, tls.KEYSTORE_FILE, tls.KEYSTORE_PASSWORD_FILE])
+@pytest.mark.parametrize("is_fifo", [True, False])
+def test_what_stands_in_the_place_of_the_gateways_files_is_not_waited_for(
+    tmp_path: Path, name: str, is_fifo: bool
+) -> None:
+    """A FIFO that nobody writes to, and a file that is larger than this machine's memory."""
+    tls.make_material(tmp_path / "tls", tmp_path / "private")
+    path = next(tmp_path.rglob(name))
+    path.unlink()
+    if is_fifo:
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, 1 << 42)
+    facts = read_tls(tmp_path / "tls/gateway.pem", tmp_path / "private", None)
+    assert (facts.expires is None, facts.is_pair, facts.has_pin) in {
+        (True, None, True),
+        (False, False, True),
+        (False, True, False),
+    }
+
+
+def test_a_list_of_accepted_builds_that_is_no_file_accepts_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "accepted.json")
+    assert _read_accepted(tmp_path / "accepted.json") == {}
