@@ -53,7 +53,7 @@ def _holder(inodes: set[str], proc: Path) -> tuple[int, str] | None:
             continue
         try:
             if any(str(entry.readlink()) in links for entry in (process / "fd").iterdir()):
-                return int(process.name), (process / "comm").read_text().strip()
+                return int(process.name), (process / "comm").read_text(errors="replace").strip()
         except OSError:
             # Gone meanwhile, or another user's.
             continue

@@ -109,3 +109,10 @@ def test_a_unit_is_the_systems_own(tmp_path: Path, group: str, unit: str | None,
     (tmp_path / "7").mkdir()
     (tmp_path / "7/cgroup").write_text(f"{hierarchy}{group}\n")
     assert ports.unit_of(7, tmp_path) == unit
+
+
+def test_a_name_that_is_no_text_is_told_all_the_same(tmp_path: Path) -> None:
+    """A process gives itself any name."""
+    proc = fake_proc(tmp_path, uid=33, holder=True)
+    (proc / "4242/comm").write_bytes(b"a\x9bb\n")
+    assert ports.describe_owner(5000, proc) == "a\ufffdb (pid 4242)"
