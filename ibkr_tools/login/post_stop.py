@@ -71,7 +71,8 @@ def main() -> int:
     except OSError as error:
         raise OutputError(f"{status_file.path}: {error.strerror}") from error
     if why:
-        logger.warning(why)
+        # Whoever stops the unit wants that.
+        logger.log("INFO" if os.environ.get("SERVICE_RESULT") == "success" else "WARNING", why)
     return 0
 
 

@@ -80,10 +80,15 @@ def log_transition(before: State, after: State, now_s: float) -> None:
     if after.todo:
         logger.error(text)
         logger.error(f"to do: {after.todo}")
-    elif after.phase in _ROUTINE_PHASES:
+    elif after.phase in _ROUTINE_PHASES or _is_early(before, after):
         logger.info(text)
     elif after.phase is not before.phase:
         logger.warning(text)
+
+
+def _is_early(before: State, after: State) -> bool:
+    """Says whether the gateway may only be slower than the watchdog to start: one that fails says so itself."""
+    return before.phase is SessionState.STARTING and after.phase is SessionState.GATEWAY_DOWN
 
 
 def _log_circumstances(before: State, after: State) -> None:

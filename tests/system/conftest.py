@@ -3,11 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.container import Container, missing_needs
+from tests.support.container import Container, ContainerError, missing_needs
 from tests.support.daytime import noon_in_new_york
 from tests.support.distribution import distribution
 from tests.support.wheels import wheelhouse, wheels_for
@@ -69,7 +70,7 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         _set_traps(container)
         container.run(noon_in_new_york(now()))
         with it.timed("bin/install --simulator, no network"):
-            told = container.run(f"{IN_HOSTILE} {INSTALL}", timeout_s=240)
+            told = container.run(f"{IN_HOSTILE} {INSTALL}", timeout_s=480)
         print(told.stdout, told.stderr)
         yield it
         del request.config.stash[MACHINE]
@@ -120,7 +121,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     machine = item.config.stash.get(MACHINE, None)
     if machine is not None and report is not None and getattr(report, "failed", False):
-        report.sections.append(("journal", machine.container.journal(lines=80)))
+        # The failure may be that of the container.
+        with suppress(ContainerError):
+            report.sections.append(("journal", machine.container.journal(lines=80)))
     return report
 
 

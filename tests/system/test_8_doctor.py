@@ -193,7 +193,7 @@ def provide_sudo(machine: Machine) -> None:
 @pytest.fixture
 def healthy(up: Machine) -> Iterator[Machine]:
     """The machine with a session and a fetch that succeeded, and with `sudo`."""
-    if up.status().get("fetch", {}).get("state") == "failed":
+    if (up.status().get("fetch") or {}).get("state") == "failed":
         up.run("systemctl start ibkr-fetch")
     provide_sudo(up)
     yield up

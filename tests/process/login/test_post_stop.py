@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
 from ibkr_tools import files
 from ibkr_tools.status import LoginSection, StatusFile, utc_now
 
@@ -27,3 +29,18 @@ def test_status_that_cannot_be_written_is_no_bug(tmp_path: Path) -> None:
             check=False,
         )
     assert (done.returncode, done.stderr) == (73, f"error: {status.path}: Connection timed out\n")
+
+
+@pytest.mark.parametrize(("result", "level"), [("success", "INFO"), ("signal", "WARNING")])
+def test_a_login_that_was_stopped_is_no_warning(tmp_path: Path, result: str, level: str) -> None:
+    """Whoever stops the unit, or the machine, wants that."""
+    StatusFile(tmp_path / "status.json").write(login("running"))
+    done = subprocess.run(
+        [sys.executable, "-m", "ibkr_tools.login.post_stop"],
+        env={**os.environ, "RUNTIME_DIRECTORY": str(tmp_path), "SERVICE_RESULT": result},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = done.stderr.splitlines()
+    assert level in line.split()
