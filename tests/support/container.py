@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from tests.support.patience import slowdown
+from tests.support.patience import run_patiently, slowdown
 
 REQUIRED_PROGRAMS = ("systemd-nspawn", "nsenter", "mount", "umount")
 
@@ -313,18 +313,9 @@ class Container:
 
         Raises:
             ContainerError: it failed (unless `check` is false); the message has its output.
-            subprocess.TimeoutExpired: it took longer than `timeout_s`.
+            subprocess.TimeoutExpired: it took longer than `timeout_s` of a quiet machine.
         """
-        result = subprocess.run(
-            self.nsenter("/bin/bash", "-c", command),
-            check=False,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-        )
+        result = run_patiently(self.nsenter("/bin/bash", "-c", command), timeout_s=timeout_s, stdin=stdin)
         if check and result.returncode != 0:
             raise ContainerError(
                 f"`{command}` ended with {result.returncode}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}"

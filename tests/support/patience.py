@@ -1,13 +1,14 @@
 """How long things may take here and now: limits are those of a quiet machine, and grow with what else this one does."""
 
 import os
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["slowdown", "wait_until", "within"]
+__all__ = ["run_patiently", "slowdown", "wait_until", "within"]
 
 
 def slowdown() -> float:
@@ -29,6 +30,41 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0, step_s: f
         factor = max(factor, slowdown())
         assert time.monotonic() - begun < timeout_s * factor, f"not so within {timeout_s * factor:g} s"
         pause.wait(step_s)
+
+
+def run_patiently(
+    command: Sequence[str], *, timeout_s: float, stdin: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Runs a program and returns its result.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than `timeout_s` of a quiet machine, and was killed.
+    """
+    begun, factor = time.monotonic(), 1.0
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if stdin is None else pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        errors="replace",
+    ) as process:
+        while True:
+            try:
+                out, err = process.communicate(stdin, timeout=min(timeout_s, _STEP_S))
+                return subprocess.CompletedProcess(command, process.returncode, out, err)
+            except subprocess.TimeoutExpired as error:
+                factor = max(factor, slowdown())
+                if time.monotonic() - begun > timeout_s * factor:
+                    process.kill()
+                    raise subprocess.TimeoutExpired(command, timeout_s * factor, error.output, error.stderr) from None
+            except BaseException:
+                process.kill()
+                raise
+
+
+_STEP_S = 1.0
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         _set_traps(container)
         container.run(noon_in_new_york(now()))
         with it.timed("bin/install --simulator, no network"):
-            told = container.run(f"{IN_HOSTILE} {INSTALL}", timeout_s=480)
+            told = container.run(f"{IN_HOSTILE} {INSTALL}", timeout_s=240)
         print(told.stdout, told.stderr)
         yield it
         del request.config.stash[MACHINE]
@@ -113,6 +113,17 @@ def people(up: Machine) -> Iterator[People]:
     up.run("systemctl reload ibkr-firewall")
     yield People(up)
     up.run(f"rm -rf {SHARED}/*; systemctl reset-failed 'ibkr-*' || true")
+
+
+MOST_S = 1800
+"""For one test with what it waits for: several times as much as on a quiet machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives the tests here more time than the others."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(MOST_S))
 
 
 @pytest.hookimpl(wrapper=True)
