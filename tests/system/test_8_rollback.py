@@ -117,8 +117,8 @@ def test_a_way_back_that_does_not_exist_is_refused(machine: Machine) -> None:
 def test_what_was_interrupted_leaves_the_version_that_was_installed(machine: Machine) -> None:
     """Nothing is changed until the new program is whole: an index that cannot be reached costs nothing."""
     before = installed(machine)
-    machine.run(f"cp {VERSION} /srv/version; echo >>{VERSION}; mkdir -p /srv/empty")
-    told = machine.container.run(f"{CHECKOUT}/bin/install --wheels /srv/empty", check=False, timeout_s=120)
+    machine.run(f"cp {VERSION} /srv/version; echo >>{VERSION}; mkdir -p /srv/no-wheels")
+    told = machine.container.run(f"{CHECKOUT}/bin/install --wheels /srv/no-wheels", check=False, timeout_s=120)
     machine.run(f"cp -p /srv/version {VERSION}")
     assert told.returncode != 0
     assert installed(machine) == before
