@@ -58,6 +58,21 @@ class Directories:
         return self.shared / "pause-request"
 
     @property
+    def fetch_request(self) -> Path:
+        """Left by a member of the group who wants a snapshot saved; see `ibkr_tools.shared_request`."""
+        return self.shared / "fetch-request"
+
+    @property
+    def snapshot_request(self) -> Path:
+        """Exists while somebody has asked for a snapshot; made by the watchdog, removed by the fetch that begins."""
+        return self.runtime / "snapshot.request"
+
+    @property
+    def fetch_answer(self) -> Path:
+        """How the last fetch has ended that was asked for; see `ibkr_tools.fetch_answer`."""
+        return self.runtime / "fetch-answer.json"
+
+    @property
     def cache(self) -> Path:
         """Answers of IBKR that may not be asked for again yet; see `ibkr_tools.portal.response_cache`."""
         return self.runtime / "cache"

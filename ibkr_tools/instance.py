@@ -21,7 +21,7 @@ NAME_PATTERN = "[a-z][a-z0-9-]{0,19}"
 PLAIN = "default"
 """What the instance without a name is called in a list of several; no other is called so."""
 
-UNITS = ("alert", "fetch", "firewall", "flex", "gateway", "login", "metrics", "relay", "watchdog")
+UNITS = ("alert", "fetch", "firewall", "flex", "gateway", "login", "metrics", "relay", "snapshot", "watchdog")
 """What comes after `ibkr-` in the names of the units that every instance has of its own."""
 
 COMMANDS_OF_AN_INSTANCE = (

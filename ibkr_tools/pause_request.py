@@ -1,16 +1,15 @@
-"""What a member of the group wants of the pause: a small file where the group may write, which the watchdog takes away.
+"""What a member of the group wants of the pause; see `ibkr_tools.shared_request`.
 
-Whoever may write there may write anything. So a request has no path and no text in it: a moment, or nothing.
+A request has no path and no text in it: a moment, or nothing.
 """
 
 from pathlib import Path
 
 import msgspec
 
-from ibkr_tools import files
+from ibkr_tools import shared_request
 from ibkr_tools.status import Moment
 
-MAX_REQUEST_BYTES = 512
 REQUEST_SCHEMA = 1
 """The schema of the file."""
 
@@ -29,27 +28,20 @@ def leave(path: Path, request: PauseRequest) -> None:
     Raises:
         OSError: the directory cannot be written.
     """
-    files.write_atomically(path, msgspec.json.encode(request), mode=files.SHARED_MODE, fsync=False)
+    shared_request.leave(path, msgspec.json.encode(request))
 
 
-def take(path: Path) -> tuple[PauseRequest | None, int] | None:
-    """Takes the request away and returns it, with the user id of who left it; None: there is none.
-
-    What is none of ours is taken away too, and is no request.
+def take(path: Path) -> PauseRequest | None:
+    """Takes the request away and returns it; None: what was there, and is taken away too, is none of ours.
 
     Raises:
+        FileNotFoundError: there is nothing.
         OSError: it cannot be taken away.
     """
+    content = shared_request.take(path)
     try:
-        owner = path.lstat().st_uid
-    except FileNotFoundError:
+        found = msgspec.json.decode(content or b"", type=PauseRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # A text of somebody's own.
         return None
-    request = None
-    try:
-        found = msgspec.json.decode(files.read_regular(path, MAX_REQUEST_BYTES), type=PauseRequest)
-        request = found if found.schema == REQUEST_SCHEMA else None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A link, a FIFO, a text of somebody's own.
-        pass
-    files.remove(path)
-    return request, owner
+    return found if found.schema == REQUEST_SCHEMA else None

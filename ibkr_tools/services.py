@@ -32,6 +32,12 @@ SERVICES = (
         request=lambda directories: directories.login_request,
     ),
     Service(
+        name="snapshot",
+        module="ibkr_tools",
+        arguments=("fetch", "--save", "--unattended"),
+        request=lambda directories: directories.snapshot_request,
+    ),
+    Service(
         name="alert",
         module="ibkr_tools",
         arguments=("alert", "--unattended"),

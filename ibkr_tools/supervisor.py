@@ -1,8 +1,8 @@
 """`ibkr-tools up`: what systemd does with our units, under one terminal, for machines without systemd.
 
-It starts gateway and watchdog, a login whenever the watchdog asks for one, the delivery whenever there are alerts,
-restarts what ends, reports a login that could not report its end, and takes everything down with it. It decides nothing
-about the session.
+It starts gateway and watchdog, a login or a snapshot whenever the watchdog asks for one, the delivery whenever there
+are alerts, restarts what ends, reports a login that could not report its end, and takes everything down with it. It
+decides nothing about the session.
 """
 
 import os

@@ -1,6 +1,6 @@
 """`ibkr-tools fetch`: one snapshot to standard output, through jq, as a list, to a file, to the state directory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,7 @@ from ibkr_tools.fetch.retry_limits import DEFAULT_RETRY_S
 if TYPE_CHECKING:
     from ibkr_tools.fetch.formats import Rows
     from ibkr_tools.fetch.snapshot_document import SnapshotDocument, SnapshotMetadata
+    from ibkr_tools.fetch_answer import AnswerLine
 
 POSITIONS = "positions"
 
@@ -57,9 +58,16 @@ def fetch(
         bool | None,
         typer.Option("--partial/--no-partial", help="Go without an account that alone answers nothing."),
     ] = None,
+    unattended: Annotated[
+        bool,
+        typer.Option(
+            "--unattended", help="With --save: answer the members who have asked, as ibkr-snapshot.service does."
+        ),
+    ] = False,
 ) -> None:
     """Fetch one snapshot of the account: complete, or an error and nothing."""
     from ibkr_tools.account_ids import require_name
+    from ibkr_tools.cli import asked_fetch, member_fetch, member_rights
     from ibkr_tools.fetch.plan import require_resources
 
     printing = output_options.printing_of(context)
@@ -68,40 +76,51 @@ def fetch(
     names = [endpoint.name for endpoint in require_resources(resources or ())]
     parameters = output_options.parse_parameters(param or [])
     app_context = app_context_of(context)
+    if unattended and not save:
+        raise UsageError("--unattended is for --save", hint="ibkr-tools fetch --save --unattended")
     if save:
+        is_as_configured = not (names or accounts or parameters or fresh or wait or partial is not None)
+        is_as_unit = is_as_configured and retry_for == DEFAULT_RETRY_S and printing.is_plain and not unattended
+        if is_as_unit and member_rights.may_ask_watchdog(app_context):
+            member_fetch.ask_watchdog(app_context)
+            return
         app_context.require_rights(app_context.directories.snapshots)
-    config = app_context.load()
-    chosen, shown = _choose_resources(printing, names, config.fetch.resources, save=save)
-    from ibkr_tools.cli.progress import progress
-    from ibkr_tools.fetch.fetch_task import FetchTask
+    with asked_fetch.answering(app_context.directories, is_asked=unattended) as told:
+        config = app_context.load()
+        chosen, shown = _choose_resources(printing, names, config.fetch.resources, save=save)
+        from ibkr_tools.cli.progress import progress
+        from ibkr_tools.fetch.fetch_task import FetchTask
 
-    clients = app_context.clients(config)
-    with progress() as line:
-        fetching = FetchTask(
-            config,
-            lambda: clients.create(line.wait),
-            app_context.status_file,
-            hint=app_context.directories.session_hint,
-            progress=line,
-            on_count=line.count,
-        )
-        document = fetching.run(
-            () if chosen is config.fetch.resources else chosen,
-            accounts,
-            parameters=parameters,
-            fresh=fresh,
-            wait_s=wait,
-            retry_s=retry_for,
-            partial=partial,
-            save_in=app_context.directories.snapshots if save else None,
-        )
-    _warn(document.covers)
-    if save and printing.is_plain:
-        from ibkr_tools.fetch.snapshot_store import LATEST_FILE
+        clients = app_context.clients(config)
+        with progress() as line:
+            fetching = FetchTask(
+                config,
+                lambda: clients.create(line.wait),
+                app_context.status_file,
+                hint=app_context.directories.session_hint,
+                progress=line,
+                on_count=line.count,
+            )
+            document = fetching.run(
+                () if chosen is config.fetch.resources else chosen,
+                accounts,
+                parameters=parameters,
+                fresh=fresh,
+                wait_s=wait,
+                retry_s=retry_for,
+                partial=partial,
+                save_in=app_context.directories.snapshots if save else None,
+            )
+        told.extend(_remarks(document.covers))
+        is_told_only = save and printing.is_plain
+        if is_told_only:
+            from ibkr_tools.fetch.snapshot_store import LATEST_FILE
 
-        print_stderr(f"saved {app_context.directories.snapshots / LATEST_FILE}", 20)
-        return
-    _print(printing, document, shown)
+            told.append((20, f"saved {app_context.directories.snapshots / LATEST_FILE}"))
+    for level, text in told:
+        print_stderr(text, level)
+    if not is_told_only:
+        _print(printing, document, shown)
 
 
 def _choose_resources(
@@ -152,18 +171,15 @@ def _print(printing: Printing, document: "SnapshotDocument", shown: str) -> None
     printing.put(document.chunks, rows, table)
 
 
-def _warn(covers: "SnapshotMetadata") -> None:
-    """Says on standard error what the snapshot has not got, or not as one would expect."""
+def _remarks(covers: "SnapshotMetadata") -> "Iterator[AnswerLine]":
+    """Yields, for standard error, what the snapshot has not got, or not as one would expect."""
     for warning in covers.unexpected:
-        print_stderr(f"warning: {warning}; kept as it came", 30)
+        yield 30, f"warning: {warning}; kept as it came"
     for name, why in covers.missing_accounts.items():
-        print_stderr(f"warning: without account {name}, which answers nothing but errors: {why}", 30)
+        yield 30, f"warning: without account {name}, which answers nothing but errors: {why}"
     for name, why in covers.missing.items():
-        print_stderr(f"warning: without {name}: {why}", 30)
+        yield 30, f"warning: without {name}: {why}"
     if count := covers.subaccounts_not_asked:
         noun = "sub-account was" if count == 1 else "sub-accounts were"
-        print_stderr(
-            f"note: {count} {noun} not asked: name those to fetch in fetch.accounts or with --account; "
-            "`ibkr-tools fetch subaccounts2` lists them",
-            20,
-        )
+        note = f"{count} {noun} not asked: name those to fetch in fetch.accounts or with --account; "
+        yield 20, f"note: {note}`ibkr-tools fetch subaccounts2` lists them"

@@ -152,13 +152,13 @@ def pause(
 ) -> None:
     """Have nothing log in, such as while you use the user elsewhere; a session that is there is kept alive."""
     from ibkr_tools import pause_file as pauses
-    from ibkr_tools.cli import member_pause
+    from ibkr_tools.cli import member_pause, member_rights
     from ibkr_tools.cli.durations import parse_duration
 
     app_context, now = app_context_of(context), utc_now()
     path = app_context.directories.pause_file
     wanted = pauses.Pause(since=now, until=now + parse_duration(duration, "--for") if duration is not None else None)
-    if member_pause.may_ask_watchdog(app_context):
+    if member_rights.may_ask_watchdog(app_context):
         member_pause.ask_watchdog(app_context, paused=True, until=wanted.until)
     else:
         app_context.require_rights(path)
@@ -176,11 +176,11 @@ def pause(
 def resume(context: typer.Context) -> None:
     """End a pause: logins happen again, and the watchdog asks for one if there is no session."""
     from ibkr_tools import pause_file as pauses
-    from ibkr_tools.cli import member_pause
+    from ibkr_tools.cli import member_pause, member_rights
 
     app_context = app_context_of(context)
     path = app_context.directories.pause_file
-    if member_pause.may_ask_watchdog(app_context):
+    if member_rights.may_ask_watchdog(app_context):
         was_paused = member_pause.ask_watchdog(app_context, paused=False)
     else:
         app_context.require_rights(path)

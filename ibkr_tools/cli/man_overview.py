@@ -20,6 +20,7 @@ UNITS = {
     "ibkr-watchdog.service": "keeps the session alive, notices its loss, asks for a login",
     "ibkr-login.path, ibkr-login.service": "one login with the browser, when it is asked for",
     "ibkr-fetch.timer, ibkr-fetch.service": "saves a snapshot, daily once it is enabled",
+    "ibkr-snapshot.path, ibkr-snapshot.service": "saves a snapshot when a member of the group asks for one",
     "ibkr-flex.timer, ibkr-flex.service": "fetches statements of the past, once it is enabled",
     "ibkr-metrics.timer, ibkr-metrics.service": "writes numbers for Prometheus, once it is enabled",
     "ibkr-alert.path, ibkr-alert.service, ibkr-alert@.service": "tells a person what needs one",

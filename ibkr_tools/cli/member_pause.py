@@ -6,26 +6,13 @@ from datetime import datetime
 
 from ibkr_tools import pause_file, pause_request
 from ibkr_tools.cli.app_context import AppContext
+from ibkr_tools.cli.member_rights import TAKEN_WITHIN_S
 from ibkr_tools.errors import OutputError
 from ibkr_tools.pause_request import PauseRequest
 from ibkr_tools.polling import poll_until
-from ibkr_tools.status import SessionSection, utc_now
-
-ANSWER_TIMEOUT_S = 25.0
-"""The watchdog looks at once, and every ten seconds if the kernel announces no changes of files."""
+from ibkr_tools.status import utc_now
 
 _POLL_S = 0.05
-
-
-def may_ask_watchdog(app_context: AppContext) -> bool:
-    """Says whether this user may leave a request alone, and a watchdog is there to take it."""
-    directories = app_context.directories
-    if os.geteuid() == 0 or os.access(directories.pause_file.parent, os.W_OK):
-        return False
-    if not os.access(directories.shared, os.W_OK | os.X_OK):
-        return False
-    section = app_context.status_file.read_section(SessionSection)
-    return section is not None and not section.is_stale(utc_now())
 
 
 def ask_watchdog(app_context: AppContext, *, paused: bool, until: datetime | None = None) -> bool:
@@ -46,11 +33,11 @@ def ask_watchdog(app_context: AppContext, *, paused: bool, until: datetime | Non
         pause_request.leave(directories.pause_request, PauseRequest(paused=paused, until=until))
     except OSError as error:
         raise OutputError(f"{directories.pause_request}: {error.strerror}") from error
-    if not poll_until(is_done, ANSWER_TIMEOUT_S, _POLL_S):
+    if not poll_until(is_done, TAKEN_WITHIN_S, _POLL_S):
         with suppress(OSError):
             directories.pause_request.unlink()
         raise OutputError(
-            f"the watchdog has not taken the request within {ANSWER_TIMEOUT_S:.0f} s",
+            f"the watchdog has not taken the request within {TAKEN_WITHIN_S:.0f} s",
             hint=f"sudo ibkr-tools {'pause' if paused else 'resume'}",
         )
     return was_paused

@@ -16,14 +16,17 @@ _FILES, _SANDBOX, _UNITS, _TIMERS = (Findings(name) for name in ("unit files", "
 
 GATEWAY, FLEX_TIMER = "ibkr-gateway.service", "ibkr-flex.timer"
 FOLLOWERS = (
-    *("ibkr-firewall.service", "ibkr-watchdog.service", "ibkr-login.path", "ibkr-alert.path", "ibkr-relay.socket"),
+    *("ibkr-firewall.service", "ibkr-watchdog.service", "ibkr-login.path", "ibkr-snapshot.path", "ibkr-alert.path"),
+    "ibkr-relay.socket",
 )
 """Units that are active while the gateway is up."""
 
 _CGROUP = Path("/sys/fs/cgroup/cgroup.controllers")
 """Is there where the kernel's second version of control groups is mounted."""
 
-_ONCE = ("ibkr-fetch.service", "ibkr-flex.service", "ibkr-metrics.service", "ibkr-alert.service")
+_ONCE = (
+    *("ibkr-fetch.service", "ibkr-snapshot.service", "ibkr-flex.service", "ibkr-metrics.service", "ibkr-alert.service"),
+)
 """Units that do something once, and say in the journal why they could not."""
 
 _FIRST_OWN_CODE = 200
@@ -252,7 +255,7 @@ def _definitions(states: Mapping[str, UnitState]) -> Iterator[Finding]:
 
 def _activity(states: Mapping[str, UnitState], extent: Extent) -> Iterator[Finding]:
     main = GATEWAY if extent is Extent.FULL else FLEX_TIMER
-    failed = [state for state in states.values() if state.active == "failed" and not _is_tried_again(state)]
+    failed = [state for state in states.values() if state.active == "failed" and not _is_no_news(state)]
     # What a failed unit takes down with it is told by that unit.
     for state in sorted(failed, key=lambda state: (state.name != "ibkr-firewall.service", state.name != GATEWAY)):
         how = f"exit code {state.exit_status}" if state.result == "exit-code" else state.result
@@ -295,10 +298,13 @@ def judge_timers(states: Mapping[str, UnitState], extent: Extent) -> Iterator[Fi
             yield _TIMERS.fault(f"{name} is enabled and does not run", f"sudo systemctl start {name}")
 
 
-def _is_tried_again(state: UnitState) -> bool:
-    """Says whether a failure is no news: the watchdog asks for another login, and the status says how one ended."""
+def _is_no_news(state: UnitState) -> bool:
+    """Says whether a failure is no news.
+
+    The watchdog asks for another login, and the status says how one ended; who has asked for a snapshot was told.
+    """
     is_ours = state.result != "exit-code" or state.exit_status < _FIRST_OWN_CODE
-    return state.name == "ibkr-login.service" and is_ours
+    return state.name in {"ibkr-login.service", "ibkr-snapshot.service"} and is_ours
 
 
 def _list(names: list[str]) -> str:

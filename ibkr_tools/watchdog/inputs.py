@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from loguru import logger
 
-from ibkr_tools import pause_file, pause_request, session_hint
+from ibkr_tools import pause_file, session_hint
 from ibkr_tools.directories import Directories
 from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, StatusFile
 from ibkr_tools.watchdog import maintenance_windows
@@ -26,6 +26,7 @@ from ibkr_tools.watchdog.events import (
     PauseStarted,
     WindowChanged,
 )
+from ibkr_tools.watchdog.member_requests import MemberRequests
 
 if TYPE_CHECKING:
     from ibkr_tools.pause_file import Pause
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 MIN_HINT_INTERVAL_S = 10.0
 """A member of the group may leave hints as often as it likes; each check costs IBKR a request."""
-
-MIN_REQUEST_INTERVAL_S = 1.0
-"""A pause may begin and end as often, whoever asks."""
 
 
 def _is_alive(pid: int) -> bool:
@@ -68,8 +66,7 @@ class ExternalInputs:
         """Begins with what is there now: `now` is UTC, `clock` gives seconds that never jump."""
         self._status_file = status_file
         self._pause_file = directories.pause_file
-        self._request_file = directories.pause_request
-        self._requested_at_s = -math.inf
+        self._requests = MemberRequests(directories, now=now, clock=clock)
         self._hint_file = directories.session_hint
         self._hint_stamp = session_hint.modified_ns(self._hint_file)
         self._clock = clock
@@ -86,14 +83,15 @@ class ExternalInputs:
 
     def poll(self) -> list[Event]:
         """Returns the events of all inputs since the last call."""
-        self.take_request()
+        self._requests.take()
         return [*self.read_pause(), *self.read_window(), *self.read_status(), *self.read_hint()]
 
     def read_changed(self, path: Path) -> list[Event]:
         """Returns the events of a file that was written just now."""
-        if path == self._request_file:
-            self.take_request()
-        if path in {self._pause_file, self._request_file}:
+        if path in self._requests.paths:
+            self._requests.take()
+            return self.read_pause()
+        if path == self._pause_file:
             return self.read_pause()
         return self.read_hint() if path == self._hint_file else self.read_status()
 
@@ -110,31 +108,6 @@ class ExternalInputs:
             return []
         self._hinted_at_s = now_s
         return [FetchHinted()]
-
-    def take_request(self) -> None:
-        """Begins or ends a pause as a member of the group wants it; one request every `MIN_REQUEST_INTERVAL_S`.
-
-        What a pause can do is all that a member can have done: nothing logs in, or what may log in does.
-        """
-        now_s = self._clock()
-        # os.path: a name alone, and nothing that it may lead to.
-        if now_s - self._requested_at_s < MIN_REQUEST_INTERVAL_S or not os.path.lexists(self._request_file):
-            return
-        self._requested_at_s = now_s
-        try:
-            taken = pause_request.take(self._request_file)
-            if taken is None:
-                return
-            request, owner = taken
-            if request is None:
-                logger.warning("{}: no request of ours, from the user id {}; removed", self._request_file, owner)
-            elif request.paused:
-                pause_file.begin(self._pause_file, pause_file.Pause(since=self._now(), until=request.until))
-                logger.info("the user id {}, a member of the group, has asked for a pause", owner)
-            elif pause_file.end(self._pause_file):
-                logger.info("the user id {}, a member of the group, has ended the pause", owner)
-        except OSError as error:
-            logger.warning("a member's request cannot be taken: {}", error.strerror)
 
     def pause_ends_in_s(self) -> float:
         """Returns the seconds until the pause is over by itself."""

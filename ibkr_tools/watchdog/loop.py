@@ -215,7 +215,7 @@ class Watchdog:
 
     def _watch_files(self) -> None:
         directories = self._directories
-        hints = (directories.session_hint, directories.pause_request)
+        hints = (directories.session_hint, directories.pause_request, directories.fetch_request)
         watched = (directories.status_file, directories.pause_file, *hints)
         try:
             watcher = FileWatcher(watched)
@@ -230,7 +230,7 @@ class Watchdog:
                 self._file_changed(path)
 
     def _file_changed(self, path: Path) -> None:
-        """Queues a file once, however often it changes meanwhile: members of the group may write one of them."""
+        """Queues a file once, however often it changes meanwhile: members of the group may write some of them."""
         if path not in self._changed_files:
             self._changed_files.add(path)
             self._queue.put(_FileChanged(path))

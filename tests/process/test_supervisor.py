@@ -243,9 +243,10 @@ def test_the_programs_are_told_their_directories() -> None:
     options = ["--config", "/a/config.json", "--runtime-dir", "/b", "--state-dir", "/c"]
     directories = Directories(configuration=Path("/a"), runtime=Path("/b"), state=Path("/c"))
     given = programs(options, directories, verbose=False)
-    assert [one.name for one in given] == ["gateway", "watchdog", "login", "alert"]
+    assert [one.name for one in given] == ["gateway", "watchdog", "login", "snapshot", "alert"]
     assert all(set(options) < set(one.command) for one in given)
-    assert [one.on_request and one.on_request.parent for one in given] == [None, None, Path("/b"), Path("/b/outbox")]
+    places = [None, None, Path("/b"), Path("/b"), Path("/b/outbox")]
+    assert [one.on_request and one.on_request.parent for one in given] == places
     assert "--unattended" in given[2].command
     assert [one.name for one in given if one.on_end] == ["login"]
     simulated = with_simulator(given, options, ["--port", "5000"])

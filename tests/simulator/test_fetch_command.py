@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ibkr_tools import fetch_answer
 from ibkr_tools.errors import OutputError, SessionUnavailable
 from ibkr_tools.fetch.session_wait import wait_for_session
 from ibkr_tools.simulator import Simulator, account_numbers
@@ -66,6 +67,7 @@ def test_the_command_filters(place: Installation, arguments: list[str], output: 
         (["--jq", ".", "--argjson", "a", "{"], "not JSON"),
         (["--jq", ".", "--arg", "a"], "--arg"),
         (["--nonsense"], "--nonsense"),
+        (["--unattended"], "--unattended is for --save"),
     ],
 )
 def test_a_bad_command_line_sends_nothing(
@@ -131,6 +133,26 @@ def test_saving_and_printing(place: Installation) -> None:
     place.rest()
     done = place.run("fetch", "ledger", "--save", "--jq", ".covers.resources[0]")
     assert (done.returncode, done.stdout) == (0, '"ledger"\n')
+
+
+def test_who_has_asked_is_answered(place: Installation) -> None:
+    """What is printed is the answer: once the snapshot is saved, and why it is not."""
+    request = place.directories.snapshot_request
+    request.parent.mkdir(parents=True, exist_ok=True)
+    request.touch()
+    done = place.run("fetch", "--save", "--unattended")
+    assert (done.returncode, done.stdout, request.exists()) == (0, "", False)
+    answer = fetch_answer.read(place.directories.fetch_answer)
+    assert answer is not None
+    assert (answer.exit_code, [text for _, text in answer.lines]) == (0, done.stderr.splitlines())
+    assert f"saved {place.directories.snapshots / 'latest.json'}" in done.stderr
+    place.directories.config_file.write_text("{")
+    request.touch()
+    done = place.run("fetch", "--save", "--unattended")
+    assert (done.returncode, request.exists()) == (78, False)
+    answer = fetch_answer.read(place.directories.fetch_answer)
+    assert answer is not None
+    assert (answer.exit_code, [text for _, text in answer.lines]) == (78, done.stderr.splitlines())
 
 
 def test_a_file_gets_what_would_be_printed(place: Installation, tmp_path: Path) -> None:

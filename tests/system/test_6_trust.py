@@ -81,6 +81,7 @@ def test_member_reads_no_secret(people: People) -> None:
     [
         "mkfifo /run/ibkr-tools/status.json.x", "mkdir /run/ibkr-tools/login.request",
         "echo fresh >/run/ibkr-tools/login.request", "touch /run/ibkr-tools/gateway.restart",
+        "touch /run/ibkr-tools/snapshot.request", "systemctl start ibkr-snapshot",
         "rm -f /run/ibkr-tools/status.json", "mv /var/lib/ibkr-tools/shared /var/lib/ibkr-tools/x",
         "touch /run/ibkr-tools/x",
         "ln -s /etc/shadow /run/ibkr-tools/x.lock", "echo x >/run/ibkr-tools/outbox/1.json",
@@ -96,7 +97,7 @@ def test_member_commands_nothing(people: People, command: str) -> None:
 
 
 MEMBERS_COMMANDS = {
-    "fetch": ("--jq .accounts",),
+    "fetch": ("--jq .accounts", "--save"),
     "show": ("", "positions", "--list"),
     "diff": (),
     "history": (),
@@ -123,7 +124,13 @@ MEMBERS_COMMANDS = {
 """What of each command a member of the group may do; a new command is entered here, and in the table below."""
 
 ROOTS_COMMANDS = {
-    "fetch": ("--save",),
+    "fetch": (
+        "--save positions",
+        "--save --account U1234567",
+        "--save --wait 10",
+        "--save --table",
+        "--save --unattended",
+    ),
     "history": ("rebuild",),
     "flex": ("fetch", "list"),
     "logs": ("",),
@@ -155,7 +162,7 @@ def test_member_does_what_a_member_may(people: People) -> None:
     wrong = []
     for name, words in MEMBERS_COMMANDS.items():
         for more in words:
-            told = people.run("member", f"ibkr-tools {name} {more}", timeout_s=120)
+            told = people.run("member", f"ibkr-tools {name} {more}", timeout_s=180)
             if told.code != 0 or "Traceback" in told.err:
                 wrong.append((name, more, told))
     assert wrong == []
@@ -205,23 +212,65 @@ def test_a_members_pause_is_everybodys(people: People) -> None:
     assert people.run("member", "ibkr-tools resume").out == "resumed; logins happen again\n"
 
 
+def test_a_members_snapshot_is_the_units(people: People) -> None:
+    """Its unit saves it, and answers; who asks meanwhile is served as well, and an outsider is not."""
+    machine, latest = people.machine, "/var/lib/ibkr-tools/snapshots/latest.json"
+    machine.run("ibkr-tools fetch --save", timeout_s=90)
+    before, asked = machine.run(f"stat -c %y {latest}"), f"{SHARED}/fetch-request"
+    told = people.run("member", "ibkr-tools fetch --save", timeout_s=180)
+    assert (told.code, told.out, told.err.splitlines()[-1]) == (0, "", f"saved {latest}")
+    assert machine.run(f"stat -c %y {latest}") != before
+    assert (
+        machine.run(f"stat -c '%U:%G %a' {latest} /run/ibkr-tools/fetch-answer.json") == "ibkr:ibkr 640\nibkr:ibkr 640"
+    )
+    assert machine.code(f"test -e {asked} -o -e /run/ibkr-tools/snapshot.request") == 1
+    assert machine.is_active("ibkr-snapshot.path")
+    outsider = people.run("outsider", "ibkr-tools fetch --save")
+    assert outsider.code == 77
+    assert outsider.err.splitlines()[1] == "hint: sudo ibkr-tools fetch --save"
+    # Two at once: one request, one fetch, two answers.
+    both = "ibkr-tools fetch --save & first=$!; ibkr-tools fetch --save; second=$?; wait $first; echo $? $second"
+    told = people.run("member", both, timeout_s=180)
+    assert told.out == "0 0\n", told
+    assert told.err.count(f"saved {latest}") == 2
+
+
+def test_a_members_snapshot_ends_as_its_fetch(people: People) -> None:
+    """While there is no session: with what root is told, at once, and no unit tries again or tells a person."""
+    machine = people.machine
+    machine.run("ibkr-tools pause")
+    machine.drop_session()
+    machine.wait("the pause to hold", lambda: machine.state() == "paused", within_s=60)
+    since = now()
+    by_root = machine.container.run("ibkr-tools fetch --save", check=False, timeout_s=60)
+    told = people.run("member", "ibkr-tools fetch --save", timeout_s=180)
+    assert (told.code, told.err) == (by_root.returncode, by_root.stderr) == (75, told.err)
+    assert machine.is_active("ibkr-snapshot.path")
+    machine.run("ibkr-tools resume")
+    machine.wait_back(since)
+    assert people.run("member", "ibkr-tools fetch --save", timeout_s=180).code == 0
+
+
+@pytest.mark.parametrize("name", ["pause-request", "fetch-request"])
 @pytest.mark.parametrize(
     "trap",
     [
         "ln -s /etc/shadow", "ln -s /var/lib/ibkr-tools/login/login_log.json", "mkfifo", "mkdir",
-        "mkdir -p x/y && touch", "ln -s /dev/zero", "head -c 4000000 /dev/zero >",
+        "full() { mkdir -p $1/y; }; full", "ln -s /dev/zero", "head -c 4000000 /dev/zero >",
     ],
 )  # fmt: skip
-def test_a_members_request_leads_nobody_anywhere(people: People, trap: str) -> None:
-    """Whatever stands in its place is gone, nothing is paused, and the session is kept alive."""
-    machine, request = people.machine, f"{SHARED}/pause-request"
+def test_a_members_request_leads_nobody_anywhere(people: People, trap: str, name: str) -> None:
+    """Whatever stands in its place is gone, nothing is paused or saved, and the session is kept alive."""
+    machine, request = people.machine, f"{SHARED}/{name}"
+    saved = machine.run("stat -c %y /run/ibkr-tools/fetch-answer.json 2>/dev/null || true")
     before, watchdog = guarded(machine), machine.main_process("ibkr-watchdog.service")
     log = machine.run("sha256sum /var/lib/ibkr-tools/login/login_log.json")
-    people.run("member", f"cd {SHARED}; rm -rf pause-request; {trap} {request}")
+    people.run("member", f"cd {SHARED}; rm -rf {name}; {trap} {request}")
     machine.wait(
-        "the request to be taken", lambda: machine.code(f"test -L {request} -o -e {request}") != 0, within_s=40
+        "the request to be taken", lambda: machine.code(f"test -L {request} -o -e {request}") != 0, within_s=100
     )
-    assert machine.code("test -e /var/lib/ibkr-tools/pause.json") == 1
+    assert machine.code("test -e /var/lib/ibkr-tools/pause.json -o -e /run/ibkr-tools/snapshot.request") == 1
+    assert machine.run("stat -c %y /run/ibkr-tools/fetch-answer.json 2>/dev/null || true") == saved
     assert machine.state() == "up"
     assert (guarded(machine), machine.main_process("ibkr-watchdog.service")) == (before, watchdog)
     assert machine.run("sha256sum /var/lib/ibkr-tools/login/login_log.json") == log
@@ -229,12 +278,13 @@ def test_a_members_request_leads_nobody_anywhere(people: People, trap: str) -> N
     assert people.run("member", "ibkr-tools resume").code == 0
 
 
-def test_without_a_watchdog_a_pause_is_roots(people: People) -> None:
+@pytest.mark.parametrize("command", ["pause", "fetch --save"])
+def test_without_a_watchdog_it_is_roots(people: People, command: str) -> None:
     """Nobody is there to take the request."""
     people.machine.stop()
-    told = people.run("member", "ibkr-tools pause")
+    told = people.run("member", f"ibkr-tools {command}")
     assert told.code == 77
-    assert told.err.splitlines()[1] == "hint: sudo ibkr-tools pause"
+    assert told.err.splitlines()[1] == f"hint: sudo ibkr-tools {command}"
 
 
 def test_java_has_its_class_archive_and_no_unit_may_change_it(up: Machine) -> None:
@@ -257,7 +307,10 @@ def test_java_has_its_class_archive_and_no_unit_may_change_it(up: Machine) -> No
     assert up.run(f"ls {gateway}/conf").split() == ["conf.jar", "logback.xml"]
 
 
-LINKS = "pacing.json pacing.lock session-lost read-2.lock read-3.lock read-4.lock read-queue.lock cache-0"
+LINKS = (
+    "pacing.json pacing.lock session-lost pause-request fetch-request "
+    "read-2.lock read-3.lock read-4.lock read-queue.lock cache-0"
+)
 
 
 @pytest.mark.parametrize("target", ["/etc/shadow", PRECIOUS, "/var/lib/ibkr-tools/gateway/private/gateway.p12"])
@@ -335,7 +388,9 @@ def test_a_members_hint_is_heard(people: People) -> None:
 # A unit that was taken over: everything that the user ibkr can do.
 
 
-@pytest.mark.parametrize("name", ["status.json", "status.lock", "login.request", "gateway.restart", "pacing.json"])
+@pytest.mark.parametrize(
+    "name", ["status.json", "status.lock", "login.request", "snapshot.request", "gateway.restart", "pacing.json"]
+)
 @pytest.mark.parametrize("trap", ["mkfifo", "mkdir", "ln -s /etc/shadow"])
 def test_taken_over_unit_leads_root_nowhere(people: People, name: str, trap: str) -> None:
     """Nor does anything hang or end in a traceback; and what the units need comes back by itself."""

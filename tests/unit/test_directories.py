@@ -45,7 +45,7 @@ def test_empty_variables_do_not_count() -> None:
 
 def test_all_files_are_under_the_three_directories() -> None:
     found = find_directories(SYSTEMD)
-    runtime = (found.status_file, found.login_request, found.restart_request, found.pacing_file)
+    runtime = (found.status_file, found.login_request, found.snapshot_request, found.restart_request, found.pacing_file)
     assert all(path.parent == found.runtime for path in runtime)
     state = (
         found.gateway,

@@ -13,14 +13,16 @@ UNTIL = datetime(2026, 11, 29, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("until", [None, UNTIL])
-def test_a_request_is_taken_once_with_who_left_it(tmp_path: Path, until: datetime | None) -> None:
+def test_a_request_is_taken_once(tmp_path: Path, until: datetime | None) -> None:
     path = tmp_path / "pause-request"
-    assert pause_request.take(path) is None
+    with pytest.raises(FileNotFoundError):
+        pause_request.take(path)
     wanted = PauseRequest(paused=True, until=until)
     pause_request.leave(path, wanted)
     assert path.stat().st_mode & 0o777 == 0o660
-    assert pause_request.take(path) == (wanted, os.getuid())
-    assert pause_request.take(path) is None
+    assert pause_request.take(path) == wanted
+    with pytest.raises(FileNotFoundError):
+        pause_request.take(path)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_a_request_is_taken_once_with_who_left_it(tmp_path: Path, until: datetim
 def test_what_is_none_of_ours_is_taken_away_and_asks_for_nothing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "pause-request"
     path.write_bytes(content)
-    assert pause_request.take(path) == (None, os.getuid())
+    assert pause_request.take(path) is None
     assert not os.path.lexists(path)
 
 
@@ -58,8 +60,6 @@ def test_nothing_is_followed_or_waited_for(tmp_path: Path, trap: str) -> None:
             path.mkdir()
             if trap == "full directory":
                 (path / "x").touch()
-    taken = pause_request.take(path)
-    assert taken is not None
-    assert taken[0] is None
+    assert pause_request.take(path) is None
     assert not os.path.lexists(path)
     assert other.read_bytes() == before

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ibkr_tools.boot_id import BOOT_ID_VARIABLE
+from ibkr_tools.cli.member_fetch import ANSWERED_WITHIN_S
 from ibkr_tools.config.secrets import (
     DATABASE_CREDENTIAL,
     PASSWORD_CREDENTIAL,
@@ -47,7 +48,7 @@ def test_the_first_login_does_not_wait_for_java() -> None:
 def test_starting_the_gateway_starts_everything() -> None:
     """`systemctl start ibkr-gateway` is all a person has to know."""
     gateway = unit("ibkr-gateway.service")
-    wanted = {"ibkr-watchdog.service", "ibkr-login.path", "ibkr-alert.path", "ibkr-relay.socket"}
+    wanted = {"ibkr-watchdog.service", "ibkr-login.path", "ibkr-snapshot.path", "ibkr-alert.path", "ibkr-relay.socket"}
     assert wanted <= set(gateway.all("Wants"))
     assert gateway.all("Requires") == ["ibkr-firewall.service"]
     assert gateway.all("WantedBy") == ["multi-user.target"]
@@ -85,6 +86,7 @@ def test_nothing_secret_stands_in_an_environment() -> None:
         "ibkr-flex.service": [boot_id],
         "ibkr-gateway.service": ["IBKR_TOOLS_PACKET_FILTER=required"],
         "ibkr-metrics.service": [boot_id],
+        "ibkr-snapshot.service": [boot_id],
         "ibkr-watchdog.service": [boot_id],
         "ibkr-login.service": [boot_id, "SE_OFFLINE=true", f"{GATEWAY_SOCKET}=/run/ibkr-gateway.sock"],
     }
@@ -113,9 +115,9 @@ def test_only_the_gateway_sees_its_private_key() -> None:
 
 
 def test_a_directory_is_hidden_from_the_units_that_do_not_need_it() -> None:
-    """The login has the browser's profile and the login log, one unit writes snapshots, one makes the history."""
+    """The login has the browser's profile and the login log, two units write snapshots, one makes the history."""
     place = Directories(configuration=SYSTEM_CONFIGURATION, runtime=SYSTEM_RUNTIME, state=SYSTEM_STATE)
-    login, fetch, flex, metrics = {"ibkr-login"}, {"ibkr-fetch"}, {"ibkr-flex"}, {"ibkr-metrics"}
+    login, fetch, flex, metrics = {"ibkr-login"}, {"ibkr-fetch", "ibkr-snapshot"}, {"ibkr-flex"}, {"ibkr-metrics"}
     needed_by = {place.browser: login, place.login: login | metrics, place.snapshots: fetch | flex | metrics}
     needed_by |= dict.fromkeys((place.statements, place.history.parent), flex)
     for directory, needing in needed_by.items():
@@ -277,12 +279,28 @@ def test_no_machine_retries_what_only_a_person_can_mend() -> None:
     assert {int(code) for code in unit("ibkr-fetch.service").all("RestartPreventExitStatus")} == never
 
 
+def test_what_members_ask_for_is_the_snapshot_of_the_timer_and_disturbs_nothing() -> None:
+    """In the same sandbox, once, and by a path unit that no start limit makes deaf: the watchdog limits how often."""
+    asked, timed = unit("ibkr-snapshot.service"), unit("ibkr-fetch.service")
+    assert asked.one("StartLimitIntervalSec") == "0"
+    assert not {"Restart", "OnFailure", "StartLimitBurst"} & asked.values.keys()
+    own = {"Description", "StartLimitIntervalSec", "ExecStart", "SyslogIdentifier"}
+    timers = {"OnFailure", "StartLimitBurst", "Restart", "RestartSec", "RestartPreventExitStatus"}
+    same = timed.values.keys() - own - timers
+    assert asked.values.keys() == same | own
+    assert {key: asked.values[key] for key in same} == {key: timed.values[key] for key in same}
+    assert asked.one("TimeoutStartSec") == "10min"
+    assert timedelta(minutes=10).total_seconds() + int(asked.one("TimeoutStopSec")) < ANSWERED_WITHIN_S
+
+
 def test_failed_units_are_told() -> None:
     """Every service's failure is told to a person, unless somebody else tells it or nobody needs to know."""
     told = {path.name for path in UNITS if Unit(path).values.get("OnFailure") == ["ibkr-alert@%n.service"]}
     assert {path.name for path in SERVICES} - told == {
         # The watchdog tells how logins end.
         *("ibkr-login.service", "ibkr-relay.service"),
+        # Who has asked for the snapshot is told.
+        "ibkr-snapshot.service",
         # The chain ends here.
         *("ibkr-alert.service", "ibkr-alert@.service"),
         "ibkr-simulator.service",
