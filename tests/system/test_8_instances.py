@@ -221,6 +221,23 @@ def test_neither_reads_the_other(people: People, second: Second, me: str) -> Non
         assert people.run(USERS[me], as_instance(OTHER[me], words)).code != 0, words
 
 
+def test_a_member_of_one_has_its_snapshot_saved(people: People, second: Second) -> None:
+    """By its own unit, into its own directory; the other one is not asked."""
+    machine, group = people.machine, f"ibkr-{NAME}"
+    answers = {name: f"/run/ibkr-tools{AT[name]}/fetch-answer.json" for name in USERS}
+    machine.run(f"rm -f {' '.join(answers.values())}; usermod -aG {group} member")
+    try:
+        told = people.run("member", as_instance(NAME, "fetch --save"), timeout_s=180)
+        assert (told.code, told.err.splitlines()[-1]) == (0, f"saved /var/lib/ibkr-tools@{NAME}/snapshots/latest.json")
+        there = {name for name, path in answers.items() if machine.code(f"test -e {path}") == 0}
+        assert there == {NAME}
+    finally:
+        machine.run(f"gpasswd -d member {group}")
+    told = people.run("member", as_instance(NAME, "fetch --save"))
+    assert told.code == 77
+    assert told.err.splitlines()[1] == f"hint: sudo {as_instance(NAME, 'fetch --save')}"
+
+
 @pytest.mark.parametrize("me", list(USERS))
 def test_neither_asks_or_stops_the_other(people: People, second: Second, me: str) -> None:
     """Neither the gateway, nor the way of the login, nor a request, nor systemd, nor a signal."""

@@ -11,7 +11,7 @@ from ibkr_tools.doctor.unit_checks import FOLLOWERS, UnitState, judge_package, j
 from ibkr_tools.installation import LOCAL, PACKAGE, Layout
 
 GATEWAY, TIMER = "ibkr-gateway.service", "ibkr-fetch.timer"
-NAMES = (GATEWAY, *FOLLOWERS, TIMER, "ibkr-fetch.service", "ibkr-login.service")
+NAMES = (GATEWAY, *FOLLOWERS, TIMER, "ibkr-fetch.service", "ibkr-login.service", "ibkr-snapshot.service")
 
 
 def running(**changes: UnitState) -> dict[str, UnitState]:
@@ -20,7 +20,7 @@ def running(**changes: UnitState) -> dict[str, UnitState]:
         for name in NAMES
     }
     states[TIMER] = replace(states[TIMER], enabled="disabled", active="inactive")
-    for name in ("ibkr-fetch.service", "ibkr-login.service"):
+    for name in ("ibkr-fetch.service", "ibkr-login.service", "ibkr-snapshot.service"):
         states[name] = replace(states[name], active="inactive")
     return states | {changed.name: changed for changed in changes.values()}
 
@@ -92,9 +92,11 @@ def test_what_does_not_has_one_line(changed: dict[str, object], verdict: CheckVe
     assert [(entry[0], entry[2]) for entry in judged(**changed)] == [(verdict, remedy)]
 
 
-def test_a_login_that_failed_is_no_fault_of_a_unit() -> None:
-    """The watchdog asks for another one; what it came to is in the status."""
-    assert judged(name="ibkr-login.service", active="failed", result="exit-code", exit_status=75) == []
+@pytest.mark.parametrize("name", ["ibkr-login.service", "ibkr-snapshot.service"])
+def test_what_failed_and_was_told_is_no_fault_of_a_unit(name: str) -> None:
+    """The watchdog asks for another login, and the status has what it came to; who asked for a snapshot was told."""
+    assert judged(name=name, active="failed", result="exit-code", exit_status=75) == []
+    assert judged(name=name, active="failed", result="exit-code", exit_status=203) != []
 
 
 def test_where_the_gateway_is_stopped_nothing_else_has_to_run() -> None:
