@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -42,26 +43,24 @@ def run_patiently(
     """
     begun, factor = time.monotonic(), 1.0
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL if stdin is None else pipe,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        errors="replace",
-    ) as process:
-        while True:
-            try:
-                out, err = process.communicate(stdin, timeout=min(timeout_s, _STEP_S))
-                return subprocess.CompletedProcess(command, process.returncode, out, err)
-            except subprocess.TimeoutExpired as error:
-                factor = max(factor, slowdown())
-                if time.monotonic() - begun > timeout_s * factor:
+    with tempfile.TemporaryFile("w+") as given:
+        given.write(stdin or "")
+        given.seek(0)
+        with subprocess.Popen(command, stdin=given, stdout=pipe, stderr=pipe, text=True, errors="replace") as process:
+            while True:
+                try:
+                    out, err = process.communicate(timeout=min(timeout_s, _STEP_S))
+                    return subprocess.CompletedProcess(command, process.returncode, out, err)
+                except subprocess.TimeoutExpired as error:
+                    factor = max(factor, slowdown())
+                    if time.monotonic() - begun > timeout_s * factor:
+                        process.kill()
+                        raise subprocess.TimeoutExpired(
+                            command, timeout_s * factor, error.output, error.stderr
+                        ) from None
+                except BaseException:
                     process.kill()
-                    raise subprocess.TimeoutExpired(command, timeout_s * factor, error.output, error.stderr) from None
-            except BaseException:
-                process.kill()
-                raise
+                    raise
 
 
 _STEP_S = 1.0
