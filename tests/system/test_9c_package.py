@@ -41,11 +41,12 @@ FAULTS = (
 def contents(machine: Machine, home: str, library: str) -> dict[str, str]:
     """Returns the files of an installation with the sum of each, by their names in bin/install's terms.
 
-    Left out is what says how, where and when it was installed: what pip records, and programs of other packages.
+    Left out is what says how, where and when it was installed: what pip records, and programs of other packages; and
+    Selenium Manager, which bin/install alone uses, to download a browser.
     """
     listing = machine.run(
         f"cd {home}/venv/ && find . -type f ! -name '*.pyc' ! -name RECORD ! -name direct_url.json ! -path './bin/*'"
-        f" ! -path './pages/*' ! -name pyvenv.cfg -exec sha256sum {{}} +;"
+        f" ! -path './pages/*' ! -name pyvenv.cfg ! -name selenium-manager -exec sha256sum {{}} +;"
         f" cd {library}; for file in $(find ./systemd ./sysusers.d ./tmpfiles.d -path '*ibkr*' -type f); do"
         f" echo \"$(sed 's|{home}|/opt/ibkr-tools|g' $file | sha256sum | cut -d' ' -f1) $file\"; done"
     )
