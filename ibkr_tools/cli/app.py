@@ -10,7 +10,7 @@ from ibkr_tools.cli import completers
 from ibkr_tools.cli.app_context import create_app_context, find_several
 from ibkr_tools.cli.command_table import COMMANDS
 from ibkr_tools.cli.lazy_commands import LazyCommands, lazy_group
-from ibkr_tools.cli.output_options import PrintingCommand
+from ibkr_tools.cli.output_options import PrintingCommand, SeveralInstancesCommand
 from ibkr_tools.cli.streams import write_out
 from ibkr_tools.errors import UsageError
 from ibkr_tools.installation import LAYOUT
@@ -24,7 +24,10 @@ app = typer.Typer(
     cls=lazy_group(
         LazyCommands(
             {name: f"ibkr_tools.cli.{entry.module}" for name, entry in COMMANDS.items()},
-            dict.fromkeys(PRINTING_COMMANDS, PrintingCommand),
+            {
+                name: SeveralInstancesCommand if COMMANDS[name].is_over_several else PrintingCommand
+                for name in PRINTING_COMMANDS
+            },
         )
     ),
     help="Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.",

@@ -20,7 +20,7 @@ from ibkr_tools.cli.history_options import (
     rebuild_history,
     split_of,
 )
-from ibkr_tools.cli.output_options import PrintingCommand
+from ibkr_tools.cli.output_options import SeveralInstancesCommand
 from ibkr_tools.cli.streams import write_out
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def rebuild(context: typer.Context) -> None:
     )
 
 
-@app.command(cls=PrintingCommand)
+@app.command(cls=SeveralInstancesCommand)
 def values(
     context: typer.Context,
     account: AccountOption = None,
@@ -90,7 +90,7 @@ def values(
     put_history(context, "values", rows, history, account or ())
 
 
-@app.command(cls=PrintingCommand)
+@app.command(cls=SeveralInstancesCommand)
 def flows(
     context: typer.Context,
     account: AccountOption = None,
@@ -105,7 +105,7 @@ def flows(
     _put_bookings(context, "flows", (CashKind.DEPOSIT,), account, days_of(from_, to, period), by)
 
 
-@app.command(cls=PrintingCommand)
+@app.command(cls=SeveralInstancesCommand)
 def income(
     context: typer.Context,
     account: AccountOption = None,
@@ -121,7 +121,7 @@ def income(
     _put_bookings(context, "income", kinds, account, days_of(from_, to, period), by)
 
 
-@app.command(cls=PrintingCommand)
+@app.command(cls=SeveralInstancesCommand)
 def fees(
     context: typer.Context,
     account: AccountOption = None,
@@ -165,4 +165,4 @@ for command in (
     history_positions_commands.check,
     history_returns.returns,
 ):
-    app.command(cls=PrintingCommand)(command)
+    app.command(cls=SeveralInstancesCommand)(command)

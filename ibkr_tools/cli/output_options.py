@@ -193,13 +193,21 @@ class PrintingCommand(HelpCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parses the command line; what the shared options mean is kept in the context."""
-        ctx.meta[_TYPED_KEY] = list(args)
         rest = super().parse_args(ctx, args)
         values = {option.name: ctx.params.pop(option.name, None) for option in self._output_options.params}
         # A shell that completes a line has no use for what it means.
         if not ctx.resilient_parsing:
             ctx.meta[_CONTEXT_KEY] = self._output_options.callback(**values)
         return rest
+
+
+class SeveralInstancesCommand(PrintingCommand):
+    """One that can be about several instances at once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the command line, and keeps it: each instance gets the words of the command's own options."""
+        ctx.meta[_TYPED_KEY] = list(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command; for several instances, each in a process of its own."""
