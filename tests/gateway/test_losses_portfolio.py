@@ -118,8 +118,8 @@ def test_the_timer_of_the_old_session_logs_the_new_one_out(begin: Begin) -> None
     ours = begin(TRADER)
     began_at = time.time()
     wait_until(lambda: ours.stage.servers.first(began_at, "/v1/portal/tickle", 200) is not None, 60)
+    # Right after the timer's first call: a slow machine's browser has the time until the second.
     timer_at = (ours.stage.servers.first(began_at, "/v1/portal/tickle", 200) or 0.0) + 30
-    wait_until(lambda: time.time() > timer_at - 10, 30)
     submitted = ours.control.submitted()
     ours.control.page(verdict_delay_ms=1000)
 
@@ -135,5 +135,5 @@ def test_the_timer_of_the_old_session_logs_the_new_one_out(begin: Begin) -> None
     assert ours.asked("GET /v1/portal/logout") == 1
     assert ours.logged("The gateway has logged the new session out")
     assert ours.logins == 3
-    assert loss.status_s < 45 * slowdown()
+    assert loss.status_s < 60 * slowdown()
     keeps_out_of_the_brokerage_tier(ours)

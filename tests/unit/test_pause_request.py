@@ -8,6 +8,7 @@ import pytest
 
 from ibkr_tools import pause_request
 from ibkr_tools.pause_request import PauseRequest
+from tests.support.hostile_files import HOSTILE_FILES, place_hostile_file
 
 UNTIL = datetime(2026, 11, 29, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -41,25 +42,13 @@ def test_what_is_none_of_ours_is_taken_away_and_asks_for_nothing(tmp_path: Path,
     assert not os.path.lexists(path)
 
 
-@pytest.mark.parametrize("trap", ["link", "dangling link", "second name", "fifo", "directory", "full directory"])
-def test_nothing_is_followed_or_waited_for(tmp_path: Path, trap: str) -> None:
+@pytest.mark.parametrize("kind", HOSTILE_FILES)
+def test_nothing_is_followed_or_waited_for(tmp_path: Path, kind: str) -> None:
     """What a link leads to is neither read nor changed."""
     path, other = tmp_path / "pause-request", tmp_path / "other"
     pause_request.leave(other, PauseRequest(paused=True))
     before = other.read_bytes()
-    match trap:
-        case "link":
-            path.symlink_to(other)
-        case "dangling link":
-            path.symlink_to("/nowhere/at/all")
-        case "second name":
-            path.hardlink_to(other)
-        case "fifo":
-            os.mkfifo(path)
-        case _:
-            path.mkdir()
-            if trap == "full directory":
-                (path / "x").touch()
+    place_hostile_file(kind, path, other)
     assert pause_request.take(path) is None
     assert not os.path.lexists(path)
     assert other.read_bytes() == before

@@ -14,6 +14,7 @@ from ibkr_tools.status import StatusFile
 from ibkr_tools.watchdog.alert_publisher import AlertPublisher
 from ibkr_tools.watchdog.events import PauseEnded, PauseStarted
 from ibkr_tools.watchdog.inputs import ExternalInputs
+from tests.support.hostile_files import HOSTILE_FILES, place_hostile_file
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -112,30 +113,18 @@ def test_a_storm_is_one_snapshot_a_minute_and_none_is_lost(watching: Watching) -
     assert not watching.directories.fetch_request.exists()
 
 
-@pytest.mark.parametrize(
-    "trap", ["content", "large", "link", "link to nothing", "second name", "fifo", "directory", "full directory"]
-)
-def test_what_is_no_request_asks_for_nothing_and_holds_nobody_up(watching: Watching, tmp_path: Path, trap: str) -> None:
+@pytest.mark.parametrize("kind", ["content", "large", *HOSTILE_FILES])
+def test_what_is_no_request_asks_for_nothing_and_holds_nobody_up(watching: Watching, tmp_path: Path, kind: str) -> None:
     """It is gone, what it leads to is as it was, and the next one is taken a second later."""
     path, other = watching.directories.fetch_request, tmp_path / "other"
     other.touch(0o600)
-    match trap:
+    match kind:
         case "content":
             path.write_text("--account U1234567")
         case "large":
             path.write_bytes(bytes(4_000_000))
-        case "link":
-            path.symlink_to(other)
-        case "link to nothing":
-            path.symlink_to("/nowhere/at/all")
-        case "second name":
-            path.hardlink_to(other)
-        case "fifo":
-            os.mkfifo(path)
         case _:
-            path.mkdir()
-            if trap == "full directory":
-                (path / "x").touch()
+            place_hostile_file(kind, path, other)
     assert not watching.see(path)
     assert not os.path.lexists(path)
     assert (other.stat().st_size, other.stat().st_mode & 0o777, other.stat().st_nlink) == (0, 0o600, 1)
