@@ -92,17 +92,19 @@ def wait_until(
     Raises:
         ContainerError: none came within `within_s` seconds of a quiet machine; the message says what was waited for.
     """
-    begun, factor = time.monotonic(), 1.0
+    begun, limit_s = time.monotonic(), within_s
     while not (answer := condition()):
-        factor = max(factor, slowdown())
-        if time.monotonic() - begun > within_s * factor:
-            raise ContainerError(f"waited {within_s * factor:g} s in vain for: {what}")
+        limit_s = max(limit_s, min(within_s * slowdown(), within_s + _MOST_LONGER_S))
+        if time.monotonic() - begun > limit_s:
+            raise ContainerError(f"waited {limit_s:g} s in vain for: {what}")
         time.sleep(every_s)
         every_s = max(every_s, min(every_s * _SLOWER, _SELDOM_S))
     return answer
 
 
 _SLOWER, _SELDOM_S = 1.2, 0.2
+_MOST_LONGER_S = 300.0
+"""However busy the machine is: what waits in vain holds up all tests after it."""
 
 
 class Container:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ IN_HOSTILE = f"cd {HOSTILE} && env PYTHONPATH={HOSTILE} PYTHONHOME={HOSTILE} PYT
 PASSWORD = "demo-password"
 PASSWORD_FILE = "/etc/ibkr-tools/password"
 CONFIG = "/etc/ibkr-tools/config.json"
+LOGIN_LOG = "/var/lib/ibkr-tools/login/login_log.json"
 CONTROL_PORT = 5081
 
 UNITS = tuple(path.name for path in FILES if "@" not in path.name)
@@ -156,6 +157,26 @@ class Machine:
     def kill(self, unit: str, sign: signal.Signals, whom: str = "main") -> None:
         """Sends a signal to the main process of a unit."""
         self.run(f"systemctl kill --kill-whom={whom} --signal={sign.name} {unit}")
+
+    def logins_of_a_day(self) -> int:
+        """Returns how many logins have succeeded in the last 24 hours, as the login log has it."""
+        try:
+            log_file = json.loads(self.container.inside(LOGIN_LOG).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return 0
+        since_s = log_file["time_s"] - timedelta(days=1).total_seconds()
+        return sum(
+            attempt["result"] == "succeeded" and attempt["ended_s"] > since_s for attempt in log_file["attempts"]
+        )
+
+    def age_login_log(self, time: timedelta) -> None:
+        """Makes the login log older: its own time goes on as if the machine had waited."""
+        path = self.container.inside(LOGIN_LOG)
+        log_file = json.loads(path.read_bytes())
+        content = json.dumps({**log_file, "time_s": log_file["time_s"] + time.total_seconds()}).encode()
+        # In one step: the watchdog may read it, and half a log is a damaged one. Its owner stays.
+        with path.open("r+b", buffering=0) as file:
+            file.write(content.ljust(path.stat().st_size))
 
     # Waiting.
 

@@ -122,7 +122,7 @@ def test_password_is_nowhere(up: Machine) -> None:
     needles = (PASSWORD.encode(), WRONG.encode())
 
     def sample() -> None:
-        while not done.is_set():
+        while not done.wait(0.02):
             for process in up.container.processes():
                 programs.add(process.program)
                 if any(needle in process.argv or needle in process.environ for needle in needles):

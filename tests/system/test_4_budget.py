@@ -1,6 +1,5 @@
 """What no restart and no reboot gets around: the login budget, and a person's pause."""
 
-import json
 import signal
 from datetime import timedelta
 
@@ -12,18 +11,9 @@ from tests.system.machine import PASSWORD, PASSWORD_FILE, Machine, now
 pytestmark = pytest.mark.system
 
 WRONG = "another-Wr0ng-pass.phrase"
-LOGIN_LOG = "/var/lib/ibkr-tools/login/login_log.json"
 REBOOTS = (3, 9, 16)
 WATCHDOG_KILLED = (5, 12)
 UNLOCKED = (8, 11, 14)
-
-
-def let_pass(machine: Machine, time: timedelta) -> None:
-    """Makes the login log older: its own time goes on as if the machine had waited."""
-    path = machine.container.inside(LOGIN_LOG)
-    log_file = json.loads(path.read_bytes())
-    with path.open("w", encoding="utf-8") as file:
-        json.dump({**log_file, "time_s": log_file["time_s"] + time.total_seconds()}, file)
 
 
 def kill_once_submitted(machine: Machine) -> int:
@@ -59,7 +49,7 @@ def test_twenty_starts_with_a_wrong_password(up: Machine) -> None:
     up.stop()
     up.wait("the end of every process", lambda: up.ours() == [], within_s=10)
     up.run(f"echo '{WRONG}' >{PASSWORD_FILE}")
-    let_pass(up, timedelta(hours=49))
+    up.age_login_log(timedelta(hours=49))
     up.run("ibkr-tools unlock")
     submitted: list[int] = []
     by_unlocks: list[int] = []
@@ -78,11 +68,11 @@ def test_twenty_starts_with_a_wrong_password(up: Machine) -> None:
         submitted.append(kill_once_submitted(up))
         up.stop()
         up.wait("the end of every process", lambda: up.ours() == [], within_s=15)
-        let_pass(up, timedelta(minutes=16))
+        up.age_login_log(timedelta(minutes=16))
     print(f"passwords submitted, start by start: {submitted}, together {sum(submitted)}")
     assert max(submitted) == 1
     assert by_unlocks[0] <= LOCK_AFTER_FAILURES <= sum(submitted) <= MAX_FAILURES_PER_DAY
-    let_pass(up, timedelta(hours=25))
+    up.age_login_log(timedelta(hours=25))
     up.run(f"echo '{PASSWORD}' >{PASSWORD_FILE}; ibkr-tools unlock")
     up.start()
 

@@ -14,6 +14,7 @@ import msgspec
 from ibkr_tools.cli import status_report
 from ibkr_tools.errors import DataError
 from ibkr_tools.login.budget import (
+    DAY,
     DAY_S,
     FAILED_RESULTS,
     LOCK_AFTER_FAILURES,
@@ -24,9 +25,8 @@ from ibkr_tools.login.login_log_file import Attempt, LoginLogFile
 from ibkr_tools.login.outcomes import AttemptResult
 from ibkr_tools.status import Status, StatusFile
 from tests.support.container import wait_until
-from tests.system.machine import CONFIG, PASSWORD, Machine, now
+from tests.system.machine import CONFIG, LOGIN_LOG, PASSWORD, Machine, now
 
-LOGIN_LOG = "/var/lib/ibkr-tools/login/login_log.json"
 STATUS = "/run/ibkr-tools/status.json"
 LATEST = "/var/lib/ibkr-tools/snapshots/latest.json"
 CLOCK_FILE = "/run/ibkr-tools-clock"
@@ -193,11 +193,7 @@ class Scene:
         log_file = self.log_file()
         assert log_file is not None
         self._entered |= self._submitted(log_file)
-        older = msgspec.structs.replace(log_file, time_s=log_file.time_s + DAY_S)
-        path = self.machine.container.inside(LOGIN_LOG)
-        with path.open("r+b") as file:
-            file.write(msgspec.json.encode(older))
-            file.truncate()
+        self.machine.age_login_log(DAY)
         self.nights += 1
 
     def unlock(self) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from tests.system.chaos.fault import Blow, Fault, blow, once, said
-from tests.system.chaos.scene import CLOCK_FILE, LOGIN_LOG, STATUS, Scene, preloaded
+from tests.system.chaos.scene import CLOCK_FILE, STATUS, Scene, preloaded
+from tests.system.machine import LOGIN_LOG
 
 PACING, RUN = "/run/ibkr-tools/pacing.json", "/run"
 # With the library in it the login cannot start a browser (its poll(2) fails): that one stays on the machine's clock.
