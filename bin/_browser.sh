@@ -1,13 +1,13 @@
-# shellcheck shell=bash disable=SC2154  # what is not set here is set by _installed.sh and bin/install
+# shellcheck shell=bash disable=SC2154  # what is not set here is set by _installed.sh and those who source it
 # The browser of the logins: the distribution's Chromium, or Chrome for Testing from Google, downloaded when it is asked for;
-# sourced by bin/install and bin/uninstall after _installed.sh. Whoever sources it to install sets browser (chrome-for-testing,
-# system, or nothing) and statements_only (yes or no).
+# sourced after _installed.sh by bin/install, bin/uninstall, bin/_package.sh and ibkr-tools-install, and a part of a maintainer
+# script of the package of Debian. Whoever sources it to install sets browser (chrome-for-testing, system, or nothing) and
+# statements_only (yes or no).
 #
 # Below CHROME_HOME each version is a directory of root with the browser (chrome/), its driver (chromedriver), and the
 # hashes of all files (SHA256SUMS), which `ibkr-tools doctor` checks; the link `current` leads to the one that logins use.
 # ibkr_tools/login/chrome_for_testing.py has the same names for the program.
 
-readonly CHROME_HOME=$HOME_DIR/chrome-for-testing
 # What downloads, and what was downloaded, runs as a user that nothing else runs as: no account, and between the numbers
 # that Debian and systemd give out (https://systemd.io/UIDS-GIDS).
 FETCH_UID=61183
@@ -22,6 +22,13 @@ current_chrome() {
     local version
     if [[ -L $CHROME_HOME/current ]] && version=$(readlink -- "$CHROME_HOME/current") && [[ $version =~ ^[0-9.]+$ ]]; then
         printf '%s\n' "$version"
+    fi
+}
+
+# require_browser_name NAME: ends with 2 if there is no such browser.
+require_browser_name() {
+    if [[ $1 != chrome-for-testing && $1 != system ]]; then
+        die 2 "--browser: chrome-for-testing or system" "${INSTALL_COMMAND#sudo } --help"
     fi
 }
 
@@ -59,12 +66,23 @@ missing_browser_packages() {
     esac
 }
 
-# refuse_snap PACKAGES...: Ubuntu's packages of these names bring a snap, which is of no use to a service.
-refuse_snap() {
-    local distribution
+# is_ubuntu: its packages that are named like Chromium bring a snap, which is of no use to a service.
+is_ubuntu() {
     # shellcheck source=/dev/null
-    distribution=$(. "$OS_RELEASE" && printf '%s' "${ID:-}")
-    if [[ $distribution == ubuntu && " $* " == *" chromium"* ]]; then
+    [[ $(. "$OS_RELEASE" && printf '%s' "${ID:-}") == ubuntu ]]
+}
+
+# recommended_browser: what a package that is built on this release recommends, as a field of Debian's control files. apt
+# installs what is recommended, and on Ubuntu that would be the snap.
+recommended_browser() {
+    # shellcheck disable=SC2310  # an answer, not a failure
+    if is_ubuntu; then printf 'fonts-liberation\n'; else printf 'chromium | google-chrome-stable, chromium-driver\n'; fi
+}
+
+# refuse_snap PACKAGES...: ends with 69 if Ubuntu's snap is among what is to be installed.
+refuse_snap() {
+    # shellcheck disable=SC2310  # an answer, not a failure
+    if [[ " $* " == *" chromium"* ]] && is_ubuntu; then
         die 69 "Ubuntu's Chromium is a snap, and a snap cannot run inside a service's sandbox" \
             "$INSTALL_COMMAND --browser chrome-for-testing downloads a browser from Google (docs/install.md)"
     fi
@@ -339,7 +357,7 @@ _remove_profile() {
     rm -f -- "$CHROME_PROFILE"
 }
 
-# remove_chrome: all of it, for bin/uninstall, after the units were stopped.
+# remove_chrome: all of it, after the units were stopped and with _purge.sh: when the program is removed.
 remove_chrome() {
     local path
     end_fetchers

@@ -48,6 +48,8 @@ use_layout() {
     STAMP=$HOME_DIR/installed
     # There from the first step of a first installation to its last: one that was interrupted is still a first one.
     FIRST=$HOME_DIR/first-installation
+    # Chrome for Testing: a directory for each version, and a link to the one in use. Not on any list of files, dpkg's either.
+    CHROME_HOME=$HOME_DIR/chrome-for-testing
     UNIT_DIR=$LIBRARY/systemd/system
     # One path a line: every file and link that bin/install has put outside /opt/ibkr-tools, and with a slash at its end
     # every directory that it had to make for them. bin/uninstall removes these and no others.
@@ -73,9 +75,9 @@ stage_environment() {
     remove_installer "$2"
     # Python 3.13 takes an environment for a part of somebody's repository.
     rm -f -- "$2/.gitignore"
-    # Selenium Manager, a program each for five machines. Here it is for bin/install alone, which can have it download Chrome
+    # Selenium Manager, a program each for five machines. Here it is for _browser.sh alone, which can have it download Chrome
     # for Testing; Google has that for this one processor.
-    if [[ $HOME_DIR != "$PACKAGE_HOME" && $(uname -m) == x86_64 ]]; then kept=linux-x86_64; fi
+    if [[ $(uname -m) == x86_64 ]]; then kept=linux-x86_64; fi
     for packages in "$2"/lib/python3*/site-packages; do
         find "$packages/selenium/webdriver/common" -mindepth 2 -name 'selenium-manager*' ! -path "*/$kept/*" -delete
         sed -i "\\|/selenium-manager|{\\|/$kept/|!d}" "$packages"/selenium-*.dist-info/RECORD

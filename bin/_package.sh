@@ -10,15 +10,19 @@ source "$(dirname "${BASH_SOURCE[0]}")/_installed.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/_instance.sh"
 # shellcheck source=bin/_templates.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_templates.sh"
+# shellcheck source=bin/_browser.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_browser.sh"
 use_layout package
 
 root=$(realpath -- "$1")
-# What depends on the release: the version of Python that the compiled libraries are for, and which drop-ins systemd knows.
+# What depends on the release: the version of Python that the compiled libraries are for, which drop-ins systemd knows, and
+# whether its Chromium is of any use.
 python=/usr/bin/python3
 minor=$("$python" -I -c 'import sys; print(sys.version_info.minor)')
 systemd_version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 cat >"$CHECKOUT/debian/ibkr-tools.substvars" <<SUBSTVARS
 python3:Depends=python3 (>= 3.$minor~), python3 (<< 3.$((minor + 1))~)
+browser:Recommends=$(recommended_browser)
 SUBSTVARS
 
 # --- program ----------------------------------------------------------------------------------------------------------
@@ -40,8 +44,8 @@ for record in "$root$VENV"/lib/python3*/site-packages/ibkr_tools-*.dist-info/REC
     sed -i '/dist-info\/direct_url\.json,/d' "$record"
 done
 sed -i -e '/\.pyc,/d' -e '\|^\.\./\.\./\.\./bin/|{\|/ibkr-tools,|!d}' "$root$VENV"/lib/python3*/site-packages/*.dist-info/RECORD
-# Libraries are loaded, not run.
-find "$root$VENV" -type f ! -path '*/bin/*' -exec chmod 0644 {} +
+# Libraries are loaded, not run. Selenium Manager is a program.
+find "$root$VENV" -type f ! -path '*/bin/*' ! -name selenium-manager -exec chmod 0644 {} +
 if named=$(grep -rlF -- "$root" "$root$VENV"); then die 70 "these files name the place where they were made: $named"; fi
 mkdir -p "$root/usr/bin"
 ln -s "../lib/ibkr-tools/venv/bin/ibkr-tools" "$root$LINK"
@@ -58,7 +62,7 @@ done < <(shipped_files "$systemd_version" "$templates")
 # --- setup ------------------------------------------------------------------------------------------------------------
 
 install -D -m 0755 "$CHECKOUT/debian/ibkr-tools-install" "$root$HOME_DIR/bin/ibkr-tools-install"
-for part in _common _installed _instance _purge _setup; do
+for part in _browser _common _installed _instance _purge _setup; do
     install -m 0644 "$CHECKOUT/bin/$part.sh" "$root$HOME_DIR/bin/"
 done
 install -m 0644 "$CHECKOUT/config.example.json" "$root$HOME_DIR/"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ibkr_tools import executables, user_command
 from ibkr_tools.errors import BrowserUnavailable
-from ibkr_tools.installation import LAYOUT, LOCAL
+from ibkr_tools.installation import LAYOUT
 from ibkr_tools.login import chrome_for_testing
 from ibkr_tools.polling import poll_until
 from ibkr_tools.process_control import die_with_parent
@@ -23,7 +23,6 @@ from ibkr_tools.process_control import die_with_parent
 BROWSER_NAMES = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "google-chrome")
 """Debian's `chromium` on PATH is a shell script that reads /proc/cpuinfo, which a unit with ProcSubset=pid has not."""
 DRIVER_NAMES = ("chromedriver", "/usr/lib/chromium-browser/chromedriver", "/usr/lib/chromium/chromedriver")
-_BY_HAND = "Install google-chrome-stable and the chromedriver of the same version (docs/install.md#ubuntu)."
 UNPRIVILEGED_USERS = ("ibkr", "nobody")
 
 OPEN_FILES = 1024
@@ -34,12 +33,9 @@ def install_command(*, again: bool = False) -> str:
     """Returns the command that installs a browser and its driver; `again`: also if they are there.
 
     Where logins use Chrome for Testing it is that; on Ubuntu too, whose Chromium is a snap, which no service can run.
-    The package of Debian does not download one.
     """
-    if chrome_for_testing.find_chrome() is not None or (_is_ubuntu() and LAYOUT is LOCAL):
+    if chrome_for_testing.find_chrome() is not None or _is_ubuntu():
         return f"{LAYOUT.install} --browser chrome-for-testing"
-    if _is_ubuntu():
-        return _BY_HAND
     packages = "--no-install-recommends chromium chromium-driver chromium-sandbox"
     return f"sudo apt-get install {packages}{' --reinstall' if again else ''}"
 

@@ -1,4 +1,4 @@
-"""Chrome for Testing, where `bin/install --browser chrome-for-testing` has put it: which version, and is it whole.
+"""Chrome for Testing, where `--browser chrome-for-testing` has put it: which version, and is it whole.
 
 The names are those of bin/_browser.sh: a directory for each version, with the browser, its driver and the hashes of all
 files; the link `current` leads to the version in use.

@@ -39,11 +39,15 @@ def as_ubuntu(machine: Machine) -> Iterator[None]:
     )
 
 
-def install(machine: Machine, options: str = "", mirror: ChromeMirror | None = None) -> str:
-    """Runs bin/install again, and returns all that it says."""
+def install(
+    machine: Machine,
+    options: str = "",
+    mirror: ChromeMirror | None = None,
+    command: str = f"{CHECKOUT}/bin/install --wheels {WHEELS}",
+) -> str:
+    """Runs bin/install again, or the command of a package, and returns its exit code and all that it says."""
     mirrors = "".join(f"{name}={url} " for name, url in mirror.environment.items()) if mirror else ""
-    command = f"{mirrors}{CHECKOUT}/bin/install --wheels {WHEELS} {options}"
-    done = machine.container.run(command, check=False, timeout_s=240)
+    done = machine.container.run(f"{mirrors}{command} {options}", check=False, timeout_s=240)
     return f"{done.returncode}\n{done.stdout}{done.stderr}"
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.chrome_mirror import PROGRAMS, ChromeMirror
 from tests.support.distribution import cache_folder, locked
 from tests.system.machine import CHECKOUT, CONFIG, DISTRIBUTION, INSTALL, PASSWORD, PASSWORD_FILE, WHEELS, Machine, now
+from tests.system.test_8_chrome_for_testing import FIRST, REAL, as_ubuntu, install
 from tests.system.test_8_doctor import RELOAD, Fault, examined, find_each
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
@@ -41,12 +43,11 @@ FAULTS = (
 def contents(machine: Machine, home: str, library: str) -> dict[str, str]:
     """Returns the files of an installation with the sum of each, by their names in bin/install's terms.
 
-    Left out is what says how, where and when it was installed: what pip records, and programs of other packages; and
-    Selenium Manager, which bin/install alone uses, to download a browser.
+    Left out is what says how, where and when it was installed: what pip records, and programs of other packages.
     """
     listing = machine.run(
         f"cd {home}/venv/ && find . -type f ! -name '*.pyc' ! -name RECORD ! -name direct_url.json ! -path './bin/*'"
-        f" ! -path './pages/*' ! -name pyvenv.cfg ! -name selenium-manager -exec sha256sum {{}} +;"
+        f" ! -path './pages/*' ! -name pyvenv.cfg -exec sha256sum {{}} +;"
         f" cd {library}; for file in $(find ./systemd ./sysusers.d ./tmpfiles.d -path '*ibkr*' -type f); do"
         f" echo \"$(sed 's|{home}|/opt/ibkr-tools|g' $file | sha256sum | cut -d' ' -f1) $file\"; done"
     )
@@ -163,6 +164,27 @@ def test_the_doctor_knows_where_a_package_has_its_files(machine: Machine, by_scr
     find_each(machine, FAULTS)
 
 
+def test_a_browser_from_google_is_downloaded_by_the_same_command(machine: Machine, by_script: dict[str, str]) -> None:
+    """Where Ubuntu has none, which is said first; logins use it; it stays for what follows."""
+    mirror = ChromeMirror(FIRST, programs=REAL)
+    machine.container.in_network(mirror.bind)
+    with as_ubuntu(machine):
+        told = install(machine, command="ibkr-tools-install")
+        assert told.startswith("69\n")
+        assert "sudo ibkr-tools-install --browser chrome-for-testing" in told
+        with mirror:
+            told = install(machine, "--browser chrome-for-testing", mirror, command="ibkr-tools-install")
+        assert told.startswith("0\n"), told
+        # Nothing was left to log in with but what was downloaded.
+        moment = now()
+        machine.drop_session()
+        machine.wait_back(moment)
+        assert examined(machine) == []
+    # The mirror's programs lead there still.
+    machine.run(f"ln -s {Path(PROGRAMS[0]).parent} {Path(REAL[0]).parent}; ln -s {PROGRAMS[1]} {REAL[1]}")
+    assert machine.run("dpkg --verify ibkr-tools") == ""
+
+
 def test_another_user_is_added_and_removed(machine: Machine, by_script: dict[str, str]) -> None:
     """By the same command, with the units that the package has; anna stays for what follows."""
     told = machine.run("ibkr-tools-install --instance anna", timeout_s=120)
@@ -210,6 +232,9 @@ def test_down_and_up(machine: Machine, by_script: dict[str, str]) -> None:
     assert not machine.is_active("ibkr-gateway.service")
     assert not machine.is_active("ibkr-former.service")
     assert machine.is_active("ibkr-gateway@anna.service")
+    assert machine.run(f"cd {HOME}/chrome-for-testing; readlink current; current/chrome/chrome --version").split() == [
+        *(FIRST, "Google", "Chrome", "for", "Testing", FIRST),
+    ]
     assert "ibkr-anna" in machine.run("cat /etc/sysusers.d/ibkr-tools@anna.conf")
     assert machine.code("test -L /etc/systemd/system/multi-user.target.wants/ibkr-former.service") != 0
     machine.run(f"echo {PASSWORD} >{PASSWORD_FILE}")
@@ -217,10 +242,11 @@ def test_down_and_up(machine: Machine, by_script: dict[str, str]) -> None:
 
 
 def test_removed_it_keeps_data(machine: Machine, by_script: dict[str, str]) -> None:
-    """Everything is stopped and gone but configuration, data and user; installed again it goes on."""
+    """Everything is stopped and gone, the browser from Google too, but configuration, data and user; installed again it
+    goes on."""
     machine.run("systemctl enable ibkr-gateway")
     uids = {machine.uid(), int(machine.run("id -u ibkr-anna"))}
-    machine.run(f"{APT} remove ibkr-tools", timeout_s=120)
+    machine.run(f"{APT} remove ibkr-tools; rm {Path(REAL[0]).parent} {REAL[1]}", timeout_s=120)
     assert [process for process in machine.container.processes() if process.uid in uids] == []
     assert (
         machine.code(f"test -e {HOME} -o -e /usr/bin/ibkr-tools -o -e /run/ibkr-tools -o -e /run/ibkr-tools@anna") != 0

@@ -61,7 +61,7 @@ class Machine:
             umask 022
             source {CHECKOUT}/bin/_common.sh
             source {CHECKOUT}/bin/_installed.sh
-            HOME_DIR={self.root}/opt
+            HOME_DIR={self.root}/opt CHROME_HOME={self.home}
             source {CHECKOUT}/bin/_browser.sh
             USERNS_SETTING={self.root}/userns CHROME_PROFILE={self.profile} OS_RELEASE={self.root}/os-release
             browser={browser!r} statements_only=no FETCH_UID={FETCH_UID}
@@ -418,10 +418,25 @@ def test_ubuntu_is_told_of_it(machine: Machine) -> None:
     done = machine.run(ask)
     assert done.returncode == 69
     assert "snap" in done.stderr
-    assert "--browser chrome-for-testing" in done.stderr
+    assert "sudo ./bin/install --browser chrome-for-testing" in done.stderr
+    assert "sudo ibkr-tools-install --browser chrome-for-testing" in machine.run(f"use_layout package; {ask}").stderr
     assert machine.run(ask, "chrome-for-testing").returncode == 0
     (machine.root / "os-release").write_text("ID=debian\n")
     assert machine.run(ask).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("distribution", "packages"),
+    [
+        ("debian", "chromium | google-chrome-stable, chromium-driver"),
+        ("raspbian", "chromium | google-chrome-stable, chromium-driver"),
+        ("ubuntu", "fonts-liberation"),
+    ],
+)
+def test_a_package_recommends_no_snap(machine: Machine, distribution: str, packages: str) -> None:
+    """What is recommended is installed along with it."""
+    (machine.root / "os-release").write_text(f"ID={distribution}\nID_LIKE=debian\n")
+    assert machine.run("recommended_browser").stdout == f"{packages}\n"
 
 
 @NEEDS_ROOT
@@ -469,6 +484,5 @@ def test_statements_need_none(machine: Machine) -> None:
 
 
 def test_the_names_are_those_of_the_script() -> None:
-    text = (CHECKOUT / "bin/_browser.sh").read_text()
-    assert f"\nCHROME_PROFILE={PROFILE}\n" in text
-    assert "CHROME_HOME=$HOME_DIR/chrome-for-testing\n" in text
+    assert f"\nCHROME_PROFILE={PROFILE}\n" in (CHECKOUT / "bin/_browser.sh").read_text()
+    assert " CHROME_HOME=$HOME_DIR/chrome-for-testing\n" in (CHECKOUT / "bin/_installed.sh").read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.errors import BrowserUnavailable
+from ibkr_tools.installation import LOCAL, PACKAGE, Layout
 from ibkr_tools.login import browser_processes, chrome_for_testing
 from ibkr_tools.login.browser_processes import find_browser_programs, install_command
 from ibkr_tools.login.chrome_for_testing import ChromeForTesting, find_chrome
@@ -76,14 +77,19 @@ def test_each_change_of_a_file_is_found(chrome: ChromeForTesting, name: str, cha
 
 
 @pytest.mark.parametrize(
-    ("distribution", "command"),
+    ("distribution", "layout", "command"),
     [
-        ("debian", "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"),
-        ("ubuntu", "sudo ./bin/install --browser chrome-for-testing"),
+        ("debian", LOCAL, "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"),
+        ("debian", PACKAGE, "sudo apt-get install --no-install-recommends chromium chromium-driver chromium-sandbox"),
+        ("ubuntu", LOCAL, "sudo ./bin/install --browser chrome-for-testing"),
+        ("ubuntu", PACKAGE, "sudo ibkr-tools-install --browser chrome-for-testing"),
     ],
 )
-def test_the_command_that_installs_a_browser(monkeypatch: pytest.MonkeyPatch, distribution: str, command: str) -> None:
+def test_the_command_that_installs_a_browser(
+    monkeypatch: pytest.MonkeyPatch, distribution: str, layout: Layout, command: str
+) -> None:
     monkeypatch.setattr(chrome_for_testing, "find_chrome", lambda: None)
+    monkeypatch.setattr(browser_processes, "LAYOUT", layout)
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": distribution})
     assert install_command() == command
     monkeypatch.setattr(browser_processes, "BROWSER_NAMES", ("/nowhere/chromium",))
