@@ -32,9 +32,15 @@ pytestmark = pytest.mark.simulator(gateway=True, positions=3)
 
 @pytest.fixture
 def simulator(simulator: Simulator) -> Iterator[Simulator]:
-    """The gateway is up again after each test."""
+    """The gateway is up, and time goes on, after each test."""
     yield simulator
     simulator.control.gateway(up=True)
+    simulator.control.set_speed(1.0)
+
+
+def starting(simulator: Simulator) -> None:
+    """As good as for ever: otherwise it is full after some seconds."""
+    simulator.control.set_speed(0.001)
 
 
 def full(simulator: Simulator) -> None:
@@ -100,7 +106,7 @@ ROWS = (
     Row("S0 gateway down", "demo-reader", lambda one: one.control.gateway(up=False), *GONE, (REFUSED,), (CLOSED,)),
     Row("S0 gateway hung", "demo-reader", lambda one: one.control.situation("gateway-hung"), *NOTHING, (REFUSED,), ()),
     Row("S1 never logged in", None, lambda _: None, *refusing(401), ("waiting for session",), ()),
-    Row("S2 brokerage starting", "demo-trader", lambda _: None,
+    Row("S2 brokerage starting", "demo-trader", starting,
         *tiers(authenticated=False), SERVED, NO_BRIDGE, ("system", "sts"), ()),
     Row("S3 full", "demo-trader", full, *tiers(authenticated=True), SERVED,
         (200, {"selectedAccount": "U1234567"}), ("system", "act", "sts authenticated:true"),

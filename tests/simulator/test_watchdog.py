@@ -246,7 +246,7 @@ def test_an_old_request_is_not_obeyed(watch: Watched, place: Installation) -> No
 
 
 def test_the_brokerage_tier_if_it_is_wanted(watch: Watched) -> None:
-    dog = watch(user="demo-trader", tier="brokerage", speed=5.0)
+    dog = watch(user="demo-trader", tier="brokerage")
     dog.wait_for(SessionState.UP)
     dog.simulator.control.compete()
     dog.wait_for(SessionState.COMPETING)
@@ -313,7 +313,7 @@ def test_a_pause_ends_by_itself_and_survives_a_restart(watch: Watched, place: In
 
 
 def test_a_lost_brokerage_tier_comes_back_without_a_login(watch: Watched) -> None:
-    dog = watch(user="demo-trader", tier="brokerage", speed=5.0)
+    dog = watch(user="demo-trader", tier="brokerage")
     dog.wait_for(SessionState.UP)
     wait_until(lambda: dog.simulator.control.state()["websockets"] == 1)
     dog.simulator.control.drop("brokerage")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from ibkr_tools.simulator.control_client import ControlClient
+from tests.support.patience import slowdown
 from tests.system.machine import Machine, now
 
 pytestmark = pytest.mark.system
@@ -32,8 +33,13 @@ SWEEP = textwrap.dedent(
 )
 """Asks every port of this machine whether it is chromedriver's; prints those that are."""
 
-DELAY_MS = 12_000
-"""How long IBKR takes to answer the form: a sweep of all ports takes about two seconds each."""
+
+def delay_ms() -> int:
+    """How long IBKR takes to answer the form: a sweep of all ports takes about two seconds each on a quiet machine.
+
+    A login has 90 seconds (`login.timeout_s`).
+    """
+    return int(min(60, 12 * slowdown()) * 1000)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,7 @@ def outsider(machine: Machine) -> str:
 @pytest.fixture
 def login(up: Machine) -> Iterator[Machine]:
     """A machine on which a login waits for its form."""
-    up.control(lambda simulator: simulator.page(init_delay_ms=DELAY_MS))
+    up.control(lambda simulator: simulator.page(init_delay_ms=delay_ms()))
     before = up.pages()
     up.drop_session()
     up.wait("a login to load the page", lambda: up.pages() > before, within_s=60)
@@ -165,7 +171,7 @@ def test_login_by_hand_is_as_alone(machine: Machine, outsider: str) -> None:
     with up_by_hand(machine, outsider) as control:
         try:
             machine.wait("the first login", has_logged_in, within_s=60)
-            inside(lambda: control.page(init_delay_ms=DELAY_MS))
+            inside(lambda: control.page(init_delay_ms=delay_ms()))
             before = listeners(machine)
             pages = inside(control.state)["requests"]["GET /sso/Login"]
             inside(control.drop)
