@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from ibkr_tools.config.schema import Config
@@ -18,11 +19,13 @@ from ibkr_tools.login.chrome_for_testing import ChromeForTesting
 from ibkr_tools.login.start_failure import read_complaint
 
 _BROWSER, _SANDBOX = Findings("browser"), Findings("browser's sandbox")
+_RENEW_AFTER = timedelta(days=60)
+"""Two of Chrome's versions, each of which mends holes of the one before: https://chromiumdash.appspot.com/schedule."""
 _KNOWN_NAME = re.compile("chrome|chromium|chromium-browser|google-chrome|google-chrome-stable|chromedriver")
 
 
 def check_browser(subject: Subject, config: Config) -> Iterator[Finding]:
-    """Asks both programs for their version, and compares the files of Chrome for Testing with their hashes."""
+    """Asks both programs for their version; Chrome for Testing has to be whole and not old."""
     try:
         programs = find_browser_programs(config.login.browser, config.login.driver)
     except BrowserUnavailable as error:
@@ -37,6 +40,8 @@ def check_browser(subject: Subject, config: Config) -> Iterator[Finding]:
     is_configured = config.login.browser is not None or config.login.driver is not None
     remedy = other_program(subject, programs.driver.name, _install(again=True), is_configured=is_configured)
     yield from judge_versions(programs, *told, remedy=remedy)
+    if chrome is not None and (notice := judge_age(subject.now - chrome.installed_at())):
+        yield notice
 
 
 def _install(*, again: bool) -> str:
@@ -60,6 +65,16 @@ def judge_changes(changed: tuple[str, ...]) -> Finding:
     """Returns the fault of a browser whose files have changed; `changed` is not empty."""
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return _BROWSER.fault(f"Chrome for Testing: {changed[0]}{more}: not what was installed", _install(again=True))
+
+
+def judge_age(age: timedelta) -> Finding | None:
+    """Returns the notice of a Chrome for Testing that nobody has renewed for long."""
+    if age < _RENEW_AFTER:
+        return None
+    return _BROWSER.notice(
+        f"Chrome for Testing was installed {age.days} days ago, and nothing but an installation renews it",
+        _install(again=True),
+    )
 
 
 def judge_versions(programs: BrowserPrograms, browser: Told, driver: Told, *, remedy: Text) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ files; the link `current` leads to the version in use.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ibkr_tools.installation import LAYOUT
@@ -34,6 +35,14 @@ class ChromeForTesting:
     def driver(self) -> Path:
         """Its chromedriver, of the same version."""
         return self.folder / "chromedriver"
+
+    def installed_at(self) -> datetime:
+        """Returns when its hashes were noted.
+
+        Raises:
+            OSError: there are none.
+        """
+        return datetime.fromtimestamp((self.folder / _SUMS).stat().st_mtime, UTC)
 
     def changed_files(self) -> Iterator[str]:
         """Yields each file that is not as it was noted when it was installed: changed, missing, or added.

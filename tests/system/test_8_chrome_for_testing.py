@@ -80,6 +80,8 @@ def test_a_browser_from_google_logs_in(up: Machine) -> None:
             assert install(up, "--browser chrome-for-testing", mirror).startswith("0\n")
         assert "warning: Chrome for Testing could not be downloaded: " in install(up, mirror=mirror)
         assert up.run("ibkr-tools doctor").endswith("nothing to do")
+        up.run(f"touch -d '-61 days' {HOME}/current/SHA256SUMS")
+        assert "was installed 61 days ago" in up.container.run("ibkr-tools doctor", check=False).stdout
     assert install(up, "--browser system").startswith("0\n")
     assert up.code(f"test -e {HOME}") == 1
     moment = now()

@@ -1,11 +1,14 @@
 """Chromium, its driver and its sandbox."""
 
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ibkr_tools.doctor.browser_checks import (
     NamespaceFacts,
+    judge_age,
     judge_changes,
     judge_namespaces,
     judge_versions,
@@ -102,3 +105,19 @@ def test_a_browser_whose_files_have_changed_is_a_fault(monkeypatch: pytest.Monke
     assert read_changes(chrome) == ("SHA256SUMS",)
     (tmp_path / "SHA256SUMS").mkdir()
     assert read_changes(chrome) == ("SHA256SUMS",)
+
+
+def test_an_old_browser_from_google_is_a_notice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its age is that of its hashes; the remedy renews it."""
+    chrome = ChromeForTesting(folder=tmp_path)
+    monkeypatch.setattr(chrome_for_testing, "find_chrome", lambda: chrome)
+    installed_at = datetime(2026, 1, 1, tzinfo=UTC)
+    (tmp_path / "SHA256SUMS").touch()
+    os.utime(tmp_path / "SHA256SUMS", times=(installed_at.timestamp(),) * 2)
+    assert chrome.installed_at() == installed_at
+    assert judge_age(timedelta(days=59, hours=23)) is None
+    found = judge_age(timedelta(days=60))
+    assert found is not None
+    assert found.verdict is CheckVerdict.NOTICE
+    assert "60 days ago" in found.message_text()
+    assert found.remedy_text() == "sudo ./bin/install --browser chrome-for-testing"
