@@ -275,13 +275,10 @@ left() { note "left: $(printf %q "$1") ($2)"; }
 # still. /proc says who owns a directory, which is root where a process may not be dumped; its file says who runs it. A
 # process gives itself any name, and this one goes to root's terminal.
 processes_of() {
-    local status
-    for status in /proc/[0-9]*/status; do
-        LC_ALL=C awk -v uid="$1" -v live="${2:-}" '
-            /^Name:/ {name = $2; gsub(/[^!-~]/, "?", name)} /^State:/ {state = $2} /^Pid:/ {pid = $2}
-            /^Uid:/ && ($2 == uid || $3 == uid) && !(live && state ~ /[XZ]/) {print pid " (" name ")"}' \
-            "$status" 2>/dev/null || true
-    done
+    # One that ends meanwhile is not there any more.
+    { LC_ALL=C cat /proc/[0-9]*/status 2>/dev/null || true; } | LC_ALL=C awk -v uid="$1" -v live="${2:-}" '
+        /^Name:/ {name = $2; gsub(/[^!-~]/, "?", name)} /^State:/ {state = $2} /^Pid:/ {pid = $2}
+        /^Uid:/ && ($2 == uid || $3 == uid) && !(live && state ~ /[XZ]/) {print pid " (" name ")"}'
 }
 
 # as_user USER COMMAND...: runs a command as a user of units, in a session of its own: whoever has taken over that user could
