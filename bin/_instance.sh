@@ -117,7 +117,7 @@ as_ibkr_copies_gateway() {
 
 # install_instance NAME GATEWAY ACCEPT...: makes or refreshes an instance, of what is installed here.
 install_instance() {
-    local name=$1 source=$2 account port said first_time=no edit_config=no
+    local name=$1 source=$2 account port document said first_time=no edit_config=no
     local former=() own=()
     shift 2
     list_user_files "$name"
@@ -143,8 +143,8 @@ install_instance() {
     else
         say "configuration: $CONFIG, from the example, with port $port"
         edit_config=yes
-        sed -E "s/^( *\"port\": )[0-9]+/\\1$port/" "$CHECKOUT/config.example.json" |
-            install -m 0640 -g "$SERVICE_USER" /dev/stdin "$CONFIG"
+        document=$("$VENV/bin/python" -I -m ibkr_tools.gateway.instance_ports "$name" "$CHECKOUT/config.example.json") || exit
+        install -m 0640 -g "$SERVICE_USER" /dev/stdin "$CONFIG" <<<"$document"
     fi
     if [[ ! -e $PASSWORD && ! -L $PASSWORD ]]; then install -m 0600 /dev/null "$PASSWORD"; fi
     "$LINK" --instance "$name" config adopt-password ||

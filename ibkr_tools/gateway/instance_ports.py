@@ -1,4 +1,6 @@
-"""`python -m ibkr_tools.gateway.instance_ports NAME`: prints the port of an instance's gateway, for bin/install.
+"""`python -m ibkr_tools.gateway.instance_ports NAME [FILE]`: prints the port of an instance's gateway, for bin/install.
+
+With FILE, an example of a configuration, it prints that with the port in it.
 
 Two instances with one port would be one gateway for both. That of a new instance is the first that nobody has.
 """
@@ -8,6 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ibkr_tools import entrypoint
 from ibkr_tools.config.schema import GatewayConfig
@@ -76,24 +79,38 @@ def port_of(name: str, configuration: Path) -> int:
     if port is None:
         return next_port(taken)
     if sharing := [other for other, its in taken.items() if its == port]:
-        file = directory_of(configuration, name) / "config.json"
+        file, free = directory_of(configuration, name) / "config.json", next_port({**taken, name: port})
         raise ConfigError(
             f"{file}: gateway.port {port} is that of the instance {', '.join(sharing)} already",
-            hint=f"{next_port({**taken, name: port})} is free.",
+            hint=f'{free} is free: "gateway": {{"port": {free}}} in that file.',
         )
     return port
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Prints the port of one instance.
+def with_port(document: Mapping[str, Any], port: int) -> dict[str, Any]:
+    """Returns a configuration with `gateway.port` in it; what else is there stays as it is."""
+    return {**document, "gateway": {**document.get("gateway", {}), "port": port}}
+
+
+def main(arguments: Sequence[str], configuration: Path = SYSTEM_CONFIGURATION) -> int:
+    """Prints the port of one instance, or the example of a configuration with that port in it.
+
+    Args:
+        arguments: the instance's name, and the example's file if that is to be printed.
+        configuration: the directory of the instance without a name.
 
     Raises:
-        UsageError: not one name.
+        UsageError: no name, or too much.
         ConfigError: see `port_of`.
     """
-    if len(arguments) != 1:
-        raise UsageError("one instance is to be named")
-    sys.stdout.write(f"{port_of(require_name(arguments[0]), SYSTEM_CONFIGURATION)}\n")
+    if len(arguments) not in {1, 2}:
+        raise UsageError("one instance is to be named, and at most one file")
+    port = port_of(require_name(arguments[0]), configuration)
+    if len(arguments) == 1:
+        sys.stdout.write(f"{port}\n")
+        return 0
+    document = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
+    sys.stdout.write(f"{json.dumps(with_port(document, port), indent=2)}\n")
     return 0
 
 

@@ -70,6 +70,7 @@ def second(machine: Machine) -> Iterator[Second]:
     with machine.timed("bin/install --instance"):
         told = machine.run(INSTALL_SECOND, timeout_s=120)
     assert f"configuration: /etc/ibkr-tools@{NAME}/config.json, from the example, with port 5001" in told
+    assert json.loads(machine.run(f"cat {ETC}/config.json"))["gateway"] == {"port": 5001}
     assert "the build of the instance without a name" in told
     config = {
         "username": "demo-reader",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ibkr_tools.config.example import example_file
 from ibkr_tools.errors import ConfigError
-from ibkr_tools.gateway.instance_ports import DEFAULT_PORT, configured_ports, port_of
+from ibkr_tools.gateway.instance_ports import DEFAULT_PORT, configured_ports, main, port_of
 
 
 def configure(configuration: Path, **ports: int | None) -> None:
@@ -23,6 +24,19 @@ def test_a_new_instance_gets_the_first_port_that_nobody_has(tmp_path: Path) -> N
     configure(tmp_path / "etc", default=None, anna=5001)
     assert configured_ports(tmp_path / "etc") == {"default": DEFAULT_PORT, "anna": 5001}
     assert port_of("bob", tmp_path / "etc") == 5002
+
+
+def test_the_configuration_of_a_new_instance_has_its_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Made of the shipped example, whatever that has in it: with the usual port it would have the first user's."""
+    configure(tmp_path / "etc", default=None)
+    example = tmp_path / "example.json"
+    example.write_text('{"username": "x", "gateway": {"port": 5000, "upstream": "https://api.ibkr.com"}}')
+    for file in (example_file(), example):
+        assert main(["bob", str(file)], tmp_path / "etc") == 0
+        made, shipped = json.loads(capsys.readouterr().out), json.loads(file.read_text())
+        assert made["gateway"].pop("port") == port_of("bob", tmp_path / "etc") != DEFAULT_PORT
+        shipped.get("gateway", {}).pop("port", None)
+        assert made == {**shipped, "gateway": shipped.get("gateway", {})}
 
 
 def test_a_port_that_somebody_listens_on_is_passed_over(tmp_path: Path) -> None:
