@@ -4,7 +4,7 @@ import os
 import pwd
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -100,14 +100,19 @@ def find_subject(directories: Directories, config_file: Path, *, is_online: bool
 def _manifest(list_file: Path, instance: str | None) -> frozenset[Path]:
     """Returns the files of an instance that were put outside the program's own directory.
 
-    Those of the one without a name are all but what is of instances with one; of a package's list, directories too.
+    Those of the one without a name are all but what is of instances with one.
     """
     try:
         lines = list_file.read_text().splitlines()
     except OSError:
         return frozenset()
-    paths = (Path(line) for line in lines if line.startswith("/") and not line.endswith("/"))
-    return frozenset(path for path in paths if _is_of(path, instance))
+    return frozenset(path for path in listed_files(lines) if _is_of(path, instance))
+
+
+def listed_files(lines: Iterable[str]) -> frozenset[Path]:
+    """Returns the files of a list of paths; dpkg's has the directories that they are in too."""
+    paths = frozenset(Path(line) for line in lines if line.startswith("/") and not line.endswith("/"))
+    return paths - {folder for path in paths for folder in path.parents}
 
 
 def _is_of(path: Path, instance: str | None) -> bool:
@@ -137,7 +142,11 @@ def find_extent(shipped: frozenset[Path], layout: Layout, config_file: Path) -> 
         config_file: the configuration; `ibkr-tools-install` makes the file `password` beside it where there are logins
     """
     is_full = any(layout.units / name in shipped for name in ("ibkr-gateway.service", "ibkr-gateway@.service"))
-    if is_full and layout is PACKAGE and config_file.exists() and not config_file.with_name("password").exists():
+    # Unlike Path.exists() os.access() does not fail where this user may not look, and what is not seen says nothing.
+    has_config, has_password = (
+        os.access(config_file.with_name(name), os.F_OK) for name in (config_file.name, "password")
+    )
+    if is_full and layout is PACKAGE and has_config and not has_password:
         return Extent.STATEMENTS
     if is_full:
         return Extent.FULL

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ibkr_tools.doctor.finding import CheckVerdict
-from ibkr_tools.doctor.subject import Extent, Told, find_extent, is_of_instances
+from ibkr_tools.doctor.subject import Extent, Told, find_extent, is_of_instances, listed_files
 from ibkr_tools.doctor.unit_checks import FOLLOWERS, UnitState, judge_package, judge_states, judge_timers
 from ibkr_tools.installation import LOCAL, PACKAGE, Layout
 
@@ -153,3 +153,23 @@ def test_how_much_is_installed(
         (tmp_path / name).touch()
     shipped = frozenset(layout.units / name for name in units)
     assert find_extent(shipped, layout, tmp_path / "config.json") is extent
+
+
+def test_where_this_user_may_not_look_everything_is_expected(tmp_path: Path) -> None:
+    """Somebody outside of the group may ask the doctor too. A name that is too long is the error that root gets."""
+    shipped = frozenset({PACKAGE.units / "ibkr-gateway.service"})
+    assert find_extent(shipped, PACKAGE, tmp_path / ("x" * 300) / "config.json") is Extent.FULL
+
+
+def test_directories_in_the_list_of_a_package_are_no_files() -> None:
+    """dpkg lists them; compared with what was shipped they would be faults of every instance with a name."""
+    units = "/usr/lib/systemd/system"
+    lines = [
+        "/.",
+        "/usr",
+        "/usr/lib",
+        units,
+        f"{units}/ibkr-login@.service.d",
+        f"{units}/ibkr-login@.service.d/20-x.conf",
+    ]
+    assert listed_files(lines) == {Path(lines[-1])}
