@@ -25,6 +25,7 @@
     │   ├── LoginRefused           77  IBKR refused user name and password
     │   └── LockedOut              77  the login budget is spent
     └── ConfigError                78  the operator must edit or install something
+        ├── AccessDenied           78  this user may not read a file of the services
         ├── AccountUnavailable     78  one account alone does not answer: it was closed or moved
         ├── DistributionError      78  IBKR's gateway is missing or not what it should be
         ├── JavaUnavailable        78  Java is missing or too old
@@ -33,6 +34,7 @@
 Codes are those of sysexits.h; systemd prints their names. 2 is what Typer uses for a bad command line.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -191,6 +193,18 @@ class ConfigError(IbkrError):
     """The operator must edit or install something."""
 
     exit_code = 78
+
+
+class AccessDenied(ConfigError):
+    """This user may not read a file of the services; root may, and the members of the group."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"{file}: not readable by this user",
+            # Pasted as it is: the packet filter has to know the new member too.
+            hint="As root, or join the group and log in again: "
+            "sudo adduser $USER ibkr && sudo systemctl try-reload-or-restart ibkr-firewall",
+        )
 
 
 class AccountUnavailable(ConfigError):

@@ -35,7 +35,7 @@ _NAMES = re.compile(
     rf"|\b(?P<unit>ibkr-(?:{'|'.join(UNITS)}))(?P<kind>\.(?:service|path|timer|socket))?(?![\w@-])"
     rf"|\b(?P<program>ibkr-tools)(?= (?:{'|'.join(COMMANDS_OF_AN_INSTANCE)})\b)"
     r"|(?P<script>\./bin/(?:un)?install|\bibkr-tools-install)\b(?! --instance)"
-    r"|(?:(?<=-aG )|(?<= as )|(?<=chown )|(?<=user )|(?<=units, ))(?P<user>ibkr)(?![\w@-])"
+    r"|(?:(?<=USER )|(?<= as )|(?<=chown )|(?<=user )|(?<=units, ))(?P<user>ibkr)(?![\w@-])"
 )
 
 
@@ -133,6 +133,11 @@ def installed_instances(runtime: Path) -> list[str]:
     prefix = f"{runtime.name}@"
     names = [path.name.removeprefix(prefix) for path in runtime.parent.glob(f"{prefix}*") if path.is_dir()]
     return sorted(name for name in names if is_name(name))
+
+
+def describe_invisible(name: str | None) -> str:
+    """Returns what somebody is told of an instance that `visible_instances` has not; None: the one without a name."""
+    return f"not for this user: root and the group {user_of('ibkr', name)} may look"
 
 
 def visible_instances(runtime: Path) -> list[str]:

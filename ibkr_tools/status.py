@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from ibkr_tools import files
-from ibkr_tools.errors import DataError
+from ibkr_tools.errors import AccessDenied, DataError
 
 STATUS_SCHEMA = 1
 
@@ -233,12 +233,15 @@ class StatusFile:
         """Returns what the processes said; an absent file is a status without sections.
 
         Raises:
+            AccessDenied: this user may not look.
             DataError: the file is not ours, or of a schema this version does not know.
         """
         try:
             data = files.read_regular(self.path)
         except FileNotFoundError:
             return Status()
+        except PermissionError as error:
+            raise AccessDenied(self.path) from error
         except OSError as error:
             raise DataError(f"{self.path}: {error.strerror}") from error
         try:
@@ -259,7 +262,7 @@ class StatusFile:
         """Returns what the processes said; a file that is not to be believed is a status without sections."""
         try:
             return self.read()
-        except DataError:
+        except (AccessDenied, DataError):
             return Status()
 
     def read_section(self, kind: type[_S]) -> _S | None:

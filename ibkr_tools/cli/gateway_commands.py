@@ -22,7 +22,7 @@ app = typer.Typer(cls=HelpGroup, no_args_is_help=True, help="Install and run IBK
 def _config(app_context: AppContext) -> "GatewayConfig":
     from ibkr_tools.config.loader import load_config
     from ibkr_tools.config.schema import GatewayConfig
-    from ibkr_tools.errors import ConfigError
+    from ibkr_tools.errors import AccessDenied, ConfigError
 
     try:
         app_context.config_file.lstat()
@@ -30,6 +30,8 @@ def _config(app_context: AppContext) -> "GatewayConfig":
         return load_config(app_context.config_file, allow_example=True).gateway
     except FileNotFoundError:
         return GatewayConfig()
+    except PermissionError as error:
+        raise AccessDenied(app_context.config_file) from error
     except OSError as error:
         raise ConfigError(f"{app_context.config_file}: {error.strerror}") from error
 

@@ -14,7 +14,7 @@ from ibkr_tools.cli.app_context import AppContext
 from ibkr_tools.cli.several_instances import ask_instance
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME
 from ibkr_tools.errors import IbkrError, UsageError
-from ibkr_tools.instance import PLAIN, installed_instances
+from ibkr_tools.instance import PLAIN, describe_invisible, installed_instances, visible_instances
 
 READ_TIMEOUT_S = 30.0
 
@@ -31,12 +31,20 @@ class InstanceStatus:
 def read_others(app_context: AppContext, *, json: bool = False) -> list[InstanceStatus]:
     """Returns the status of every instance with a name, unless the global options have chosen one.
 
-    A person who is not in the group of an instance sees that it is there, and why nothing else can be seen.
+    A person who is not in the group of an instance sees that it is there; how it is, is not in the exit code then.
     """
     chosen = (app_context.is_instance_chosen, app_context.config, app_context.runtime_dir, app_context.state_dir)
     if any(chosen) or app_context.unchecked_directories.configuration != SYSTEM_CONFIGURATION:
         return []
-    return [_read(name, json=json) for name in installed_instances(SYSTEM_RUNTIME)]
+    visible = visible_instances(SYSTEM_RUNTIME)
+    return [
+        _read(name, json=json) if name in visible else invisible(name) for name in installed_instances(SYSTEM_RUNTIME)
+    ]
+
+
+def invisible(name: str | None) -> InstanceStatus:
+    """Returns what is told of an instance that this user may not look at."""
+    return InstanceStatus(name, describe_invisible(name), 0)
 
 
 def _read(name: str, *, json: bool) -> InstanceStatus:

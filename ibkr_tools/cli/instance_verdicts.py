@@ -11,7 +11,7 @@ from ibkr_tools.cli.app_context import AppContext
 from ibkr_tools.cli.several_instances import InstanceResult, ask_instance
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME
 from ibkr_tools.errors import IbkrError
-from ibkr_tools.instance import installed_instances
+from ibkr_tools.instance import describe_invisible, installed_instances, visible_instances
 
 EXAMINATION_TIMEOUT_S = 180.0
 """Each program that a check starts may take ten seconds."""
@@ -26,7 +26,10 @@ class InstanceVerdict:
 
 
 def examine_others(app_context: AppContext, *, is_online: bool = False) -> list[InstanceVerdict]:
-    """Has every instance with a name examined, unless the global options have chosen one."""
+    """Has every instance with a name examined, unless the global options have chosen one.
+
+    Of one that this user may not look at, that alone is told, and it is not in the exit code.
+    """
     if (
         app_context.is_instance_chosen
         or app_context.is_named
@@ -34,8 +37,11 @@ def examine_others(app_context: AppContext, *, is_online: bool = False) -> list[
     ):
         return []
     words = ["doctor", "--json", *(["--online"] if is_online else [])]
-    verdicts = []
+    verdicts, visible = [], visible_instances(SYSTEM_RUNTIME)
     for name in installed_instances(SYSTEM_RUNTIME):
+        if name not in visible:
+            verdicts.append(InstanceVerdict(f"{name}: {describe_invisible(name)}", 0))
+            continue
         try:
             verdicts.append(describe_verdict(ask_instance(name, words, timeout_s=EXAMINATION_TIMEOUT_S)))
         except (OSError, subprocess.SubprocessError) as error:

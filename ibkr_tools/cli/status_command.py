@@ -7,11 +7,12 @@ import typer
 
 from ibkr_tools.cli.app_context import AppContext, app_context_of
 from ibkr_tools.cli.streams import standard_output, write_out
-from ibkr_tools.errors import ActionRequired, ConfigError
+from ibkr_tools.errors import AccessDenied, ActionRequired, ConfigError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ibkr_tools.cli.instance_status import InstanceStatus
     from ibkr_tools.status import Status
 
 
@@ -26,25 +27,19 @@ def status(
 
     Without --instance it shows every IBKR user on this machine, and the highest of their exit codes is its own.
     """
-    from ibkr_tools.cli import instance_status, status_report
-    from ibkr_tools.instance import in_names_of
-    from ibkr_tools.status import utc_now
+    from ibkr_tools.cli import instance_status
 
     app_context = app_context_of(context)
     instance_status.require_all_with_json(every=every, json=json)
     others = instance_status.read_others(app_context, json=json) if every or not json else []
     app_context.drop_root()
-    document = app_context.status_file.read()
-    now = utc_now()
-    code = status_report.exit_code(document, now)
-    # Where all is well, nobody waits for the configuration to be read.
-    problem = _configuration_problem(app_context) if code not in {0, ActionRequired.exit_code} else None
-    text = status_report.as_json(document, now, problem=problem) if json else _as_text(document, now, problem)
-    own = instance_status.InstanceStatus(
-        app_context.instance,
-        in_names_of(text, app_context.instance),
-        code if problem is None else problem.exit_code,
-    )
+    try:
+        own = _own(app_context, json=json)
+    except AccessDenied:
+        # Whoever is in the group of another instance alone has asked about that one.
+        if all(other == instance_status.invisible(other.name) for other in others):
+            raise
+        own = instance_status.invisible(None)
     found = [own, *others]
     if json:
         shown = instance_status.combine_json(found) if every else own.output
@@ -52,6 +47,31 @@ def status(
         shown = instance_status.combine_text(found)
     write_out(f"{shown}\n", is_safe=not json)
     raise typer.Exit(max(one.exit_code for one in found))
+
+
+def _own(app_context: AppContext, *, json: bool) -> "InstanceStatus":
+    """Returns the status of the instance that this process works for.
+
+    Raises:
+        AccessDenied: this user may not look.
+        DataError: see `StatusFile.read`.
+    """
+    from ibkr_tools.cli import status_report
+    from ibkr_tools.cli.instance_status import InstanceStatus
+    from ibkr_tools.instance import in_names_of
+    from ibkr_tools.status import utc_now
+
+    document = app_context.status_file.read()
+    now = utc_now()
+    code = status_report.exit_code(document, now)
+    # Where all is well, nobody waits for the configuration to be read.
+    problem = _configuration_problem(app_context) if code not in {0, ActionRequired.exit_code} else None
+    text = status_report.as_json(document, now, problem=problem) if json else _as_text(document, now, problem)
+    return InstanceStatus(
+        app_context.instance,
+        in_names_of(text, app_context.instance),
+        code if problem is None else problem.exit_code,
+    )
 
 
 def _configuration_problem(app_context: AppContext) -> ConfigError | None:

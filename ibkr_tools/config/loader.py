@@ -30,7 +30,7 @@ from ibkr_tools.config.values import (
     flex_upstream_problem,
     port_problem,
 )
-from ibkr_tools.errors import ConfigError
+from ibkr_tools.errors import AccessDenied, ConfigError
 
 TOKEN_KEY = "flex.token"  # noqa: S105  # its name
 """Where a token waits to be moved; see `password_adoption`."""
@@ -103,10 +103,7 @@ def read_document(file: Path) -> tuple[dict[str, Any], bytes]:
             hint=f"`sudo ibkr-tools setup` writes one; without services copy {example.example_file()} there.",
         ) from error
     except PermissionError as error:
-        raise ConfigError(
-            f"{file}: not readable by this user",
-            hint="Run as root, or join the group that owns the file: usermod -aG ibkr NAME.",
-        ) from error
+        raise AccessDenied(file) from error
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
     try:

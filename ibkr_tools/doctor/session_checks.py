@@ -9,7 +9,7 @@ from ibkr_tools.config.schema import LoginConfig
 from ibkr_tools.doctor.finding import Finding, Findings, Private
 from ibkr_tools.doctor.subject import Extent, Subject
 from ibkr_tools.duration_format import format_wait
-from ibkr_tools.errors import DataError
+from ibkr_tools.errors import AccessDenied, DataError
 from ibkr_tools.flex import token_expiry
 from ibkr_tools.login.budget import Budget
 from ibkr_tools.login.login_log import LoginLog
@@ -35,16 +35,16 @@ def check_status(subject: Subject) -> Iterator[Finding]:
     file = StatusFile(subject.directories.status_file)
     try:
         status = file.read()
+    except AccessDenied:
+        yield _STATUS.unseen("this user may not read the status file")
+        return
     except DataError as error:
-        if isinstance(error.__cause__, PermissionError):
-            yield _STATUS.unseen("this user may not read the status file")
-        else:
-            remove = f"sudo runuser -u {service_user()} -- rm -f" if subject.is_installed else "rm -f"
-            restart = f" && {_RESTART}" if subject.is_installed else ""
-            yield _STATUS.fault(
-                ("the status file cannot be used: ", Private(error.message)),
-                Private(f"{remove} {file.path}{restart}"),
-            )
+        remove = f"sudo runuser -u {service_user()} -- rm -f" if subject.is_installed else "rm -f"
+        restart = f" && {_RESTART}" if subject.is_installed else ""
+        yield _STATUS.fault(
+            ("the status file cannot be used: ", Private(error.message)),
+            Private(f"{remove} {file.path}{restart}"),
+        )
         return
     has_statements = subject.config is None or subject.config.flex.query is not None
     yield from judge_status(status, subject.now, extent=subject.extent, has_statements=has_statements)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibkr_tools import files
-from ibkr_tools.errors import ConfigError, DataError, OutputError, SnapshotMissing, UsageError
+from ibkr_tools.errors import AccessDenied, ConfigError, DataError, OutputError, SnapshotMissing, UsageError
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.snapshot import Snapshot
@@ -302,6 +302,4 @@ def _decompress(data: bytes, path: Path) -> bytes:
 
 
 def _access_error(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"{path}: {error.strerror}", hint="Run as root, or join the group that owns the file: usermod -aG ibkr NAME."
-    )
+    return AccessDenied(path) if isinstance(error, PermissionError) else ConfigError(f"{path}: {error.strerror}")

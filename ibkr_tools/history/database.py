@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ibkr_tools import files
-from ibkr_tools.errors import ConfigError, DataError, OutputError, SnapshotMissing
+from ibkr_tools.errors import AccessDenied, DataError, OutputError, SnapshotMissing
 from ibkr_tools.history.queries import HistoryQueries
 from ibkr_tools.history.tables import METADATA, SCHEMA_VERSION, TABLES, UnreadableRowError, to_row
 
@@ -142,9 +142,7 @@ def _connect(path: Path) -> Iterator[sa.Connection]:
             hint="`ibkr-tools flex fetch --all` or `ibkr-tools flex import FILE` makes one of statements.",
         ) from None
     except PermissionError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror}", hint="Run as root, or join the group that owns the file."
-        ) from error
+        raise AccessDenied(path) from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", hint=_REBUILD_HINT) from error
     if not data.startswith(_SQLITE):

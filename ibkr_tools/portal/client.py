@@ -17,6 +17,7 @@ from urllib3 import exceptions as urllib3_exceptions
 from ibkr_tools import deadline_adapter
 from ibkr_tools.duration_format import format_wait
 from ibkr_tools.errors import (
+    AccessDenied,
     ConfigError,
     DataError,
     GatewayUnavailable,
@@ -334,10 +335,10 @@ class PortalClient:
             raise GatewayUnavailable(
                 f"{self._certificate}: not there; the gateway has never started", hint=START_HINT
             ) from error
+        except PermissionError as error:
+            raise AccessDenied(self._certificate) from error
         except OSError as error:
-            raise ConfigError(
-                f"{self._certificate}: {error.strerror}", hint="Run as root, or join the group: usermod -aG ibkr NAME."
-            ) from error
+            raise ConfigError(f"{self._certificate}: {error.strerror}") from error
 
     def _timeout_error(self, where: str) -> UpstreamSilent:
         return UpstreamSilent(f"{where}: no answer within {self._timeouts[1]:g} s")

@@ -225,6 +225,10 @@ def test_neither_reads_the_other(people: People, second: Second, me: str) -> Non
 def test_a_member_of_one_has_its_snapshot_saved(people: People, second: Second) -> None:
     """By its own unit, into its own directory; the other one is not asked."""
     machine, group = people.machine, f"ibkr-{NAME}"
+    for command in ("status", "doctor"):
+        told = people.run("member", f"ibkr-tools {command}", timeout_s=180)
+        assert f"not for this user: root and the group {group} may look" in told.out, told
+        assert command == "doctor" or told.code == 0, told
     answers = {name: f"/run/ibkr-tools{AT[name]}/fetch-answer.json" for name in USERS}
     machine.run(f"rm -f {' '.join(answers.values())}; usermod -aG {group} member")
     try:

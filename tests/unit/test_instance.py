@@ -90,7 +90,7 @@ def test_every_unit_but_the_simulator_is_an_instances_own() -> None:
         ("sudo ibkr-tools-install --gateway X", "sudo ibkr-tools-install --instance anna --gateway X"),
         ("/etc/ibkr-tools/config.json: fine", "/etc/ibkr-tools@anna/config.json: fine"),
         ("/run/ibkr-tools-metrics/x.prom", "/run/ibkr-tools-metrics@anna/x.prom"),
-        ("join the group: usermod -aG ibkr NAME.", "join the group: usermod -aG ibkr-anna NAME."),
+        ("sudo adduser $USER ibkr && x", "sudo adduser $USER ibkr-anna && x"),
         ("ibkr-login runs as ibkr: chown ibkr /x", "ibkr-login@anna runs as ibkr-anna: chown ibkr-anna /x"),
         # What is nobody's own, or is said already.
         ("ibkr-tools is not installed; ibkr-simulator", "ibkr-tools is not installed; ibkr-simulator"),

@@ -142,6 +142,6 @@ def test_whoever_may_not_read_it_is_told_whom_to_ask(tmp_path: Path, look: Calla
         try:
             look(tmp_path / "snapshots")
         except ConfigError as error:
-            os._exit(error.exit_code if error.hint and "usermod -aG ibkr" in error.hint else 1)
+            os._exit(error.exit_code if error.hint and "adduser $USER ibkr &&" in error.hint else 1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 78
