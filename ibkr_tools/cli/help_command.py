@@ -1,7 +1,10 @@
-"""Commands and groups whose `--help` ends with examples and exit codes."""
+"""Commands and groups whose `--help` ends with examples and exit codes, and which know the program's own options."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from typer._click.exceptions import NoSuchOption
 from typer.core import TyperCommand, TyperGroup
 
 from ibkr_tools.cli.command_table import COMMANDS
@@ -45,8 +48,28 @@ def _print_extras(context: Any) -> None:
     console.print(Text(f" More: man {page}"))
 
 
+@contextmanager
+def _place_of_global_options(context: Any) -> Iterator[None]:
+    """Has an option of the program itself that comes after a command refused with the place where it belongs."""
+    try:
+        yield
+    except NoSuchOption as error:
+        program = context.find_root().command
+        option = next((one for one in program.params if error.option_name in one.opts), None)
+        if context.parent is not None and option is not None:
+            words = [error.option_name, *([option.metavar] if option.metavar else []), command_path(context)]
+            error.message = f"{error.option_name} goes before the command: ibkr-tools {' '.join(words)}"
+            error.possibilities = None
+        raise
+
+
 class HelpCommand(TyperCommand):
     """A command with examples and exit codes in its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the command line."""
+        with _place_of_global_options(ctx):
+            return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Prints the help."""
@@ -56,6 +79,11 @@ class HelpCommand(TyperCommand):
 
 class HelpGroup(TyperGroup):
     """A group of commands with examples and exit codes in its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the command line up to a command of the group."""
+        with _place_of_global_options(ctx):
+            return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Prints the help."""

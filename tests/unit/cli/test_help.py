@@ -82,6 +82,28 @@ def test_an_example_with_an_unknown_option_is_refused() -> None:
         command.make_context("fetch", ["--tabel"])
 
 
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("status --instance anna", "ibkr-tools --instance NAME status"),
+        ("flex fetch --instance=anna", "ibkr-tools --instance NAME flex fetch"),
+        ("flex --state-dir /x fetch", "ibkr-tools --state-dir DIR flex"),
+        ("doctor --verbose", "ibkr-tools --verbose doctor"),
+        ("status --instanz anna", None),
+    ],
+)
+def test_an_option_of_the_program_after_a_command_is_refused_with_its_place(
+    words: str, place: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2, as for any other that is not there."""
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as caught:
+        ROOT.main(words.split(), prog_name="ibkr-tools")
+    told = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert (f"goes before the command: {place} " if place else "No such option: --instanz") in told
+
+
 @pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)
 def test_help_fits_80_columns_and_shows_examples_and_exit_codes(
     path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
