@@ -10,6 +10,7 @@ from ibkr_tools.cli.streams import standard_output, write_out
 from ibkr_tools.errors import AccessDenied, ActionRequired, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from ibkr_tools.cli.instance_status import InstanceStatus
@@ -40,7 +41,7 @@ def status(
         if all(other == instance_status.invisible(other.name) for other in others):
             raise
         own = instance_status.invisible(None)
-    found = [own, *others]
+    found = [own, *(others if json else map(_at_this_terminal, others))]
     if json:
         shown = instance_status.combine_json(found) if every else own.output
     else:
@@ -90,10 +91,27 @@ def _as_text(document: "Status", now: "datetime", problem: ConfigError | None) -
 
     if not standard_output().isatty():
         return status_report.as_text(document, now, problem=problem)
+    colour, width = _terminal()
+    return status_report.as_text(document, now, problem=problem, colour=colour, width=width)
+
+
+def _at_this_terminal(other: "InstanceStatus") -> "InstanceStatus":
+    """Returns the status of another instance, whose process writes to no terminal, as it is shown at this one."""
+    from dataclasses import replace
+
+    from ibkr_tools.cli import status_report
+
+    if not standard_output().isatty():
+        return other
+    colour, width = _terminal()
+    return replace(other, output=status_report.fitted(other.output, colour=colour, width=width))
+
+
+def _terminal() -> "tuple[Callable[[str], str], int]":
+    """Returns how lines are coloured at this terminal, and its columns."""
     import shutil
 
     from ibkr_tools.cli import status_colours
 
     colour = status_colours.coloured if status_colours.is_coloured(os.environ) else str
-    width = shutil.get_terminal_size().columns
-    return status_report.as_text(document, now, problem=problem, colour=colour, width=width)
+    return colour, shutil.get_terminal_size().columns

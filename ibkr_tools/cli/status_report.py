@@ -15,8 +15,25 @@ from ibkr_tools.terminal_escape import replace_unprintable
 _LABEL_WIDTH = 9
 """Columns of the terminal; of the names of the sections."""
 
+_SECTIONS = frozenset({"config", "gateway", "session", "login", "fetch", "flex", ""})
 
-_NO_GATEWAY = ["no gateway of ours has run here", *([] if HAS_SERVICES else [START_HINT])]
+
+_EXAMINE = "sudo ibkr-tools doctor"
+_NO_GATEWAY = "no gateway of ours has run here"
+_FIRST_STEP = f"to do: {_EXAMINE}, which says what is missing" if HAS_SERVICES else START_HINT
+_START = (
+    f"to do, if it should run: sudo {START_HINT}; if that fails, {_EXAMINE} says why" if HAS_SERVICES else START_HINT
+)
+
+
+def _no_gateway(status: Status) -> list[str]:
+    # `ibkr-tools up --simulate` has a session without a gateway of ours; statements need neither.
+    return [_NO_GATEWAY] if HAS_SERVICES and (status.session or status.flex) else [_NO_GATEWAY, _FIRST_STEP]
+
+
+def _without_first_steps(lines: list[str]) -> list[str]:
+    """Returns what is said of the gateway where something else is to be done first, and said already."""
+    return [line for line in lines if line not in {_FIRST_STEP, _START}]
 
 
 def _since(at: datetime, now: datetime) -> str:
@@ -38,7 +55,9 @@ def _silence(section: Section, who: str, now: datetime) -> list[str]:
 
 def _gateway(section: GatewaySection, now: datetime) -> list[str]:
     lines = [f"{section.state} for {_since(section.since, now)}"]
-    if section.state != "stopped":
+    if section.state == "stopped":
+        lines.append(_START)
+    else:
         lines.append(f"https://127.0.0.1:{section.port} → {section.upstream}")
     if section.java_pid is not None:
         lines.append(f"Java {section.java_pid}, IBKR's build {section.build or 'unknown'}")
@@ -116,8 +135,9 @@ def as_text(
         colour: returns a line as it is shown.
         width: how many columns the terminal has; None: lines are as long as they are.
     """
+    gateway = _gateway(status.gateway, now) if status.gateway else _no_gateway(status)
     rows: list[tuple[str, list[str]]] = [
-        ("gateway", _gateway(status.gateway, now) if status.gateway else _NO_GATEWAY),
+        ("gateway", gateway if problem is None else _without_first_steps(gateway)),
         ("session", _session(status.session, now) if status.session else ["no watchdog has run here"]),
         ("login", _login(status.login, now) if status.login else ["none yet"]),
     ]
@@ -139,6 +159,19 @@ def as_text(
             part for line in lines for part in _shown(replace_unprintable(line), colour, width)
         )
     )
+
+
+def fitted(text: str, *, colour: Callable[[str], str], width: int) -> str:
+    """Returns what `as_text` has returned in another process, as it is shown at this terminal; the rest as it is."""
+    lines = []
+    for line in text.split("\n"):
+        label, rest = line[:_LABEL_WIDTH], line[_LABEL_WIDTH:]
+        if label.strip() not in _SECTIONS or not rest:
+            lines.append(line)
+            continue
+        first, *more = _shown(rest, colour, width)
+        lines += [f"{label}{first}", *(f"{'':<{_LABEL_WIDTH}}{part}" for part in more)]
+    return "\n".join(lines)
 
 
 def _shown(line: str, colour: Callable[[str], str], width: int | None) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ibkr_tools.cli.status_colours import coloured, is_coloured
-from ibkr_tools.cli.status_report import as_json, as_text, exit_code
+from ibkr_tools.cli.status_report import as_json, as_text, exit_code, fitted
 from ibkr_tools.errors import ConfigError
 from ibkr_tools.status import (
     FetchSection,
@@ -106,6 +106,34 @@ def test_the_whole_table() -> None:
     ]
 
 
+def test_what_to_do_about_a_gateway_that_does_not_run() -> None:
+    """Not where it rests because of what is to be done first, nor where a simulator is in its place."""
+    start = "to do, if it should run: sudo systemctl start ibkr-gateway; if that fails, sudo ibkr-tools doctor says why"
+    first = "to do: sudo ibkr-tools doctor, which says what is missing"
+    down = session(SessionState.GATEWAY_DOWN)
+    assert start in as_text(Status(gateway=gateway(state="stopped"), session=down), NOW)
+    assert first in as_text(Status(), NOW)
+    for status, problem in (
+        (Status(gateway=gateway(), session=session()), None),
+        (Status(gateway=gateway(state="stopped")), BROKEN),
+        (Status(session=session()), None),
+        (Status(), BROKEN),
+    ):
+        told = as_text(status, NOW, problem=problem)
+        assert not any(words in told for words in (start, first)), told
+
+
+def test_the_status_of_another_process_is_fitted_to_the_terminal() -> None:
+    """Nothing of it is lost, and what is no line of the status stays as it is."""
+    whole = as_text(Status(gateway=gateway(state="stopped")), NOW, problem=BROKEN)
+    shown = fitted(f"{whole}\nerror: {'x' * 90}", colour=str, width=60)
+    *lines, error = shown.splitlines()
+    assert max(map(len, lines)) <= 60 < max(map(len, whole.splitlines()))
+    assert " ".join(" ".join(lines).split()) == " ".join(whole.split())
+    assert error == f"error: {'x' * 90}"
+    assert fitted(whole, colour=str.upper, width=1000) != whole
+
+
 def test_pause_window_and_many_logins() -> None:
     """A pause shows also while the session is up, and what IBKR's calendar or the number of logins changes."""
     until = NOW + timedelta(hours=2, minutes=30)
@@ -139,6 +167,7 @@ def test_a_penalty_shows_until_it_is_over() -> None:
 def test_nothing_has_run_yet() -> None:
     assert as_text(Status(), NOW).splitlines() == [
         "gateway  no gateway of ours has run here",
+        "         to do: sudo ibkr-tools doctor, which says what is missing",
         "session  no watchdog has run here",
         "login    none yet",
         "fetch    none yet",
