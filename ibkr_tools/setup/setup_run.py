@@ -85,12 +85,12 @@ class SetupRun:
             raise ConfigError(
                 f"{self._file} is there and is not the simulator's; it stays as it is", hint="Move it away first."
             )
+        if start and (code := self._install_gateway(may_download, option=" --simulator")):
+            return code
         has_own = not password_problem(read_stored_secret(self._password_file, "password"))
         self._write(present, after, None if has_own else Secret(simulated_user.PASSWORD))
         if not start:
             return 0
-        if code := self._install_gateway(may_download):
-            return code
         return self._start(change_of(present, after, None), self._units.state(), simulator=True)
 
     def apply(
@@ -154,13 +154,14 @@ class SetupRun:
         self._say(f"configuration  {self._file}")
         return password is not None and previous not in {"", password.reveal()}
 
-    def _install_gateway(self, may_download: Callable[[], bool]) -> int:
+    def _install_gateway(self, may_download: Callable[[], bool], option: str = "") -> int:
         if self._commands.succeeds("gateway", "info"):
             return 0
         if not may_download():
             raise ConfigError(
                 "IBKR's gateway is not installed",
-                hint=f"sudo ibkr-tools setup --download-gateway, or {INSTALL_SERVICES} --gateway clientportal.gw.zip.",
+                hint=f"sudo ibkr-tools setup{option} --download-gateway, or "
+                f"{INSTALL_SERVICES}{option} --gateway clientportal.gw.zip.",
             )
         return self._commands.run("gateway", "install", "--download") or self._commands.run("gateway", "prepare")
 

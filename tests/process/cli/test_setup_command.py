@@ -330,7 +330,11 @@ def test_the_simulator_needs_the_gateway_too(place: Installation, systemd: FakeS
     """A package has the units before IBKR's gateway is there: nothing is enabled or started."""
     done = set_up(place, systemd, "--simulator", password=None)
     assert (done.returncode, "IBKR's gateway is not installed" in done.stderr) == (78, True), done
+    assert "setup --simulator --download-gateway, or" in done.stderr
+    assert "install --simulator --gateway" in done.stderr
     assert systemd.calls() == []
+    # Nor is anything written: whoever sets a user of their own up next is not asked about the simulator's.
+    assert "configuration" not in done.stdout
 
 
 def test_a_unit_that_does_not_start_is_69(place: Installation, systemd: FakeSystemd) -> None:
