@@ -146,16 +146,27 @@ def _find(app_context: AppContext, when: str) -> _Side:
 
 
 def _before(app_context: AppContext, later: _Side) -> _Side:
-    """Returns the last copy of a day before; without any, the last statement that ends before."""
+    """Returns the last copy of a day before; without any, the last statement that ends before.
+
+    Raises:
+        SnapshotMissing: there is neither a copy nor any statement.
+    """
     from datetime import timedelta
 
+    from ibkr_tools.errors import SnapshotMissing
     from ibkr_tools.fetch import snapshot_store
 
     copies = snapshot_store.list_copies(app_context.directories.snapshots)
     earlier = [copy for copy in copies if copy.saved_at.date() < later.day]
     if earlier:
         return _of_snapshot(snapshot_store.read_snapshot(earlier[-1].path), earlier[-1].path)
-    return _of_statement(app_context, later.day - timedelta(days=1), is_exact=False)
+    try:
+        return _of_statement(app_context, later.day - timedelta(days=1), is_exact=False)
+    except SnapshotMissing as error:
+        raise SnapshotMissing(
+            f"nothing was saved before {later.day} (UTC), and no statement is kept: there is nothing to compare with",
+            hint="Two times of that day can be named: `ibkr-tools show --list` has them.",
+        ) from error
 
 
 def _of_snapshot(data: bytes, path: "Path") -> _Side:

@@ -77,6 +77,11 @@ def test_there_is_neither_copy_nor_statement(place: Installation, when: str) -> 
 def test_without_anything(place: Installation) -> None:
     place.directories.history.unlink()
     assert place.run("diff").returncode == 75
+    save_simulated(place.directories.snapshots, datetime(2026, 1, 20, 12, tzinfo=UTC), positions=3)
+    done = place.run("diff")
+    assert done.returncode == 75
+    assert "nothing was saved before 2026-01-20" in done.stderr
+    assert "`ibkr-tools show --list`" in done.stderr
 
 
 def test_an_account_that_only_one_side_has_is_left_out(place: Installation, tmp_path: Path) -> None:
