@@ -100,6 +100,9 @@ INSTALL_SERVICES = find_install_command(sys.prefix, Path(__file__))
 START_HINT = "systemctl start ibkr-gateway"
 """What to do where no gateway answers."""
 
+RELOAD_FILTER = "sudo systemctl try-reload-or-restart ibkr-firewall"
+"""What has the packet filter know a new member of the group."""
+
 HAS_SERVICES = INSTALL_SERVICES != _PROGRAM_ALONE
 """Whether this program can be that of services; pip and pipx bring none."""
 

@@ -34,7 +34,7 @@ from ibkr_tools.portal.rate_limit_state import Reservation
 from ibkr_tools.portal.rate_limiter import RateLimiter
 from ibkr_tools.portal.response_cache import ALWAYS_CACHED_INTERVAL_S, ApiRequest, ResponseCache
 from ibkr_tools.portal.response_parser import Tickle
-from ibkr_tools.portal.transport_errors import is_connection_refused, is_timeout, is_tls_error
+from ibkr_tools.portal.transport_errors import is_connection_refused, is_timeout, is_tls_error, refused_error
 
 CONNECT_TIMEOUT_S = 3.05
 """The gateway is on this machine: whoever accepts slower than this is stuck."""
@@ -315,7 +315,7 @@ class PortalClient:
             if is_connection_refused(error):
                 # It has not left this machine: IBKR has not counted it.
                 self._rate_limiter.release(reservation)
-                raise GatewayUnavailable(f"{where}: nothing listens on {self._base}", hint=START_HINT) from error
+                raise refused_error(where, self._base, self._certificate) from error
             if is_timeout(error):
                 raise self._timeout_error(where) from error
             if is_tls_error(error):

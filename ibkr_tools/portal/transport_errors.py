@@ -1,6 +1,11 @@
 """Classifies errors of the HTTP libraries by the kernel's or TLS's error that caused them."""
 
+import os
 import ssl
+from pathlib import Path
+
+from ibkr_tools.errors import GatewayUnavailable
+from ibkr_tools.installation import HAS_SERVICES, RELOAD_FILTER, START_HINT
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -29,3 +34,26 @@ def is_connection_refused(error: BaseException) -> bool:
 def is_timeout(error: BaseException) -> bool:
     """Says whether a timeout has passed."""
     return any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in _causes(error))
+
+
+def refused_error(where: str, base: str, certificate: Path) -> GatewayUnavailable:
+    """Returns what a refused connection means.
+
+    For somebody whom the packet filter does not know, it looks as if nothing listened.
+
+    Args:
+        where: the request.
+        base: the gateway's address.
+        certificate: the gateway's; its owner is the user of the units.
+    """
+    what = f"{where}: nothing listens on {base}"
+    try:
+        is_known = os.geteuid() in {0, certificate.stat().st_uid}
+    except OSError:
+        is_known = True
+    if is_known or not HAS_SERVICES:
+        return GatewayUnavailable(what, hint=START_HINT)
+    return GatewayUnavailable(
+        f"{what}, or the packet filter does not know this user yet",
+        hint=f"`ibkr-tools status` says which: sudo {START_HINT}, or {RELOAD_FILTER}",
+    )

@@ -30,6 +30,7 @@ from ibkr_tools.portal import endpoints
 from ibkr_tools.portal.client import PortalClient
 from ibkr_tools.portal.endpoints import Endpoint, RequestKind
 from ibkr_tools.portal.rate_limit_state import Reservation
+from ibkr_tools.portal.transport_errors import refused_error
 from tests.support.no_rate_limit import NoRateLimit
 from tests.support.patience import within
 from tests.support.scripted_client import client_of
@@ -74,6 +75,20 @@ def test_nobody_listens(material: Path) -> None:
     with client_of(port, material) as client, pytest.raises(GatewayUnavailable, match="nothing listens") as caught:
         client.tickle()
     assert caught.value.hint == "systemctl start ibkr-gateway"
+
+
+def test_whom_the_packet_filter_may_not_know_is_told_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new member of the group; neither root nor the user of the units, whose the certificate is."""
+    certificate = tmp_path / "gateway.pem"
+    certificate.touch()
+    owner = certificate.stat().st_uid
+    for user, is_told in ((0, False), (owner, False), (owner + 1, True)):
+        monkeypatch.setattr("os.geteuid", lambda user=user: user)
+        error = refused_error("GET /tickle", "https://127.0.0.1:5000", certificate)
+        assert ("packet filter" in error.message) is is_told
+        assert error.hint is not None
+        assert error.hint.endswith("systemctl try-reload-or-restart ibkr-firewall") is is_told
+        assert "systemctl start ibkr-gateway" in error.hint
 
 
 def test_a_gateway_that_never_ran_has_no_certificate(tmp_path: Path) -> None:
