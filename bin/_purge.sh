@@ -161,7 +161,7 @@ refuse_running() {
 # purge_everything UNITS...: removes configuration, data, the drop-ins and masks of these units, and the user; after
 # user_kind.
 purge_everything() {
-    local python elsewhere key path name directory unit group
+    local python elsewhere key path name directory unit group said
     say "configuration, data and user"
     # shellcheck disable=SC2310  # answers, not failures
     if [[ -e $CONFIG ]]; then
@@ -198,10 +198,11 @@ purge_everything() {
     if [[ -e $path || -L $path ]]; then left "$path" "for units of your own too"; fi
     case $user in
         ours)
-            if userdel "$SERVICE_USER"; then
+            # It complains of a group with members, which goes below.
+            if said=$(userdel "$SERVICE_USER" 2>&1); then
                 note "removed: the user $SERVICE_USER"
             else
-                left "the user $SERVICE_USER" "userdel refused"
+                left "the user $SERVICE_USER" "userdel refused: $said"
             fi
             if getent group "$SERVICE_USER" >/dev/null && ! groupdel "$SERVICE_USER"; then
                 left "the group $SERVICE_USER" "groupdel refused"

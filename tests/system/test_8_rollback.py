@@ -43,6 +43,7 @@ def test_an_upgrade_can_be_taken_back_and_forth(up: Machine) -> None:
     with up.timed("bin/install --rollback"):
         told = up.run(f"{CHECKOUT}/bin/install --rollback", timeout_s=120)
     assert "back to the version before" in told
+    assert "running units: restarted" in told
     assert installed(up) == before
     assert up.run("ibkr-tools --version") == version
     assert up.run("systemctl is-enabled ibkr-gateway || true") == "disabled"

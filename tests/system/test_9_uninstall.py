@@ -95,6 +95,7 @@ def test_purge_leaves_nothing(machine: Machine) -> None:
         "removed: the user ibkr",
     ):
         assert f"{line}\n" in f"{told}\n"
+    assert "userdel" not in done.stderr
     assert told.count("left: ") - told.count("(not ours)") == 3
     assert machine.run("find /srv/disk /srv/secrets /srv/victim -type f").split() == [
         "/srv/disk/state/mine",
