@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from typer._click.exceptions import NoSuchOption
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
 from ibkr_tools.cli.command_table import COMMANDS
@@ -48,18 +48,27 @@ def _print_extras(context: Any) -> None:
     console.print(Text(f" More: man {page}"))
 
 
+_UsageError = cast("type[Exception]", BadParameter.__base__)
+"""Click's, which Typer does not export, and has in a place of its own since some version."""
+
+
 @contextmanager
 def _place_of_global_options(context: Any) -> Iterator[None]:
     """Has an option of the program itself that comes after a command refused with the place where it belongs."""
     try:
         yield
-    except NoSuchOption as error:
+    except _UsageError as error:
+        # Only NoSuchOption says what it takes the name for.
+        facts = vars(error)
+        name = facts.get("option_name") if "possibilities" in facts else None
         program = context.find_root().command
-        option = next((one for one in program.params if error.option_name in one.opts), None)
-        if context.parent is not None and option is not None:
-            words = [error.option_name, *([option.metavar] if option.metavar else []), command_path(context)]
-            error.message = f"{error.option_name} goes before the command: ibkr-tools {' '.join(words)}"
-            error.possibilities = None
+        option = next((one for one in program.params if name in one.opts), None)
+        if name and context.parent is not None and option is not None:
+            words = [name, *([option.metavar] if option.metavar else []), command_path(context)]
+            facts |= {
+                "message": f"{name} goes before the command: ibkr-tools {' '.join(words)}",
+                "possibilities": None,
+            }
         raise
 
 
