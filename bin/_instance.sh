@@ -117,7 +117,7 @@ as_ibkr_copies_gateway() {
 
 # install_instance NAME GATEWAY ACCEPT...: makes or refreshes an instance, of what is installed here.
 install_instance() {
-    local name=$1 source=$2 account port document said first_time=no edit_config=no
+    local name=$1 source=$2 account port document said first_time=no is_new=no
     local former=() own=()
     shift 2
     list_user_files "$name"
@@ -142,7 +142,7 @@ install_instance() {
         say "configuration: $CONFIG is kept"
     else
         say "configuration: $CONFIG, from the example, with port $port"
-        edit_config=yes
+        is_new=yes
         document=$("$VENV/bin/python" -I -m ibkr_tools.gateway.instance_ports "$name" "$CHECKOUT/config.example.json") || exit
         install -m 0640 -g "$SERVICE_USER" /dev/stdin "$CONFIG" <<<"$document"
     fi
@@ -167,10 +167,8 @@ install_instance() {
         printf '%s\n' "$said" >&2
         note "correct that first"
     fi
-    if [[ $edit_config == yes ]]; then
-        note "1. put the user name, the password and the account number of your read-only IBKR user into $CONFIG"
-        note "2. $INSTALL_COMMAND --instance $name        (moves the password to a file that only root can read)"
-        note "3. sudo systemctl start ibkr-gateway@$name"
+    if [[ $is_new == yes ]]; then
+        note "next:       sudo ibkr-tools --instance $name setup        (asks what is needed, and starts everything)"
     elif [[ $first_time == yes ]]; then
         note "start:      sudo systemctl start ibkr-gateway@$name"
     fi

@@ -1,4 +1,4 @@
-"""Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.
+"""Keeps one read-only Interactive Brokers user signed in, and turns the account into files and tables.
 
 For scripts and notebooks: `Connection()` asks IBKR, `latest()` reads what was saved, `History()` the account over time;
 docs/python.md shows how.

@@ -1,5 +1,6 @@
 """How this program was installed: where it and its units are, and the commands that install or repair it."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ class Layout:
         install: the command that installs, and sets up what a first configuration needs.
         reinstall: the command that puts the same program in place again.
         with_postgres: the command that adds what a history in PostgreSQL needs.
+        docs: the folder of the documentation; that of a checkout is relative, as the commands are.
     """
 
     home: Path
@@ -28,6 +30,7 @@ class Layout:
     install: str
     reinstall: str
     with_postgres: str
+    docs: Path
 
     @property
     def units(self) -> Path:
@@ -37,6 +40,13 @@ class Layout:
     def adapted(self, text: bytes) -> bytes:
         """Returns a file of `systemd/`, which names the program where bin/install has it, as it is installed."""
         return text.replace(bytes(LOCAL.home), bytes(self.home))
+
+    def with_pages(self, text: str) -> str:
+        """Returns a text for people that names pages of the documentation with the paths that they have here."""
+        return _PAGE.sub(f"{self.docs}/", text)
+
+
+_PAGE = re.compile(r"(?<![\w/])docs/(?=[a-z0-9/-]+\.md\b)")
 
 
 LOCAL = Layout(
@@ -48,6 +58,7 @@ LOCAL = Layout(
     install="sudo ./bin/install",
     reinstall="sudo rm -f /opt/ibkr-tools/installed && sudo ./bin/install",
     with_postgres="sudo ./bin/install --with-postgres",
+    docs=Path("docs"),
 )
 """Of bin/install; its commands are for the folder with the checkout."""
 
@@ -62,6 +73,7 @@ PACKAGE = Layout(
     install="sudo ibkr-tools-install",
     reinstall="sudo apt install --reinstall ./ibkr-tools_*.deb",
     with_postgres="install the package that ./bin/package --with-postgres makes",
+    docs=Path("/usr/share/doc/ibkr-tools/docs"),
 )
 """Of the package of Debian; dpkg has the list."""
 

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from ibkr_tools.installation import LAYOUT
 from ibkr_tools.instance import INSTANCE_VARIABLE, in_names_of
 from ibkr_tools.terminal_escape import escape_control_characters
 
@@ -57,17 +58,21 @@ def with_priority(level: int, text: str) -> str:
     return "".join(f"<{priority}>{line}\n" for line in text.splitlines() or [""])
 
 
+def _shown(text: str) -> str:
+    """Returns a message with the names of this instance and installation in it, and without control characters."""
+    return escape_control_characters(LAYOUT.with_pages(in_names_of(text, os.environ.get(INSTANCE_VARIABLE))))
+
+
 def write(level: LevelName, text: str) -> None:
     """Writes one record as loguru would after `setup`, without loguru and without colours."""
-    shown = escape_control_characters(in_names_of(text, os.environ.get(INSTANCE_VARIABLE)))
+    shown = _shown(text)
     human = f"{time.strftime('%H:%M:%S')} {level: <7} {shown}\n"
     sys.stderr.write(with_priority(_LEVELS[level], shown) if is_journal(sys.stderr) else human)
     sys.stderr.flush()
 
 
 def _show_controls(record: "Record") -> None:
-    message = in_names_of(record["message"], os.environ.get(INSTANCE_VARIABLE))
-    record["message"] = escape_control_characters(message)
+    record["message"] = _shown(record["message"])
 
 
 def setup(*, verbose: bool = False) -> None:

@@ -30,7 +30,7 @@ app = typer.Typer(
             },
         )
     ),
-    help="Keeps one read-only Interactive Brokers user signed in, and turns the account into files and filters.",
+    help="Keeps one read-only Interactive Brokers user signed in, and turns the account into files and tables.",
     no_args_is_help=True,
     # Scripts of our own: Typer's have the shell evaluate what they are told.
     add_completion=False,

@@ -7,7 +7,7 @@ import msgspec
 
 from ibkr_tools.cli.durations import format_duration
 from ibkr_tools.errors import ActionRequired, ConfigError, GatewayUnavailable, SessionUnavailable
-from ibkr_tools.installation import HAS_SERVICES, INSTALL_SERVICES, START_HINT
+from ibkr_tools.installation import HAS_SERVICES, INSTALL_SERVICES, LAYOUT, START_HINT
 from ibkr_tools.number_format import display_width, wrap_text
 from ibkr_tools.status import FlexSection, GatewaySection, LoginSection, Section, SessionSection, SessionState, Status
 from ibkr_tools.terminal_escape import replace_unprintable
@@ -156,7 +156,7 @@ def as_text(
         f"{name if number == 0 else '':<{_LABEL_WIDTH}}{shown}"
         for name, lines in rows
         for number, shown in enumerate(
-            part for line in lines for part in _shown(replace_unprintable(line), colour, width)
+            part for line in lines for part in _shown(LAYOUT.with_pages(replace_unprintable(line)), colour, width)
         )
     )
 

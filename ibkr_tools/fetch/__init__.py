@@ -1,1 +1,1 @@
-"""Turns the account into one snapshot, complete or failed, and the snapshot into files and filters."""
+"""Turns the account into one snapshot, complete or failed, and the snapshot into files and tables."""

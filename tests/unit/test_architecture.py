@@ -32,7 +32,7 @@ BASE = {
     "fetch_answer": {"files"},
     "files": {"polling"},
     "instance": {"errors"},
-    "log": {"instance", "terminal_escape"},
+    "log": {"installation", "instance", "terminal_escape"},
     "login_request": {"files"},
     "journal_access": {"errors"},
     "number_format": {"terminal_escape"},

@@ -49,3 +49,18 @@ def test_a_file_of_systemd_names_the_program_where_it_is() -> None:
     assert LOCAL.adapted(unit) == unit
     assert b"ExecStart=/usr/lib/ibkr-tools/venv/bin/python " in PACKAGE.adapted(unit)
     assert b"/opt/" not in PACKAGE.adapted(unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("See docs/flex.md#when-no-statement-comes", "See {}/flex.md#when-no-statement-comes"),
+        ("docs/reference/pacing.md, docs/login.md", "{}/reference/pacing.md, {}/login.md"),
+        ("/home/ann/docs/systemd.md and mydocs/login.md", "/home/ann/docs/systemd.md and mydocs/login.md"),
+        ("docs/ and https://example.net/docs/login.md", "docs/ and https://example.net/docs/login.md"),
+    ],
+)
+def test_pages_have_the_paths_that_they_have_here(text: str, shown: str) -> None:
+    """A package brings them; in a checkout they are where the commands are."""
+    assert PACKAGE.with_pages(text) == shown.replace("{}", "/usr/share/doc/ibkr-tools/docs")
+    assert LOCAL.with_pages(text) == text
