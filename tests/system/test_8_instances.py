@@ -219,7 +219,11 @@ def test_neither_reads_the_other(people: People, second: Second, me: str) -> Non
         listing = people.run(USERS[me], f"ls {folder}/*/")
         assert not listing.out.strip(), folder
     for words in ("status", "fetch", "show", "login log", "config check"):
-        assert people.run(USERS[me], as_instance(OTHER[me], words)).code != 0, words
+        # Without a name the status is that of all, and says of one that it is not for this user.
+        assert people.run(USERS[me], f"ibkr-tools --instance {OTHER[me]} {words}").code != 0, words
+    told = people.run(USERS[me], "ibkr-tools status")
+    assert ACCOUNTS[OTHER[me]] not in told.out
+    assert f"instance {OTHER[me]}\nnot for this user" in told.out
 
 
 def test_a_member_of_one_has_its_snapshot_saved(people: People, second: Second) -> None:
@@ -339,7 +343,8 @@ def test_the_doctor_names_the_instances_with_something_to_do(up: Machine, second
         up.run(f"systemctl start ibkr-fetch{AT[name]}.service", timeout_s=120)
     assert up.run("ibkr-tools doctor").splitlines()[-1] == f"{NAME}: nothing to do"
     # Somebody who may not even read which port it has.
-    assert up.run("cd / && runuser -u nobody -- ibkr-tools doctor").splitlines()[-1] == f"{NAME}: nothing to do"
+    told_nobody = up.run("cd / && runuser -u nobody -- ibkr-tools doctor").splitlines()[-1]
+    assert told_nobody == f"{NAME}: not for this user: root and the group {USERS[NAME]} may look"
     up.run(f"chmod 0644 {ETC}/password")
     try:
         told = up.container.run("ibkr-tools doctor", check=False)

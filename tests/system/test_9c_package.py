@@ -132,7 +132,9 @@ def test_two_more_commands_lead_to_positions(machine: Machine, by_script: dict[s
     report = json.loads(machine.container.run("ibkr-tools doctor --json", check=False).stdout)
     assert "sudo ibkr-tools-install" in [entry["remedy"] for entry in report["checks"]]
     refused = machine.container.run("ibkr-tools setup --simulator", check=False)
-    assert (refused.returncode, "sudo ibkr-tools-install --gateway" in refused.stderr) == (78, True), refused
+    assert (refused.returncode, "sudo ibkr-tools-install --simulator --gateway" in refused.stderr) == (78, True), (
+        refused
+    )
     with machine.timed("package: setup and first positions"):
         told = machine.run(f"ibkr-tools-install --simulator --gateway {DISTRIBUTION}", timeout_s=240)
         shown = machine.run("ibkr-tools setup --simulator", timeout_s=240)
