@@ -16,30 +16,34 @@ pytestmark = pytest.mark.system
 
 SWEEP = textwrap.dedent(
     """
-    import socket, sys, urllib.request
+    import multiprocessing, socket
     from contextlib import suppress
-    found = []
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        for port in range(1, 65536):
-            with socket.socket(family) as connection, suppress(OSError):
-                connection.settimeout(1)
-                connection.connect((address, port))
-                connection.sendall(f"GET /status HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n".encode())
-                with suppress(TimeoutError):
-                    if b"ChromeDriver" in connection.recv(4096):
-                        found.append(port)
-    print(*found)
+
+    def asked(target):
+        family, address, port = target
+        with socket.socket(family) as connection, suppress(OSError):
+            connection.settimeout(1)
+            connection.connect((address, port))
+            connection.sendall(f"GET /status HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n".encode())
+            if b"ChromeDriver" in connection.recv(4096):
+                return port
+
+    hosts = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+    targets = [(*host, port) for host in hosts for port in range(1, 65536)]
+    # Several: so many more turns has the sweep on a busy machine, where the login does not wait for it.
+    with multiprocessing.Pool(8) as pool:
+        print(*filter(None, pool.imap_unordered(asked, targets, 4096)))
     """
 )
 """Asks every port of this machine whether it is chromedriver's; prints those that are."""
 
 
 def delay_ms() -> int:
-    """How long IBKR takes to answer the form: a sweep of all ports takes about two seconds each on a quiet machine.
+    """How long IBKR takes to answer the form: a sweep of all ports takes some seconds on a quiet machine.
 
-    A login has 90 seconds (`login.timeout_s`).
+    A login waits half a minute for it.
     """
-    return int(min(60, 12 * slowdown()) * 1000)
+    return int(min(27, 12 * slowdown()) * 1000)
 
 
 @pytest.fixture(scope="module")
