@@ -191,7 +191,7 @@ def test_another_user_is_added_and_removed(machine: Machine, by_script: dict[str
     """By the same command, with the units that the package has; anna stays for what follows."""
     told = machine.run("ibkr-tools-install --instance anna", timeout_s=120)
     assert "with port 5001" in told
-    assert "2. sudo ibkr-tools-install --instance anna" in told
+    assert "sudo ibkr-tools --instance anna setup" in told
     assert "./bin" not in told
     # Nothing answers there: its gateway runs, and no login gets anywhere.
     config = {"username": "x", "password": "x", "account": "U1234567", "gateway": {"port": 5001, "upstream": NOWHERE}}
