@@ -35,7 +35,7 @@ Codes are those of sysexits.h; systemd prints their names. 2 is what Typer uses 
 """
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class IbkrError(Exception):
@@ -198,10 +198,12 @@ class ConfigError(IbkrError):
 class AccessDenied(ConfigError):
     """This user may not read a file of the services; root may, and the members of the group."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(
+    @classmethod
+    def to(cls, file: Path) -> Self:
+        """Returns the error for a file, with what makes a member, to be pasted as it is."""
+        return cls(
             f"{file}: not readable by this user",
-            # Pasted as it is: the packet filter has to know the new member too.
+            # The packet filter has to know the new member too.
             hint="As root, or join the group and log in again: "
             "sudo adduser $USER ibkr && sudo systemctl try-reload-or-restart ibkr-firewall",
         )

@@ -241,7 +241,7 @@ class StatusFile:
         except FileNotFoundError:
             return Status()
         except PermissionError as error:
-            raise AccessDenied(self.path) from error
+            raise AccessDenied.to(self.path) from error
         except OSError as error:
             raise DataError(f"{self.path}: {error.strerror}") from error
         try:

@@ -31,7 +31,7 @@ def _config(app_context: AppContext) -> "GatewayConfig":
     except FileNotFoundError:
         return GatewayConfig()
     except PermissionError as error:
-        raise AccessDenied(app_context.config_file) from error
+        raise AccessDenied.to(app_context.config_file) from error
     except OSError as error:
         raise ConfigError(f"{app_context.config_file}: {error.strerror}") from error
 

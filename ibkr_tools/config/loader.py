@@ -103,7 +103,7 @@ def read_document(file: Path) -> tuple[dict[str, Any], bytes]:
             hint=f"`sudo ibkr-tools setup` writes one; without services copy {example.example_file()} there.",
         ) from error
     except PermissionError as error:
-        raise AccessDenied(file) from error
+        raise AccessDenied.to(file) from error
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
     try:

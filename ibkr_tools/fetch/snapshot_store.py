@@ -302,4 +302,4 @@ def _decompress(data: bytes, path: Path) -> bytes:
 
 
 def _access_error(path: Path, error: OSError) -> ConfigError:
-    return AccessDenied(path) if isinstance(error, PermissionError) else ConfigError(f"{path}: {error.strerror}")
+    return AccessDenied.to(path) if isinstance(error, PermissionError) else ConfigError(f"{path}: {error.strerror}")

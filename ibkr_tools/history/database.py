@@ -142,7 +142,7 @@ def _connect(path: Path) -> Iterator[sa.Connection]:
             hint="`ibkr-tools flex fetch --all` or `ibkr-tools flex import FILE` makes one of statements.",
         ) from None
     except PermissionError as error:
-        raise AccessDenied(path) from error
+        raise AccessDenied.to(path) from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", hint=_REBUILD_HINT) from error
     if not data.startswith(_SQLITE):

@@ -336,7 +336,7 @@ class PortalClient:
                 f"{self._certificate}: not there; the gateway has never started", hint=START_HINT
             ) from error
         except PermissionError as error:
-            raise AccessDenied(self._certificate) from error
+            raise AccessDenied.to(self._certificate) from error
         except OSError as error:
             raise ConfigError(f"{self._certificate}: {error.strerror}") from error
 

@@ -62,7 +62,7 @@ def test_who_may_look_at_another_one_alone_is_told_of_that(
     """Whoever may look at none is told how to become one who may."""
 
     def refuse(*_: object, **__: object) -> InstanceStatus:
-        raise AccessDenied(tmp_path)
+        raise AccessDenied.to(tmp_path)
 
     found = [InstanceStatus("anna", one, 0) if isinstance(one, str) else one for one in others]
     monkeypatch.setattr(status_command, "_own", refuse)
