@@ -37,6 +37,8 @@ Codes are those of sysexits.h; systemd prints their names. 2 is what Typer uses 
 from pathlib import Path
 from typing import ClassVar, Self
 
+from ibkr_tools.installation import RELOAD_FILTER
+
 
 class IbkrError(Exception):
     """Base of every error that a person is told about in one line.
@@ -204,8 +206,7 @@ class AccessDenied(ConfigError):
         return cls(
             f"{file}: not readable by this user",
             # The packet filter has to know the new member too.
-            hint="As root, or join the group and log in again: "
-            "sudo adduser $USER ibkr && sudo systemctl try-reload-or-restart ibkr-firewall",
+            hint=f"As root, or join the group and log in again: sudo adduser $USER ibkr && {RELOAD_FILTER}",
         )
 
 

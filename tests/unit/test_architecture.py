@@ -25,7 +25,7 @@ BASE = {
     "directories": {"errors", "instance"},
     "duration_format": set[str](),
     "entrypoint": {"errors", "instance", "log", "terminal_escape"},
-    "errors": set[str](),
+    "errors": {"installation"},
     "event_loop": {"file_watcher"},
     "executables": set[str](),
     "file_watcher": {"files"},
