@@ -19,9 +19,10 @@ __all__ = ["SharedChromium"]
 class SharedChromium:
     """A Chromium that is started when it is first wanted, and again when it was lost.
 
-    Who opens it finds it as if new: an empty page, no cookies, and a network record that has nothing in it. Simulators
-    come and go, each on a port of its own, so it reaches every port of this machine; storage and cache are per port,
-    and empty with each of them.
+    Who opens it finds it as if new: an empty page, no cookies, and a network record that has nothing in it. Who is done
+    with it leaves no page behind: one that polls for an approval would go on, which no page of an ended browser does.
+    Simulators come and go, each on a port of its own, so it reaches every port of this machine; storage and cache are
+    per port, and empty with each of them.
     """
 
     def __init__(self, profile: Path, spki: str) -> None:
@@ -38,12 +39,16 @@ class SharedChromium:
     @contextlib.contextmanager
     def lend(self, redactor: Redactor | None = None) -> Iterator[Browser]:
         """Gives the browser for the length of the block."""
-        browser = Browser(self._driver_as_if_new(), redactor)
+        driver = self._driver_as_if_new()
+        browser = Browser(driver, redactor)
         try:
             yield browser
         finally:
             if browser.is_lost:
                 self.close()
+            else:
+                with self._closed_when_lost():
+                    self._leave_page(driver)
 
     def close(self) -> None:
         """Ends it, if it runs: nothing of it is left."""
@@ -52,18 +57,26 @@ class SharedChromium:
 
     def _driver_as_if_new(self) -> Any:
         if self._browser is not None:
-            try:
-                return self._emptied(self._browser._driver)
-            except (*DRIVER_ERRORS, BrowserLost):
-                self.close()
+            with self._closed_when_lost():
+                return self._forgotten(self._browser._driver)
         self._browser = self._running.enter_context(open_browser(self._settings))
         return self._browser._driver
 
+    @contextlib.contextmanager
+    def _closed_when_lost(self) -> Iterator[None]:
+        try:
+            yield
+        except (*DRIVER_ERRORS, BrowserLost):
+            self.close()
+
     @staticmethod
-    def _emptied(driver: Any) -> Any:
+    def _leave_page(driver: Any) -> None:
         driver.get("about:blank")
         if not poll_until(lambda: driver.current_url == "about:blank", 5, 0.01):
-            raise BrowserLost("Chromium does not leave the page of the test before")
+            raise BrowserLost("Chromium does not leave the page")
+
+    @staticmethod
+    def _forgotten(driver: Any) -> Any:
         driver.execute("executeCdpCommand", {"cmd": "Network.clearBrowserCookies", "params": {}})
         # What the page before has asked for until now.
         driver.execute("getLog", {"type": "performance"})
