@@ -61,9 +61,11 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Unreachable:
-    """There was no whole answer; `why` says how it failed."""
+    """There was no whole answer; `why` says how it failed. `passes`: the next request may succeed by itself."""
 
     why: str
+    passes: bool = True
+    hint: str | None = None
 
 
 Answer = Accepted | Refused | StatementReceived | Throttled | Unusable | Unreachable

@@ -87,6 +87,9 @@ class StopKind(Enum):
     LOCKED = auto()
     """As `PERSON`, and any request makes it worse."""
 
+    CONFIG = auto()
+    """Something on this machine, or on the way to IBKR, has to be set right first."""
+
     UNUSABLE = auto()
     """The answer is no statement, and another one will not be either."""
 
@@ -134,8 +137,8 @@ def next_step(question: Question, history: Sequence[Exchange], elapsed_s: float)
             if not passes:
                 return Stop(StopKind.UNUSABLE, f"IBKR's answer is {what}", hint=hint)
             return _in_minutes(history, f"IBKR's answer is {what}")
-        case Unreachable(why):
-            return _in_minutes(history, why)
+        case Unreachable(why, passes, hint):
+            return _in_minutes(history, why) if passes else Stop(StopKind.CONFIG, why, hint=hint)
 
 
 def _fetch(last: Exchange, elapsed_s: float) -> Step:
@@ -229,8 +232,6 @@ def _passes_in_minutes(answer: Answer) -> bool:
     match answer:
         case Refused(code):
             return service_error(code).reaction in {ErrorReaction.MINUTES, ErrorReaction.START_AGAIN}
-        case Unusable(_, passes):
+        case Unusable(_, passes) | Unreachable(_, passes):
             return passes
-        case Unreachable():
-            return True
     return False

@@ -22,7 +22,13 @@ from ibkr_tools.config.values import IBKR_FLEX_HOSTS, is_loopback
 from ibkr_tools.flex.flex_answers import Answer, Unreachable, Unusable, classify
 from ibkr_tools.flex.flex_periods import Period
 from ibkr_tools.flex.statement_xml import MAX_STATEMENT_BYTES
-from ibkr_tools.portal.transport_errors import is_timeout, is_tls_error
+from ibkr_tools.portal.transport_errors import (
+    is_timeout,
+    is_tls_error,
+    is_trust_store_error,
+    refusal_of_proxy,
+    untrusted_certificate,
+)
 
 VERSION = "3"
 """Without it, version 2 answers."""
@@ -31,6 +37,22 @@ PATH = "/AccountManagement/FlexWebService"
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 15.0, 60.0
 USER_AGENT = f"Python/{sys.version_info.major}.{sys.version_info.minor}"
 """IBKR wants a technology and its version, and refuses requests without."""
+
+_VARIABLES = "https_proxy or all_proxy"
+_PROXY = f"the proxy that {_VARIABLES} in the environment names"
+_PROXY_HINT = "Name one of HTTP that lets IBKR's host through, as http://[USER:PASSWORD@]HOST:PORT, or none."
+_CERTIFICATE_HINT = (
+    "See whether the clock is right (timedatectl). If a proxy of yours opens TLS, put its authority into "
+    "/usr/local/share/ca-certificates: sudo update-ca-certificates"
+)
+_TRUST_STORE_HINT = (
+    "Unset SSL_CERT_FILE if it is set; else "
+    "sudo apt-get install --reinstall -y ca-certificates && sudo update-ca-certificates"
+)
+
+_PROXY_AUTHENTICATION, _SERVER_ERROR = 407, 500
+_PASSING = frozenset({408, 429})
+"""What of 4xx another request may mend."""
 
 _DAY_FORMAT = "%Y%m%d"
 _CHUNK_BYTES = 1 << 16
@@ -118,18 +140,37 @@ class FlexServiceClient:
                         return Unusable(what, passes=False, hint="Ask for fewer days: --days, --from, --to.")
         except (exceptions.RequestException, urllib3_exceptions.HTTPError, OSError) as error:
             # Not the error itself: its text may have the request's body in it.
-            return Unreachable(_failure(host, error))
+            return _unreachable(host, error)
         return classify(response.status_code, response.headers, bytes(body), self._token.reveal())
 
 
-def _failure(host: str, error: Exception) -> str:
-    if is_tls_error(error):
-        return f"{host} does not prove who it is: its certificate is not trusted; nothing was sent"
+def _unreachable(host: str, error: Exception) -> Unreachable:
+    """Returns what an error of a request means: another request mends neither a certificate nor a proxy's address."""
+    if (why := untrusted_certificate(error)) is not None:
+        what = f"{host} does not prove who it is: its certificate is not trusted ({why}); nothing was sent"
+        return Unreachable(what, passes=False, hint=_CERTIFICATE_HINT)
+    if isinstance(error, exceptions.SSLError) and is_trust_store_error(error):
+        what = f"{_trust_store()}: the authorities that are trusted cannot be read; nothing was sent"
+        return Unreachable(what, passes=False, hint=_TRUST_STORE_HINT)
+    status = refusal_of_proxy(error) or _SERVER_ERROR
+    if status < _SERVER_ERROR and status not in _PASSING:
+        wants = "wants a user name and a password" if status == _PROXY_AUTHENTICATION else "refuses"
+        what = f"{host} cannot be reached: {_PROXY} {wants} (HTTP {status})"
+        return Unreachable(what, passes=False, hint=_PROXY_HINT)
+    # Addresses of ours are ones. InvalidProxyURL is an InvalidURL.
+    if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema):
+        what = f"{host} cannot be reached: what {_VARIABLES} in the environment names is no proxy of HTTP"
+        return Unreachable(what, passes=False, hint=_PROXY_HINT)
+    return Unreachable(_passing_failure(host, error))
+
+
+def _passing_failure(host: str, error: Exception) -> str:
     if is_timeout(error):
         return f"{host} has not answered in time"
-    # Addresses of ours are ones.
-    if isinstance(error, exceptions.ProxyError | exceptions.InvalidURL | exceptions.InvalidSchema):
-        return f"{host} cannot be reached through the proxy that https_proxy or all_proxy in the environment names"
+    if is_tls_error(error):
+        return f"{host} and this machine do not agree on TLS, or what came is none"
+    if isinstance(error, exceptions.ProxyError):
+        return f"{host} cannot be reached through {_PROXY}"
     if isinstance(error, exceptions.ConnectionError):
         return f"{host} cannot be reached"
     return f"the answer of {host} broke off ({type(error).__name__})"

@@ -107,7 +107,7 @@ class FlexTask:
         Raises:
             StatementUnavailable: not all days are there; what came was kept.
             ActionRequired: a person has to do something first.
-            ConfigError: a statement is of an account that is not expected.
+            ConfigError: a statement is of an account that is not expected, or something here has to be set right first.
             DataError: what came is no statement, or one of the last day alone.
             OutputError: nothing could be written.
         """

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from io import BufferedReader, BytesIO
 from typing import NoReturn
 
-from ibkr_tools.errors import ActionRequired, DataError, MalformedResponse, StatementMissing, StatementUnavailable
+from ibkr_tools.errors import (
+    ActionRequired,
+    ConfigError,
+    DataError,
+    MalformedResponse,
+    StatementMissing,
+    StatementUnavailable,
+)
 from ibkr_tools.flex.flex_answers import Accepted, Answer, StatementReceived, Unusable
 from ibkr_tools.flex.flex_budget import AGAIN_HINT, TokenBudget
 from ibkr_tools.flex.flex_periods import Period
@@ -63,6 +70,7 @@ class StatementFetcher:
             StatementMissing: there is none of days that are long past.
             StatementUnavailable: there is none for now.
             ActionRequired: token or query are refused; no process asks again until a person has done something.
+            ConfigError: IBKR's certificate is not trusted, or the proxy of the environment is none or refuses.
             DataError: what came is no statement, and will not be one.
             OutputError: the budget cannot be written; nothing was sent.
         """
@@ -117,6 +125,8 @@ class StatementFetcher:
                 raise StatementMissing(stop.why)
             case StopKind.LATER:
                 raise StatementUnavailable(stop.why, hint=stop.hint)
+            case StopKind.CONFIG:
+                raise ConfigError(stop.why, hint=stop.hint)
             case StopKind.UNUSABLE:
                 raise DataError(stop.why, hint=stop.hint)
             case StopKind.VALIDATION:

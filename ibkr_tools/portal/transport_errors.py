@@ -1,6 +1,7 @@
 """Classifies errors of the HTTP libraries by the kernel's or TLS's error that caused them."""
 
 import os
+import re
 import ssl
 from pathlib import Path
 
@@ -24,6 +25,31 @@ def is_tls_error(error: BaseException) -> bool:
     """Says whether TLS itself failed; a connection that was merely closed during it does not count."""
     closed_connection = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
     return any(isinstance(cause, ssl.SSLError) and not isinstance(cause, closed_connection) for cause in _causes(error))
+
+
+def untrusted_certificate(error: BaseException) -> str | None:
+    """Returns why the other side's certificate is not trusted, in OpenSSL's words; None: it was not about that."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return str(cause.verify_message).rstrip(".")
+    return None
+
+
+def is_trust_store_error(error: BaseException) -> bool:
+    """Says whether the list of trusted authorities could not be read; `error` is one of TLS as requests has it."""
+    return any(
+        isinstance(cause, PermissionError) or (isinstance(cause, ssl.SSLError) and cause.library in {"X509", "PEM"})
+        for cause in _causes(error)
+    )
+
+
+def refusal_of_proxy(error: BaseException) -> int | None:
+    """Returns the HTTP status with which a proxy has refused to open a tunnel; None: it was not about that."""
+    for cause in _causes(error):
+        # Of http.client, which raises nothing more special.
+        if isinstance(cause, OSError) and (match := re.match(r"Tunnel connection failed: (\d{3})\b", str(cause))):
+            return int(match[1])
+    return None
 
 
 def is_connection_refused(error: BaseException) -> bool:

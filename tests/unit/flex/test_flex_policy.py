@@ -163,6 +163,14 @@ def test_a_query_of_another_format_is_named() -> None:
     assert (step.kind, step.hint) == (StopKind.UNUSABLE, "XML")
 
 
+def test_what_no_request_mends_is_not_asked_for_again() -> None:
+    lasting = Unreachable("not trusted", passes=False, hint="the clock")
+    for answers in ((lasting,), (ACCEPTED, lasting), (Unreachable("no route"), lasting)):
+        step = after(*answers)
+        assert isinstance(step, Stop)
+        assert (step.kind, step.why, step.hint) == (StopKind.CONFIG, "not trusted", "the clock")
+
+
 def test_the_table_is_ibkrs() -> None:
     """1001 to 1021 without 1002, and 1025, which IBKR's page lacks."""
     assert set(ERRORS) == {1001, *range(1003, 1022), 1025}
@@ -179,7 +187,7 @@ ANSWERS = st.one_of(
     CODES.map(refused),
     st.just(ACCEPTED),
     st.just(Throttled(0.0)),
-    st.just(Unreachable("no route")),
+    st.booleans().map(lambda passes: Unreachable("no route", passes)),
     st.booleans().map(lambda passes: Unusable("a page", passes=passes)),
 )
 

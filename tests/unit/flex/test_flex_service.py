@@ -71,6 +71,7 @@ def test_a_proxy_that_is_none_is_named_and_not_shown(monkeypatch: pytest.MonkeyP
     client.close()
     assert isinstance(answer, Unreachable)
     assert answer.why.endswith(
-        "cannot be reached through the proxy that https_proxy or all_proxy in the environment names"
+        "cannot be reached: what https_proxy or all_proxy in the environment names is no proxy of HTTP"
     )
+    assert (answer.passes, bool(answer.hint)) == (False, True)
     assert "geheim" not in answer.why
