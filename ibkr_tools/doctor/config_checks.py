@@ -32,7 +32,8 @@ def check_config(subject: Subject) -> Iterator[Finding]:
             yield _CONFIG.unseen("this user may not read the configuration")
         elif error is not None:
             command = Private(f"{_sudo(subject)}{error.hint}") if _is_command(error.hint) else edit
-            yield _CONFIG.fault(("the configuration is wrong: ", Private(error.message)), command)
+            for mistake in _mistakes(error):
+                yield _CONFIG.fault(("the configuration is wrong: ", Private(mistake)), command)
         return
     problems = [_CONFIG.fault(_line(line), edit) for line in check.unusable_values(config)]
     remarks = [*check.machine_warnings(config)]
@@ -42,6 +43,12 @@ def check_config(subject: Subject) -> Iterator[Finding]:
     yield from problems or [
         _CONFIG.ok(f"complete; changed from the defaults: {', '.join(changed_keys(config)) or '-'}")
     ]
+
+
+def _mistakes(error: ConfigError) -> list[str]:
+    """Returns each mistake by itself, as `load_config` has them in lines below the name of the file."""
+    head, *lines = error.message.splitlines()
+    return [line.strip() for line in lines] or [head]
 
 
 def _is_command(hint: str | None) -> bool:

@@ -111,6 +111,27 @@ def test_a_fault_is_named_with_a_command(configured: Installation, damage: Any, 
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
+def test_each_mistake_of_a_configuration_is_a_line_of_its_own(configured: Installation) -> None:
+    """A report for the public has none of them."""
+    configured.configure(70000, username=NAME, account=ACCOUNT, fetsch={}, session={"tier": f"{NAME}-tier"})
+    found = [entry for entry in checks(configured)["checks"] if entry["check"] == "configuration"]
+    begins = ("fetsch: unknown key", "gateway.port: Expected", "session.tier: Expected one of")
+    assert len(found) == len(begins)
+    for begin, entry in zip(begins, found, strict=True):
+        assert entry["verdict"] == "fault"
+        assert entry["message"].startswith(f"the configuration is wrong: {begin}")
+        assert str(configured.directories.config_file) in entry["remedy"]
+        assert "\n" not in entry["message"]
+    shown = configured.run("doctor").stdout.splitlines()
+    lines = [number for number, line in enumerate(shown) if line.startswith("FAULT  configuration ")]
+    assert len(lines) == len(begins)
+    assert all(len(shown[number]) <= 80 for number in lines)
+    for options in (("--report",), ("--json", "--report")):
+        report = configured.run("doctor", *options).stdout
+        assert report.count("the configuration is wrong: …") == len(begins)
+        assert NAME not in report
+
+
 def test_a_program_that_hangs_does_not_stop_it(configured: Installation, tmp_path: Path) -> None:
     """Each has ten seconds; this one two times, for Java is asked for its version twice."""
     java = tmp_path / "java"
