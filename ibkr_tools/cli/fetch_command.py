@@ -64,6 +64,9 @@ def fetch(
             "--unattended", help="With --save: answer the members who have asked, as ibkr-snapshot.service does."
         ),
     ] = False,
+    most: Annotated[
+        int | None, typer.Option(hidden=True, help="So many rows of the table of positions at the most.", min=1)
+    ] = None,
 ) -> None:
     """Fetch one snapshot of the account: complete, or an error and nothing."""
     from ibkr_tools.account_ids import require_name
@@ -120,7 +123,7 @@ def fetch(
     for level, text in told:
         print_stderr(text, level)
     if not is_told_only:
-        _print(printing, document, shown)
+        _print(printing, document, shown, most, app_context.instance)
 
 
 def _choose_resources(
@@ -154,8 +157,10 @@ def _choose_resources(
     return (*chosen, POSITIONS), POSITIONS
 
 
-def _print(printing: Printing, document: "SnapshotDocument", shown: str) -> None:
-    """Prints the snapshot; a list or a table is of the resource `shown`."""
+def _print(
+    printing: Printing, document: "SnapshotDocument", shown: str, most: int | None, instance: str | None
+) -> None:
+    """Prints the snapshot; a list or a table is of the resource `shown`, and of `most` positions."""
 
     def rows() -> "Rows":
         from ibkr_tools.fetch.formats import snapshot_rows
@@ -164,9 +169,12 @@ def _print(printing: Printing, document: "SnapshotDocument", shown: str) -> None
 
     def table(width: int | None) -> str:
         from ibkr_tools.fetch.snapshot import Snapshot
+        from ibkr_tools.instance import in_names_of
         from ibkr_tools.views import format_resource
 
-        return format_resource(Snapshot(document.encode()), shown, everything=printing.everything, width=width)
+        snapshot = Snapshot(document.encode())
+        text = format_resource(snapshot, shown, everything=printing.everything, width=width, most=most)
+        return text if most is None else in_names_of(text, instance)
 
     printing.put(document.chunks, rows, table)
 

@@ -29,6 +29,9 @@ from ibkr_tools.setup.systemd_units import SystemdUnits
 SESSION_WAIT_S = 90
 """How long the first positions wait for the watchdog, which looks once a minute whether a person has logged in."""
 
+SHOWN_POSITIONS = 10
+"""More than that would push what was said before off the screen."""
+
 
 class SetupRun:
     """One run. Every method that returns an exit code has said what there is to say.
@@ -173,7 +176,8 @@ class SetupRun:
 
     def _start(self, change: Change, state: SystemdState, *, simulator: bool = False) -> int:
         self._call_systemd(change, state, start=True, simulator=simulator)
-        code = self._commands.run("login") or self._commands.run("fetch", "--table", "--wait", str(SESSION_WAIT_S))
+        fetch = ("fetch", "--table", "--wait", str(SESSION_WAIT_S), "--most", str(SHOWN_POSITIONS))
+        code = self._commands.run("login") or self._commands.run(*fetch)
         if code:
             self._say(f"next: {next_step(code)}")
         return code

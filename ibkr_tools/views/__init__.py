@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["format_resource", "format_rows"]
 
 
-def format_resource(snapshot: "Snapshot", resource: str, *, everything: bool = False, width: int | None = None) -> str:
+def format_resource(
+    snapshot: "Snapshot",
+    resource: str,
+    *,
+    everything: bool = False,
+    width: int | None = None,
+    most: int | None = None,
+) -> str:
     """Returns the table of one part of a snapshot, without a newline at its end; what is no list, as indented JSON.
 
     Args:
@@ -21,6 +28,7 @@ def format_resource(snapshot: "Snapshot", resource: str, *, everything: bool = F
         resource: the part.
         everything: all rows and columns.
         width: how many columns the terminal has; None: it is printed elsewhere.
+        most: how many positions are shown, the largest; None: all.
 
     Raises:
         DataError: the part has a shape of which no table can be made.
@@ -31,7 +39,9 @@ def format_resource(snapshot: "Snapshot", resource: str, *, everything: bool = F
         case "positions" | "positions2" | "position" | "positions_by_conid":
             from ibkr_tools.views import positions_table
 
-            return positions_table.format_positions(snapshot.holdings(resource), everything=everything, width=width)
+            return positions_table.format_positions(
+                snapshot.holdings(resource), everything=everything, width=width, most=most
+            )
         case "summary":
             from ibkr_tools.views import summary_table
 

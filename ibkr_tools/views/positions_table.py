@@ -26,6 +26,9 @@ __all__ = ["format_positions"]
 
 MAX_NON_OBJECT_WIDTH = 40
 
+ALL_COMMAND = "ibkr-tools fetch --table"
+"""What shows the rows that are left out."""
+
 
 _LEFT_OUT_FIRST = ("Avg. price", "Class", "Price", "Realized", "Counts as", "Unrealized", "Conid", "Model")
 """Columns that a narrow terminal goes without, in this order; after these what counts in the row's own currency."""
@@ -39,8 +42,13 @@ class _PositionColumn(msgspec.Struct, frozen=True):
     total: Callable[[BaseCurrencyTotal], str] = lambda _: ""
 
 
-def format_positions(holdings: Holdings, *, everything: bool = False, width: int | None = None) -> str:
-    """Returns the table; `everything` also shows positions that are closed, and what they have cost."""
+def format_positions(
+    holdings: Holdings, *, everything: bool = False, width: int | None = None, most: int | None = None
+) -> str:
+    """Returns the table; `everything` also shows positions that are closed, and what they have cost.
+
+    `most`: how many rows there may be, the largest positions; sums and counts are of all.
+    """
     shown = sorted((row for row in holdings if everything or not row.is_closed), key=_size, reverse=True)
     columns = _columns(holdings, shown, everything=everything)
     rows = [[column.cell(row) for column in columns] for row in shown]
@@ -50,6 +58,7 @@ def format_positions(holdings: Holdings, *, everything: bool = False, width: int
         if len(holdings)
     ]
     titles = [column.column for column in columns]
+    count = len(rows) + len(holdings.non_objects)
     if holdings.non_objects:
         titles.append(Column("value", is_text=True))
         rows = [[*row, ""] for row in rows]
@@ -57,9 +66,12 @@ def format_positions(holdings: Holdings, *, everything: bool = False, width: int
             [*[""] * len(columns), truncate(single_line(row), MAX_NON_OBJECT_WIDTH)] for row in holdings.non_objects
         ]
         totals = [[*row, ""] for row in totals]
+    rows = rows[:most]
+    left = count - len(rows)
     lines = [
         format_table(titles, rows, totals, width=width, leave_out=[*_LEFT_OUT_FIRST, *_last_left_out(titles)]),
-        _count_line(holdings, len(rows), len(holdings) - len(shown)),
+        *([f"{format_count(left, 'position')} more, shown by: {ALL_COMMAND}"] if left else []),
+        _count_line(holdings, count, len(holdings) - len(shown)),
     ]
     for currency_total in holdings.totals:
         lines += _total_remarks(currency_total)

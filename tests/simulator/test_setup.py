@@ -13,7 +13,7 @@ from tests.support.installation import Installation
 from tests.support.made_distribution import install, parts, zipped
 
 pytestmark = [
-    pytest.mark.simulator(gateway=True, user="demo-reader"),
+    pytest.mark.simulator(gateway=True, user="demo-reader", positions=40),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which setting up is for"),
 ]
 
@@ -48,6 +48,11 @@ def test_it_ends_with_the_first_positions(place: Installation, simulator: Simula
     )
     assert done.returncode == 0, done
     assert "there is a session already" in done.stderr
-    assert "net liquidation value" in done.stdout.splitlines()[-1]
+    lines = done.stdout.splitlines()
+    assert "net liquidation value" in lines[-1]
+    rules = [number for number, line in enumerate(lines) if line.startswith("───")]
+    assert rules[1] - rules[0] == 11, "the largest ten are shown"
+    count = next(int(line.split()[0]) for line in lines if " positions; " in line or line.endswith(" positions"))
+    assert f"{count - 10} positions more, shown by: ibkr-tools fetch --table" in lines
     assert simulator.control.submitted() == before
     assert systemd.calls() == ["enable ibkr-gateway.service", "start ibkr-gateway.service"]

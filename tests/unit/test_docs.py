@@ -59,7 +59,8 @@ def test_every_command_is_documented(command: str) -> None:
 def test_every_option_that_prints_or_chooses_is_documented(command: str) -> None:
     pages = "\n".join((CHECKOUT / f"docs/{name}.md").read_text() for name in ("fetch", "formats", "show", "resources"))
     options = vars(typer.main.get_command(app))["commands"][command].params
-    names = {name for option in options for name in option.opts if name.startswith("--")} - {"--help"}
+    shown = [option for option in options if not getattr(option, "hidden", False)]
+    names = {name for option in shown for name in option.opts if name.startswith("--")} - {"--help"}
     assert not {name for name in names if not re.search(rf"{name}(?![\w-])", pages)}
     assert all(f"| `{form.value}` |" in pages for form in Format)
 

@@ -62,6 +62,16 @@ def test_positions_are_ordered_by_value_with_weights(one: Snapshot) -> None:
     ]
 
 
+def test_the_largest_positions_alone_are_shown_where_that_is_wanted(one: Snapshot) -> None:
+    """Sums, weights and counts stay those of all."""
+    text = format_resource(one, "positions").splitlines()
+    short = format_resource(one, "positions", most=3).splitlines()
+    assert [line.split()[0] for line in short[2:5]] == [line.split()[0] for line in text[2:5]]
+    assert short[6].split() == text[-5].split()
+    assert short[7:] == ["8 positions more, shown by: ibkr-tools fetch --table", *text[-4:]]
+    assert format_resource(one, "positions", most=11).splitlines() == text
+
+
 def test_all_positions_include_closed_ones_and_what_they_cost(one: Snapshot) -> None:
     text = format_resource(one, "positions", everything=True)
     assert "BATE" in text
