@@ -1,5 +1,6 @@
 """Commands and groups whose `--help` ends with examples and exit codes, and which know the program's own options."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -52,6 +53,29 @@ _UsageError = cast("type[Exception]", BadParameter.__base__)
 """Click's, which Typer does not export, and has in a place of its own since some version."""
 
 
+_REFUSALS = (
+    (re.compile(r" does not match the formats? .*", re.DOTALL), " is no day such as 2026-11-22"),
+    (re.compile(r" is not a valid float(?: range)?\."), " is no number{of_what} such as 30 or 0.5"),
+    (re.compile(r" is not a valid int(?:eger)?(?: range)?\."), " is no whole number{of_what} such as 30"),
+)
+"""How Click says that a text is not of the kind that an option takes, and what is said in place of it."""
+
+
+@contextmanager
+def _readable_refusals() -> Iterator[None]:
+    """Has a text of the wrong kind refused with the form that is understood, not with a name of a type."""
+    try:
+        yield
+    except _UsageError as error:
+        facts = vars(error)
+        message, unit = str(facts["message"]), getattr(facts.get("param"), "metavar", None) or ""
+        of_what = f" of {unit.lower()}" if unit.endswith("S") else ""
+        for pattern, words in _REFUSALS:
+            if found := pattern.search(message):
+                facts["message"] = message[: found.start()] + words.format(of_what=of_what)
+        raise
+
+
 @contextmanager
 def _place_of_global_options(context: Any) -> Iterator[None]:
     """Has an option of the program itself that comes after a command refused with the place where it belongs."""
@@ -77,7 +101,7 @@ class HelpCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the command line."""
-        with _place_of_global_options(ctx):
+        with _place_of_global_options(ctx), _readable_refusals():
             return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -91,7 +115,7 @@ class HelpGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the command line up to a command of the group."""
-        with _place_of_global_options(ctx):
+        with _place_of_global_options(ctx), _readable_refusals():
             return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -225,7 +225,10 @@ def find_copy(directory: Path, when: str) -> Path:
     try:
         until = datetime.fromisoformat(when)
     except ValueError:
-        raise UsageError(f"{when!r} is no date such as 2026-11-22 or 2026-11-22T12:00") from None
+        raise UsageError(
+            f"{when!r} is no day such as 2026-11-22, and no time such as 2026-11-22T12:00 (UTC)",
+            hint="`ibkr-tools show --list` lists the copies that are saved.",
+        ) from None
     until = until.replace(tzinfo=until.tzinfo or UTC)
     copies = list_copies(directory)
     if re.fullmatch(r"[0-9W-]+", when):
@@ -235,10 +238,10 @@ def find_copy(directory: Path, when: str) -> Path:
     else:
         fitting = [copy for copy in copies if copy.saved_at.replace(second=0) <= until]
     if not fitting:
-        raise UsageError(
-            f"no saved copy of {when}",
-            hint=f"{describe_copies(copies)} UTC, in {directory}." if copies else f"There is none in {directory}.",
-        )
+        hint = f"There is none in {directory}; `ibkr-tools fetch --save` saves one."
+        if copies:
+            hint = f"{describe_copies(copies)} UTC, in {directory}; `ibkr-tools show --list` lists them."
+        raise UsageError(f"no saved copy of {when}", hint=hint)
     return fitting[-1].path
 
 

@@ -141,7 +141,7 @@ def test_numbers_are_printed_as_ibkr_wrote_them(place: Installation) -> None:
         (["transactions"], 78, "It needs a parameter: `ibkr-tools resources transactions`"),
         (["positions", "--account", "u1234567"], 2, "Did you mean 'U1234567'?"),
         (["positions", "--account", "U9"], 2, "account U9: not in the snapshot, which has U1234567, U1234568"),
-        (["--at", "yesterday"], 2, "no date such as 2026-11-22"),
+        (["--at", "yesterday"], 2, "no day such as 2026-11-22"),
         (["--at", "2020-01-01"], 2, "2 dated copies, "),
         (["--file", "/nonexistent"], 2, "/nonexistent: No such file"),
         (["--file", "/etc/passwd"], 65, "not a snapshot of ibkr-tools"),

@@ -104,6 +104,32 @@ def test_an_option_of_the_program_after_a_command_is_refused_with_its_place(
     assert (f"goes before the command: {place} " if place else "No such option: --instanz") in told
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("show positions --on yesterday", "'yesterday' is no day such as 2026-11-22"),
+        ("history values --from 2026-02-30", "'2026-02-30' is no day such as 2026-11-22"),
+        ("history values --to 22.11.2026", "'22.11.2026' is no day such as 2026-11-22"),
+        ("history positions --on 2026-11-22T12:00", "'2026-11-22T12:00' is no day such as 2026-11-22"),
+        ("flex fetch --from 03/07/2026", "'03/07/2026' is no day such as 2026-11-22"),
+        ("fetch --wait abc", "'abc' is no number of seconds such as 30 or 0.5"),
+        ("fetch --wait 5min", "'5min' is no number of seconds such as 30 or 0.5"),
+        ("flex fetch --days 1.5", "'1.5' is no whole number such as 30"),
+        ("show --table-width wide", "'wide' is no whole number of columns such as 30"),
+    ],
+)
+def test_a_text_of_the_wrong_kind_is_refused_with_the_form_that_is_understood(
+    words: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not with a pattern of strftime, nor the name of a type. 2, as for any wrong command line."""
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as caught:
+        ROOT.main(words.split(), prog_name="ibkr-tools")
+    shown = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert re.search(rf"Invalid value for '--[a-z-]+': {re.escape(told)} *│", shown), shown
+
+
 @pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)
 def test_help_fits_80_columns_and_shows_examples_and_exit_codes(
     path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -163,14 +163,17 @@ def test_a_copy_by_its_date(tmp_path: Path, when: str, found: str) -> None:
 def test_no_copy_of_that_date_says_which_there_are(tmp_path: Path, when: str) -> None:
     with pytest.raises(UsageError) as none:
         snapshot_store.find_copy(tmp_path, when)
-    assert none.value.hint == f"There is none in {tmp_path}."
+    assert none.value.hint == f"There is none in {tmp_path}; `ibkr-tools fetch --save` saves one."
     snapshot_store.save(tmp_path, document(), 30, datetime(2026, 11, 22, 7, tzinfo=UTC))
     with pytest.raises(UsageError, match="no saved copy") as caught:
         snapshot_store.find_copy(tmp_path, when)
-    assert caught.value.hint == f"1 dated copy, 2026-11-22 07:00 UTC, in {tmp_path}."
+    assert caught.value.hint == (
+        f"1 dated copy, 2026-11-22 07:00 UTC, in {tmp_path}; `ibkr-tools show --list` lists them."
+    )
 
 
 @pytest.mark.parametrize("when", ["", "yesterday", "2026-13-01", "2026-11-22T25:00", "22.11.2026"])
 def test_what_is_no_date_is_refused(tmp_path: Path, when: str) -> None:
-    with pytest.raises(UsageError, match="no date"):
+    with pytest.raises(UsageError, match="no day such as 2026-11-22, and no time such as 2026-11-22T12:00") as caught:
         snapshot_store.find_copy(tmp_path, when)
+    assert "ibkr-tools show --list" in str(caught.value.hint)
