@@ -271,6 +271,32 @@ remove_listed() {
 # left PATH WHY: says that something stays; its name may be anybody's.
 left() { note "left: $(printf %q "$1") ($2)"; }
 
+# user_kind: sets user to `ours`, `foreign` or `none`, and uid and home where there is one. Ours is as sysusers.d makes it; a
+# person, or another program, may have that name on a machine where nothing was installed.
+user_kind() {
+    local account
+    user=none
+    if account=$(getent passwd "$SERVICE_USER"); then
+        IFS=: read -r _ _ uid _ _ home _ <<<"$account"
+        if ((uid > 0 && uid < 1000)) && [[ $home == "$STATE_DIR" ]]; then user=ours; else user=foreign; fi
+    fi
+}
+
+# require_own_user [HINT]: ends with 73 if the user of the services, or its group, would be somebody else's: systemd-sysusers
+# takes what is there.
+require_own_user() {
+    local user uid home
+    user_kind
+    if [[ $user == foreign ]]; then
+        die 73 "there is a user $SERVICE_USER on this machine that is none of ibkr-tools (number $uid, home $home)" \
+            "The services need that name for a system user of their own${1:+: $1}."
+    fi
+    if [[ $user == none ]] && getent group "$SERVICE_USER" >/dev/null; then
+        die 73 "there is a group $SERVICE_USER on this machine, and no user of that name" \
+            "Its members would have rights here. If nobody needs it: sudo groupdel $SERVICE_USER${1:+; else $1}."
+    fi
+}
+
 # processes_of UID [live]: the processes that run as a user, as NUMBER (NAME); with `live` those alone that can do something
 # still. /proc says who owns a directory, which is root where a process may not be dumped; its file says who runs it. A
 # process gives itself any name, and this one goes to root's terminal.

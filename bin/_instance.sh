@@ -117,7 +117,7 @@ as_ibkr_copies_gateway() {
 
 # install_instance NAME GATEWAY ACCEPT...: makes or refreshes an instance, of what is installed here.
 install_instance() {
-    local name=$1 source=$2 account port document said first_time=no is_new=no
+    local name=$1 source=$2 port document said first_time=no is_new=no
     local former=() own=()
     shift 2
     list_user_files "$name"
@@ -126,10 +126,7 @@ install_instance() {
     if [[ ! -x $VENV/bin/ibkr-tools || ! -e $UNIT_DIR/ibkr-gateway@.service || ! -e $UNIT_DIR/ibkr-gateway.service ]]; then
         die 78 "what every instance shares is not installed here" "$INSTALL_COMMAND, then this again."
     fi
-    if account=$(getent passwd "$SERVICE_USER") && (($(cut -d: -f3 <<<"$account") >= 1000)); then
-        die 73 "there is a person's account named $SERVICE_USER on this machine" \
-            "The services need that name for their system user: choose another name."
-    fi
+    require_own_user "choose another name"
     port=$("$VENV/bin/python" -I -m ibkr_tools.gateway.instance_ports "$name") || exit
     # shellcheck disable=SC2310  # an answer, not a failure
     if ! is_among "${own[0]}" "${former[@]}"; then first_time=yes; fi

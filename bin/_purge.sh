@@ -140,16 +140,6 @@ except (OSError, ValueError, RecursionError):
 PYTHON
 }
 
-# user_kind: sets user to `ours`, `foreign` or `none`. A person may have that name on a machine where nothing was installed.
-user_kind() {
-    local account home
-    user=none
-    if account=$(getent passwd "$SERVICE_USER"); then
-        IFS=: read -r _ _ uid _ _ home _ <<<"$account"
-        if ((uid < 1000)) && [[ $home == "$STATE_DIR" ]]; then user=ours; else user=foreign; fi
-    fi
-}
-
 # refuse_running HINT: the user cannot go while one of its processes is there; after user_kind.
 refuse_running() {
     local running

@@ -9,10 +9,7 @@ as_ibkr() { as_user ibkr "$@"; }
 
 # refuse_setup: refuses, before anything is changed, what would not become an installation.
 refuse_setup() {
-    local account
-    if account=$(getent passwd ibkr) && (($(cut -d: -f3 <<<"$account") >= 1000)); then
-        die 73 "there is a person's account named ibkr on this machine" "The services need that name for their system user."
-    fi
+    require_own_user
     if [[ $simulator == yes && -e $CONFIG ]] && ! grep -qF "\"$SIMULATED_UPSTREAM\"" "$CONFIG"; then
         die 78 "$CONFIG is there and is not the simulator's; it stays as it is" \
             "Move it away first, or set \"gateway\": {\"upstream\": \"$SIMULATED_UPSTREAM\"} in it."

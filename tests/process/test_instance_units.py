@@ -236,3 +236,82 @@ def test_the_doctor_expects_what_is_made(made: Path) -> None:
     plain = {plain_name_of(path.name) for path in made.glob("ibkr-*@.*") if path.is_file()}
     assert {name for name in plain if "@" not in name} == {path.name for path in SOURCES}
     assert all(name.startswith("ibkr-alert-") for name in plain if "@" in name)
+
+
+OURS = "ibkr-anna:x:990:990:Interactive Brokers gateway:/var/lib/ibkr-tools@anna:/usr/sbin/nologin"
+FOREIGN = [
+    "ibkr-anna:x:1001:1001:Anna:/home/ibkr-anna:/bin/bash",
+    "ibkr-anna:x:1001:1001:Anna:/var/lib/ibkr-tools@anna:/usr/sbin/nologin",
+    "ibkr-anna:x:990:990:another program:/var/lib/another:/usr/sbin/nologin",
+    "ibkr-anna:x:990:990:the user without a name:/var/lib/ibkr-tools:/usr/sbin/nologin",
+    "ibkr-anna:x:0:0:root:/var/lib/ibkr-tools@anna:/usr/sbin/nologin",
+]
+
+
+def require_own_user(name: str, user: str, group: str = "") -> "subprocess.CompletedProcess[str]":
+    """Runs the check of a name on a machine with this user and this group; empty: there is none."""
+    return bash(
+        f"""
+        getent() {{
+            local line='{user}'
+            if [[ $1 == group ]]; then line='{group}'; fi
+            if [[ $line == "$2":* ]]; then printf '%s\\n' "$line"; else return 2; fi
+        }}
+        use_places '{name}'
+        require_own_user 'choose another name'
+        """
+    )
+
+
+def test_the_user_that_is_made_by_an_installation_is_ours() -> None:
+    """So is one with a shell of an administrator, which the doctor names; and one that is still to be made."""
+    group = "ibkr-anna:x:990:alice"
+    for user, there in ((OURS, group), (OURS.replace("/usr/sbin/nologin", "/bin/bash"), group), ("", "")):
+        done = require_own_user(NAME, user, there)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    plain = OURS.replace("-anna", "").replace("@anna", "")
+    assert require_own_user("", plain).returncode == 0
+
+
+@pytest.mark.parametrize("user", FOREIGN)
+def test_a_user_of_somebody_else_is_refused(user: str) -> None:
+    _, _, number, _, _, home, _ = user.split(":")
+    done = require_own_user(NAME, user)
+    assert (done.returncode, done.stdout) == (73, "")
+    line, hint = done.stderr.splitlines()
+    assert f"a user ibkr-anna on this machine that is none of ibkr-tools (number {number}, home {home})" in line
+    assert "choose another name" in hint
+
+
+@pytest.mark.parametrize("number", [990, 1001])
+def test_a_group_without_its_user_is_refused(number: int) -> None:
+    """systemd-sysusers would make it the group of the new user, and its members would have rights."""
+    done = require_own_user(NAME, "", f"ibkr-anna:x:{number}:mallory")
+    assert (done.returncode, done.stdout) == (73, "")
+    assert "a group ibkr-anna on this machine, and no user of that name" in done.stderr
+    assert "sudo groupdel ibkr-anna" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("passwd", "ibkr:x:1001:1001:Ibrahim:/home/ibkr:/bin/bash"),
+        ("passwd", "ibkr:x:990:990:another program:/var/lib/another:/usr/sbin/nologin"),
+        ("passwd", "ibkr:x:0:0:root:/var/lib/ibkr-tools:/usr/sbin/nologin"),
+        ("group", "ibkr:x:990:mallory"),
+    ],
+)
+def test_the_package_refuses_them_before_its_files_come(tmp_path: Path, kind: str, line: str) -> None:
+    """As bin/install does, whose functions are not there yet."""
+    getent = tmp_path / "getent"
+    getent.write_text(f"#!/bin/sh\n[ $1 = {kind} ] && echo '{line}'\n")
+    getent.chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(CHECKOUT / "debian/preinst"), "install"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (73, "")
+    assert f"there is a {'user' if kind == 'passwd' else 'group'} ibkr on this machine" in done.stderr
