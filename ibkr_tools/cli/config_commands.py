@@ -12,6 +12,7 @@ from ibkr_tools.cli.streams import write_out, write_report
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ibkr_tools.cli.app_context import AppContext
     from ibkr_tools.config.password_adoption import AdoptedSecret
     from ibkr_tools.config.schema import Config
 
@@ -33,10 +34,24 @@ def check(context: typer.Context) -> None:
     warnings = [*secret_warnings, *machine_warnings(config)]
     if app_context.config_file.absolute().parent == directory_of(SYSTEM_CONFIGURATION, current_instance()):
         warnings += unit_warnings(config, user_id(service_user()))
+    warnings += _shared_port(app_context)
     for warning in warnings:
         print_stderr(f"warning: {warning}", 30)
     more = "".join(f"; {note}" for note in notes)
     write_report(f"{app_context.config_file}: fine; user {config.username}, account {config.account}{more}\n")
+
+
+def _shared_port(app_context: "AppContext") -> list[str]:
+    """Returns that another instance has the port of the gateway, as far as this user may see it."""
+    from ibkr_tools.errors import ConfigError
+    from ibkr_tools.gateway.instance_ports import require_own_port
+
+    runtime = app_context.unchecked_directories.runtime
+    try:
+        require_own_port(app_context.instance, app_context.config_file.absolute(), runtime)
+    except ConfigError as error:
+        return [f"{error.message}; {error.hint}"]
+    return []
 
 
 def _require_usable_values(file: "Path", config: "Config") -> tuple[list[str], list[str]]:

@@ -43,6 +43,7 @@ def setup(
     from ibkr_tools.cli import prompts
     from ibkr_tools.cli.setup_dialog import SetupDialog
     from ibkr_tools.config.config_writer import read_editable
+    from ibkr_tools.gateway.instance_ports import require_own_port
     from ibkr_tools.login.memory_protection import forbid_core_files, hide_memory
     from ibkr_tools.setup.own_commands import OwnCommands
     from ibkr_tools.setup.setup_run import SetupRun
@@ -63,6 +64,7 @@ def setup(
         _require_place(app_context)
     run = SetupRun(file, units, OwnCommands(app_context.options()), partial(_say, app_context))
     present = read_editable(file)
+    require_own_port(app_context.instance, file, app_context.unchecked_directories.runtime)
     if simulator:
         raise typer.Exit(run.use_simulator(present, start=start is not False, may_download=lambda: download_gateway))
     state = run.require_units()

@@ -16,7 +16,7 @@ from ibkr_tools import entrypoint
 from ibkr_tools.config.schema import GatewayConfig
 from ibkr_tools.directories import SYSTEM_CONFIGURATION
 from ibkr_tools.errors import ConfigError, UsageError
-from ibkr_tools.instance import PLAIN, directory_of, is_name, require_name
+from ibkr_tools.instance import PLAIN, directory_of, installed_instances, is_name, require_name
 from ibkr_tools.simulator_ports import SIMULATOR_CONTROL_PORT, SIMULATOR_PORT
 
 DEFAULT_PORT = GatewayConfig().port
@@ -78,13 +78,44 @@ def port_of(name: str, configuration: Path) -> int:
     port = taken.pop(name, None)
     if port is None:
         return next_port(taken)
-    if sharing := [other for other, its in taken.items() if its == port]:
-        file, free = directory_of(configuration, name) / "config.json", next_port({**taken, name: port})
+    _require_unshared(directory_of(configuration, name) / "config.json", port, taken)
+    return port
+
+
+def _require_unshared(file: Path, port: int, others: Mapping[str, int]) -> None:
+    if sharing := [other for other, its in others.items() if its == port]:
+        free = next_port({**others, "": port})
         raise ConfigError(
             f"{file}: gateway.port {port} is that of the instance {', '.join(sharing)} already",
             hint=f'{free} is free: "gateway": {{"port": {free}}} in that file.',
         )
-    return port
+
+
+def require_own_port(instance: str | None, file: Path, runtime: Path) -> None:
+    """Checks that no other instance has the port of a configuration, or that which it would have without one.
+
+    An instance that was removed has a configuration still, and counts for nothing; so does one whose configuration this
+    user may not read.
+
+    Args:
+        instance: whose it is; None: that without a name.
+        file: the configuration, in the directory of the instance, or in any other.
+        runtime: the runtime directory of the instance.
+
+    Raises:
+        ConfigError: another instance has it.
+    """
+    suffix = f"@{instance}" if instance else ""
+    if not (file.parent.name.endswith(suffix) and runtime.name.endswith(suffix)):
+        # A directory of somebody's own choice is beside nobody's.
+        return
+    port = configured_port(file) if file.exists() else DEFAULT_PORT
+    if port is None:
+        return
+    configuration, plain_runtime = (path.with_name(path.name.removesuffix(suffix)) for path in (file.parent, runtime))
+    installed = {PLAIN, *installed_instances(plain_runtime)} - {instance or PLAIN}
+    taken = configured_ports(configuration)
+    _require_unshared(file, port, {name: its for name, its in taken.items() if name in installed})
 
 
 def with_port(document: Mapping[str, Any], port: int) -> dict[str, Any]:

@@ -95,6 +95,29 @@ def test_everything_by_options(place: Installation, systemd: FakeSystemd) -> Non
     assert SECRET not in done.stdout + done.stderr
 
 
+def test_the_port_of_another_instance_is_refused(place: Installation, systemd: FakeSystemd) -> None:
+    """Before anything is asked or written. One that was removed has left its configuration, and is in nobody's way."""
+    other = place.root / "config@anna"
+    other.mkdir()
+    (other / "config.json").write_text('{"gateway": {"port": 5000}}')
+    assert set_up(place, systemd, *FIRST, "--no-start").returncode == 0
+    (place.root / "run@anna").mkdir()
+    before = place.directories.config_file.read_bytes()
+    done = set_up(place, systemd, *FIRST, "--no-start")
+    assert (done.returncode, done.stdout) == (78, "")
+    line, hint = done.stderr.splitlines()
+    file = place.directories.config_file
+    assert line == f"error: {file}: gateway.port 5000 is that of the instance anna already"
+    assert re.fullmatch(r'hint: [0-9]+ is free: "gateway": \{"port": [0-9]+\} in that file\.', hint)
+    assert file.read_bytes() == before
+    checked = place.run("config", "check")
+    assert checked.returncode == 0
+    assert f"warning: {file}: gateway.port 5000 is that of the instance anna already; " in checked.stderr
+    (other / "config.json").write_text('{"gateway": {"port": 5001}}')
+    assert set_up(place, systemd, *FIRST, "--no-start").returncode == 0
+    assert "anna" not in place.run("config", "check").stderr
+
+
 def test_another_time_is_a_drop_in(place: Installation, systemd: FakeSystemd) -> None:
     done = set_up(place, systemd, *FIRST, "--schedule", "Mon..Fri 18:00", "--no-start")
     assert done.returncode == 0, done

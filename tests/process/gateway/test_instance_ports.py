@@ -8,7 +8,7 @@ import pytest
 
 from ibkr_tools.config.example import example_file
 from ibkr_tools.errors import ConfigError
-from ibkr_tools.gateway.instance_ports import DEFAULT_PORT, configured_ports, main, port_of
+from ibkr_tools.gateway.instance_ports import DEFAULT_PORT, configured_ports, main, port_of, require_own_port
 
 
 def configure(configuration: Path, **ports: int | None) -> None:
@@ -67,3 +67,46 @@ def test_a_configuration_that_is_wrong_has_no_port(tmp_path: Path, text: str) ->
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/config.json").write_text(text)
     assert configured_ports(tmp_path / "etc") == {}
+
+
+@pytest.mark.parametrize(
+    ("instance", "ports", "sharing"),
+    [
+        ("anna", {"default": None, "anna": 5000}, "default"),
+        ("anna", {"default": 5001, "anna": 5002, "bob": 5002}, "bob"),
+        ("anna", {"default": None}, "default"),
+        ("anna", {"default": 5001}, None),
+        ("anna", {"default": None, "anna": 5001, "carl": 5001}, None),
+        (None, {"default": 5001, "anna": 5000, "bob": 5001}, "bob"),
+        (None, {"anna": 5000}, "anna"),
+        (None, {"default": 5000, "anna": 5001, "carl": 5000}, None),
+    ],
+)
+def test_an_instance_has_no_port_of_another_that_is_installed(
+    tmp_path: Path, instance: str | None, ports: dict[str, int | None], sharing: str | None
+) -> None:
+    """Without a configuration it would have the usual one. Carl was removed, and has left his configuration."""
+    configure(tmp_path / "etc", **ports)
+    for name in ("run", "run@anna", "run@bob"):
+        (tmp_path / name).mkdir()
+    suffix = f"@{instance}" if instance else ""
+    file, runtime = tmp_path / f"etc{suffix}/config.json", tmp_path / f"run{suffix}"
+    if sharing is None:
+        require_own_port(instance, file, runtime)
+        return
+    with pytest.raises(ConfigError, match=rf"is that of the instance {sharing} already") as caught:
+        require_own_port(instance, file, runtime)
+    assert caught.value.message.startswith(f"{file}: ")
+
+
+def test_what_cannot_be_known_of_ports_is_not_said(tmp_path: Path) -> None:
+    """A configuration that is no JSON, of either; directories of somebody's own choice."""
+    configure(tmp_path / "etc", default=5001, anna=5001)
+    for name in ("run", "run@anna"):
+        (tmp_path / name).mkdir()
+    require_own_port("anna", tmp_path / "etc/config.json", tmp_path / "run@anna")
+    for file in (tmp_path / "etc/config.json", tmp_path / "etc@anna/config.json"):
+        whole = file.read_text()
+        file.write_text("{")
+        require_own_port(None, tmp_path / "etc/config.json", tmp_path / "run")
+        file.write_text(whole)
