@@ -47,7 +47,7 @@ NAV_COMPONENTS = (
     *("taxReceivables", "salesTax", "billableSalesTax", "softDollars", "netFxTrading", "fxTranslation"),
     *("linkingAdjustments", "corporateActionProceeds", "commissionCreditsRedemption", "grantActivity"),
     *("excessFundSweep", "referralFee", "donations", "carbonCredits", "paxosTransfers", "mtmAtPaxos"),
-    *("commissionsAtPaxos", "otherIncome", "other"),
+    *("commissionsAtPaxos", "otherIncome", "other", "changeInCGTWithholdingAccruals", "changeInLiteSurchargeAccruals"),
 )
 """Attributes of ChangeInNAV that lead from its starting to its ending value, beside the profit or loss."""
 
@@ -62,6 +62,7 @@ OTHER_PARTS = (
     *("softDollars", "marginFinancingChargeAccruals", "incentiveCouponAccruals", "eventContractInterestAccruals"),
     *("liteSurchargeAccruals", "slbCashCollateral", "slbDirectSecuritiesBorrowed", "slbDirectSecuritiesLent"),
     *("fdicInsuredBankSweepAccount", "fdicInsuredAccountInterestAccruals", "brokerFeesAccruals"),
+    "cgtWithholdingAccruals",
 )
 """The other parts of the net asset value."""
 

@@ -25,6 +25,8 @@ _KEPT_SECTIONS = frozenset(
         *("StockGrantActivities", "DebitCardActivities", "UnsettledTransfers", "TradeTransfers", "TransferLots"),
         *("DepositsOnHold", "IncentiveCouponAccrualDetails", "CommissionCredits", "IBGNoteTransactions"),
         *("MutualFundDividendDetails", "PendingExcercises", "FdicInsuredDepositsByBank", "CorporateActionDetails"),
+        *("ComplexPositions", "UnbookedTrades", "HKIPOOpenSubscriptions", "HKIPOSubscriptionActivity", "Adjustments"),
+        *("HardToBorrowMarkupDetails", "TradeConfirms"),
     }
 )
 """Sections, spelled as IBKR does, that are kept and of which nothing is made."""

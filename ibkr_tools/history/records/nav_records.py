@@ -74,13 +74,13 @@ _GROUPS = {
     "dividends": ("dividends", "changeInDividendAccruals"),
     "taxes": (
         *("withholdingTax", "withholding871m", "withholdingTaxCollected", "transactionTax", "taxReceivables"),
-        *("salesTax", "billableSalesTax"),
+        *("salesTax", "billableSalesTax", "changeInCGTWithholdingAccruals"),
     ),
     "interest": ("interest", "changeInInterestAccruals", "changeInIncentiveCouponAccruals"),
     "fees": (
         *("commissions", "commissionReceivables", "forexCommissions", "commissionCreditsRedemption", "softDollars"),
         *("advisorFees", "brokerFees", "changeInBrokerFeeAccruals", "clientFees", "otherFees", "feesReceivables"),
-        *("referralFee", "commissionsAtPaxos"),
+        *("referralFee", "commissionsAtPaxos", "changeInLiteSurchargeAccruals"),
     ),
     "fx": ("fxTranslation", "netFxTrading"),
 }

@@ -45,6 +45,13 @@ def test_the_profit_counts_in_one_setting(profit: dict[str, str], market: int) -
     assert (change.market, change.other, change.currency) == (market, 1, "USD")
 
 
+def test_changes_of_accruals_are_of_the_group_of_what_accrues() -> None:
+    row = {"startingValue": "100", "endingValue": "95", "mtm": "0"}
+    row |= {"changeInCGTWithholdingAccruals": "-3", "changeInLiteSurchargeAccruals": "-2"}
+    change = only(of("ChangeInNAV", "ChangeInNAV", row))
+    assert (change.taxes, change.fees, change.market, change.other) == (-3, -2, 0, 0)
+
+
 def test_without_its_ends_it_is_none() -> None:
     assert records(NavChange, of("ChangeInNAV", "ChangeInNAV", {"endingValue": "1", "mtm": "2"})) == []
 

@@ -55,6 +55,26 @@ def test_attributes_and_rows_are_named_once_each() -> None:
     ]
 
 
+def test_what_a_query_with_everything_ticked_has_is_known() -> None:
+    """As IBKR writes it in 2026; sections that are about nothing here come as empty ones."""
+    account = {"dateOfBirth": "", "taxLotMatchingMethod": "FIFO", "syepEnrollmentStatus": "No", "hasPendingTasks": "No"}
+    account |= {"dividendReinvestmentEnabled": "No", "recurringTransactions": "", "beneficiaryDesignations": ""}
+    nav = {"cgtWithholdingAccruals": "0", "cgtWithholdingAccrualsLong": "0", "cgtWithholdingAccrualsShort": "0"}
+    change = {"changeInCGTWithholdingAccruals": "0", "changeInLiteSurchargeAccruals": "0"}
+    transfer = {"cost": "0", "costBasis": "0", "openDateTime": "", "holdingPeriodDateTime": ""}
+    sections: Sections = {
+        "AccountInformation": [("AccountInformation", account)],
+        "EquitySummaryInBase": [("EquitySummaryByReportDateInBase", nav)],
+        "ChangeInNAV": [("ChangeInNAV", change)],
+        "CashTransactions": [("CashTransaction", {"type": "Dividends", "dividendType": ""})],
+        "CorporateActions": [("CorporateAction", {"type": "FS", "realizedPL": "0"})],
+        "Transfers": [("Transfer", transfer)],
+        "TransactionTaxes": [("TransactionTax", {"orderId": "1", "settleDate": "20260107"})],
+    }
+    empty = ("ComplexPositions", "UnbookedTrades", "HKIPOOpenSubscriptions", "HKIPOSubscriptionActivity", "Adjustments")
+    assert names(sections | {name: [] for name in (*empty, "HardToBorrowMarkupDetails", "TradeConfirms")}) == []
+
+
 @pytest.mark.parametrize(
     ("element", "name", "is_known"),
     [
