@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _CLOCK_TOLERANCE = timedelta(days=2)
 
+_ZONES_APART = timedelta(days=1)
+"""Times have no zone, and midnight may lie between two of them."""
+
 
 @dataclass(frozen=True)
 class StatementFile:
@@ -35,13 +38,18 @@ class StatementFile:
         if declared and declared != f"{len(self.checks)}":
             yield f"it says that it has {declared} statements, and has {len(self.checks)}"
         for check in self.checks:
+            head = check.statement
+            if head.to_day - head.generated_at.date() > _ZONES_APART:
+                made = f"{head.generated_at:%Y-%m-%d}"
+                yield f"{head.account}, {head.from_day} to {head.to_day}: it ends after it was made on {made}"
             yield from (str(discrepancy) for discrepancy in check.discrepancies())
             if check.unreadable:
-                head = check.statement
                 yield f"{head.account}, {head.from_day} to {head.to_day}: {'; '.join(check.unreadable)}"
 
     def require_past(self, now: datetime) -> None:
-        """Checks that every statement was made by now: one of the future would count instead of all that follow.
+        """Checks that every statement was made by now, and ends by then.
+
+        One that is made in the future would count instead of all that follow, and days to come seem to be known.
 
         Args:
             now: the time in UTC, without a zone. IBKR's times have none; a day or two more or less may be the zone's.
@@ -53,6 +61,12 @@ class StatementFile:
         if made - now > _CLOCK_TOLERANCE:
             raise DataError(
                 f"it was made on {made:%Y-%m-%d}, and by this machine's clock it is {now:%Y-%m-%d}",
+                hint="Set the clock. If it is right, download the statement again.",
+            )
+        ends = max(statement.to_day for statement in self.statements)
+        if ends - now.date() > _CLOCK_TOLERANCE:
+            raise DataError(
+                f"it ends on {ends}, and by this machine's clock it is {now:%Y-%m-%d}",
                 hint="Set the clock. If it is right, download the statement again.",
             )
 

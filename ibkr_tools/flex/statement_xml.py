@@ -36,6 +36,9 @@ _WEB_PAGE = re.compile(rb"<(?:!doctype\s+)?html\b", re.IGNORECASE)
 _FIRST_YEAR = 1970
 """Statements are of no earlier years: days that are none would be counted one by one."""
 
+_MAX_DAYS_AHEAD = 366
+"""How long after it was made a statement may end, as one does where somebody has changed its days; it is of a year."""
+
 _MAX_NAME_LENGTH = 40
 """In characters, of what is shown of a name that is none."""
 
@@ -273,6 +276,5 @@ def _require_days(from_day: date, to_day: date, generated_at: datetime) -> None:
         raise DataError(f"it ends on {to_day}, before its first day {from_day}")
     if from_day.year < _FIRST_YEAR:
         raise DataError(f"it begins on {from_day}, when there were no statements")
-    # Times have no zone, and midnight may lie between two of them.
-    if (to_day - generated_at.date()).days > 1:
-        raise DataError(f"it ends on {to_day}, after it was made on {generated_at.date()}")
+    if (to_day - generated_at.date()).days > _MAX_DAYS_AHEAD:
+        raise DataError(f"it ends on {to_day}, more than a year after it was made on {generated_at.date()}")

@@ -25,6 +25,18 @@ def test_a_count_that_disagrees_is_told() -> None:
     assert list(without.warnings()) == []
 
 
+@pytest.mark.parametrize("made", ["20260108;000000", "20260109;235959", "20270101;000000"])
+def test_midnight_may_lie_between_the_end_and_the_making(made: str) -> None:
+    assert list(file_of(document(statement(attributes=head(whenGenerated=made)))).warnings()) == []
+
+
+def test_an_end_after_the_making_is_told() -> None:
+    """Files whose days were made unrecognisable have one; they are read all the same."""
+    early = statement(attributes=head(accountId="U7654321", whenGenerated="20260107;235959"))
+    said = list(file_of(document(statement(), early)).warnings())
+    assert said == ["U7654321, 2026-01-05 to 2026-01-09: it ends after it was made on 2026-01-07"]
+
+
 @pytest.mark.parametrize("ahead", [timedelta(hours=47), timedelta(), -timedelta(days=4000)])
 def test_a_statement_of_the_past_is_taken(ahead: timedelta) -> None:
     """IBKR's times have no zone: it may seem to be of tomorrow."""
@@ -42,6 +54,14 @@ def test_one_of_the_future_is_refused() -> None:
     with pytest.raises(DataError, match="2999-01-01, and by this machine's clock it is 2026-01-10") as caught:
         file_of(both).require_past(MADE)
     assert "clock" in (caught.value.hint or "")
+
+
+def test_one_that_ends_in_the_future_is_refused() -> None:
+    """Its days would seem to be known before they come."""
+    file = file_of(document(statement(attributes=head(whenGenerated="20260105;000000"))))
+    file.require_past(datetime.fromisoformat("2026-01-07"))
+    with pytest.raises(DataError, match="it ends on 2026-01-09, and by this machine's clock it is 2026-01-06"):
+        file.require_past(datetime.fromisoformat("2026-01-06T23:59:59"))
 
 
 @pytest.mark.parametrize("account", ["-", "U1234567,U7654321", "All"])
