@@ -16,7 +16,7 @@ from ibkr_tools.history.benchmark import read_benchmark
 from ibkr_tools.history.flows import ExternalFlow, external_flows
 from ibkr_tools.history.history_location import open_history
 from ibkr_tools.history.periods import Split
-from ibkr_tools.history.records import AccountValue, CashBooking, CashKind, Position, Trade
+from ibkr_tools.history.records import INCOME_KINDS, AccountValue, CashBooking, CashKind, Position, Trade
 from ibkr_tools.history.return_query import read_returns
 from ibkr_tools.history.return_report import PeriodReturn
 
@@ -104,8 +104,8 @@ class History:
     def income(
         self, account: str | Sequence[str] = (), start: Day | None = None, end: Day | None = None
     ) -> Records[CashBooking]:
-        """Returns dividends, interest, and the taxes withheld from them."""
-        return self.bookings((CashKind.DIVIDEND, CashKind.INTEREST, CashKind.TAX), account, start, end)
+        """Returns dividends, interest, the taxes withheld from them, and what is of no other kind."""
+        return self.bookings(INCOME_KINDS, account, start, end)
 
     def fees(
         self, account: str | Sequence[str] = (), start: Day | None = None, end: Day | None = None

@@ -114,11 +114,10 @@ def income(
     period: PeriodOption = None,
     by: ByOption = None,
 ) -> None:
-    """Show dividends, interest, and the taxes withheld from them."""
-    from ibkr_tools.history.records import CashKind
+    """Show dividends, interest, the taxes withheld from them, and other income."""
+    from ibkr_tools.history.records import INCOME_KINDS
 
-    kinds = (CashKind.DIVIDEND, CashKind.INTEREST, CashKind.TAX)
-    _put_bookings(context, "income", kinds, account, days_of(from_, to, period), by)
+    _put_bookings(context, "income", INCOME_KINDS, account, days_of(from_, to, period), by)
 
 
 @app.command(cls=SeveralInstancesCommand)

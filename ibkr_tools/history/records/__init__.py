@@ -14,6 +14,7 @@ from ibkr_tools.history.records.actions import (
     transfers,
 )
 from ibkr_tools.history.records.cash import (
+    INCOME_KINDS,
     CashBalance,
     CashBooking,
     CashKind,
@@ -29,6 +30,7 @@ from ibkr_tools.history.records.statement_context import StatementContext
 from ibkr_tools.history.records.trades import ClosedLot, Trade, closed_lots, trades
 
 __all__ = [
+    "INCOME_KINDS",
     "AccountValue",
     "CashBalance",
     "CashBooking",

@@ -25,6 +25,9 @@ class CashKind(StrEnum):
     OTHER = "other"
 
 
+INCOME_KINDS = (CashKind.DIVIDEND, CashKind.INTEREST, CashKind.TAX, CashKind.OTHER)
+"""What an account earned without a trade: all that is no flow and no fee, so that no booking is of neither list."""
+
 _KINDS = {
     "depositswithdrawals": CashKind.DEPOSIT,
     "deposits": CashKind.DEPOSIT,

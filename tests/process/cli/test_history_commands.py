@@ -101,6 +101,22 @@ def test_a_restatement_is_seen_at_once(place: Installation, tmp_path: Path) -> N
     assert printed(place, "history", "income", "--jq", "[.[].amount]", "-c") == "[12]\n"
 
 
+def test_every_booking_is_in_one_of_the_lists(place: Installation, tmp_path: Path) -> None:
+    """Also one of a type that is about nothing of its own, and one that IBKR has added since."""
+    sections = week()
+    booking = sections["CashTransactions"][1][1]
+    types = ("Other Income", "Price Adjustments", "Magic", "Other Fees", "Withholding Tax", "Bond Interest Received")
+    sections["CashTransactions"] += [("CashTransaction", booking | {"type": name}) for name in types]
+    (tmp_path / "new.xml").write_bytes(document(statement(sections, head(whenGenerated="20260201;000000"))))
+    place.run("flex", "import", str(tmp_path / "new.xml"))
+    listed = {
+        name: json.loads(printed(place, "history", name, "--jq", "[.[].kind]", "-c"))
+        for name in ("income", "fees", "flows")
+    }
+    income = ["dividend", "other", "other", "other", "tax", "interest"]
+    assert listed == {"income": income, "fees": ["fee"], "flows": ["deposit"]}
+
+
 def test_rebuilding_makes_the_same(place: Installation) -> None:
     database = place.directories.history
     before = database.read_bytes()
