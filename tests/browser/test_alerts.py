@@ -16,8 +16,9 @@ import pytest
 from ibkr_tools.simulator import ControlClient
 from ibkr_tools.status import SessionSection, SessionState, utc_now
 from tests.browser.conftest import PASSWORD
-from tests.simulator.test_up import free_port, processes_of
+from tests.simulator.test_up import processes_of
 from tests.support.installation import Installation
+from tests.support.jar import free_port
 from tests.support.simulation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -74,6 +75,6 @@ def test_wrong_password_and_its_end(place: Installation) -> None:
         assert ControlClient(control_port).submitted() == 2
     finally:
         up.send_signal(signal.SIGINT)
-        code = up.wait(30)
+        code = up.wait(60)
         log.close()
     assert code == 0, (place.root / "log").read_text()

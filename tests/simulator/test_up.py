@@ -13,14 +13,8 @@ import pytest
 from ibkr_tools.simulator.control_client import ControlClient
 from ibkr_tools.status import SessionSection, SessionState, utc_now
 from tests.support.installation import Installation
+from tests.support.jar import free_port
 from tests.support.simulation import wait_until
-
-
-def free_port() -> int:
-    """Returns a port that nobody listens on at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def processes_of(root: Path) -> list[str]:
@@ -64,7 +58,7 @@ def test_one_terminal(place: Installation, number: signal.Signals) -> None:
         wait_until(is_up, 20.0)
     finally:
         up.send_signal(number)
-        code = up.wait(20)
+        code = up.wait(60)
     assert code == 0, (place.root / "log").read_text()
 
 
@@ -100,6 +94,6 @@ def test_a_simulated_user_needs_no_configuration(tmp_path: Path, environment: di
             wait_until(lambda: "session  no watchdog" not in said(), 30.0)
         finally:
             up.send_signal(signal.SIGINT)
-            assert up.wait(30) == 0
+            assert up.wait(60) == 0
     assert list(scratch.iterdir()) == []
     assert not processes_of(scratch)

@@ -4,13 +4,14 @@ Source: docs/reference/gateway-process.md#distribution-and-start.
 """
 
 import http.client
+import secrets
 import shutil
 import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.distribution import JAR, distribution
@@ -68,11 +69,21 @@ FLAGS = [
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody listens on now.
+
+    Where there are some, it is none of those that the kernel gives to whoever asks for any: one that is bound later,
+    by a program that starts, would often enough be another test's by then.
+    """
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    own = range(_FIRST_PORT, first_given)
+    while True:
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", secrets.choice(own) if own else 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+
+_FIRST_PORT = 20_000
 
 
 class Jar:
@@ -130,4 +141,4 @@ def running_jar(folder: Path, upstream: str, *, auth_delay_ms: int = 3000) -> It
         yield jar
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)

@@ -5,7 +5,6 @@ Java is played by a small TLS server, so that every rule is tried in a second; t
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from ibkr_tools.gateway.filter_probe import FilterPolicy
 from ibkr_tools.gateway.launch_plan import ARCHIVE_OPTION, LaunchPlan
 from ibkr_tools.status import GatewaySection, StatusFile, utc_now
 from tests.support.checkout import CHECKOUT
+from tests.support.jar import free_port
 from tests.support.notify_socket import NotifySocket
 from tests.support.patience import wait_until
 from tests.support.processes import is_alive
@@ -52,7 +52,7 @@ from ibkr_tools.gateway.launch_plan import parse_arguments
 from ibkr_tools.gateway.parent import ParentTimings, Parent
 from ibkr_tools.sd_notify import SystemdNotifier
 timings = ParentTimings(
-    probe_interval_s=0.1, probe_timeout_s=1, start_timeout_s=3, silence_timeout_s=0.5,
+    probe_interval_s=0.1, probe_timeout_s=2, start_timeout_s=6, silence_timeout_s=2,
     unfiltered_timeout_s=0.5, stop_timeout_s=1, hung_stop_timeout_s=0.2,
 )
 sys.exit(entrypoint.run(lambda: Parent(parse_arguments(sys.argv[1:]), SystemdNotifier(), timings).run()))
@@ -79,8 +79,7 @@ class World:
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             + certificate.public_bytes(Encoding.PEM)
         )
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.notify = NotifySocket(folder / "notify")
         self.log = folder / "log"
         self.plan = LaunchPlan(
@@ -125,7 +124,7 @@ class World:
 
     def end(self) -> int:
         assert self.process is not None
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -333,6 +332,6 @@ def test_a_unit_ends_java_when_its_packet_filter_is_gone(world: World) -> None:
     """Not at once: whoever flushes all rules may be loading ours again."""
     world.plan = replace(world.plan, filter_policy=FilterPolicy.REQUIRED)
     process = world.started()
-    assert process.wait(20) == 69
+    assert process.wait(60) == 69
     assert f"no packet filter has guarded port {world.port}" in world.log.read_text()
     assert world.section().state == "stopped"
