@@ -20,4 +20,4 @@ def test_a_reader_that_left_is_no_fault(environment: dict[str, str]) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

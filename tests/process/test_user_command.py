@@ -54,7 +54,7 @@ def test_one_whose_end_somebody_else_has_noted() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
     )
-    process.wait(20)
+    process.wait(60)
     result = run_user_command(["x"], {}, 20, spawn=lambda _command, _environment: process)
     assert (result.exit_status, result.output) == (0, b"done\n")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ibkr_tools.fetch import snapshot_fetcher
 from ibkr_tools.simulator import Simulator
 from tests.support.caller import Caller
 from tests.support.installation import Installation
@@ -59,6 +60,12 @@ def place(tmp_path: Path, environment: dict[str, str], simulator: Simulator) -> 
     installation = Installation(tmp_path, environment)
     installation.configure(simulator.port, simulator.options.certificate)
     return installation
+
+
+@pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a fetch read one page after the other: where a busy machine answers slowly, it asks for later ones early."""
+    monkeypatch.setattr(snapshot_fetcher, "MIN_REQUEST_INTERVAL_S", 3600.0)
 
 
 @pytest.fixture

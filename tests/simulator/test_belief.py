@@ -43,7 +43,7 @@ class Place:
         config = Config(username="demo-reader", account=account, fetch=FetchConfig(resources=usual))
         fetching = FetchTask(
             config,
-            lambda: client_of(self.simulator, read_timeout_s=1.0),
+            lambda: client_of(self.simulator),
             self.status,
             progress=self.tell,
             sleep=lambda _: None,
@@ -204,6 +204,7 @@ def test_rows_are_whole(here: Place, answers: int) -> None:
     assert "short_rows" not in found["covers"]
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_rows_that_stay_short_are_counted(here: Place) -> None:
     here.simulator.control.behaviour(always_short_form=True)
     before = asked(here.simulator, "/positions/")
@@ -213,6 +214,7 @@ def test_rows_that_stay_short_are_counted(here: Place) -> None:
     assert "711 rows of positions without their contract's details" in here.section.why
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_no_request_more_where_all_is_well(here: Place) -> None:
     """One account of 237 positions in a session that is warm."""
     here.fetch()

@@ -85,7 +85,7 @@ FAULTS = [
 @pytest.mark.parametrize(("fault", "kind"), FAULTS, ids=[str(fault) for fault, _ in FAULTS])
 def test_faults(simulator: Simulator, fault: dict[str, object], kind: type[Exception]) -> None:
     simulator.control.fault("/portfolio/accounts", **fault)  # type: ignore[arg-type]
-    with client_of(simulator, read_timeout_s=0.4) as client:
+    with client_of(simulator, read_timeout_s=2.0) as client:
         with pytest.raises(kind) as caught:
             client.accounts()
         assert type(caught.value) is kind
@@ -129,8 +129,8 @@ class Ear:
         self.listener.start()
 
     def next(self) -> PushEvent:
-        """Returns the next event; fails the test after five seconds."""
-        return self.events.get(timeout=5)
+        """Returns the next event; fails the test after half a minute."""
+        return self.events.get(timeout=30)
 
     def until(self, kind: type[PushEvent]) -> PushEvent:
         """Returns the first event of a kind."""
@@ -142,7 +142,7 @@ class Ear:
         """Stops it; what comes last is PushClosed, and the thread ends."""
         self.listener.stop()
         closed = self.until(PushClosed)
-        self.listener._thread.join(5)
+        self.listener._thread.join(30)
         assert not self.listener._thread.is_alive()
         assert self.events.empty()
         assert isinstance(closed, PushClosed)
@@ -173,10 +173,10 @@ def test_a_closed_socket_is_a_loss(simulator: Simulator) -> None:
 
 
 def test_silence_is_a_loss(simulator: Simulator) -> None:
-    ear = ear_of(simulator, silence_s=0.4)
+    ear = ear_of(simulator, silence_s=2.0)
     ear.until(SessionFrame)
     simulator.control.drop(push="silent")
-    assert ear.next() == PushClosed("silent for 0.4 s")
+    assert ear.next() == PushClosed("silent for 2 s")
 
 
 def test_heartbeats_keep_it_open(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_ibkr_hears_that_somebody_listens(tmp_path: Path) -> None:
         wait_until(lambda: simulator.control.state()["sessions"][0]["idle_s"] < 15)
         for _ in range(6):
             ear.next()
-        assert simulator.control.state()["sessions"][0]["idle_s"] < 30
+        wait_until(lambda: simulator.control.state()["sessions"][0]["idle_s"] < 30)
         ear.end()
 
 

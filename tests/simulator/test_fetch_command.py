@@ -216,7 +216,7 @@ def test_a_reader_that_leaves_early_is_content(place: Installation) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_disk_that_is_full_while_saving(place: Installation) -> None:
@@ -263,7 +263,7 @@ def test_waiting_ends_when_the_watchdog_says_up(place: Installation) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.5)
         place.status.write(up())
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stdout
         assert process.stdout.read() == '"U1234567"\n'
 

@@ -242,7 +242,7 @@ def test_a_program_without_an_end_can_be_interrupted(place: Installation, simula
             wait_until(lambda: asked(simulator, "/U1234567/ledger") > before)
             wait_until(lambda: not catches_interrupts(process.pid))
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == -signal.SIGINT
+            assert process.wait(60) == -signal.SIGINT
         finally:
             process.kill()
 
@@ -319,7 +319,7 @@ def test_a_reader_that_leaves_early_is_content(place: Installation, form: str) -
         process.stdout.read(1)
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 # Terminals.
@@ -353,7 +353,7 @@ def at_terminal(place: Installation, *arguments: str, columns: int = 100) -> tup
                 open_ones.discard(leader)
                 os.close(leader)
     out, error = (shown[leader].decode() for leader, _ in ends)
-    return out, error, process.wait(20)
+    return out, error, process.wait(60)
 
 
 def test_a_person_gets_json_indented(place: Installation) -> None:

@@ -253,6 +253,7 @@ def requests_of(simulator: Simulator, paths: Sequence[str]) -> list[int]:
     return [asked(simulator, path) for path in paths]
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_lost_session_is_waited_for_and_the_fetch_goes_on(reader: Simulator, tmp_path: Path) -> None:
     """What was complete is not asked for again; the preflight and a list that was half read are.
 

@@ -82,7 +82,10 @@ def test_a_hanging_call_ends_when_the_fault_is_cleared(simulator: Simulator, rea
 
 def test_pacing_refuses_the_eleventh_call_and_punishes(simulator: Simulator, reader: Caller) -> None:
     simulator.control.limits(enabled=True, endpoints=False, penalty_s=900)
+    # All within one second, however long they take.
+    simulator.control.set_speed(0.001)
     statuses = [reader.get("/v1/api/one/user").status for _ in range(12)]
+    simulator.control.set_speed(1.0)
     assert statuses == [200] * 10 + [429] * 2
     simulator.control.advance(800)
     assert reader.get("/v1/api/one/user").status in (401, 429)
@@ -109,12 +112,15 @@ def test_a_limit_belongs_to_the_endpoint_whatever_is_asked(simulator: Simulator,
 def test_the_busiest_second_is_told(simulator: Simulator, reader: Caller) -> None:
     """Calls within one second, and under way at once; each order measures anew."""
     simulator.control.measure()
-    simulator.control.behaviour(latency_ms=300)
+    # Long enough for the last of them to begin while the first is under way, also on a busy machine.
+    simulator.control.behaviour(latency_ms=2000)
+    simulator.control.set_speed(0.001)
     calls = [threading.Thread(target=reader.get, args=("/v1/api/one/user",)) for _ in range(4)]
     for call in calls:
         call.start()
     for call in calls:
         call.join()
+    simulator.control.set_speed(1.0)
     state = simulator.control.state()["traffic"]
     assert (state["in_flight"], state["most_in_flight"], state["most_per_second"]) == (0, 4, 4)
     assert simulator.control.measure()["most_in_flight"] == 4

@@ -29,7 +29,7 @@ def test_serve_stops_cleanly(number: signal.Signals, environment: dict[str, str]
         assert Caller(int(match[1])).get("/v1/api/tickle").status == 401
         assert Caller(int(match[2])).get("/state").data["mode"] == "upstream"
         process.send_signal(number)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=60) == 0
         assert process.stderr.read() == ""
     finally:
         process.kill()

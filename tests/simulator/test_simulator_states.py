@@ -153,8 +153,7 @@ def test_every_state_says_what_ibkr_says(simulator: Simulator, caller: Caller, r
             ("GET", PORTFOLIO, row.portfolio),
             ("GET", DATA, row.data),
         ):
-            fields = expected[1] if isinstance(expected, tuple) else None
-            assert said(caller, method, path, fields) == expected, path
+            assert said(caller, method, path, expected) == expected, path
     if row.greeting == (REFUSED,):
         with pytest.raises((OSError, websocket.WebSocketException)), socket_of(simulator):
             pass
@@ -234,7 +233,7 @@ def test_a_hanging_window_lets_go_at_its_end(simulator: Simulator, caller: Calle
     """Who waited is cut off, who asks again is served."""
     simulator.control.login("demo-reader")
     simulator.control.situation("unreachable", for_s=60)
-    assert said(caller, "GET", "/sso/Login") == SILENT
+    assert said(caller, "GET", "/sso/Login", SILENT) == SILENT
     assert caller.get("/").status == 302
     simulator.control.advance(61)
     assert caller.get(VALIDATE).status == 200

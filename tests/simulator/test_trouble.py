@@ -20,6 +20,7 @@ from ibkr_tools.simulator import Simulator, account_numbers
 from ibkr_tools.status import LoginSection, SessionSection, SessionState, utc_now
 from tests.simulator.test_belief import Place
 from tests.support.installation import Installation
+from tests.support.patience import slowdown
 from tests.support.portal import asked, client_of, signed_in
 
 ACCOUNTS = account_numbers("U1234567", 3)
@@ -88,7 +89,7 @@ def test_where_every_answer_fails_it_ends_in_real_time(here: Place) -> None:
         FetchTask(
             Config(username="demo-reader", account="U1234567"), lambda: client_of(here.simulator), here.status
         ).run()
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 30 * slowdown()
 
 
 def test_retry_after_is_waited_for(here: Place) -> None:

@@ -16,7 +16,7 @@ from ibkr_tools.pause_file import Pause
 from ibkr_tools.simulator import Simulator
 from ibkr_tools.status import FetchSection, GatewaySection, LoginSection, SessionState, utc_now
 from tests.support.installation import Installation
-from tests.support.patience import within
+from tests.support.patience import slowdown, within
 from tests.support.portal import asked, signed_in
 from tests.support.simulation import wait_until
 from tests.support.watchdog import WatchdogProcess, running
@@ -302,12 +302,13 @@ def test_a_pause_keeps_a_session_and_opens_none(watch: Watched) -> None:
 
 
 def test_a_pause_ends_by_itself_and_survives_a_restart(watch: Watched, place: Installation) -> None:
-    until = utc_now() + timedelta(seconds=6)
+    # It has to begin before that.
+    until = utc_now() + timedelta(seconds=6 * slowdown())
     pause_file.begin(place.directories.pause_file, Pause(since=utc_now(), until=until))
     dog = watch(user=None)
     dog.wait_for(SessionState.PAUSED)
     assert (dog.session and dog.session.next_at) == until
-    dog.wait_for(SessionState.UP, 15.0)
+    dog.wait_for(SessionState.UP, 20.0)
     assert utc_now() >= until
     assert dog.login.requests == 1
 

@@ -10,6 +10,7 @@ import websocket
 
 from ibkr_tools.simulator import Simulator
 from tests.support.caller import Caller
+from tests.support.patience import slowdown
 
 __all__ = [
     "ALIVE",
@@ -43,16 +44,19 @@ ALIVE: Said = (200, {"RESULT": True})
 """What `/sso/validate` says while there is a session."""
 
 
-def said(caller: Caller, method: str, path: str, fields: Mapping[str, object] | None = None) -> Said:
-    """Returns what a call was told; of the body only the fields that matter."""
+def said(caller: Caller, method: str, path: str, expected: Said) -> Said:
+    """Returns what a call was told; of the body only the fields that are expected.
+
+    No answer is soon taken for silence where that is expected, and late where it is not: the machine may be busy.
+    """
     try:
-        answer = caller.call(method, path, timeout_s=0.8)
+        answer = caller.call(method, path, timeout_s=0.8 if expected == SILENT else 30.0)
     except ConnectionRefusedError:
         return REFUSED
     except TimeoutError:
         return SILENT
     found: dict[str, object] = {}
-    for name in fields or {}:
+    for name in expected[1] if isinstance(expected, tuple) else ():
         value = answer.data
         for key in name.split("."):
             value = value.get(key, "absent")
@@ -65,7 +69,7 @@ def socket_of(simulator: Simulator) -> Iterator[websocket.WebSocket]:
     """Opens a WebSocket of the gateway; the end of the block cuts it."""
     address = f"wss://127.0.0.1:{simulator.port}/v1/api/ws"
     options = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
-    socket = websocket.create_connection(address, sslopt=options, timeout=1.0)
+    socket = websocket.create_connection(address, sslopt=options, timeout=1.0 * slowdown())
     try:
         yield socket
     finally:

@@ -279,7 +279,7 @@ def test_two_at_once_tell_it_once(place: Installation) -> None:
         alert_outbox.put(place.directories.outbox, message(topic))
     command = [sys.executable, "-m", "ibkr_tools", *place.options, "alert"]
     both = [subprocess.Popen(command, env=place.environment, stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert [one.wait(20) for one in both] == [0, 0]
+    assert [one.wait(60) for one in both] == [0, 0]
     assert [json.loads(line)["topic"] for line in received.read_text().splitlines()] == ["a", "b", "c"]
 
 

@@ -16,7 +16,9 @@ from ibkr_tools import files
 from tests.support.installation import Installation
 from tests.support.snapshots import save_simulated
 
-PROMPTLY_S = 20.0
+PROMPTLY_S = 120.0
+"""Against what never ends, not against a busy machine."""
+
 MODEST_KB = 200_000
 """The most that a command may need of memory; `show` needs 40 MB."""
 
