@@ -209,7 +209,7 @@ def test_driver_of_a_login_by_hand_is_in_another_network(home: Home) -> None:
             assert network_of(os.getpid()) not in networks
             status = status_of(login.pid)
             limits = " ".join(Path(f"/proc/{login.pid}/limits").read_text().split())
-            _, told = login.communicate(timeout=40)
+            _, told = login.communicate(timeout=180)
         finally:
             login.kill()
     assert login.returncode == 0, told
@@ -236,7 +236,7 @@ def command_lines(login: int) -> list[bytes]:
 def test_login_by_hand_without_a_gateway(home: Home) -> None:
     """It says what it always said: nothing listens, and the command that helps."""
     home.control.gateway(up=False)
-    done = subprocess.run(program(home), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(program(home), capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 69
     assert "nothing listens" in done.stderr
     assert "systemctl start ibkr-gateway" in done.stderr

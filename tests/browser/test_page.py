@@ -181,14 +181,14 @@ def test_error_of_the_servers_while_the_password_is_checked(home: Home) -> None:
 
 def test_session_that_comes_while_the_page_hangs(home: Home) -> None:
     """Before a login is given up for being slow, the API is asked once more."""
-    home.control.page(dispatcher_delay_ms=20_000)
+    home.control.page(dispatcher_delay_ms=60_000)
 
     def log_in() -> None:
         wait_until(lambda: home.control.submitted() == 1, 15)
         home.control.login()
 
     with meanwhile(log_in):
-        result = home.login(patience=replace(HURRIED, total=timedelta(seconds=5)))
+        result = home.login(patience=replace(HURRIED, total=timedelta(seconds=15)))
     assert result.outcome is Outcome.SUCCEEDED
 
 

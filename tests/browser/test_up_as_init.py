@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,13 @@ def container() -> Iterator[Container]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+def name_of(path: Path) -> str:
+    """Returns what a file `comm` says; empty if its process is gone."""
+    with suppress(OSError):
+        return path.read_text()
+    return ""
+
+
 def command_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
@@ -114,7 +122,7 @@ def test_a_killed_login_is_redone(container: Container) -> None:
         return (
             login is not None
             and login.state == "running"
-            and any("chromedriver" in path.read_text() for path in Path("/proc").glob("[0-9]*/comm") if path.exists())
+            and any("chromedriver" in name_of(path) for path in Path("/proc").glob("[0-9]*/comm"))
         )
 
     wait_until(is_under_way, 60)
