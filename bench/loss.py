@@ -119,7 +119,7 @@ class Blow:
         """
         stage = self.stage
         with Prober(stage.port, self.path) as prober:
-            wait_until(lambda: prober.wait(0) is not None, 10, "the prober's first answer")
+            wait_until(lambda: prober.wait(0) is not None, 60, "the prober's first answer")
             began_at = struck_at = time.time()
             hit()
             prober.watch_from(time.time())

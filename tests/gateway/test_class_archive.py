@@ -54,7 +54,7 @@ def mapped_by_java(stage: Stage) -> list[str]:
         maps = Path(f"/proc/{java}/maps").read_text().splitlines()
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     assert not is_alive(java)
     return sorted({line.split(maxsplit=5)[5] for line in maps if line.endswith(".jsa")})
 

@@ -104,6 +104,8 @@ def test_a_dropped_session_is_pushed_through_the_jars_socket(jar: Jar, upstream:
 
 def test_answers_in_two_pieces_break_the_handshake_and_reauthenticate_cures_it(jar: Jar, upstream: Simulator) -> None:
     """The jar decodes every piece alone; that is IBKR's bug, and the simulator can show it on demand."""
+    # On a busy machine a shorter pause would let both pieces arrive as one.
+    upstream.control.behaviour(split_pause_ms=1000)
     upstream.control.fault("/iserver/auth/status", "split", count=1)
     sign_in_through(jar, "demo-trader")
     wait_until(lambda: "GET /v1/portal/iserver/auth/status" in upstream.control.state()["requests"])

@@ -86,12 +86,12 @@ class Gateway:
 
     def ended(self) -> int:
         assert self.process is not None
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(60)
         self.notify.close()
 
 

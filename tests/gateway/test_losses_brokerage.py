@@ -48,7 +48,7 @@ def test_the_jars_handshake_has_stalled(begin: Begin, step: str) -> None:
 
     def split(control: ControlClient) -> None:
         # On a busy machine a shorter pause would let both pieces arrive as one.
-        control.behaviour(split_pause_ms=300)
+        control.behaviour(split_pause_ms=1000)
         control.fault(step, "split", count=1)
 
     ours = begin(TRADER, before=split, tier="brokerage")
@@ -155,7 +155,7 @@ def test_the_jar_has_given_up(ours: Scene) -> None:
     def strike() -> None:
         ours.lose_the_jar()
         ours.wait_for_line("giving up", 30)
-        ours.control.behaviour(split_pause_ms=300)
+        ours.control.behaviour(split_pause_ms=1000)
         ours.control.fault("/iserver/auth/status", "split", count=1)
 
     loss: Loss = blow(ours).strike(strike)

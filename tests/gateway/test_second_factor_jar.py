@@ -31,10 +31,10 @@ def test_codes_of_an_authenticator_app_keep_a_session(stages: Stages) -> None:
         secret.touch(mode=0o600)
         secret.write_text(SECRET + "\n")
         with stage.up() as program:
-            stage.wait_until_up(90)
+            wait_until(lambda: stage.is_up, 90)
             simulator.control.drop()
             wait_until(lambda: simulator.control.state()["counters"]["logins"] == 2, 90)
-            stage.wait_until_up(30)
+            wait_until(lambda: stage.is_up, 30)
         counters = simulator.control.state()["counters"]
         assert (counters["codes"], counters["pushes"], counters["submitted"]) == (2, 0, 2)
         lines = "\n".join(line for _, line in program.lines)

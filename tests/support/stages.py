@@ -123,5 +123,5 @@ def scene(
         stage = stages.make(Servers(simulator.url, simulator.control), username, **session)
         before(simulator.control)
         with stage.up() as program:
-            stage.wait_until_up(60)
+            wait_until(lambda: stage.is_up, 60)
             yield Scene(stage, program, simulator.control)
