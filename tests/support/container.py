@@ -257,9 +257,11 @@ class Container:
     def reboot(self) -> float:
         """Reboots, waits until the machine is up again, and returns the seconds it took."""
         started = time.monotonic()
-        assert self._nspawn is not None
+        nspawn = self._nspawn
+        assert nspawn is not None
         self.run("systemctl --no-block reboot", check=False)
-        if (code := self._nspawn.wait(60)) != _REBOOT:
+        wait_until("the end before the reboot", lambda: nspawn.poll() is not None, within_s=60)
+        if (code := nspawn.returncode) != _REBOOT:
             raise ContainerError(f"the container ended with {code} instead of rebooting:\n{self.console()}")
         self._spawn()
         self._wait_booted()
@@ -364,11 +366,9 @@ class Container:
             shutil.copy2(source, into)
 
     def journal(self, *options: str, lines: int = 120) -> str:
-        """Returns the end of the journal, newest last."""
-        chosen = shlex.join(options)
-        return self.run(
-            f"journalctl --quiet --no-pager --output=short-precise --lines={lines} {chosen}", check=False
-        ).stdout
+        """Returns the end of the journal, newest last, with all that was said until now."""
+        show = f"journalctl --quiet --no-pager --output=short-precise --lines={lines} {shlex.join(options)}"
+        return self.run(f"journalctl --sync; {show}", check=False).stdout
 
     def console(self) -> str:
         """Returns what systemd-nspawn and the boot printed."""

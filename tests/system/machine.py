@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ibkr_tools.simulator.control_client import ControlClient
 from tests.support.container import Container, ContainerError, Process, wait_until
+from tests.support.patience import slowdown
 from tests.support.unit_files import FILES
 
 CHECKOUT = "/srv/ibkr-tools"
@@ -209,8 +210,9 @@ class Machine:
 
     def browser_in_login(self) -> Process:
         """Drops the session, and returns the browser of the login that follows once it has loaded the page."""
-        # A form that takes its time leaves a window to shoot at.
-        self.control(lambda simulator: simulator.page(form_delay_ms=3000))
+        # A form that takes its time leaves a window to shoot at; a login waits half a minute for it.
+        form_delay_ms = int(min(20, 3 * slowdown()) * 1000)
+        self.control(lambda simulator: simulator.page(form_delay_ms=form_delay_ms))
         before = self.pages()
         self.drop_session()
         self.wait("a login to load the page", lambda: self.pages() > before, within_s=60)

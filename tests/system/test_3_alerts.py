@@ -28,7 +28,7 @@ cat >> {HEARD}
 def person(up: Machine) -> Iterator[Machine]:
     """The machine with a command that appends to a file; the person has heard nothing yet."""
     up.run(f"cp -p {CONFIG} /root/config.kept")
-    up.configure(alerts={"command": [COMMAND], "timeout_s": 10})
+    up.configure(alerts={"command": [COMMAND], "timeout_s": 30})
     up.container.run(f"install -m 0750 -g ibkr /dev/stdin {COMMAND}", stdin=SCRIPT)
     up.wait("an empty outbox", lambda: waiting(up) == 0, within_s=20)
     up.run("rm -f /var/lib/ibkr-tools/alert_history.json")

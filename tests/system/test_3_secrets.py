@@ -32,7 +32,7 @@ def outside(up: Machine) -> Iterator[Machine]:
     up.run("ip netns delete outside; ip link delete cable 2>/dev/null; true")
 
 
-def curl(machine: Machine, arguments: str, *, host: str, within_s: int = 2) -> tuple[int, str]:
+def curl(machine: Machine, arguments: str, *, host: str, within_s: int = 5) -> tuple[int, str]:
     """Returns curl's exit code and the HTTP status; 7 is refused, 28 is silence."""
     prefix = "" if host == "127.0.0.1" else "ip netns exec outside "
     told = machine.container.run(
@@ -44,7 +44,7 @@ def curl(machine: Machine, arguments: str, *, host: str, within_s: int = 2) -> t
 def test_only_this_machine_reaches_the_gateway(outside: Machine) -> None:
     """From another host neither REST nor WebSocket; from this one both. Without the filter both would be open."""
     rest, socket = "https://{}:5000/", HANDSHAKE + " https://{}:5000/v1/api/ws"
-    assert curl(outside, rest.format("127.0.0.1"), host="127.0.0.1") == (0, "302")
+    assert curl(outside, rest.format("127.0.0.1"), host="127.0.0.1", within_s=20) == (0, "302")
     assert curl(outside, socket.format("127.0.0.1"), host="127.0.0.1")[1] == "101"
     assert curl(outside, rest.format(GATEWAY), host="outside") == (28, "000")
     assert curl(outside, socket.format(GATEWAY), host="outside") == (28, "000")

@@ -43,7 +43,6 @@ def hold_answers(machine: Machine) -> None:
     machine.control(lambda simulator: simulator.page(auth_delay_ms=30_000))
 
 
-@pytest.mark.timeout(600)
 def test_twenty_starts_with_a_wrong_password(up: Machine) -> None:
     """Killed between password and answer, restarted, rebooted, unlocked: ten are never sent, IBKR locks at ten."""
     up.stop()

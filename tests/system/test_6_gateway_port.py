@@ -20,7 +20,7 @@ DROP_INS = "/run/systemd/system/ibkr-firewall.service.d"
 
 def curl(people: People, user: str, arguments: str) -> tuple[int, str]:
     """Returns curl's exit code (7: refused) and the HTTP status."""
-    told = people.run(user, f"curl -sk --http1.1 --max-time 3 -o /dev/null -w '%{{http_code}}' {arguments}")
+    told = people.run(user, f"curl -sk --http1.1 --max-time 20 -o /dev/null -w '%{{http_code}}' {arguments}")
     return told.code, told.out
 
 

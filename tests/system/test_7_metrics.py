@@ -58,5 +58,5 @@ def test_a_directory_that_the_sandbox_closes_is_named_with_what_opens_it(metrics
     metrics.configure(metrics={"textfile": "/srv/ibkr-tools.prom"})
     assert metrics.code("systemctl start ibkr-metrics") != 0
     assert metrics.show("ibkr-metrics.service", "ExecMainStatus") == "73"
-    journal = metrics.run("journalctl --unit ibkr-metrics --no-pager --output=cat")
+    journal = metrics.run("journalctl --sync; journalctl --unit ibkr-metrics --no-pager --output=cat")
     assert "ReadWritePaths=/srv" in journal

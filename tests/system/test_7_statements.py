@@ -61,7 +61,8 @@ def test_the_token_is_a_credential_of_one_unit_and_nowhere_else(flex: Machine) -
     written = flex.container.written
     places = (written / "var/lib/ibkr-tools", written / "etc", flex.container.inside("/run/ibkr-tools"))
     assert find_text(FLEX_TOKEN, *places) == [str(written / TOKEN_FILE.lstrip("/"))]
-    assert flex.run("systemctl start ibkr-flex; journalctl -u ibkr-flex -n 5 -o cat").count("nothing is due") == 1
+    flex.run("systemctl start ibkr-flex; journalctl --sync")
+    assert flex.run("journalctl -u ibkr-flex -n 5 -o cat").count("nothing is due") == 1
 
 
 def test_the_unit_sees_its_token_and_nothing_else_of_ours(flex: Machine) -> None:

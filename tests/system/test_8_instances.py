@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from ibkr_tools.simulator.control_client import ControlClient
+from tests.system.conftest import MOST_S
 from tests.system.machine import CHECKOUT, CONFIG, INSTALL, PASSWORD, PASSWORD_FILE, Machine, now
 from tests.system.people import People
 from tests.system.test_8_doctor import Fault, drop_in, examined, find_each, no_drop_in, provide_sudo
@@ -161,7 +162,7 @@ class Sessions:
         (self._up.wait_back if name == "default" else self._second.wait_back)(moment)
 
 
-@pytest.mark.timeout(600 + 120 * MINUTES)
+@pytest.mark.timeout(MOST_S + 120 * MINUTES)
 def test_losses_mix_nothing_up(up: Machine, second: Second) -> None:
     """Session after session is lost, here or there: the other keeps its own, and each saves its own account.
 
@@ -252,11 +253,11 @@ def test_neither_asks_or_stops_the_other(people: People, second: Second, me: str
     """Neither the gateway, nor the way of the login, nor a request, nor systemd, nor a signal."""
     other, machine = OTHER[me], people.machine
     user = USERS[me]
-    curl = "curl -sk --max-time 3 -o /dev/null https://127.0.0.1:{}/"
+    curl = "curl -sk --max-time 20 -o /dev/null https://127.0.0.1:{}/"
     assert people.run(user, curl.format(PORTS[me])).code == 0
     assert people.run(user, curl.format(PORTS[other])).code == 7
     relay = people.run(
-        user, f"curl -sk --max-time 3 --unix-socket /run/ibkr-gateway{AT[other]}.sock https://localhost/"
+        user, f"curl -sk --max-time 20 --unix-socket /run/ibkr-gateway{AT[other]}.sock https://localhost/"
     )
     assert relay.code == 7
     before = [machine.main_process(f"ibkr-{unit}{AT[other]}.service") for unit in ("gateway", "watchdog")]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
+from tests.support.patience import slowdown
 from tests.system.chaos.fault import Fault
 from tests.system.chaos.processes import PROCESSES
 from tests.system.chaos.scene import CLOCK_FILE, Scene, configure
@@ -183,7 +184,12 @@ class Chaos:
             noticed = scene.code() != 0 or scene.is_new_session()
             if noticed and result.notice_s is None:
                 result.notice_s = passed_s
-            if fault.loses and result.notice_s is None and passed_s > fault.notice_s and not result.wrong_status:
+            if (
+                fault.loses
+                and result.notice_s is None
+                and passed_s > fault.notice_s * slowdown()
+                and not result.wrong_status
+            ):
                 result.wrong_status = True
                 result.failures.append(f"still called up {fault.notice_s:.0f} s after the session was gone")
             return condition()
