@@ -5,7 +5,7 @@ The same seed gives the same contracts. Accounts hold contracts of this catalogu
 
 import random
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 from ibkr_tools.simulator.instruments import RATES, Instrument, make_instrument
 
@@ -26,7 +26,7 @@ _WORLD = "U1234567"
 """Whose holdings the contracts were first made for; the numbers in the README are that account's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
     """What can be derived from one contract: options at `strikes`, or futures, for every month of MONTHS."""
 
@@ -78,6 +78,11 @@ class Chain:
         return [item for expiry in EXPIRIES for strike in self.strikes for right in ("C", "P")
                 if (item := self.option(expiry, strike, right))]  # fmt: skip
 
+    @cached_property
+    def by_conid(self) -> dict[int, Instrument]:
+        """Everything that is derived, by its number."""
+        return {item.conid: item for item in self.all()}
+
 
 class Catalogue:
     """The contracts of one seed; it grows as accounts ask for more."""
@@ -108,7 +113,7 @@ class Catalogue:
             index = (conid - first) // each
             if 0 <= index < len(self._instruments):
                 chain = self._chain_at(index)
-                return next((one for one in chain.all() if one.conid == conid), None) if chain else None
+                return chain.by_conid.get(conid) if chain else None
         return None
 
     def named(self, symbol: str) -> list[Instrument]:
