@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ibkr_tools.errors import UsageError
 from ibkr_tools.instance import current_instance, directory_of
@@ -13,8 +14,7 @@ SYSTEM_RUNTIME = Path("/run/ibkr-tools")
 SYSTEM_STATE = Path("/var/lib/ibkr-tools")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Directories:
+class Directories(msgspec.Struct, frozen=True, kw_only=True):
     """The three directories one IBKR user lives in; a second user on the machine is three others.
 
     See `ibkr_tools.instance`.

@@ -2,12 +2,12 @@
 
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 
-@dataclass(frozen=True, kw_only=True)
-class Layout:
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """Where the services' program is; the names are those of `use_layout` in bin/_installed.sh.
 
     Attributes:
@@ -43,10 +43,10 @@ class Layout:
 
     def with_pages(self, text: str) -> str:
         """Returns a text for people that names pages of the documentation with the paths that they have here."""
-        return _PAGE.sub(f"{self.docs}/", text)
+        return re.sub(_PAGE, f"{self.docs}/", text)
 
 
-_PAGE = re.compile(r"(?<![\w/])docs/(?=[a-z0-9/-]+\.md\b)")
+_PAGE = r"(?<![\w/])docs/(?=[a-z0-9/-]+\.md\b)"
 
 
 LOCAL = Layout(

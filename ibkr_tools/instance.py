@@ -30,7 +30,7 @@ COMMANDS_OF_AN_INSTANCE = (
 )
 """Commands of `ibkr-tools` that work in the directories of an instance."""
 
-_NAMES = re.compile(
+_NAMES = (
     rf"(?P<path>/(?:etc|run|var/lib)/ibkr-tools(?:-metrics)?)(?![\w@-])"
     rf"|\b(?P<unit>ibkr-(?:{'|'.join(UNITS)}))(?P<kind>\.(?:service|path|timer|socket))?(?![\w@-])"
     rf"|\b(?P<program>ibkr-tools)(?= (?:{'|'.join(COMMANDS_OF_AN_INSTANCE)})\b)"
@@ -122,7 +122,7 @@ def in_names_of(text: str, instance: str | None) -> str:
             return unit_of(found["unit"] + (found["kind"] or ""), instance)
         return f"{found[0]} --instance {instance}"
 
-    return _NAMES.sub(replace, text)
+    return re.sub(_NAMES, replace, text)
 
 
 def installed_instances(runtime: Path) -> list[str]:

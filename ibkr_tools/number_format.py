@@ -56,10 +56,10 @@ MAX_UNPARSED_WIDTH = 24
 EXACT_CONTEXT = Context(prec=600, Emax=10**6, Emin=-(10**6))
 """Sums and products of what is a number here lose no digit."""
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:,[0-9]{3})+)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?")
+_NUMBER = r"[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:,[0-9]{3})+)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?"
 """Of a text: digits, thousands separated by commas or not, a point, an exponent."""
 
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -84,7 +84,7 @@ def parse_number(value: object) -> Decimal | None:
         return None
     if isinstance(value, str):
         text = value.strip()
-        if len(text) > MAX_NUMBER_LENGTH or not _NUMBER.fullmatch(text):
+        if len(text) > MAX_NUMBER_LENGTH or not re.fullmatch(_NUMBER, text):
             return None
         value = text.replace(",", "")
     elif not isinstance(value, int | float | Decimal):
@@ -192,7 +192,7 @@ def unescape_entities(text: str) -> str:
         return text
     from html import unescape
 
-    return _ENTITY.sub(lambda match: unescape(match[0]), text)
+    return re.sub(_ENTITY, lambda match: unescape(match[0]), text)
 
 
 def truncate(text: str, width: int) -> str:

@@ -6,7 +6,6 @@ reads what only root may read (the password, a configuration), and goes on as th
 
 import os
 import pwd
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,6 +87,8 @@ def require_rights(path: Path, arguments: Sequence[str]) -> None:
         except OSError:
             place = place.parent
     if owner != os.geteuid() and not os.access(place, os.W_OK):
+        import shlex
+
         raise ActionRequired(f"{path}: only root may change it", hint=f"sudo {shlex.join(['ibkr-tools', *arguments])}")
 
 

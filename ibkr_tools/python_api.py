@@ -153,7 +153,7 @@ class Connection:
         from ibkr_tools.account_ids import require_numbers
         from ibkr_tools.fetch.api_paths import match_path
         from ibkr_tools.fetch.raw_request import RawRequest
-        from ibkr_tools.portal.response_parser import decode_json
+        from ibkr_tools.portal.json_decoder import decode_json
 
         path_match, more_parameters = match_path(path), _format_parameters(parameters)
         require_numbers({**path_match.path_parameters, **path_match.query, **more_parameters})

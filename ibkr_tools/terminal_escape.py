@@ -12,7 +12,7 @@ INVISIBLE_CHARACTERS = (
 )
 """Control characters and others without a picture, as a part of a regular expression's class, in Python and in JSON."""
 
-_CONTROL_CHARACTERS = re.compile(
+_CONTROL_CHARACTERS = (
     # C0 but tab and line feed, DEL, C1; what turns the direction of a text; what other programs take as a new line.
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
     # Bytes of a name that are no text.
@@ -22,7 +22,7 @@ _CONTROL_CHARACTERS = re.compile(
 
 def escape_control_characters(text: str) -> str:
     r"""Returns a text with its control characters as JSON writes them (`\u001b`); tabs and line feeds stay."""
-    return text if text.isascii() and text.isprintable() else _CONTROL_CHARACTERS.sub(_escape, text)
+    return text if text.isascii() and text.isprintable() else re.sub(_CONTROL_CHARACTERS, _escape, text)
 
 
 def replace_unprintable(text: str) -> str:

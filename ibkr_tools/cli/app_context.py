@@ -4,10 +4,11 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
 
 from ibkr_tools.directories import (
     SYSTEM_CONFIGURATION,
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
     from ibkr_tools.fetch.client_factory import ClientFactory
 
 
-@dataclass(frozen=True, kw_only=True)
-class AppContext:
+class AppContext(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The global options, resolved."""
 
     unchecked_directories: Directories
@@ -119,11 +119,11 @@ class AppContext:
         except ConfigError as error:
             return error
 
-    def drop_root(self) -> None:
+    def drop_root(self, *, needs_configuration: bool = True) -> None:
         """Has root become the user of the units, if the directories are theirs; see `privileges.drop_root`.
 
-        Root reads the configuration first, and the password of a database that is in it. If they are wrong, the command
-        that needs them says so.
+        Root reads the configuration first, and the password of a database that is in it, unless the command does
+        without them. If they are wrong, the command that needs them says so.
 
         Raises:
             ActionRequired: the directories are a person's.
@@ -131,12 +131,14 @@ class AppContext:
         """
         from ibkr_tools import privileges
 
-        if os.geteuid() != 0:
+        user = privileges.user_to_switch_to(self.directories)
+        if user is None:
             return
-        with suppress(ConfigError):
-            if self.load().history.database is not None:
-                self.database_password()
-        privileges.drop_root(self.directories)
+        if needs_configuration:
+            with suppress(ConfigError):
+                if self.load().history.database is not None:
+                    self.database_password()
+        privileges.switch_user(user)
 
     def require_rights(self, path: Path) -> None:
         """Returns if this process may change `path`; see `privileges.require_rights`.
@@ -177,8 +179,7 @@ class AppContext:
             raise OutputError(f"{sys.executable}: {error.strerror}") from error
 
 
-@dataclass(frozen=True)
-class SeveralInstances:
+class SeveralInstances(msgspec.Struct, frozen=True):
     """The global options of a command that shows several instances: their names, in the order they were typed."""
 
     names: tuple[str, ...]

@@ -10,7 +10,7 @@ MAX_DURATION = timedelta(days=366)
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "min": "minutes"}
-_DURATION = re.compile(r"(?:\s*[0-9]{1,6}\s*(?:d|h|min|m))+\s*")
+_DURATION = r"(?:\s*[0-9]{1,6}\s*(?:d|h|min|m))+\s*"
 
 
 def parse_duration(text: str, option: str) -> timedelta:
@@ -19,7 +19,7 @@ def parse_duration(text: str, option: str) -> timedelta:
     Raises:
         UsageError: it is none, it is nothing, or it is longer than a year.
     """
-    if not _DURATION.fullmatch(text.lower()):
+    if not re.fullmatch(_DURATION, text.lower()):
         raise UsageError(f"{option}: {text!r} is not a duration such as 45min, 2h, 1h30min or 1d")
     parts = re.findall(r"([0-9]+)\s*(d|h|min|m)", text.lower())
     duration = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())

@@ -54,9 +54,9 @@ _UsageError = cast("type[Exception]", BadParameter.__base__)
 
 
 _REFUSALS = (
-    (re.compile(r" does not match the formats? .*", re.DOTALL), " is no day such as 2026-11-22"),
-    (re.compile(r" is not a valid float(?: range)?\."), " is no number{of_what} such as 30 or 0.5"),
-    (re.compile(r" is not a valid int(?:eger)?(?: range)?\."), " is no whole number{of_what} such as 30"),
+    (r" does not match the formats? (?s:.*)", " is no day such as 2026-11-22"),
+    (r" is not a valid float(?: range)?\.", " is no number{of_what} such as 30 or 0.5"),
+    (r" is not a valid int(?:eger)?(?: range)?\.", " is no whole number{of_what} such as 30"),
 )
 """How Click says that a text is not of the kind that an option takes, and what is said in place of it."""
 
@@ -71,7 +71,7 @@ def _readable_refusals() -> Iterator[None]:
         message, unit = str(facts["message"]), getattr(facts.get("param"), "metavar", None) or ""
         of_what = f" of {unit.lower()}" if unit.endswith("S") else ""
         for pattern, words in _REFUSALS:
-            if found := pattern.search(message):
+            if found := re.search(pattern, message):
                 facts["message"] = message[: found.start()] + words.format(of_what=of_what)
         raise
 

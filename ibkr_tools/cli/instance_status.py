@@ -6,12 +6,10 @@ from it.
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from ibkr_tools.cli.app_context import AppContext
-from ibkr_tools.cli.several_instances import ask_instance
 from ibkr_tools.directories import SYSTEM_CONFIGURATION, SYSTEM_RUNTIME
 from ibkr_tools.errors import IbkrError, UsageError
 from ibkr_tools.instance import PLAIN, describe_invisible, installed_instances, visible_instances
@@ -19,8 +17,7 @@ from ibkr_tools.instance import PLAIN, describe_invisible, installed_instances, 
 READ_TIMEOUT_S = 30.0
 
 
-@dataclass(frozen=True)
-class InstanceStatus:
+class InstanceStatus(msgspec.Struct, frozen=True):
     """What `ibkr-tools status` came to: the text or the JSON document, and the exit code; no name: `instance.PLAIN`."""
 
     name: str | None
@@ -48,6 +45,8 @@ def invisible(name: str | None) -> InstanceStatus:
 
 
 def _read(name: str, *, json: bool) -> InstanceStatus:
+    from ibkr_tools.cli.several_instances import ask_instance
+
     try:
         result = ask_instance(name, ["status", *(["--json"] if json else [])], timeout_s=READ_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -24,8 +23,7 @@ COLUMN = "instance"
 """The first column of rows of several."""
 
 
-@dataclass(frozen=True)
-class InstanceResult:
+class InstanceResult(msgspec.Struct, frozen=True):
     """What a command came to for one instance: what it has printed, what it has said besides, and its exit code."""
 
     name: str

@@ -33,7 +33,7 @@ def status(
     app_context = app_context_of(context)
     instance_status.require_all_with_json(every=every, json=json)
     others = instance_status.read_others(app_context, json=json) if every or not json else []
-    app_context.drop_root()
+    app_context.drop_root(needs_configuration=False)
     try:
         own = _own(app_context, json=json)
     except AccessDenied:
@@ -97,14 +97,14 @@ def _as_text(document: "Status", now: "datetime", problem: ConfigError | None) -
 
 def _at_this_terminal(other: "InstanceStatus") -> "InstanceStatus":
     """Returns the status of another instance, whose process writes to no terminal, as it is shown at this one."""
-    from dataclasses import replace
+    import msgspec
 
     from ibkr_tools.cli import status_report
 
     if not standard_output().isatty():
         return other
     colour, width = _terminal()
-    return replace(other, output=status_report.fitted(other.output, colour=colour, width=width))
+    return msgspec.structs.replace(other, output=status_report.fitted(other.output, colour=colour, width=width))
 
 
 def _terminal() -> "tuple[Callable[[str], str], int]":

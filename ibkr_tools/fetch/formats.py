@@ -6,7 +6,6 @@ Everything is cut out of the answer's own bytes: a value is JSON until it is wri
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -29,8 +28,7 @@ _LISTS_HINT = "`ibkr-tools resources` says which are lists; --jq can make one."
 _CSV_CHUNK_ROWS = 500
 
 
-@dataclass
-class Rows:
+class Rows(msgspec.Struct):
     """A list to be written, row by row.
 
     `name` is the resource, empty for what a jq program made. `non_objects` counts the rows that are not objects: their
@@ -39,7 +37,7 @@ class Rows:
 
     name: str = ""
     non_objects: int = 0
-    _rows: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
+    _rows: list[tuple[Mapping[str, str], bytes]] = []
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -8,7 +8,7 @@ import msgspec
 
 from ibkr_tools.errors import DataError
 from ibkr_tools.fetch.snapshot_document import SNAPSHOT_SCHEMA, SnapshotMetadata
-from ibkr_tools.portal.response_parser import decode_json
+from ibkr_tools.portal.json_decoder import decode_json
 
 if TYPE_CHECKING:
     from ibkr_tools.fetch.balances import Balances

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ibkr_tools.portal.response_parser import decode_json
+from ibkr_tools.portal.json_decoder import decode_json
 
 SNAPSHOT_SCHEMA = 1
 

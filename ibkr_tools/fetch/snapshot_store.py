@@ -4,10 +4,11 @@ import errno
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ibkr_tools import files
 from ibkr_tools.errors import AccessDenied, ConfigError, DataError, OutputError, SnapshotMissing, UsageError
@@ -37,8 +38,7 @@ _SMALL_SNAPSHOT_BYTES, _MAX_COMPRESSION_RATIO = 16_000_000, 100
 """The limit of a decompressed copy: so many bytes, or so many times its size (usual: 10, of a bomb: 1,000)."""
 
 
-@dataclass(frozen=True)
-class DatedCopy:
+class DatedCopy(msgspec.Struct, frozen=True):
     """A dated copy and when it was saved (UTC)."""
 
     path: Path

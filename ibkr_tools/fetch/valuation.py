@@ -92,7 +92,10 @@ def parse_holding(fields: dict[str, Any], resource: str, balances: Balances) -> 
     aliases = COLUMN_ALIASES.get(resource, {})
 
     def field(name: str) -> Any:
-        return next((fields[alias] for alias in aliases.get(name, (name,)) if fields.get(alias) is not None), None)
+        for alias in aliases.get(name, (name,)):
+            if (value := fields.get(alias)) is not None:
+                return value
+        return None
 
     def number(name: str) -> Decimal | None:
         return parse_number(field(name))

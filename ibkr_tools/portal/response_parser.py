@@ -22,6 +22,7 @@ from ibkr_tools.errors import (
     SessionUnavailable,
     UpstreamUnavailable,
 )
+from ibkr_tools.portal.json_decoder import decode_json
 from ibkr_tools.portal.rate_limit_state import penalty_duration_s
 from ibkr_tools.retry_after import stated_wait_s
 from ibkr_tools.terminal_escape import replace_unprintable
@@ -88,20 +89,6 @@ def _error_for_reason(detail: str, where: str) -> IbkrError | None:
     if "failed to process request" in text:
         return UpstreamUnavailable(f"{where}: {detail}")
     return None
-
-
-def decode_json(body: bytes) -> Any:
-    """Returns what JSON says; a number that no double holds, such as 1e400, is an infinity: a mark, not a number.
-
-    Raises:
-        msgspec.DecodeError: the body is no JSON.
-    """
-    try:
-        return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        if "out of range" not in str(error):
-            raise
-        return msgspec.json.Decoder(float_hook=float).decode(body)
 
 
 def _decode(body: bytes, where: str) -> Any:

@@ -46,6 +46,22 @@ def test_quick_commands_load_nothing_heavy(command: list[str], tmp_path: Path, e
     assert not loaded(program, environment) & HEAVY
 
 
+@pytest.mark.parametrize("command", [["status"], ["show", "positions"], ["show", "summary"]])
+def test_what_is_shown_in_an_instant_loads_little_of_ours(
+    command: list[str], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """No configuration, whose schema has a table of all endpoints, and nothing that takes long to be made."""
+    save_simulated(tmp_path / "snapshots", datetime(2026, 11, 22, 12, tzinfo=UTC))
+    arguments = ["ibkr-tools", "--runtime-dir", "/nonexistent/run", "--state-dir", str(tmp_path), *command]
+    program = (
+        f"from ibkr_tools.cli.app import app\nsys.argv = {arguments!r}\ntry: app()\nexcept SystemExit: pass\n"
+        "assert 'ibkr_tools.cli.app_context' in sys.modules\n"
+        "unwanted = {'ibkr_tools.config', 'ibkr_tools.portal.client', 'ibkr_tools.portal.response_parser'}\n"
+        "assert not unwanted & {*sys.modules}, unwanted & {*sys.modules}"
+    )
+    assert not loaded(program, environment) & {"dataclasses", "email", "json", "socket"}
+
+
 def test_the_watchdog_loads_neither_a_browser_nor_a_command_line(environment: dict[str, str]) -> None:
     """It holds no password and stays resident for months."""
     modules = loaded("import ibkr_tools.watchdog.__main__", environment)

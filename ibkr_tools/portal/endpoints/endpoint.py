@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -84,8 +83,7 @@ def is_account_number(name: object) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One parameter of an endpoint, named as IBKR names it.
 
     `choices` are all the values it takes, where IBKR lists them; `default` is what is sent when it is not given.
@@ -163,8 +161,7 @@ AUTOMATIC_PARAMETERS = frozenset({"acctIds"})
 """Parameters that a fetch fills in with the chosen accounts."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """One method and path under `/v1/api`, with `{names}` for what the caller fills in.
 
     Attributes:

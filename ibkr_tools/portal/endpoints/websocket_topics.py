@@ -1,10 +1,9 @@
 """What may be sent over IBKR's WebSocket; some topics there exercise options, so all that is not listed is refused."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True)
-class WebSocketTopic:
+class WebSocketTopic(msgspec.Struct, frozen=True):
     """One text that may be sent, and what it does."""
 
     text: str

@@ -5,13 +5,13 @@ What each endpoint does is known here from tests.support.allow_list, which is wr
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ibkr_tools.config.loader import load_config
 from ibkr_tools.fetch.client_factory import ClientFactory

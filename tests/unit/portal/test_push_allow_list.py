@@ -1,10 +1,10 @@
 """No other way out than the client's: who could open a connection, and what is ever said over the WebSocket."""
 
 import ast
-from dataclasses import replace
 
 import pytest
 import websocket
+from msgspec.structs import replace
 
 from ibkr_tools.portal.endpoints import WEBSOCKET_TOPICS, WebSocketTopic
 from ibkr_tools.portal.push_listener import send_topic
