@@ -78,7 +78,7 @@ def measure_commands(report: Report, stage: Stage, rounds: int) -> None:
     say("commands")
     quick = commands.quick(stage, 4 * rounds)
     _add(report, "ibkr-tools status", "ms", quick.status, 80)
-    _add(report, "ibkr-tools show positions", "ms", quick.show, 80)
+    _add(report, "ibkr-tools show positions", "ms", quick.show, 120)
     _add(report, "python -c pass", "ms", quick.python)
     _measure_turns(report, stage, POSITIONS, 3 * rounds, ibind_at_most=0.8, curl_at_most=2.5)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
-from loguru import logger
 
 from ibkr_tools import files
 from ibkr_tools.status import Moment
@@ -73,6 +72,9 @@ def put(outbox: Path, message: AlertMessage) -> Path:
     # The boot clock orders messages, and tells their age, when a machine without a battery learns the time late.
     path = outbox / f"{_since_boot_ns():020d}-{os.urandom(3).hex()}.json"
     for oldest in pending(outbox)[: -OUTBOX_CAPACITY + 1]:
+        # A fetch takes only topics from here, and would wait for loguru for a fifth of its time.
+        from loguru import logger
+
         logger.warning("{} messages at once: the oldest is dropped", OUTBOX_CAPACITY)
         oldest.unlink(missing_ok=True)
     files.write_atomically(path, msgspec.json.encode(message) + b"\n", mode=0o600, fsync=False)

@@ -1,11 +1,11 @@
 """An answer of the API. Data alone."""
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True)
-class ApiResponse:
+
+class ApiResponse(msgspec.Struct, frozen=True):
     """One good answer: decoded, and as it came, for whoever wants numbers as IBKR wrote them.
 
     `age_s` is the age of an answer from the response cache, in seconds; 0 for one that has just come. Where nothing

@@ -4,7 +4,6 @@ Times are seconds of the machine's monotonic clock, which all processes see alik
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
 import msgspec
 
@@ -82,8 +81,7 @@ def _sent_s(read: SentRead) -> float:
     return read.sent_s
 
 
-@dataclass(frozen=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """When one request may be sent: at a time of the limiter's clock, `wait_s` after it was reserved."""
 
     endpoint: Endpoint

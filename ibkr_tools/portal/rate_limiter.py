@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -50,8 +49,7 @@ class _StoredPenalty(msgspec.Struct):
     schema: int = PENALTY_SCHEMA
 
 
-@dataclass(frozen=True)
-class RequestCounts:
+class RequestCounts(msgspec.Struct, frozen=True):
     """Requests to IBKR of all processes in this boot, and how many were answered with 429."""
 
     sent: int = 0

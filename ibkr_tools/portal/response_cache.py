@@ -6,7 +6,6 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -28,8 +27,7 @@ _FILE_RETENTION_S = 1800.0
 """Older files are removed: no interval of IBKR's is as long."""
 
 
-@dataclass(frozen=True)
-class ApiRequest:
+class ApiRequest(msgspec.Struct, frozen=True):
     """One request: an endpoint, its path filled in, what is sent with it. The key of the cache."""
 
     endpoint: Endpoint

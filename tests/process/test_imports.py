@@ -39,7 +39,7 @@ def test_the_command_line_loads_nothing_heavy(environment: dict[str, str]) -> No
     ],
 )
 def test_quick_commands_load_nothing_heavy(command: list[str], tmp_path: Path, environment: dict[str, str]) -> None:
-    """`status` and `show` take less than 80 ms because requests, selenium, jq and rich stay on the disk."""
+    """`status` and `show` are quick because requests, selenium, jq and rich stay on the disk."""
     save_simulated(tmp_path / "snapshots", datetime(2026, 11, 22, 12, tzinfo=UTC))
     arguments = ["ibkr-tools", "--runtime-dir", "/nonexistent/run", "--state-dir", str(tmp_path), *command]
     program = f"from ibkr_tools.cli.app import app\nsys.argv = {arguments!r}\ntry: app()\nexcept SystemExit: pass"
@@ -60,6 +60,12 @@ def test_what_is_shown_in_an_instant_loads_little_of_ours(
         "assert not unwanted & {*sys.modules}, unwanted & {*sys.modules}"
     )
     assert not loaded(program, environment) & {"dataclasses", "email", "json", "socket"}
+
+
+def test_a_fetch_loads_no_logging_and_no_event_loop(environment: dict[str, str]) -> None:
+    modules = loaded("import ibkr_tools.cli.fetch_command, ibkr_tools.fetch.fetch_task", environment)
+    assert "requests" in modules
+    assert not modules & {"loguru", "asyncio", "selenium", "rich", "websocket"}
 
 
 def test_the_watchdog_loads_neither_a_browser_nor_a_command_line(environment: dict[str, str]) -> None:
