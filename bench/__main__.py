@@ -77,9 +77,14 @@ def measure_commands(report: Report, stage: Stage, rounds: int) -> None:
     """Runs the commands of every day, each by turns with what it is compared to."""
     say("commands")
     quick = commands.quick(stage, 4 * rounds)
-    _add(report, "ibkr-tools status", "ms", quick.status, 80)
-    _add(report, "ibkr-tools show positions", "ms", quick.show, 120)
+    status = _add(report, "ibkr-tools status", "ms", quick.status, 80)
+    show = _add(report, "ibkr-tools show positions", "ms", quick.show, 120)
+    libraries = _add(report, f"import {commands.LIBRARIES}", "ms", quick.libraries)
     _add(report, "python -c pass", "ms", quick.python)
+    for name, figure, at_most in (("status", status, 1.25), ("show", show, 1.75)):
+        # What a slow machine does to both of them.
+        ratio = Ratio(name=f"{name} / its libraries alone", numerator=figure, denominator=libraries)
+        report.ratios.append(replace(ratio, at_most=at_most))
     _measure_turns(report, stage, POSITIONS, 3 * rounds, ibind_at_most=0.8, curl_at_most=2.5)
 
 
@@ -128,9 +133,10 @@ def _measure_many_accounts(report: Report, stage: Stage, base: Path) -> None:
     allowed = _add(report, "allowed to reads", "/s", [fetching.ALLOWED_PER_S])
     report.ratios.append(Ratio(name=f"{name}: rate / allowed", numerator=rate, denominator=allowed, at_least=0.9))
     _add(report, f"{name}: refused for pacing (429)", "times", [many.traffic.refused], 1)
-    peak = _add(report, f"{name}: most memory of the fetch", "MB", [many.spent.peak_mb])
-    one = _add(report, f"1 account of {fetching.POSITIONS_EACH}: most memory of the fetch", "MB", [many.of_one.peak_mb])
-    report.ratios.append(Ratio(name=f"{name}: memory / of 1 account", numerator=peak, denominator=one, at_most=1.5))
+    _add(report, f"{name}: size of the document", "MB", [many.document_mb])
+    most = fetching.most_memory_mb(many.document_mb)
+    _add(report, f"{name}: most memory of the fetch", "MB", [many.spent.peak_mb], most)
+    _add(report, f"1 account of {fetching.POSITIONS_EACH}: most memory of the fetch", "MB", [many.of_one.peak_mb])
 
 
 def _measure_at_once(report: Report, stage: Stage, base: Path) -> None:

@@ -77,11 +77,17 @@ class Traffic:
 
 @dataclass(frozen=True)
 class ManyAccounts:
-    """A fetch of every account, and the same of one of them for comparison."""
+    """A fetch of every account, how large its document is, and the same of one of them for comparison."""
 
     spent: Spent
+    document_mb: float
     of_one: Spent
     traffic: Traffic
+
+
+def most_memory_mb(document_mb: float) -> float:
+    """Returns what a fetch may take at most, in MB: it puts its document together in memory."""
+    return round(40.0 + 3.0 * document_mb, 1)
 
 
 def many_accounts(stage: Stage, file: Path) -> ManyAccounts:
@@ -96,7 +102,8 @@ def many_accounts(stage: Stage, file: Path) -> ManyAccounts:
     before, began_at = refused(stage.servers), time.time()
     of_all = spent(stage.command("fetch", "positions", "-o", file), environment())
     _require_rows(file, ACCOUNTS * POSITIONS_EACH)
-    return ManyAccounts(of_all, of_one, traffic(stage.servers, began_at, refused(stage.servers) - before))
+    size_mb = file.stat().st_size / 2**20
+    return ManyAccounts(of_all, size_mb, of_one, traffic(stage.servers, began_at, refused(stage.servers) - before))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from bench.commands import LIBRARIES
 from bench.figures import number
 from bench.rows import PUSHED, PUSHED_AGAIN, SILENT
 from tests.support.peers import IBEAM, IBIND, peer_name
@@ -16,6 +17,7 @@ MANY_TIMES = 100
 """Beyond this a ratio says nothing more."""
 
 _IBEAM, _IBIND, _CURL = peer_name(IBEAM), peer_name(IBIND), "curl and jq"
+_LIBRARIES = {"Typer and msgspec alone": f"import {LIBRARIES}"}
 
 ROWS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("cold start to the session", "cold start: session", {_IBEAM: "IBeam, cold start: session"}),
@@ -25,8 +27,8 @@ ROWS: tuple[tuple[str, str, dict[str, str]], ...] = (
     (f"{PUSHED}: served again", f"{PUSHED}: served again", {_IBEAM: "IBeam, session dropped: served again"}),
     ("… within a minute of the last: served again", f"{PUSHED_AGAIN}: served again", {}),
     ("session dropped, nobody tells: served again", f"{SILENT}: served again", {}),
-    ("`ibkr-tools status`", "ibkr-tools status", {}),
-    ("`ibkr-tools show positions`", "ibkr-tools show positions", {}),
+    ("`ibkr-tools status`", "ibkr-tools status", _LIBRARIES),
+    ("`ibkr-tools show positions`", "ibkr-tools show positions", _LIBRARIES),
     *(
         (
             f"{text}, {positions:,} positions",
@@ -40,7 +42,10 @@ ROWS: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
         "… most memory of the fetch",
         "50 accounts of 200: most memory of the fetch",
-        {"1 account of 200": "1 account of 200: most memory of the fetch"},
+        {
+            "its document": "50 accounts of 200: size of the document",
+            "1 account of 200": "1 account of 200: most memory of the fetch",
+        },
     ),
     ("4 fetches at once: refused for pacing (429)", "4 fetches at once: refused for pacing (429)", {}),
     ("… longest wait of who keeps the session alive", "4 fetches at once: the keeper's longest wait", {}),
