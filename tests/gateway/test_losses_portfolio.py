@@ -122,15 +122,13 @@ def test_the_timer_of_the_old_session_logs_the_new_one_out(begin: Begin) -> None
     timer_at = (ours.stage.servers.first(began_at, "/v1/portal/tickle", 200) or 0.0) + 30
     submitted = ours.control.submitted()
     ours.control.page(verdict_delay_ms=1000)
-    # How long before the timer the session begins: what the page and the jar take for it on a busy machine is in it.
-    lead_s = min(1.2 * slowdown(), 5.0)
 
     def lose() -> None:
         ours.control.drop()
         wait_until(lambda: ours.control.submitted() > submitted, 20, 0.01)
         # The session begins right before the timer ends, and what the login asks about it arrives right after.
-        ours.control.page(verdict_delay_ms=0, dispatcher_delay_ms=max(0, int((timer_at - time.time() - lead_s) * 1000)))
-        ours.control.fault("/v1/api/tickle", "slow", delay_s=lead_s - 0.2, count=2)
+        ours.control.page(verdict_delay_ms=0, dispatcher_delay_ms=max(0, int((timer_at - time.time() - 1.2) * 1000)))
+        ours.control.fault("/v1/api/tickle", "slow", delay_s=1.0, count=2)
 
     loss = Blow(ours.stage).strike(lose)
     ours.print("the new session logged out by the jar", loss)
