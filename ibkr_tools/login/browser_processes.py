@@ -253,6 +253,7 @@ def kill_all(excluded_pids: set[int], *, group: int | None = None, timeout_s: fl
         for pid in {*left, *({group} if group else ())}:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-        return not left and not is_group_alive
+        # One whose parent ends during a scan is not below us for that scan, and is our child in the next one.
+        return not left and not is_group_alive and not find_browser_processes() - excluded_pids
 
     return poll_until(are_gone, timeout_s, 0.01)

@@ -205,8 +205,10 @@ class Machine:
         self.wait("the login's end", lambda: self.show("ibkr-login.service", "SubState") != "start", within_s=30)
 
     def stop(self) -> None:
-        """Stops everything."""
+        """Stops everything; systemctl itself waits for the unit that it was given, and not for those bound to it."""
         self.run("systemctl stop ibkr-gateway", timeout_s=60)
+        ended = {"inactive", "failed"}
+        self.wait("the watchdog's end", lambda: self.show("ibkr-watchdog.service", "ActiveState") in ended, within_s=60)
 
     def browser_in_login(self) -> Process:
         """Drops the session, and returns the browser of the login that follows once it has loaded the page."""
