@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 
 from tests.support.simulation import wait_until
 
-__all__ = ["chromium", "page_text", "sign_in"]
+__all__ = ["chromium", "count_answered", "page_text", "sign_in"]
 
 FLAGS = [
     "--headless=new",
@@ -77,12 +77,18 @@ def sign_in(
     browser.find_element(By.CSS_SELECTOR, ".xyzform-username .xyz-button-login").click()
 
 
+def count_answered(browser: webdriver.Chrome, path: str) -> int:
+    """Returns how many requests of the page and its frames to this path have been answered to the end."""
+    count: int = browser.execute_script(
+        "const entries = [window, ...Array.from(window.frames)]"
+        "  .flatMap((place) => place.performance.getEntriesByType('resource'));"
+        "return entries.filter((entry) => entry.name.endsWith(arguments[0]) && entry.responseEnd > 0).length;",
+        path,
+    )
+    return count
+
+
 def _is_ready(browser: webdriver.Chrome) -> bool:
     """Whether the servers have answered an INIT for each mode that was chosen so far."""
-    count: int = browser.execute_script(
-        "const done = performance.getEntriesByType('resource')"
-        "  .filter(e => e.name.endsWith('/sso/Authenticator') && e.responseEnd > 0).length;"
-        "const paper = document.querySelector('#toggle1');"
-        "return done - (paper && paper.checked ? 1 : 0);"
-    )
-    return count >= 1
+    chosen: int = browser.execute_script("return document.querySelector('#toggle1')?.checked ? 2 : 1")
+    return count_answered(browser, "/sso/Authenticator") >= chosen

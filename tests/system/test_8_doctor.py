@@ -110,8 +110,9 @@ PROGRAMS = (
     Fault(plant="mv /usr/bin/java /srv/java", check="Java", says="no Java", heal="mv /srv/java /usr/bin/java"),
     Fault(plant="printf '%s\\n' '#!/bin/sh' 'echo \"java version \\\"1.8.0_100\\\"\" >&2' >/usr/local/bin/java "
           "&& chmod +x /usr/local/bin/java", check="Java", says="1.8.0_100", after="rm /usr/local/bin/java.off"),
-    Fault(plant="mv /usr/bin/chromedriver /srv/", check="browser", says="chromedriver",
-          heal="mv /srv/chromedriver /usr/bin/"),
+    # Wherever it is: Debian's may be a link to a place where it is looked for too.
+    Fault(plant="touch /srv/empty; mount --bind /srv/empty /usr/bin/chromedriver", check="browser",
+          says="no chromedriver", heal="umount /usr/bin/chromedriver"),
     Fault(plant="printf '%s\\n' '#!/bin/sh' 'echo ChromeDriver 99.0.1.2' >/usr/local/bin/chromedriver "
           "&& chmod +x /usr/local/bin/chromedriver", check="browser", says="different versions",
           after="rm /usr/local/bin/chromedriver.off"),

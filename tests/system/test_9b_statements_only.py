@@ -17,7 +17,8 @@ def test_statements_alone(machine: Machine) -> None:
     """It installs the unit, its timer and what tells a person, fetches, stays so when it is upgraded, and goes."""
     machine.run(f"{CHECKOUT}/bin/uninstall --purge", timeout_s=60)
     # Nothing that only the gateway and the login need is looked for.
-    machine.run("mkdir /srv/away; mv /usr/bin/chromedriver /usr/sbin/nft /srv/away/")
+    hide = "touch /srv/empty; for path in /usr/bin/chromedriver /usr/sbin/nft; do mount --bind /srv/empty $path; done"
+    machine.run(hide)
     told = machine.run(INSTALL, timeout_s=240)
     assert "packages: all there" in told
     assert "gateway:" not in told
@@ -43,7 +44,7 @@ def test_statements_alone(machine: Machine) -> None:
     assert not {check["check"] for check in checks} & {"Java", "browser", "gateway", "packet filter"}
     refused = machine.container.run(f"{CHECKOUT}/bin/install --statements-only --simulator", check=False)
     assert refused.returncode == 2
-    machine.run("systemctl stop stand-in; mv /srv/away/chromedriver /usr/bin/; mv /srv/away/nft /usr/sbin/")
+    machine.run("systemctl stop stand-in; umount /usr/bin/chromedriver /usr/sbin/nft")
     machine.run(f"{CHECKOUT}/bin/uninstall --purge", timeout_s=60)
     assert machine.code("test -e /etc/ibkr-tools -o -e /var/lib/ibkr-tools -o -e /opt/ibkr-tools") != 0
     assert machine.code("test -e /var/lib/systemd/timers/stamp-ibkr-flex.timer") != 0
