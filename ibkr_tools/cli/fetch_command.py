@@ -91,10 +91,12 @@ def fetch(
     with asked_fetch.answering(app_context.directories, is_asked=unattended) as told:
         config = app_context.load()
         chosen, shown = _choose_resources(printing, names, config.fetch.resources, save=save)
+        # This loads requests, and not the end of a chain of imports: at some depths of its stack CPython maps and
+        # unmaps memory with every call, 8 ms of a fetch. Source: https://github.com/python/cpython/issues/142183
+        clients = app_context.clients(config)
         from ibkr_tools.cli.progress import progress
         from ibkr_tools.fetch.fetch_task import FetchTask
 
-        clients = app_context.clients(config)
         with progress() as line:
             fetching = FetchTask(
                 config,
