@@ -61,9 +61,14 @@ public, private = Path('{TLS}'), Path('{STATE}/gateway/private')
 (public / 'gateway.pem').unlink()
 tls.make_material(public, private, now=datetime.now(UTC) - timedelta(days=4000))
 " """
-OLD_STATUS = f"""systemctl kill -s STOP ibkr-watchdog && cd / && {AS_IBKR} {PYTHON} -c "
-import json; path = '{RUN}/status.json'; document = json.load(open(path))
-document['session']['updated_at'] = '2026-01-01T00:00:00Z'; json.dump(document, open(path, 'w'))
+# A watchdog that starts has not written anything yet.
+OLD_STATUS = f"""until ibkr-tools status >/srv/status; do sleep 0.1; done
+systemctl kill -s STOP ibkr-watchdog && cd / && {AS_IBKR} {PYTHON} -c "
+import json; from pathlib import Path; from ibkr_tools import files; path = Path('{RUN}/status.json')
+with files.locked(path.with_suffix('.lock')):
+    document = json.loads(path.read_bytes())
+    document['session']['updated_at'] = '2026-01-01T00:00:00Z'
+    path.write_text(json.dumps(document))
 " """
 
 FILES = (
