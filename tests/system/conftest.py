@@ -102,7 +102,7 @@ def up(machine: Machine) -> Machine:
     # All tests together log in more often than `login.logins_a_day` allows.
     if machine.logins_of_a_day() > 12:
         machine.age_login_log(timedelta(days=1))
-    if machine.state() != "up":
+    if machine.state() != "up" or not machine.has_session():
         machine.run("ibkr-tools unlock")
     machine.start()
     return machine

@@ -119,6 +119,13 @@ class Machine:
             return False
         return datetime.fromisoformat(section["up_since"]) > moment
 
+    def has_session(self) -> bool:
+        """Says whether IBKR has a session; the watchdog hears of a loss only when it asks next."""
+        try:
+            return bool(self.control(lambda simulator: simulator.state()["sessions"]))
+        except OSError:
+            return False
+
     def logins(self) -> int:
         """Returns how many logins have succeeded since the simulator started."""
         return self.control(lambda simulator: int(simulator.state()["users"]["demo-reader"]["logins"]))
@@ -198,9 +205,9 @@ class Machine:
         self.times.append((what, time.monotonic() - started))
 
     def start(self) -> None:
-        """Starts everything and waits until the session is up."""
+        """Starts everything and waits until the session is up, by the watchdog's word and by IBKR's."""
         self.run("systemctl start ibkr-gateway", timeout_s=90)
-        self.wait("the session to be up", lambda: self.state() == "up", within_s=60)
+        self.wait("the session to be up", lambda: self.state() == "up" and self.has_session(), within_s=60)
         # The watchdog sees the session a moment before the login has proven it and gone.
         self.wait("the login's end", lambda: self.show("ibkr-login.service", "SubState") != "start", within_s=30)
 
