@@ -209,7 +209,13 @@ class Machine:
         self.run("systemctl start ibkr-gateway", timeout_s=90)
         self.wait("the session to be up", lambda: self.state() == "up" and self.has_session(), within_s=60)
         # The watchdog sees the session a moment before the login has proven it and gone.
-        self.wait("the login's end", lambda: self.show("ibkr-login.service", "SubState") != "start", within_s=30)
+        self.wait_for_rest()
+
+    def wait_for_rest(self) -> None:
+        """Waits until nothing logs in, and nobody has asked for it."""
+        state = "systemctl show --property=ActiveState --value ibkr-login"
+        rests = f"test ! -e /run/ibkr-tools/login.request && ! {state} | grep --quiet activating"
+        self.wait("no login", lambda: self.code(rests) == 0, within_s=60)
 
     def stop(self) -> None:
         """Stops everything; systemctl itself waits for the unit that it was given, and not for those bound to it."""

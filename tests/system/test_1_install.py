@@ -102,16 +102,9 @@ def test_start_is_all_it_takes(machine: Machine) -> None:
     assert machine.code("ibkr-tools status") == 0
 
 
-def wait_for_rest(machine: Machine) -> None:
-    """Waits until nothing logs in, and nobody has asked for it."""
-    asked_or_busy = "test -e /run/ibkr-tools/login.request || systemctl is-active --quiet ibkr-login"
-    starts = "systemctl show --property=ActiveState --value ibkr-login | grep --quiet activating"
-    machine.wait("no login", lambda: machine.code(f"{asked_or_busy} || {starts}") != 0, within_s=60)
-
-
 def test_a_healthy_machine_has_no_warning_in_its_journal(up: Machine) -> None:
     """Stopped, started, signed in, kept alive, read, stopped and started again: `journalctl -p warning -u 'ibkr-*'`."""
-    wait_for_rest(up)
+    up.wait_for_rest()
     cursor = up.run("journalctl --lines=0 --show-cursor | sed -n 's/^-- cursor: //p'")
     journal = f"journalctl --after-cursor='{cursor}' --quiet --no-pager"
     for _ in range(2):
@@ -119,7 +112,7 @@ def test_a_healthy_machine_has_no_warning_in_its_journal(up: Machine) -> None:
         up.stop()
         up.run("systemctl start ibkr-gateway", timeout_s=90)
         up.wait_back(moment)
-        wait_for_rest(up)
+        up.wait_for_rest()
     first = up.status()["session"]["last_tickle_at"]
     up.wait("a tickle", lambda: up.status()["session"]["last_tickle_at"] != first, within_s=60)
     up.run("systemctl start ibkr-fetch.service")

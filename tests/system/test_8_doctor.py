@@ -62,7 +62,12 @@ public, private = Path('{TLS}'), Path('{STATE}/gateway/private')
 tls.make_material(public, private, now=datetime.now(UTC) - timedelta(days=4000))
 " """
 # A watchdog that starts has not written anything yet.
-OLD_STATUS = f"""until ibkr-tools status >/srv/status; do sleep 0.1; done
+WAIT_UP = "until ibkr-tools status >/srv/status; do sleep 0.1; done"
+PAUSE = (
+    f"{WAIT_UP}; ibkr-tools pause; until ibkr-tools status --json | jq --exit-status .session.paused >/srv/status;"
+    " do sleep 0.1; done"
+)
+OLD_STATUS = f"""{WAIT_UP}
 systemctl kill -s STOP ibkr-watchdog && cd / && {AS_IBKR} {PYTHON} -c "
 import json; from pathlib import Path; from ibkr_tools import files; path = Path('{RUN}/status.json')
 with files.locked(path.with_suffix('.lock')):
@@ -185,7 +190,7 @@ SESSION = (
           check="login budget", says="person", heal=f"cp -a /srv/login_log.json {STATE}/login/"),
     Fault(plant=EXPIRED, check="TLS", says="expired"),
     Fault(plant=OLD_STATUS, check="status", says="the watchdog has said nothing"),
-    Fault(plant="ibkr-tools pause", check="session", says="nothing logs in", verdict="notice"),
+    Fault(plant=PAUSE, check="session", says="nothing logs in", verdict="notice"),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from ibkr_tools.simulator.control_client import ControlClient
 from tests.system.conftest import MOST_S
 from tests.system.machine import CHECKOUT, CONFIG, INSTALL, PASSWORD, PASSWORD_FILE, Machine, now
 from tests.system.people import People
-from tests.system.test_8_doctor import Fault, drop_in, examined, find_each, no_drop_in, provide_sudo
+from tests.system.test_8_doctor import PAUSE, Fault, drop_in, examined, find_each, no_drop_in, provide_sudo
 
 pytestmark = pytest.mark.system
 
@@ -323,7 +323,8 @@ FAULTS = (
     Fault(plant=f"nft add element inet ibkr_tools-{NAME} users {{ 12345 }}", check="packet filter", says="members"),
     Fault(plant=f"nft flush chain inet ibkr_tools-{NAME} input", check="packet filter", says="other rules"),
     Fault(plant=f"systemctl stop ibkr-login@{NAME}.path", check="units", says=f"ibkr-login@{NAME}.path"),
-    Fault(plant=f"ibkr-tools --instance {NAME} pause", check="session", says="nothing logs in", verdict="notice"),
+    Fault(plant=PAUSE.replace("ibkr-tools", f"ibkr-tools --instance {NAME}"), check="session", says="nothing logs in",
+          verdict="notice"),
 )  # fmt: skip
 
 
