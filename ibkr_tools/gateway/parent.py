@@ -30,7 +30,8 @@ class ParentTimings(NamedTuple):
     `silence_timeout_s` without an answer until the parent gives up by itself, where no systemd watchdog does (after the
     WatchdogSec= of the unit, the same);
     `unfiltered_timeout_s` without a packet filter that is required (it may be being loaded anew);
-    `stop_timeout_s` from SIGTERM to SIGKILL, `hung_stop_timeout_s` the same for a Java that does not answer.
+    `stop_timeout_s` from SIGTERM to SIGKILL, `hung_stop_timeout_s` the same for a Java that does not answer;
+    `late_signal_s` from a Java that SIGTERM has ended to our own SIGTERM, where both were stopped at once.
     """
 
     probe_interval_s: float = 2.0
@@ -40,6 +41,7 @@ class ParentTimings(NamedTuple):
     unfiltered_timeout_s: float = 8.0
     stop_timeout_s: float = 8.0
     hung_stop_timeout_s: float = 1.0
+    late_signal_s: float = 1.0
 
 
 # While Java starts: a refused connection costs microseconds, and every wait here is a wait of the first login.
@@ -165,6 +167,8 @@ class Parent:
             if (status := child.exit_status) is not None:
                 if has_archive and self._state == "starting" and _is_crash(status) and not event_loop.stop_requested:
                     raise _CrashedAtStartError(describe_exit(status))
+                # From here on a wait would be over at once: it is the child's end that it tells of.
+                child.close()
                 return self._exit_status_after(status, event_loop)
             if reason := self._stop_reason(event_loop):
                 self._notifier.stopping()
@@ -237,8 +241,10 @@ class Parent:
 
     def _exit_status_after(self, java_status: int, event_loop: EventLoop) -> int:
         """Tells how Java ended. systemd ends all of a unit's processes at once: our own signal can be a moment late."""
-        if java_status in (-signal.SIGTERM, 128 + signal.SIGTERM):
-            event_loop.wait(1.0)
+        if java_status in (-signal.SIGTERM, _SHELL_SIGNAL + signal.SIGTERM):
+            deadline_s = event_loop.now() + self._timings.late_signal_s
+            while not event_loop.stop_requested and (left_s := deadline_s - event_loop.now()) > 0:
+                event_loop.wait(left_s)
         if event_loop.stop_requested:
             return 0
         log.write("ERROR", f"Java ended: {_describe_end(java_status)}")
