@@ -54,6 +54,7 @@ class _Readiness:
     def __init__(self, page: LoginPageObject, timer: Timer, open_page: Callable[[], None], hindrance: str) -> None:
         self._page = page
         self._timer = timer
+        self._document_timer = timer
         self._open_page = open_page
         self._hindrance = hindrance
         self._quiet = ConditionTimer(page.patience.quiet)
@@ -66,7 +67,7 @@ class _Readiness:
 
     def look(self) -> PageSnapshot | LoginEnd | None:
         """Returns the snapshot of a form that is ready, how the login ends without one, or None for not yet."""
-        snapshot = self._page.inspect(until=self._timer)
+        snapshot = self._page.inspect(until=self._document_timer)
         state = classify(snapshot)
         if state.policy.reaction in (Reaction.PERSON, Reaction.ANSWER):
             return end_for_state(self._page, snapshot, state)
@@ -156,6 +157,8 @@ class _Readiness:
             # Java may still be starting, or starting anew.
             self._open_page()
             self._unreachable = ConditionTimer(REOPEN_INTERVAL)
+            # At the end of the wait the browser may not have said yet what it has met this time.
+            self._document_timer = self._timer.at_least(self._page.patience.switch)
 
 
 def _asks_for_password(snapshot: PageSnapshot) -> bool:

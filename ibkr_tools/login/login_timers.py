@@ -17,11 +17,12 @@ class Patience:
     unchanged before it counts as ready; `recognised_form`: the same for a form that no selector found, of which nobody
     knows whether it would talk. `quiet`: how long such a page must have nothing to do if its script handles the
     submission. `loading`: how long the page may say that it is busy. `switch`: for the page's answer to the live/paper
-    switch. `unchanged_form`: how long the same form may stand there after the submission without any sign.
-    `unexpected`: how long an unknown or blank page may stand. `no_form`: how long a page without a form may have
-    nothing to do before it counts as an unknown one. `session`: from leaving the form to a session; `logged_out`: how
-    long the API may say that there is none, though the page says success, before the gateway is taken to have ended it
-    (see `LoginFlow`). `poll`: between two snapshots.
+    switch, and for what comes of a page that was opened again right before `form` ended. `unchanged_form`: how long
+    the same form may stand there after the submission without any sign. `unexpected`: how long an unknown or blank
+    page may stand. `no_form`: how long a page without a form may have nothing to do before it counts as an unknown
+    one. `session`: from leaving the form to a session; `logged_out`: how long the API may say that there is none,
+    though the page says success, before the gateway is taken to have ended it (see `LoginFlow`). `poll`: between two
+    snapshots.
     """
 
     total: timedelta = timedelta(seconds=90)
@@ -66,6 +67,11 @@ class Timer:
     def extend(self, span: timedelta) -> None:
         """Moves the end."""
         self._end += span.total_seconds()
+
+    def at_least(self, span: timedelta) -> "Timer":
+        """Returns this timer, or one of `span` from now if that is later."""
+        is_later = monotonic() + span.total_seconds() > self._end
+        return Timer(span) if is_later else self
 
 
 class ConditionTimer:
