@@ -90,7 +90,10 @@ class LoginReported:
 
 @dataclass(frozen=True)
 class LoginResultUnknown:
-    """No process could write the status file for a while, and no login runs: the last result is unknown."""
+    """No login runs, and how the last one ended is unknown.
+
+    It was killed, and so was what would have reported that; or no process could write the status file for a while.
+    """
 
 
 @dataclass(frozen=True)

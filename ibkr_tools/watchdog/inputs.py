@@ -22,6 +22,7 @@ from ibkr_tools.watchdog.events import (
     GatewayChanged,
     GatewayStarting,
     LoginReported,
+    LoginResultUnknown,
     PauseEnded,
     PauseStarted,
     WindowChanged,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 MIN_HINT_INTERVAL_S = 10.0
 """A member of the group may leave hints as often as it likes; each check costs IBKR a request."""
+
+LOGIN_END_GRACE_S = 5.0
+"""What reports a login that could not do so itself (`ibkr_tools.login.post_stop`) takes its time to start."""
 
 
 def _is_alive(pid: int) -> bool:
@@ -78,13 +82,14 @@ class ExternalInputs:
         self._last_seen: dict[type, object] = {}
         self._pause: Pause | None = None
         self._window: MaintenanceWindow | None = None
+        self._login_gone_at_s: float | None = None
         self.last_login: LoginSection | None = None
         self.last_fetch: FetchSection | None = None
 
     def poll(self) -> list[Event]:
         """Returns the events of all inputs since the last call."""
         self._requests.take()
-        return [*self.read_pause(), *self.read_window(), *self.read_status(), *self.read_hint()]
+        return [*self.read_pause(), *self.read_window(), *self.read_status(), *self.read_login_end(), *self.read_hint()]
 
     def read_changed(self, path: Path) -> list[Event]:
         """Returns the events of a file that was written just now."""
@@ -163,6 +168,21 @@ class ExternalInputs:
             if fetch.session_lost:
                 events.append(FetchHinted())
         return events
+
+    def read_login_end(self) -> list[Event]:
+        """Returns whether the login that runs by its last report is gone, and nobody reports how it ended.
+
+        Who kills it may kill what systemd runs after it too (docs/reference/systemd.md#stop-post-killed).
+        """
+        login = self.last_login
+        if login is None or login.state != "running" or login.pid is None or self.is_login_pending():
+            self._login_gone_at_s = None
+            return []
+        now_s = self._clock()
+        if self._login_gone_at_s is None:
+            self._login_gone_at_s = now_s
+        is_over = now_s - self._login_gone_at_s >= LOGIN_END_GRACE_S
+        return [LoginResultUnknown()] if is_over and self._is_new(LoginResultUnknown, login.updated_at) else []
 
     def is_login_pending(self) -> bool:
         """Says whether a login is requested, or runs by its last report."""

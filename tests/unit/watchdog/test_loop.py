@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Empty
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -313,18 +313,12 @@ def test_an_outage_is_told_after_an_hour(make_stage: Staged) -> None:
     check_outbox(stage, expected=set())
 
 
-@pytest.mark.parametrize("last_word", [None, "running"])
-def test_a_login_that_could_not_say_how_it_ended_is_not_waited_for(
-    make_stage: Staged, last_word: Literal["running"] | None
-) -> None:
+def test_a_login_that_could_not_say_how_it_ended_is_not_waited_for(make_stage: Staged) -> None:
     """Nobody can write for half a minute, neither the login nor what systemd runs after it; then the next one comes."""
     stage = make_stage()
     stage.gateway.trouble = SessionUnavailable("no session")
     stage.time.at(20, lambda: fill(stage))
     stage.time.at(21, stage.places.login_request.unlink)
-    if last_word:
-        section = LoginSection(updated_at=BEGUN, state=last_word, why="is under way", fresh_for_s=180, pid=gone())
-        stage.time.at(10, lambda: stage.status.write(section))
     stage.time.at(47, lambda: make_room(stage))
     stage.run(75, 5, 58, 74)
     assert [section.state for section in stage.seen] == [
@@ -334,6 +328,26 @@ def test_a_login_that_could_not_say_how_it_ended_is_not_waited_for(
     ]
     assert stage.seen[1].why == "the login could not say how it ended"
     assert stage.places.login_request.exists()
+
+
+def test_a_login_that_is_gone_without_a_word_is_not_waited_for(make_stage: Staged) -> None:
+    """It was killed, and so was what systemd runs after it; once, however long its last word stands there."""
+    stage = make_stage()
+    stage.gateway.trouble = SessionUnavailable("no session")
+    section = LoginSection(updated_at=BEGUN, state="running", why="is under way", fresh_for_s=180, pid=gone())
+    stage.time.at(10, lambda: stage.status.write(section))
+    stage.time.at(11, stage.places.login_request.unlink)
+    # The next one has taken the request, and has said nothing yet.
+    stage.time.at(50, stage.places.login_request.unlink)
+    stage.run(100, 5, 12, 35, 48, 99)
+    assert [section.state for section in stage.seen] == [
+        SessionState.LOGGING_IN,
+        SessionState.LOGGING_IN,
+        SessionState.BACKING_OFF,
+        SessionState.LOGGING_IN,
+        SessionState.LOGGING_IN,
+    ]
+    assert stage.seen[2].why == "the login could not say how it ended"
 
 
 @pytest.mark.parametrize("life", ["asked for", "under way"])
