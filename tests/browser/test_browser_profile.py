@@ -51,7 +51,7 @@ def kept_profile(certificate: Path) -> Iterator[Path]:
         with open_browser(settings) as browser:
             browser.open(f"https://127.0.0.1:{simulator.port}/sso/Login")
             wait_for_answer(browser, LOADED)
-            browser.run("document.cookie = 'device=this-one; max-age=86400; path=/'")
+            wait_for_answer(browser, "return document.cookie = 'device=this-one; max-age=86400; path=/'")
         assert "device" in cookies(settings.profile)
         yield settings.profile
 

@@ -183,7 +183,8 @@ def test_user_locked_by_ibkr_stops_everything(home: Home) -> None:
 def test_page_that_takes_its_time_or_has_more_on_it(home: Home, page: dict[str, object]) -> None:
     """A slow script, layers, adverts and odd answers cost time, never a wrong password."""
     home.control.page(**page)
-    assert home.login().outcome is Outcome.SUCCEEDED
+    patience = replace(HURRIED, form=timedelta(seconds=20), loading=timedelta(seconds=20))
+    assert home.login(patience=patience).outcome is Outcome.SUCCEEDED
     counters = home.control.state()["counters"]
     assert (counters["submitted"], counters["failures"], counters["races"]) == (1, 0, 0)
 
@@ -325,7 +326,8 @@ def test_browser_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch, victim:
 @pytest.mark.usefixtures("own_chromium")
 def test_password_is_in_no_process_but_the_login(home: Home) -> None:
     """Neither arguments nor environment of any browser process carry it, nor where the credentials are."""
-    home.control.page(dispatcher_delay_ms=1500)
+    home.control.page(second_factor="notification")
+    home.settings = {"login": {"second_factor": {"method": "push"}}}
     seen: list[bytes] = []
 
     def read() -> None:
@@ -334,6 +336,7 @@ def test_password_is_in_no_process_but_the_login(home: Home) -> None:
             # Chromium's helpers come and go.
             with suppress(FileNotFoundError, ProcessLookupError):
                 seen.extend(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+        home.control.page(push_approved=True)
 
     with pytest.MonkeyPatch.context() as patch, meanwhile(read):
         patch.setenv("NOTIFY_SOCKET_TEST", "must-not-be-inherited")
@@ -349,8 +352,9 @@ def test_login_that_takes_too_long_ends(home: Home) -> None:
     """The whole login has a limit, whatever the page does."""
     home.control.page(dispatcher_delay_ms=120_000)
     with pytest.raises(LoginFailed, match="took longer"):
-        # Enough for a busy machine to come to the submission.
-        home.login(patience=replace(HURRIED, total=timedelta(seconds=15)))
+        # Enough for a busy machine to come to the submission; a page that says that it is done and stands there still
+        # has a limit of its own.
+        home.login(patience=replace(HURRIED, total=timedelta(seconds=15), loading=timedelta(seconds=60)))
     assert home.results == ["failed"]
     assert home.section.duration_s is not None
     assert home.section.duration_s < 100

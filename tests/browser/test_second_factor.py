@@ -1,6 +1,7 @@
 """A login with real Chromium that IBKR asks for a second factor, in the shapes that its page gives that question."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -189,12 +190,15 @@ def test_code_of_a_command(home: Home, block: str) -> None:
     body = f"open({str(told)!r}, 'w').write(repr({{k: v for k, v in os.environ.items() if k.startswith('IBKR')}}))"
     use_command(home, body + "\nprint('just a moment')\nprint('12345678')")
     home.control.page(second_factor=block, second_factor_code="12345678")
+    begun_s = int(time.time())
     assert home.login().outcome is Outcome.SUCCEEDED
     said = told.read_text()
     assert f"'IBKR_TOOLS_FACTOR': '{'silver' if block == 'otpselector' else block}'" in said
     assert ("271 828" in said) is (block == "gold")
     assert ("17 42" in said) is (block == "bronze")
-    assert str(int(time.time()))[:7] in said
+    asked_at = re.search(r"'IBKR_TOOLS_ASKED_AT': '(\d+)", said)
+    assert asked_at is not None
+    assert begun_s <= int(asked_at[1]) <= time.time()
 
 
 def test_field_of_the_users_own(home: Home) -> None:

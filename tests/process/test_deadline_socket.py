@@ -80,7 +80,7 @@ def test_an_answer_has_one_deadline(material: Path, stage: str) -> None:
     def script(connection: socket.socket) -> None:
         drip(connection, at_once, parts(), server.stopped)
 
-    with Scripted(material, script) as server, client_of(server, material) as client:
+    with Scripted(material, script) as server, client_of(server, material, read_timeout_s=0.5) as client:
         begun = time.monotonic()
         with pytest.raises(UpstreamSilent, match=r"no answer within 0\.5 s"):
             client.accounts()
@@ -126,16 +126,16 @@ def test_a_kept_connection_has_a_new_deadline_for_each_answer(material: Path) ->
     answer = http("200 OK", b"[]", "Content-Type: application/json")
 
     def slowly(connection: socket.socket) -> None:
-        for _ in range(5):
-            server.stopped.wait(0.3)
+        for _ in range(3):
+            server.stopped.wait(1.2)
             connection.sendall(answer)
             if not server._read_request(connection):
                 return
 
-    with Scripted(material, slowly) as server, client_of(server, material) as client:
-        for _ in range(4):
+    with Scripted(material, slowly) as server, client_of(server, material, read_timeout_s=3.0) as client:
+        for _ in range(2):
             assert client.accounts() == []
-            server.stopped.wait(0.3)
+            server.stopped.wait(1.2)
         assert server.connections == 1
 
 

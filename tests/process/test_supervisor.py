@@ -220,7 +220,8 @@ def test_each_request_has_its_own_program(start: Callable[..., Up], tmp_path: Pa
     outbox.mkdir(parents=True)
     up = start(
         login=f"rm {tmp_path}/run/login.request; echo $$ >> {tmp_path}/login",
-        alert=f"rm {outbox}/*.json; echo $$ >> {tmp_path}/alert",
+        # Both messages are its to take, whenever it starts.
+        alert=f"until [ -e {outbox}/2.json ]; do sleep 0.05; done; rm {outbox}/*.json; echo $$ >> {tmp_path}/alert",
     )
     (outbox / ".1.json").touch()
     for number in (1, 2):

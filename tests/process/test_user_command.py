@@ -40,10 +40,12 @@ def test_it_reads_what_it_is_given() -> None:
     assert result.output.split() == [b"200000"]
 
 
-@pytest.mark.parametrize(("script", "too_much"), [("yes", True), ("yes >&2", False), ("exec sleep 60", False)])
-def test_one_that_does_not_end_is_ended(script: str, too_much: bool) -> None:
+@pytest.mark.parametrize(
+    ("script", "timeout_s", "too_much"), [("yes", 60.0, True), ("yes >&2", 1.0, False), ("exec sleep 60", 1.0, False)]
+)
+def test_one_that_does_not_end_is_ended(script: str, timeout_s: float, too_much: bool) -> None:
     """Also one that prints for ever: little of it is kept."""
-    result = run(script, 1.0)
+    result = run(script, timeout_s)
     assert (result.exit_status, result.has_printed_too_much) == (None, too_much)
     assert len(result.output) <= 2 * user_command.MAX_OUTPUT_BYTES
     assert len(result.error_output) <= user_command.MAX_OUTPUT_BYTES

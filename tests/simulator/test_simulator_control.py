@@ -70,9 +70,13 @@ def test_a_hanging_call_ends_when_the_fault_is_cleared(simulator: Simulator, rea
         except ConnectionError as error:
             outcome.append(type(error))
 
+    def calls() -> int:
+        return int(simulator.control.state()["requests"]["POST /v1/api/tickle"])
+
+    before = calls()
     thread = threading.Thread(target=call)
     thread.start()
-    thread.join(0.2)
+    wait_until(lambda: calls() > before)
     assert thread.is_alive()
     simulator.control.clear_faults()
     thread.join(5)

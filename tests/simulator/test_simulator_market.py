@@ -134,7 +134,7 @@ def test_a_history_may_fail_at_first(simulator: Simulator, trader: Caller) -> No
 
 def test_the_sixth_history_at_once_is_one_too_many(simulator: Simulator, trader: Caller) -> None:
     simulator.control.limits(enabled=True, per_second=100)
-    simulator.control.behaviour(history_ms=1000)
+    simulator.control.behaviour(history_ms=3000)
     with ThreadPoolExecutor(6) as pool:
         statuses = list(pool.map(lambda _: trader.get(API + HISTORY).status, range(6)))
     assert sorted(statuses) == [200] * 5 + [429]

@@ -67,10 +67,11 @@ def test_first_codes_can_be_refused_in_any_words(caller: Caller, simulator: Simu
 
 
 def test_push_is_approved_late_or_flips(caller: Caller, simulator: Simulator) -> None:
-    simulator.control.page(second_factor="notification", push_approved_after_ms=300)
+    simulator.control.page(second_factor="notification", push_approved_after_ms=3_600_000)
     submit(caller, "demo-reader", "demo-password")
     caller.form("/sso/Authenticator", ACTION="COMPLETEAUTH_1", A="a1", SF="5.2a")
     assert not passes(caller, PUSH="true")
+    simulator.control.page(push_approved_after_ms=300)
     wait_until(lambda: passes(caller, PUSH="true"), timeout_s=5)
     assert simulator.control.state()["counters"]["pushes"] == 1
     simulator.control.page(push_approved_after_ms=None, push_flips_after_ms=0)

@@ -9,6 +9,7 @@ from typing import Any
 import websocket
 
 from ibkr_tools.simulator import Simulator
+from ibkr_tools.simulator.websocket import HEARTBEAT_S
 from tests.support.caller import Caller
 from tests.support.patience import slowdown
 
@@ -69,7 +70,9 @@ def socket_of(simulator: Simulator) -> Iterator[websocket.WebSocket]:
     """Opens a WebSocket of the gateway; the end of the block cuts it."""
     address = f"wss://127.0.0.1:{simulator.port}/v1/api/ws"
     options = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
-    socket = websocket.create_connection(address, sslopt=options, timeout=1.0 * slowdown())
+    # Shorter than from one heartbeat to the next, in any case: silence would never be heard.
+    timeout_s = min(slowdown(), HEARTBEAT_S / 2)
+    socket = websocket.create_connection(address, sslopt=options, timeout=timeout_s)
     try:
         yield socket
     finally:

@@ -14,9 +14,9 @@ __all__ = ["client_of"]
 
 @contextlib.contextmanager
 def client_of(server: Scripted | int, material: Path, **options: Any) -> Iterator[PortalClient]:
-    """Opens a client of a server, with a short patience."""
+    """Opens a client of a server; who tests its silence says for how long it is borne with."""
     port = server if isinstance(server, int) else server.port
-    options.setdefault("read_timeout_s", 0.5)
+    options.setdefault("read_timeout_s", 20.0)
     options.setdefault("rate_limiter", NoRateLimit())
     with PortalClient(port, material / "certificate.pem", **options) as client:
         yield client

@@ -217,6 +217,10 @@ class Machine:
         rests = f"test ! -e /run/ibkr-tools/login.request && ! {state} | grep --quiet activating"
         self.wait("no login", lambda: self.code(rests) == 0, within_s=60)
 
+    def wait_status(self) -> None:
+        """Waits until `ibkr-tools status` says that all is well; one late answer of Java's is told until the next."""
+        self.wait("the status", lambda: self.code("ibkr-tools status") == 0, within_s=60)
+
     def stop(self) -> None:
         """Stops everything; systemctl itself waits for the unit that it was given, and not for those bound to it."""
         self.run("systemctl stop ibkr-gateway", timeout_s=60)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.support.patience import slowdown
 from tests.system.machine import (
     CHECKOUT,
     CONFIG,
@@ -99,7 +100,7 @@ def test_start_is_all_it_takes(machine: Machine) -> None:
         assert machine.run("ibkr-tools fetch positions --jq '.positions | length'") == "237"
     for unit in ("ibkr-gateway.service", "ibkr-watchdog.service", "ibkr-login.path", "ibkr-firewall.service"):
         assert machine.is_active(unit), unit
-    assert machine.code("ibkr-tools status") == 0
+    machine.wait_status()
 
 
 def test_a_healthy_machine_has_no_warning_in_its_journal(up: Machine) -> None:
@@ -119,7 +120,10 @@ def test_a_healthy_machine_has_no_warning_in_its_journal(up: Machine) -> None:
     for unit in ("ibkr-gateway", "ibkr-watchdog", "ibkr-login", "ibkr-fetch", "ibkr-firewall"):
         assert up.run(f"{journal} --unit={unit}") != "", unit
     ours = f"{journal} --unit='ibkr-*'"
-    assert up.run(f"{ours} --priority=warning") == "", up.run(ours)
+    warnings = up.run(f"{ours} --priority=warning").splitlines()
+    # Java on a busy machine answers late, and that is one.
+    late = [line for line in warnings if slowdown() > 1 and "No answer on " in line]
+    assert warnings == late, up.run(ours)
 
 
 def test_members_of_the_group_need_no_root(machine: Machine) -> None:
@@ -129,7 +133,7 @@ def test_members_of_the_group_need_no_root(machine: Machine) -> None:
     machine.run("systemctl reload ibkr-firewall")
     fetch = "ibkr-tools fetch positions --jq '.positions | length'"
     assert machine.run(f"runuser -u alice -- {fetch}") == "237"
-    assert machine.code("runuser -u alice -- ibkr-tools status") == 0
+    machine.wait("her status", lambda: machine.code("runuser -u alice -- ibkr-tools status") == 0, within_s=10)
     # What alice has left behind does not stand in the way of the service.
     machine.run("systemctl start ibkr-fetch.service")
     refused = machine.container.run(f"runuser -u mallory -- {fetch}", check=False)

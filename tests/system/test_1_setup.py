@@ -74,7 +74,7 @@ def test_setup_ends_with_the_first_positions(machine: Machine) -> None:
     assert machine.run("systemctl is-enabled ibkr-gateway ibkr-fetch.timer").split() == ["enabled", "enabled"]
     assert "OnCalendar=Mon..Fri *-*-* 18:00:00 ;" in machine.show("ibkr-fetch.timer", "TimersCalendar")
     assert machine.is_active("ibkr-fetch.timer")
-    assert machine.code("ibkr-tools status") == 0
+    machine.wait_status()
 
 
 def test_setting_up_again_changes_what_is_answered(machine: Machine) -> None:

@@ -45,7 +45,7 @@ def test_only_this_machine_reaches_the_gateway(outside: Machine) -> None:
     """From another host neither REST nor WebSocket; from this one both. Without the filter both would be open."""
     rest, socket = "https://{}:5000/", HANDSHAKE + " https://{}:5000/v1/api/ws"
     assert curl(outside, rest.format("127.0.0.1"), host="127.0.0.1", within_s=20) == (0, "302")
-    assert curl(outside, socket.format("127.0.0.1"), host="127.0.0.1")[1] == "101"
+    outside.wait("it", lambda: curl(outside, socket.format("127.0.0.1"), host="127.0.0.1")[1] == "101", within_s=20)
     assert curl(outside, rest.format(GATEWAY), host="outside") == (28, "000")
     assert curl(outside, socket.format(GATEWAY), host="outside") == (28, "000")
     # The cable works and the jar would answer: it is the filter that keeps them out.

@@ -19,6 +19,11 @@ PYTHON = "/opt/ibkr-tools/venv/bin/python -I"
 TLS = f"{STATE}/gateway/tls"
 RELOAD = "systemctl daemon-reload"
 AS_IBKR = "runuser -u ibkr --"
+BUSY = (
+    "systemctl list-jobs --no-legend 'ibkr-*'; "
+    "systemctl list-units --plain --no-legend --state=activating,deactivating,reloading 'ibkr-*'"
+)
+"""Lists what systemd is about to do with our units; one that waits for its next start is activating."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,9 +242,7 @@ def find_each(machine: Machine, faults: tuple[Fault, ...], *, instance: str = ""
         machine.run(fault.heal or f"cd / && {first['remedy']}", timeout_s=120)
         machine.run(fault.after)
         # A gateway that starts has the filter reloaded, and does not wait for that: it would mend the next fault.
-        machine.wait(
-            "the filter", lambda: machine.run("systemctl list-jobs --no-legend 'ibkr-firewall*'") == "", within_s=30
-        )
+        machine.wait("rest", lambda: machine.run(BUSY) == "", within_s=60)
     machine.wait("nothing to be done", lambda: examined(machine, instance=instance) == [], within_s=60)
     assert wrong == []
 

@@ -143,7 +143,7 @@ def test_two_more_commands_lead_to_positions(machine: Machine, by_script: dict[s
     assert "./bin/install" not in told
     assert shown.splitlines()[-1].startswith("net liquidation value")
     assert machine.run("ibkr-tools fetch positions --jq '.positions | length'", timeout_s=90) == "237"
-    machine.wait("the session", lambda: machine.code("ibkr-tools status") == 0, within_s=60)
+    machine.wait_status()
     # Again it changes nothing, and enables nothing that was disabled.
     machine.run("systemctl disable ibkr-gateway")
     gateway = machine.main_process("ibkr-gateway.service")
@@ -206,7 +206,7 @@ def test_another_user_is_added_and_removed(machine: Machine, by_script: dict[str
     assert machine.code("test -s /etc/ibkr-tools@bob/config.json -a ! -e /etc/sysusers.d/ibkr-tools@bob.conf") == 0
     machine.run("ibkr-tools-install --instance bob --remove --purge", timeout_s=60)
     assert machine.code("getent passwd ibkr-bob") == 2
-    assert machine.run("find /etc /run /var/lib -xdev -name '*@bob*'") == ""
+    assert machine.run("find /etc /run /var/lib -ignore_readdir_race -xdev -name '*@bob*'") == ""
     told = machine.container.run("ibkr-tools-install --instance bob --remove", check=False).stderr
     assert "there is no instance bob on this machine\n       There: anna." in told
     assert machine.is_active("ibkr-gateway@anna.service")

@@ -33,22 +33,24 @@ def delivery_setup(tmp_path: Path) -> Iterator[DeliverySetup]:
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "timeout_s", "why"),
     [
-        ("echo no route >&2; exit 7", "ended with exit code 7: no route"),
-        ("printf 'a\\033[2J\\nb\\n\\n' >&2; exit 1", "ended with exit code 1: b"),
-        ("kill -9 $$", "was killed by SIGKILL"),
-        ("exec sleep 60", "took longer than 1 s"),
-        ("sleep 60 & exec sleep 60", "took longer than 1 s"),
-        ("yes >&2 & sleep 60", "took longer than 1 s: y"),
+        ("echo no route >&2; exit 7", 60, "ended with exit code 7: no route"),
+        ("printf 'a\\033[2J\\nb\\n\\n' >&2; exit 1", 60, "ended with exit code 1: b"),
+        ("kill -9 $$", 60, "was killed by SIGKILL"),
+        ("exec sleep 60", 1, "took longer than 1 s"),
+        ("sleep 60 & exec sleep 60", 1, "took longer than 1 s"),
+        ("yes >&2 & sleep 60", 2, "took longer than 2 s: y"),
     ],
 )
-def test_a_command_that_fails_keeps_the_message(delivery_setup: DeliverySetup, script: str, why: str) -> None:
+def test_a_command_that_fails_keeps_the_message(
+    delivery_setup: DeliverySetup, script: str, timeout_s: int, why: str
+) -> None:
     """Told when it works again, once; and what it has started is gone."""
     good, delivery_setup.command, delivery_setup.timeout_s = (
         delivery_setup.command,
         ("/bin/sh", "-c", f"echo $$ >> {delivery_setup.root}/pid; {script}"),
-        1,
+        timeout_s,
     )
     with pytest.raises(DeliveryFailed) as failure:
         delivery_setup.deliver(message(), message("outage"))
@@ -59,7 +61,7 @@ def test_a_command_that_fails_keeps_the_message(delivery_setup: DeliverySetup, s
     wait_until(lambda: not is_group_alive(group))
     history = alert_outbox.read_document(delivery_setup.directories.alert_history_file, AlertHistory)
     assert history is None or history.topics == {}
-    delivery_setup.command, delivery_setup.timeout_s = good, 5
+    delivery_setup.command, delivery_setup.timeout_s = good, 60
     assert delivery_setup.deliver() == ["person", "outage"]
 
 

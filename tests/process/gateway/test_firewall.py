@@ -131,6 +131,10 @@ subprocess.run(["ip", "address", "add", "10.77.0.1/32", "dev", "lo"], check=True
 from ibkr_tools.gateway.filter_probe import is_filtered
 from ibkr_tools.gateway.firewall import load
 
+# What is connected until then is to leave nothing behind at the ports that are taken below.
+ports = Path("/proc/sys/net/ipv4/ip_local_port_range")
+ports.write_text("50000 60999")
+
 listener = socket.socket(socket.AF_INET6)
 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 listener.bind(("::", 5000))
@@ -160,7 +164,7 @@ def connect(host):
 for uid in (0, 1000, 1001, 65534):
     told[str(uid)] = {host: of(uid, lambda: connect(host)) for host in ("127.0.0.1", "::1", "10.77.0.1", "127.0.0.2")}
 
-Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40003")
+ports.write_text("40000 40003")
 taken = [socket.socket() for _ in range(4)]
 for number, one in enumerate(taken):
     one.bind(("0.0.0.0", 40000 + number))

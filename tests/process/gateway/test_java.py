@@ -16,16 +16,16 @@ def program(folder: Path, script: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("script", "message"),
+    ("script", "timeout_s", "message"),
     [
-        ("echo 'java version \"1.8.0_191\"' >&2", "is Java 1.8.0_191, the gateway needs 8u192"),
-        ("exit 7", r"says no Java version \(exit code 7\)"),
-        ("exec sleep 30", "no answer to -version in"),
+        ("echo 'java version \"1.8.0_191\"' >&2", 60, "is Java 1.8.0_191, the gateway needs 8u192"),
+        ("exit 7", 60, r"says no Java version \(exit code 7\)"),
+        ("exec sleep 30", 1, "no answer to -version in"),
     ],
 )
-def test_unusable_java_is_one_line(tmp_path: Path, script: str, message: str) -> None:
+def test_unusable_java_is_one_line(tmp_path: Path, script: str, timeout_s: int, message: str) -> None:
     with pytest.raises(JavaUnavailable, match=message) as caught:
-        java.require_java(program(tmp_path, script), timeout_s=1)
+        java.require_java(program(tmp_path, script), timeout_s=timeout_s)
     assert caught.value.exit_code == 78
     assert caught.value.hint is not None
 

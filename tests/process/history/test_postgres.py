@@ -106,11 +106,12 @@ def test_a_merge_that_breaks_off_changes_nothing(history: PostgresHistory) -> No
 def test_a_lock_that_is_held_is_not_waited_for_without_end(
     history: PostgresHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "LOCK_TIMEOUT_S", 0.2)
-    with history._transaction() as other:
+    with monkeypatch.context() as patch, history._transaction() as other:
+        patch.setattr(postgres, "LOCK_TIMEOUT_S", 0.2)
         other.execute(sa.select(sa.func.pg_advisory_lock(postgres._LOCK)))
         with pytest.raises(DatabaseUnavailable, match="lock timeout"):
             bring(history, [OLD])
+    # The server frees the lock when it has noticed the end of who held it.
     bring(history, [OLD])
     assert tables(history) == expected([OLD])
 

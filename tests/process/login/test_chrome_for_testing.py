@@ -349,7 +349,7 @@ def test_nothing_of_it_goes_on_to_run(machine: Machine, says: str) -> None:
 def test_what_an_interrupted_download_has_left_is_ended_first(machine: Machine) -> None:
     machine.run("as_fetcher /bin/sh -c '/bin/sleep 10619 >/dev/null 2>&1 &'")
     assert "(sleep)" in machine.run('processes_of "$FETCH_UID" live').stdout
-    machine.manager.write_text(f"#!/bin/sh\n/bin/grep -l 1061[9] /proc/[0-9]*/cmdline >{machine.root}/seen\n")
+    machine.manager.write_text(f"#!/bin/sh\n/bin/grep -lzx 1061[9] /proc/[0-9]*/cmdline >{machine.root}/seen\n")
     (machine.root / "seen").touch()
     (machine.root / "seen").chmod(0o666)
     machine.run(FETCH, "chrome-for-testing")

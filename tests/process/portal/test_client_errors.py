@@ -180,7 +180,7 @@ def test_silence_ends_at_the_deadline(material: Path) -> None:
     def hang(_: socket.socket) -> None:
         server.stopped.wait(10)
 
-    with Scripted(material, hang) as server, client_of(server, material) as client:
+    with Scripted(material, hang) as server, client_of(server, material, read_timeout_s=0.5) as client:
         with within(2.0), pytest.raises(UpstreamSilent, match=r"no answer within 0\.5 s"):
             client.tickle()
         assert len(server.requests) == 1
@@ -191,7 +191,11 @@ def test_silence_in_the_middle_of_an_answer_ends_too(material: Path) -> None:
         connection.sendall(http("200 OK", b"[", length=100))
         server.stopped.wait(10)
 
-    with Scripted(material, half) as server, client_of(server, material) as client, pytest.raises(UpstreamSilent):
+    with (
+        Scripted(material, half) as server,
+        client_of(server, material, read_timeout_s=0.5) as client,
+        pytest.raises(UpstreamSilent),
+    ):
         client.accounts()
 
 

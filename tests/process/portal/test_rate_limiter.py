@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ def test_a_person_without_rights_obeys_what_others_reserved(open_path: Path, env
 
 def _claim(path: Path, times: int, endpoint: Endpoint) -> list[float]:
     shared = SharedRateLimiter(path)
-    return [time.monotonic() + shared.acquire(endpoint, 60.0).wait_s for _ in range(times)]
+    return [shared.acquire(endpoint, 60.0).at_s for _ in range(times)]
 
 
 def test_several_processes_together_keep_the_limits(tmp_path: Path) -> None:
@@ -53,5 +52,4 @@ def test_several_processes_together_keep_the_limits(tmp_path: Path) -> None:
         slots = sorted(slot for job in jobs for slot in job.get())
     stated = json.loads((tmp_path / "pacing.json").read_bytes())["slots"]
     assert most_in_a_second(stated) <= 8
-    # Each process takes its time a moment after the reservation was made.
-    assert all(later - earlier > 0.9 for earlier, later in zip(slots, slots[8:], strict=False))
+    assert all(later - earlier >= 1.0 for earlier, later in zip(slots, slots[8:], strict=False))

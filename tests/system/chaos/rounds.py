@@ -166,7 +166,7 @@ class Chaos:
         )
         self._watch(fault, result, "the session to be back", self._is_back(fault, result), fault.back_s)
         result.back_s = time.monotonic() - lifted
-        scene.machine.wait("the login's end", scene.login_rests, within_s=60)
+        scene.machine.wait_for_rest()
         code, told = scene.tool("status")
         if code != 0:
             result.failures.append(f"`ibkr-tools status` ended with {code}: {told}")

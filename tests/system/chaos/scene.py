@@ -247,7 +247,9 @@ class Scene:
             wrong.append(f"{many} Java programs")
         # What a writer has under its hands just now is not left over.
         old = "-name '.*.*' ! -newermt '-2 seconds'"
-        if temporaries := self.machine.run(f"find /run/ibkr-tools /var/lib/ibkr-tools/login -maxdepth 1 {old}"):
+        if temporaries := self.machine.run(
+            f"find /run/ibkr-tools /var/lib/ibkr-tools/login -maxdepth 1 -ignore_readdir_race {old}"
+        ):
             wrong.append(f"temporary files: {temporaries}")
         return wrong
 
